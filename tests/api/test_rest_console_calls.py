@@ -91,7 +91,7 @@ def test_an_app_in_one_word_over_its_life(place: Place) -> None:
     assert told["live"]["deployment_id"] == at.history(place.app)[0]["id"]
     assert {each["type"] for each in told["conditions"]} >= {"Ready", "Live", "Available"}
     listed = next(each for each in at.caller.get("/v1/apps") if each["id"] == place.app)
-    assert listed == {name: value for name, value in told.items() if name not in ("conditions", "git", "warm")}
+    assert listed == {name: value for name, value in told.items() if name not in ("conditions", "git", "warm", "guards")}
 
     at.stage.app("never", workflow=factories.NAME)
     never = f"/v1/apps/{rest.uid(at.stage.api, kinds.APP.kind, 'never', place.namespace)}"

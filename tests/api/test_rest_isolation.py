@@ -19,6 +19,7 @@ import requests
 
 from dynamiq_operator.cli import arguments
 from dynamiq_operator.model import kinds
+from dynamiq_operator.model.base import API_VERSION
 from local.clusters import Cluster
 from tests.support import factories, history_stage, recorders, rest, rest_rehearsal
 from tests.support.api import Manifest, fresh_namespace
@@ -116,6 +117,7 @@ def two(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactor
         confidential = others.api.get(kinds.APP.kind, OTHERS_APP, others.namespace).body
         of_others["run_id"] = _run(recorder, recorders.a_pod(others.api, others.namespace, confidential))  # no operator is at work there
         mine["run_id"] = _run(recorder, a_pod(at.stage.api, at.stage.namespace, at.named(app), "v2"))
+        of_others["rejection_id"], mine["rejection_id"] = (_rejection(stage) for stage in (others, at.stage))
         yield Two(at, others, otto, mine, of_others, calls, document["components"]["schemas"])
 
 
@@ -137,6 +139,21 @@ def _ids(client: Client, ids: Mapping[str, str], app: str) -> dict[str, str]:
         "trigger_id": client.post(f"/v1/apps/{app}/triggers", nightly)["id"],
         **dict.fromkeys(NAMED, "nothing"),
     }
+
+
+def _rejection(stage: HistoryStage) -> str:
+    """The id of a Rejection, of a flow that nobody has."""
+    asked = {"workflowHash": f"sha256:{'0' * 64}", "workflow": APP, "version": "v9", "reason": "it loses invoices"}
+    made = {
+        "apiVersion": API_VERSION,
+        "kind": kinds.REJECTION.kind,
+        "metadata": {"name": f"{APP}-v9", "namespace": stage.namespace},
+        "spec": asked,
+    }
+    answer = stage.api.create(made)
+    assert answer.ok, answer.message
+    uid: str = answer.body["metadata"]["uid"]
+    return uid
 
 
 def _run(recorder: Recorder, pod: Manifest) -> str:

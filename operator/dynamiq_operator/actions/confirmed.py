@@ -61,7 +61,8 @@ def shown(preview: Preview) -> dict[str, Any]:
     """All that a preview shows of what would be deployed and of what it starts from, to be compared."""
     live = preview.now
     start = {"row": live.row, "sequence": live.sequence, "version": live.version} if live is not None else None
-    return {**preview.then.as_json(), "from": start, "under_way": preview.under_way}
+    guards = [each.as_json() for each in preview.guards]
+    return {**preview.then.as_json(), "from": start, "under_way": preview.under_way, "guards": guards, "begins_hold": preview.begins_hold}
 
 
 def perform_confirmed(api: Api, plan: PreviewedDeploy, *, elsewhere: Iterable[str] = ()) -> Performed:
@@ -81,7 +82,8 @@ def spelled_out(api: Api, plan: PreviewedDeploy) -> DeployPlan:
         asked,
         version=then.workflow_version if asked.restores is None else None,
         runtime=asked.runtime or (_runtime_of(api, plan) if asked.restores is None else None),
-        config=then.config.as_json(),
+        # A row that only brings back another one is a rollback to the rules for deploys, and with a config it would be none.
+        config=then.config.as_json() if asked.restores is None or asked.runtime is not None or asked.config is not None else None,
     )
     # By its name the row is found again where the answer to the request that makes it is lost.
     record = record_of(named, names.confirmed_row(asked.app, secrets.token_hex(4)))

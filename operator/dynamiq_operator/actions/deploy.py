@@ -5,13 +5,13 @@ with the same rules over the same objects. `perform_deploy` is the only place ou
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from dynamiq_operator.actions import history, idempotency
+from dynamiq_operator.actions import guards, history, idempotency
 from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
 from dynamiq_operator.actions.refusals import Refusal, Unknown
 from dynamiq_operator.actions.rights import lacking
@@ -47,7 +47,8 @@ UNREAD_IMAGE = "(unknown)@sha256:"
 class DeployRequest:
     """What is asked to be deployed, in the fields of a record's spec: what is None is left to the operator.
 
-    `restores` is a row's name. `config` and `promoted_from` are JSON data.
+    `restores` is a row's name. `config` and `promoted_from` are JSON data. `hold`: of a rollback, False for one after which what Git asks for
+    is deployed on. `bypass_reason`: why the rules are gone past, where they are to be.
     """
 
     namespace: str
@@ -58,6 +59,8 @@ class DeployRequest:
     config: Mapping[str, Any] | None = None
     message: str | None = None
     promoted_from: Mapping[str, Any] | None = None
+    hold: bool | None = None
+    bypass_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,8 @@ def record_of(request: DeployRequest, name: str | None = None) -> Manifest:
         "config": request.config,
         "message": request.message,
         "promotedFrom": request.promoted_from,
+        "hold": request.hold,
+        "bypass": {"reason": request.bypass_reason} if request.bypass_reason is not None else None,
     }
     return {
         "apiVersion": API_VERSION,
@@ -210,14 +215,16 @@ def previewed(
         raise Unknown(then.message)
     if isinstance(then, Refused):
         raise Refusal(then.message)
+    guards.check_not_rejected(api, request.namespace, then, rows.live, bypass=request.bypass_reason is not None)
     warnings = _warnings(api, plan) if arriving is None else ()
     if is_unread:
         warnings += ("you may not read Runtimes, so this cannot say what the runtime is: ask for the ClusterRole dynamiq-runtimes",)
-    preview = _preview(api, app, rows, then, text, record, warnings)
+    preview = preview_in(api, app, rows, then, text, record, warnings)
+    preview = replace(preview, **guards.said_of(app, draft.spec))
     return PreviewedDeploy(request, record, plan.claim, preview=preview, then=then, is_runtime_unread=is_unread)
 
 
-def _preview(api: Api, app: App, rows: History, then: Pinned, text: str | None, record: Manifest, warnings: tuple[str, ...]) -> Preview:
+def preview_in(api: Api, app: App, rows: History, then: Pinned, text: str | None, record: Manifest, warnings: tuple[str, ...]) -> Preview:
     live, target = rows.live, rows.target
     now = live.pinned if live is not None else None
     before = history.flow_of(api, app.meta.namespace, app.meta.name, now) if now and now.workflow_hash != then.workflow_hash else text

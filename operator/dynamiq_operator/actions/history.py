@@ -15,13 +15,14 @@ from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, read
+from dynamiq_operator.model.objects import App, Manifest, Record, Rejection, Runtime, Unreadable, read
 from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.views.history import newest_first
+from dynamiq_operator.views.waiting import is_waiting
 
 NAMED_MOST = 10
-T = TypeVar("T", App, Record, Runtime)
+T = TypeVar("T", App, Record, Runtime, Rejection)
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,12 @@ def open_rows(api: Api, namespace: str, app: str) -> History:
     return History.of(
         typed(Record, raw) for raw in requests.items(api, RECORDS, namespace, field=f"spec.app={app},{RECORDS.field_selector}")
     )
+
+
+def waiting_rows(api: Api, namespace: str, app: str) -> list[Manifest]:
+    """The rows of the App that wait, newest first. Raises kube.errors.ApiError."""
+    found = requests.items(api, RECORDS, namespace, field=f"spec.app={app},{RECORDS.field_selector}")
+    return newest_first(row for row in found if is_waiting(row))
 
 
 def find_row(api: Api, namespace: str, app: str, given: str | int) -> Manifest:

@@ -39,6 +39,8 @@ NOTED_MOST = 32
 TRIES = 20
 PAUSE = 0.25
 """Seconds at most between two tries: so that the same two writers do not meet again."""
+ADDED = frozenset(("hold", "bypass_reason"))
+"""Fields of requests that earlier versions did not have."""
 _NOTED_DIGITS = 16
 _NOTED = re.compile(rf"[0-9a-f]{{{_NOTED_DIGITS + 64}}}")
 """Of a key's hash, as it is noted on an App."""
@@ -85,7 +87,8 @@ class KeyClaim:
         """`owner`: the uid of the App, or of the project where the App is yet to be made; `prefix` begins the row's name; `confirmed`: what of
         the preview somebody agreed to, since whoever confirms something else asks for something else.
         """
-        hashed, asked = key.hash_for(owner), [asdict(request)] if confirmed is None else [asdict(request), dict(confirmed)]
+        hashed, given = key.hash_for(owner), _given(request)
+        asked = [given] if confirmed is None else [given, dict(confirmed)]
         return cls(names.row_under_key(prefix, hashed), hashed, _hash(action, owner, *asked))
 
     @property
@@ -165,6 +168,11 @@ def pause() -> None:
     import random  # not at the top: the plugin starts without it
 
     time.sleep(random.uniform(0, PAUSE))  # noqa: S311 - no secret
+
+
+def _given(request: DataclassInstance) -> dict[str, Any]:
+    """The fields of a request; of those that came later what is given alone, so that a key means the same before an upgrade and after it."""
+    return {field: value for field, value in asdict(request).items() if field not in ADDED or value is not None}
 
 
 def _noted(app: Manifest) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dynamiq_operator.actions import history, idempotency
+from dynamiq_operator.actions import guards, history, idempotency
 from dynamiq_operator.actions.confirmed import check, shown, spelled_out
 from dynamiq_operator.actions.deploy import DeployRequest, Flow, PreviewedDeploy, perform_deploy, plan_unseen, previewed
 from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
@@ -54,6 +54,7 @@ class PromotionRequest:
     target_namespace: str | None = None
     hostname: str | None = None
     message: str | None = None
+    bypass_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def plan_promotion(api: Api, request: PromotionRequest, target: str | None = Non
     target = target or request.target_namespace or find_target(api, namespace, environment)
     if target == namespace:
         raise Refusal(f"namespace {namespace} is {environment} itself: promote from another environment")
+    guards.check_not_rejected(api, namespace, source.pinned, None, bypass=request.bypass_reason is not None)
     text = history.flow_of(api, namespace, app, source.pinned)
     if text is None:
         raise Refusal(f"the flow of {app} {source.pinned.workflow_version} is in no ConfigMap and no WorkflowVersion that you may read")
@@ -305,6 +307,7 @@ def _deploy_request(
         config=pinned.config.as_json() if is_first else None,
         message=request.message,
         promoted_from={"namespace": request.namespace, "app": request.app, "row": source.name, "hash": pinned.workflow_hash},
+        bypass_reason=request.bypass_reason,
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dynamiq_operator.actions import history
+from dynamiq_operator.actions import history, rejections
 from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, plan_deploy
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube.api import Api
@@ -14,6 +14,7 @@ from dynamiq_operator.model import last_good as rule
 from dynamiq_operator.model.completion import why_not_restorable
 from dynamiq_operator.model.objects import Manifest, Record
 from dynamiq_operator.model.record import Result
+from dynamiq_operator.views.waiting import is_waiting
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class RollbackRequest:
     """What is asked to be brought back: a row (its name or sequence), the newest row that ran a version, or else the last good row.
 
     Its runtime comes back with it, unless `runtime` names another. Scaling stays what is live, but for `with_config`: then it is the
-    row's. A version that never ran is deployed as any other.
+    row's. A version that never ran is deployed as any other. `hold`, `bypass_reason`: as of a deploy.
     """
 
     namespace: str
@@ -31,6 +32,8 @@ class RollbackRequest:
     with_config: bool = False
     runtime: str | None = None
     message: str | None = None
+    hold: bool | None = None
+    bypass_reason: str | None = None
 
 
 def plan_rollback(api: Api, request: RollbackRequest) -> PreviewedDeploy:
@@ -45,17 +48,28 @@ def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
         target: Manifest | None = history.find_row(api, namespace, app, request.row)
     else:
         rows = history.rows(api, namespace, app)
-        target = _newest_of(rows, version) if version is not None else last_good(rows, app)
+        target = _newest_of(rows, version) if version is not None else last_good(rows, app, rejections.hashes(api, namespace))
     if target is None:
         if request.with_config:
             raise Refusal(f"version {version} of {app} never ran, so it has no config to bring back: leave out --with-config")
-        return DeployRequest(namespace, app, version=version, runtime=request.runtime, message=request.message)
+        return DeployRequest(
+            namespace, app, version=version, runtime=request.runtime, message=request.message, bypass_reason=request.bypass_reason
+        )
     record = history.typed(Record, target)
     if (why_not := why_not_restorable(record)) is not None:
         raise Refusal(why_not)
     config = config_of(target) if request.with_config else None
     name = target["metadata"]["name"]
-    return DeployRequest(namespace, app, restores=name, runtime=request.runtime, config=config, message=request.message)
+    return DeployRequest(
+        namespace,
+        app,
+        restores=name,
+        runtime=request.runtime,
+        config=config,
+        message=request.message,
+        hold=request.hold,
+        bypass_reason=request.bypass_reason,
+    )
 
 
 def config_of(row: Manifest) -> Mapping[str, Any]:
@@ -64,11 +78,15 @@ def config_of(row: Manifest) -> Mapping[str, Any]:
     return config
 
 
-def last_good(rows: Iterable[Manifest], app: str) -> Manifest:
-    """The row that a rollback goes back to where nobody names one (`model.last_good`). Raises Refusal where there is none. `rows`: newest first."""
-    pinned = {row["metadata"]["name"]: row for row in rows if _pins(row)}
+def last_good(rows: Iterable[Manifest], app: str, rejected: Container[str] = ()) -> Manifest:
+    """The row that a rollback goes back to where nobody names one (`model.last_good`). Raises Refusal where there is none.
+
+    `rows`: newest first. `rejected`: hashes of flows that nobody is to deploy.
+    """
+    pinned = {row["metadata"]["name"]: row for row in rows if _pins(row) and not is_waiting(row)}
     every = [_ran(row) for row in pinned.values()]
-    now, found = rule.current(every), rule.last_good(every)
+    bad = frozenset(name for name, row in pinned.items() if _pins(row)["workflowHash"] in rejected)
+    now, found = rule.current(every), rule.last_good(every, bad)
     if now is None:
         raise Refusal(f"nothing of {app} has gone Live yet: there is nothing to go back to")
     if found is None:

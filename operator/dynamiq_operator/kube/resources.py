@@ -74,6 +74,9 @@ RECORDS = _ours(kinds.RECORD, ",".join(f"status.phase!={phase}" for phase in CLO
 WORKFLOWS = _ours(kinds.WORKFLOW)
 VERSIONS = _ours(kinds.WORKFLOW_VERSION)
 RUNTIMES = _ours(kinds.RUNTIME)
+DEPLOY_POLICIES = _ours(kinds.DEPLOY_POLICY)
+APPROVALS = _ours(kinds.APPROVAL)
+REJECTIONS = _ours(kinds.REJECTION)
 BY_KIND = {entry.kind: _child(entry) for entry in CHILD_KINDS}
 """Resource of a child by its kind."""
 JOBS = BY_KIND[base.JOB.kind]
@@ -86,9 +89,6 @@ SLICES = BY_KIND[base.ENDPOINT_SLICE.kind]
 """Where the Services of some Apps lead, and that of the gate: Kubernetes makes most of them, the operator those of sleeping Apps."""
 CHILDREN = tuple(BY_KIND[entry.kind] for entry in CHILD_KINDS if entry.watched and entry.resource not in (base.JOB, base.ENDPOINT_SLICE))
 """What is observed as children of an App; Jobs are observed as runs of its triggers, and slices as where its Service leads."""
-DEPLOY_POLICIES = _ours(kinds.DEPLOY_POLICY)
-APPROVALS = _ours(kinds.APPROVAL)
-REJECTIONS = _ours(kinds.REJECTION)
 NAMESPACES = ApiResource("", "v1", "namespaces", "Namespace", namespaced=False)
 PODS = ApiResource("", "v1", "pods", "Pod", label_selector=names.MANAGED_SELECTOR, first_page=SMALL_PAGE)
 EVENTS = ApiResource("", "v1", "events", "Event")

@@ -89,6 +89,17 @@ COLUMNS: tuple[HistoryColumn, ...] = (
         spoken="how long it took",
         rest="duration_seconds",
     ),
+    HistoryColumn(
+        "waits",
+        "WAITS",
+        ".status.waits.message",
+        description="What the row waits for.",
+        wide=True,
+        note="what it waits for",
+        spoken="what it waits for",
+    ),
+    HistoryColumn("approved_by", "APPROVED BY", wide=True, note="who approved or resumed it", spoken="who approved it"),
+    HistoryColumn("bypass_reason", path=".spec.bypass.reason", note="why rules were gone past", rest="bypass_reason"),
     HistoryColumn("digest", "DIGEST", wide=True, format=Format.DIGEST, spoken="digest", rest="digest"),
     HistoryColumn("reason", rest="reason"),
     HistoryColumn(

@@ -151,6 +151,7 @@ APPROVAL = Kind(
     description="Approval is somebody's word on a row that waits: Approve, Resume, Reject or Withdraw. It never changes.",
     spec=ApprovalSpec,
     short_names=("dapr",),
+    selectable=(".spec.row",),
     columns=(
         Column("ROW", ".spec.row"),
         Column("PURPOSE", ".spec.purpose"),
@@ -165,6 +166,7 @@ REJECTION = Kind(
     description="Rejection is a version that nobody is to deploy, by the hash of its flow. It can be withdrawn once.",
     spec=RejectionSpec,
     short_names=("drej",),
+    selectable=(".spec.workflowHash",),
     columns=(
         Column("WORKFLOW", ".spec.workflow"),
         Column("VERSION", ".spec.version"),

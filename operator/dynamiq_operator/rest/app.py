@@ -25,6 +25,8 @@ from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments import history_routes
 from dynamiq_operator.rest.deployments import routes as deployments
 from dynamiq_operator.rest.environments import routes as environments
+from dynamiq_operator.rest.guards import rejection_routes as rejections
+from dynamiq_operator.rest.guards import routes as guards
 from dynamiq_operator.rest.http import openapi
 from dynamiq_operator.rest.http.exception_handlers import HANDLERS
 from dynamiq_operator.rest.http.metrics import Metrics
@@ -52,6 +54,8 @@ ROUTERS = (
     apps.router,
     history_routes.router,
     deployments.router,
+    guards.router,
+    rejections.router,
     workflows.router,
     node_types.router,
     triggers.router,

@@ -16,6 +16,7 @@ from dynamiq_operator.plan.history.ledger import ASKED_IN_APP
 from dynamiq_operator.plan.status.conditions import LIVE, READY
 from dynamiq_operator.views.history import newest_first
 from dynamiq_operator.views.sleep import is_asleep
+from dynamiq_operator.views.waiting import waits_of
 
 UNDER_WAY = (Phase.PENDING, Phase.PROGRESSING)
 DEPLOYING = "Deploying"
@@ -48,13 +49,18 @@ def rows_under_way(rows: Iterable[Manifest]) -> list[Manifest]:
     return [row for row in newest_first(rows) if _phase(row) in UNDER_WAY and not row["spec"].get("outcome")]
 
 
-def app_state(app: Manifest, under_way: Manifest | None) -> AppState:
-    """How the App is. `under_way`: its newest row that is not decided yet; None where there is none, or rows may not be read."""
+def app_state(app: Manifest, under_way: Manifest | None, waiting: Manifest | None = None) -> AppState:
+    """How the App is. `under_way`: its newest row that is being rolled out; `waiting`: its newest row that is held.
+
+    None where there is none, or rows may not be read. What waits says how an App is only where nothing is live.
+    """
     status = app.get("status") or {}
     ready, live = condition_of(status, READY), condition_of(status, LIVE)
     if (deploying := _deploying(status, under_way)) is not None:
         return deploying
     if not status.get("live"):
+        if waiting is not None and (waits := waits_of(waiting)) is not None:
+            return AppState(AppWord.PENDING, waits["reason"], waits["message"])
         word = AppWord.FAILED if status.get("failed") else AppWord.NOT_DEPLOYED
         return _said(word, live)
     if ready.get("status") == "True":

@@ -12,6 +12,7 @@ from typing import Any
 from dynamiq_operator.model.history_columns import COLUMNS
 from dynamiq_operator.model.manifests import Manifest, Phase, parse_time
 from dynamiq_operator.model.names import natural
+from dynamiq_operator.views.waiting import approved_by, waits_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class HistoryRow:
     duration: float | None
     digest: str | None
     reason: str | None
+    waits: str | None = None
+    approved_by: str | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -62,6 +65,8 @@ class HistoryRow:
             duration=_between(began, outcome.get("at")),
             digest=pinned.get("digest"),
             reason=outcome.get("reason") if outcome.get("result") != "Succeeded" else None,
+            waits=(waits_of(raw) or {}).get("message"),
+            approved_by=approved_by(spec),
             more={column.key: at_path(raw, column.path) for column in _MORE},
         )
 

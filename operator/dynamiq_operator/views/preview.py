@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dynamiq_operator.model.guards import StandingGuard
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.views.history import compute_in_words, config_in_words
 
 NOTHING = "(nothing)"
+HOLDS = "what Git asks for waits after it, until somebody resumes it"
 SERVER, SERVERLESS = "server", "serverless"
 
 
@@ -69,6 +71,9 @@ class Preview:
     `warnings`: sentences for the caller. `restarts`: the App would run other pods than now. `switches`: calls move to these at once.
     `warm`: how many of these are there and ready, and how many start before calls move; None where that is not known. `asleep`: the App
     is asleep now.
+
+    `guards`: what would hold the row, as the App's status says it; `waits`: what a row that is there waits for. `begins_hold`: what Git asks
+    for waits once the row is there. `bypass_reason`: why rules are gone past, None where they are not.
     """
 
     namespace: str
@@ -84,6 +89,10 @@ class Preview:
     switches: bool = False
     warm: tuple[int, int] | None = None
     asleep: bool = False
+    guards: tuple[StandingGuard, ...] = ()
+    waits: str | None = None
+    begins_hold: bool = False
+    bypass_reason: str | None = None
 
     @property
     def is_warm(self) -> bool:
@@ -105,6 +114,10 @@ class Preview:
             "podsToStart": self.warm[1] if self.warm is not None else None,
             "asleep": self.asleep,
             "underWay": self.under_way,
+            "guards": [each.as_json() for each in self.guards],
+            "waits": self.waits,
+            "beginsHold": self.begins_hold,
+            "bypassReason": self.bypass_reason,
             "warnings": list(self.warnings),
         }
 
@@ -135,7 +148,14 @@ class Preview:
             said.append(f"  {self._moves() if self.switches else 'pods are replaced one by one; requests go on being answered'}")
         else:
             said.append("  no pod restarts")
-        return said + [f"  {each}" for each in (*self._sleep(), *self.warnings)]
+        return said + [f"  {each}" for each in (*self._sleep(), *self._rules(), *self.warnings)]
+
+    def _rules(self) -> list[str]:
+        """What is to be known of the rules for deploys."""
+        said = [f"it waits: {self.waits}"] if self.waits is not None else [f"it would wait: {each.message}" for each in self.guards]
+        if self.bypass_reason is not None:
+            said.insert(0, f"it goes past the rules: {self.bypass_reason}")
+        return [*said, HOLDS] if self.begins_hold else said
 
     def _moves(self) -> str:
         """What a switch does."""

@@ -68,7 +68,7 @@ def test_how_an_app_is_and_what_it_serves(stage: RestStage) -> None:
     assert (told["under_way"], told["git"], told["warm"]) == (None, None, [])
     (of_list,) = stage.get("/v1/apps")
     App.model_validate(of_list)
-    assert of_list == {name: value for name, value in told.items() if name not in ("conditions", "git", "warm")}
+    assert of_list == {name: value for name, value in told.items() if name not in ("conditions", "git", "warm", "guards")}
 
 
 def test_what_is_under_way_beside_what_is_live(stage: RestStage) -> None:

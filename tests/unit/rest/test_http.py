@@ -261,6 +261,16 @@ POST /v1/apps/{app_id}/deploy
 POST /v1/apps/{app_id}/deploy/preview
 POST /v1/apps/{app_id}/promote
 POST /v1/apps/{app_id}/promote/preview
+GET /v1/apps/{app_id}/guards
+POST /v1/apps/{app_id}/suspend
+POST /v1/apps/{app_id}/unsuspend
+GET /v1/apps/{app_id}/deployments/{deployment_id}/preview
+GET /v1/apps/{app_id}/deployments/{deployment_id}/approvals
+POST /v1/apps/{app_id}/deployments/{deployment_id}/approvals
+GET /v1/apps/{app_id}/rejections
+POST /v1/apps/{app_id}/rejections
+POST /v1/apps/{app_id}/rejections/{rejection_id}/withdraw
+GET /v1/deploy-policies
 GET /v1/workflows
 POST /v1/workflows
 GET /v1/workflows/{workflow_id}

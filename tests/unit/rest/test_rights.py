@@ -33,10 +33,16 @@ def test_each_right_is_asked_of_the_api_server_once_and_in_the_callers_name(stag
         for sent in reviews
     ]
     assert sorted(asked) == [
+        ("approve", "deployments", "", "demo", ""),
+        ("bypass", "deployments", "", "demo", ""),
+        ("create", "approvals", "", "demo", ""),
         ("create", "deployments", "", "demo", ""),
         ("create", "deployments", "", "prod", ""),
+        ("create", "rejections", "", "demo", ""),
         ("delete", "apps", "", "demo", "chat"),
         ("delete", "apps", "runs", "demo", "chat"),
+        ("deploy", "deployments", "", "demo", ""),
+        ("deploy", "deployments", "", "prod", ""),
         ("get", "apps", "runcontents", "demo", "chat"),
         ("get", "pods", "log", "demo", ""),
         ("get", "secrets", "", "demo", "chat-access-keys"),
@@ -64,7 +70,7 @@ def test_each_right_is_asked_of_the_api_server_once_and_in_the_callers_name(stag
         ),
         (
             ("patch", "apps", "demo"),
-            {"configure", "triggers"},
+            {"configure", "triggers", "suspend"},
             "patch apps.dynamiq.getdynamiq.ai named chat in demo: the role dynamiq-edit has it",
         ),
         (("delete", "apps", "demo"), {"delete"}, "delete apps.dynamiq.getdynamiq.ai named chat in demo: the role dynamiq-edit has it"),

@@ -7,8 +7,21 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
-from dynamiq_operator.rest.shared.examples import ANNA, APP, CONFIG, PROJECT, RELEASE, ROW, RUNS_ON, RUNTIME, VERSION, WORKFLOW
-from dynamiq_operator.rest.shared.responses import Access, Author, Condition, ConfigShape, RuntimeShape, VersionRef
+from dynamiq_operator.rest.shared.examples import (
+    ANNA,
+    APP,
+    CONFIG,
+    GUARD,
+    PROJECT,
+    RELEASE,
+    ROW,
+    RUNS_ON,
+    RUNTIME,
+    VERSION,
+    WAITS,
+    WORKFLOW,
+)
+from dynamiq_operator.rest.shared.responses import Access, Author, Condition, ConfigShape, Guard, RowRef, RuntimeShape, VersionRef, Waits
 from dynamiq_operator.views.app_state import AppWord
 
 
@@ -55,6 +68,12 @@ class UnderWayRef(ResponseModel):
     sequence: Annotated[int | None, Field(description="None until the operator has taken the row up.")]
     version: Annotated[str | None, Field(description="None where it is decided with the rest of the row.")]
     status: Annotated[str, Field(json_schema_extra={"enum": ["Pending", "Progressing"]})]
+
+
+class WaitingRef(UnderWayRef):
+    """A deployment that waits."""
+
+    waits: Waits | None
 
 
 class GitAsks(ResponseModel):
@@ -107,6 +126,18 @@ _APP: dict[str, Any] = {
         "created_at": "2026-11-24T22:22:45Z",
     },
     "under_way": None,
+    "waiting": [
+        {
+            "deployment_id": "5f1a0b5e-52a5-5f0a-9c1e-7a9a3f0f7a11",
+            "name": "support-k2x7p",
+            "sequence": 3,
+            "version": "v3",
+            "status": "Pending",
+            "waits": WAITS,
+        }
+    ],
+    "holds": None,
+    "suspended": False,
 }
 
 
@@ -141,6 +172,9 @@ class App(ResponseModel):
     status: AppStatus
     live: LiveRef | None
     under_way: Annotated[UnderWayRef | None, Field(description="None, too, where the caller may not list deployments.")]
+    waiting: Annotated[list[WaitingRef], Field(description="Deployments that a rule for deploys holds, newest first.")]
+    holds: Annotated[RowRef | None, Field(description="The rollback after which what Git asks for waits.")]
+    suspended: Annotated[bool, Field(description="Nothing of it is deployed until that is taken off.")]
 
 
 class AppDetails(App):
@@ -165,8 +199,10 @@ class AppDetails(App):
             "is_live": True,
         },
         warm=[{"version": "v1", "pods_ready": 1}],
+        guards=[GUARD],
     )
 
     conditions: list[Condition]
     git: Annotated[GitAsks | None, Field(description="None for an App that Git does not deploy.")]
     warm: Annotated[list[WarmRef], Field(description="Of strategy Switch: what is kept ready, as far as the caller may read workloads.")]
+    guards: Annotated[list[Guard], Field(description="What would hold a deployment that is asked for now.")]

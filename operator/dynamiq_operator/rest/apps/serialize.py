@@ -11,9 +11,10 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.shared.address import answered_at
 from dynamiq_operator.rest.shared.config_fields import FIRST_CONFIG
-from dynamiq_operator.rest.shared.serialize import Data, Ids, author, changed_at, condition, config
+from dynamiq_operator.rest.shared.serialize import Data, Ids, author, changed_at, condition, config, guard, waits
 from dynamiq_operator.views.app_state import app_state, is_as_declared, rows_under_way
 from dynamiq_operator.views.history import HistoryRow
+from dynamiq_operator.views.waiting import is_waiting, waits_of
 
 
 def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str | None, ids: Ids, settings: Settings) -> Data:
@@ -53,8 +54,10 @@ def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str |
 def state(raw: Manifest, rows: Sequence[Manifest] | None, environment: str | None, ids: Ids) -> Data:
     """How an App is, what it serves and what is under way. `rows`: its own that are live or not decided yet, None where none may be read."""
     meta = raw["metadata"]
-    namespace, under_way = meta["namespace"], next(iter(rows_under_way(rows or ())), None)
-    said = app_state(raw, under_way)
+    every = rows_under_way(rows or ())
+    namespace, under_way = meta["namespace"], next((row for row in every if not is_waiting(row)), None)
+    held = [row for row in every if is_waiting(row)]
+    said = app_state(raw, under_way, next(iter(held), None))
     return {
         "namespace": namespace,
         "resource_name": meta["name"],
@@ -62,6 +65,9 @@ def state(raw: Manifest, rows: Sequence[Manifest] | None, environment: str | Non
         "status": {"word": said.word.value, "reason": said.reason, "message": said.message},
         "live": _live(raw, rows, ids),
         "under_way": _under_way(under_way) if under_way is not None else None,
+        "waiting": [_under_way(row) | {"waits": waits(waits_of(row))} for row in held],
+        "holds": (raw.get("status") or {}).get("holds"),
+        "suspended": bool(raw["spec"].get("suspend")),
     }
 
 
@@ -83,6 +89,7 @@ def details(raw: Manifest, row: Manifest | None, warm: Iterable[Beside]) -> Data
         "conditions": [condition(each) for each in status.get("conditions") or ()],
         "git": git,
         "warm": [{"version": each.version, "pods_ready": each.ready} for each in warm],
+        "guards": [guard(each) for each in status.get("guards") or ()],
     }
 
 

@@ -12,6 +12,7 @@ from dynamiq_operator.actions.promote import PromotionPlan, perform_promotion, s
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.rest.deployments.requests import Confirmed
 from dynamiq_operator.rest.deployments.serialize import side
+from dynamiq_operator.rest.shared.serialize import guard
 
 
 def deploy(api: Api, request: DeployRequest, claim: KeyClaim | None, given: Confirmed, elsewhere: Iterable[str]) -> Performed:
@@ -35,6 +36,8 @@ def _check(plan: PreviewedDeploy, given: Confirmed) -> None:
         **side(then.as_json()),
         "from": side(live.as_json()) if live is not None else None,
         "under_way": plan.preview.under_way,
+        "guards": [guard(each.as_json()) for each in plan.preview.guards],
+        "begins_hold": plan.preview.begins_hold,
     }
     # A side tells compute twice: what differs is told once, and a config that says nothing of it is compared without.
     inner = (wanted.get("config") or {}).get("config") or {}

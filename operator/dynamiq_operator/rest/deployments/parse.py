@@ -43,6 +43,8 @@ def deploy_request(context: ApiContext, session: CallerSession, app: Manifest, b
         runtime=named.runtime,
         config=config_of(restored) if restored is not None and body.with_config else config,
         message=body.message,
+        hold=body.hold,
+        bypass_reason=body.bypass_reason,
     )
 
 

@@ -67,5 +67,11 @@ def request_of(context: ApiContext, app: Entry, body: Promotion) -> promoting.Pr
     """The promotion that the body asks for. Raises HttpProblem."""
     target = context.find(NAMESPACES, body.project_id, "project_id").name if body.project_id is not None else None
     return promoting.PromotionRequest(
-        app.namespace, app.name, environment=body.environment, target_namespace=target, hostname=body.hostname, message=body.message
+        app.namespace,
+        app.name,
+        environment=body.environment,
+        target_namespace=target,
+        hostname=body.hostname,
+        message=body.message,
+        bypass_reason=body.bypass_reason,
     )

@@ -44,11 +44,25 @@ class Confirmed(ConfirmedSide):
         str | None, Field(description="What was being rolled out: `under_way` of the preview; null where nothing was.")
     ] = None
 
+    guards: Annotated[
+        list[dict[str, Any]] | None, Field(max_length=64, description="What would hold it: `guards` of the preview, all of them.")
+    ] = None
+    begins_hold: Annotated[bool | None, Field(description="Whether what Git asks for waits after it: `begins_hold` of the preview.")] = None
+
     def given(self) -> dict[str, Any]:
         """The parts that were given."""
         return self.model_dump(exclude_unset=True, by_alias=True)
 
 
+BypassReason = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        max_length=1024,
+        pattern=r"\S",
+        description="Why the rules for deploys are gone past: it waits for nothing then. It takes the right to bypass, and stays in the history.",
+    ),
+]
 Confirms = Annotated[
     Confirmed | None,
     Field(
@@ -88,6 +102,13 @@ class NewDeployment(RequestModel):
         bool,
         Field(description="With restores: also bring back that deployment's scaling and resources, in place of deployment_config."),
     ] = False
+    hold: Annotated[
+        bool | None,
+        Field(
+            description="Of a rollback, false: what Git asks for is deployed on. Left out: it waits, as the App's holdAfterRollback says."
+        ),
+    ] = None
+    bypass_reason: BypassReason = None
     confirmed: Confirms = None
 
 
@@ -104,4 +125,5 @@ class Promotion(RequestModel):
     )
     hostname: Annotated[str | None, Field(max_length=253, description="For a first promotion: the App's hostname there.")] = None
     message: Message = None
+    bypass_reason: BypassReason = None
     confirmed: Confirms = None

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
 from dynamiq_operator.rest.shared.examples import ANNA, CONFIG, DEPLOYMENT, PROJECT, ROW
-from dynamiq_operator.rest.shared.responses import Author, Condition, ConfigShape, Deployment, ReadyPods, ResourcesShape
+from dynamiq_operator.rest.shared.responses import Author, Condition, ConfigShape, Deployment, Guard, ReadyPods, ResourcesShape
 
 _RUNS: dict[str, Any] = {
     "runtime": "1.4.0",
@@ -18,7 +18,7 @@ _RUNS: dict[str, Any] = {
     "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
     "restores": None,
 }
-_PREVIEW: dict[str, Any] = {
+PREVIEW: dict[str, Any] = {
     "from": {"row": "support-x8cc4", "sequence": 2, "version": "v2", "flow_hash": "sha256:27d4…", **_RUNS},
     "to": {"row": None, "sequence": None, "version": "v1", "flow_hash": "sha256:91ab…", **_RUNS, "restores": "support-474j8"},
     "flow_diff": "--- v2\n+++ v1\n@@ -1 +1 @@",
@@ -29,6 +29,10 @@ _PREVIEW: dict[str, Any] = {
     "pods_to_start": 0,
     "asleep": False,
     "under_way": None,
+    "guards": [],
+    "waits": None,
+    "begins_hold": True,
+    "bypass_reason": None,
     "warnings": [],
 }
 
@@ -51,7 +55,7 @@ class PreviewSide(ResponseModel):
 class PreviewShape(ResponseModel):
     """What a deploy would do."""
 
-    model_config = example(**_PREVIEW)
+    model_config = example(**PREVIEW)
 
     from_: Annotated[PreviewSide | None, Field(alias="from", description="What is live; none before the first deploy.")]
     to: PreviewSide
@@ -65,13 +69,17 @@ class PreviewShape(ResponseModel):
     pods_to_start: Annotated[int | None, Field(description="Of Switch: pods that start before calls move to this version.")]
     asleep: Annotated[bool, Field(description="The App is asleep now.")]
     under_way: Annotated[str | None, Field(description="A row that is being rolled out, and would be overtaken.")]
+    guards: Annotated[list[Guard], Field(description="What would hold it, so that it would wait.")]
+    waits: Annotated[str | None, Field(description="Of a deployment that is there, what it waits for.")]
+    begins_hold: Annotated[bool, Field(description="What Git asks for waits after it, until somebody resumes it.")]
+    bypass_reason: Annotated[str | None, Field(description="Why the rules for deploys are gone past.")]
     warnings: list[str]
 
 
 class PromotionPreview(PreviewShape):
     """What a promotion would do."""
 
-    model_config = example(**_PREVIEW, project_id=PROJECT, environment="production", new_app=False, new_version="v1")
+    model_config = example(**PREVIEW, project_id=PROJECT, environment="production", new_app=False, new_version="v1")
 
     project_id: Annotated[Id | None, Field(description="The target.")]
     environment: str
@@ -176,14 +184,14 @@ class ComparisonShape(ResponseModel):
     model_config = example(
         **{
             "from": {
-                **_PREVIEW["from"],
+                **PREVIEW["from"],
                 "restores": None,
                 "id": "5f1a0b5e-52a5-5f0a-9c1e-7a9a3f0f7a11",
                 "created_at": "2026-11-20T08:01:00Z",
                 "created_by": ANNA,
             },
             "to": {
-                **_PREVIEW["to"],
+                **PREVIEW["to"],
                 "row": "support-x8cc4",
                 "sequence": 3,
                 "id": ROW,

@@ -8,7 +8,7 @@ from typing import Any
 from dynamiq_operator.actions.comparison import UNREAD, Comparison
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.shared.config_fields import SCALING, SERVERLESS_CONFIG
-from dynamiq_operator.rest.shared.serialize import SERVER, SERVERLESS, Data, author, condition, config
+from dynamiq_operator.rest.shared.serialize import SERVER, SERVERLESS, Data, author, condition, config, guard
 from dynamiq_operator.views.history import HistoryRow
 from dynamiq_operator.views.preview import Side
 
@@ -26,6 +26,10 @@ def preview(given: Mapping[str, Any]) -> Data:
         "pods_to_start": given["podsToStart"],
         "asleep": given["asleep"],
         "under_way": given["underWay"],
+        "guards": [guard(each) for each in given["guards"]],
+        "waits": given["waits"],
+        "begins_hold": given["beginsHold"],
+        "bypass_reason": given["bypassReason"],
         "warnings": given["warnings"],
     }
 
@@ -46,7 +50,7 @@ def side(given: Mapping[str, Any]) -> Data:
     }
 
 
-COMPLETED = ("sequence", "pinned", "outcome")
+COMPLETED = ("sequence", "pinned", "released", "verified", "outcome")
 """Fields of a row that the operator completes; the others are what was asked."""
 
 

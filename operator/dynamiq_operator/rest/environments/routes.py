@@ -94,6 +94,7 @@ def _asked(source: Manifest, place: _Place) -> Iterator[Asked]:
     """The rights that a promotion to a place takes, as far as the caller may read what is there: of what they may not, the right to make it."""
     namespace = place.namespace.name
     yield Asked(rights.PROMOTE, namespace)
+    yield Asked(rights.PROMOTE_ROW, namespace)
     if place.app is None and not place.is_hidden:
         yield Asked(rights.PROMOTE_APP, namespace)
     if _live(source) and not place.has_version:

@@ -20,6 +20,12 @@ class AppRights(ResponseModel):
         deploy=_YES,
         roll_back=_YES,
         promote=_YES,
+        approve={**_NO, "needs": "approve deployments.dynamiq.getdynamiq.ai in demo: the role dynamiq-approver has it"},
+        resume=_YES,
+        withdraw=_YES,
+        reject_versions={**_NO, "needs": "create rejections.dynamiq.getdynamiq.ai in demo: the role dynamiq-approver has it"},
+        bypass={**_NO, "needs": "bypass deployments.dynamiq.getdynamiq.ai in demo: the role dynamiq-bypass has it"},
+        suspend=_YES,
         configure=_YES,
         delete=_YES,
         keys_read=_YES,
@@ -34,8 +40,16 @@ class AppRights(ResponseModel):
     )
 
     deploy: Right
-    roll_back: Right
+    roll_back: Annotated[Right, Field(description="To bring back a row that went live, and nothing else of it: who is on call has it.")]
     promote: Annotated[Right, Field(description="To any other environment of the project; `/environments` tells it of each.")]
+    approve: Annotated[
+        Right, Field(description="To approve a deployment that waits, or to reject it; the author of one approves none of it.")
+    ]
+    resume: Annotated[Right, Field(description="To let go on what is held after a rollback or a freeze.")]
+    withdraw: Annotated[Right, Field(description="To withdraw a deployment of one's own that waits.")]
+    reject_versions: Annotated[Right, Field(description="To reject a version for everybody, and to withdraw that.")]
+    bypass: Annotated[Right, Field(description="To go past the rules for deploys, with a reason.")]
+    suspend: Annotated[Right, Field(description="To suspend the App, and to take that off.")]
     configure: Right
     delete: Right
     keys_read: Right

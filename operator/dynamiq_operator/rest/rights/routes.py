@@ -33,27 +33,39 @@ def app_rights(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     context.read(session, APPS, entry, METADATA_ONE)
     namespace, app = entry.namespace, entry.name
     keys = names.access_keys(app)
-    asked = {
-        "deploy": Asked(rights.DEPLOY, namespace),
-        "roll_back": Asked(rights.DEPLOY, namespace),
-        "configure": Asked(rights.CHANGE_APP, namespace, app),
-        "delete": Asked(rights.DELETE_APP, namespace, app),
-        "keys_read": Asked(rights.READ_KEYS, namespace, keys),
-        "keys_write": Asked(rights.WRITE_KEYS, namespace, keys),
-        "triggers": Asked(rights.CHANGE_APP, namespace, app),
-        "pods": Asked(rights.LIST_PODS, namespace),
-        "logs": Asked(rights.READ_LOGS, namespace),
-        "runs_read": Asked(rights.LIST_RUNS, namespace, app),
-        "run_contents": Asked(rights.READ_CONTENTS, namespace, app),
-        "runs_score": Asked(rights.SCORE_RUNS, namespace, app),
-        "runs_delete": Asked(rights.DELETE_RUNS, namespace, app),
+    deploy = (Asked(rights.CREATE_ROW, namespace), Asked(rights.DEPLOY, namespace))
+    asked: dict[str, tuple[Asked, ...]] = {
+        "deploy": deploy,
+        "roll_back": deploy[:1],
+        "approve": (Asked(rights.CREATE_APPROVAL, namespace), Asked(rights.APPROVE, namespace)),
+        "resume": (Asked(rights.RESUME, namespace), Asked(rights.DEPLOY, namespace)),
+        "withdraw": (Asked(rights.RESUME, namespace),),
+        "reject_versions": (Asked(rights.REJECT, namespace), Asked(rights.APPROVE, namespace)),
+        "bypass": (Asked(rights.BYPASS, namespace),),
+        "suspend": (Asked(rights.CHANGE_APP, namespace, app), Asked(rights.DEPLOY, namespace)),
+        "configure": (Asked(rights.CHANGE_APP, namespace, app),),
+        "delete": (Asked(rights.DELETE_APP, namespace, app),),
+        "keys_read": (Asked(rights.READ_KEYS, namespace, keys),),
+        "keys_write": (Asked(rights.WRITE_KEYS, namespace, keys),),
+        "triggers": (Asked(rights.CHANGE_APP, namespace, app),),
+        "pods": (Asked(rights.LIST_PODS, namespace),),
+        "logs": (Asked(rights.READ_LOGS, namespace),),
+        "runs_read": (Asked(rights.LIST_RUNS, namespace, app),),
+        "run_contents": (Asked(rights.READ_CONTENTS, namespace, app),),
+        "runs_score": (Asked(rights.SCORE_RUNS, namespace, app),),
+        "runs_delete": (Asked(rights.DELETE_RUNS, namespace, app),),
     }
-    targets = [Asked(rights.PROMOTE, target.name) for target in other_environments(context, namespace)]
-    found = rights.ask(context, session, [*asked.values(), *targets])
-    answer = {name: rights.answer(found[one], one.needs) for name, one in asked.items()}
+    targets = [_promotion(target.name) for target in other_environments(context, namespace)]
+    found = rights.ask(context, session, (one for each in (*asked.values(), *targets) for one in each))
+    answer = {name: rights.answer_all(each, found) for name, each in asked.items()}
     # The namespace is not named: one may not create rows in may be one that one may not see.
-    answer["promote"] = rights.answer(any(found[one] for one in targets), Asked(rights.PROMOTE, "", where=ANOTHER).needs)
+    may_promote = any(all(found[one] for one in each) for each in targets)
+    answer["promote"] = rights.answer(may_promote, Asked(rights.PROMOTE, "", where=ANOTHER).needs)
     return Json({"data": {name: answer[name] for name in responses.AppRights.model_fields}})
+
+
+def _promotion(target: str) -> tuple[Asked, ...]:
+    return Asked(rights.PROMOTE, target), Asked(rights.PROMOTE_ROW, target)
 
 
 @router.get("/projects/{project_id}/rights", responses=documented(One[responses.ProjectRights], 404, 422))
@@ -62,9 +74,7 @@ def project_rights(context: ContextOf, session: SessionOf, project_id: Annotated
     entry = context.find(NAMESPACES, project_id)
     if not may_read(session.api, entry.name):
         raise unknown_id("project", project_id)
-    app, row, release = (Asked(right, entry.name) for right in (rights.CREATE_APP, rights.DEPLOY, rights.RELEASE))
-    found = rights.ask(context, session, (app, row, release))
-    create = next((one for one in (app, row) if not found[one]), app)
-    return Json(
-        {"data": {"create_app": rights.answer(found[create], create.needs), "release": rights.answer(found[release], release.needs)}}
-    )
+    create = tuple(Asked(right, entry.name) for right in (rights.CREATE_APP, rights.CREATE_ROW, rights.DEPLOY))
+    release = (Asked(rights.RELEASE, entry.name),)
+    found = rights.ask(context, session, (*create, *release))
+    return Json({"data": {"create_app": rights.answer_all(create, found), "release": rights.answer_all(release, found)}})

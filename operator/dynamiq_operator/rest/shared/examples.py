@@ -16,6 +16,7 @@ WORKFLOW, VERSION, RUNTIME = (
 )
 ROW = "fd5c5c25-d384-4a9c-ae9d-901eedb2c7be"
 ANNA = {"id": "f2f4c7fb-6c53-5d3c-b3ac-3b3c6cf8d1a7", "email": "anna@example.com", "username": "anna@example.com"}
+OTTO = {"id": "0b5f3f3e-54a2-5a7b-8ac7-6e0d1b5a54f0", "email": "otto@example.com", "username": "otto@example.com"}
 CONFIG = {
     "deployment_type": "server_based",
     "config": {
@@ -49,4 +50,30 @@ DEPLOYMENT: dict[str, Any] = {
     "duration_seconds": 4.0,
     "is_live": True,
     "restores_sequence": None,
+    "waits": None,
+    "released": {
+        "at": "2026-11-24T22:22:45Z",
+        "guards": ["AwaitingApproval"],
+        "by": [OTTO],
+        "approvals": ["support-x8cc4-0c1f93aa"],
+    },
+    "verified": None,
+    "holds": None,
+    "bypass_reason": None,
+    "flow_hash": "sha256:27d4f0c1b62a0cb22b6eb3f6a6c6f4f3f2e4bb5bd3a4d2d3a0b0c2f7f6d7d5c1",
+}
+WAITS: dict[str, Any] = {
+    "reason": "AwaitingApproval",
+    "message": "it awaits 1 approval, which DeployPolicy production asks for",
+    "until": None,
+    "approvals": 0,
+    "approvals_needed": 1,
+    "resumable": False,
+}
+GUARD: dict[str, Any] = {
+    "reason": "Frozen",
+    "message": "no deploys until 2026-11-30T06:00:00Z: freeze weekend of DeployPolicy production",
+    "applies_to": ["Deploy", "Promotion", "Git"],
+    "policy": "production",
+    "until": "2026-11-30T06:00:00Z",
 }

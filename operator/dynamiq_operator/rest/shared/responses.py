@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from dynamiq_operator.model.guards import GuardReason, RowKind
 from dynamiq_operator.model.history_columns import of_rest
 from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
 from dynamiq_operator.rest.shared.examples import DEPLOYMENT
@@ -97,6 +98,60 @@ class ReadyPods(ResponseModel):
     serving: Annotated[str | None, Field(description="The version that the App serves meanwhile; none before the first.")]
 
 
+GUARDS = [each.value for each in GuardReason]
+
+
+class RowRef(ResponseModel):
+    """A row, by its name and its place in the history."""
+
+    row: str
+    sequence: int
+
+
+class Waits(ResponseModel):
+    """What a row waits for."""
+
+    reason: Annotated[str, Field(json_schema_extra={"enum": GUARDS}, description="The first thing that it waits for.")]
+    message: Annotated[str, Field(description="All of it, as a sentence: kubectl and the plugin say the same.")]
+    until: Annotated[Time | None, Field(description="Until when, where time alone ends it.")]
+    approvals: Annotated[int | None, Field(description="Approvals that count already.")]
+    approvals_needed: Annotated[int | None, Field(description="Approvals that it takes.")]
+    resumable: Annotated[bool, Field(description="Who may deploy can resume it now.")]
+
+
+class Released(ResponseModel):
+    """When nothing held the row any more."""
+
+    at: Time
+    guards: Annotated[list[str], Field(description="What it had waited for.")]
+    by: Annotated[list[Author], Field(description="Who approved or resumed it.")]
+    approvals: Annotated[list[str], Field(description="Names of the Approvals that counted.")]
+
+
+class Verified(ResponseModel):
+    """That the row's new pods passed its cases before a caller reached them."""
+
+    at: Time
+    cases: int
+    calls: int
+    seconds: float
+    score: Annotated[float | None, Field(description="What the evaluation Job gave, where it gave one.")]
+    message: Annotated[str | None, Field(description="What the evaluation Job said last.")]
+
+
+class Guard(ResponseModel):
+    """What would hold a deployment that is asked for now."""
+
+    reason: Annotated[str, Field(json_schema_extra={"enum": GUARDS}, description="Why it would wait.")]
+    message: Annotated[str, Field(description="That, as a sentence: kubectl and the plugin say the same.")]
+    applies_to: Annotated[
+        list[Annotated[str, Field(json_schema_extra={"enum": [each.value for each in RowKind]})]],
+        Field(description="Rows that it would hold. Git: those that Git or other automation asks for."),
+    ]
+    policy: Annotated[str | None, Field(description="The DeployPolicy that asks for it.")]
+    until: Annotated[Time | None, Field(description="Until when, where time alone ends it.")]
+
+
 class Deployment(ResponseModel):
     """One row of an App's history; the fields after `message` say where it came from."""
 
@@ -130,6 +185,12 @@ class Deployment(ResponseModel):
     duration_seconds: Annotated[float | None, Field(description="From its begin to its end.")]
     is_live: Annotated[bool, Field(description="It is what the App serves.")]
     restores_sequence: Annotated[int | None, Field(description="The sequence of the row that this one brought back.")]
+    waits: Annotated[Waits | None, Field(description="What it waits for; none where nothing holds it, and for a row that has ended.")]
+    released: Annotated[Released | None, Field(description="Of a row that waited, when nothing held it any more.")]
+    verified: Annotated[Verified | None, Field(description="Of a row whose new pods were asked first, that they passed.")]
+    holds: Annotated[RowRef | None, Field(description="The rollback after which what Git asks for waits, while this row is live.")]
+    bypass_reason: Annotated[str | None, Field(description="Why rules were gone past.")]
+    flow_hash: Annotated[str | None, Field(description="SHA-256 of its flow, by which versions are rejected; none until it is pinned.")]
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

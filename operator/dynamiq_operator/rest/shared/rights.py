@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dynamiq_operator.actions.rights import may
-from dynamiq_operator.kube.resources import APPS, PODS, RECORDS, SECRETS, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import APPROVALS, APPS, PODS, RECORDS, REJECTIONS, SECRETS, VERSIONS, ApiResource
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.shared.serialize import Data
@@ -22,8 +22,15 @@ class Right:
     subresource: str = ""
 
 
-DEPLOY = Right("create", RECORDS, "dynamiq-deployer")
+CREATE_ROW = Right("create", RECORDS, "dynamiq-deployer")
+DEPLOY = Right("deploy", RECORDS, "dynamiq-deployer")
+APPROVE = Right("approve", RECORDS, "dynamiq-approver")
+BYPASS = Right("bypass", RECORDS, "dynamiq-bypass")
+CREATE_APPROVAL = Right("create", APPROVALS, "dynamiq-approver")
+RESUME = Right("create", APPROVALS, "dynamiq-deployer")
+REJECT = Right("create", REJECTIONS, "dynamiq-approver")
 PROMOTE = Right("create", RECORDS, "dynamiq-promoter")
+PROMOTE_ROW = Right("deploy", RECORDS, "dynamiq-promoter")
 PROMOTE_APP = Right("create", APPS, "dynamiq-promoter")
 PROMOTE_VERSION = Right("create", VERSIONS, "dynamiq-promoter")
 CHANGE_APP = Right("patch", APPS, "dynamiq-edit")
@@ -50,6 +57,12 @@ class Asked:
     where: str = ""
 
     @property
+    def question(self) -> tuple[str, ...]:
+        """What the API server is asked: the same right is in several roles."""
+        right = self.right
+        return right.verb, right.resource.group, right.resource.plural, right.subresource, self.namespace, self.name
+
+    @property
     def needs(self) -> str:
         """The right in words, and the role that has it."""
         right = self.right
@@ -61,14 +74,21 @@ class Asked:
 
 def ask(context: ApiContext, session: CallerSession, asked: Iterable[Asked]) -> dict[Asked, bool]:
     """Which of the rights the caller has; each is asked for once. Raises errors.ApiError."""
-    each = list(dict.fromkeys(asked))
-    found = context.map_parallel(lambda one: _may(session, one), each)
-    return dict(zip(each, found, strict=True))
+    named = {one: one.question for one in asked}
+    each = {question: one for one, question in named.items()}
+    found = dict(zip(each, context.map_parallel(lambda one: _may(session, one), each.values()), strict=True))
+    return {one: found[question] for one, question in named.items()}
 
 
 def answer(is_allowed: bool, needs: str) -> Data:
     """A right as the contract has it."""
     return {"allowed": is_allowed, "needs": None if is_allowed else needs}
+
+
+def answer_all(asked: Iterable[Asked], found: Mapping[Asked, bool]) -> Data:
+    """What takes several rights: the first that the caller lacks is told."""
+    lacking = next((one for one in asked if not found[one]), None)
+    return answer(lacking is None, lacking.needs if lacking is not None else "")
 
 
 def _may(session: CallerSession, asked: Asked) -> bool:

@@ -18,6 +18,7 @@ from dynamiq_operator.rest.shared.config_fields import SCALING, SERVERLESS_CONFI
 from dynamiq_operator.rest.shared.responses import Deployment
 from dynamiq_operator.views.columns import value
 from dynamiq_operator.views.history import HistoryRow
+from dynamiq_operator.views.waiting import waits_of
 
 Data = dict[str, Any]
 SERVER, SERVERLESS = "server_based", "serverless"
@@ -72,6 +73,11 @@ def serialize_deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | N
         "promoted_from": dict(source) if source else None,
         "is_live": row.status == Phase.LIVE,
         "restores_sequence": restores.get("sequence") or (ids.sequence_of(namespace, restored) if restored else None),
+        "waits": waits(waits_of(raw)),
+        "released": _released(spec.get("released")),
+        "verified": _verified(spec.get("verified")),
+        "holds": dict(pinned["holds"]) if pinned.get("holds") else None,
+        "flow_hash": pinned.get("workflowHash"),
     }
     return {**_IN_ORDER, **composed, **{column.rest: value(row, column) for column in _COLUMNS}}
 
@@ -90,6 +96,44 @@ def _id_then(ids: Ids, row: Manifest, resource: ApiResource, namespace: str, nam
         if anew <= parse_time(ended) or parse_time(made) > anew + RESTORED_WITHIN:
             return None
     return ids.id_of(resource, namespace, name)
+
+
+def waits(given: Mapping[str, Any] | None) -> Data | None:
+    """What a row waits for. `given`: of its status."""
+    if not given:
+        return None
+    return {
+        "reason": given["reason"],
+        "message": given["message"],
+        "until": given.get("until"),
+        "approvals": given.get("approvals"),
+        "approvals_needed": given.get("approvalsNeeded"),
+        "resumable": bool(given.get("resumable")),
+    }
+
+
+def guard(given: Mapping[str, Any]) -> Data:
+    """What would hold a row that is asked for now. `given`: of an App's status."""
+    return {
+        "reason": given["reason"],
+        "message": given["message"],
+        "applies_to": list(given.get("appliesTo") or ()),
+        "policy": given.get("policy"),
+        "until": given.get("until"),
+    }
+
+
+def _released(given: Mapping[str, Any] | None) -> Data | None:
+    if not given:
+        return None
+    by = [author(each) for each in given.get("by") or ()]
+    return {"at": given["at"], "guards": list(given["guards"]), "by": by, "approvals": list(given.get("approvals") or ())}
+
+
+def _verified(given: Mapping[str, Any] | None) -> Data | None:
+    if not given:
+        return None
+    return {name: given.get(name) for name in ("at", "cases", "calls", "seconds", "score", "message")}
 
 
 def author(username: str | None) -> Data | None:

@@ -97,6 +97,7 @@ class Version(ResponseModel):
         name="Passes the question to the right team",
         description="Passes the question to the right team",
         created_at="2026-11-24T22:19:23Z",
+        rejected=None,
     )
 
     id: Id
@@ -105,6 +106,10 @@ class Version(ResponseModel):
     name: Annotated[str | None, Field(description="The same as description.")]
     description: Annotated[str | None, Field(description="What is new; the history of an App shows it.")]
     created_at: Time
+    rejected: Annotated[
+        str | None,
+        Field(description="Who rejected it, and why, in a sentence: nobody is to deploy it. None, too, where that may not be read."),
+    ]
 
 
 class FlowRef(ResponseModel):

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 
 from dynamiq_operator.actions.confirmed import check
 from dynamiq_operator.actions.draft import perform_draft, perform_workflow, plan_draft, plan_workflow
+from dynamiq_operator.actions.rejections import rejected_versions
 from dynamiq_operator.actions.release import perform_release, plan_release
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import METADATA_ONE
@@ -130,11 +131,12 @@ def release(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, bod
 
 @router.get("/{workflow_id}/versions", responses=documented(Many[responses.Version], 404, 422))
 def versions(context: ContextOf, session: SessionOf, paging: PagingOf, workflow_id: WorkflowId) -> Json:
-    """Every release of the workflow, newest first, without their flows."""
+    """Every release of the workflow, newest first, without their flows; of each that was rejected, why."""
     entry = context.find(WORKFLOWS, workflow_id)
     with hidden_as_unknown("workflow", workflow_id):
         found = releases.released(session.api, entry)
-    return paging.of(found, lambda raw: serialize.version(raw, entry.uid))
+    rejected = rejected_versions(session.api, entry.namespace, entry.name)
+    return paging.of(found, lambda raw: serialize.version(raw, entry.uid, rejected.get(raw["version"])))
 
 
 @router.get("/{workflow_id}/versions/{version_id}/diff", responses=documented(One[responses.FlowDifference], 404, 422))

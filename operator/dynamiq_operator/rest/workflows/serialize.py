@@ -43,8 +43,8 @@ def listed(raw: Manifest, ids: Ids, newest: Entry | None) -> Data:
     return {**workflow(raw, ids), "newest_version": told}
 
 
-def version(raw: Manifest, workflow_id: str) -> Data:
-    """A release without its flow: its metadata, `version` and `description`."""
+def version(raw: Manifest, workflow_id: str, rejected: str | None = None) -> Data:
+    """A release without its flow: its metadata, `version` and `description`. `rejected`: who rejected it, and why."""
     return {
         "id": raw["metadata"]["uid"],
         "workflow_id": workflow_id,
@@ -52,6 +52,7 @@ def version(raw: Manifest, workflow_id: str) -> Data:
         "name": raw["description"],
         "description": raw["description"],
         "created_at": raw["metadata"]["creationTimestamp"],
+        "rejected": rejected,
     }
 
 

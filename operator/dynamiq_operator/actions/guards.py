@@ -1,0 +1,67 @@
+"""What would hold a row that is asked for now, as the App's status says it: the operator's sentences, and nothing of policies is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dynamiq_operator.actions import history, rejections
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.model.guards import GuardReason, RowKind, RowOf, StandingGuard
+from dynamiq_operator.model.objects import App, Manifest, Record
+from dynamiq_operator.model.record import Pinned, RecordSpec
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What would hold deploys of an App. `holds`: the rollback after which what Git asks for waits; `waiting`: its rows that wait, newest first."""
+
+    app: App
+    waiting: Sequence[Manifest]
+
+    @property
+    def holds(self) -> RowOf | None:
+        return self.app.status.holds
+
+    def of(self, kind: RowKind) -> list[StandingGuard]:
+        """What would hold a row of this kind."""
+        return holding(self.app, kind)
+
+
+def standing(api: Api, namespace: str, app: str) -> Standing:
+    """Raises Unknown and kube.errors.ApiError."""
+    return Standing(history.find_app(api, namespace, app), history.waiting_rows(api, namespace, app))
+
+
+def kind_of(asked: RecordSpec) -> RowKind:
+    """What a row is to a policy whose author is no automation."""
+    if asked.is_rollback:
+        return RowKind.ROLLBACK
+    return RowKind.PROMOTION if asked.promoted_from is not None else RowKind.DEPLOY
+
+
+def holding(app: App, kind: RowKind) -> list[StandingGuard]:
+    """What would hold a row of this kind."""
+    return [each for each in app.status.guards if kind in each.applies_to]
+
+
+def said_of(app: App, asked: RecordSpec) -> dict[str, Any]:
+    """The fields of a preview that say what the rules for deploys make of the row."""
+    found = holding(app, kind_of(asked))
+    if asked.bypass is not None:
+        found = [each for each in found if each.reason is GuardReason.SUSPENDED]
+    holds = asked.is_rollback and (app.spec.rollout.hold_after_rollback if asked.hold is None else asked.hold) is not False
+    return {"guards": tuple(found), "begins_hold": holds, "bypass_reason": asked.bypass.reason if asked.bypass is not None else None}
+
+
+def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Record | None, *, bypass: bool) -> None:
+    """Raises Rejected where the flow is rejected in the namespace, unless that is gone past, or the flow and its runtime are live there."""
+    if bypass or (live is not None and live.pinned is not None and _pair(live.pinned) == _pair(then)):
+        return
+    for found in rejections.standing(api, namespace, then.workflow_hash):
+        raise rejections.Rejected(found, namespace)
+
+
+def _pair(pinned: Pinned) -> tuple[Any, ...]:
+    return pinned.workflow_hash, pinned.runtime

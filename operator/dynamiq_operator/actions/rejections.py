@@ -1,0 +1,236 @@
+"""Rejecting a version that nobody is to deploy, by the hash of its flow; and withdrawing that.
+
+A Rejection counts for the flow under whatever name, so a WorkflowVersion that was deleted and made again is rejected as well, and one that is
+gone is found by the rows that ran it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dynamiq_operator.actions import history
+from dynamiq_operator.actions.refusals import NotNow, Refusal, Unknown
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import MERGE, STRICT, Api
+from dynamiq_operator.kube.resources import REJECTIONS, VERSIONS
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.digests import flow_hash
+from dynamiq_operator.model.objects import Manifest, Rejection
+from dynamiq_operator.plan.guards.asked import rejection_said
+
+
+class Rejected(NotNow):
+    """What would be deployed is rejected. `rejection`: by which."""
+
+    def __init__(self, rejection: Manifest, where: str = "") -> None:
+        super().__init__(
+            f"{sentence(rejection)}{f' (in namespace {where})' if where else ''}: deploy another version, or give a reason to bypass that"
+        )
+        self.rejection = rejection
+
+
+@dataclass(frozen=True)
+class RejectionPlan:
+    """A Rejection that has not been made. `standing`: the one that says the same already, so that nothing would be done."""
+
+    namespace: str
+    app: str
+    version: str
+    flow_hash: str
+    manifest: Manifest
+    standing: Manifest | None = None
+
+    def lines(self) -> list[str]:
+        """The plan as text."""
+        said = [f"reject {self.version} of {self.app} in {self.namespace}", f"  flow     {self.flow_hash}"]
+        if self.standing is not None:
+            return [*said, f"  nothing changes: {sentence(self.standing)}"]
+        return [
+            *said,
+            f"  reason   {self.manifest['spec']['reason']}",
+            "  nobody deploys this flow from then on, under whatever name, until it is withdrawn",
+        ]
+
+
+@dataclass(frozen=True)
+class WithdrawalPlan:
+    """Rejections that would be withdrawn: all of one flow."""
+
+    namespace: str
+    app: str
+    version: str
+    rejections: Sequence[Manifest]
+    reason: str
+
+    def lines(self) -> list[str]:
+        """The plan as text."""
+        said = [f"withdraw the rejection of {self.version} of {self.app} in {self.namespace}"]
+        return [*said, *(f"  {sentence(each)}" for each in self.rejections), "  it may be deployed again from then on"]
+
+
+def sentence(rejection: Manifest) -> str:
+    """Who rejected what, and why, in the operator's words."""
+    spec = rejection["spec"]
+    return rejection_said(spec.get("version") or spec["workflowHash"], history.typed(Rejection, rejection))
+
+
+def standing(api: Api, namespace: str, flow: str | None = None) -> list[Manifest]:
+    """The Rejections of a namespace that are not withdrawn, of one flow where its hash is given, newest first; none where the caller may not read them."""
+    try:
+        found = requests.items(api, REJECTIONS, namespace, field=f"spec.workflowHash={flow}" if flow is not None else "")
+    except (errors.NotFound, errors.Denied) as error:
+        if error.status == 401:
+            raise
+        return []
+    return newest_first(each for each in found if not each["spec"].get("withdrawn") and flow in (None, each["spec"]["workflowHash"]))
+
+
+def hashes(api: Api, namespace: str) -> frozenset[str]:
+    """The hashes of the flows that are rejected in a namespace; none where the caller may not read that."""
+    return frozenset(each["spec"]["workflowHash"] for each in standing(api, namespace))
+
+
+def rejected_versions(api: Api, namespace: str, workflow: str) -> dict[str, str]:
+    """Of the releases of a workflow, those that are rejected, with the sentence that says why; none where the caller may not read that.
+
+    A release that has the name of a rejected one, and another flow, is none of them.
+    """
+    named = {each["spec"]["version"]: each for each in reversed(standing(api, namespace)) if _names(each, workflow)}
+    return {version: sentence(each) for version, each in named.items() if _has_flow(api, namespace, workflow, version, each)}
+
+
+def newest_first(found: Iterable[Manifest]) -> list[Manifest]:
+    """Rejections, the newest first."""
+    return sorted(found, key=lambda each: (each["metadata"].get("creationTimestamp") or "", each["metadata"]["name"]), reverse=True)
+
+
+def by_hash(found: Iterable[Manifest]) -> dict[str, Manifest]:
+    """The newest Rejection of each flow. `found`: newest first."""
+    return {each["spec"]["workflowHash"]: each for each in reversed(list(found))}
+
+
+def plan_rejection(api: Api, namespace: str, app: str, version: str | None, reason: str, *, row: Manifest | None = None) -> RejectionPlan:
+    """What rejecting a version of an App's workflow, or the flow that a row ran, would do. Raises Unknown, Refusal and kube.errors.ApiError."""
+    _check_reason(reason, "nobody is to deploy it")
+    workflow, named, found = _flow(api, namespace, app, version, row)
+    spec = {"workflowHash": found, "workflow": workflow, "version": named, "reason": reason}
+    manifest = {
+        "apiVersion": API_VERSION,
+        "kind": kinds.REJECTION.kind,
+        "metadata": {"namespace": namespace, "name": f"{names.workflow_version(workflow, named)}-{secrets.token_hex(4)}"},
+        "spec": spec,
+    }
+    return RejectionPlan(namespace, app, named, found, manifest, next(iter(standing(api, namespace, found)), None))
+
+
+def perform_rejection(api: Api, plan: RejectionPlan) -> Manifest:
+    """Makes the Rejection; returns it, or the one that says the same already. Raises kube.errors.ApiError."""
+    return plan.standing if plan.standing is not None else requests.create(api, REJECTIONS, plan.manifest)
+
+
+def plan_withdrawal(
+    api: Api, namespace: str, app: str, version: str | None, reason: str, *, uid: str | None = None, row: Manifest | None = None
+) -> WithdrawalPlan:
+    """What withdrawing the Rejections of a version would do: of the flow that it has, and of those that were rejected under its name.
+
+    `uid`: of one Rejection, in place of the version. Raises Unknown, Refusal and kube.errors.ApiError.
+    """
+    _check_reason(reason, "it may be deployed again")
+    every = newest_first(requests.items(api, REJECTIONS, namespace))
+    if uid is not None:
+        found = [each for each in every if each["metadata"]["uid"] == uid]
+        if not found:
+            raise Unknown(f"no rejection has the id {uid}, or you may not see it")
+        if found[0]["spec"].get("withdrawn"):
+            raise NotNow("this rejection is withdrawn already")
+        return WithdrawalPlan(namespace, app, found[0]["spec"].get("version") or found[0]["spec"]["workflowHash"], found, reason)
+    workflow = history.find_app(api, namespace, app).spec.workflow
+    hashes = {
+        each["spec"]["workflowHash"] for each in every if (each["spec"].get("workflow"), each["spec"].get("version")) == (workflow, version)
+    }
+    try:
+        _, named, flow = _flow(api, namespace, app, version, row)
+        hashes.add(flow)
+    except Unknown:
+        if not hashes:
+            raise
+        named = str(version)
+    found = [each for each in every if each["spec"]["workflowHash"] in hashes and not each["spec"].get("withdrawn")]
+    if not found:
+        raise NotNow(f"{named} of {app} is not rejected in namespace {namespace}: nothing is to be withdrawn")
+    return WithdrawalPlan(namespace, app, named, found, reason)
+
+
+def perform_withdrawal(api: Api, plan: WithdrawalPlan) -> list[Manifest]:
+    """Withdraws them; returns them as they are now. Raises NotNow where somebody was faster, and kube.errors.ApiError."""
+    return [_withdraw(api, each, plan.reason) for each in plan.rejections]
+
+
+def _names(rejection: Manifest, workflow: str) -> bool:
+    return rejection["spec"].get("workflow") == workflow and "version" in rejection["spec"]
+
+
+def _has_flow(api: Api, namespace: str, workflow: str, version: str, rejection: Manifest) -> bool:
+    """Whether the release of this name has the flow that was rejected."""
+    try:
+        found = requests.get(api, VERSIONS, namespace, names.workflow_version(workflow, version))
+    except errors.NotFound:
+        return False
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        return True
+    flow: str = found["spec"]["flow"]
+    rejected: str = rejection["spec"]["workflowHash"]
+    return flow_hash(flow) == rejected
+
+
+def _withdraw(api: Api, rejection: Manifest, reason: str) -> Manifest:
+    meta = rejection["metadata"]
+    patch = {"metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}, "spec": {"withdrawn": {"reason": reason}}}
+    try:
+        return api.request("PATCH", REJECTIONS.path(meta["namespace"], meta["name"]), query=STRICT, body=patch, content_type=MERGE)
+    except errors.NotFound:
+        raise Unknown("this rejection is gone", "rejection") from None
+    except errors.Conflict:
+        raise NotNow("somebody else withdrew this rejection at this moment: look again") from None
+
+
+def _flow(api: Api, namespace: str, app: str, version: str | None, row: Manifest | None) -> tuple[str, str, str]:
+    """The workflow, the version and the hash of the flow that are named: by a row, by the WorkflowVersion, or by a row that ran it."""
+    if row is not None:
+        return _ran(row)
+    workflow = history.find_app(api, namespace, app).spec.workflow
+    if version is None:
+        raise Refusal("name a version, such as v3, or a row that ran it", "version")
+    try:
+        found = requests.get(api, VERSIONS, namespace, names.workflow_version(workflow, version))
+        return workflow, version, flow_hash(found["spec"]["flow"])
+    except errors.NotFound:
+        rows: Iterable[Manifest] = history.rows(api, namespace, app)
+    for each in rows:
+        if _pins(each).get("workflowVersion") == version:
+            return _ran(each)
+    raise history.unknown_version(workflow, version, history.releases(api, namespace, workflow))
+
+
+def _ran(row: Manifest) -> tuple[str, str, str]:
+    pins = _pins(row)
+    if not pins:
+        raise Refusal(f"row {row['metadata']['name']} was never rolled out, so it ran no flow that could be rejected")
+    return pins["workflow"], pins["workflowVersion"], pins["workflowHash"]
+
+
+def _pins(row: Manifest) -> Mapping[str, Any]:
+    pins: Mapping[str, Any] = row["spec"].get("pinned") or {}
+    return pins
+
+
+def _check_reason(reason: str, why: str) -> None:
+    if not reason.strip():
+        raise Refusal(f"say why {why}: a reason is never empty", "reason")

@@ -1,0 +1,37 @@
+"""What a row that waits would do: the preview that its author saw, over what is live now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dynamiq_operator.actions import history
+from dynamiq_operator.actions.deploy import preview_in
+from dynamiq_operator.actions.refusals import NotNow
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.model.objects import Manifest, Record
+from dynamiq_operator.views.preview import Preview, Side
+
+
+def preview_of(api: Api, row: Manifest) -> Preview:
+    """What a row that has not begun would do. Raises Unknown, NotNow where it has ended or is not pinned yet, and kube.errors.ApiError."""
+    record = history.typed(Record, row)
+    namespace, app = record.meta.namespace, record.spec.app
+    if record.outcome is not None:
+        raise NotNow(f"row {record.name} has ended: {record.outcome.reason}")
+    if (pinned := record.pinned) is None:
+        raise NotNow(f"row {record.name} is not pinned yet, so nobody can say what it would do: try again in a moment")
+    found, there = history.find_app(api, namespace, app), history.open_rows(api, namespace, app)
+    text = history.flow_of(api, namespace, app, pinned)
+    base, live = pinned.base, there.live
+    warnings: tuple[str, ...] = ()
+    if base is not None and live is not None and base.row != live.name:
+        warnings = (f"it was made while #{base.sequence} was live, and #{live.sequence} is now: what it left out is of #{base.sequence}",)
+    waits = record.status.waits
+    preview = preview_in(api, found, there, pinned, text, row, warnings)
+    return replace(
+        preview,
+        then=Side.of(pinned, record.name, record.sequence),
+        begins_hold=pinned.holds is not None and pinned.holds.row == record.name,
+        bypass_reason=record.spec.bypass.reason if record.spec.bypass is not None else None,
+        waits=waits.message if waits is not None else None,
+    )

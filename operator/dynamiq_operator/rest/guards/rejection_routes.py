@@ -1,0 +1,77 @@
+"""Rejected versions of an App's workflow: their list, a new one, and its withdrawal."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from dynamiq_operator.actions import rejections as actions
+from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, REJECTIONS, VERSIONS
+from dynamiq_operator.model.names import workflow_and_version
+from dynamiq_operator.rest.context import ContextOf, SessionOf
+from dynamiq_operator.rest.guards import responses, serialize
+from dynamiq_operator.rest.guards.requests import NewRejection, Withdrawal
+from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import invalid_field, unknown_id
+from dynamiq_operator.rest.http.models import All, Id, One
+from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.shared.requests import AppId
+from dynamiq_operator.rest.shared.rows import read_row
+
+router = APIRouter(prefix="/v1/apps/{app_id}/rejections", tags=["guards"], route_class=StrictRoute)
+RejectionId = Annotated[Id, Path(description="The rejection's id: its metadata.uid.")]
+
+
+@router.get("", responses=documented(All[responses.Rejection], 404, 422))
+def every_rejection(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
+    """What was rejected of the App's workflow, newest first, and what was withdrawn since; none where the caller may not read it."""
+    app, raw = context.open_cached(session, APPS, app_id)
+    try:
+        found = kube_api.items(session.api, REJECTIONS, app.namespace)
+    except (errors.NotFound, errors.Denied) as error:
+        if error.status == 401:
+            raise
+        found = []
+    workflow = raw["spec"]["workflow"]
+    mine = [each for each in found if each["spec"].get("workflow") in (None, workflow)]
+    return Json({"data": [serialize.rejection(each) for each in actions.newest_first(mine)]})
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses=documented(One[responses.Rejection], 404, 409, 413, 415, 422, status=201, says="The rejection, or one that says the same."),
+)
+def reject(context: ContextOf, session: SessionOf, app_id: AppId, body: NewRejection) -> Json:
+    """Rejects a version: nobody deploys its flow from then on, under whatever name, here or by a promotion from here, until it is withdrawn."""
+    app, raw = context.open_cached(session, APPS, app_id)
+    if (body.workflow_version_id is None) is (body.deployment_id is None):
+        raise invalid_field("workflow_version_id", "name either a version, or by deployment_id a deployment that ran it")
+    row, version = None, None
+    if body.deployment_id is not None:
+        _, row = read_row(context, session, app, body.deployment_id.lower(), "deployment_id")
+    else:
+        uid = str(body.workflow_version_id)
+        found = context.find_all(session, workflow_version_id=(VERSIONS, uid))["workflow_version_id"]
+        workflow, version = workflow_and_version(found.name)
+        if found.namespace != app.namespace:
+            raise unknown_id("workflow version", uid, "workflow_version_id")
+        if workflow != raw["spec"]["workflow"]:
+            raise invalid_field(
+                "workflow_version_id", f"{found.name} is a version of workflow {workflow}, not of {raw['spec']['workflow']}"
+            )
+    plan = actions.plan_rejection(session.api, app.namespace, app.name, version, body.reason, row=row)
+    return Json({"data": serialize.rejection(actions.perform_rejection(session.api, plan))}, 201)
+
+
+@router.post("/{rejection_id}/withdraw", responses=documented(One[responses.Rejection], 404, 409, 413, 415, 422))
+def withdraw(context: ContextOf, session: SessionOf, app_id: AppId, rejection_id: RejectionId, body: Withdrawal) -> Json:
+    """Withdraws a rejection, which can be done once: the version may be deployed again."""
+    app, _ = context.open_cached(session, APPS, app_id)
+    plan = actions.plan_withdrawal(session.api, app.namespace, app.name, None, body.reason, uid=rejection_id.lower())
+    (withdrawn,) = actions.perform_withdrawal(session.api, plan)
+    return Json({"data": serialize.rejection(withdrawn)})

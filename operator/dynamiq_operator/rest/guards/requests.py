@@ -1,0 +1,57 @@
+"""Requests about rows that wait, rejected versions and suspension."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from dynamiq_operator.rest.http.models import IdInput, RequestModel
+
+_Reason = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"\S")]
+
+
+class NewApproval(RequestModel):
+    """A word on a deployment that waits."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"purpose": "Approve", "message": "Read the diff, and tried it in staging"}]})
+
+    purpose: Annotated[
+        Literal["Approve", "Resume", "Reject", "Withdraw"],
+        Field(
+            description="Approve: deploy it. Resume: deploy what is held after a rollback or a freeze. Reject: never deploy it. Withdraw: its "
+            "author wants it no more."
+        ),
+    ]
+    message: Annotated[str | None, Field(max_length=1024, description="Why; it stays beside the history.")] = None
+    digest: Annotated[
+        str | None,
+        Field(
+            pattern="^sha256:[0-9a-f]{64}$",
+            description="The deployment's `digest` as you saw it: where it is another one, nothing is said, and 409 tells both.",
+        ),
+    ] = None
+
+
+class NewRejection(RequestModel):
+    """A version that nobody is to deploy: by its id, or by a deployment that ran it, where its WorkflowVersion is gone."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"workflow_version_id": "90de5471-2a4a-485a-aa20-b02607b591c3", "reason": "It loses invoices"}],
+        }
+    )
+
+    workflow_version_id: Annotated[IdInput | None, Field(description="A version of the App's workflow.")] = None
+    deployment_id: Annotated[IdInput | None, Field(description="A deployment of the App that ran it, in place of workflow_version_id.")] = (
+        None
+    )
+    reason: Annotated[_Reason, Field(description="Why nobody is to deploy it.")]
+
+
+class Withdrawal(RequestModel):
+    """That a rejected version may be deployed again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "It was the mail server"}]})
+
+    reason: Annotated[_Reason, Field(description="Why it may be deployed again.")]

@@ -1,0 +1,122 @@
+"""Rows that wait and what is said of them, what would hold a deploy now, suspension, and the policies of the cluster."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from dynamiq_operator.actions import approvals as actions
+from dynamiq_operator.actions import waiting
+from dynamiq_operator.actions.approvals import ApprovalRequest
+from dynamiq_operator.actions.suspend import perform_suspension, plan_suspension
+from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, DEPLOY_POLICIES
+from dynamiq_operator.model.approval import Purpose
+from dynamiq_operator.rest.apps.details import read_details
+from dynamiq_operator.rest.apps.responses import AppDetails
+from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
+from dynamiq_operator.rest.deployments.serialize import preview
+from dynamiq_operator.rest.guards import responses, serialize
+from dynamiq_operator.rest.guards.requests import NewApproval
+from dynamiq_operator.rest.http.documented import documented
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.idempotency_key import REPLAYED, KeyOf
+from dynamiq_operator.rest.http.models import All, One
+from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.shared.requests import AppId
+from dynamiq_operator.rest.shared.rows import DeploymentId, read_row
+from dynamiq_operator.rest.shared.serialize import author, waits
+from dynamiq_operator.views.waiting import waits_of
+
+router = APIRouter(prefix="/v1", tags=["guards"], route_class=StrictRoute)
+BODY = (404, 409, 413, 415, 422)
+
+
+@router.get("/apps/{app_id}/guards", responses=documented(One[responses.Standing], 404, 422))
+def standing(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
+    """What would hold a deployment of the App that is asked for now, and until when; and what waits already.
+
+    The sentences are the operator's own: reading them takes no right but that of reading the App.
+    """
+    told = read_details(context, session, context.find(APPS, app_id))
+    return Json({"data": {name: told[name] for name in responses.Standing.model_fields}})
+
+
+@router.post("/apps/{app_id}/suspend", responses=documented(One[AppDetails], *BODY))
+def suspend(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
+    """Deploys nothing of the App until this is taken off, a bypass included. What runs goes on."""
+    return _suspended(context, session, app_id, suspend=True)
+
+
+@router.post("/apps/{app_id}/unsuspend", responses=documented(One[AppDetails], *BODY))
+def unsuspend(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
+    """Takes the suspension off: what waited for that alone is deployed."""
+    return _suspended(context, session, app_id, suspend=False)
+
+
+@router.get("/apps/{app_id}/deployments/{deployment_id}/preview", responses=documented(One[responses.WaitingPreview], 404, 409, 422))
+def preview_waiting(context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId) -> Json:
+    """What a deployment that waits would do, over what is live now: what its author saw. One that has ended answers 409."""
+    app, _ = context.open_cached(session, APPS, app_id)
+    _, row = read_row(context, session, app, deployment_id)
+    shown, spec = preview(waiting.preview_of(session.api, row).as_json()), row["spec"]
+    more = {
+        "deployment_id": row["metadata"]["uid"],
+        "digest": spec["pinned"]["digest"],
+        "created_by": author(spec.get("createdBy")),
+        "message": spec.get("message"),
+        "base": spec["pinned"].get("base"),
+        "waiting_for": waits(waits_of(row)),
+    }
+    return Json({"data": shown | more})
+
+
+@router.get("/apps/{app_id}/deployments/{deployment_id}/approvals", responses=documented(All[responses.Approval], 404, 422))
+def approvals(context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId) -> Json:
+    """What was said of the deployment, oldest first; none where the caller may not read Approvals."""
+    app, _ = context.open_cached(session, APPS, app_id)
+    _, row = read_row(context, session, app, deployment_id)
+    return Json({"data": [serialize.approval(each, row) for each in actions.approvals_of(session.api, app.namespace, row)]})
+
+
+@router.post(
+    "/apps/{app_id}/deployments/{deployment_id}/approvals",
+    status_code=201,
+    responses=documented(One[responses.MadeApproval], *BODY, status=201, says="The word, and what is still missing."),
+)
+def approve(
+    context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId, body: NewApproval, key: KeyOf = None
+) -> Json:
+    """Approves, resumes, rejects or withdraws a deployment that waits. It never changes: to take an approval back, reject.
+
+    One that has ended or waits for nothing answers 409, and so does another `digest` than the deployment's.
+    """
+    app, _ = context.open_cached(session, APPS, app_id)
+    _, row = read_row(context, session, app, deployment_id)
+    request = ApprovalRequest(app.namespace, app.name, Purpose(body.purpose), row["metadata"]["name"], body.message, body.digest)
+    plan = actions.plan_approval(session.api, request, user=session.user.username, key=key)
+    made, is_replayed = (plan.said, False) if plan.said is not None else actions.perform_approval(session.api, plan)
+    said = {"says": actions.said(plan), "is_no_op": plan.said is not None, "warnings": list(plan.warnings)}
+    return Json({"data": serialize.approval(made, row) | said}, 201, REPLAYED if is_replayed else None)
+
+
+@router.get("/deploy-policies", responses=documented(All[responses.Policy], 422))
+def policies(session: SessionOf) -> Json:
+    """The DeployPolicies of the cluster, by name: for those who may read them. What holds an App is told with the App."""
+    try:
+        found = kube_api.items(session.api, DEPLOY_POLICIES)
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        raise HttpProblem(403, f"{error}: what holds an App is told by its guards, without this right") from None
+    return Json({"data": [serialize.policy(each) for each in sorted(found, key=lambda each: str(each["metadata"]["name"]))]})
+
+
+def _suspended(context: ApiContext, session: CallerSession, app_id: str, *, suspend: bool) -> Json:
+    entry = context.find(APPS, app_id)
+    context.read(session, APPS, entry)
+    changed = perform_suspension(session.api, plan_suspension(session.api, entry.namespace, entry.name, suspend=suspend))
+    context.index.of(APPS).put(changed)
+    return Json({"data": read_details(context, session, entry)})
