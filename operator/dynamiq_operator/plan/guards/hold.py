@@ -15,13 +15,18 @@ from dynamiq_operator.plan.history.lifecycle import waits
 
 
 def hold(context: Context) -> RowOf | None:
-    """The rollback after which Git waits now; a rollback that waits itself holds, too."""
+    """The rollback after which Git waits now; one that waits itself holds, too."""
     for row in reversed(context.history.rows):
-        if row.outcome is None and row.pinned is not None and waits(row) and (found := holds(context, row)) is not None:
-            return found
         if row is context.target:
-            return holds(context, row) if resumed(context, row) is None else None
+            return _of_target(context)
+        if waits(row) and (found := holds(context, row)) is not None and found.row == row.name:
+            return found
     return None
+
+
+def _of_target(context: Context) -> RowOf | None:
+    row = context.target
+    return holds(context, row) if row is not None and resumed(context, row) is None else None
 
 
 def holds(context: Context, row: Record) -> RowOf | None:
@@ -41,7 +46,7 @@ def holds_of_new(context: Context, row: Record, pinned: Pinned, kind: RowKind) -
     if kind is RowKind.ROLLBACK:
         return RowOf(row=row.name, sequence=row.sequence) if _is_on(context, row) else None
     runs = context.target.pinned if context.target is not None else None
-    return hold(context) if runs is not None and runs_alike(runs, pinned) else None
+    return _of_target(context) if runs is not None and runs_alike(runs, pinned) else None
 
 
 def runs_alike(one: Pinned, other: Pinned) -> bool:

@@ -84,7 +84,7 @@ def standing(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> St
         *_frozen(context, row, (*noted, *today), counted),
         *_soaking(context, row, (*noted, *today)),
         *_awaiting(context, row, noted, today, counted),
-        *_held(context, row, (*noted, *today), kind, counted),
+        *_held(context, row, (*noted, *today), counted),
     )
     return Standing(found, tuple({each.meta.name: each for each in counted}.values()))
 
@@ -151,8 +151,8 @@ def _awaiting(context: Context, row: Record, noted: Sequence[Guard], today: Sequ
     yield Open(GuardReason.AWAITING_APPROVAL, said, changes_at=found.until, given=len(found.approvals), needed=needed)
 
 
-def _held(context: Context, row: Record, guards: Sequence[Guard], kind: RowKind, counted: list[Approval]) -> Iterator[Open]:
-    if not _of(GuardReason.HELD, guards) or kind is not RowKind.GIT or (by := hold(context)) is None:
+def _held(context: Context, row: Record, guards: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:
+    if not _of(GuardReason.HELD, guards) or (by := hold(context)) is None:
         return
     if (word := resumed(context, row)) is not None:
         counted.append(word)

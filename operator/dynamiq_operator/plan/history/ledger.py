@@ -27,7 +27,7 @@ class LedgerRow:
     """The summary of a row. `asked`: what it asked, as far as `App.spec.deploy` can ask it.
 
     `source`: None of one that is not pinned. `pair`: a digest of its flow and its runtime. `restored`: the sequence of the row that it brought back. `unreleased`: whether it waited, or waits, and was never
-    rolled out; `held`: whether for what Git asked for after a rollback.
+    rolled out; `held`: whether for what Git asked for after a rollback; `holds`: whether Git waits while this row is live.
     """
 
     name: str
@@ -43,6 +43,7 @@ class LedgerRow:
     restored: int | None = None
     unreleased: bool = False
     held: bool = False
+    holds: bool = False
 
     @property
     def from_app(self) -> bool:
@@ -75,6 +76,7 @@ class LedgerRow:
             pair=_pair(pinned) if pinned else None,
             restored=(pinned.get("restores") or {}).get("sequence"),
             unreleased=bool(pinned.get("guards")) and "released" not in spec,
+            holds=bool(pinned.get("holds")) or source == Source.REVERT,
             held=any(guard.get("reason") == GuardReason.HELD for guard in pinned.get("guards") or ()),
         )
 

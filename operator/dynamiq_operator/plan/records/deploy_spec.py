@@ -76,17 +76,21 @@ def _wanted(context: Context) -> tuple[str, dict[str, Any]] | None:
     if asked is None or not context.ledger.known:
         return None
     last = _last(context)
-    if last is not None and last.asked == asked and not _is_held_still(context, last):
+    if last is not None and last.asked == asked and not _is_unheard(context, last):
         return None
     return names.declared_row(context.app.meta.name, asked, last.sequence if last else 0), asked
 
 
-def _is_held_still(context: Context, last: LedgerRow) -> bool:
-    """Whether what Git asked for last was held after a rollback, and then overtaken by a row that only carries that on: it waits anew."""
-    runs = context.target.pinned if context.target is not None else None
-    was_held = last.result is Result.OVERTAKEN and last.unreleased and last.held
-    overtaken = was_held and context.target is not None and context.target.sequence > last.sequence
-    return overtaken and runs is not None and (runs.holds is not None or runs.source is Source.REVERT)
+def _is_unheard(context: Context, last: LedgerRow) -> bool:
+    """Whether the row of what Git asked for last ended without being rolled out, and without anybody having decided so: it waits anew.
+
+    What it left out would have been another by then; or it was held after a rollback, and overtaken by a row that carries the hold on.
+    """
+    if last.result is not Result.OVERTAKEN or not last.unreleased:
+        return False
+    after = (row for row in context.ledger.in_order if row.sequence > last.sequence and row.digest and not row.unreleased)
+    overtook = next(after, None)
+    return overtook is None or (last.held and overtook.holds)
 
 
 def _last(context: Context) -> LedgerRow | None:

@@ -43,6 +43,10 @@ def release_rows(context: Context) -> Step:
         if (waits := stands.waits) is not None:
             waiting[row.name] = waits
             continue
+        if (lost := _lost_base(context, row, pinned)) is not None:
+            ended, operations = end_row(context, row, Result.OVERTAKEN, lost)
+            context, done = context.having(ended), [*done, *operations]
+            continue
         released = stands.released(pinned, context.now)
         done += [*events.released(context.app, row, released), *events.began(context.app, row, pinned), ReleaseRecord(row, released)]
         context = context.having(completed(row, released=released))
@@ -61,24 +65,25 @@ def _standing(context: Context, row: Record, pinned: Pinned) -> Standing:
 
 
 def _end(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> tuple[Result, str] | None:
-    """How a waiting row ends without being rolled out; None where it waits on, or is released."""
+    """How a row ends that waits, whatever it waits for; None where it waits on, or is released."""
     if (newer := next(_asked_after(context, row, kind), None)) is not None:
         return Result.OVERTAKEN, f"{events.title(newer)} was asked for after it"
     if (word := said.rejected(context, row)) is not None:
         return Result.FAILED, f"rejected by {_words(word)}"
     if (word := said.withdrawn(context, row)) is not None:
-        return Result.OVERTAKEN, f"withdrawn by {_words(word)}"
+        return Result.FAILED, f"withdrawn by {_words(word)}"
     if why := why_never(context, row, pinned, kind):
         return Result.FAILED, why
-    if base_lost(row, pinned, context.history.live):
-        base = (
-            f"its base {pinned.base.row} (#{pinned.base.sequence}) is no longer live"
-            if pinned.base
-            else "nothing was live when it was made"
-        )
-        live = events.title(context.history.live) if context.history.live is not None else "nothing"
-        return Result.OVERTAKEN, f"{base}, {live} is, and what it left out would be another now: deploy again"
     return None
+
+
+def _lost_base(context: Context, row: Record, pinned: Pinned) -> str | None:
+    """Why a row that nothing holds any more is not rolled out: what it left out, it took from a row that is not live by now."""
+    live = context.history.live
+    if not base_lost(row, pinned, live):
+        return None
+    base = f"its base {pinned.base.row} (#{pinned.base.sequence}) is no longer live" if pinned.base else "nothing was live when it was made"
+    return f"{base}, {events.title(live) if live is not None else 'nothing'} is, and what it left out would be another now: deploy again"
 
 
 def _asked_after(context: Context, row: Record, kind: RowKind) -> Iterator[Record]:

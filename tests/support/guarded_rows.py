@@ -1,0 +1,203 @@
+"""The rows of one App, and what the plan decides of them alone: numbers, pins, releases, ends. Pods are ready once nothing else is to be done.
+
+It is quick enough for thousands of histories. An operator can be killed after each write; the next one decides from what is written.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from dynamiq_operator.model.objects import App, Approval, DeployPolicy, Manifest, Record, Rejection, format_time
+from dynamiq_operator.model.record import CLOSED, Result
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.history.ledger import Ledger
+from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.observed.guards import ObservedGuards
+from dynamiq_operator.plan.operations import CompleteRecord, CreateRecord, EndRecord, Operation, ReleaseRecord
+from dynamiq_operator.plan.records.deploy_spec import create_deploy_row
+from dynamiq_operator.plan.records.numbering import complete_rows
+from dynamiq_operator.plan.records.outcomes import end_overtaken, end_row
+from dynamiq_operator.plan.records.release import release_rows
+from dynamiq_operator.plan.snapshot import Snapshot
+from tests.support import factories as given
+
+VERSIONS = ("v1", "v2", "v3", "v4", "v5")
+ANNA, BERT, CARA = "anna", "bert", "cara"
+FLUX = "system:serviceaccount:flux-system:kustomize-controller"
+STAMPED = given.NOW - timedelta(days=1)
+PASSES = 200
+_WRITES = (CompleteRecord, ReleaseRecord, EndRecord, CreateRecord)
+_VERSIONS = tuple(given.a_version(version) for version in VERSIONS)
+_RUNTIMES = {given.RUNTIME_NAME: given.a_runtime()}
+_FLOWS = frozenset(given.flow_hash(version) for version in VERSIONS)
+_STORED = given.stored(given.app_manifest())
+
+
+class GuardedRows:
+    """The rows, and who may keep them from being deployed. `killed`: the chance by which each operator is killed, after any of its writes; None: none is."""
+
+    def __init__(self, killed: random.Random | None = None) -> None:
+        self.now: datetime = given.NOW
+        self.rows: dict[str, Manifest] = {}
+        self.app: dict[str, Any] = {"workflow": given.NAME}
+        self._records: dict[str, Record] = {}
+        self.policies: dict[str, Manifest] = {}
+        self.approvals: list[Approval] = []
+        self.rejections: dict[str, Rejection] = {}
+        self.unknown = ""
+        self._killed, self._made, self._last, self._reserved = killed, 0, 0, 0
+
+    # What people do.
+
+    def ask(self, by: str = ANNA, **asked: Any) -> str:
+        """Somebody creates a row."""
+        self._made += 1
+        name = f"row-{self._made:04}"
+        self._keep(name, {"app": given.NAME, "createdBy": by, **asked})
+        return name
+
+    def say(self, row: str, purpose: str, by: str = BERT, **more: Any) -> None:
+        """Somebody says a word on a row as it is pinned."""
+        pinned = self.record(row).pinned
+        assert pinned is not None
+        spec = {"row": row, "digest": pinned.digest, "purpose": purpose, "by": by, **more}
+        made = {"metadata": {"name": f"word-{len(self.approvals)}", "creationTimestamp": format_time(self.now)}, "spec": spec}
+        self.approvals.append(Approval.of(made))
+
+    def reject_version(self, version: str) -> None:
+        spec = {"workflowHash": given.flow_hash(version), "reason": "loses invoices", "by": BERT}
+        self.rejections[given.flow_hash(version)] = Rejection.of({"metadata": {"name": version}, "spec": spec})
+
+    def set_policy(self, name: str, **spec: Any) -> None:
+        self.policies[name] = {"metadata": {"name": name}, "spec": {"namespaceSelector": {}, **spec}}
+
+    def later(self, seconds: float = 1) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def restore(self, rows: Iterable[tuple[str, Manifest]]) -> None:
+        """The rows come back from a backup, in this order."""
+        self.rows.clear()
+        self._records.clear()
+        for _, made in rows:
+            self._store(made)
+
+    # What is there.
+
+    @property
+    def records(self) -> Iterable[Record]:
+        return self._records.values()
+
+    def record(self, name: str) -> Record:
+        return self._records[name]
+
+    @property
+    def history(self) -> History:
+        return History.of(self.records)
+
+    @property
+    def live(self) -> str | None:
+        return self.history.live.name if self.history.live is not None else None
+
+    @property
+    def waiting(self) -> list[str]:
+        return [row.name for row in self.history.guarded]
+
+    def ended(self, name: str) -> str | None:
+        """How a row ended, and why."""
+        outcome = self.record(name).outcome
+        return f"{outcome.result}: {outcome.reason}" if outcome is not None else None
+
+    def why(self, name: str) -> str:
+        """What a row waits for."""
+        waits = release_rows(complete_rows(self.context()).context).context.guarded.get(name)
+        return f"{waits.reason}: {waits.message}" if waits is not None else ""
+
+    # What the operator does.
+
+    def context(self) -> Context:
+        """What an operator that has just been started would decide from."""
+        history = self.history
+        open_rows = {row.name: row for row in history.rows if history.phase(row) not in CLOSED}
+        named = {row.spec.restores for row in open_rows.values() if row.spec.restores and not row.pinned}
+        open_rows |= {name: self._records[name] for name in named & self._records.keys() if name is not None}
+        app = App.of({**_STORED, "spec": self.app, "status": {"observedGeneration": 1, "lastSequence": self._last}})
+        observed = ObservedGuards(
+            policies=tuple(DeployPolicy.of(policy) for policy in self.policies.values()),
+            approvals=tuple(self.approvals),
+            rejections=self.rejections,
+            unknown=self.unknown,
+            stamped_since=STAMPED,
+        )
+        snapshot = Snapshot(
+            given.NAMESPACE,
+            given.NAME,
+            self.now,
+            Settings(),
+            app=app,
+            records=tuple(open_rows.values()),
+            versions=_VERSIONS,
+            runtimes=_RUNTIMES,
+            flows=_FLOWS,
+            authors_stamped_since=STAMPED,
+            ledger=Ledger(known=True).having(self.records),
+            guards=observed,
+        )
+        return Context.of(snapshot, app)
+
+    def settle(self) -> None:
+        """Until there is nothing to do. Of each plan an operator that is killed carries out a part."""
+        for _ in range(PASSES):
+            todo = self._plan()
+            if not todo:
+                return
+            for operation in todo[: self._killed.randrange(len(todo) + 1)] if self._killed is not None else todo:
+                self._do(operation)
+        raise AssertionError("no rest")
+
+    def _plan(self) -> list[Operation]:
+        """The writes of rows, in the planner's order; where there are none, a candidate's pods are ready, and it goes live."""
+        context = self.context()
+        done: list[Operation] = []
+        for step in (complete_rows, release_rows, end_overtaken):
+            found = step(context)
+            context, done = found.context, [*done, *found.operations]
+        self._reserved = context.last_sequence
+        done += create_deploy_row(context)
+        if (writes := [each for each in done if isinstance(each, _WRITES)]) or (row := context.history.candidate) is None:
+            return writes
+        _, operations = end_row(context, row, Result.SUCCEEDED, "its pods are ready")
+        return [each for each in operations if isinstance(each, _WRITES)]
+
+    def _do(self, operation: Operation) -> None:
+        self._last = max(self._last, self._reserved)
+        match operation:
+            case CompleteRecord(record=record, sequence=sequence, pinned=pinned):
+                self._set_once(record.name, sequence=sequence, pinned=pinned.as_json() if pinned is not None else None)
+            case ReleaseRecord(record=record, released=released):
+                self._set_once(record.name, released=released.as_json())
+            case EndRecord(record=record, outcome=outcome):
+                self._set_once(record.name, outcome=outcome.as_json())
+            case CreateRecord(name=name, asked=asked, created_by=by):
+                if name not in self.rows:
+                    self._keep(name, {"app": given.NAME, "createdBy": by, **asked})
+
+    def _set_once(self, name: str, **parts: Any) -> None:
+        spec = dict(self.rows[name]["spec"])
+        for part, value in parts.items():
+            if value is not None:
+                assert spec.get(part, value) == value, f"{part} of row {name} was set before"
+                spec[part] = value
+        self._store({**self.rows[name], "spec": spec})
+
+    def _keep(self, name: str, spec: Manifest) -> None:
+        made = given.row_manifest(name, given.with_meta(creationTimestamp=format_time(self.now)))
+        self._store(given.stored({**made, "spec": copy.deepcopy(spec)}))
+
+    def _store(self, made: Manifest) -> None:
+        self.rows[made["metadata"]["name"]] = made
+        self._records[made["metadata"]["name"]] = Record.of(made)

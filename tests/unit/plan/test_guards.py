@@ -1,0 +1,459 @@
+"""Rows that wait: for whom, until when, and what becomes of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import chain
+from dynamiq_operator.model.objects import format_time
+from tests.support import factories as given
+from tests.support.guarded_rows import ANNA, BERT, CARA, FLUX, GuardedRows
+
+PRODUCTION = {"approvals": {"count": 1}}
+
+
+def rows_with(*versions: str, **policy: Any) -> GuardedRows:
+    """Rows that went live one after the other, and the policy `production` from then on."""
+    rows = GuardedRows()
+    for version in versions:
+        rows.ask(workflowVersion=version)
+        rows.settle()
+        rows.later()
+    if policy:
+        rows.set_policy("production", **policy)
+    return rows
+
+
+def version_of(rows: GuardedRows, name: str | None) -> str | None:
+    pinned = rows.record(name).pinned if name is not None else None
+    return pinned.workflow_version if pinned is not None else None
+
+
+def freeze(rows: GuardedRows, seconds: float = 600) -> dict[str, str]:
+    return {"name": "friday", "from": format_time(rows.now), "to": format_time(rows.now + timedelta(seconds=seconds))}
+
+
+# Approvals.
+
+
+def test_row_that_needs_an_approval_is_deployed_once_somebody_else_agrees() -> None:
+    rows = rows_with("v1", **PRODUCTION)
+    asked = rows.ask(workflowVersion="v2")
+    rows.settle()
+    assert (version_of(rows, rows.live), rows.waiting) == ("v1", [asked])
+    assert rows.why(asked).startswith("AwaitingApproval: it awaits 1 approval (policy production): `kubectl dynamiq approve chat`")
+    rows.say(asked, "Approve", ANNA)
+    rows.settle()
+    assert rows.waiting == [asked], "its author counts for nothing"
+    rows.say(asked, "Approve", BERT)
+    rows.settle()
+    assert (rows.live, rows.waiting) == (asked, [])
+    released = rows.record(asked).spec.released
+    assert released is not None
+    assert (released.by, released.approvals, [each.value for each in released.guards]) == ((BERT,), ("word-1",), ["AwaitingApproval"])
+
+
+def test_two_approvals_are_of_two_people() -> None:
+    rows = rows_with("v1", approvals={"count": 2})
+    asked = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.say(asked, "Approve", BERT)
+    rows.say(asked, "Approve", BERT)
+    rows.settle()
+    assert "2 approvals (policy production), 1 of them is there" in rows.why(asked)
+    rows.say(asked, "Approve", CARA)
+    rows.settle()
+    assert rows.live == asked
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        {"digest": "sha256:" + "1" * 64},
+        {"restored": True},
+        {"by": FLUX},
+        {"by": "system:serviceaccount:dynamiq-system:dynamiq-operator"},
+        {"purpose": "Resume"},
+        {"purpose": "Withdraw"},
+        {"by": None},
+    ],
+    ids=["another digest", "of a backup", "of Flux", "of the operator", "to resume", "to withdraw what is not one's own", "unstamped"],
+)
+def test_word_that_counts_for_nothing(word: dict[str, Any]) -> None:
+    rows = rows_with("v1", **PRODUCTION)
+    asked = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.say(asked, **{"purpose": "Approve", **word})
+    rows.settle()
+    assert rows.waiting == [asked]
+
+
+def test_service_account_that_the_policy_names_counts() -> None:
+    bot = "system:serviceaccount:ci:checker"
+    rows = rows_with("v1", approvals={"count": 1, "serviceAccounts": [bot]})
+    asked = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.say(asked, "Approve", bot)
+    rows.settle()
+    assert rows.live == asked
+
+
+def test_word_on_one_row_is_none_on_the_next() -> None:
+    rows = rows_with("v1", **PRODUCTION)
+    first = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.later()
+    second = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.say(first, "Approve")
+    rows.settle()
+    assert (rows.live, rows.waiting) == (first, [second])
+
+
+def test_approval_is_too_old_after_a_while() -> None:
+    rows = rows_with("v1", approvals={"count": 2, "expiresSeconds": 60})
+    asked = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.say(asked, "Approve", BERT)
+    rows.later(61)
+    rows.say(asked, "Approve", CARA)
+    rows.settle()
+    assert rows.waiting == [asked]
+
+
+@pytest.mark.parametrize("later", [None, {"count": 1}], ids=["deleted", "weaker"])
+def test_policy_that_is_weaker_by_now_is_taken_as_it_was(later: dict[str, int] | None) -> None:
+    rows = rows_with("v1", approvals={"count": 2})
+    asked = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.policies.clear()
+    if later is not None:
+        rows.set_policy("production", approvals=later)
+    rows.say(asked, "Approve", BERT)
+    rows.settle()
+    assert rows.waiting == [asked]
+
+
+def test_policy_that_is_stronger_by_now_counts() -> None:
+    rows = rows_with("v1", **PRODUCTION)
+    asked = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.set_policy("production", approvals={"count": 2})
+    rows.say(asked, "Approve", BERT)
+    rows.settle()
+    assert rows.waiting == [asked]
+
+
+@pytest.mark.parametrize(
+    ("purpose", "by", "end"), [("Reject", BERT, "Failed: rejected by bert: no"), ("Withdraw", ANNA, "Failed: withdrawn by anna: no")]
+)
+def test_row_that_nobody_wants_ends(purpose: str, by: str, end: str) -> None:
+    rows = rows_with("v1", **PRODUCTION)
+    asked = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.say(asked, purpose, by, message="no")
+    rows.say(asked, "Approve")
+    rows.settle()
+    assert (rows.ended(asked), version_of(rows, rows.live)) == (end, "v1")
+
+
+# Order.
+
+
+def test_emergency_rollback_passes_what_waits() -> None:
+    rows = rows_with("v1", "v2", approvals={"count": 1})
+    rows.set_policy("weekend", freezes=[freeze(rows)])
+    rows.unknown = "DeployPolicies cannot be listed"
+    waits = rows.ask(workflowVersion="v3")
+    rows.settle()
+    assert rows.waiting == [waits]
+    back = rows.ask(restores="row-0001")
+    rows.settle()
+    assert (rows.live, rows.ended(waits)) == (back, f"Overtaken: v1 (#4, {back}) was deployed after it")
+    assert rows.record(back).pinned.guards is None  # type: ignore[union-attr]
+
+
+def test_rollback_waits_where_the_policy_says_so() -> None:
+    rows = rows_with("v1", "v2", approvals={"count": 1}, exempt=[])
+    back = rows.ask(restores="row-0001")
+    rows.settle()
+    assert rows.waiting == [back]
+
+
+def test_row_without_guards_is_as_it_was_before_there_were_any() -> None:
+    rows = rows_with("v1", "v2")
+    assert {"guards", "base", "holds", "verify"}.isdisjoint(rows.rows["row-0002"]["spec"]["pinned"])
+    assert {"released", "verified"}.isdisjoint(rows.rows["row-0002"]["spec"])
+
+
+@pytest.mark.parametrize("first_is_released", [True, False])
+def test_two_rows_that_wait_lose_nothing_in_either_order(first_is_released: bool) -> None:
+    rows = rows_with("v1", **PRODUCTION)
+    scaled = rows.ask(workflowVersion="v2", config={"autoscaling": {"maxReplicas": 9}})
+    rows.settle()
+    rows.later()
+    plain = rows.ask(workflowVersion="v3")
+    rows.settle()
+    if first_is_released:
+        rows.say(scaled, "Approve")
+        rows.settle()
+        assert rows.live == scaled
+        rows.say(plain, "Approve")
+        rows.settle()
+        assert rows.live == scaled
+        assert (
+            rows.ended(plain)
+            == "Overtaken: its base row-0001 (#1) is no longer live, v2 (#2, row-0002) is, and what it left out would be another now: deploy again"
+        )
+    else:
+        rows.say(plain, "Approve")
+        rows.settle()
+        assert (rows.live, rows.ended(scaled)) == (plain, "Overtaken: v3 (#3, row-0003) was deployed after it")
+
+
+def test_base_that_changed_in_nothing_that_was_left_out_holds_nobody_up() -> None:
+    rows = rows_with("v1", **PRODUCTION)
+    first = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.later()
+    second = rows.ask(workflowVersion="v3")
+    rows.settle()
+    for row in (first, second):
+        rows.say(row, "Approve")
+        rows.settle()
+        assert rows.live == row
+
+
+def test_history_with_waiting_rows_verifies() -> None:
+    rows = rows_with("v1", "v2", **PRODUCTION)
+    waits = rows.ask(workflowVersion="v3")
+    rows.settle()
+    assert rows.waiting == [waits]
+    assert chain.verify(rows.rows.values()).misfits == ()
+    back = rows.ask(restores="row-0001")
+    rows.settle()
+    assert rows.live == back
+    assert chain.verify(rows.rows.values()).misfits == ()
+    del rows.rows[waits]["spec"]["outcome"]
+    assert chain.verify(rows.rows.values()).misfits == (), "killed between the two, it has not ended yet, and was never released"
+    del rows.rows[back]["spec"]["outcome"]
+    rows.rows["row-0001"]["spec"].pop("outcome")
+    assert [each.row for each in chain.verify(rows.rows.values()).misfits] == ["row-0001"]
+
+
+def test_release_that_was_forged_does_not_verify() -> None:
+    rows = rows_with("v1", **PRODUCTION)
+    asked = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.say(asked, "Approve")
+    rows.settle()
+    rows.rows[asked]["spec"]["released"]["by"] = ["nobody"]
+    assert [each.row for each in chain.verify(rows.rows.values()).misfits] == [asked]
+
+
+# Hold after a rollback.
+
+
+def of_git(rows: GuardedRows, version: str, **more: Any) -> None:
+    rows.app["deploy"] = {"workflowVersion": version, "changedBy": FLUX, **more}
+    rows.settle()
+    rows.later()
+
+
+def test_git_waits_after_a_rollback_until_somebody_resumes_it() -> None:
+    rows = GuardedRows()
+    of_git(rows, "v1")
+    of_git(rows, "v2")
+    assert version_of(rows, rows.live) == "v2"
+    rows.ask(restores=rows.history.rows[0].name)
+    rows.settle()
+    for number in range(3, 6):
+        rows.later()
+        of_git(rows, f"v{number}")
+    assert version_of(rows, rows.live) == "v1"
+    assert [version_of(rows, row) for row in rows.waiting] == ["v5"], "one waits, not three"
+    scaled = rows.ask(config={"autoscaling": {"maxReplicas": 7}}, workflowVersion="v1")
+    rows.settle()
+    rows.later()
+    assert rows.live == scaled
+    assert [version_of(rows, row) for row in rows.waiting] == ["v5"], "scaling what was brought back lets nothing go on"
+    (waits,) = rows.waiting
+    assert "went back, and what Git asks for waits: `kubectl dynamiq resume chat`" in rows.why(waits)
+    rows.say(waits, "Resume", FLUX)
+    rows.settle()
+    assert rows.waiting == [waits], "Flux does not resume itself"
+    rows.say(waits, "Resume")
+    rows.settle()
+    assert (rows.live, rows.waiting) == (waits, [])
+    of_git(rows, "v3")
+    assert version_of(rows, rows.live) == "v3", "the hold is over"
+
+
+def test_hold_is_over_by_a_word_on_what_runs() -> None:
+    rows = GuardedRows()
+    of_git(rows, "v1")
+    of_git(rows, "v2")
+    back = rows.ask(restores=rows.history.rows[0].name)
+    rows.settle()
+    rows.say(back, "Resume")
+    rows.settle()
+    assert version_of(rows, rows.live) == "v1"
+    of_git(rows, "v3")
+    assert version_of(rows, rows.live) == "v3"
+
+
+def test_another_version_by_hand_takes_the_place_of_what_was_held() -> None:
+    rows = GuardedRows()
+    of_git(rows, "v1")
+    of_git(rows, "v2")
+    rows.ask(restores=rows.history.rows[0].name)
+    rows.settle()
+    of_git(rows, "v3")
+    rows.ask(workflowVersion="v4")
+    rows.settle()
+    assert (version_of(rows, rows.live), rows.waiting) == ("v4", [])
+    of_git(rows, "v5")
+    assert version_of(rows, rows.live) == "v5"
+
+
+@pytest.mark.parametrize("off", ["app", "row"])
+def test_hold_can_be_turned_off(off: str) -> None:
+    rows = GuardedRows()
+    of_git(rows, "v1")
+    of_git(rows, "v2")
+    if off == "app":
+        rows.app["rollout"] = {"holdAfterRollback": False}
+    rows.ask(restores=rows.history.rows[0].name, **({"hold": False} if off == "row" else {}))
+    rows.settle()
+    of_git(rows, "v3")
+    assert version_of(rows, rows.live) == "v3"
+
+
+def test_rows_that_automation_makes_are_held_as_those_of_git() -> None:
+    rows = rows_with("v1", "v2")
+    rows.ask(restores="row-0001")
+    rows.settle()
+    held = rows.ask(FLUX, workflowVersion="v3")
+    rows.settle()
+    assert rows.waiting == [held]
+    rows.set_policy("own", automation={"users": [ANNA]})
+    rows.settle()
+    rows.later()
+    by_anna = rows.ask(ANNA, workflowVersion="v4")
+    rows.settle()
+    assert by_anna in rows.waiting, "as the policy says"
+
+
+# Freezes, suspension, what is unknown, bypass.
+
+
+def test_frozen_row_waits_for_the_end_and_then_for_somebody() -> None:
+    rows = rows_with("v1", freezes=[])
+    rows.set_policy("production", freezes=[freeze(rows)])
+    asked = rows.ask(workflowVersion="v2")
+    rows.settle()
+    assert rows.why(asked).startswith(
+        "Frozen: nothing is deployed before 2026-11-24T12:10:01Z (freeze friday of policy production), and then"
+    )
+    rows.say(asked, "Resume")
+    rows.settle()
+    assert rows.waiting == [asked]
+    rows.later(601)
+    rows.settle()
+    assert rows.why(asked).startswith("Held: freeze friday of policy production was over at"), "a word from before its end is none"
+    rows.say(asked, "Resume")
+    rows.settle()
+    assert rows.live == asked
+
+
+def test_frozen_row_is_deployed_within_a_minute_where_the_policy_says_so() -> None:
+    rows = rows_with("v1", freezes=[])
+    rows.set_policy("production", freezes=[freeze(rows)], afterFreeze="Deploy")
+    asked = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.later(599)
+    rows.settle()
+    assert rows.waiting == [asked]
+    rows.later(61)
+    rows.settle()
+    assert rows.live == asked
+
+
+def test_freeze_that_begins_while_a_row_waits_holds_it() -> None:
+    rows = rows_with("v1", **PRODUCTION)
+    asked = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.set_policy("weekend", freezes=[freeze(rows)])
+    rows.say(asked, "Approve")
+    rows.settle()
+    assert rows.why(asked).startswith("Frozen")
+
+
+def test_suspended_app_deploys_nothing_a_bypass_included() -> None:
+    rows = rows_with("v1", "v2")
+    rows.app["suspend"] = True
+    asked = rows.ask(workflowVersion="v3", bypass={"reason": "night"})
+    rows.settle()
+    assert rows.why(asked).startswith("Suspended: App chat is suspended")
+    rows.app["suspend"] = False
+    rows.settle()
+    assert rows.live == asked
+
+
+def test_bypass_goes_past_everything_else_and_says_so() -> None:
+    rows = rows_with("v1", "v2", **PRODUCTION)
+    rows.set_policy("weekend", freezes=[freeze(rows)])
+    rows.unknown = "Approvals cannot be listed"
+    rows.reject_version("v1")
+    asked = rows.ask(workflowVersion="v1", bypass={"reason": "night"})
+    rows.settle()
+    assert rows.live == asked
+    assert rows.rows[asked]["spec"]["bypass"] == {"reason": "night"}
+
+
+def test_what_cannot_be_read_holds_all_but_rollbacks() -> None:
+    rows = rows_with("v1", "v2")
+    rows.unknown = "DeployPolicies cannot be listed"
+    asked = rows.ask(workflowVersion="v3")
+    rows.settle()
+    assert (
+        rows.why(asked)
+        == "GuardsUnknown: DeployPolicies cannot be listed: until that can be read, only rollbacks and bypasses are deployed"
+    )
+    rows.unknown = ""
+    rows.settle()
+    assert rows.live == asked
+
+
+# Versions that are known to be bad.
+
+
+def test_rejected_version_is_deployed_by_nobody_under_no_name() -> None:
+    rows = rows_with("v1", "v2", "v3")
+    rows.reject_version("v2")
+    asked, back = rows.ask(workflowVersion="v2"), rows.ask(restores="row-0002")
+    rows.settle()
+    for row in (asked, back):
+        assert rows.ended(row) == f"Failed: v2 was rejected by {BERT}: loses invoices"
+
+
+def test_version_that_is_rejected_while_its_row_waits_is_not_deployed() -> None:
+    rows = rows_with("v1", **PRODUCTION)
+    asked = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.reject_version("v2")
+    rows.say(asked, "Approve")
+    rows.settle()
+    assert rows.ended(asked) == f"Failed: v2 was rejected by {BERT}: loses invoices"
+
+
+def test_rejected_version_that_runs_is_scaled() -> None:
+    rows = rows_with("v1")
+    rows.reject_version("v1")
+    asked = rows.ask(workflowVersion="v1", config={"autoscaling": {"maxReplicas": 5}})
+    rows.settle()
+    assert rows.live == asked
+    assert given.flow_hash("v1") in rows.rejections
