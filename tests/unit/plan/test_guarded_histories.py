@@ -97,14 +97,13 @@ class Model:
             self._roll_out(row)
 
     def settle(self) -> None:
-        """What nothing holds is rolled out, the newest in place of all others; then it is live."""
+        """What would inherit other things by now ends, and Git asks anew. What nothing holds is rolled out, the newest alone; then it is live."""
+        for lost in [row for row in self.waiting if self._lost_its_base(row)]:
+            self.waiting.remove(lost)
+            if lost.kind == "git":
+                self.ask("git", lost.version, lost.asked_scale)
         while (row := next((row for row in reversed(self.waiting) if not self._is_held(row)), None)) is not None:
-            if self._lost_its_base(row):
-                self.waiting.remove(row)
-                if row.kind == "git":
-                    self.ask("git", row.version, row.asked_scale)
-            else:
-                self._roll_out(row)
+            self._roll_out(row)
         if self.candidate is not None:
             self.live, self.candidate = self.candidate, None
             self.settle()

@@ -43,10 +43,6 @@ def release_rows(context: Context) -> Step:
         if (waits := stands.waits) is not None:
             waiting[row.name] = waits
             continue
-        if (lost := _lost_base(context, row, pinned)) is not None:
-            ended, operations = end_row(context, row, Result.OVERTAKEN, lost)
-            context, done = context.having(ended), [*done, *operations]
-            continue
         released = stands.released(pinned, context.now)
         done += [*events.released(context.app, row, released), *events.began(context.app, row, pinned), ReleaseRecord(row, released)]
         context = context.having(completed(row, released=released))
@@ -74,11 +70,13 @@ def _end(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> tuple[
         return Result.FAILED, f"withdrawn by {_words(word)}"
     if why := why_never(context, row, pinned, kind):
         return Result.FAILED, why
+    if (lost := _lost_base(context, row, pinned)) is not None:
+        return Result.OVERTAKEN, lost
     return None
 
 
 def _lost_base(context: Context, row: Record, pinned: Pinned) -> str | None:
-    """Why a row that nothing holds any more is not rolled out: what it left out, it took from a row that is not live by now."""
+    """Why a row is never rolled out: what it left out, it took from a row that is not live by now, nor ever will be again."""
     live = context.history.live
     if not base_lost(row, pinned, live):
         return None
