@@ -7,7 +7,7 @@ _BY_FOLDER = {
     "controller": ["activity", "client", "comparisons", "informers", "leader_election", "process", "reconcile", "run"],
     "entry": ["arguments"],
     "gate": ["directory", "forwarding", "membership", "waking"],
-    "model": ["chain", "flows_as_json"],
+    "model": ["chain", "flows_as_json", "freezes_by_minute"],
     "plan": ["interruptions", "strategies"],
     "recorder": [
         "answers", "bombs", "committing", "compare", "requests", "store_deleting", "store_faults", "store_migrations", "store_refusals",

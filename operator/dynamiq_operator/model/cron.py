@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -64,15 +65,43 @@ _FIELDS = (
 )
 
 
-def check(text: str) -> None:
+@dataclass(frozen=True)
+class Schedule:
+    """What a cron expression names. `by_both`: a day has to be one of `days` and of `weekdays`, since one of these is every day."""
+
+    minutes: tuple[int, ...]
+    hours: tuple[int, ...]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    by_both: bool
+
+    def has(self, day: date) -> bool:
+        """Whether there are times on this day."""
+        is_day, is_weekday = day.day in self.days, day.isoweekday() % 7 in self.weekdays
+        return day.month in self.months and ((is_day and is_weekday) if self.by_both else (is_day or is_weekday))
+
+
+def parse(text: str) -> Schedule:
     """Raises CronError where the text is no cron expression, or where it names only days that no year has."""
     parts = text.split(" ")
     if len(parts) != len(_FIELDS):
         raise CronError("a schedule has five fields with one space between: minute, hour, day of month, month, day of week")
-    _, _, days, months, _ = (each.values(part) for each, part in zip(_FIELDS, parts, strict=True))
-    is_any_weekday = parts[4].startswith(EVERY)
-    if is_any_weekday and all(min(days) > _LENGTHS[month - 1] for month in months):
+    minutes, hours, days, months, weekdays = (each.values(part) for each, part in zip(_FIELDS, parts, strict=True))
+    if _is_any(parts[4]) and all(min(days) > _LENGTHS[month - 1] for month in months):
         raise CronError(f"day of month {parts[2]}: no month {parts[3]} has such a day")
+    by_both = _is_any(parts[2]) or _is_any(parts[4])
+    return Schedule(tuple(sorted(minutes)), tuple(sorted(hours)), frozenset(days), frozenset(months), frozenset(weekdays), by_both)
+
+
+def check(text: str) -> None:
+    """Raises CronError as `parse`."""
+    parse(text)
+
+
+def _is_any(text: str) -> bool:
+    """Whether a field leaves its part open; one with a step of more than one does not, and neither does a range of all."""
+    return any(part in EVERY or (part.partition("/")[0] in EVERY and part.partition("/")[2] == "1") for part in text.split(","))
 
 
 def _is_number(text: str) -> bool:

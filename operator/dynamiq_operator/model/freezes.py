@@ -1,36 +1,149 @@
-"""Freezes as times: whether one is on, until when, and when that changes next."""
+"""Freezes as times: whether one is on, until when, and when that changes next.
+
+A freeze by cron begins when the clock of its zone shows the time, and lasts for real time: a change of the clocks makes none longer or
+shorter. A start that the clocks jump over comes at the jump; one in an hour that comes twice comes once, at its first (`recurrences`).
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Protocol
+from zoneinfo import ZoneInfo
 
+from dynamiq_operator.model import cron
 from dynamiq_operator.model.manifests import parse_time
 from dynamiq_operator.model.policy import Freeze
+from dynamiq_operator.model.recurrences import Recurrence
+
+AHEAD = timedelta(days=366)
+"""How far ahead the end of a freeze is looked for: what is on for ever has none."""
+KEPT = 256
+"""Policies of which it is kept until when nothing changes."""
+_DURATION = re.compile("(?:([0-9]{1,5})h)?(?:([0-9]{1,5})m)?")
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """A freeze that is on. `until`: the end of it, or of the last of those that follow it without a gap."""
+    """A freeze that is on. `until`: the end of it, or of the last of those that follow it without a gap; at least `AHEAD` where none ends."""
 
     name: str
     until: datetime
 
 
 def check(freezes: Iterable[Freeze]) -> None:
-    """Raises ValueError, in a sentence, where a cron expression or a time zone is none."""
+    """Raises ValueError, in a sentence, where a cron expression, a time zone, a duration or a time is none."""
+    for freeze in freezes:
+        try:
+            _times(freeze)
+        except ValueError as error:
+            raise ValueError(f"freeze {freeze.name}: {error}") from error
 
 
 def frozen(freezes: Iterable[Freeze], now: datetime) -> Frozen | None:
     """The freeze that is on at `now`; None where none is. It begins in its first minute and is over in the minute of its end."""
-    for freeze in freezes:
-        if freeze.from_ is not None and freeze.to is not None and parse_time(freeze.from_) <= now < parse_time(freeze.to):
-            return Frozen(freeze.name, parse_time(freeze.to))
-    return None
+    return _calendar(tuple(freezes)).at(now).frozen
 
 
 def next_change(freezes: Iterable[Freeze], now: datetime) -> datetime | None:
     """The first moment after `now` at which a freeze begins or ends; None where none ever does again."""
-    times = [parse_time(time) for freeze in freezes for time in (freeze.from_, freeze.to) if time is not None]
-    return min((time for time in times if time > now), default=None)
+    return _calendar(tuple(freezes)).at(now).until
+
+
+class _Times(Protocol):
+    """When a freeze is on."""
+
+    def reaches(self, moment: datetime) -> datetime | None:
+        """When what has begun by a moment ends, and what follows it without a gap, as far as that is easily told; None where nothing has."""
+
+    def next_start(self, after: datetime) -> datetime | None: ...
+
+
+@dataclass(frozen=True)
+class _Once:
+    begin: datetime
+    end: datetime
+
+    def reaches(self, moment: datetime) -> datetime | None:
+        return self.end if self.begin <= moment else None
+
+    def next_start(self, after: datetime) -> datetime | None:
+        return self.begin if self.begin > after else None
+
+
+@dataclass(frozen=True)
+class _Span:
+    """What is so from `since` on, and before `until`, where that ever ends."""
+
+    since: datetime
+    until: datetime | None
+    frozen: Frozen | None
+
+    def has(self, moment: datetime) -> bool:
+        return self.since <= moment and (self.until is None or moment < self.until)
+
+
+class _Calendar:
+    """The freezes of a policy. What was found last is kept for as long as it is so: every App of the policy asks for it."""
+
+    def __init__(self, freezes: tuple[Freeze, ...]) -> None:
+        self._times = {freeze.name: _times(freeze) for freeze in freezes}
+        self._last: _Span | None = None
+
+    def at(self, moment: datetime) -> _Span:
+        span = self._last
+        if span is None or not span.has(moment):
+            span = self._last = self._found(moment)
+        return span
+
+    def _found(self, moment: datetime) -> _Span:
+        on = [name for name, times in self._times.items() if _is_on(times, moment)]
+        changes = [_end(moment, times) if name in on else times.next_start(moment) for name, times in self._times.items()]
+        until = min((change for change in changes if change is not None), default=None)
+        return _Span(moment, until, Frozen(on[0], _end(moment, *self._times.values())) if on else None)
+
+
+_calendar = lru_cache(maxsize=KEPT)(_Calendar)
+
+
+def _is_on(times: _Times, moment: datetime) -> bool:
+    end = times.reaches(moment)
+    return end is not None and end > moment
+
+
+def _end(moment: datetime, *every: _Times) -> datetime:
+    """When all of them are over that are on, or begin before that."""
+    until = moment
+    while until - moment < AHEAD:
+        further = max((end for times in every if (end := times.reaches(until)) is not None), default=until)
+        if further <= until:
+            break
+        until = further
+    return until
+
+
+def _times(freeze: Freeze) -> _Times:
+    """Raises ValueError."""
+    if freeze.from_ is not None and freeze.to is not None:
+        return _Once(parse_time(freeze.from_), parse_time(freeze.to))
+    if freeze.cron is None or freeze.duration is None:
+        raise ValueError("it has either from and to, or cron and duration")
+    return Recurrence(cron.parse(" ".join(freeze.cron.split())), _zone(freeze.time_zone or "UTC"), _duration(freeze.duration))
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:  # OSError: of a name such as Europe, which is a folder of zones
+        raise ValueError(f"{name} is no time zone: use a name such as Europe/Berlin") from error
+
+
+def _duration(text: str) -> timedelta:
+    found = _DURATION.fullmatch(text)
+    hours, minutes = (int(part or 0) for part in found.groups()) if found else (0, 0)
+    if not hours and not minutes:
+        raise ValueError(f"duration {text} is none: use hours and minutes, such as 62h, 90m or 1h30m")
+    return timedelta(hours=hours, minutes=minutes)

@@ -1,0 +1,136 @@
+"""Freezes: what a policy may say, which one is on, until when, and what that costs."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import cron, freezes
+from dynamiq_operator.model.policy import Freeze
+
+FRIDAY_EVENING = Freeze(name="weekend", cron="0 17 * * 5", duration="62h", time_zone="Europe/Berlin")
+YEAR_END = Freeze(name="year-end", from_="2026-12-20T00:00:00+01:00", to="2027-01-04T07:00:00+01:00")
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def told(every: list[Freeze], moment: str) -> tuple[str, str] | None:
+    found = freezes.frozen(every, at(moment))
+    return (found.name, found.until.strftime("%Y-%m-%dT%H:%M")) if found is not None else None
+
+
+def test_it_begins_in_its_first_minute_and_is_over_in_the_minute_of_its_end() -> None:
+    """17:00 in Berlin is 16:00 UTC in winter; 62 hours later it is Monday, 07:00."""
+    assert told([FRIDAY_EVENING], "2026-12-04T15:59:59.999999") is None
+    assert told([FRIDAY_EVENING], "2026-12-04T16:00") == ("weekend", "2026-12-07T06:00")
+    assert told([FRIDAY_EVENING], "2026-12-07T05:59:59.999999") == ("weekend", "2026-12-07T06:00")
+    assert told([FRIDAY_EVENING], "2026-12-07T06:00") is None
+    assert told([YEAR_END], "2026-12-19T22:59") is None
+    assert told([YEAR_END], "2026-12-19T23:00") == ("year-end", "2027-01-04T06:00")
+    assert told([YEAR_END], "2027-01-04T06:00") is None
+
+
+def test_until_is_the_end_of_what_follows_without_a_gap_and_the_first_that_is_on_gives_its_name() -> None:
+    """The year ends on a Friday evening that goes on until Monday, and then comes another night."""
+    night = Freeze(name="night", cron="0 6 4 1 *", duration="2h")
+    assert told([FRIDAY_EVENING, YEAR_END, night], "2026-12-30T12:00") == ("year-end", "2027-01-04T08:00")
+    assert told([FRIDAY_EVENING, YEAR_END, night], "2027-01-02T12:00") == ("weekend", "2027-01-04T08:00")
+
+
+def test_the_next_change_is_the_first_beginning_or_end_of_any_of_them() -> None:
+    every = [FRIDAY_EVENING, YEAR_END]
+    changes, moment = [], at("2026-12-16T00:00")
+    while (change := freezes.next_change(every, moment)) is not None and len(changes) < 7:
+        changes.append(change.strftime("%a %d %H"))
+        moment = change
+    assert changes == ["Fri 18 16", "Sat 19 23", "Mon 21 06", "Fri 25 16", "Mon 28 06", "Fri 01 16", "Mon 04 06"]
+    assert freezes.next_change([YEAR_END], at("2027-01-04T06:00")) is None
+    assert freezes.next_change([], moment) is None
+
+
+def test_a_hard_to_find_day_is_found_and_one_that_never_ends_is_told_a_year_ahead() -> None:
+    leap = Freeze(name="leap", cron="0 0 29 2 *", duration="24h", time_zone="Asia/Kolkata")
+    assert freezes.next_change([leap], at("2096-03-01T00:00")) == at("2104-02-28T18:30")
+    always = Freeze(name="always", cron="* * * * *", duration="1m")
+    assert freezes.frozen([always], at("2026-12-04T00:00")) == freezes.Frozen("always", at("2027-12-05T00:00"))
+    long = Freeze(name="long", cron="0 0 1 1 *", duration="8000h")
+    assert told([long], "2027-06-01T00:00") == ("long", "2027-11-30T08:00")
+
+
+@pytest.mark.parametrize(
+    ("freeze", "says"),
+    [
+        ({"cron": "0 25 * * *", "duration": "1h"}, "hour 25: use 0 to 23"),
+        ({"cron": "0 0 31 2 *", "duration": "1h"}, "no month 2 has such a day"),
+        ({"cron": "0 0 * * 7", "duration": "1h"}, "day of week 7: use 0 to 6 or SUN to SAT"),
+        ({"cron": "0 0 * * *", "duration": "1h", "time_zone": "Europe/Atlantis"}, "Europe/Atlantis is no time zone"),
+        ({"cron": "0 0 * * *", "duration": "1h", "time_zone": "Europe"}, "Europe is no time zone"),
+        ({"cron": "0 0 * * *", "duration": "1h", "time_zone": "../../etc/passwd"}, "../../etc/passwd is no time zone"),
+        ({"cron": "0 0 * * *", "duration": "1h", "time_zone": "/etc/localtime"}, "/etc/localtime is no time zone"),
+        ({"cron": "0 0 * * *", "duration": "0h0m"}, "duration 0h0m is none"),
+        ({"cron": "0 0 * * *", "duration": "a day"}, "duration a day is none"),
+        ({"cron": "0 0 * * *"}, "it has either from and to, or cron and duration"),
+        ({"from_": "soon", "to": "2027-01-01T00:00:00Z"}, "soon"),
+    ],
+)
+def test_what_is_no_freeze_is_said_with_its_name(freeze: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match="freeze f: ") as refused:
+        freezes.check([FRIDAY_EVENING, Freeze(name="f", **freeze)])
+    assert says in str(refused.value)
+
+
+def test_what_is_a_freeze_is_taken() -> None:
+    freezes.check([FRIDAY_EVENING, YEAR_END, Freeze(name="f", cron="0  0  *  *  MON-FRI", duration="90m")])
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "has"),
+    [
+        ("0 0 13 * *", "2026-11-13", True),
+        ("0 0 13 * *", "2026-11-14", False),
+        ("0 0 13 * 5", "2026-11-20", True),
+        ("0 0 13 * 5", "2026-11-13", True),
+        ("0 0 13 * 5", "2026-11-12", False),
+        ("0 0 */2 * 1", "2026-11-16", True),
+        ("0 0 */1 * 1", "2026-11-17", False),
+        ("0 0 ? 11 1", "2026-11-16", True),
+        ("0 0 ? 12 1", "2026-11-16", False),
+        ("0 0 1-31 * 1", "2026-11-17", True),
+    ],
+)
+def test_days_are_those_of_a_cron_job(text: str, day: str, has: bool) -> None:
+    """Where day and weekday are both given either will do; github.com/robfig/cron takes a step of more than one for given."""
+    assert cron.parse(text).has(datetime.fromisoformat(day).date()) is has
+
+
+def test_to_ask_again_costs_next_to_nothing() -> None:
+    """Every App of a policy asks at every reconcile: in calls of functions, which do not depend on how busy the machine is."""
+    every, calls = (
+        tuple(Freeze(name=f"f{number}", cron=f"*/7 {number % 24} * * *", duration="5m") for number in range(32)),
+        itertools.count(),
+    )
+
+    def count(_frame: FrameType, event: str, _arg: Any) -> None:
+        if event == "call":
+            next(calls)
+
+    def cost(ask: Callable[[], object]) -> int:
+        began = next(calls)
+        sys.setprofile(count)
+        try:
+            ask()
+        finally:
+            sys.setprofile(None)
+        return next(calls) - began
+
+    moment = at("2026-12-04T03:01")
+    cost(lambda: freezes.frozen(every, moment))
+    assert cost(lambda: (freezes.frozen(every, moment + timedelta(seconds=30)), freezes.next_change(every, moment))) < 200
