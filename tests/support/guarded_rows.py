@@ -168,7 +168,8 @@ class GuardedRows:
             context, done = found.context, [*done, *found.operations]
         self._reserved = context.last_sequence
         done += create_deploy_row(context)
-        if (writes := [each for each in done if isinstance(each, _WRITES)]) or (row := context.history.candidate) is None:
+        writes: list[Operation] = [each for each in done if isinstance(each, _WRITES)]
+        if writes or (row := context.history.candidate) is None:
             return writes
         _, operations = end_row(context, row, Result.SUCCEEDED, "its pods are ready")
         return [each for each in operations if isinstance(each, _WRITES)]

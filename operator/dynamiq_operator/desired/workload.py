@@ -31,6 +31,7 @@ BESIDE_THE_TEMPLATE = (
     names.GIVEN_UP_ANNOTATION,
     names.SERVED_ANNOTATION,
     names.ROOM_ANNOTATION,
+    names.TEMPLATE_ROW_ANNOTATION,
     "progressDeadlineSeconds",
 )
 """Fields that follow the App, its keys or its rows while the template stays."""
@@ -111,6 +112,18 @@ def noted_pins(observed: Manifest) -> Pins | None:
     return Pins.read(_last_applied(observed).get("of"))
 
 
+def applied_digest(observed: Mapping[str, Any]) -> str | None:
+    """The digest of the template that was applied last, whatever the App wants by now; None where it is not known."""
+    found = _last_applied(observed).get("inputs")
+    return found if isinstance(found, str) else None
+
+
+def template_row(observed: Mapping[str, Any]) -> int | None:
+    """The sequence of the row that the template came with, where the workload notes one."""
+    noted = (observed["metadata"].get("annotations") or {}).get(names.TEMPLATE_ROW_ANNOTATION, "")
+    return int(noted) if noted.isdecimal() and len(noted) <= 16 else None
+
+
 def runs(observed: Mapping[str, Any], digest: str) -> bool:
     """Whether the workload's template is the one of this digest."""
     labels = observed["spec"]["template"]["metadata"].get("labels") or {}
@@ -141,6 +154,7 @@ def _manifest(app: App, wanted: WorkloadInputs, note: Mapping[str, Any], replica
         names.KEYS_ANNOTATION: wanted.key_note,
         names.SERVED_ANNOTATION: wanted.served_note,
         names.ROOM_ANNOTATION: wanted.room_note,
+        names.TEMPLATE_ROW_ANNOTATION: wanted.row_note,
     }
     return child(
         app,

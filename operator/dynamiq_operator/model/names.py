@@ -62,6 +62,8 @@ POD_ANNOTATIONS = (KEYS_ANNOTATION, STANDBY_ANNOTATION)
 """What the operator notes on running pods."""
 SERVED_ANNOTATION = f"{GROUP}/served"
 """Of a workload of strategy Switch: how manieth of its App's it was when the Service last came to it, and when that was, as "3 2026-11-26T04:00:00Z"."""
+TEMPLATE_ROW_ANNOTATION = f"{GROUP}/template-row"
+"""Of a workload, while variables take effect with a row alone: the sequence of the row that its template came with."""
 ROOM_ANNOTATION = f"{GROUP}/room"
 """Of a workload of strategy Switch whose pods a quota keeps from being made, while others end to make room: the row's sequence, and
 how many of them are left. Each change of it has the cluster's controllers try again."""

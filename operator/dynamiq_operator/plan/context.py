@@ -10,6 +10,7 @@ from functools import cached_property
 from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
 from dynamiq_operator.desired.pins import PLAIN, Pins
+from dynamiq_operator.model import freezes
 from dynamiq_operator.model.app import LiveRow
 from dynamiq_operator.model.guards import Waits
 from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
@@ -159,7 +160,29 @@ class Context:
     @cached_property
     def template_digest(self) -> str | None:
         """The digest of the target's pod template, as the label of its pods has it; None where nothing is to run."""
-        return workloads.template_digest(self.app, self.target_pins, self.workload) if self.target_pins is not None else None
+        return self.digest_of(self.target_pins, self.workload) if self.target_pins is not None else None
+
+    @cached_property
+    def holds_variables(self) -> bool:
+        """Whether variables, access and what is recorded take effect with the next row alone: they change what runs, and no row says so.
+
+        So it is where a row would need an Approval, in a freeze, while the App is suspended, and while the policies cannot be read.
+        """
+        observed = self.snapshot.guards
+        asked = any(each.spec.approvals is not None or freezes.frozen(each.spec.freezes, self.now) for each in observed.policies)
+        return asked or bool(observed.unknown) or bool(self.app.spec.suspend)
+
+    def keeps_variables(self, pins: Pins, observed: Manifest | None) -> bool:
+        """Whether a workload keeps the template that was applied, though the App wants other variables by now: no row has come since."""
+        if not self.holds_variables or observed is None or self.target is None or not workloads.has_pins(observed, pins):
+            return False
+        noted = workloads.template_row(observed)
+        return noted is None or self.target.sequence <= noted
+
+    def digest_of(self, pins: Pins, observed: Manifest | None) -> str:
+        """The digest of the pod template that a workload of these pins is to have."""
+        kept = workloads.applied_digest(observed) if observed is not None and self.keeps_variables(pins, observed) else None
+        return kept or workloads.template_digest(self.app, pins, observed)
 
     @property
     def is_rolled(self) -> bool:

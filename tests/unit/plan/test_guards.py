@@ -326,7 +326,8 @@ def test_hold_can_be_turned_off(off: str) -> None:
     of_git(rows, "v2")
     if off == "app":
         rows.app["rollout"] = {"holdAfterRollback": False}
-    rows.ask(restores=rows.history.rows[0].name, **({"hold": False} if off == "row" else {}))
+    more: dict[str, Any] = {"hold": False} if off == "row" else {}
+    rows.ask(restores=rows.history.rows[0].name, **more)
     rows.settle()
     of_git(rows, "v3")
     assert version_of(rows, rows.live) == "v3"

@@ -8,7 +8,9 @@ import json
 import pytest
 
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.objects import DeployPolicy, Manifest
+from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.operations import ApplyChild
 from tests.support import factories as given
 from tests.support.plan_lines import shown, told
@@ -223,3 +225,59 @@ def test_variables_that_no_workload_can_carry_hold_new_pods_back_in_our_words() 
     world.deploy("b", "v2")
     world.run()
     assert world.phases == {"a": "#1 Live", "b": "#2 Failed"}
+
+
+@pytest.mark.parametrize("rule", ["approvals", "freeze", "suspended", "unknown"])
+def test_changed_variables_take_effect_with_the_next_row_where_rows_are_guarded(rule: str) -> None:
+    world = serving("v1", given.with_variables({"name": "TONE", "value": "kind"}))
+    guarded(world, rule)
+    world.run()
+    change(world, rule, {"name": "TONE", "value": "rude"})
+    world.run()
+    assert world.condition("VariablesHeld") == ("True", "AwaitsRow")
+    assert tone(world) == "kind"
+    assert world.condition("Ready")[0] == "True"
+    if rule == "suspended":
+        return
+    world.deploy("b", "v1", bypass={"reason": "night"})
+    world.run()
+    assert (tone(world), world.phases["b"]) == ("rude", "#2 Live")
+    change(world, rule, {"name": "TONE", "value": "kind"})
+    world.run()
+    assert tone(world) == "rude", "of this row, too"
+    world.guards = ObservedGuards()
+    world.run()
+    assert tone(world) == "kind", "nothing holds it any more"
+
+
+def test_pods_stay_when_policies_come_and_go() -> None:
+    world = serving("v1", given.with_variables({"name": "TONE", "value": "kind"}))
+    before = world.workload
+    assert before is not None
+    for rule in ("approvals", "freeze", ""):
+        guarded(world, rule)
+        world.run()
+        assert world.workload is not None
+        assert world.workload["spec"]["template"] == before["spec"]["template"]
+
+
+def guarded(world: World, rule: str) -> None:
+    policy: Manifest = {"namespaceSelector": {}}
+    if rule == "approvals":
+        policy["approvals"] = {"count": 1}
+    if rule == "freeze":
+        policy["freezes"] = [{"name": "night", "from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}]
+    made = DeployPolicy.of({"metadata": {"name": "production"}, "spec": policy})
+    world.guards = ObservedGuards(policies=(made,) if len(policy) > 1 else (), unknown="it is away" if rule == "unknown" else "")
+
+
+def change(world: World, rule: str, variable: Manifest) -> None:
+    made = world.objects[(API_VERSION, "App", given.NAME)]
+    made["spec"] |= {"variables": [variable]} | ({"suspend": True} if rule == "suspended" else {})
+    world.edited(made)
+
+
+def tone(world: World) -> str:
+    assert world.workload is not None
+    (container,) = world.workload["spec"]["template"]["spec"]["containers"]
+    return next(str(each["value"]) for each in container["env"] if each["name"] == "TONE")

@@ -107,7 +107,7 @@ def _is_ready(context: Context, label: str) -> bool:
     if wanted is None or wanted.pins is None or wanted.observed is None or is_ending(wanted.observed):
         return False
     observed, state = wanted.observed, WorkloadState.of(wanted.observed)
-    digest = workloads.template_digest(context.app, wanted.pins, observed)
+    digest = context.digest_of(wanted.pins, observed)
     if not state.complete or state.replicas < needed_replicas(context) or not workloads.runs(observed, digest):
         return False
     if _ready_pods(context, label, digest) < state.replicas:

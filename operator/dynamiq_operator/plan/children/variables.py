@@ -76,7 +76,7 @@ def reason_of(lacks: str) -> str:
 
 def _is_new(context: Context, pins: Pins, observed: Manifest | None) -> bool:
     """Whether the pods of these pins are not yet those that the workload makes."""
-    return observed is None or not workload.runs(observed, workload.template_digest(context.app, pins, observed))
+    return observed is None or not workload.runs(observed, context.digest_of(pins, observed))
 
 
 def _lacks(context: Context) -> Iterator[str]:

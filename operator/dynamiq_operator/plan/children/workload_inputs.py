@@ -27,6 +27,7 @@ def workload_inputs(context: Context, wanted: WantedWorkload) -> WorkloadInputs:
         key_note=access_keys.key_note(context, wanted.observed),
         served_note=served_note(context, wanted.label),
         room_note=room_note(context, wanted.label),
+        row_note=_row_note(context, wanted),
         replicas=replicas_now(context, None),
         recorder=context.settings.recorder,
         renewed=wanted.observed is not None and renews_template(context, wanted.observed),
@@ -37,6 +38,15 @@ def workload_manifest(context: Context, wanted: WantedWorkload) -> Manifest | No
     """As it is to be; None where it is not to be made now."""
     made = workloads.workload_manifest(context.app, workload_inputs(context, wanted))
     return noting_given_up(made, wanted.observed, context.given_up) if made is not None else None
+
+
+def _row_note(context: Context, wanted: WantedWorkload) -> str | None:
+    """The row that a workload's template comes with, while variables take effect with rows alone."""
+    if not context.holds_variables or context.target is None:
+        return None
+    noted = workloads.template_row(wanted.observed) if wanted.observed is not None else None
+    keeps = noted is not None and (wanted.pins is None or context.keeps_variables(wanted.pins, wanted.observed))
+    return str(noted if keeps else context.target.sequence)
 
 
 def served_note(context: Context, label: str) -> str | None:
@@ -80,6 +90,8 @@ def _template_choice(context: Context, wanted: WantedWorkload) -> TemplateChoice
         return TemplateChoice.OBSERVED
     if observed is not None and keeps_template(context, observed, pins):
         return TemplateChoice.OBSERVED
+    if context.keeps_variables(pins, observed):
+        return TemplateChoice.APPLIED
     if not variables.lacking(context, pins, observed):
         return TemplateChoice.PINNED
     if observed is None:

@@ -125,6 +125,6 @@ def keeps_template(context: Context, observed: Manifest, pins: Pins) -> bool:
     """
     if observed is not context.workloads.get(context.serving) or is_ending(observed) or sleeping_config(context) is None:
         return False
-    if WorkloadState.of(observed).available or workloads.runs(observed, workloads.template_digest(context.app, pins, observed)):
+    if WorkloadState.of(observed).available or workloads.runs(observed, context.digest_of(pins, observed)):
         return False
     return observed["spec"].get("replicas", 1) == 0 or not wakes_in_vain(context, observed)

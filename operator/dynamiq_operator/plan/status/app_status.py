@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dynamiq_operator.desired import exposure
+from dynamiq_operator.desired import exposure, workload
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.desired.workload_state import WorkloadState
@@ -31,6 +31,7 @@ from dynamiq_operator.plan.status.conditions import (
     OVERRIDDEN,
     TRIGGERS,
     VARIABLES,
+    VARIABLES_HELD,
     condition,
     dated,
     ready,
@@ -61,6 +62,7 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         *_variables(context, problems.variables),
         *([_triggers(context, problems.triggers)] if app.spec.triggers else []),
         *([_overridden(context)] if app.spec.deploy is not None else []),
+        *_variables_held(context),
         *strategy_conditions(context),
         *([watch] if (watch := trial_condition(context)) is not None else []),
         *([told] if (told := recorded_condition(context)) is not None else []),
@@ -188,6 +190,19 @@ def _variables(context: Context, lacks: str) -> Iterator[Condition]:
         yield condition(VARIABLES, False, variables.reason_of(lacks), held_back(lacks))
     else:
         yield condition(VARIABLES, True, "Resolved", "every key that variables name was there when the pods began")
+
+
+def _variables_held(context: Context) -> Iterator[Condition]:
+    """Stands in the status only while it is True: what the App asks of its pods differs from what they have, and waits for a row."""
+    pins, observed = context.target_pins, context.workload
+    if pins is None or observed is None or not context.keeps_variables(pins, observed):
+        return
+    if workload.template_digest(context.app, pins, observed) != workload.applied_digest(observed):
+        said = (
+            "variables, access or what is recorded were changed: that takes effect with the next row that is deployed, such as one by "
+            f"`kubectl dynamiq deploy {context.app.meta.name}`"
+        )
+        yield condition(VARIABLES_HELD, True, "AwaitsRow", said)
 
 
 def _triggers(context: Context, problems: Mapping[ChildKey, ChildProblem]) -> Condition:
