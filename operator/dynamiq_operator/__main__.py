@@ -20,6 +20,7 @@ from dynamiq_operator.arguments import (
     count,
     gateway,
     issuer,
+    notifying,
     patience,
     port,
     recorder_ca,
@@ -31,10 +32,12 @@ from dynamiq_operator.arguments import (
     setting,
 )
 from dynamiq_operator.controller.log_floods import FloodFilter
+from dynamiq_operator.controller.notifications.wiring import NotifyOptions
 from dynamiq_operator.controller.run import RELIST_PERIOD, OperatorOptions, run
 from dynamiq_operator.controller.watch_loop import RECOVERS_LEAST, RECOVERS_WITHIN, NotRecovering
 from dynamiq_operator.kube.exposition import PortTaken
 from dynamiq_operator.model.names import GATE_NAMESPACE, OPERATOR_NAMESPACE
+from dynamiq_operator.model.policy import SinkFormat
 from dynamiq_operator.model.settings import TRIGGER_IMAGE, ImagePolicy, PublicScheme, Settings
 from dynamiq_operator.model.text import on_one_line
 
@@ -86,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     )
     setting(running, "--gate-namespace", GATE_NAMESPACE, "namespace of the gate, behind which serverless Apps sleep")
     recording(running)
+    notifying(running)
     setting(
         running,
         "--lease-namespace",
@@ -373,6 +377,9 @@ def _run(given: argparse.Namespace) -> int:
         recorder_token=given.recorder_token_file,
         recorder_ca=given.recorder_ca,
         metrics_port=given.metrics_port,
+        notify=NotifyOptions(
+            given.notify_secret, SinkFormat(given.notify_format), given.notify_allow_networks, given.notify_http, given.notify_try_for
+        ),
     )
     try:
         asyncio.run(run(options))

@@ -6,12 +6,15 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from dynamiq_operator.controller.notifications.outbox import TRIED_FOR
 from dynamiq_operator.controller.watch_loop import RECOVERS_LEAST
 from dynamiq_operator.model.app import ParentRef
+from dynamiq_operator.model.policy import SinkFormat
 from dynamiq_operator.model.settings import MetricsPeer
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -144,6 +147,44 @@ def _metrics_peer(text: str) -> MetricsPeer:
             f"{text} is not NAMESPACE or NAMESPACE/LABEL=VALUE, such as monitoring/app.kubernetes.io/name=prometheus"
         )
     return MetricsPeer(namespace=namespace, label=(key, value) if slash else None)
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(entry.strip()) for entry in text.split(",") if entry.strip())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}: use ranges such as 10.20.0.0/16, with commas between them") from None
+
+
+def notifying(to: argparse.ArgumentParser) -> None:
+    setting(
+        to,
+        "--notify-secret",
+        None,
+        "Secret in --operator-namespace with the url, and key, of a sink that is told what becomes of rows in every namespace (default: those"
+        " of DeployPolicies alone are told)",
+    )
+    setting(to, "--notify-format", SinkFormat.CLOUD_EVENTS.value, "how that sink is told", tuple(each.value for each in SinkFormat))
+    setting(
+        to,
+        "--notify-allow-networks",
+        "",
+        "private ranges of addresses that sinks may be in, such as 10.20.0.0/16, with commas between them (default: the internet alone)",
+        kind=networks,
+    )
+    to.add_argument(
+        "--notify-http",
+        action=argparse.BooleanOptionalAction,
+        default=os.environ.get("DYNAMIQ_NOTIFY_HTTP", "") == "true",
+        help="tell sinks whose url is http, too (default: https alone) [DYNAMIQ_NOTIFY_HTTP, true or false]",
+    )
+    setting(
+        to,
+        "--notify-try-for",
+        f"{TRIED_FOR:.0f}",
+        "seconds for which a notification is tried again, before it is given up and counted",
+        kind=seconds,
+    )
 
 
 def recording(to: argparse.ArgumentParser) -> None:

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def self_signed(name: str) -> tuple[bytes, bytes]:
-    """A certificate of this name for 127.0.0.1, which is its own authority, and its key: PEM, good for an hour."""
+def self_signed(name: str, *hosts: str) -> tuple[bytes, bytes]:
+    """A certificate of this name for 127.0.0.1 and these hosts, which is its own authority, and its key: PEM, good for an hour."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -27,17 +27,17 @@ def self_signed(name: str) -> tuple[bytes, bytes]:
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), *map(x509.DNSName, hosts)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     return made.public_bytes(encoding), key.private_bytes(encoding, form, serialization.NoEncryption())
 
 
-def serving_context(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """For a server at 127.0.0.1, and the file of the authority by which it is trusted."""
+def serving_context(folder: Path, *hosts: str) -> tuple[ssl.SSLContext, Path]:
+    """For a server at 127.0.0.1, or of these names, and the file of the authority by which it is trusted."""
     ca, key = folder / "authority.pem", folder / "authority.key"
-    for file, content in zip((ca, key), self_signed("a server"), strict=True):
+    for file, content in zip((ca, key), self_signed("a server", *hosts), strict=True):
         file.write_bytes(content)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(ca, key)

@@ -27,6 +27,14 @@ from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection, Timing
 from dynamiq_operator.controller.metrics import Metrics
+from dynamiq_operator.controller.notifications.addresses import Network
+from dynamiq_operator.controller.notifications.cluster import ClusterAddresses
+from dynamiq_operator.controller.notifications.delivery import Delivery
+from dynamiq_operator.controller.notifications.figures import Figures
+from dynamiq_operator.controller.notifications.notifier import Notifier
+from dynamiq_operator.controller.notifications.secrets import Secrets
+from dynamiq_operator.controller.notifications.sinks import Sink
+from dynamiq_operator.controller.notifications.takeover import Takeover
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.workers import Workers
@@ -74,6 +82,9 @@ class Process:
     metrics_port: int = 0
     """Where pods say what they do; by default nobody listens there."""
     recorder: RecorderAccess | None = None
+    sink: Sink | None = None
+    """Who hears of every namespace."""
+    sinks_in: tuple[Network, ...] = ()
 
     def __post_init__(self) -> None:
         self.cache, self.queue, self.states = Cache(self.settings.gate_namespace), WorkQueue[AppKey](), AppStates(self.clock)
@@ -101,7 +112,12 @@ class Process:
             self.comparisons,
         )
         self.executor = Executor(fenced, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY, self.metrics)
-        self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states, self.metrics)
+        delivery = Delivery(ClusterAddresses(self.client, self.sinks_in).allowed, plain_http=True)
+        secrets = Secrets(self.client, SYSTEM, plain_http=True, clock=self.clock)
+        takeover = Takeover(self.client, self.cache, self.observer.policies_in)
+        self.notifier = Notifier(secrets, delivery, takeover, Figures(self.metrics.registry), self.client.now, self.sink)
+        self.election.notes = self.notifier.notes
+        self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states, self.metrics, self.notifier)
         self.gate_keys = GateKeys(fenced, self.cache, self.denials, self.settings.gate_namespace, self.namespaces, self.clock)
         self.workers = Workers(self.queue, self.cache, self.states, self.reconciler, self.client.until_answered, self.gate_keys.sweep)
 

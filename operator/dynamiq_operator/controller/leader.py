@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -75,6 +75,8 @@ class LeaderElection:
         self._changed = asyncio.Event()
         self._renewed_at: float | None = None
         self._raw: Manifest | None = None
+        self.notes: Callable[[], Mapping[str, str]] = dict
+        """Asked at each renewal for annotations of the Lease, which cost no request of their own."""
 
     def require_leadership(self) -> None:
         """Raises LeadershipLost where the lease was not renewed within the deadline: another replica may lead by now."""
@@ -94,8 +96,12 @@ class LeaderElection:
     @property
     def unattended_until(self) -> datetime | None:
         """When a replica led again after a time in which none could; None where there was no such time. It is noted on the Lease."""
-        noted = ((self._raw or {}).get("metadata", {}).get("annotations") or {}).get(names.UNATTENDED_ANNOTATION)
-        return _time(noted)
+        return _time(self.annotations.get(names.UNATTENDED_ANNOTATION))
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """Those of the Lease, as it was read or written last."""
+        return (self._raw or {}).get("metadata", {}).get("annotations") or {}
 
     async def acquire(self) -> None:
         """Waits until this replica leads."""
@@ -264,7 +270,9 @@ class LeaderElection:
     async def _write(self, spec: dict[str, Any]) -> None:
         assert self._raw is not None  # noqa: S101 - for the type checker: it is read before it is written
         path = LEASES.path(self._namespace, self._name)
-        self._raw = await self._client.request("PUT", path, body={**self._raw, "spec": spec})
+        meta = self._raw["metadata"]
+        noted = {"annotations": {**(meta.get("annotations") or {}), **notes}} if (notes := self.notes()) else {}
+        self._raw = await self._client.request("PUT", path, body={**self._raw, "metadata": {**meta, **noted}, "spec": spec})
 
 
 def _time(text: str | None) -> datetime | None:

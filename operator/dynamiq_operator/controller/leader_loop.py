@@ -9,13 +9,16 @@ from typing import Any
 
 from dynamiq_operator.controller.cache import Cache
 from dynamiq_operator.controller.leader import LeaderElection
+from dynamiq_operator.controller.notifications.notifier import Notifier
 from dynamiq_operator.controller.workers import Workers
 
 log = logging.getLogger(__name__)
 
 
-async def lead(election: LeaderElection, workers: Workers, cache: Cache, synced: asyncio.Event, stopping: asyncio.Event) -> None:
-    """Acquires the lease and runs the workers while it is held, again and again until `stopping` is set; then releases it.
+async def lead(
+    election: LeaderElection, workers: Workers, notifier: Notifier, cache: Cache, synced: asyncio.Event, stopping: asyncio.Event
+) -> None:
+    """Acquires the lease, and runs the workers and tells while it is held, again and again until `stopping` is set; then releases it.
 
     It stands for election only once the cache is `synced`: a leader that knows nothing yet would keep the others waiting.
     """
@@ -26,12 +29,16 @@ async def lead(election: LeaderElection, workers: Workers, cache: Cache, synced:
         if not await _unless(stopping, election.acquire()):
             break
         log.info("leading as %s", election.identity)
+        notifier.begin(election.annotations)
         renewing = asyncio.create_task(election.renew_until_lost(workers.stop))
         ending = asyncio.create_task(_then(stopping, workers.stop))
         await workers.run()
         renewing.cancel()
         ending.cancel()
+        if not stopping.is_set():
+            await notifier.lose()
     await election.release()
+    await notifier.close()  # another replica leads meanwhile
 
 
 async def _unless(stopping: asyncio.Event, waiting: Coroutine[Any, Any, object]) -> bool:

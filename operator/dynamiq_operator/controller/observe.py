@@ -28,7 +28,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, RECORDS, RUNTIMES, SECRETS, SLICES, VERSIONS
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, Version, read
+from dynamiq_operator.model.objects import App, DeployPolicy, Manifest, Record, Runtime, Unreadable, Version, read
 from dynamiq_operator.model.record import ConfigType
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import readings
@@ -184,6 +184,10 @@ class Observer:
         if SLICES in self._denials.of(self._settings.gate_namespace):
             return Gate.of(None)
         return Gate.of(map(Slice.of, self._cache.slices_of_gate()))
+
+    async def policies_in(self, namespace: str) -> tuple[DeployPolicy, ...]:
+        """The policies that select a namespace, as far as they can be read."""
+        return (await self._guards.observe(namespace, ())).policies
 
     def app(self, key: AppKey) -> App | Unreadable | None:
         """The App as it is cached; None where it is absent."""

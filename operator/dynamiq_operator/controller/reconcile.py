@@ -13,6 +13,7 @@ from dynamiq_operator.controller.execute.executor import Executor, Failure
 from dynamiq_operator.controller.failures import log_failures, of_operations, of_pass, reason
 from dynamiq_operator.controller.leader import LeadershipLost
 from dynamiq_operator.controller.metrics import Metrics
+from dynamiq_operator.controller.notifications.notifier import Notifier
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.plan import make_plan
@@ -59,8 +60,17 @@ class _Changes:
 class Reconciler:
     """Reconciles the Apps that a worker takes from the queue."""
 
-    def __init__(self, queue: WorkQueue[AppKey], observer: Observer, executor: Executor, states: AppStates, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        queue: WorkQueue[AppKey],
+        observer: Observer,
+        executor: Executor,
+        states: AppStates,
+        metrics: Metrics,
+        notifier: Notifier,
+    ) -> None:
         self._queue, self._observer, self._executor, self._states, self._metrics = queue, observer, executor, states, metrics
+        self._notifier = notifier
         self._changes: dict[AppKey, _Changes] = {}
 
     async def process(self, app: AppKey) -> None:
@@ -93,7 +103,8 @@ class Reconciler:
 
         Raises errors.ApiError of a read, LeadershipLost, and whatever an observation or a plan raises.
         """
-        plan = make_plan(await self._observer.observe(app))
+        snapshot = await self._observer.observe(app)
+        plan = make_plan(snapshot)
         if plan.requeue_after is not None:
             self._queue.add_after(app, max(plan.requeue_after, REQUEUE_AFTER_MIN))
         if not plan.operations:
@@ -104,7 +115,8 @@ class Reconciler:
         changes = self._changes[app] = _Changes.after(self._changes.get(app), plan)
         if changes.alike == CHANGES_BEFORE_THROTTLING:
             log.warning("App %s/%s: %d reconciles in a row changed the same, and it is not as it should be yet", *app, changes.alike)
-        failures = await self._executor.execute(app, plan)
+        with self._notifier.during(snapshot) as tell:
+            failures = await self._executor.execute(app, plan, tell)
         if failures:
             return failures
         if changes.passes < CHANGES_BEFORE_THROTTLING:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dynamiq_operator.controller.activity import ActivityReader
@@ -25,6 +26,7 @@ from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.controller.leader_loop import lead
 from dynamiq_operator.controller.live_rows import LiveRows
 from dynamiq_operator.controller.metrics import Metrics
+from dynamiq_operator.controller.notifications.wiring import NotifyOptions, notifier
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
 from dynamiq_operator.controller.watch_loop import RECOVERS_WITHIN, WatchScope, handle_signals, supervise, watch
@@ -62,6 +64,7 @@ class OperatorOptions:
     metrics_port: int | None = None
     recorder_token: Path | None = None
     recorder_ca: Path | None = None
+    notify: NotifyOptions = field(default_factory=NotifyOptions)
 
 
 async def run(options: OperatorOptions) -> None:
@@ -74,6 +77,7 @@ async def run(options: OperatorOptions) -> None:
         client.apart() as lease_client,
         ActivityReader(client.now, queue.add) as activity,
         ComparisonReader(client.now, queue.add, _recorder(options)) as comparisons,
+        contextlib.AsyncExitStack() as stack,
     ):
         cache, states = Cache(gate_namespace), AppStates()
         queue.close()  # until this replica leads
@@ -89,7 +93,10 @@ async def run(options: OperatorOptions) -> None:
         metrics = Metrics(lambda: queue.depth, lambda: queue.oldest, lambda: election.leads)
         metrics.registry.register(LiveRows(cache, lambda: election.leads))
         executor = Executor(fenced, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}", metrics)
-        reconciler = Reconciler(queue, observer, executor, states, metrics)
+        telling = notifier(options.notify, client, cache, options.settings.operator_namespace, observer.policies_in, metrics.registry)
+        teller = await stack.enter_async_context(telling)
+        election.notes = teller.notes
+        reconciler = Reconciler(queue, observer, executor, states, metrics, teller)
         workers = Workers(queue, cache, states, reconciler, client.until_answered, gate_keys.sweep)
         scope = WatchScope(tuple(sorted({*options.namespaces, gate_namespace})) if options.namespaces else (), options.health)
         tasks = [
@@ -98,7 +105,7 @@ async def run(options: OperatorOptions) -> None:
             asyncio.create_task(_sync(options.relist_period, informers, synced)),
             asyncio.create_task(watch_admission_policies(client, options.identity)),
             asyncio.create_task(serve_metrics(listening, metrics.registry)),
-            asyncio.create_task(lead(election, workers, cache, synced, stopping)),
+            asyncio.create_task(lead(election, workers, teller, cache, synced, stopping)),
         ]
         handle_signals(stopping)
         signalled = asyncio.create_task(stopping.wait())

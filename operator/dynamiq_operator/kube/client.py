@@ -97,6 +97,10 @@ class Client:
         """The same login with connections and requests at a time of its own: what is asked there waits for nothing that hangs here."""
         return Client(self._credentials)
 
+    async def server(self) -> str:
+        """The URL of the API server."""
+        return (await self._credentials.login()).host
+
     async def until_answered(self) -> None:
         """Returns at once, or, while the API server answers nothing at all, when it answers somebody, or after a pause."""
         if self._failures < DOWN_AFTER:

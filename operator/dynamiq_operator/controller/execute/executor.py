@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, cast
@@ -48,6 +48,9 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
 }
 """The function of each operation. It raises errors.ApiError where nothing that relies on it may be done."""
 
+Tell = Callable[[Sequence[operations.Operation]], None]
+"""Hears of operations that were done."""
+
 UNANSWERED_MOST = 2
 """Requests without any answer after which a pass ends: each takes as long as a request may last, and meanwhile no other App is served."""
 
@@ -78,8 +81,11 @@ class Executor:
         self._election, self._make_key, self._metrics = election, make_key, metrics
         self._turns = Turns()
 
-    async def execute(self, app: AppKey, plan: operations.Plan) -> tuple[Failure, ...]:
-        """Executes a plan of an App: every group that relies on none that failed. Returns what failed. Raises LeadershipLost before an operation."""
+    async def execute(self, app: AppKey, plan: operations.Plan, tell: Tell | None = None) -> tuple[Failure, ...]:
+        """Executes a plan of an App: every group that relies on none that failed. Returns what failed. Raises LeadershipLost before an operation.
+
+        `tell`: called for each group with those of its operations that were done, in their order.
+        """
         execution = Execution(
             app, self._client, self._cache, self._states, self._claims, self._election.identity, self._make_key, self._metrics
         )
@@ -93,7 +99,12 @@ class Executor:
                     continue
                 # What is told of a row holds once its number is reserved, and that is only to be tried again where it fails.
                 self._tell(execution, plan.groups[place : place + (2 if group.name == NUMBERS else 1)], telling)
-                failure = await self._execute_group(execution, group, telling, backlog=plan.backlog)
+                done: list[operations.Operation] = []
+                try:
+                    failure = await self._execute_group(execution, group, telling, done, backlog=plan.backlog)
+                finally:
+                    if tell is not None:
+                        tell(done)
                 if failure is not None:
                     undone.add(group.name)
                     failures.append(failure)
@@ -112,9 +123,15 @@ class Executor:
                     telling[id(event)] = asyncio.create_task(events.emit(execution, cast(operations.Emit, event)))
 
     async def _execute_group(
-        self, execution: Execution, group: operations.Group, telling: Mapping[int, asyncio.Task[None]], *, backlog: bool
+        self,
+        execution: Execution,
+        group: operations.Group,
+        telling: Mapping[int, asyncio.Task[None]],
+        done: list[operations.Operation],
+        *,
+        backlog: bool,
     ) -> Failure | None:
-        """The operation that failed, after which the rest of the group is left out; None where all of it was done."""
+        """The operation that failed, after which the rest of the group is left out; None where all of it was done. `done` gets what was."""
         for operation in group.operations:
             try:
                 async with self._turns.turn(execution.app[0], backlog=backlog):
@@ -127,6 +144,7 @@ class Executor:
                 raise
             except Exception as error:  # also one that is a bug of ours: it costs what relies on this operation, and nothing else
                 return Failure(group.name, operation, error)
+            done.append(operation)
             await asyncio.sleep(0)  # an operation that needed no request would keep others from the loop
         return None
 

@@ -143,8 +143,8 @@ def _awaiting(context: Context, row: Record, noted: Sequence[Guard], today: Sequ
     seconds = min(each.expires_seconds or EXPIRES_SECONDS for each in asked)
     accounts = frozenset.intersection(*(frozenset(each.service_accounts or ()) for each in asked))
     found = approved(context, row, seconds, accounts)
+    counted += found.approvals
     if len(found.approvals) >= needed:
-        counted += found.approvals
         return
     policies = sorted({each.policy for each in asked if each.policy})
     said = sentences.awaiting(context, row, len(found.approvals), needed, policies)

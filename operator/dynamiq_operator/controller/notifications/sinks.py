@@ -1,0 +1,108 @@
+"""Sinks: who is told, as policies and the operator's options name them, and what their Secrets say.
+
+A URL is a secret: Slack's has the right to post in it. It is in no message, no log and no metric; errors say what is wrong with it and not what it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from yarl import URL
+
+from dynamiq_operator.model.objects import DeployPolicy, Manifest
+from dynamiq_operator.model.policy import SinkFormat
+
+URL_MAX = 2048
+KEY_MIN = 16
+"""Bytes of a key at least: a shorter one could be guessed."""
+OF_OPERATOR = "operator"
+"""Name of the sink that the operator's own option names; that of a policy's is `<policy>/<sink>`."""
+
+
+@dataclass(frozen=True)
+class Sink:
+    """Where to: a Secret of the operator's namespace, and how it is written. `name`: as metrics and the log have it."""
+
+    name: str
+    secret: str
+    form: SinkFormat
+
+    @property
+    def place(self) -> tuple[str, SinkFormat]:
+        """What makes two sinks one, whichever policies name it."""
+        return self.secret, self.form
+
+
+class UnusableError(Exception):
+    """What the Secret of a sink says cannot be used; the message says why, and nothing of what is in it."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the Secret says. `key`: by which requests are signed. `trust`: by which certificates the receiver is known, None for the system's."""
+
+    url: URL
+    key: bytes | None = None
+    trust: ssl.SSLContext | None = None
+
+
+def sinks_of(policies: Iterable[DeployPolicy], of_operator: Sink | None) -> tuple[Sink, ...]:
+    """The sinks of a namespace that these policies select, each once."""
+    found = [of_operator] if of_operator is not None else []
+    for policy in sorted(policies, key=lambda each: each.meta.name):
+        for sink in policy.spec.notifications:
+            found.append(Sink(f"{policy.meta.name}/{sink.name}", sink.secret_name, sink.format or SinkFormat.CLOUD_EVENTS))
+    return tuple({sink.place: sink for sink in reversed(found)}.values())[::-1]
+
+
+def target_of(secret: Manifest, *, plain_http: bool) -> Target:
+    """What a Secret says. `plain_http`: whether http is allowed. Raises UnusableError."""
+    url = _url(_decoded(secret, "url") or b"", plain_http=plain_http)
+    key = _decoded(secret, "key")
+    if key is not None and len(key) < KEY_MIN:
+        raise UnusableError(f"its key has less than {KEY_MIN} bytes")
+    return Target(url, key, _trust(_decoded(secret, "ca")))
+
+
+def _url(raw: bytes, *, plain_http: bool) -> URL:
+    if not raw:
+        raise UnusableError("it has no url")
+    if len(raw) > URL_MAX:
+        raise UnusableError(f"its url has more than {URL_MAX} bytes")
+    if any(byte <= 0x20 or byte >= 0x7F for byte in raw):
+        raise UnusableError("its url has white space or characters beyond ASCII")
+    try:
+        found = URL(raw.decode())
+        port = found.port
+    except ValueError:
+        raise UnusableError("its url is none") from None
+    if found.scheme != "https" and not (plain_http and found.scheme == "http"):
+        raise UnusableError("its url is not https, or, with --notify-http, http")
+    if not found.host or port is None:
+        raise UnusableError("its url has no host")
+    if found.raw_user is not None or found.raw_password is not None:
+        raise UnusableError("its url has a user or a password: a receiver knows the operator by its signature, or by a secret path")
+    return found.with_fragment(None)
+
+
+def _trust(pem: bytes | None) -> ssl.SSLContext | None:
+    if pem is None:
+        return None
+    try:
+        return ssl.create_default_context(cadata=pem.decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        raise UnusableError("its ca has no certificate (PEM)") from None
+
+
+def _decoded(secret: Manifest, name: str) -> bytes | None:
+    """A key of the Secret without the end of a line; None where it has none."""
+    try:
+        return base64.b64decode((secret.get("data") or {})[name], validate=True).rstrip(b"\r\n")
+    except KeyError:
+        return None
+    except (binascii.Error, ValueError, TypeError):
+        raise UnusableError(f"its {name} cannot be read") from None

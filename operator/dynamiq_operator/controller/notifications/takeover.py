@@ -1,0 +1,111 @@
+"""What the leader before may not have told: found anew in the rows, from the moment on that it noted on the Lease.
+
+Rows say themselves when they began, were released and ended. Those that are closed are not watched, so the histories of Apps of which
+something became since then are read: once, when this replica begins to lead, while nobody waits.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.model.objects import App, DeployPolicy, Record, Unreadable, format_time, parse_time, read
+from dynamiq_operator.plan.notifications import Notification, told_since
+
+READS_MOST = 500
+"""Requests for it; Apps beyond them are counted."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a leader notes: `until` when all had been told, and for how many notifications, one for each sink, that was not so."""
+
+    until: datetime
+    waiting: int = 0
+
+    def __str__(self) -> str:
+        return f"{format_time(self.until)} {self.waiting}"
+
+    @classmethod
+    def of(cls, text: str) -> Mark | None:
+        """What a Lease says; None where that is none of ours."""
+        at, _, waiting = text.partition(" ")
+        try:
+            return cls(parse_time(at), min(int(waiting or 0), 1_000_000))
+        except ValueError:
+            return None
+
+
+class Takeover:
+    """Reads what has become of rows. `policies`: those that select a namespace."""
+
+    def __init__(self, client: Client, cache: Cache, policies: Callable[[str], Awaitable[Sequence[DeployPolicy]]]) -> None:
+        self._client, self._cache, self.policies = client, cache, policies
+        self._reads = 0
+
+    async def found(self, since: datetime, is_told: Callable[[str], Awaitable[bool]]) -> tuple[list[Notification], int]:
+        """What has become of rows since then, and how many Apps could not be looked at. `is_told`: whether anybody hears of a namespace."""
+        found: list[Notification] = []
+        missed = self._reads = 0
+        for key in sorted(self._cache.apps()):
+            if not await is_told(key[0]):
+                continue
+            try:
+                if await self._has_changed(key, since):
+                    found += await self._of(key, since)
+            except (errors.ApiError, _TooManyError) as error:
+                missed += 1
+                log.warning("App %s/%s: what was not told of its rows could not be read: %s", *key, error)
+        return found, missed
+
+    async def _has_changed(self, key: AppKey, since: datetime) -> bool:
+        rows = [raw for resource, raw in self._cache.of_app(key) if resource is RECORDS]
+        if any(at >= since for raw in rows for at in _times(raw)):
+            return True
+        failed = ((self._cache.get(APPS, *key) or {}).get("status") or {}).get("failed")
+        if not failed or any(raw["metadata"]["name"] == failed["row"] for raw in rows):
+            return False
+        self._count()
+        try:
+            row = await self._client.get(RECORDS, key[0], failed["row"])
+        except errors.NotFound:
+            return False
+        return any(at >= since for at in _times(row))
+
+    async def _of(self, key: AppKey, since: datetime) -> tuple[Notification, ...]:
+        raw = self._cache.get(APPS, *key)
+        app = read(App, raw) if raw is not None else None
+        if app is None or isinstance(app, Unreadable):
+            return ()
+        rows = []
+        self._count()
+        async for page in self._client.pages(RECORDS, key[0], field=f"spec.app={key[1]}"):
+            rows += [read(Record, each) for each in page["items"]]
+        return told_since(app, (row for row in rows if isinstance(row, Record)), since)
+
+    def _count(self) -> None:
+        self._reads += 1
+        if self._reads > READS_MOST:
+            raise _TooManyError(f"{READS_MOST} requests have been made for others")
+
+
+class _TooManyError(Exception):
+    pass
+
+
+def _times(raw: dict[str, Any]) -> Iterator[datetime]:
+    """When the parts of a row were set."""
+    spec = raw["spec"]
+    for part, name in (("pinned", "createdAt"), ("released", "at"), ("verified", "at"), ("outcome", "at")):
+        text = (spec.get(part) or {}).get(name)
+        if text:
+            yield parse_time(text)

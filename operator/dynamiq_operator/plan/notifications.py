@@ -1,0 +1,236 @@
+"""What is told outside of the cluster of a row: what its Events say, once the transition that each tells of has been written; words of
+people on it that count; and when a hold begins and ends.
+
+A notification has an identity that is made of the row's uid and of what became of it: told twice, by two replicas, it is one, and whoever
+hears it can know that. Nothing here sends anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from dynamiq_operator.model import names
+from dynamiq_operator.model.approval import Purpose
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.guards import RowOf
+from dynamiq_operator.model.objects import App, Approval, Record, parse_time
+from dynamiq_operator.model.record import Phase, Result
+from dynamiq_operator.plan import events
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.guards import said
+from dynamiq_operator.plan.guards.kinds import kind_of
+from dynamiq_operator.plan.guards.waiting import standing
+from dynamiq_operator.plan.history.lifecycle import History, completed
+from dynamiq_operator.plan.operations import CompleteRecord, Emit, EndRecord, Operation, ReleaseRecord, SetAppStatus, SetRecordStatus
+from dynamiq_operator.plan.snapshot import Snapshot
+
+TYPE = "ai.dynamiq.deployment"
+"""What every type of a notification begins with; its reason in small letters follows."""
+_PHASES = {
+    "Waiting": Phase.PENDING,
+    "Released": Phase.PROGRESSING,
+    "Progressing": Phase.PROGRESSING,
+    "Live": Phase.LIVE,
+    "Failed": Phase.FAILED,
+    "Overtaken": Phase.SUPERSEDED,
+    "Superseded": Phase.SUPERSEDED,
+}
+"""The phase of the row once that has been said of it; what is not here changes none."""
+_WORDS = {
+    Purpose.APPROVE: ("Approved", "was approved"),
+    Purpose.RESUME: ("Resumed", "was resumed"),
+    Purpose.REJECT: ("Rejected", "was rejected"),
+    Purpose.WITHDRAW: ("Withdrawn", "was withdrawn"),
+}
+HOLD_BEGUN, HOLD_ENDED = "HoldBegun", "HoldEnded"
+
+
+@dataclass(frozen=True)
+class Notification:
+    """One thing that became of a row. `id`: the same for the same thing, and for nothing else. `at`: when, as far as the row says it.
+
+    `author`: who created the row. `by`: who did this, where that is a person. `waits`: what it waits for, as its status has it.
+    """
+
+    id: str
+    reason: str
+    namespace: str
+    app: str
+    row: str
+    at: datetime
+    message: str
+    phase: str | None = None
+    warning: bool = False
+    sequence: int | None = None
+    version: str | None = None
+    runtime: str | None = None
+    author: str | None = None
+    by: tuple[str, ...] = ()
+    waits: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def type(self) -> str:
+        return f"{TYPE}.{self.reason.lower()}"
+
+    @property
+    def source(self) -> str:
+        """The path of the row's App in the API."""
+        return f"/apis/{API_VERSION}/namespaces/{self.namespace}/apps/{self.app}"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What a receiver reads of it; what is not known is left out."""
+        known = {
+            "namespace": self.namespace,
+            "app": self.app,
+            "row": self.row,
+            "sequence": self.sequence,
+            "version": self.version,
+            "runtime": self.runtime,
+            "phase": self.phase,
+            "reason": self.reason,
+            "message": self.message,
+            "warning": self.warning,
+            "author": self.author,
+            "by": list(self.by),
+            "waits": dict(self.waits),
+        }
+        return {key: value for key, value in known.items() if value not in (None, [], {})}
+
+
+def told_by(snapshot: Snapshot, done: Sequence[Operation]) -> tuple[Notification, ...]:
+    """What operations that were done one after the other, of a plan for this snapshot, say of rows.
+
+    An Event that comes last tells of what was to be done after it, and was not: it is told once that is done.
+    """
+    rows: dict[str, Record] = {}
+    last = 0
+    for place, operation in enumerate(done, 1):
+        if not isinstance(operation, Emit):
+            last = place
+            if (written := _written(operation, rows)) is not None:
+                rows[written.meta.uid] = written
+    ended = {each.record.meta.uid for each in done if isinstance(each, ReleaseRecord | EndRecord)}
+    heard = ended | {each.record.meta.uid for each in done if isinstance(each, SetRecordStatus) and each.status.waits is not None}
+    said_of = [(each, each.about) for each in done[:last] if isinstance(each, Emit)]
+    return (
+        *(each for row in snapshot.records if row.meta.uid in heard for each in _words(snapshot, row)),
+        *(_of(emit, rows.get(row.meta.uid, row), snapshot.now) for emit, row in said_of if isinstance(row, Record)),
+        *(each for operation in done if isinstance(operation, SetAppStatus) for each in _hold(snapshot, operation)),
+    )
+
+
+def told_since(app: App, rows: Iterable[Record], since: datetime) -> tuple[Notification, ...]:
+    """What has become of rows of an App since a moment, as far as they say it themselves: for who doesn't know whether it was told."""
+    history = History.of(rows)
+    found = [each for row in history.rows for each in _of_life(app, row)]
+    went_live = [row for row in history.rows if row.outcome is not None and row.outcome.result is Result.SUCCEEDED]
+    for before, after in pairwise(went_live):
+        at = parse_time(after.outcome.at) if after.outcome is not None else since
+        found += [_of(emit, before, at) for emit in events.superseded(app, before, after) if isinstance(emit.about, Record)]
+    return tuple(sorted((each for each in found if each.at >= since), key=lambda each: each.at))
+
+
+def _of_life(app: App, row: Record) -> Iterator[Notification]:
+    """What the parts of a row that are set once say."""
+    emits: tuple[Emit, ...] = ()
+    if row.spec.released is not None:
+        emits += events.released(app, row, row.spec.released)
+    if row.pinned is not None and (not row.pinned.guards or row.spec.released is not None):
+        emits += events.began(app, row, row.pinned)
+    if row.outcome is not None:
+        emits += events.ended(app, row, row.outcome)
+    return (_of(emit, row, row.meta.created) for emit in emits if isinstance(emit.about, Record))
+
+
+def _written(operation: Operation, rows: Mapping[str, Record]) -> Record | None:
+    """The row as an operation has left it; None where it wrote none."""
+    match operation:
+        case CompleteRecord(record=row, sequence=sequence, pinned=pinned):
+            return completed(rows.get(row.meta.uid, row), sequence=sequence, pinned=pinned)
+        case ReleaseRecord(record=row, released=released):
+            return completed(rows.get(row.meta.uid, row), released=released)
+        case EndRecord(record=row, outcome=outcome):
+            return completed(rows.get(row.meta.uid, row), outcome=outcome)
+        case SetRecordStatus(record=row, status=status):
+            return replace(rows.get(row.meta.uid, row), status=status)
+        case _:
+            return None
+
+
+def _words(snapshot: Snapshot, row: Record) -> Iterator[Notification]:
+    """Words that count for a row that waited, and that its status did not tell of before."""
+    pinned = row.pinned
+    if pinned is None or not pinned.guards or row.spec.released or row.outcome or snapshot.app is None or not snapshot.guards.approvals:
+        return
+    context = Context.of(snapshot, snapshot.app)
+    counted = standing(context, row, pinned, kind_of(snapshot.guards.policies, row, pinned.source)).counted
+    agreed = [each for each in counted if each.spec.purpose is Purpose.APPROVE]
+    known = (row.status.waits.approvals or 0) if row.status.waits is not None else 0
+    others = [each for each in counted if each.spec.purpose is not Purpose.APPROVE]
+    ending = [each for each in (said.rejected(context, row), said.withdrawn(context, row)) if each is not None]
+    for word in (*sorted(agreed, key=lambda each: each.meta.created)[known:], *others, *ending[:1]):
+        yield _word(row, word)
+
+
+def _word(row: Record, word: Approval) -> Notification:
+    reason, was = _WORDS[word.spec.purpose]
+    why = f": {word.spec.message}" if word.spec.message else ""
+    message = f"{events.title(row)} {was} by {word.spec.by}{why}"
+    found = _of(Emit(row, reason, message, key=word.meta.uid), row, word.meta.created)
+    return replace(found, by=(word.spec.by,) if word.spec.by else ())
+
+
+def _hold(snapshot: Snapshot, operation: SetAppStatus) -> Iterator[Notification]:
+    """That a hold began, or is over, as the App's status that was written says it, and the one before did not."""
+    before, after = operation.app.status.holds, operation.status.holds
+    if before != after and after is not None:
+        message = f"row {after.row} (#{after.sequence}) went back: what Git asks for waits from now on"
+        yield _of_hold(snapshot, operation.app, after, HOLD_BEGUN, message)
+    elif before is not None and after is None:
+        yield _of_hold(
+            snapshot, operation.app, before, HOLD_ENDED, f"the hold of row {before.row} (#{before.sequence}) is over: Git deploys again"
+        )
+
+
+def _of_hold(snapshot: Snapshot, app: App, held_by: RowOf, reason: str, message: str) -> Notification:
+    row = next((each for each in snapshot.records if each.name == held_by.row), None)
+    if row is not None:
+        return replace(_of(Emit(row, reason, message, key=""), row, snapshot.now), sequence=held_by.sequence)
+    identity = names.event(app.meta.uid, reason, held_by.row)
+    return Notification(identity, reason, app.meta.namespace, app.meta.name, held_by.row, snapshot.now, message, sequence=held_by.sequence)
+
+
+def _of(emit: Emit, row: Record, now: datetime) -> Notification:
+    pinned, phase = row.pinned, _PHASES.get(emit.reason) or row.status.phase
+    released = row.spec.released if emit.reason == "Released" else None
+    return Notification(
+        id=emit.names[-1],
+        reason=emit.reason,
+        namespace=row.meta.namespace,
+        app=row.spec.app,
+        row=row.name,
+        at=_at(emit.reason, row) or now,
+        message=emit.message,
+        phase=phase.value if phase is not None else None,
+        warning=emit.warning,
+        sequence=row.spec.sequence,
+        version=pinned.workflow_version if pinned is not None else row.spec.workflow_version,
+        runtime=pinned.runtime.version if pinned is not None else None,
+        author=row.spec.created_by,
+        by=(released.by or ()) if released is not None else (),
+        waits=row.status.waits.as_json() if row.status.waits is not None and emit.reason == "Waiting" else {},
+    )
+
+
+def _at(reason: str, row: Record) -> datetime | None:
+    """When something became of a row, where the row itself says that: told again, it has the same time."""
+    if reason in ("Live", "Failed", "Overtaken") and row.outcome is not None:
+        return parse_time(row.outcome.at)
+    if reason in ("Released", "Progressing") and row.spec.released is not None:
+        return parse_time(row.spec.released.at)
+    return parse_time(row.pinned.created_at) if reason == "Progressing" and row.pinned is not None else None

@@ -1,0 +1,69 @@
+"""A receiver of notifications that keeps what it was sent, and answers as a test says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from tests.support import waiting
+
+SOON = 20.0  # seconds
+Answer = Callable[[], Awaitable[web.StreamResponse]]
+
+
+def saying(status: int, **headers: str) -> Answer:
+    async def answer() -> web.StreamResponse:
+        return web.Response(status=status, headers=headers)
+
+    return answer
+
+
+async def never() -> web.StreamResponse:
+    """It takes the request, and gives no answer."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def until(what: str, condition: Callable[[], object]) -> None:
+    """Returns once the condition holds. Raises AssertionError where it does not soon."""
+    await asyncio.to_thread(waiting.eventually, what, condition, SOON, 0.01)
+
+
+@dataclass
+class Receiver:
+    """`got`: body and headers of each request, in the order in which they came."""
+
+    answer: Answer = field(default_factory=lambda: saying(204))
+    got: list[tuple[bytes, dict[str, str]]] = field(default_factory=list)
+    port: int = 0
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.got.append((await request.read(), dict(request.headers)))
+        return await self.answer()
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The CloudEvents among them."""
+        return [json.loads(body) for body, _ in self.got]
+
+
+@asynccontextmanager
+async def receiving(receiver: Receiver, host: str = "127.0.0.2", trust: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
+    """Serves a receiver at a port of its own."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", receiver.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host, 0, ssl_context=trust).start()
+    receiver.port = runner.addresses[0][1]
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,193 @@
+"""The operator tells sinks of what it does, reads their Secrets in its own namespace, and goes on where the leader before ended."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ipaddress
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.controller.notifications.outbox import TRIED_FOR
+from dynamiq_operator.controller.notifications.secrets import SECRET_KEPT
+from dynamiq_operator.controller.notifications.sinks import OF_OPERATOR, Sink
+from dynamiq_operator.controller.notifications.takeover import Mark
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import APPS, EVENTS, RECORDS, SECRETS, SLICES
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import format_time
+from dynamiq_operator.model.policy import SinkFormat
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan import events, operations
+from dynamiq_operator.plan.snapshot import Snapshot
+from tests.support import factories as given
+from tests.support.controller import LEASE, SYSTEM, Process, at, stored
+from tests.support.scripted import Reply, Script, failure, listed
+from tests.support.sinks import Receiver, receiving, saying, until
+
+SECRET = SECRETS.path(SYSTEM, "bus")
+KEY = (given.NAMESPACE, given.NAME)
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
+LOST, SENT = "dynamiq_notifications_lost_total", "dynamiq_notifications_sent_total"
+
+
+def secret(url: str, **more: str) -> dict[str, Any]:
+    data = {name: base64.b64encode(text.encode()).decode() for name, text in {"url": url, **more}.items()}
+    return stored({"metadata": {"name": "bus", "namespace": SYSTEM}, "data": data})
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving(Receiver()) as made:
+        yield made
+
+
+@pytest.fixture
+def script(receiver: Receiver) -> Script:
+    made = Script().on("GET", SECRET, secret(f"http://127.0.0.2:{receiver.port}/"))
+    return made.on("GET", SLICES.path("default", "kubernetes"), failure(404, "NotFound"))
+
+
+@pytest.fixture
+def process(client: Client, script: Script) -> Process:
+    return Process(client, script, sink=Sink(OF_OPERATOR, "bus", SinkFormat.CLOUD_EVENTS), sinks_in=LOOPBACK)
+
+
+def ending(name: str = "a", sequence: int = 1) -> operations.Plan:
+    """A plan that ends a row: its Event, and what it tells of."""
+    row = given.a_row(name, given.progressing(sequence))
+    outcome = given.a_row(name, given.failed(sequence)).outcome
+    assert outcome is not None
+    group = operations.Group("row", (*events.ended(given.an_app(), row, outcome), operations.EndRecord(row, outcome)))
+    return operations.Plan((group,))
+
+
+SEEN = Snapshot(*KEY, given.NOW, Settings(), app=given.an_app())
+
+
+async def end(process: Process, script: Script, name: str = "a", sequence: int = 1) -> None:
+    """The operator ends a row."""
+    script.on("POST", at(EVENTS), stored({"metadata": {"name": "any"}}))
+    script.on("PATCH", at(RECORDS, name), stored(given.row_manifest(name, given.failed(sequence)), 9))
+    with process.notifier.during(SEEN) as tell:
+        assert not await process.executor.execute(KEY, ending(name, sequence), tell)
+
+
+async def told(receiver: Receiver, count: int) -> None:
+    await until(f"{count} are told", lambda: len(receiver.got) >= count)
+
+
+async def test_what_was_done_is_told_and_what_failed_is_told_once_it_is_done(process: Process, script: Script, receiver: Receiver) -> None:
+    await process.lead()
+    script.on("POST", at(EVENTS), stored({"metadata": {"name": "any"}}))
+    script.on("PATCH", at(RECORDS, "a"), failure(409, "Conflict"), stored(given.row_manifest("a", given.failed(1)), 9))
+    plan = ending()
+    for _ in range(2):
+        with process.notifier.during(SEEN) as tell:
+            await process.executor.execute(KEY, plan, tell)
+    await told(receiver, 1)
+    (event,) = receiver.events
+    assert (event["type"], event["subject"]) == ("ai.dynamiq.deployment.failed", "a")
+
+
+async def test_with_no_sink_nothing_is_made_and_nothing_is_read(client: Client, script: Script) -> None:
+    process = Process(client, script)
+    await process.lead()
+    with process.notifier.during(SEEN) as tell:
+        assert tell is None
+    assert not process.notifier.notes()
+    assert not script.sent
+
+
+async def test_a_changed_secret_counts_within_a_minute(process: Process, script: Script, receiver: Receiver) -> None:
+    await process.lead()
+    async with receiving(Receiver()) as other:
+        script.on("GET", SECRET, secret(f"http://127.0.0.2:{receiver.port}/"), secret(f"http://127.0.0.2:{other.port}/"))
+        await end(process, script)
+        await told(receiver, 1)
+        await end(process, script, "b", 2)
+        await told(receiver, 2)
+        assert SECRET_KEPT < 60
+        assert len([each for each in script.sent if each.path == SECRET]) == 1
+        process.clock.later(SECRET_KEPT)
+        await process.lead()
+        await end(process, script, "c", 3)
+        await told(other, 1)
+
+
+async def test_the_lease_says_until_when_all_was_told_and_costs_no_request_for_it(
+    process: Process, script: Script, receiver: Receiver
+) -> None:
+    await process.lead()
+    process.notifier.begin({})
+    await asyncio.sleep(0)
+    await end(process, script)
+    await told(receiver, 1)
+    await until("nothing waits", lambda: process.notifier.notes().get(names.TOLD_ANNOTATION, "").endswith(" 0"))
+    script.on("GET", LEASE, stored({"metadata": {"name": "dynamiq-operator"}, "spec": {"holderIdentity": "replica-a"}}))
+    script.on("PUT", LEASE, lambda sent: sent.body)
+    script.sent.clear()
+    await process.election.acquire()
+    assert [each.method for each in script.sent] == ["GET", "PUT"]
+    assert Mark.of(process.election.annotations[names.TOLD_ANNOTATION]) is not None
+
+
+async def test_what_the_leader_before_had_not_told_is_told_by_the_next_one(process: Process, script: Script, receiver: Receiver) -> None:
+    """A row that went live is watched, one that failed is closed: its App's status names it."""
+    await process.lead()
+    rows = [given.stored(row) for row in (_row("a", given.live(1), 0), _row("b", given.failed(2, "v2"), 60))]
+    app = given.app_manifest(given.with_status(failed={"row": "b", "sequence": 2, "reason": "no pod became Ready"}))
+    process.cache.update(APPS, stored(app))
+    process.cache.update(RECORDS, rows[0] | {"metadata": {**rows[0]["metadata"], "resourceVersion": "5"}})
+    script.on("GET", at(RECORDS, "b"), rows[1]).on("GET", at(RECORDS), listed(*rows))
+    since = given.NOW + timedelta(seconds=30)
+    process.notifier.begin({names.TOLD_ANNOTATION: f"{format_time(since)} 2"})
+    await told(receiver, 1)
+    assert [(each["subject"], each["type"]) for each in receiver.events] == [("b", "ai.dynamiq.deployment.failed")]
+    registry = process.metrics.registry
+    assert registry.get_sample_value(LOST, {"sink": "*", "reason": "restart"}) == 1, (
+        "of two that waited one was found: the other is counted"
+    )
+
+
+def _row(name: str, modify: given.Modifier, seconds: float) -> dict[str, Any]:
+    def later(made: dict[str, Any]) -> None:
+        made["spec"]["outcome"]["at"] = format_time(given.NOW + timedelta(seconds=seconds))
+
+    return given.row_manifest(name, modify, later)
+
+
+async def test_a_lease_of_before_or_with_anything_else_in_it_is_no_reason_to_tell_anew(process: Process, script: Script) -> None:
+    await process.lead()
+    for said in ({}, {names.TOLD_ANNOTATION: "soon"}, {names.TOLD_ANNOTATION: "2026-01-01T00:00:00Z many"}):
+        process.notifier.begin(said)
+        await asyncio.sleep(0)
+    assert not script.sent
+
+
+async def test_the_end_waits_for_what_is_quick_and_not_for_what_hangs(process: Process, script: Script, receiver: Receiver) -> None:
+    await process.lead()
+    await end(process, script)
+    await process.notifier.close()
+    assert len(receiver.got) == 1
+    receiver.answer = saying(503)
+    assert TRIED_FOR > 60
+    await end(process, script, "b", 2)
+    async with asyncio.timeout(30):
+        await process.notifier.close()
+
+
+async def test_a_missing_secret_is_said_without_anything_in_it_and_delivered_once_it_is_there(
+    process: Process, script: Script, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    await process.lead()
+    script.on("GET", SECRET, failure(404, "NotFound"), Reply(200, secret(f"http://127.0.0.2:{receiver.port}/t0psecret")))
+    await end(process, script)
+    await until("the log says what is missing", lambda: "Secret bus" in caplog.text)
+    process.clock.later(SECRET_KEPT)
+    await told(receiver, 1)
+    assert "t0psecret" not in caplog.text
+    assert process.metrics.registry.get_sample_value(SENT, {"sink": OF_OPERATOR}) in (0, 1)

@@ -1,0 +1,172 @@
+"""What waits for sinks: each is delivered, or counted with why it was not; no sink waits for another; and there are bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from dynamiq_operator.controller.notifications.delivery import Lost, NotDeliveredError
+from dynamiq_operator.controller.notifications.figures import Figures
+from dynamiq_operator.controller.notifications.outbox import MOST, OF_SINK_MOST, SINKS_MOST, Outbox
+from dynamiq_operator.controller.notifications.sinks import Sink
+from dynamiq_operator.model.policy import SinkFormat
+from dynamiq_operator.plan.notifications import Notification
+from tests.support import factories as given
+from tests.support.controller import Clock
+from tests.support.sinks import until
+
+
+def sink(name: str) -> Sink:
+    return Sink(name, name, SinkFormat.CLOUD_EVENTS)
+
+
+def notified(number: int, app: str = "chat") -> Notification:
+    return Notification(f"id-{app}-{number}", "Live", "demo", app, f"row-{number}", given.NOW + timedelta(seconds=number), "is live")
+
+
+class Sinks:
+    """Receivers: `got` by sink; `says` what one answers, None for that it takes it."""
+
+    def __init__(self) -> None:
+        self.got: dict[str, list[str]] = {}
+        self.tried: list[str] = []
+        self.says: Callable[[Sink, Notification], NotDeliveredError | None] = lambda _sink, _notification: None
+        self.hangs: set[str] = set()
+
+    async def send(self, to: Sink, notification: Notification) -> None:
+        self.tried.append(notification.id)
+        if to.name in self.hangs:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+        if (error := self.says(to, notification)) is not None:
+            raise error
+        self.got.setdefault(to.name, []).append(notification.id)
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def sinks() -> Sinks:
+    return Sinks()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def outbox(sinks: Sinks, registry: CollectorRegistry, clock: Clock) -> Outbox:
+    return Outbox(sinks.send, Figures(registry), tried_for=300, clock=clock, pause=lambda _attempts: 0.0)
+
+
+def lost(registry: CollectorRegistry, name: str, reason: Lost) -> float:
+    return registry.get_sample_value("dynamiq_notifications_lost_total", {"sink": name, "reason": reason.value}) or 0.0
+
+
+def sent(registry: CollectorRegistry, name: str) -> float:
+    return registry.get_sample_value("dynamiq_notifications_sent_total", {"sink": name}) or 0.0
+
+
+async def test_what_becomes_of_an_app_is_told_in_its_order_and_once(outbox: Outbox, sinks: Sinks, registry: CollectorRegistry) -> None:
+    for number in range(20):
+        outbox.add([sink("a"), sink("b")], notified(number))
+        outbox.add([sink("a")], notified(number))  # as after a plan that was made twice
+    await outbox.flushed(5)
+    assert sinks.got == {name: [f"id-chat-{number}" for number in range(20)] for name in ("a", "b")}
+    assert (sent(registry, "a"), outbox.count, outbox.oldest) == (20, 0, None)
+
+
+async def test_a_sink_that_hangs_holds_up_no_other(outbox: Outbox, sinks: Sinks) -> None:
+    sinks.hangs = {"dead"}
+    for number in range(50):
+        outbox.add([sink("dead"), sink("well")], notified(number, f"app-{number}"))
+    await until("the others are told", lambda: len(sinks.got.get("well", ())) == 50)
+    assert outbox.count == 50
+    assert outbox.oldest == given.NOW, "what has not been told the longest"
+    assert await outbox.drop() == 50
+    assert outbox.count == 0
+
+
+async def test_what_fails_for_a_while_is_tried_again_before_what_came_after_it(outbox: Outbox, sinks: Sinks) -> None:
+    failures = iter([NotDeliveredError(Lost.STATUS, "it answered 503")] * 3)
+    sinks.says = lambda _sink, _notification: next(failures, None)
+    for number in range(3):
+        outbox.add([sink("a")], notified(number))
+    await outbox.flushed(5)
+    assert sinks.got["a"] == ["id-chat-0", "id-chat-1", "id-chat-2"]
+    assert sinks.tried.count("id-chat-0") == 4
+
+
+async def test_what_is_refused_is_counted_and_not_tried_again(outbox: Outbox, sinks: Sinks, registry: CollectorRegistry) -> None:
+    sinks.says = lambda _sink, _notification: NotDeliveredError(Lost.REFUSED, "it answered 404", again=False)
+    outbox.add([sink("a")], notified(1))
+    await outbox.flushed(5)
+    assert (len(sinks.tried), lost(registry, "a", Lost.REFUSED), sent(registry, "a")) == (1, 1, 0)
+
+
+async def test_after_a_time_it_is_given_up_with_why_it_failed_last_and_so_is_what_waited_behind_it(
+    outbox: Outbox, sinks: Sinks, registry: CollectorRegistry, clock: Clock
+) -> None:
+    def fails(_sink: Sink, notification: Notification) -> NotDeliveredError:
+        clock.later(301 if sinks.tried.count(notification.id) == 3 else 0)
+        return NotDeliveredError(Lost.UNREACHABLE, "it cannot be reached")
+
+    sinks.says = fails
+    for number in range(5):
+        outbox.add([sink("a")], notified(number))
+    await outbox.flushed(5)
+    assert lost(registry, "a", Lost.UNREACHABLE) == 5
+    assert set(sinks.tried) == {"id-chat-0"}, "what is too late is not tried: it would take its time for each"
+
+
+async def test_there_is_room_for_so_many_and_what_is_beyond_is_counted(outbox: Outbox, sinks: Sinks, registry: CollectorRegistry) -> None:
+    sinks.hangs = {f"dead-{number}" for number in range(10)}
+    for number in range(OF_SINK_MOST + 7):
+        outbox.add([sink("dead-0")], notified(number, f"app-{number}"))
+    assert (outbox.count, lost(registry, "dead-0", Lost.FULL)) == (OF_SINK_MOST, 7)
+    for name in sorted(sinks.hangs):
+        for number in range(OF_SINK_MOST):
+            outbox.add([sink(name)], notified(number, f"more-{number}"))
+    assert outbox.count == MOST
+    counted = sum(lost(registry, name, Lost.FULL) for name in sinks.hangs)
+    assert counted + MOST == OF_SINK_MOST + 7 + 10 * OF_SINK_MOST
+    await outbox.drop()
+
+
+async def test_sinks_beyond_a_number_are_not_told_and_that_is_counted(outbox: Outbox, sinks: Sinks, registry: CollectorRegistry) -> None:
+    names = [f"sink-{number}" for number in range(SINKS_MOST + 1)]
+    sinks.hangs = set(names)
+    outbox.add(map(sink, names), notified(1))
+    assert (outbox.count, lost(registry, names[-1], Lost.FULL)) == (SINKS_MOST, 1)
+    await outbox.drop()
+
+
+async def test_a_bug_of_ours_costs_one_notification_and_not_those_behind_it(
+    outbox: Outbox, sinks: Sinks, registry: CollectorRegistry
+) -> None:
+    def breaks(_sink: Sink, notification: Notification) -> NotDeliveredError | None:
+        if notification.row == "row-1":
+            raise KeyError("a bug")
+        return None
+
+    sinks.says = breaks
+    for number in range(3):
+        outbox.add([sink("a")], notified(number))
+    await outbox.flushed(5)
+    assert (sinks.got["a"], lost(registry, "a", Lost.INTERNAL)) == (["id-chat-0", "id-chat-2"], 1)
+
+
+async def test_every_reason_has_its_series_before_anything_is_lost(outbox: Outbox, registry: CollectorRegistry) -> None:
+    outbox.add([sink("a")], notified(1))
+    await outbox.flushed(5)
+    assert all(
+        registry.get_sample_value("dynamiq_notifications_lost_total", {"sink": "a", "reason": reason.value}) == 0 for reason in Lost
+    ), "an alert on an increase needs the series from the start"

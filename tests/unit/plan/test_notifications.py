@@ -1,0 +1,164 @@
+"""What is told of rows: each thing that became of one once, when it has been written, under an id that a repeat has as well."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from dynamiq_operator.model.objects import Approval, DeployPolicy
+from dynamiq_operator.plan import make_plan, operations
+from dynamiq_operator.plan.notifications import Notification, told_by, told_since
+from dynamiq_operator.plan.observed.guards import ObservedGuards
+from tests.support import factories as given
+from tests.support.world import World
+
+POLICY = {"apiVersion": "v1", "kind": "DeployPolicy", "metadata": {"name": "production"}, "spec": {"namespaceSelector": {}}}
+
+STAMPED = given.NOW - timedelta(days=1)
+"""Since when the API server has said who makes rows and Approvals."""
+
+
+@pytest.fixture
+def world() -> World:
+    return World(given.app_manifest(), given.runtime_manifest(), *(given.version_manifest(f"v{number}") for number in (1, 2, 3)))
+
+
+def run(world: World) -> list[Notification]:
+    """Everything that is told until nothing is to be done any more, with pods becoming Ready."""
+    told: list[Notification] = []
+    for _ in range(30):
+        snapshot = replace(world.snapshot(), authors_stamped_since=STAMPED)
+        plan = make_plan(snapshot)
+        world.perform(plan.operations)
+        told += [each for group in plan.groups for each in told_by(snapshot, group.operations)]
+        world.roll()
+        if not plan.operations:
+            return told
+    raise AssertionError("no rest")
+
+
+def deploy(world: World, name: str, **asked: object) -> list[Notification]:
+    world.later(5)
+    world.add(given.row_manifest(name, given.asking(createdBy="anna", **asked)))
+    return run(world)
+
+
+def asked_for_approval(count: int = 1) -> DeployPolicy:
+    return DeployPolicy.of({**POLICY, "spec": {**POLICY["spec"], "approvals": {"count": count}}})  # type: ignore[dict-item]
+
+
+def approval(world: World, row: str, by: str, purpose: str = "Approve", seconds: float = 10, **spec: str) -> Approval:
+    pinned = world.rows[row].pinned
+    assert pinned is not None
+    said = {"row": row, "digest": pinned.digest, "purpose": purpose, "by": by, **spec}
+    made = given.created((world.now - given.NOW).total_seconds() + seconds)
+    raw = {"metadata": {"name": f"{row}-{by}", "namespace": given.NAMESPACE, "uid": f"uid-{row}-{by}"}, "spec": said}
+    made(raw)
+    return Approval.of(raw)
+
+
+def said(told: list[Notification]) -> list[str]:
+    return [f"{each.row} {each.reason}" for each in told]
+
+
+def test_a_deploy_is_told_of_when_it_begins_and_when_it_is_live_and_the_row_before_when_it_is_superseded(world: World) -> None:
+    assert said(deploy(world, "a", workflowVersion="v1")) == ["a Progressing", "a Live"]
+    told = deploy(world, "b", workflowVersion="v2")
+    assert said(told) == ["b Progressing", "b Live", "a Superseded"]
+    live = told[1]
+    assert live.type == "ai.dynamiq.deployment.live"
+    assert live.source == "/apis/dynamiq.getdynamiq.ai/v1alpha1/namespaces/demo/apps/chat"
+    assert live.data == {
+        "namespace": "demo",
+        "app": "chat",
+        "row": "b",
+        "sequence": 2,
+        "version": "v2",
+        "runtime": "1.0.0",
+        "phase": "Live",
+        "reason": "Live",
+        "message": "v2 (#2, b) is live",
+        "warning": False,
+        "author": "anna",
+    }
+
+
+def test_what_is_told_again_has_its_id_and_no_two_things_have_one(world: World) -> None:
+    told = [*deploy(world, "a", workflowVersion="v1"), *deploy(world, "b", workflowVersion="v2"), *deploy(world, "c", workflowVersion="v9")]
+    assert len({each.id for each in told}) == len(told)
+    again = told_since(world.app, world.rows.values(), given.NOW)
+    assert {each.id: (each.type, each.at) for each in again} == {
+        each.id: (each.type, each.at) for each in told if each.reason not in ("Waiting",)
+    }, "what rows say themselves is found again after a restart, as it was told"
+
+
+def test_only_what_came_after_a_moment_is_found_again(world: World) -> None:
+    deploy(world, "a", workflowVersion="v1")
+    since = world.now + timedelta(seconds=1)
+    deploy(world, "b", workflowVersion="v2")
+    assert said(list(told_since(world.app, world.rows.values(), since))) == ["b Progressing", "b Live", "a Superseded"]
+
+
+def test_what_was_not_written_is_not_told(world: World) -> None:
+    world.add(given.row_manifest("a", given.asking(workflowVersion="v1")))
+    snapshot = world.snapshot()
+    (group,) = (group for group in world.plan().groups if any(isinstance(each, operations.CompleteRecord) for each in group.operations))
+    whole = [type(each).__name__ for each in group.operations]
+    assert whole.index("Emit") < whole.index("CompleteRecord"), "an Event is made before what it tells of"
+    before = group.operations[: whole.index("CompleteRecord")]
+    assert not told_by(snapshot, before)
+    assert said(list(told_by(snapshot, group.operations))) == ["a Progressing"]
+
+
+def test_a_row_that_fails_is_told_of_with_why(world: World) -> None:
+    told = deploy(world, "a", workflowVersion="v1", runtime="none-such")
+    world.later(3600)
+    told += run(world)
+    failed = told[-1]
+    assert (failed.reason, failed.phase, failed.warning, failed.version) == ("Failed", "Failed", True, "v1")
+    assert "none-such" in failed.message
+    assert failed.runtime is None
+
+
+def test_a_row_that_waits_is_told_of_each_word_that_counts_and_when_it_is_released(world: World) -> None:
+    deploy(world, "a", workflowVersion="v1")
+    policy = asked_for_approval(2)
+    world.guards = ObservedGuards(policies=(policy,), stamped_since=STAMPED)
+    world.later(5)
+    world.add(given.row_manifest("b", given.asking(workflowVersion="v2", createdBy="anna")))
+    told = run(world)
+    assert said(told)[-1:] == ["b Waiting"]
+    waits = told[-1]
+    assert (waits.phase, waits.waits["reason"], waits.waits["approvalsNeeded"]) == ("Pending", "AwaitingApproval", 2)
+    words = (approval(world, "b", "anna"), approval(world, "b", "bert", message="looks good"))
+    world.guards = replace(world.guards, approvals=words)
+    world.later(20)
+    told = run(world)
+    assert said(told)[:1] == ["b Approved"], "its author's own word counts for nothing, and is not told"
+    assert (told[0].by, told[0].message) == (("bert",), "v2 (#2, b) was approved by bert: looks good")
+    world.guards = replace(world.guards, approvals=(*words, approval(world, "b", "carl", seconds=15)))
+    world.later(20)
+    told = run(world)
+    assert said(told) == ["b Approved", "b Released", "b Progressing", "b Live", "a Superseded"]
+    assert (told[0].by, told[1].by) == (("carl",), ("bert", "carl"))
+
+
+def test_a_word_that_ends_a_row_is_told_with_who_said_it(world: World) -> None:
+    world.guards = ObservedGuards(policies=(asked_for_approval(),), stamped_since=STAMPED)
+    deploy(world, "a", workflowVersion="v1")
+    world.guards = replace(world.guards, approvals=(approval(world, "a", "bert", "Reject", message="not today"),))
+    world.later(20)
+    told = run(world)
+    assert said(told) == ["a Rejected", "a Failed"]
+    assert told[0].by == ("bert",)
+
+
+def test_a_hold_is_told_of_when_it_begins_and_when_it_is_over(world: World) -> None:
+    deploy(world, "a", workflowVersion="v1")
+    deploy(world, "b", workflowVersion="v2")
+    told = deploy(world, "back", restores="a")
+    assert [(each.row, each.sequence) for each in told if each.reason == "HoldBegun"] == [("back", 3)]
+    told = deploy(world, "c", workflowVersion="v3")
+    assert [(each.row, each.sequence) for each in told if each.reason == "HoldEnded"] == [("back", 3)]
