@@ -1,0 +1,93 @@
+"""A rollback by hand stays, whatever Flux applies after it: Flux itself, and a Git that goes on changing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.base import API_VERSION
+from local.clusters import Cluster
+from tests.support import factories, history_stage
+from tests.support.api import Manifest
+from tests.support.flows import answering
+from tests.support.flux import flux
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.operator import Operator, admission_policies, install_account
+from tests.support.waiting import eventually
+
+CHANGES = 20
+SCALED_AFTER = 12
+"""Changes in Git, after which somebody scales by hand."""
+FIRST = 5
+"""Version of the first of them; those before are the stage's."""
+ANNA = ("--as=anna@example.com", "--as-group=system:masters")
+
+
+def test_twenty_changes_in_git_after_a_rollback_by_hand_deploy_nothing_until_somebody_resumes(cluster: Cluster, tmp_path: Path) -> None:
+    account = install_account(cluster, tmp_path)
+    with (
+        admission_policies(cluster),
+        history_stage.stage(cluster, "flux") as on,
+        Operator(account, tmp_path, [on.namespace]),
+        flux(cluster, on.namespace, tmp_path) as git,
+    ):
+        git.until_applied(git.push(on.declared("v1")))
+        on.until_served("v1")
+        git.until_applied(git.push(on.declared("v2")))
+        on.until_served("v2")
+
+        back = _by_hand(on, restores=on.rows(APP)[0]["metadata"]["name"], message="v2 loses invoices")
+        on.until(back, "Live")
+        template = on.workload(APP)["spec"]["template"]
+        git.again()
+        for number in range(CHANGES):
+            version = f"v{FIRST + number}"
+            release = factories.version_manifest(version, factories.with_spec(flow=answering(version)), workflow=APP)
+            git.until_applied(git.push(release, on.declared(version), message=version))
+            if number + 1 == SCALED_AFTER:
+                scaled = _by_hand(on, config={"autoscaling": {"minReplicas": 2, "maxReplicas": 4}})
+                on.until(scaled, "Live")
+        newest = f"v{FIRST + CHANGES - 1}"
+        waiting = eventually(f"the newest change is the one that waits: {on.lines(APP)}", lambda: _waiting(on, newest))
+
+        deployed = [row for row in _of_git(on) if row["spec"].get("outcome", {}).get("result") == "Succeeded"]
+        assert [row["spec"]["pinned"]["workflowVersion"] for row in deployed] == ["v1", "v2"], (
+            "of what Git asked for after the rollback: none"
+        )
+        assert on.workload(APP)["spec"]["template"] == template, "no pod was made anew"
+        assert waiting["status"]["waits"]["reason"] == "Held"
+        assert f"row {back}" in waiting["status"]["waits"]["message"]
+        assert on.get("App", APP)["status"]["live"]["row"] == scaled
+
+        _resume(on, waiting)
+        on.until(waiting["metadata"]["name"], "Live")
+        assert on.served()["workflowVersion"] == newest
+        print(f"Flux: {CHANGES} changes after a rollback by hand, one scaling beside them: 0 deployed, 1 waiting row, resumed: {newest}")
+        git.until_applied(git.push(on.declared("v3")))
+        on.until_served("v3")
+
+
+def _by_hand(on: HistoryStage, **asked: object) -> str:
+    """A row that anna makes with kubectl."""
+    row = factories.row_manifest("", factories.in_namespace(on.namespace), factories.with_spec(app=APP, **asked))
+    row["metadata"] = {"generateName": f"{APP}-", "namespace": on.namespace}
+    made = on.kubectl(*ANNA, "create", "-o", "name", "-f", "-", input=[row], namespace=on.namespace)
+    return made.stdout.strip().rpartition("/")[2]
+
+
+def _resume(on: HistoryStage, row: Manifest) -> None:
+    spec = {"row": row["metadata"]["name"], "digest": row["spec"]["pinned"]["digest"], "purpose": "Resume", "message": "v2 is mended"}
+    word = {"apiVersion": API_VERSION, "kind": kinds.APPROVAL.kind, "metadata": {"generateName": "resume-"}, "spec": spec}
+    on.kubectl(*ANNA, "create", "-f", "-", input=[word], namespace=on.namespace)
+
+
+def _of_git(on: HistoryStage) -> list[Manifest]:
+    return [row for row in on.rows(APP) if row["spec"].get("pinned", {}).get("source") == "App"]
+
+
+def _waiting(on: HistoryStage, version: str) -> Manifest | None:
+    """The one row without an end, once it is the one of `version`."""
+    found = [row for row in on.rows(APP) if "outcome" not in row["spec"]]
+    if len(found) != 1 or found[0]["spec"].get("pinned", {}).get("workflowVersion") != version:
+        return None
+    return found[0] if "waits" in found[0].get("status", {}) else None
