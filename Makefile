@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo "  … $$seconds s"; done) & ticker=$$!; trap "kill $$ticker" EXIT;
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-sdk ci bench soak dist clean
+.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-sdk ci bench soak end-waiting dist clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -107,6 +107,11 @@ bench: $(READY) $(SDK_READY) ## figures: requests of the operator for a deploy, 
 
 soak: $(READY) $(SDK_READY) ## the full counts of all that runs long, an hour or two; what it says is kept in docs/measured
 	@$(BIN)/python -m tests.run soak
+
+end-waiting: ## reject every row that waits, of the cluster that kubectl talks to: before going back to an operator without guards
+	@mkdir -p build
+	@kubectl get deployments.dynamiq -A -o go-template-file=manifests/waiting-rows.tmpl >build/waiting-rows.yaml
+	@if [ -s build/waiting-rows.yaml ]; then kubectl create -f build/waiting-rows.yaml; else echo "no row waits"; fi
 
 dist: $(READY) ## what a release consists of: the wheel, the manifests in one file, and those of the recorder, in build/dist
 	@$(BIN)/python -m local.dist

@@ -26,6 +26,7 @@ from tests.support.waiting import eventually
 
 NAME = "apps"
 """Of the GitRepository and of the Kustomization."""
+KUSTOMIZATION = "kustomization.kustomize.toolkit.fluxcd.io"
 ACCOUNT = "flux"
 BRANCH = "main"
 STARTS_WITHIN = 60.0  # seconds
@@ -54,27 +55,20 @@ class Flux:
 
     def until_applied(self, revision: str) -> None:
         """Tells Flux of a change, as a webhook of a forge does, and waits until it has applied it."""
-        self.requested += 1
-        for kind, path in (
-            ("gitrepository", "{.status.artifact.revision}"),
-            ("kustomization.kustomize.toolkit.fluxcd.io", "{.status.lastAppliedRevision}"),
-        ):
-            self.kubectl("annotate", "--overwrite", kind, NAME, f"{REQUESTED}={self.requested}", namespace=self.namespace)
-            eventually(
-                f"{kind} has {revision}: {self.said(kind)}", lambda kind=kind, path=path: self._get(kind, path) == revision, APPLIES_WITHIN
-            )
+        self._told("gitrepository")
+        eventually(f"Flux has {revision}", lambda: self._get("gitrepository", "{.status.artifact.revision}") == revision, APPLIES_WITHIN)
+        self._told(KUSTOMIZATION)
+        eventually(f"{revision} is applied", lambda: self._get(KUSTOMIZATION, "{.status.lastAppliedRevision}") == revision, APPLIES_WITHIN)
 
     def again(self) -> None:
         """Has Flux apply what it has applied already, and waits for it."""
-        self.requested += 1
-        kind = "kustomization.kustomize.toolkit.fluxcd.io"
-        self.kubectl("annotate", "--overwrite", kind, NAME, f"{REQUESTED}={self.requested}", namespace=self.namespace)
-        eventually(
-            "it is applied again", lambda: self._get(kind, "{.status.lastHandledReconcileAt}") == str(self.requested), APPLIES_WITHIN
-        )
+        asked = self._told(KUSTOMIZATION)
+        eventually("it is applied again", lambda: self._get(KUSTOMIZATION, "{.status.lastHandledReconcileAt}") == asked, APPLIES_WITHIN)
 
-    def said(self, kind: str) -> str:
-        return self._get(kind, "{.status.conditions[*].message}")
+    def _told(self, kind: str) -> str:
+        self.requested += 1
+        self.kubectl("annotate", "--overwrite", kind, NAME, f"{REQUESTED}={self.requested}", namespace=self.namespace)
+        return str(self.requested)
 
     def _get(self, kind: str, path: str) -> str:
         return self.kubectl("get", kind, NAME, "-o", f"jsonpath={path}", namespace=self.namespace).stdout
@@ -110,7 +104,7 @@ def flux(cluster: Cluster, namespace: str, folder: Path) -> Iterator[Flux]:
             kubectl("apply", "-f", "-", input=list(_objects(namespace, f"{url}/{NAME}")), namespace=namespace)
             yield made
         finally:  # while somebody is there to take the finalizers off
-            kubectl("delete", "--ignore-not-found", "kustomization.kustomize.toolkit.fluxcd.io,gitrepository", NAME, namespace=namespace)
+            kubectl("delete", "--ignore-not-found", f"{KUSTOMIZATION},gitrepository", NAME, namespace=namespace)
 
 
 def _objects(namespace: str, url: str) -> Iterator[Manifest]:
@@ -140,7 +134,14 @@ def _objects(namespace: str, url: str) -> Iterator[Manifest]:
 @contextmanager
 def _controller(program: Path, cluster: Cluster, folder: Path, *flags: str) -> Iterator[None]:
     health = free_port()
-    command = [program, *flags, f"--health-addr=127.0.0.1:{health}", "--metrics-addr=0", "--enable-leader-election=false", "--events-addr="]
+    command: list[str | Path] = [
+        program,
+        *flags,
+        f"--health-addr=127.0.0.1:{health}",
+        "--metrics-addr=0",
+        "--enable-leader-election=false",
+        "--events-addr=",
+    ]
     environment = os.environ | {"KUBECONFIG": str(cluster.kubeconfig), "RUNTIME_NAMESPACE": "flux-system", "HOME": str(folder)}
     log = folder / f"{program.name}.log"
     with log.open("w") as output:

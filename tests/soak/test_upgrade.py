@@ -1,0 +1,187 @@
+"""An upgrade from the version before guards with a hundred Apps at work, and the way back: each as docs/upgrading.md says it."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.base import API_VERSION
+from local.clusters import Cluster
+from tests.support import history_stage
+from tests.support.api import Manifest
+from tests.support.cluster import CRDS, REPOSITORY, Kubectl, session_cluster
+from tests.support.commands import blocks, shell
+from tests.support.factories import with_spec
+from tests.support.history_stage import APP as WORKFLOW
+from tests.support.history_stage import HistoryStage
+from tests.support.operator import Operator, logged_in
+from tests.support.waiting import eventually
+
+BEFORE = "8b45af8"
+"""The last commit without guards."""
+APPS = 100
+OF_GIT = 20
+"""So many of them have spec.deploy."""
+SWITCHED = 20
+"""So many are of strategy Switch."""
+SETTLED_WITHIN = 600.0
+WAITING = 20
+PARTS = ("rbac", "admission")
+
+
+@pytest.fixture(scope="module")
+def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """A cluster of its own: its definitions are those of before."""
+    with session_cluster("control-plane", pytestconfig) as started:
+        yield started
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Path:
+    """The checkout of before."""
+    packed = subprocess.run(["git", "archive", BEFORE, "operator", "crds", "manifests"], cwd=REPOSITORY, capture_output=True, check=True)
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(tmp_path / "before", filter="data")
+    return tmp_path / "before"
+
+
+@pytest.mark.timeout(3600)
+def test_neither_an_upgrade_nor_the_way_back_changes_a_row_or_restarts_a_pod(cluster: Cluster, before: Path, tmp_path: Path) -> None:
+    kubectl = Kubectl(cluster)
+    kubectl("delete", "-k", str(CRDS))
+    kubectl("apply", "--server-side", "-k", str(before / "crds"))
+    _install(kubectl, before / "manifests")
+    account = logged_in(cluster, tmp_path, "dynamiq-system")
+    older = _program(before, tmp_path)
+    with history_stage.stage(cluster, "upgrade") as on:
+        operator = Operator(account, tmp_path, [on.namespace])
+        operator.start([str(older)])
+        apps = _deployed(on)
+        was = _state(on)
+        operator.stop()
+
+        kubectl("apply", "--server-side", "-k", str(CRDS))
+        _install(kubectl, REPOSITORY / "manifests")
+        operator.start()
+        _all_seen(on, apps)
+        assert _state(on) == was, "the upgrade"
+
+        waiting = _waits(on, apps)
+        waiting += _held(on, apps[0])
+        was = _state(on, without=waiting)
+        steps = blocks(REPOSITORY / "docs" / "upgrading.md")
+        ending, policies = steps[:2]
+        assert "make end-waiting" in ending
+        shell(ending, cluster, REPOSITORY)
+        eventually("no row waits", lambda: all("outcome" in on.row(name)["spec"] for name in waiting), SETTLED_WITHIN)
+        assert shell(ending.splitlines()[-1], cluster, REPOSITORY).strip() == ""
+        operator.stop()
+
+        shell(policies, cluster, REPOSITORY)
+        _install(kubectl, before / "manifests")
+        ended = _state(on)
+        operator.start([str(older)])
+        _all_seen(on, apps)
+        assert _state(on) == ended, "the way back"
+        assert _state(on, without=waiting) == was
+        assert {on.served(app)["workflowVersion"] for app in apps} == {"v1"}
+        on.live(apps[-1], "v3")
+        operator.stop()
+    print(
+        f"upgrade from {BEFORE} with {APPS} Apps, and back: 0 rows changed, 0 pods restarted, {len(waiting)} that waited ended, 0 rolled out"
+    )
+
+
+def _program(before: Path, folder: Path) -> Path:
+    """What Python is to run for the operator of before."""
+    path = folder / "older.py"
+    path.write_text(
+        f"import sys\nsys.path.insert(0, {str(before / 'operator')!r})\nfrom dynamiq_operator import __main__\nsys.exit(__main__.main())\n"
+    )
+    return path
+
+
+def _install(kubectl: Kubectl, manifests: Path) -> None:
+    for file in ("namespace.yaml", "service-account.yaml"):
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", str(manifests / "base" / file), "-n", "dynamiq-system")
+    for part in PARTS:
+        kubectl("apply", "--server-side", "--force-conflicts", "-k", str(manifests / part))
+
+
+def _deployed(on: HistoryStage) -> Sequence[str]:
+    """A hundred Apps that serve v1, of all kinds, once all is quiet."""
+    apps = [f"app-{number}" for number in range(APPS)]
+    rows = []
+    for number, app in enumerate(apps):
+        deploy = {"workflowVersion": "v1", "runtime": on.default_runtime}
+        more = [with_spec(deploy=deploy)] if number < OF_GIT else []
+        switch = [with_spec(rollout={"strategy": "Switch"})] if APPS - number <= SWITCHED else []
+        on.app(app, *more, *switch, workflow=WORKFLOW)
+        if number >= OF_GIT:
+            rows.append(on.deploy(app, "v1", runtime=on.default_runtime))
+    eventually("all serve v1", lambda: all(on.served(app).get("workflowVersion") == "v1" for app in apps), SETTLED_WITHIN, 2)
+    for row in rows:
+        on.until(row, "Live")
+    _all_seen(on, apps)
+    return apps
+
+
+def _all_seen(on: HistoryStage, apps: Sequence[str]) -> None:
+    """Waits until an operator has acted on every App twice, so that what it decided at the first look is written."""
+    for _ in range(2):
+        for app in apps:
+            on.change("App", app, spec={"displayName": f"Looked at {uuid.uuid4().hex[:6]}"})
+        eventually("every App is seen as it is", lambda: all(_seen(each) for each in _listed(on, "App")), SETTLED_WITHIN, 1)
+
+
+def _seen(app: Manifest) -> bool:
+    return bool(app.get("status", {}).get("observedGeneration") == app["metadata"]["generation"])
+
+
+def _state(on: HistoryStage, without: Sequence[str] = ()) -> dict[str, Any]:
+    """Every row to the byte, the pods, and what they are made of."""
+    rows = {row["metadata"]["name"]: _written(row) for row in _listed(on, kinds.RECORD.kind) if row["metadata"]["name"] not in without}
+    pods = sorted(pod["metadata"]["uid"] for pod in _listed(on, "Pod"))
+    templates = {each["metadata"]["name"]: each["spec"]["template"] for each in _listed(on, "Workload")}
+    return {"rows": rows, "pods": pods, "templates": templates}
+
+
+def _written(row: Manifest) -> Manifest:
+    return {"spec": row["spec"], "status": row["status"], "version": row["metadata"]["resourceVersion"]}
+
+
+def _listed(on: HistoryStage, kind: str) -> list[Manifest]:
+    named = on.named(kind, "")
+    found: list[Manifest] = on.api.get(named["kind"], "", on.namespace, api_version=named["apiVersion"]).body["items"]
+    return found
+
+
+def _waits(on: HistoryStage, apps: Sequence[str]) -> list[str]:
+    """Rows by hand that a policy holds."""
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": on.namespace}}
+    spec = {"namespaceSelector": selector, "approvals": {"count": 1}}
+    on.create({"apiVersion": API_VERSION, "kind": kinds.DEPLOY_POLICY.kind, "metadata": {"name": on.namespace}, "spec": spec})
+    _all_seen(on, apps)
+    eventually("the policy is known", lambda: on.get("App", apps[-1])["status"].get("guards"))
+    made = [on.deploy(app, "v2") for app in apps[OF_GIT : OF_GIT + WAITING]]
+    eventually("they wait", lambda: all(on.row(name).get("status", {}).get("waits") for name in made), SETTLED_WITHIN, 1)
+    return made
+
+
+def _held(on: HistoryStage, app: str) -> list[str]:
+    """A row of Git that waits after a rollback by hand."""
+    on.live(app, restores=on.rows(app)[0]["metadata"]["name"])
+    on.change("App", app, spec={"deploy": {"workflowVersion": "v2"}})
+
+    def held() -> list[str]:
+        return [row["metadata"]["name"] for row in on.rows(app) if row.get("status", {}).get("waits", {}).get("reason") == "Held"]
+
+    return eventually("it is held", held)
