@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ from dynamiq_operator.cli import completion
 from dynamiq_operator.cli.recorder import PROXY
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, REJECTIONS, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support import scripted_recorder
@@ -236,6 +236,14 @@ class ScriptedPlugin:
             name = names.flow(NAME, flow_hash(version))
             made = {"metadata": {"name": name}, "data": {FLOW_KEY: flow(version)}}
             self.script.on("GET", BY_KIND[CONFIG_MAP.kind].path(namespace, name), made)
+
+    def keeps(self, *versions: str, rejections: Iterable[Manifest] = (), namespace: str = NAMESPACE) -> None:
+        """What rows of App chat are brought back from: the flows of these versions, by their ConfigMaps' metadata, and nothing else."""
+        kept = [{"metadata": {"annotations": {names.FLOW_HASH_ANNOTATION: flow_hash(version)}}} for version in versions]
+        self.script.on("GET", BY_KIND[CONFIG_MAP.kind].path(namespace), listed(*kept))
+        self.script.on("GET", VERSIONS.path(namespace), listed())
+        self.script.on("GET", REJECTIONS.path(namespace), listed(*rejections))
+        self.script.on("GET", RUNTIMES.path(), listed())
 
     def releases(self, *versions: Manifest, namespace: str = NAMESPACE) -> None:
         """WorkflowVersions, in lists as tables and one by one."""

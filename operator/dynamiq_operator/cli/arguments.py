@@ -92,7 +92,7 @@ def _outputs_of_history() -> str:
     fields = ", ".join(f"{column.json_name} ({column.note})" if column.note else column.json_name for column in COLUMNS)
     return (
         f"-o wide adds {', '.join(added)} and {last}, and where a recorder is installed how many runs a row had, how many of them failed, their"
-        " 95th percentile, their cost, and the verdict on it."
+        " 95th percentile, their cost, and the verdict on it. DEPLOYABLE says whether a row could be brought back now, and why not."
         f" -o json prints a list, the newest row first. Fields, null where a row has none: {fields}."
     )
 

@@ -186,7 +186,7 @@ def _restored(record: Record, known: Known) -> _Release | Missing | Refused:
     if row.pinned is None or why_not is not None:
         return Refused(why_not or f"row {row.name} has no pins")
     if row.pinned.workflow_hash not in known.flows:
-        return Missing(f"the flow of row {row.name} ({row.pinned.workflow_hash[:19]}…) is in no ConfigMap and no WorkflowVersion")
+        return Missing(missing_flow(row.name, row.pinned))
     return _Release(
         row.pinned.workflow,
         row.pinned.workflow_version,
@@ -195,6 +195,11 @@ def _restored(record: Record, known: Known) -> _Release | Missing | Refused:
         Restored(row=row.name, sequence=row.sequence),
         row.pinned.runtime,
     )
+
+
+def missing_flow(row: str, pinned: Pinned) -> str:
+    """That nothing holds the flow that a row pinned."""
+    return f"the flow of row {row} ({pinned.workflow_hash[:19]}…) is in no ConfigMap and no WorkflowVersion"
 
 
 def why_not_restorable(row: Record) -> str | None:
@@ -249,9 +254,20 @@ def _runtime(record: Record, known: Known, live: Pinned | None, ran_on: PinnedRu
     else:
         found = named.spec.pins(named.meta.name)
     # What runs already is not refused: a policy that came later would keep an App from being scaled.
-    if known.settings.image_policy is ImagePolicy.DIGEST and "@sha256:" not in found.image and (live is None or found != live.runtime):
-        return Refused(f"Runtime {found.name} names its image by a tag ({found.image}), and this cluster's policy asks for a digest")
-    return found
+    why_not = why_no_image(found, known.settings.image_policy, live.runtime if live is not None else None)
+    return Refused(why_not) if why_not is not None else found
+
+
+def why_no_image(runtime: PinnedRuntime, policy: ImagePolicy | None, live: PinnedRuntime | None) -> str | None:
+    """Why the policy refuses a runtime's image; None where it does not. `live`: what runs, which no policy refuses."""
+    if policy is not ImagePolicy.DIGEST or is_by_digest(runtime) or runtime == live:
+        return None
+    return f"Runtime {runtime.name} names its image by a tag ({runtime.image}), and this cluster's policy asks for a digest"
+
+
+def is_by_digest(runtime: PinnedRuntime) -> bool:
+    """Whether a runtime's image is named by what is in it."""
+    return "@sha256:" in runtime.image
 
 
 def complete_config(requested: Config | None, live: Config | None, runtime: PinnedRuntime) -> Config | Refused:

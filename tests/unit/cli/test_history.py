@@ -43,9 +43,11 @@ def test_the_rows_are_shown_newest_first(plugin: ScriptedPlugin) -> None:
 def test_wide_adds_what_is_behind_them(plugin: ScriptedPlugin) -> None:
     every = rows()
     plugin.rows(*every)
+    plugin.app(given.stored(given.app_manifest()))
+    plugin.keeps("v2")
     header, _, line, _ = plugin("history", "chat", "-o", "wide").out.splitlines()
     runs = ["RUNS", "FAILED", "P95", "COST", "VERDICT"]
-    assert header.split("DATE")[1].split() == ["SEQ", "CONFIG", "MESSAGE", "FROM", "DURATION", "DIGEST", *runs, "ROW"]
+    assert header.split("DATE")[1].split() == ["SEQ", "CONFIG", "MESSAGE", "FROM", "DURATION", "DIGEST", *runs, "ROW", "DEPLOYABLE"]
     digest = every[0]["spec"]["pinned"]["digest"][: len("sha256:") + 12]
     shown = [cell.strip() for cell in line.split("   ") if cell.strip()]
     assert shown[5:] == [
@@ -58,7 +60,28 @@ def test_wide_adds_what_is_behind_them(plugin: ScriptedPlugin) -> None:
         digest,
         *"-----",
         "chat-b",
+        "yes",
     ]
+
+
+def test_wide_says_of_each_row_whether_it_could_be_brought_back(plugin: ScriptedPlugin) -> None:
+    plugin.rows(*rows())
+    plugin.app(given.stored(given.app_manifest()))
+    plugin.keeps("v2")
+    _, *lines = plugin("history", "chat", "-o", "wide").out.splitlines()
+    assert [line.rpartition("   ")[2].strip() for line in lines] == [
+        "no: row chat-c failed: only a row that went live can be restored",
+        "yes",
+        f"no: the flow of row chat-a ({given.flow_hash('v1')[:19]}…) is in no ConfigMap and no WorkflowVersion",
+    ]
+
+
+def test_rows_of_an_app_that_is_gone_are_shown_without_it(plugin: ScriptedPlugin) -> None:
+    plugin.rows(*rows())
+    plugin.script.on("GET", APPS.path(given.NAMESPACE, "chat"), missing("apps", "chat")).on("GET", APPS.path(given.NAMESPACE), listed())
+    done = plugin("history", "chat", "-o", "wide")
+    assert [line.split()[-1] for line in done.out.splitlines()] == ["DEPLOYABLE", "-", "-", "-"]
+    assert "whether rows could be brought back is not known: no App chat in namespace" in done.err
 
 
 def test_as_data_every_field_has_its_name(plugin: ScriptedPlugin) -> None:

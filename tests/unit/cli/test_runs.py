@@ -29,7 +29,7 @@ RUN                                    STARTED                STATUS      DURATI
 @pytest.fixture(autouse=True)
 def app(plugin: ScriptedPlugin) -> None:
     """App chat, two rows of it, and a recorder."""
-    live = given.with_status(live={"row": "chat-b", "sequence": 2, "workflowVersion": "v2"})
+    live = given.with_status(live={"row": "chat-b", "sequence": 2, "workflowVersion": "v2", "runtime": "1.0.0"})
     plugin.app(given.stored(given.app_manifest(live)))
     rows = [given.row_manifest("chat-a", given.superseded(1, "v1")), given.row_manifest("chat-b", given.live(2, "v2"))]
     plugin.rows(*map(given.stored, rows))
@@ -271,12 +271,13 @@ def test_a_script_can_stop_at_a_verdict(plugin: ScriptedPlugin, verdict: str, co
 
 def test_a_history_has_the_figures_of_each_rows_runs(plugin: ScriptedPlugin) -> None:
     few = {**made.FIGURES, "runs": 0, "failed": 0, "p50_ms": None, "p95_ms": None, "cost_usd": None}
+    plugin.keeps("v1", "v2")
     told = [made.a_verdict(deployment_id=uid_of("chat-b")), made.a_verdict(deployment_id=uid_of("chat-a"), figures=few, verdict="unknown")]
     plugin.script.on("GET", f"{PROXY}/v1/apps/{UID}/verdicts", {"data": told})
     done = plugin("history", "chat", "-o", "wide")
     newest, oldest = ([cell.strip() for cell in line.split("   ") if cell.strip()] for line in done.out.splitlines()[1:])
-    assert newest[-6:] == ["500", "4", "2.10 s", "$1.2500", "regressed", "chat-b"]
-    assert oldest[-6:] == ["0", "-", "-", "-", "-", "chat-a"]
+    assert newest[-7:-1] == ["500", "4", "2.10 s", "$1.2500", "regressed", "chat-b"]
+    assert oldest[-7:-1] == ["0", "-", "-", "-", "-", "chat-a"]
     assert done.err == ""
     asked = plugin.script.recorded
     assert [value for _, value in asked[-1].pairs] == [uid_of("chat-b"), uid_of("chat-a")]
@@ -286,9 +287,10 @@ def test_a_history_has_the_figures_of_each_rows_runs(plugin: ScriptedPlugin) -> 
 
 def test_a_history_without_a_recorder_is_whole_but_for_them(plugin: ScriptedPlugin) -> None:
     plugin.script.has_recorder = False
+    plugin.keeps("v1", "v2")
     done = plugin("history", "chat", "-o", "wide")
     assert done.code == 0
-    assert [line.split()[-6:-1] for line in done.out.splitlines()[1:]] == [["-"] * 5] * 2
+    assert [line.split()[-7:-2] for line in done.out.splitlines()[1:]] == [["-"] * 5] * 2
     assert done.err.count("\n") == 1
     assert "no recorder is installed in this cluster" in done.err
     plugin.script.has_recorder = True

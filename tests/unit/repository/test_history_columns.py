@@ -93,7 +93,10 @@ def test_the_plugin_has_it(printed: Printed, row: Manifest, capsys: pytest.Captu
         data = json.loads(printed(PLUGIN, "history", "chat", "-o", "json"))
     assert [line.split()[-1] for line in plain] == ["TICKET", "T-1"]
     runs = ["RUNS", "FAILED", "P95", "COST", "VERDICT"]
-    assert [line.split()[-8:] for line in wide] == [["TICKET", "WAITED", *runs, "ROW"], ["T-1", "2.5", *"-----", "chat-a"]]
+    assert [line.split()[-9:] for line in wide] == [
+        ["TICKET", "WAITED", *runs, "ROW", "DEPLOYABLE"],
+        ["T-1", "2.5", *"-----", "chat-a", "-"],
+    ]
     assert (data[0]["ticket"], data[0]["waited"]) == ("T-1", 2.5)
     explained = " ".join(printed(PLUGIN, "history", "--help").split())
     assert "digest, how long it waited and name" in explained

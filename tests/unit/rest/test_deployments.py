@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.kube.resources import APPS, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.desired.base import CONFIG_MAP
+from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.deployments.responses import PreviewShape
@@ -40,6 +42,22 @@ def test_the_history_is_every_row_newest_first(stage: RestStage) -> None:
     ]
     assert told[0]["digest"].startswith("sha256:")
     assert told[0]["runtime_id"] == stage.uid(RUNTIMES, make.RUNTIME_NAME)
+
+
+def test_a_row_says_whether_it_could_be_brought_back_where_that_is_asked(stage: RestStage) -> None:
+    kept = {"metadata": {"annotations": {names.FLOW_HASH_ANNOTATION: make.flow_hash("v2")}}}
+    stage.script.on("GET", BY_KIND[CONFIG_MAP.kind].path(make.NAMESPACE), {"metadata": {}, "items": [kept]})
+    stage.script.on("GET", VERSIONS.path(make.NAMESPACE), {"metadata": {}, "items": []})
+    newest, oldest = stage.get(_path(stage, "deployments?deployable=true"))
+    Deployment.model_validate(newest)
+    assert newest["deployable"] == {"ok": True, "reasons": [], "waits": [], "notes": [], "warm": None}
+    assert oldest["deployable"]["ok"] is False
+    assert "is in no ConfigMap and no WorkflowVersion" in oldest["deployable"]["reasons"][0]
+    alone = _path(stage, f"deployments/{oldest['id']}")
+    assert stage.get(f"{alone}?deployable=true")["deployable"] == oldest["deployable"]
+    before = len(stage.script.sent)
+    assert stage.get(alone)["deployable"] is None
+    assert not [path for path in _reads(stage, before) if path.endswith("/rejections")]
 
 
 LONG = rows.LISTED_MOST + 40

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from dynamiq_operator.cli import output
@@ -13,10 +13,11 @@ from dynamiq_operator.kube.api import pages_at
 from dynamiq_operator.model.history_columns import HistoryColumn, of_plugin
 from dynamiq_operator.model.manifests import API_VERSION, Manifest
 from dynamiq_operator.views.columns import as_data, cell
-from dynamiq_operator.views.history import HistoryRow, history
+from dynamiq_operator.views.history import HistoryRow, history, newest_first
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+    from dynamiq_operator.cli.deployable_rows import DeployableRows
     from dynamiq_operator.cli.row_figures import RowFigures
 
 
@@ -31,9 +32,9 @@ def run(context: CommandContext) -> int:
         return _report_empty(context)
     shown = history(found)
     columns = of_plugin(wide=how == "wide")
-    runs = _runs(context, found) if how == "wide" else None
-    rows = [_cells(row, columns, runs) for row in shown]
-    table = Table(_header(columns, runs), rows, context.out, cut=_cut(how), status="STATUS")
+    more = _more(context, found) if how == "wide" else None
+    rows = [_cells(row, columns, more) for row in shown]
+    table = Table(_header(columns, more), rows, context.out, cut=_cut(how), status="STATUS")
     if how == "name":
         context.out.lines(output.named("Deployment", row.name) for row in shown)
     elif output.is_data(how):
@@ -44,20 +45,27 @@ def run(context: CommandContext) -> int:
     else:
         context.out.lines([table.header(), *map(table.row, rows)])
     if context.options.watch:
-        _follow(context, table, {row.name: row for row in shown}, version, runs)
+        _follow(context, table, {row.name: row for row in shown}, version, more)
     return 0
 
 
-def _runs(context: CommandContext, found: Sequence[Manifest]) -> RowFigures:
-    """What the recorder has of the rows."""
+class More(NamedTuple):
+    """What a wide table has beside the columns of rows: what the recorder has of them, and whether each could be brought back now."""
+
+    runs: RowFigures
+    deployable: DeployableRows
+
+
+def _more(context: CommandContext, found: Sequence[Manifest]) -> More:
+    from dynamiq_operator.cli.deployable_rows import DeployableRows
     from dynamiq_operator.cli.row_figures import RowFigures
 
-    return RowFigures.of(context, found)
+    return More(RowFigures.of(context, found), DeployableRows.of(context, found))
 
 
-def _header(columns: Sequence[HistoryColumn], runs: RowFigures | None) -> list[str]:
+def _header(columns: Sequence[HistoryColumn], more: More | None) -> list[str]:
     *titles, last = (column.title for column in columns)
-    return [*titles, *(runs.COLUMNS if runs is not None else ()), last]
+    return [*titles, *more.runs.COLUMNS, last, more.deployable.COLUMN] if more is not None else [*titles, last]
 
 
 def _cut(how: str | None) -> str:
@@ -65,9 +73,11 @@ def _cut(how: str | None) -> str:
     return "" if how == "wide" else "DESCRIPTION"
 
 
-def _cells(row: HistoryRow, columns: Sequence[HistoryColumn], runs: RowFigures | None) -> list[str]:
+def _cells(row: HistoryRow, columns: Sequence[HistoryColumn], more: More | None) -> list[str]:
     *cells, last = (safe(cell(row, column)) for column in columns)
-    return [*cells, *(map(safe, runs.cells(row.uid)) if runs is not None else ()), last]
+    if more is None:
+        return [*cells, last]
+    return [*cells, *map(safe, more.runs.cells(row.uid)), last, safe(more.deployable.cell(row.name))]
 
 
 def _document(row: HistoryRow, how: str) -> str:
@@ -104,27 +114,31 @@ def _path(context: CommandContext) -> str:
     return f"/apis/{API_VERSION}/namespaces/{quote(context.namespace, safe='')}/deployments"
 
 
-def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow], version: str, runs: RowFigures | None) -> None:
+def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow], version: str, more: More | None) -> None:
     """Watches, and prints a row again when a value of it changes; until interrupted."""
     how = context.options.output
     columns = of_plugin(wide=how == "wide")
 
-    def show(row: HistoryRow) -> None:
+    def show(raw: Manifest) -> None:
+        row = HistoryRow.of(raw)
         if known.get(row.name) != row:
             known[row.name] = row
             if how == "name":
                 context.out.lines([output.named("Deployment", row.name)])
+            elif output.is_data(how):
+                context.out.lines([_document(row, how)])
             else:
-                context.out.lines([_document(row, how) if output.is_data(how) else table.row(_cells(row, columns, runs))])
+                now = more._replace(deployable=type(more.deployable).of(context, [raw])) if more is not None else None
+                context.out.lines([table.row(_cells(row, columns, now))])
 
     while True:
         for raw in _changes(context, version):
-            show(HistoryRow.of(raw))
+            show(raw)
         # The API server ends watches, and the resourceVersion may be too old to continue: list again, though never without a pause.
         time.sleep(PAUSE)
         found, version = _rows(context)
-        for row in reversed(history(found)):
-            show(row)
+        for raw in reversed(newest_first(found)):
+            show(raw)
 
 
 def _changes(context: CommandContext, version: str) -> Iterator[Manifest]:

@@ -5,7 +5,7 @@ They are read only while a template that does not run yet is to be rolled out: a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dynamiq_operator.desired import workload
@@ -38,6 +38,19 @@ def references(app: App) -> tuple[Reference, ...]:
     return tuple(Reference(variable.name, (kind, one.name), one.key) for variable in app.spec.variables for kind, one in _named(variable))
 
 
+def missing_keys(app: App, named: Mapping[ChildKey, frozenset[str] | None]) -> Iterator[str]:
+    """What the App's variables name and is not there, a sentence each. `named`: the keys of each Secret and ConfigMap, None of one that does
+    not exist; what is not among them could not be read, and is not reported missing.
+    """
+    for reference in references(app):
+        kind, name = reference.of
+        keys = named.get(reference.of, frozenset({reference.key}))
+        if keys is None:
+            yield f"variable {reference.variable} takes key {reference.key} of {kind} {name}, which does not exist"
+        elif reference.key not in keys:
+            yield f"variable {reference.variable} takes key {reference.key} of {kind} {name}, which has no such key"
+
+
 def references_to_read(snapshot: Snapshot, app: App) -> frozenset[ChildKey]:
     """The Secrets and ConfigMaps whose keys this plan needs: none where all that is to run runs already."""
     named = frozenset(reference.of for reference in references(app))
@@ -59,7 +72,7 @@ def lacking(context: Context, pins: Pins, observed: Manifest | None) -> str:
     """The same of any workload of the App."""
     if workload.is_too_large(context.app, pins, context.settings.recorder) and _is_new(context, pins, observed):
         return TOO_LARGE
-    lacks = "; ".join(_lacks(context)) if context.snapshot.named else ""
+    lacks = "; ".join(missing_keys(context.app, context.snapshot.named)) if context.snapshot.named else ""
     return lacks if lacks and _is_new(context, pins, observed) else ""
 
 
@@ -77,16 +90,6 @@ def reason_of(lacks: str) -> str:
 def _is_new(context: Context, pins: Pins, observed: Manifest | None) -> bool:
     """Whether the pods of these pins are not yet those that the workload makes."""
     return observed is None or not workload.runs(observed, context.digest_of(pins, observed))
-
-
-def _lacks(context: Context) -> Iterator[str]:
-    for reference in references(context.app):
-        kind, name = reference.of
-        keys = context.snapshot.named.get(reference.of, frozenset({reference.key}))  # what could not be read is not reported missing
-        if keys is None:
-            yield f"variable {reference.variable} takes key {reference.key} of {kind} {name}, which does not exist"
-        elif reference.key not in keys:
-            yield f"variable {reference.variable} takes key {reference.key} of {kind} {name}, which has no such key"
 
 
 def _named(variable: Variable) -> Iterator[tuple[str, KeyOf]]:

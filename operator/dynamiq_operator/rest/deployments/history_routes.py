@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 
 from dynamiq_operator.actions.comparison import compare
+from dynamiq_operator.actions.deployable import deployables
 from dynamiq_operator.actions.history import flow_of
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.objects import Manifest, Record, Unreadable, read
@@ -23,6 +24,7 @@ from dynamiq_operator.rest.http.errors import HttpProblem, hidden_as_unknown
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf
 from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.shared.readiness import read_ready
 from dynamiq_operator.rest.shared.requests import AppId
@@ -32,10 +34,15 @@ from dynamiq_operator.rest.shared.serialize import serialize_deployment
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["apps"], route_class=StrictRoute)
 DIGEST = "^sha256:[0-9a-f]{64}$"
+Asked = Annotated[
+    bool, Query(description="Say of each, in `deployable`, whether it could be brought back now, which takes some reads more.")
+]
 
 
 @router.get("/deployments", responses=documented(Many[Deployment], 404, 422))
-def deployments(context: ContextOf, session: SessionOf, paging: PagingOf, asked: FiltersOf, app_id: AppId) -> Json:
+def deployments(
+    context: ContextOf, session: SessionOf, paging: PagingOf, asked: FiltersOf, app_id: AppId, deployable: Asked = False
+) -> Json:
     """Every deployment of the App, newest first: its history, or those rows of it that all of the filters take.
 
     A filter is decided by what this replica has heard of a row, a moment behind the cluster; pagination counts what it takes. A row that is
@@ -45,8 +52,13 @@ def deployments(context: ContextOf, session: SessionOf, paging: PagingOf, asked:
     with hidden_as_unknown("App", app_id):
         page = rows.page(context, session, app, paging, asked.accepts)
         kept = _kept(context, session, app, page.rows)
+        told = _told(session, app, page.rows) if deployable else {}
     workflow = kept["workflow"] if kept else None
-    return paging.answer(page.rows, page.total, lambda row: serialize_deployment(row, app.uid, context, workflow, kept))
+    return paging.answer(
+        page.rows,
+        page.total,
+        lambda row: {**serialize_deployment(row, app.uid, context, workflow, kept), **told.get(row["metadata"]["name"], {})},
+    )
 
 
 @router.get("/deployments/filters", responses=documented(One[responses.HistoryFilters], 404, 422))
@@ -59,16 +71,18 @@ def deployment_filters(context: ContextOf, session: SessionOf, app_id: AppId) ->
 
 
 @router.get("/deployments/{deployment_id}", responses=documented(One[responses.DeploymentDetail], 404, 422))
-def deployment(context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId) -> Json:
+def deployment(context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId, deployable: Asked = False) -> Json:
     """One deployment, whole: what was asked, what was pinned, how it went, and its flow."""
     app, seen = context.open_cached(session, APPS, app_id)
-    _, row = read_row(context, session, app, deployment_id)
+    entry, row = read_row(context, session, app, deployment_id)
     record, ready, flow = read(Record, row), None, None
     if not isinstance(record, Unreadable):
         ready = read_ready(session.api, row, seen)
         flow = flow_of(session.api, app.namespace, app.name, record.pinned) if record.pinned is not None else None
     kept = kept_pins(context, session, seen, None) if "pinned" not in row["spec"] else None
     serialized = serialize_deployment(row, app.uid, context, seen["spec"]["workflow"], kept)
+    if deployable:
+        serialized |= _told(session, app, [row])[entry.name]
     return Json({"data": serialize.details(row, serialized, ready, flow)})
 
 
@@ -115,6 +129,11 @@ def _verified(context: ContextOf, session: SessionOf, app_id: str, expect: str |
     with hidden_as_unknown("App", app_id):
         found = verification.verify(session, app, expect)
     return Json({"data": found})
+
+
+def _told(session: CallerSession, app: Entry, found: Sequence[Manifest]) -> dict[str, dict[str, Any]]:
+    """By the names of rows, whether each could be brought back now."""
+    return {name: {"deployable": each.as_json()} for name, each in deployables(session.api, app.namespace, app.name, found).items()}
 
 
 def _kept(context: ContextOf, session: SessionOf, app: Entry, found: Sequence[Manifest]) -> Pins | None:

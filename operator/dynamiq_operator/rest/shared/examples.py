@@ -61,6 +61,7 @@ DEPLOYMENT: dict[str, Any] = {
     "holds": None,
     "bypass_reason": None,
     "flow_hash": "sha256:27d4f0c1b62a0cb22b6eb3f6a6c6f4f3f2e4bb5bd3a4d2d3a0b0c2f7f6d7d5c1",
+    "deployable": None,
 }
 WAITS: dict[str, Any] = {
     "reason": "AwaitingApproval",

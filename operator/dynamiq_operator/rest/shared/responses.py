@@ -152,6 +152,19 @@ class Guard(ResponseModel):
     until: Annotated[Time | None, Field(description="Until when, where time alone ends it.")]
 
 
+class DeployableShape(ResponseModel):
+    """Whether a row could be brought back now."""
+
+    ok: Annotated[bool | None, Field(description="None where it is not known, since the caller may not read all that it takes.")]
+    reasons: Annotated[list[str], Field(description="Why it can't be brought back, or what is not known, in sentences.")]
+    waits: Annotated[list[str], Field(description="What its rollback would wait for, in sentences.")]
+    notes: Annotated[list[str], Field(description="What else is to be known of it, in sentences.")]
+    warm: Annotated[
+        bool | None,
+        Field(description="Its pods are there and Ready, so that calls would move at once; none where that is not known."),
+    ]
+
+
 class Deployment(ResponseModel):
     """One row of an App's history; the fields after `message` say where it came from."""
 
@@ -191,6 +204,10 @@ class Deployment(ResponseModel):
     holds: Annotated[RowRef | None, Field(description="The rollback after which what Git asks for waits, while this row is live.")]
     bypass_reason: Annotated[str | None, Field(description="Why rules were gone past.")]
     flow_hash: Annotated[str | None, Field(description="SHA-256 of its flow, by which versions are rejected; none until it is pinned.")]
+    deployable: Annotated[
+        DeployableShape | None,
+        Field(description="Whether it could be brought back now; none where it is not asked for, by ?deployable=true."),
+    ]
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

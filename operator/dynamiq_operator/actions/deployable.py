@@ -1,0 +1,118 @@
+"""What rows of an App can be brought back from, read once for all of them with the caller's own rights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from dynamiq_operator.actions import history
+from dynamiq_operator.actions.workloads import Workloads, warm, workloads_of
+from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.resources import BY_KIND, REJECTIONS, RUNTIMES, VERSIONS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.completion import why_not_restorable
+from dynamiq_operator.model.digests import flow_hash
+from dynamiq_operator.model.objects import App, Manifest, Record, Rejection, Unreadable, read
+from dynamiq_operator.plan.children.variables import references
+from dynamiq_operator.views.deployable import Deployable, Stock, brought_back, deployable
+
+
+def deployables(api: Api, namespace: str, name: str, rows: Iterable[Manifest]) -> dict[str, Deployable]:
+    """By their names, whether rows of an App could be brought back now. Raises kube.errors.ApiError, and Unknown where there is no such App."""
+    app = history.find_app(api, namespace, name)
+    found = [read(Record, raw) for raw in rows]
+    restorable = [row for row in found if isinstance(row, Record) and why_not_restorable(row) is None]
+    stock = _stock(api, app, restorable) if restorable else Stock(app, None, frozenset(), {}, {})
+    workloads = workloads_of(api, namespace, name) if restorable and app.spec.rollout.switches else None
+    return {
+        row.meta.name: Deployable(None, (row.message,))
+        if isinstance(row, Unreadable)
+        else deployable(row, stock, _is_warm(row, stock, workloads))
+        for row in found
+    }
+
+
+def _stock(api: Api, app: App, rows: Iterable[Record]) -> Stock:
+    namespace = app.meta.namespace
+    hashes = frozenset(row.pinned.workflow_hash for row in rows if row.pinned is not None)
+    return Stock(
+        app=app,
+        live=history.open_rows(api, namespace, app.meta.name).live,
+        flows=_flows(api, app, hashes),
+        rejected=_rejected(api, namespace),
+        named=_named(api, app),
+        deprecated=_deprecated(api),
+    )
+
+
+def _is_warm(row: Record, stock: Stock, workloads: Workloads | None) -> bool | None:
+    if workloads is None or row.pinned is None or not workloads.switches:
+        return None
+    pods = warm(workloads, stock.app, brought_back(row.pinned, stock.pins))
+    return pods.ready > 0 and pods.to_start == 0
+
+
+def _flows(api: Api, app: App, wanted: frozenset[str]) -> frozenset[str] | None:
+    """Those of the wanted flows that are kept. Releases, which hold whole flows, are read only where a ConfigMap is gone."""
+    namespace, found = app.meta.namespace, frozenset[str]()
+    unread = False
+    try:
+        label = f"{names.MANAGED_SELECTOR},{names.APP_LABEL}={app.meta.name}"
+        pages = requests.pages(api, BY_KIND[CONFIG_MAP.kind], namespace, label=label, accept=requests.METADATA)
+        kept = (item["metadata"].get("annotations") or {} for page in pages for item in page["items"] or ())
+        found = frozenset(annotations.get(names.FLOW_HASH_ANNOTATION, "") for annotations in kept) & wanted
+    except errors.Denied as error:
+        _require_login(error)
+        unread = True
+    if not wanted - found:
+        return found
+    try:
+        found |= frozenset(flow_hash(raw["spec"]["flow"]) for raw in requests.items(api, VERSIONS, namespace)) & wanted
+    except errors.Denied as error:
+        _require_login(error)
+        return None
+    return None if unread and wanted - found else found
+
+
+def _rejected(api: Api, namespace: str) -> Mapping[str, Rejection] | None:
+    """By hash, the Rejection that stands; None where they may not be read."""
+    try:
+        found = [read(Rejection, raw) for raw in requests.items(api, REJECTIONS, namespace)]
+    except errors.Denied as error:
+        _require_login(error)
+        return None
+    except errors.NotFound:  # a cluster whose definitions are older
+        return {}
+    if any(isinstance(each, Unreadable) for each in found):
+        return None
+    return {each.spec.workflow_hash: each for each in found if isinstance(each, Rejection) and each.spec.withdrawn is None}
+
+
+def _named(api: Api, app: App) -> Mapping[ChildKey, frozenset[str] | None]:
+    found: dict[ChildKey, frozenset[str] | None] = {}
+    for kind, name in dict.fromkeys(reference.of for reference in references(app)):
+        try:
+            raw = requests.get(api, BY_KIND[kind], app.meta.namespace, name)
+            found[kind, name] = frozenset(raw.get("data") or {})
+        except errors.NotFound:
+            found[kind, name] = None
+        except errors.Denied as error:
+            _require_login(error)
+    return found
+
+
+def _deprecated(api: Api) -> frozenset[str]:
+    """Names of Runtimes; none where they may not be read, since it is no obstacle."""
+    try:
+        raws = requests.items(api, RUNTIMES)
+    except errors.Denied as error:
+        _require_login(error)
+        return frozenset()
+    return frozenset(raw["metadata"]["name"] for raw in raws if raw["spec"].get("deprecated"))
+
+
+def _require_login(error: errors.Denied) -> None:
+    if error.status == 401:
+        raise error

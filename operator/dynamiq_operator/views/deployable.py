@@ -1,0 +1,136 @@
+"""Whether a row could be brought back now, and if not, why: in the sentences that its rollback would end with.
+
+What the caller may not read is unknown, and neither there nor missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dynamiq_operator.desired.base import ChildKey
+from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.model.completion import complete_config, is_by_digest, missing_flow, why_no_image, why_not_restorable
+from dynamiq_operator.model.guards import RowKind, StandingGuard
+from dynamiq_operator.model.objects import App, Record, Rejection
+from dynamiq_operator.model.record import Config, ConfigType, Pinned
+from dynamiq_operator.plan.children.variables import missing_keys, references
+from dynamiq_operator.plan.guards.asked import rejection_said
+from dynamiq_operator.plan.guards.hold import runs_alike
+
+YES, NO, UNKNOWN, WARM = "yes", "no", "unknown", "warm"
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What rows of an App are brought back from. None is what the caller may not read.
+
+    `live`: what the App serves; None before the first deploy. `flows`: hashes of those that are kept. `rejected`: by hash of a flow, the
+    Rejection that stands. `named`: the keys of each Secret and ConfigMap that variables name, None of one that does not exist; without those that
+    may not be read. `deprecated`: names of Runtimes.
+    """
+
+    app: App
+    live: Record | None
+    flows: frozenset[str] | None
+    rejected: Mapping[str, Rejection] | None
+    named: Mapping[ChildKey, frozenset[str] | None]
+    deprecated: frozenset[str] = frozenset()
+
+    @property
+    def pins(self) -> Pinned | None:
+        """Those of the live row."""
+        return self.live.pinned if self.live is not None else None
+
+
+@dataclass(frozen=True)
+class Deployable:
+    """`ok`: None where it is not known. `reasons`: why it can't be brought back, or what is not known. `waits`: what its rollback would wait for.
+
+    `notes`: what else is to be known of it. `warm`: its pods are there and Ready, so that calls move at once; None where that is not known.
+    """
+
+    ok: bool | None
+    reasons: tuple[str, ...] = ()
+    waits: tuple[StandingGuard, ...] = ()
+    notes: tuple[str, ...] = ()
+    warm: bool | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as data."""
+        return {
+            "ok": self.ok,
+            "reasons": list(self.reasons),
+            "waits": [guard.message for guard in self.waits],
+            "notes": list(self.notes),
+            "warm": self.warm,
+        }
+
+    @property
+    def in_words(self) -> str:
+        """As a cell of a table shows it: `yes, warm`, `yes, waits: AwaitingApproval`, `no: row support-x7k2p failed: …`."""
+        if self.ok is not True:
+            return f"{NO if self.ok is False else UNKNOWN}: {'; '.join(self.reasons)}"
+        waits = ", ".join(dict.fromkeys(guard.reason for guard in self.waits))
+        return ", ".join([YES, *([WARM] if self.warm else []), *([f"waits: {waits}"] if waits else [])])
+
+
+def deployable(row: Record, stock: Stock, warm: bool | None = None) -> Deployable:
+    """Of a row of the App. `warm`: whether the pods that it would run are there and Ready."""
+    pinned = row.pinned
+    if (why_not := why_not_restorable(row)) is not None or pinned is None:
+        return Deployable(False, (why_not or f"row {row.name} has no pins",))
+    runs = stock.pins is not None and _same(pinned, stock.pins)
+    obstacles = tuple(_obstacles(row.name, pinned, stock, runs))
+    doubts = tuple(_doubts(stock, runs, warm))
+    waits = tuple(guard for guard in stock.app.status.guards if RowKind.ROLLBACK in guard.applies_to)
+    ok = False if obstacles else None if doubts else True
+    return Deployable(ok, obstacles + doubts, waits, tuple(_notes(pinned, stock)), warm)
+
+
+def brought_back(row: Pinned, live: Pinned | None) -> Pinned:
+    """What a rollback to a row would pin: its flow on its runtime, scaled as what is live."""
+    config = complete_config(None, live.config if live is not None else None, row.runtime)
+    return row.model_copy(update={"config": config}) if isinstance(config, Config) else row
+
+
+def _same(row: Pinned, live: Pinned) -> bool:
+    """Whether the row, brought back, would run on the pods that serve: then they are not started anew."""
+    return Pins.of(brought_back(row, live)).label == Pins.of(live).label
+
+
+def _obstacles(name: str, pinned: Pinned, stock: Stock, runs: bool) -> Iterator[str]:
+    if stock.flows is not None and pinned.workflow_hash not in stock.flows:
+        yield missing_flow(name, pinned)
+    live = stock.pins
+    rejected = stock.rejected.get(pinned.workflow_hash) if stock.rejected is not None else None
+    if rejected is not None and (live is None or not runs_alike(live, pinned)):
+        yield rejection_said(pinned.workflow_version, rejected)
+    if (why_not := why_no_image(pinned.runtime, stock.app.status.image_policy, live.runtime if live is not None else None)) is not None:
+        yield why_not
+    if not runs:
+        yield from missing_keys(stock.app, stock.named)
+
+
+def _doubts(stock: Stock, runs: bool, warm: bool | None) -> Iterator[str]:
+    if stock.flows is None:
+        yield "you may not read whether its flow is kept"
+    if runs:
+        return
+    if stock.rejected is None:
+        yield "you may not read Rejections"
+    unread = dict.fromkeys(reference.of for reference in references(stock.app) if reference.of not in stock.named)
+    if unread and not warm:
+        yield f"you may not read {' and '.join(f'{kind} {name}' for kind, name in unread)}, which variables name"
+
+
+def _notes(pinned: Pinned, stock: Stock) -> Iterator[str]:
+    runtime = pinned.runtime
+    if runtime.name in stock.deprecated:
+        yield f"Runtime {runtime.name} is deprecated"
+    if not is_by_digest(runtime):
+        yield f"Runtime {runtime.name} names its image by a tag ({runtime.image}), which may be another image by now"
+    live = stock.pins
+    if pinned.config.type is ConfigType.SERVERLESS and live is not None and live.config.type is not ConfigType.SERVERLESS:
+        yield "it was serverless: with its own config (--with-config) it sleeps behind dynamiq-gate, which has to be installed"
