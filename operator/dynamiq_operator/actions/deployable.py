@@ -56,24 +56,44 @@ def _is_warm(row: Record, stock: Stock, workloads: Workloads | None) -> bool | N
 
 def _flows(api: Api, app: App, wanted: frozenset[str]) -> frozenset[str] | None:
     """Those of the wanted flows that are kept. Releases, which hold whole flows, are read only where a ConfigMap is gone."""
-    namespace, found = app.meta.namespace, frozenset[str]()
-    unread = False
-    try:
-        label = f"{names.MANAGED_SELECTOR},{names.APP_LABEL}={app.meta.name}"
-        pages = requests.pages(api, BY_KIND[CONFIG_MAP.kind], namespace, label=label, accept=requests.METADATA)
-        kept = (item["metadata"].get("annotations") or {} for page in pages for item in page["items"] or ())
-        found = frozenset(annotations.get(names.FLOW_HASH_ANNOTATION, "") for annotations in kept) & wanted
-    except errors.Denied as error:
-        _require_login(error)
-        unread = True
-    if not wanted - found:
+    found = _in_config_maps(api, app, wanted)
+    if found is not None and wanted <= found:
         return found
     try:
-        found |= frozenset(flow_hash(raw["spec"]["flow"]) for raw in requests.items(api, VERSIONS, namespace)) & wanted
+        released = frozenset(flow_hash(raw["spec"]["flow"]) for raw in requests.items(api, VERSIONS, app.meta.namespace))
     except errors.Denied as error:
         _require_login(error)
         return None
-    return None if unread and wanted - found else found
+    if found is None:
+        return wanted if wanted <= released else None
+    return found | (released & wanted)
+
+
+def _in_config_maps(api: Api, app: App, wanted: frozenset[str]) -> frozenset[str] | None:
+    """Those that a ConfigMap holds, by its metadata; None where they may not be read. Who may read each by its name need not list them."""
+    namespace, resource = app.meta.namespace, BY_KIND[CONFIG_MAP.kind]
+    label = f"{names.MANAGED_SELECTOR},{names.APP_LABEL}={app.meta.name}"
+    try:
+        pages = requests.pages(api, resource, namespace, label=label, accept=requests.METADATA)
+        return frozenset(_hash_of(item) for page in pages for item in page["items"] or ()) & wanted
+    except errors.Denied as error:
+        _require_login(error)
+    try:
+        return frozenset(each for each in wanted if _hash_at(api, resource.path(namespace, names.flow(app.meta.name, each))) == each)
+    except errors.Denied as error:
+        _require_login(error)
+        return None
+
+
+def _hash_at(api: Api, path: str) -> str:
+    try:
+        return _hash_of(api.request("GET", path, accept=requests.METADATA_ONE))
+    except errors.NotFound:
+        return ""
+
+
+def _hash_of(config_map: Manifest) -> str:
+    return str((config_map["metadata"].get("annotations") or {}).get(names.FLOW_HASH_ANNOTATION, ""))
 
 
 def _rejected(api: Api, namespace: str) -> Mapping[str, Rejection] | None:

@@ -12,7 +12,7 @@ from dynamiq_operator.model.kinds import REJECTION
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.scripted import Script, ScriptedApi, listed
-from tests.support.scripted_namespace import CONFIG_MAPS, FORBIDDEN, NOT_FOUND, UNAUTHORIZED, holding
+from tests.support.scripted_namespace import CONFIG_MAPS, FORBIDDEN, NOT_FOUND, UNAUTHORIZED, flow_path, holding
 
 KEY = {"name": "TOKEN", "secret": {"name": "model", "key": "token"}}
 ROWS = [
@@ -68,7 +68,7 @@ def test_what_the_caller_may_not_read_is_unknown(path: str) -> None:
     script = cluster(given.with_variables(KEY), flows=kept("v1", "v3"))
     script.on("GET", SECRETS.path(given.NAMESPACE, "model"), {"metadata": {}, "data": {"token": "eA=="}})
     assert told(script)["chat-1"] is True
-    script.on("GET", path, FORBIDDEN)
+    script.on("GET", path, FORBIDDEN).on("GET", flow_path("v1"), FORBIDDEN)
     assert told(script)["chat-1"] is None
     script.on("GET", path, UNAUTHORIZED)
     with pytest.raises(errors.Denied):
