@@ -45,7 +45,7 @@ def test_twenty_changes_in_git_after_a_rollback_by_hand_deploy_nothing_until_som
             release = factories.version_manifest(version, factories.with_spec(flow=answering(version)), workflow=APP)
             git.until_applied(git.push(release, on.declared(version), message=version))
             if number + 1 == SCALED_AFTER:
-                scaled = _by_hand(on, config={"autoscaling": {"minReplicas": 2, "maxReplicas": 4}})
+                scaled = _by_hand(on, workflowVersion="v1", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 4}})
                 on.until(scaled, "Live")
         newest = f"v{FIRST + CHANGES - 1}"
         waiting = eventually(f"the newest change is the one that waits: {on.lines(APP)}", lambda: _waiting(on, newest))
