@@ -80,7 +80,7 @@ class Place:
         return [(each["spec"], {key: each["metadata"].get(key) for key in kept}) for each in stored]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Attack:
     """`by_rights`: an administrator may ask for it. `harmless`: what an answer that is no refusal must say."""
 
