@@ -25,11 +25,18 @@ from dynamiq_operator.plan.workloads.wanted import (
 def selected_label(context: Context) -> str:
     """The pins label that the Service is to select, empty for pods of any.
 
-    It never goes to a workload whose pods are not all available in this very snapshot, and stays where it is until then.
+    It never goes to a workload whose pods are not all available in this very snapshot, and stays where it is until then. Where no pod
+    may be reached, since the only ones have yet to be verified, or failed that and are not gone yet, it is that of none.
     """
+    chosen = _chosen(context)
+    reaches_all = chosen == PLAIN and context.workloads.selected == names.UNVERIFIED
+    return names.UNVERIFIED if reaches_all and (context.target is None or has_pods_of_pins(context)) else chosen
+
+
+def _chosen(context: Context) -> str:
     serving, target = context.serving, context.label
     if serving is None:
-        return names.UNVERIFIED if _awaits_verification(context) else target
+        return target if may_be_reached(context) else names.UNVERIFIED
     if context.pinned is None:
         return serving
     if not is_noted(context, serving):
@@ -39,15 +46,6 @@ def selected_label(context: Context) -> str:
     if target == PLAIN:  # nothing is live, and what served a row that never was may go on beside the next one
         return PLAIN
     return target if is_ready(context, target) and may_be_reached(context) else serving
-
-
-def _awaits_verification(context: Context) -> bool:
-    """Where nothing serves: whether pods that are there have yet to be verified, or failed that and are not gone yet."""
-    if not may_be_reached(context):
-        return True
-    return (
-        context.workloads.selected == names.UNVERIFIED and context.label == PLAIN and (context.target is None or has_pods_of_pins(context))
-    )
 
 
 def _converted(context: Context, serving: str) -> str:
@@ -68,6 +66,8 @@ def has_arrived(context: Context) -> bool:
     """Whether callers end up at the target's pods alone. Under strategy Rolling the target's workload has no others, but during a change of it."""
     if context.switches:
         return context.workloads.selected == context.label and endpoints.lead_only_to(context, context.label)
+    if context.workloads.selected == names.UNVERIFIED:
+        return False
     return not any(not is_ending(context.workloads.by_label[label]) for label in context.workloads.of_pins)
 
 
