@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dynamiq_operator.kube.resources import ApiResource
 
+LACKING = "our CustomResourceDefinitions are not there, kubectl apply -k crds"
+"""In place of the API server's words about a kind of ours that it does not know."""
+
 
 class Denials:
     """The resources that cannot be listed for want of a right, and the API server's words."""

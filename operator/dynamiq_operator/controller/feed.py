@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from time import monotonic
 
 from dynamiq_operator.controller.cache import AppKey, Cache, key_of
-from dynamiq_operator.controller.denials import Denials
+from dynamiq_operator.controller.denials import LACKING, Denials
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.kube import errors, nesting, watching
 from dynamiq_operator.kube.client import Client
@@ -201,4 +201,4 @@ class Feed:
 
 
 def _told(error: errors.ApiError) -> str:
-    return "our CustomResourceDefinitions are not there, kubectl apply -k crds" if isinstance(error, errors.NotFound) else str(error)
+    return LACKING if isinstance(error, errors.NotFound) else str(error)

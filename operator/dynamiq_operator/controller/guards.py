@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dynamiq_operator.controller.cache import AppKey, Cache
-from dynamiq_operator.controller.denials import Denials
+from dynamiq_operator.controller.denials import LACKING, Denials
 from dynamiq_operator.controller.guard_index import selector_of
 from dynamiq_operator.controller.stamps import Stamps
 from dynamiq_operator.kube.resources import APPROVALS, DEPLOY_POLICIES, NAMESPACES, REJECTIONS, ApiResource
@@ -63,6 +63,7 @@ class GuardReader:
             rejections=self._rejections(namespace, found),
             at_source=self._at_source(filter(is_undecided, every), found),
             unknown="; ".join(dict.fromkeys(found.unknown)),
+            outdated=LACKING in denied.values(),
             stamped_since=await self._stamps.since(names.APPROVAL_POLICY) if approvals else None,
         )
 
@@ -99,6 +100,8 @@ class GuardReader:
             if source is None:
                 continue
             if source.namespace not in rejections:
+                if (said := self._denials.of(source.namespace).get(REJECTIONS)) is not None:
+                    found.unknown.append(f"{NEEDED[REJECTIONS]} cannot be listed: {said}")
                 rejections[source.namespace] = self._rejections(source.namespace, found)
             if source.hash in rejections[source.namespace]:
                 at_source[record.name] = rejections[source.namespace][source.hash]

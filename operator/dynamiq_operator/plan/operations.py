@@ -9,7 +9,7 @@ from typing import Any
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import AppStatus
-from dynamiq_operator.model.guards import Released, Verified
+from dynamiq_operator.model.guards import Released
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Unreadable
 from dynamiq_operator.model.record import Outcome, Pinned, RecordStatus
 
@@ -98,19 +98,10 @@ class ReleaseRecord:
 
 @dataclass(frozen=True)
 class EndRecord:
-    """Set, once, how the row's deploy ended. `verification`: the seconds that its verification took, where that failed it."""
+    """Set, once, how the row's deploy ended."""
 
     record: Record
     outcome: Outcome
-    verification: float | None = None
-
-
-@dataclass(frozen=True)
-class VerifyRecord:
-    """Set, once, that the row's new pods passed its cases: from then on callers may reach them."""
-
-    record: Record
-    verified: Verified
 
 
 @dataclass(frozen=True)
@@ -230,22 +221,6 @@ class AnnotatePod:
 
 
 @dataclass(frozen=True)
-class CreateEvaluationKey:
-    """Create the Secret of the key of a Job that evaluates new pods, which that Job, of this uid, owns."""
-
-    app: App
-    job: str
-    uid: str
-
-
-@dataclass(frozen=True)
-class StartEvaluation:
-    """Let a Job begin that evaluates new pods, and that was made suspended."""
-
-    observed: Manifest
-
-
-@dataclass(frozen=True)
 class ScaleWorkload:
     """Set `replicas` through the scale subresource: an autoscaler does nothing at 0."""
 
@@ -263,7 +238,6 @@ Operation = (
     | OwnRecord
     | ReleaseRecord
     | EndRecord
-    | VerifyRecord
     | SetRecordStatus
     | CreateChild
     | ApplyChild
@@ -277,8 +251,6 @@ Operation = (
     | CreateAccessKeys
     | WriteGateKeys
     | AnnotatePod
-    | CreateEvaluationKey
-    | StartEvaluation
     | ScaleWorkload
 )
 

@@ -220,7 +220,11 @@ async def test_a_promotion_meets_the_rejection_at_its_source_and_its_source_is_r
     [
         (DEPLOY_POLICIES, policy_manifest("p", NEWER), "DeployPolicy p cannot be read"),
         (DEPLOY_POLICIES, policy_manifest("p", selector=NEWER_SELECTOR), "DeployPolicy p cannot be read"),
-        (DEPLOY_POLICIES, policy_manifest("p", freezes=[{"name": "f", "cron": "0 0 * * 1", "duration": "?"}]), ""),
+        (
+            DEPLOY_POLICIES,
+            policy_manifest("p", freezes=[{"name": "f", "cron": "0 25 * * 1", "duration": "1h"}]),
+            "DeployPolicy p cannot be read",
+        ),
         (DEPLOY_POLICIES, policy_manifest("p", NEWER, selector=BY_TIER), ""),
         (DEPLOY_POLICIES, {**policy_manifest("p"), "spec": None}, "DeployPolicy p cannot be read"),
         (APPROVALS, approval_manifest("a", "row", purpose="Ponder"), "Approval a cannot be read"),
@@ -256,6 +260,16 @@ async def test_labels_that_have_not_been_read_leave_open_whether_a_policy_select
     assert not (await observed(process)).unknown
 
 
+async def test_rejections_at_the_source_of_a_promotion_that_cannot_be_listed_are_unknown(
+    process: Process, watched: Watched, script: Script
+) -> None:
+    promoted = {"namespace": "shop", "app": "chat", "row": "a", "hash": given.flow_hash("v2")}
+    watched.put(RECORDS, given.row_manifest("p", given.asking(promotedFrom=promoted), given.progressing(1, guards=AWAITS)))
+    script.on("GET", at(RECORDS), listed())
+    process.denials.note(REJECTIONS, "shop", "no right")
+    assert (await observed(process)).unknown == "Rejections cannot be listed: no right"
+
+
 @pytest.mark.parametrize("resource", [DEPLOY_POLICIES, APPROVALS, REJECTIONS])
 @pytest.mark.parametrize(
     ("answer", "says"),
@@ -277,9 +291,10 @@ async def test_what_cannot_be_listed_is_unknown_and_keeps_nobody_from_starting(
     )
     lists = [asyncio.create_task(each.list()) for each in process.informers.feeds]
     await asyncio.wait_for(process.informers.until_synced(), SOON)
-    unknown = (await observed(process)).unknown
-    assert "cannot be listed: " in unknown
-    assert says in unknown
+    found = await observed(process)
+    assert "cannot be listed: " in found.unknown
+    assert says in found.unknown
+    assert found.outdated is ("crds" in says)
     script.on("GET", resource.path(), listed(version="8"))
     await asyncio.wait_for(asyncio.gather(*lists), SOON)
     assert not (await observed(process)).unknown

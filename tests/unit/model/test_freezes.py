@@ -47,7 +47,7 @@ def test_until_is_the_end_of_what_follows_without_a_gap_and_the_first_that_is_on
 
 def test_the_next_change_is_the_first_beginning_or_end_of_any_of_them() -> None:
     every = [FRIDAY_EVENING, YEAR_END]
-    changes, moment = [], at("2026-12-16T00:00")
+    changes, moment = list[str](), at("2026-12-16T00:00")
     while (change := freezes.next_change(every, moment)) is not None and len(changes) < 7:
         changes.append(change.strftime("%a %d %H"))
         moment = change

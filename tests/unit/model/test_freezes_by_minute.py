@@ -91,8 +91,9 @@ class Reference:
 def differences(every: list[Freeze], on: dict[datetime, bool]) -> list[str]:
     """In which minutes it is said otherwise whether one of them is on, until when, or when that changes."""
     found, changes, change = [], dict[datetime, datetime | None](), None
-    for after, moment in itertools.pairwise([None, *reversed(on)]):
-        change = after if after is not None and on[after] is not on[moment] else change
+    last = next(reversed(on))
+    for after, moment in itertools.pairwise([last, *reversed(on)]):
+        change = after if on[after] is not on[moment] else change
         changes[moment] = change
     jumps = random.Random(SEED).sample(list(on), JUMPS)  # noqa: S311
     for moment in (*on, *jumps):

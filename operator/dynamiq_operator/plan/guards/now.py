@@ -17,6 +17,8 @@ MOST = 64
 
 
 def standing_guards(context: Context) -> tuple[StandingGuard, ...]:
+    if context.snapshot.guards.outdated:
+        return ()  # it would be dropped
     return tuple(_found(context))[:MOST]
 
 

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynamiq_operator.model.completion import Refused, sealed
+from dynamiq_operator.model.completion import Refused, Unknown, sealed
 from dynamiq_operator.model.guards import RowKind, RowOf
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Pinned, Source
 from dynamiq_operator.model.verification import Verify
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.guards import sentences
 from dynamiq_operator.plan.guards.asked import guards_of, why_never
 from dynamiq_operator.plan.guards.hold import holds_of_new, runs_alike
 from dynamiq_operator.plan.guards.kinds import kind_of
 
 
-def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused:
-    """The pins with what guards add to them; as they are for a row that nothing holds, so that it costs no write and no byte more."""
+def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused | Unknown:
+    """The pins with what guards add to them; as they are for a row that nothing holds, so that it costs no write and no byte more.
+
+    Unknown, and not pinned, where it would wait and that cannot be noted.
+    """
     kind = kind_of(context.snapshot.guards.policies, row, pinned.source)
     if why := why_never(context, row, pinned, kind):
         return Refused(why)
     added: dict[str, Any] = {}
-    if guards := tuple(guards_of(context, row, pinned, kind)):
+    guards = tuple(guards_of(context, row, pinned, kind))
+    if context.snapshot.guards.outdated:  # what is noted would be dropped, and the digest would fit nothing that is stored
+        return Unknown(sentences.unknown(context.snapshot.guards.unknown)) if guards else pinned
+    if guards:
         live = context.history.live
         added |= {"guards": guards, "base": RowOf(row=live.name, sequence=live.sequence) if live is not None else None}
     if (holds := holds_of_new(context, row, pinned, kind)) is not None:

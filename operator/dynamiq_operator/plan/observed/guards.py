@@ -15,6 +15,7 @@ class ObservedGuards:
 
     `rejections`: by hash of a flow, those of its namespace that are not withdrawn. `at_source`: by the name of a row that promotes, the
     Rejection of its flow in the source's namespace. `unknown`: why policies, Approvals or Rejections cannot be read; empty where they can.
+    `outdated`: the definitions in the cluster are older than this operator, and would drop what rows note of guards.
     `stamped_since`: from when on the API server has stamped who creates an Approval; None where it does not, or nobody asked.
     """
 
@@ -24,3 +25,4 @@ class ObservedGuards:
     at_source: Mapping[str, Rejection] = field(default_factory=dict)
     unknown: str = ""
     stamped_since: datetime | None = None
+    outdated: bool = False
