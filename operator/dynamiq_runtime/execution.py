@@ -35,11 +35,13 @@ class Run:
 
     `reason`: of an error, its code; `first_chunk`: when the first part of its answer was streamed, 0 where none was. `error`, `input` and
     `output` are None where the App does not record them.
+    `verifies`: whether it is a case of a verification, which is nobody's call: it is neither counted nor recorded.
     """
 
     given: Mapping[str, Any]
     serialize: Serializer
     headers: Mapping[str, str]
+    verifies: bool = False
     report: Report = field(default_factory=Report)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     began: int = field(default_factory=time.time_ns)
@@ -111,7 +113,7 @@ class RunExecutor:
 
     def _executed(self, run: Run, engine: Engine) -> Any:
         """The output, in the run's thread; what may be recorded of input and output is taken down around it."""
-        content = run.report.content = None if self._recording is None else self._recording.content()
+        content = run.report.content = None if self._recording is None or run.verifies else self._recording.content()
         if content is None:
             return engine.execute(run.given, run.report)
         run.input = content.of(run.given)
@@ -123,15 +125,21 @@ class RunExecutor:
         if not run.was_answered and run.report.cancel:
             run.report.cancel()
         run.ended = time.time_ns()
+        if not run.verifies:
+            self._count(run, seconds)
+        trace_id = self._traces.record(run) if self._traces else None
+        if self._recording is not None and not run.verifies:
+            trace_id = self._recording.add(run, trace_id)
+        traced: dict[str, Any] = {"trace_id": trace_id} if trace_id else {}
+        if run.verifies:
+            traced["verification"] = True
+        version = self._settings.workflow_version
+        log("run", run_id=run.id, outcome=run.outcome, milliseconds=round(seconds * 1000, 1), workflow_version=version, **traced)
+
+    def _count(self, run: Run, seconds: float) -> None:
         self._metrics.count(run.outcome, seconds, run.report)
         if trigger := run.headers.get(TRIGGER):
             self._metrics.count_trigger(trigger)
-        trace_id = self._traces.record(run) if self._traces else None
-        if self._recording is not None:
-            trace_id = self._recording.add(run, trace_id)
-        traced = {"trace_id": trace_id} if trace_id else {}
-        version = self._settings.workflow_version
-        log("run", run_id=run.id, outcome=run.outcome, milliseconds=round(seconds * 1000, 1), workflow_version=version, **traced)
 
     def _text(self, error: Exception) -> str:
         """What is recorded of an error of a run's thread."""

@@ -32,6 +32,7 @@ from dynamiq_runtime.requests import parse_run_request, require_key
 from dynamiq_runtime.settings import Settings
 from dynamiq_runtime.standby import Standby
 from dynamiq_runtime.threads import RunThreads, in_thread
+from dynamiq_runtime.verification import HEADER, Verification
 
 GRACE = 1.0  # seconds for connections that are still writing an answer when the drain time is over
 LETS_GO = 1.0  # seconds at most for which kept connections are waited for: each ends with its next answer, or once it is idle
@@ -67,12 +68,14 @@ class Server:
         self._draining = False
         self._activity = Activity()
         self._standby = Standby(settings.pod_annotations)
+        self._verification = Verification(settings.pod_annotations)
         self._following: asyncio.Task[None] | None = None
         app = web.Application(client_max_size=settings.body_limit, middlewares=[self._errors_to_responses])
         app.on_response_prepare.append(self._add_headers)
         app.router.add_post("/", self._answer)
         app.router.add_post("/v1/runs", self._run)
         app.router.add_post("/v1/traces", self._take_traces)
+        app.router.add_get("/v1/verification", self._knows_key)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         self._web = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE, handle_signals=False)
@@ -137,15 +140,23 @@ class Server:
         return await self._relay.pass_on(request)
 
     async def _serve(self, request: web.Request, serialize: Serializer) -> web.StreamResponse:
-        require_key(request, self._keys)
+        verifies = self._verification.takes(request)
+        if not verifies:
+            if HEADER in request.headers:
+                raise HttpError(403, "not_verified", "this is not the key of a verification of this pod's")
+            require_key(request, self._keys)
         with self._activity.call():
-            return await deliver(request, await self._respond(request, partial(self._execute, serialize=serialize)))
+            return await deliver(request, await self._respond(request, partial(self._execute, serialize=serialize, verifies=verifies)))
 
-    async def _execute(self, request: web.Request, serialize: Serializer) -> web.StreamResponse:
+    async def _knows_key(self, request: web.Request) -> web.Response:
+        """Whether this pod has heard of the key that comes with the question: for whoever is about to verify it."""
+        return web.Response(status=204 if self._verification.takes(request) else 403)
+
+    async def _execute(self, request: web.Request, serialize: Serializer, *, verifies: bool) -> web.StreamResponse:
         wanted = await parse_run_request(request)
         if self._engine is None:
             raise HttpError(503, "starting", "the workflow is being loaded: try again", retry_after=RETRY_AFTER)
-        run = request[RUN] = Run(wanted.input, serialize, request.headers)
+        run = request[RUN] = Run(wanted.input, serialize, request.headers, verifies=verifies)
         if wanted.stream:
             return await self._stream(request, run, self._engine)
         async with self._runs.start(run, self._engine) as answer:

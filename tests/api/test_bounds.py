@@ -17,7 +17,7 @@ from tests.support.api import Api, fresh_namespace
 from tests.support.factories import in_namespace
 from tests.support.schema import writes
 from tests.support.schema.rules import BASES
-from tests.support.schema.writes import CHANGED, NEW, Way
+from tests.support.schema.writes import CHANGED, NEW, OF_THE_CLUSTER, Way
 
 ITEM, VALUE = "[0]", ".any"
 """Steps into a list, and into a map."""
@@ -90,7 +90,7 @@ def _bounds_of(schema: Manifest) -> Iterator[tuple[str, Any, Any, str]]:
                 yield f"to {bound} characters", "x" * bound, "x" * (bound + 1), f"Too long: may not be more than {bound} bytes"
             case "maxItems":
                 inside, outside = ([_example(schema["items"], str(number)) for number in range(size)] for size in (bound, bound + 1))
-                yield f"to {bound} items", inside, outside, f"must have at most {bound} items"
+                yield f"to {bound} items", inside, outside, f"must have at most {bound} item"
             case "maxProperties":
                 fits, passes = ({f"a{number}": "" for number in range(size)} for size in (bound, bound + 1))
                 yield f"to {bound} keys", fits, passes, f"must have at most {bound} items"
@@ -105,7 +105,9 @@ def _example(schema: Manifest, which: str = "") -> Any:
     """The least that has the schema's shape; no two of different `which` have the same texts."""
     if schema["type"] == "object":
         return {name: _example(schema["properties"][name], which) for name in schema.get("required", ())}
-    return {"string": schema.get("enum", [f"x{which}"])[0], "integer": 1, "boolean": True, "array": []}[schema["type"]]
+    if schema.get("format") == "date-time":
+        return "2027-01-01T00:00:00Z"
+    return {"string": schema.get("enum", [f"x{which}"])[0], "integer": 1, "number": 1.0, "boolean": True, "array": []}[schema["type"]]
 
 
 def _placed(schema: Manifest, steps: tuple[str, ...], value: Any) -> Any:
@@ -128,7 +130,7 @@ BOUNDS = [bound for kind in KINDS for bound in _bounds(kind.kind, _spec(kind.kin
 def test_a_bound(api: Api, namespace: str, stored: dict[str, Manifest], bound: Bound) -> None:
     def answer(way: Way, value: Any) -> str:
         made = BASES[bound.kind](in_namespace(namespace))
-        made["metadata"] = {"name": "new", **({"namespace": namespace} if bound.kind != "Runtime" else {})}
+        made["metadata"] = {"name": "new", **({"namespace": namespace} if bound.kind not in OF_THE_CLUSTER else {})}
         made["spec"] = _placed(_spec(bound.kind), bound.steps[1:], value)
         return way(api, stored[bound.kind], made).message
 

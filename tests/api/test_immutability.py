@@ -13,15 +13,32 @@ from dynamiq_operator.model.record import RecordSpec
 from local.clusters import Cluster
 from tests.support.api import Answer, Api, fresh_namespace
 from tests.support.factories import (
+    approval_manifest,
     asking,
     in_namespace,
+    rejection_manifest,
     row_manifest,
     runtime_manifest,
     version_manifest,
     with_meta,
     with_spec,
 )
-from tests.support.schema.frozen import ASKED, CHANGED, COMPLETED, COMPLETED_OTHERWISE, ROW_NEVER, ROW_ONCE, RUNTIME_NEVER, VERSION_NEVER
+from tests.support.schema.frozen import (
+    APPROVAL_NEVER,
+    ASKED,
+    CHANGED,
+    COMPLETED,
+    COMPLETED_OTHERWISE,
+    REJECTED,
+    REJECTED_OTHERWISE,
+    REJECTION_NEVER,
+    ROW_NEVER,
+    ROW_ONCE,
+    RUNTIME_NEVER,
+    VERSION_NEVER,
+    WITHDRAWN,
+    WITHDRAWN_ONCE,
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +57,9 @@ def stored(cluster: Cluster, namespace: str) -> Iterator[dict[str, Manifest]]:
         "restoring": row_manifest("restoring", here, asking(restores="older")),
         "done": row_manifest("done", here, with_spec(**COMPLETED)),
         "version": version_manifest("v1", here),
+        "approval": approval_manifest(here, with_spec(message="fine", by="grace")),
+        "rejection": rejection_manifest(here, with_spec(**REJECTED)),
+        "withdrawn": rejection_manifest(here, with_spec(**REJECTED, withdrawn=WITHDRAWN), name="withdrawn"),
         "runtime": runtime_manifest(
             with_spec(drainSeconds=30, probes={"readiness": {"path": "/readyz"}}, resources={"requests": {"cpu": "1"}}), name=namespace
         ),
@@ -172,10 +192,10 @@ def test_what_is_pinned_is_frozen_down_to_its_leaves(api: Api, stored: dict[str,
     _refused(api.json_patch(stored["done"], operation, dry_run=True), message)
 
 
-def test_the_operator_completes_a_row_in_one_patch_and_ends_it_in_another(api: Api, namespace: str) -> None:
+def test_the_operator_completes_a_row_part_by_part_and_ends_it_last(api: Api, namespace: str) -> None:
     row = row_manifest("completed", in_namespace(namespace))
     assert api.create(row).ok
-    for fields in (("sequence", "pinned"), ("outcome",)):
+    for fields in (("sequence", "pinned"), ("released",), ("verified",), ("outcome",)):
         answer = api.merge(row, {"spec": {field: COMPLETED[field] for field in fields}})
         assert answer.ok, answer.message
     assert api.read(row).body["spec"] == {"app": "chat", **COMPLETED}
@@ -193,6 +213,51 @@ def test_a_workflow_version_never_changes(api: Api, stored: dict[str, Manifest],
     _refused(way(api, stored["version"], field, value), f"spec: Forbidden: {VERSION_NEVER}")
     same = way(api, stored["version"], "flow", stored["version"]["spec"]["flow"])
     assert same.ok, same.message
+
+
+APPROVAL_CHANGES: tuple[tuple[str, Any], ...] = (
+    ("row", "other"),
+    ("digest", "sha256:" + "b" * 64),
+    ("purpose", "Reject"),
+    ("message", "not fine"),
+    ("message", None),
+    ("by", "mallory"),
+    ("by", None),
+    ("restored", False),
+)
+
+
+@pytest.mark.parametrize("way", [merge_patch, json_patch, apply, replace], ids=lambda way: way.__name__)
+@pytest.mark.parametrize(("field", "value"), APPROVAL_CHANGES)
+def test_an_approval_never_changes(api: Api, stored: dict[str, Manifest], field: str, value: Any, way: Way) -> None:
+    _refused(way(api, stored["approval"], field, value), f"spec: Forbidden: {APPROVAL_NEVER}")
+    same = way(api, stored["approval"], "row", stored["approval"]["spec"]["row"])
+    assert same.ok, same.message
+
+
+@by_every_way
+@pytest.mark.parametrize("field", REJECTED)
+def test_what_a_rejection_says_never_changes(api: Api, stored: dict[str, Manifest], field: str, way: Way) -> None:
+    _refused(way(api, stored["rejection"], field, REJECTED_OTHERWISE[field]), f"spec.{field}: Forbidden: {REJECTION_NEVER[field]}")
+
+
+@by_every_removal
+@pytest.mark.parametrize("field", [field for field in REJECTED if field not in ("workflowHash", "reason")])
+def test_what_a_rejection_says_is_never_removed(api: Api, stored: dict[str, Manifest], field: str, way: Way) -> None:
+    _refused(way(api, stored["rejection"], field, None), f"spec.{field}: Forbidden: {REJECTION_NEVER[field]}")
+
+
+@by_every_way
+def test_a_rejection_is_withdrawn_once(api: Api, stored: dict[str, Manifest], way: Way) -> None:
+    withdrawn = way(api, stored["rejection"], "withdrawn", WITHDRAWN)
+    assert withdrawn.ok, withdrawn.message
+    for again in ({**WITHDRAWN, "by": "mallory"}, {**WITHDRAWN, "reason": "It is cheap"}):
+        _refused(way(api, stored["withdrawn"], "withdrawn", again), f"spec.withdrawn: Forbidden: {WITHDRAWN_ONCE}")
+
+
+@by_every_removal
+def test_that_a_rejection_was_withdrawn_is_never_removed(api: Api, stored: dict[str, Manifest], way: Way) -> None:
+    _refused(way(api, stored["withdrawn"], "withdrawn", None), f"spec.withdrawn: Forbidden: {WITHDRAWN_ONCE}")
 
 
 RUNTIME_CHANGES: tuple[tuple[str, Any], ...] = (

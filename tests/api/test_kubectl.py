@@ -16,11 +16,14 @@ from tests.support.api import Api, fresh_namespace
 from tests.support.cluster import Kubectl
 from tests.support.factories import (
     app_manifest,
+    approval_manifest,
     asking,
     in_namespace,
     in_phase,
     live,
     of_app,
+    policy_manifest,
+    rejection_manifest,
     row_manifest,
     runtime_manifest,
     superseded,
@@ -33,6 +36,8 @@ from tests.support.waiting import eventually
 COLUMNS = ["APP", "VERSION", "DESCRIPTION", "STATUS", "CREATED BY", "RUNTIME", "DATE"]
 WIDE = [*COLUMNS, "SEQ", "CONFIG", "MESSAGE", "SOURCE"]
 
+FREEZES = [{"name": "evenings", "cron": "0 17 * * 5", "duration": "62h"}, {"name": "nights", "cron": "0 20 * * *", "duration": "10h"}]
+
 by_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 
 
@@ -43,6 +48,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     with fresh_namespace(api, "kubectl") as name:
         here = in_namespace(name)
         runtime = runtime_manifest(name=name)
+        policy = policy_manifest(with_spec(approvals={"count": 2}, freezes=FREEZES, promotion={"minLiveSeconds": 3600}), name=name)
         for made in (
             row_manifest("first", here, superseded(1), in_phase("Superseded"), with_spec(createdBy="ada")),
             row_manifest("second", here, live(2, "v2"), asking(message="Answer faster"), with_spec(createdBy="ada")),
@@ -51,6 +57,10 @@ def namespace(cluster: Cluster) -> Iterator[str]:
             app_manifest(here),
             workflow_manifest(here),
             version_manifest("v1", here),
+            approval_manifest(here, with_spec(message="Looks right", by="grace")),
+            rejection_manifest(here, with_spec(by="grace")),
+            rejection_manifest(here, with_spec(by="grace", withdrawn={"by": "heidi", "reason": "fixed"}), name="mended"),
+            policy,
             runtime,
         ):
             created = api.create(made)
@@ -59,6 +69,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
                 assert api.merge(made, {"status": made["status"]}, subresource="/status").ok
         yield name
         api.delete(runtime)
+        api.delete(policy)
 
 
 def _table(text: str) -> list[list[str]]:
@@ -86,6 +97,27 @@ def test_wide_adds_sequence_config_and_message(kubectl: Kubectl, namespace: str)
     assert rows[0][-4] == "2"
     assert '"minReplicas":1' in rows[0][-3]
     assert rows[0][-2:] == ["Answer faster", "Record"]
+
+
+def test_words_on_rows_and_bad_versions_say_whose_they_are(kubectl: Kubectl, namespace: str) -> None:
+    header, agreed = _table(kubectl("get", "approvals", namespace=namespace).stdout)
+    assert header[:-1] == ["NAME", "ROW", "PURPOSE", "BY", "MESSAGE"]
+    assert agreed[:-1] == ["agreed", "row", "Approve", "grace", "Looks right"]
+    header, *rejected = _table(kubectl("get", "rejections", namespace=namespace).stdout)
+    assert header[:-1] == ["NAME", "WORKFLOW", "VERSION", "REASON", "BY", "WITHDRAWN"]
+    assert [row[:-1] for row in rejected] == [
+        ["bad", "chat", "v1", "It loses invoices", "grace", ""],
+        ["mended", "chat", "v1", "It loses invoices", "grace", "heidi"],
+    ]
+
+
+def test_a_policy_says_what_it_asks_for(kubectl: Kubectl, namespace: str) -> None:
+    header, row = _table(kubectl("get", "deploypolicies", namespace).stdout)
+    assert header[:-1] == ["NAME", "APPROVALS", "FREEZE", "SOAK"]
+    assert row[:-1] == [namespace, "2", "evenings", "3600"]
+    (line,) = kubectl("get", "dpol", namespace, "-o", "wide", "--no-headers").stdout.splitlines()
+    assert all(f'"name":"{each["name"]}"' in line for each in FREEZES)
+    assert '"values":["nowhere"]' in line
 
 
 def test_rows_sort_by_sequence(kubectl: Kubectl, namespace: str) -> None:

@@ -17,9 +17,9 @@ from tests.support.factories import asking, in_namespace, with_meta
 from tests.support.schema import writes
 from tests.support.schema.frozen import MESSAGES as FROZEN
 from tests.support.schema.rules import BASES, RULES, Rule
-from tests.support.schema.writes import CHANGED, NEW, Way
+from tests.support.schema.writes import CHANGED, NEW, OF_THE_CLUSTER, Way
 
-MUTABLE = ("App", "Workflow")
+MUTABLE = ("App", "Workflow", "DeployPolicy")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def stored(cluster: Cluster, namespace: str) -> Iterator[dict[str, Manifest]]:
 
 def _wanted(rule: Rule, namespace: str, *, good: bool, new: bool) -> Manifest:
     made = BASES[rule.kind](in_namespace(namespace), rule.good if good else rule.bad)
-    if rule.kind == "Runtime":
+    if rule.kind in OF_THE_CLUSTER:
         del made["metadata"]["namespace"]
     if new and not rule.of_the_name and rule.kind != "WorkflowVersion":
         made["metadata"]["name"] = "new"

@@ -37,6 +37,7 @@ from dynamiq_operator.controller.notifications.sinks import Sink
 from dynamiq_operator.controller.notifications.takeover import Takeover
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
+from dynamiq_operator.controller.verifying import VerificationReader
 from dynamiq_operator.controller.workers import Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube.client import Client
@@ -99,6 +100,7 @@ class Process:
         self.claims = Claims(fenced, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
         self.activity = ActivityReader(self.client.now, self.queue.add, self.metrics_port)
         self.comparisons = ComparisonReader(self.client.now, self.queue.add, self.recorder)
+        self.verifying = VerificationReader(self.client, self.client.now, self.queue.add, lambda: FIRST_KEY)
         self.observer = Observer(
             self.client,
             self.cache,
@@ -110,6 +112,7 @@ class Process:
             self.denials,
             self.activity,
             self.comparisons,
+            self.verifying,
         )
         self.executor = Executor(fenced, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY, self.metrics)
         delivery = Delivery(ClusterAddresses(self.client, self.sinks_in).allowed, plain_http=True)

@@ -17,6 +17,7 @@ from dynamiq_operator.model.app import DEFAULT_APP_STATUS
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.kinds import Kind
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Version, format_time
+from dynamiq_operator.model.policy import NAME_OF_NAMESPACE
 from dynamiq_operator.model.record import DEFAULT_RECORD_STATUS
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -88,6 +89,23 @@ def version_manifest(version: str = "v1", *modifiers: Modifier, workflow: str = 
 def runtime_manifest(*modifiers: Modifier, name: str = RUNTIME_NAME) -> Manifest:
     spec = {"version": "1.0.0", "label": "Python 3.11", "image": IMAGE, "port": 8080, "engine": "tiny"}
     return manifest(kinds.RUNTIME, name, spec, *modifiers)
+
+
+NOWHERE = {"key": NAME_OF_NAMESPACE, "operator": "In", "values": ["nowhere"]}
+
+
+def policy_manifest(*modifiers: Modifier, name: str = "production") -> Manifest:
+    """Of a namespace that there is not, so that no other test's Apps are held."""
+    return manifest(kinds.DEPLOY_POLICY, name, {"namespaceSelector": {"matchExpressions": [NOWHERE]}}, *modifiers)
+
+
+def approval_manifest(*modifiers: Modifier, name: str = "agreed") -> Manifest:
+    return manifest(kinds.APPROVAL, name, {"row": "row", "digest": UNSEALED, "purpose": "Approve"}, *modifiers)
+
+
+def rejection_manifest(*modifiers: Modifier, name: str = "bad") -> Manifest:
+    spec = {"workflowHash": flow_hash("v1"), "workflow": NAME, "version": "v1", "reason": "It loses invoices"}
+    return manifest(kinds.REJECTION, name, spec, *modifiers)
 
 
 # Typed objects, as stored.

@@ -203,6 +203,7 @@ class Objects:
                         {"type": "Ready", "status": str(status["ready"])},
                     ],
                     "containerStatuses": [{"name": CONTAINER, "restartCount": 0, **status}],
+                    "podIP": f"10.0.0.{number + 1}",
                 },
             }
             for number, status in enumerate(statuses)

@@ -15,6 +15,7 @@ from typing import Any
 from dynamiq_operator.desired.access_keys import access_keys
 from dynamiq_operator.desired.base import CONFIG_MAP, ENDPOINT_SLICE, JOB, SECRET, SERVICE, ChildKey, app_of, is_labelled, is_owned, owner
 from dynamiq_operator.desired.drift import without_creation
+from dynamiq_operator.desired.evaluation import evaluation_key
 from dynamiq_operator.desired.flow import flow, is_flow
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
@@ -33,8 +34,10 @@ from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.observed.run_counts import RunCounts
+from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod, Reading
 from dynamiq_operator.plan.revert.counting import count
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
+from dynamiq_operator.plan.verification.asking import due
 from tests.support import factories as given
 from tests.support import managed_fields, slices
 from tests.support.objects import Objects, copied, key_of
@@ -44,6 +47,9 @@ BAD_NAME = {"waiting": {"reason": "InvalidImageName"}}
 """The state of a container whose image has a name that none can have."""
 
 OPERATOR = "system:serviceaccount:dynamiq-system:dynamiq-operator"
+
+VERIFICATION_KEY = "d" * 64
+"""In the place of the SHA-256 of the key by which new pods are asked."""
 
 PASSES = 30
 """A plan that has not come to rest after so many passes never will."""
@@ -91,6 +97,10 @@ class World(Objects):
         """What may keep rows from being deployed."""
         self.promotions: dict[str, Record] = {}
         """By the name of a row, the row that it promotes."""
+        self.verification: Reading | None = None
+        """What the operator knows of the pods that it asks before a caller reaches them; it forgets that when it is started anew."""
+        self.evaluators: dict[str, EvaluationPod] = {}
+        """The pod of each Job that evaluates them."""
         self.events: dict[str, tuple[str, str, str]] = {}
         self.written: list[operations.Operation] = []
         self.follow = True
@@ -161,6 +171,7 @@ class World(Objects):
             access_keys=self._keys(app),
             pods=tuple(Pod.of(pod) for pod in self.pods),
             runs=tuple(self._runs()),
+            evaluations=tuple(self._evaluations()),
             unattended_until=self.unattended_until,
             denied=dict.fromkeys((*self.unlisted, *self.seen_before), "forbidden"),
             ledger=Ledger(known=True).having(everything.values()),
@@ -178,8 +189,25 @@ class World(Objects):
         )
         if app is not None:
             self.counts = count(snapshot, app, self.counts)
-            snapshot = replace(snapshot, counts=self.counts)
+            snapshot = self._verifying(replace(snapshot, counts=self.counts, verification=self.verification), app)
         return replace(snapshot, named={child: self._keys_of(child) for child in references_to_read(snapshot, app)}) if app else snapshot
+
+    def _verifying(self, snapshot: Snapshot, app: App) -> Snapshot:
+        """With what is known of pods that are asked, which begins here and is given up here, as `controller.verifying` does."""
+        question, said = due(snapshot, app), self.verification
+        if question is None:
+            self.verification = None
+        elif said is None or (said.row, said.pods) != (question.row, question.uids):
+            self.verification = Reading(question.row, question.uids, self.now)
+        if question is not None and self.verification is not None:
+            lacks_key = bool(question.job) and (SECRET.api_version, SECRET.kind, question.job) not in self.objects
+            self.verification = replace(self.verification, lacks_key=lacks_key, digest="" if lacks_key else VERIFICATION_KEY)
+        return replace(snapshot, verification=self.verification)
+
+    def answer(self, **what: Any) -> None:
+        """The pods that are asked have answered so far."""
+        assert self.verification is not None, "no pod is asked now"
+        self.verification = replace(self.verification, **what)
 
     @property
     def selector(self) -> Mapping[str, str]:
@@ -305,6 +333,14 @@ class World(Objects):
 
     def _do_with_history(self, action: operations.Operation, versions: dict[str, str]) -> None:
         match action:
+            case operations.VerifyRecord(record=record, verified=verified):
+                self._set_once(self._write(kinds.RECORD.kind, record, versions), verified=verified.as_json())
+            case operations.CreateEvaluationKey(app=app, job=job, uid=uid):
+                self._create(app, evaluation_key(app, job, uid, "key"), "")
+            case operations.StartEvaluation(observed=observed):
+                found = self.objects[key_of(observed)]
+                found["spec"]["suspend"] = False
+                self._keep(found)
             case operations.WriteGateKeys(version=version):
                 keys = self.objects[(SECRET.api_version, SECRET.kind, names.access_keys(given.NAME))]
                 assert keys["metadata"]["resourceVersion"] == version
@@ -412,8 +448,13 @@ class World(Objects):
 
     def _runs(self) -> Iterable[TriggerJob]:
         for (_, kind, name), made in self.objects.items():
-            if kind == JOB.kind and kind not in self.unlisted:
+            if kind == JOB.kind and kind not in self.unlisted and names.TRIGGER_LABEL in made["metadata"]["labels"]:
                 yield TriggerJob.of(copied(made), CallerPod.of(self.callers[name]) if name in self.callers else None)
+
+    def _evaluations(self) -> Iterable[EvaluationJob]:
+        for (_, kind, name), made in self.objects.items():
+            if kind == JOB.kind and names.VERIFICATION_LABEL in made["metadata"]["labels"]:
+                yield EvaluationJob.of(copied(made), self.evaluators.get(name))
 
     def _slices(self) -> Iterable[Slice]:
         """Those that the operator made, and the one that Kubernetes makes for the App's Service, with the Service's labels."""

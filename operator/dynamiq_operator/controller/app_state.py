@@ -11,6 +11,7 @@ from dynamiq_operator.controller.activity import Readings
 from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.controller.comparisons import Asking
 from dynamiq_operator.controller.references import CachedKeys
+from dynamiq_operator.controller.verifying import Verification
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model.objects import Record
@@ -68,6 +69,9 @@ class AppState:
     asking: Asking = field(default_factory=Asking)
     """What the recorder said of its row, where a version is watched."""
 
+    verification: Verification = field(default_factory=Verification)
+    """What the new pods of its row have answered, where they are asked before a caller reaches them."""
+
     failure: ReconcileFailure | None = None
     """What of the last reconcile failed, for the App to say."""
     told_at: float = 0.0
@@ -116,18 +120,21 @@ class AppStates:
     def of_uid(self, app: AppKey, uid: str) -> AppState:
         """The same, empty where what is kept is of an App of the same name that was deleted."""
         if self.of(app).uid not in ("", uid):
-            self._by_app[app] = AppState()
+            self.drop(app)
         state = self.of(app)
         state.uid = uid
         return state
 
     def drop(self, app: AppKey) -> None:
         """Drops the state of an App that is deleted."""
-        self._by_app.pop(app, None)
+        dropped = self._by_app.pop(app, None)
+        if dropped is not None:
+            dropped.verification.stop()
 
     def clear(self) -> None:
         """Drops all states: another replica may have led meanwhile."""
-        self._by_app.clear()
+        for app in list(self._by_app):
+            self.drop(app)
 
     def invalidate(self, app: AppKey) -> None:
         """Drops what no watch keeps up: whether the Secret of Access Keys is there."""

@@ -30,10 +30,11 @@ class Background:
         if self._session is not None:
             await self._session.close()
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 async def body_of(response: aiohttp.ClientResponse, most: int) -> bytes:

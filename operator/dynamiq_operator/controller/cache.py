@@ -34,7 +34,7 @@ from dynamiq_operator.kube.resources import (
     ApiResource,
 )
 from dynamiq_operator.model import names
-from dynamiq_operator.model.names import APP_LABEL, TRIGGER_OF_LABEL
+from dynamiq_operator.model.names import APP_LABEL, TRIGGER_OF_LABEL, VERIFICATION_OF_LABEL
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import CLOSED
 
@@ -231,7 +231,9 @@ class Cache:
             return {(namespace, raw["spec"]["app"])}
         if resource in (PODS, JOBS, SLICES) or resource in CHILDREN:
             labels = raw["metadata"].get("labels") or {}
-            app = labels.get(APP_LABEL) or (labels.get(TRIGGER_OF_LABEL) if resource is PODS else None)
+            app = labels.get(APP_LABEL)
+            if app is None and resource is PODS:
+                app = labels.get(TRIGGER_OF_LABEL) or labels.get(VERIFICATION_OF_LABEL)
             return {(namespace, app)} if app else set()
         if resource is VERSIONS:
             return set(self._of_workflow.get((APPS, (namespace, raw["spec"].get("workflow", ""))), ()))

@@ -11,6 +11,7 @@ from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable
 from dynamiq_operator.plan.observed.endpoints import Slice
 from dynamiq_operator.plan.observed.jobs import TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.verification import EvaluationJob
 
 
 @dataclass
@@ -21,6 +22,7 @@ class CachedObjects:
     children: dict[ChildKey, Manifest] = field(default_factory=dict)
     pods: list[Pod] = field(default_factory=list)
     runs: list[TriggerJob] = field(default_factory=list)
+    evaluations: list[EvaluationJob] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
     more_rows: bool = False
     slices: list[Slice] = field(default_factory=list)

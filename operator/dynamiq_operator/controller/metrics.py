@@ -51,6 +51,22 @@ class Metrics:
             ("dynamiq_leader", "1 while this replica leads, else 0.", leads),
         ):
             Gauge(name, text, registry=self.registry).set_function(of)
+        self._verifications = Counter(
+            "dynamiq_verifications",
+            "Verifications of new pods before a caller reached them, by how they ended.",
+            ["result"],
+            registry=self.registry,
+        )
+        self._verification_seconds = Histogram(
+            "dynamiq_verification_duration_seconds",
+            "Time from when the new pods were all ready until they had passed, or failed.",
+            ["result"],
+            buckets=DEPLOY_BUCKETS,
+            registry=self.registry,
+        )
+        for ended in ("Passed", "Failed"):
+            self._verifications.labels(ended)
+            self._verification_seconds.labels(ended)
         for result in Result:
             self._deploys.labels(result.value)
             self._deploy_seconds.labels(result.value)
@@ -64,6 +80,12 @@ class Metrics:
         if pinned is not None:
             took = (parse_time(outcome.at) - parse_time(pinned.created_at)).total_seconds()
             self._deploy_seconds.labels(outcome.result.value).observe(max(took, 0.0))
+
+    def verified(self, seconds: float, *, passed: bool) -> None:
+        """Counts a verification whose end has been written."""
+        result = "Passed" if passed else "Failed"
+        self._verifications.labels(result).inc()
+        self._verification_seconds.labels(result).observe(seconds)
 
     def reverted(self) -> None:
         """Counts a row that was made to take a version back."""

@@ -22,6 +22,7 @@ from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.guards import GuardReader, is_soaking
 from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.controller.stamps import Stamps
+from dynamiq_operator.controller.verifying import VerificationReader
 from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD, ChildKey, awaits_garbage_collection, is_ours
 from dynamiq_operator.desired.child_kinds import child_kind
 from dynamiq_operator.kube import errors
@@ -39,10 +40,12 @@ from dynamiq_operator.plan.observed.endpoints import Gate, Slice
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ProblemReason
+from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod
 from dynamiq_operator.plan.revert.comparing import to_compare
 from dynamiq_operator.plan.revert.counting import count
 from dynamiq_operator.plan.revert.restore import needs_history
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
+from dynamiq_operator.plan.verification.asking import due as verification_due
 
 PROBLEM_TTL = 14.0
 """Seconds after which a name that was taken is read again."""
@@ -72,12 +75,14 @@ class Observer:
         denials: Denials,
         activity: ActivityReader,
         comparisons: ComparisonReader,
+        verifying: VerificationReader,
     ) -> None:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
         self._states, self._clock, self._election = states, states.clock, election
         self._denials, self._activity, self._comparisons, self._account = denials, activity, comparisons, Account(client)
         self._stamps = Stamps(client, states.clock)
         self._guards = GuardReader(cache, denials, self._stamps)
+        self._verifying = verifying
 
     async def observe(self, key: AppKey) -> Snapshot:
         """The snapshot of an App now. Raises errors.ApiError."""
@@ -121,6 +126,8 @@ class Observer:
             access_keys=keys.result(),
             pods=tuple(cached.pods),
             runs=tuple(cached.runs),
+            evaluations=tuple(cached.evaluations),
+            verification=state.verification.reading,
             unattended_until=self._election.unattended_until,
             claim=claim.result(),
             has_gateway_api=not app.spec.wants_gateway or await self._gateway_api.require(),
@@ -144,6 +151,8 @@ class Observer:
         )
         self._activity.schedule(key, state.readings, snapshot.pods, readings.due(snapshot, app))
         self._comparisons.schedule(key, app.meta.uid, state.asking, to_compare(snapshot, app))
+        self._verifying.schedule(app, state.verification, verification_due(snapshot, app))
+        snapshot = replace(snapshot, verification=state.verification.reading)
         return await self._with_named(app, state, await self._counted(key, app, state, snapshot))
 
     async def _with_named(self, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
@@ -214,6 +223,8 @@ class Observer:
         rows: list[Manifest] = []
         jobs: list[Manifest] = []
         callers: dict[str, CallerPod] = {}
+        evaluations: list[Manifest] = []
+        evaluators: dict[str, EvaluationPod] = {}
         for resource, found in self._cache.of_app(key):
             if resource is RECORDS:
                 rows += [] if awaits_garbage_collection(found, app) else [found]
@@ -221,11 +232,15 @@ class Observer:
                 cached.children[(resource.kind, found["metadata"]["name"])] = found
             elif resource is JOBS and app is not None:
                 jobs += [found] if _is_run(found, app) else []
+                evaluations += [found] if _is_evaluation(found, app) else []
             elif resource is SLICES:
                 cached.slices += [] if awaits_garbage_collection(found, app) else [Slice.of(found)]
             elif resource is PODS and names.TRIGGER_OF_LABEL in found["metadata"]["labels"]:
                 caller = CallerPod.of(found)
                 callers[caller.job] = caller
+            elif resource is PODS and names.VERIFICATION_OF_LABEL in found["metadata"]["labels"]:
+                evaluator = EvaluationPod.of(found)
+                evaluators[evaluator.job] = evaluator
             elif resource is PODS:
                 cached.pods.append(Pod.of(found))
         window = row_window.of_app(rows, self._held(key)) if app is not None else row_window.without_app(rows)
@@ -233,6 +248,7 @@ class Observer:
             cached.add(read(Record, found))
         cached.more_rows = window.more
         cached.runs = [TriggerJob.of(job, callers.get(job["metadata"]["name"])) for job in jobs]
+        cached.evaluations = [EvaluationJob.of(job, evaluators.get(job["metadata"]["name"])) for job in evaluations]
         return cached
 
     def _held(self, key: AppKey) -> frozenset[str]:
@@ -370,3 +386,8 @@ def _flows(app: App, children: dict[ChildKey, Manifest]) -> Iterable[str]:
 def _is_run(found: Manifest, app: App) -> bool:
     """Whether a Job is a run of one of the App's triggers: owned by its CronJob, by the App, or by none since its CronJob was made anew."""
     return names.TRIGGER_LABEL in found["metadata"]["labels"] and not awaits_garbage_collection(found, app)
+
+
+def _is_evaluation(found: Manifest, app: App) -> bool:
+    """Whether a Job evaluates new pods of the App."""
+    return names.VERIFICATION_LABEL in found["metadata"]["labels"] and not awaits_garbage_collection(found, app)

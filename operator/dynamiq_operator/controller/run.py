@@ -29,6 +29,7 @@ from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.notifications.wiring import NotifyOptions, notifier
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
+from dynamiq_operator.controller.verifying import VerificationReader
 from dynamiq_operator.controller.watch_loop import RECOVERS_WITHIN, WatchScope, handle_signals, supervise, watch
 from dynamiq_operator.controller.workers import NAMESPACE_SHARE, Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
@@ -77,6 +78,7 @@ async def run(options: OperatorOptions) -> None:
         client.apart() as lease_client,
         ActivityReader(client.now, queue.add) as activity,
         ComparisonReader(client.now, queue.add, _recorder(options)) as comparisons,
+        VerificationReader(client, client.now, queue.add, lambda: secrets.token_urlsafe(32)) as verifying,
         contextlib.AsyncExitStack() as stack,
     ):
         cache, states = Cache(gate_namespace), AppStates()
@@ -89,7 +91,9 @@ async def run(options: OperatorOptions) -> None:
         fenced = FencedClient(client, election)
         claims = Claims(fenced, cache, options.settings, options.lease_namespace, namespaces)
         gate_keys = GateKeys(fenced, cache, denials, gate_namespace, namespaces)
-        observer = Observer(client, cache, options.settings, claims, gateway_api, states, election, denials, activity, comparisons)
+        observer = Observer(
+            client, cache, options.settings, claims, gateway_api, states, election, denials, activity, comparisons, verifying
+        )
         metrics = Metrics(lambda: queue.depth, lambda: queue.oldest, lambda: election.leads)
         metrics.registry.register(LiveRows(cache, lambda: election.leads))
         executor = Executor(fenced, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}", metrics)

@@ -17,7 +17,7 @@ from dynamiq_operator.desired.pod_template import RECORDER
 from dynamiq_operator.kube.resources import APPS, GUARDS, JOBS, NAMESPACES, PODS, RECORDS, RUNTIMES, SLICES, VERSIONS, ApiResource
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.names import POD_ANNOTATIONS, TRIGGER_OF_LABEL
+from dynamiq_operator.model.names import POD_ANNOTATIONS, TRIGGER_OF_LABEL, VERIFICATION_OF_LABEL
 from dynamiq_operator.model.objects import Manifest
 
 CONTENT_HASH = "contentHash"
@@ -47,7 +47,7 @@ def slim(resource: ApiResource, raw: Manifest) -> Manifest:
     elif resource in GUARDS:
         kept = _of_guard(resource, raw)
     elif resource is JOBS:
-        kept["spec"] = {}
+        kept["spec"] = {key: raw["spec"][key] for key in ("suspend",) if key in raw["spec"]}
     elif resource is SLICES:
         kept["metadata"]["managedFields"] = [{"time": entry["time"]} for entry in managed or () if entry.get("time")]
         kept["endpoints"] = [{key: each[key] for key in _OF_ENDPOINT if key in each} for each in raw.get("endpoints") or ()]
@@ -79,7 +79,10 @@ def _pod_spec(raw: Manifest) -> Manifest:
     """What is no list and no map, and a little of each container: an environment may carry the whole input of a trigger."""
     spec = {key: value for key, value in raw["spec"].items() if not isinstance(value, dict | list)}
     containers = [_container(each) for each in raw["spec"].get("containers") or ()]
-    return {**spec, "containers": [] if TRIGGER_OF_LABEL in (raw["metadata"].get("labels") or {}) else containers}
+    return {
+        **spec,
+        "containers": [] if {TRIGGER_OF_LABEL, VERIFICATION_OF_LABEL} & (raw["metadata"].get("labels") or {}).keys() else containers,
+    }
 
 
 def _container(raw: Manifest) -> Manifest:

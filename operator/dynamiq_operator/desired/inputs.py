@@ -55,6 +55,7 @@ class Inputs:
     refused. `workloads`: those that it is to have. `selected`: the pins label that the Service selects, empty for pods of any.
     `watches_endpoints`: whether the Service's EndpointSlices are to be watched. `scaled`: the pins label of the workload that the
     autoscaler scales, and `scale` its limits; `guarded`: of the pods that the disruption budget counts.
+    `verifies`: whether new pods are asked before a caller reaches them, by the operator and by a Job.
     `schedules`: by the name of its CronJob, each trigger that is to run on a schedule.
     """
 
@@ -70,6 +71,7 @@ class Inputs:
     guarded: str = ""
     scale: Autoscaling | None = None
     schedules: Mapping[str, Trigger] = field(default_factory=dict)
+    verifies: bool = False
 
 
 def hold_of(pinned: Pinned | None) -> int:

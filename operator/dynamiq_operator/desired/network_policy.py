@@ -34,24 +34,30 @@ def network_policy(inputs: Inputs) -> list[Manifest]:
     spec: dict[str, Any] = {"podSelector": {"matchLabels": names.pod_selector(app.meta.name)}, "policyTypes": []}
     if network.ingress_from is not None:
         spec["policyTypes"].append("Ingress")
-        spec["ingress"] = [_calls(app, network.ingress_from), _metrics(inputs.settings)]
+        verifying = [_operator(inputs.settings), {"podSelector": {"matchLabels": names.evaluation_labels(app.meta.name)}}]
+        callers = [*(verifying if inputs.verifies else []), *map(_peer, network.ingress_from)]
+        spec["ingress"] = [_calls(app, callers), _metrics(inputs.settings)]
     if network.egress is not None:
         spec["policyTypes"].append("Egress")
         spec["egress"] = [_dns(), *_recorder(inputs.settings), *map(_rule, network.egress)]
     return [child(app, NETWORK_POLICY, names.network_policy(app.meta.name), spec=spec)]
 
 
-def _calls(app: App, callers: Iterable[Peer]) -> dict[str, Any]:
+def _calls(app: App, callers: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """By the port's name: during a deploy pods of two runtimes may have two numbers for it."""
     triggers = {"podSelector": {"matchLabels": {names.TRIGGER_OF_LABEL: app.meta.name}}}
-    return {"from": [triggers, *map(_peer, callers)], "ports": [{"protocol": Protocol.TCP.value, "port": HTTP}]}
+    return {"from": [triggers, *callers], "ports": [{"protocol": Protocol.TCP.value, "port": HTTP}]}
 
 
 def _metrics(settings: Settings) -> dict[str, Any]:
     """Whoever calls an App does not read its metrics, which need no key: the operator does, whom its settings name, and whom another policy
     lets through."""
-    peers = [_pods(settings.operator_namespace, dict(names.OPERATOR_PODS)), *map(_scraper, settings.metrics_from)]
+    peers = [_operator(settings), *map(_scraper, settings.metrics_from)]
     return {"from": peers, "ports": [{"protocol": Protocol.TCP.value, "port": METRICS_PORT}]}
+
+
+def _operator(settings: Settings) -> dict[str, Any]:
+    return _pods(settings.operator_namespace, dict(names.OPERATOR_PODS))
 
 
 def _recorder(settings: Settings) -> list[dict[str, Any]]:

@@ -139,8 +139,9 @@ DEPLOY_POLICY = Kind(
     namespaced=False,
     columns=(
         Column("APPROVALS", ".spec.approvals.count", "integer", description="How many people have to agree to a deploy."),
-        Column("FREEZES", ".spec.freezes[*].name", description="Times in which nothing is deployed."),
+        Column("FREEZE", ".spec.freezes[0].name", description="The first of the times in which nothing is deployed."),
         Column("SOAK", ".spec.promotion.minLiveSeconds", "integer", description="Seconds that a promoted version has to be live before."),
+        Column("FREEZES", ".spec.freezes", wide=True, description="All of them."),
         Column("NAMESPACES", ".spec.namespaceSelector", wide=True, description="The namespaces that it selects."),
         _AGE,
     ),

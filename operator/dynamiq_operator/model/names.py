@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dynamiq_operator.model.manifests import GROUP
@@ -31,6 +31,10 @@ TRIGGER_LABEL = f"{GROUP}/trigger"
 """Of a Job, beside the App's: the trigger that it is a run of."""
 TRIGGER_OF_LABEL = f"{GROUP}/trigger-of"
 """Of the pods that run an App's triggers: the App. They lack `APP_LABEL`, by which the Service, the workload and the budget select."""
+VERIFICATION_LABEL = f"{GROUP}/verification"
+"""Of the Job that evaluates a row's pods, beside the App's: the row, by its uid."""
+VERIFICATION_OF_LABEL = f"{GROUP}/verification-of"
+"""Of that Job's pod: the App. It lacks `APP_LABEL`, by which the Service, the workload and the budget select."""
 KEYS_ANNOTATION = f"{GROUP}/access-keys"
 """Of a workload: the version of the Secret of Access Keys, and since when. Of a pod: the version that was announced to its kubelet."""
 KEYS_OF_ANNOTATION = f"{GROUP}/access-keys-of"
@@ -58,9 +62,13 @@ TOLD_ANNOTATION = f"{GROUP}/told-until"
 """Of the operator's Lease: until when sinks have been told what became of rows, and how many notifications wait."""
 PINS_LABEL = f"{GROUP}/pins"
 """Of the workload of strategy Switch, of its pods, and of what selects them: the digest of flow, runtime and resources."""
+UNVERIFIED = "unverified"
+"""In the place of pins in a Service's selector, where no pod is to be reached: those that there are have yet to be verified."""
 STANDBY_ANNOTATION = f"{GROUP}/standby"
 """Of a pod: "true" where the Service no longer selects it. It then closes connections after what it answers."""
-POD_ANNOTATIONS = (KEYS_ANNOTATION, STANDBY_ANNOTATION)
+VERIFICATION_ANNOTATION = f"{GROUP}/verification"
+"""Of a pod that is asked before a caller reaches it: the SHA-256 of the key with which that is done."""
+POD_ANNOTATIONS = (KEYS_ANNOTATION, STANDBY_ANNOTATION, VERIFICATION_ANNOTATION)
 """What the operator notes on running pods."""
 SERVED_ANNOTATION = f"{GROUP}/served"
 """Of a workload of strategy Switch: how manieth of its App's it was when the Service last came to it, and when that was, as "3 2026-11-26T04:00:00Z"."""
@@ -162,6 +170,11 @@ def caller_labels(app: str, trigger: str) -> dict[str, str]:
     return {MANAGED_BY: FIELD_MANAGER, TRIGGER_OF_LABEL: app, TRIGGER_LABEL: trigger}
 
 
+def evaluation_labels(app: str) -> dict[str, str]:
+    """Labels of the pod that evaluates an App's new pods: it calls them, and is none of them."""
+    return {MANAGED_BY: FIELD_MANAGER, VERIFICATION_OF_LABEL: app}
+
+
 def run_selector(app: str, trigger: str) -> dict[str, str]:
     """What the Jobs of a trigger are found by: the runs that it has had."""
     return {APP_LABEL: app, TRIGGER_LABEL: trigger}
@@ -261,6 +274,12 @@ def single_run(app_uid: str, app: str, name: str, run_at: str) -> str:
 def run_now(app: str, name: str, suffix: str) -> str:
     """The Job of a run that a user started; `suffix`: at most 10 characters."""
     return f"{trigger(app, name)}-{suffix}"
+
+
+def evaluation(app: str, row_uid: str, pods: Iterable[str]) -> str:
+    """The Job that evaluates these pods, by their uids, of a row, and the Secret of its key."""
+    digest = hashlib.sha256(json.dumps([row_uid, *sorted(pods)]).encode()).hexdigest()[:_RUN_SUFFIX]
+    return f"{shortened(f'{app}-verification', CRON_JOB_MAX)}-{digest}"
 
 
 def default_hostname(app: str, namespace: str, domain: str) -> str:

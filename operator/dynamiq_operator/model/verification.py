@@ -9,16 +9,27 @@ from pydantic import Field
 from dynamiq_operator.model.base import DNS_LABEL_SAID, Part, matching, rule, validated
 
 CASES_MAX = 32
+CASE_SECONDS = 30
 INPUT_MAX = 8192
 TIMEOUT_SECONDS = 300
 VERIFY_MAX = 65536
 """Characters of all inputs and expectations together: the whole of it is pinned with each row."""
 
+PLACE = r"^\$(\.[A-Za-z_][A-Za-z0-9_]*|\.\*|\[[0-9]{1,6}\]|\[\*\]|\['[^']{1,256}'\])*$"
+"""The part of JSONPath that names places: descent and filters may take any time, and would be evaluated by the operator."""
+
 
 class JsonPathExpectation(Part):
     """What stands at a path of the answer."""
 
-    path: Annotated[str, Field(min_length=1, max_length=1024, description="JSONPath of the answer's JSON, such as $.output.total.")]
+    path: Annotated[
+        str,
+        Field(
+            max_length=1024,
+            description="JSONPath of one place in the answer's JSON, such as $.total or $.items[0]['unit price'].",
+            json_schema_extra=matching(PLACE, "a path names one place of the answer: $, then .name, ['any name'], [0], [*] or .*"),
+        ),
+    ]
     equals: Annotated[
         str | None, Field(max_length=INPUT_MAX, description="The value there, as JSON text. Left out: something is there.")
     ] = None
@@ -26,24 +37,18 @@ class JsonPathExpectation(Part):
 
 @validated(
     rule(
-        "has(self.status) || has(self.contains) || has(self.jsonPath) || has(self.cel)",
-        "expect at least one of status, contains, jsonPath and cel",
+        "has(self.status) || has(self.contains) || has(self.jsonPath)",
+        "expect at least one of status, contains and jsonPath",
     )
 )
 class Expectation(Part):
     """What an answer has to be; all that is given has to hold, and an answer that is no success fails where status is left out."""
 
     status: Annotated[int | None, Field(ge=100, le=599, description="HTTP status. Left out: any 2xx.")] = None
-    contains: Annotated[str | None, Field(min_length=1, max_length=INPUT_MAX, description="Text that the answer contains.")] = None
-    json_path: Annotated[JsonPathExpectation | None, Field(description="A value in the answer's JSON.")] = None
-    cel: Annotated[
-        str | None,
-        Field(
-            min_length=1,
-            max_length=2048,
-            description="A CEL expression of status, body (text), json and seconds that is true, such as json.score > 0.8.",
-        ),
+    contains: Annotated[
+        str | None, Field(min_length=1, max_length=INPUT_MAX, description="Text that the answer contains, or a string in its JSON.")
     ] = None
+    json_path: Annotated[JsonPathExpectation | None, Field(description="A value in the answer's JSON.")] = None
 
 
 class Case(Part):
@@ -108,3 +113,13 @@ class Verify(Part):
     rollbacks: Annotated[
         bool | None, Field(description="True: rollbacks are verified, too. Left out: they are not, so nothing slows them down.")
     ] = None
+
+    @property
+    def seconds(self) -> int:
+        """Within which all of it has to be done."""
+        return self.timeout_seconds or TIMEOUT_SECONDS
+
+    @property
+    def calls(self) -> int:
+        """Calls that its cases take, repeats included."""
+        return sum(case.repeat or 1 for case in self.cases)

@@ -138,7 +138,9 @@ class Context:
     def switches(self) -> bool:
         """Whether rows are rolled out by strategy Switch: as what serves the live row is, until it has been brought to another strategy."""
         if self.history.live is None or self.serving is None:
-            return self.app.spec.rollout.switches
+            candidate = self.history.candidate
+            is_verified = candidate is not None and candidate.pinned is not None and candidate.pinned.verify is not None
+            return self.app.spec.rollout.switches or is_verified
         return self.serving != PLAIN
 
     @cached_property

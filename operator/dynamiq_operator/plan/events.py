@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from dynamiq_operator.model.guards import Released
+from dynamiq_operator.model.guards import Released, Verified
 from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable, format_time
 from dynamiq_operator.model.record import Outcome, Pinned
 from dynamiq_operator.plan.operations import Emit
@@ -47,6 +47,21 @@ def ended(app: App, row: Record, outcome: Outcome) -> tuple[Emit, ...]:
     # A row may be pinned and overtaken at once: whether its beginning was told is known by that Event alone.
     slots = {"Succeeded": (END,), "Failed": (END if row.pinned else BEGINNING,), "Overtaken": (BEGINNING, END)}
     return _tell(app, row, reason, f"{title(row)} {words[result]}", warning=result == "Failed", slots=slots[result])
+
+
+def verifying(app: App, row: Record) -> tuple[Emit, ...]:
+    return _tell(app, row, "Verifying", f"the new pods of {title(row)} are asked before a caller reaches them")
+
+
+def verified(app: App, row: Record, found: Verified) -> tuple[Emit, ...]:
+    cases = f"{found.cases} case{'s' if found.cases != 1 else ''} by {found.calls} call{'s' if found.calls != 1 else ''}"
+    passed = [cases] if found.cases else []
+    passed += [f"an evaluation of {found.score:g}"] if found.score is not None else ["its evaluation"] if not found.cases else []
+    return _tell(app, row, "Verified", f"{title(row)} passed {' and '.join(passed)} in {found.seconds:g} s")
+
+
+def verification_failed(app: App, row: Record, message: str) -> tuple[Emit, ...]:
+    return _tell(app, row, "VerificationFailed", f"no caller has reached {title(row)}: {message}", warning=True)
 
 
 def reverted(app: App, row: Record, message: str, restored: str) -> tuple[Emit, ...]:

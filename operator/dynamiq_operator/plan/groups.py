@@ -17,6 +17,7 @@ from dynamiq_operator.plan.operations import (
     CompleteRecord,
     CreateAccessKeys,
     CreateChild,
+    CreateEvaluationKey,
     CreateFlow,
     DeleteChild,
     Emit,
@@ -31,6 +32,8 @@ from dynamiq_operator.plan.operations import (
     RunOnce,
     ScaleWorkload,
     SetRecordStatus,
+    StartEvaluation,
+    VerifyRecord,
 )
 
 NUMBERS = "numbers of rows"
@@ -123,18 +126,26 @@ def _object(operation: Operation) -> str | None:
     match operation:
         case Emit():
             return None
-        case CompleteRecord(record=record) | ReleaseRecord(record=record) | EndRecord(record=record) | OwnRecord(record=record):
+        case (
+            CompleteRecord(record=record)
+            | ReleaseRecord(record=record)
+            | VerifyRecord(record=record)
+            | EndRecord(record=record)
+            | OwnRecord(record=record)
+        ):
             return row_group(record)
         case SetRecordStatus(record=record):
             return row_status_group(record)
         case CreateChild(manifest=raw) | ApplyChild(manifest=raw) | RunOnce(manifest=raw):
             return " ".join(key_of(raw))
-        case OwnChild(observed=raw) | DeleteChild(observed=raw) | ScaleWorkload(observed=raw):
+        case OwnChild(observed=raw) | DeleteChild(observed=raw) | ScaleWorkload(observed=raw) | StartEvaluation(observed=raw):
             return " ".join(key_of(raw))
         case CreateFlow(app=app, flow_hash=flow_hash):
             return " ".join(CONFIG_MAP.key(app.meta.name, flow_hash))
         case CreateAccessKeys(app=app):
             return " ".join(SECRET.key(app.meta.name))
+        case CreateEvaluationKey(job=job):
+            return f"{SECRET.kind} {job}"
         case AnnotatePod(pod=pod):
             return f"Pod {pod}"
         case ClaimHostname() | KeepClaim() | ReleaseClaim():

@@ -9,7 +9,7 @@ from typing import Any
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import AppStatus
-from dynamiq_operator.model.guards import Released
+from dynamiq_operator.model.guards import Released, Verified
 from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Unreadable
 from dynamiq_operator.model.record import Outcome, Pinned, RecordStatus
 
@@ -98,10 +98,19 @@ class ReleaseRecord:
 
 @dataclass(frozen=True)
 class EndRecord:
-    """Set, once, how the row's deploy ended."""
+    """Set, once, how the row's deploy ended. `verification`: the seconds that its verification took, where that failed it."""
 
     record: Record
     outcome: Outcome
+    verification: float | None = None
+
+
+@dataclass(frozen=True)
+class VerifyRecord:
+    """Set, once, that the row's new pods passed its cases: from then on callers may reach them."""
+
+    record: Record
+    verified: Verified
 
 
 @dataclass(frozen=True)
@@ -221,6 +230,22 @@ class AnnotatePod:
 
 
 @dataclass(frozen=True)
+class CreateEvaluationKey:
+    """Create the Secret of the key of a Job that evaluates new pods, which that Job, of this uid, owns."""
+
+    app: App
+    job: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class StartEvaluation:
+    """Let a Job begin that evaluates new pods, and that was made suspended."""
+
+    observed: Manifest
+
+
+@dataclass(frozen=True)
 class ScaleWorkload:
     """Set `replicas` through the scale subresource: an autoscaler does nothing at 0."""
 
@@ -238,6 +263,7 @@ Operation = (
     | OwnRecord
     | ReleaseRecord
     | EndRecord
+    | VerifyRecord
     | SetRecordStatus
     | CreateChild
     | ApplyChild
@@ -251,6 +277,8 @@ Operation = (
     | CreateAccessKeys
     | WriteGateKeys
     | AnnotatePod
+    | CreateEvaluationKey
+    | StartEvaluation
     | ScaleWorkload
 )
 

@@ -34,6 +34,7 @@ from dynamiq_operator.plan.status.problems import AppProblems, problem_events, r
 from dynamiq_operator.plan.status.row_status import row_statuses, rows_of_unreadable_app, rows_without_app
 from dynamiq_operator.plan.status.trial import trial_condition, trial_events, trial_times
 from dynamiq_operator.plan.triggers import run_statuses, schedules
+from dynamiq_operator.plan.verification.children import verification_operations
 from dynamiq_operator.plan.workloads.wanted import seconds_warm
 
 RETRY_PROBLEMS = 15.0
@@ -101,7 +102,9 @@ def _converging(context: Context, rows: tuple[Group, ...], deployed: frozenset[s
     return (
         *_group(groups.DEPLOY_SPEC, asked, after),
         *(_group(groups.REVERT, take_back(context), after) if not asked else ()),
-        *groups.children((*converge_children(context), *tell_pods(context), *annotate_pods(context)), deployed),
+        *groups.children(
+            (*converge_children(context), *tell_pods(context), *annotate_pods(context), *verification_operations(context)), deployed
+        ),
         *groups.by_object(schedules.trigger_operations(context), deployed),
     )
 

@@ -20,6 +20,7 @@ from dynamiq_operator.plan.observed.jobs import TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ChildProblem, ReconcileFailure
 from dynamiq_operator.plan.observed.run_counts import RunCounts
+from dynamiq_operator.plan.observed.verification import EvaluationJob, Reading
 
 
 class KeysPresence(Enum):
@@ -95,6 +96,7 @@ class Snapshot:
     `denied`: by kind, why the operator may not list what there is of it: such children are neither made nor changed nor deleted.
     `unattended_until`: when an operator worked again after a time in which none could, such as one without an API server; None where
     there was no such time.
+    `verification`: what new pods have answered by now that are asked before a caller reaches them; `evaluations`: Jobs that evaluate them.
     `guards`: what may keep its rows from being deployed. `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
     """
 
@@ -136,6 +138,8 @@ class Snapshot:
     gate_ports: frozenset[int] = frozenset()
     gate_keys: str | None = None
     guards: ObservedGuards = field(default_factory=ObservedGuards)
+    verification: Reading | None = None
+    evaluations: tuple[EvaluationJob, ...] = ()
 
     @property
     def unreadable_app(self) -> Unreadable | None:

@@ -57,7 +57,7 @@ _WRONG: tuple[Any, ...] = (None, "", 0, -1, True, [], {}, "x" * 2000, {"a": "b"}
 
 
 def fields(schema: Manifest = SCHEMA, path: Path = ("spec",)) -> Iterator[Path]:
-    """The path of each field below `path`."""
+    """The path of each field below `path`; a list is one."""
     for name, below in schema.get("properties", {}).items():
         yield (*path, name)
         yield from fields(below, (*path, name))
@@ -69,7 +69,9 @@ def value(schema: Manifest, variant: int) -> Any:
         return schema["enum"][variant]
     if schema["type"] == "object":
         return {name: value(below, variant) for name, below in schema["properties"].items()}
-    if schema["type"] == "integer":
+    if schema["type"] == "array":
+        return [value(schema["items"], variant)]
+    if schema["type"] in ("integer", "number"):
         return max(schema.get("minimum", 1), 1) + variant
     if schema["type"] == "boolean":
         return variant == 0
@@ -105,8 +107,9 @@ def shapes() -> dict[str, Manifest]:
         "ended": but("restores"),
         "restoring": but("workflowVersion", kind=ConfigType.SERVERLESS),
         "pinned": but("restores", "outcome"),
-        "numbered": but("restores", "outcome", "pinned"),
-        "asked": but("restores", "outcome", "pinned", "sequence"),
+        "waiting": but("restores", "outcome", "released", "verified"),
+        "numbered": but("restores", "outcome", "released", "verified", "pinned"),
+        "asked": but("restores", "outcome", "released", "verified", "pinned", "sequence"),
         "bare": {"app": every["app"], "createdBy": every["createdBy"]},
     }
 

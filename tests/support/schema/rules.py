@@ -10,8 +10,11 @@ from dynamiq_operator.model.record import SERVERLESS_FIELDS
 from tests.support.factories import (
     Modifier,
     app_manifest,
+    approval_manifest,
     asking,
     exposed,
+    policy_manifest,
+    rejection_manifest,
     row_manifest,
     runtime_manifest,
     version_manifest,
@@ -30,6 +33,9 @@ BASES: dict[str, Callable[..., Manifest]] = {
     "Workflow": workflow_manifest,
     "WorkflowVersion": lambda *modifiers: version_manifest("v1", *modifiers),
     "Runtime": runtime_manifest,
+    "DeployPolicy": policy_manifest,
+    "Approval": approval_manifest,
+    "Rejection": rejection_manifest,
 }
 DNS_LABEL = "use lower-case letters, digits and '-', beginning with a letter and not ending with '-'"
 OBJECT_NAME = "no object has such a name: use lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
@@ -51,12 +57,25 @@ MIN_ONE = "minReplicas is at least 1: to scale to zero, use type serverless"
 ONE_KIND_OF_PEER = "a peer has either ipBlock, or podSelector, namespaceSelector or both"
 NO_RANGE = "this is no range of addresses: use one such as 203.0.113.0/24 or 2001:db8::/32"
 VALUES = "In and NotIn take values, Exists and DoesNotExist take none"
+FOR_SWITCH = "verify is for strategy Switch, where new pods are ready before a caller reaches them: add it, or remove verify"
+EXPECTATION = "expect at least one of status, contains, jsonPath and cel"
+CASES_TOGETHER = "inputs and expected texts are together longer than 64 KiB: use a job for large ones"
+CASES_OR_JOB = "give cases, a job, or both"
+SELECTED_BY = "a policy selects namespaces by kubernetes.io/metadata.name or by labels under dynamiq.getdynamiq.ai/, which only who may update DeployPolicies can change"
+IN_OR_EXISTS = "values are for In and NotIn: give at least one there, and none with Exists and DoesNotExist"
+ONCE_OR_AGAIN = "a freeze has either from and to, or cron, duration and, where it is not UTC, timeZone"
+ACCOUNTS = "name a service account as system:serviceaccount:<namespace>:<name>"
+GROUPS = "a row names its author, and not their groups: use system:serviceaccounts:<namespace>, or users"
 LAST_PORT = "endPort is the last of the ports that begin with port: give port, and an endPort that is not below it"
 
 UID = "0d2c1f3e-5a6b-4c7d-8e9f-a0b1c2d3e4f5"
 LONGEST_HOSTNAME = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61])
 SECRET = {"name": "keys", "key": "API_KEY"}
 PARENT = {"name": "public", "namespace": "gateways", "sectionName": "http"}
+JOB = {"image": "evals.test/score:v1"}
+EASTER = {"name": "easter", "from": "2027-03-26T00:00:00Z", "to": "2027-03-30T00:00:00Z"}
+EVENINGS = {"name": "evenings", "cron": "0 17 * * 5", "duration": "62h"}
+OURS = "dynamiq.getdynamiq.ai/environment"
 NIGHTLY = {"name": "nightly", "schedule": "0 3 * * *"}
 PROMOTED = {"namespace": "staging", "app": "chat", "row": "chat-1", "hash": "sha256:" + "a" * 64}
 
@@ -120,6 +139,27 @@ def _warm(**fields: object) -> Modifier:
 
 def _revert(**fields: object) -> Modifier:
     return with_spec(rollout={"revert": fields})
+
+
+def _verify(**fields: object) -> Modifier:
+    return with_spec(rollout={"strategy": "Switch", "verify": fields})
+
+
+def _case(**fields: object) -> Modifier:
+    return _verify(cases=[{"name": "refund", "input": "{}", "expect": {"status": 200}, **fields}])
+
+
+def _inputs(count: int) -> Modifier:
+    """Cases as long as one may be."""
+    return _verify(cases=[{"name": f"case-{number}", "input": "x" * 8192, "expect": {"status": 200}} for number in range(count)])
+
+
+def _freeze(**fields: object) -> Modifier:
+    return with_spec(freezes=[fields])
+
+
+def _selecting(**selector: object) -> Modifier:
+    return with_spec(namespaceSelector=selector)
 
 
 def _redact(**fields: object) -> Modifier:
@@ -216,6 +256,12 @@ APP_RULES = (
     _app("a number of warm pods", _warm(replicas=0), _warm(replicas=-1), "spec.rollout.keepWarm.replicas", KEEP_WARM),
     _app("warm pods like the live ones", _warm(replicas="live"), _warm(replicas="all"), "spec.rollout.keepWarm.replicas", KEEP_WARM),
     _app("warm pods of a strategy", _warm(), with_spec(rollout={"keepWarm": {}}), "spec.rollout.keepWarm", "keepWarm is for strategy Switch: add it, or remove keepWarm"),
+    _app("cases of a strategy", _verify(job=JOB), with_spec(rollout={"verify": {"job": JOB}}), "spec.rollout.verify", FOR_SWITCH),
+    _app("nothing to verify by", _verify(cases=[{"name": "a", "input": "1", "expect": {"contains": "a"}}]), _verify(timeoutSeconds=60), "spec.rollout.verify", CASES_OR_JOB),
+    _app("nothing expected", _case(expect={"cel": "json.score > 0.8"}), _case(expect={}), "spec.rollout.verify.cases[0].expect", EXPECTATION),
+    _app("cases together", _inputs(8), _inputs(9), "spec.rollout.verify.cases", CASES_TOGETHER),
+    _app("a case's name", _case(name="a-1"), _case(name="A"), "spec.rollout.verify.cases[0].name", f"the name of a case is a DNS label: {DNS_LABEL.removeprefix('use ')}"),
+    _app("a case given twice", _inputs(2), _verify(cases=[{"name": "a", "input": "1", "expect": {"status": 200}}] * 2), "spec.rollout.verify.cases", "uplicate"),
     _app("how much slower", _revert(maxP95Ratio=1.05), _revert(maxP95Ratio=1.04), "spec.rollout.revert.maxP95Ratio", "should be greater than or equal to 1.05"),
     _app("how much dearer", _revert(maxCostRatio=100), _revert(maxCostRatio=100.5), "spec.rollout.revert.maxCostRatio", "should be less than or equal to 100"),
     _app("a field to take out", _redact(fields=["email"]), _redact(fields=[""]), "spec.runs.redact.fields[0]", "should be at least 1 chars long"),
@@ -246,6 +292,8 @@ ROW_RULES = (
     _row("type", _config(type="server"), _config(type="lambda"), "spec.config.type", 'supported values: "server", "serverless"'),
     _row("amount", _cpu("1.5"), _cpu("much"), "spec.config.resources.requests.cpu", AMOUNT),
     _row("negative amount", _cpu("100m"), _cpu("-1"), "spec.config.resources.requests.cpu", AMOUNT),
+    _row("why the rules are gone past", asking(bypass={"reason": "prod is down"}), asking(bypass={"reason": " \t\u00a0"}), "spec.bypass.reason", "say why the rules are gone past: bypass.reason is never empty"),
+    _row("no word on why", asking(bypass={"reason": "x"}), asking(bypass={"reason": ""}), "spec.bypass.reason", "should be at least 1 chars long"),
     _row("source of a promotion", asking(promotedFrom=PROMOTED), asking(promotedFrom={**PROMOTED, "hash": "sha256:A"}), "spec.promotedFrom.hash", HASH),
 )  # fmt: skip
 OTHER_RULES = (
@@ -256,4 +304,41 @@ OTHER_RULES = (
     Rule("Runtime", "engine", with_spec(engine="sdk"), with_spec(engine="large"), "spec.engine", 'supported values: "tiny", "sdk"'),
     Rule("Runtime", "probe", with_spec(probes={"liveness": {"path": "/"}}), with_spec(probes={"liveness": {"path": "healthz"}}), "spec.probes.liveness.path", "a path begins with /, such as /readyz"),
 )  # fmt: skip
-RULES = (*APP_RULES, *ROW_RULES, *OTHER_RULES)
+
+
+def _policy(about: str, good: Modifier, bad: Modifier, field: str, says: str) -> Rule:
+    return Rule("DeployPolicy", about, good, bad, f"spec.{field}", says)
+
+
+def _label(operator: str, *values: str) -> Modifier:
+    return _selecting(matchExpressions=[{"key": OURS, "operator": operator, **({"values": list(values)} if values else {})}])
+
+
+POLICY_RULES = (
+    _policy("a label of ours", _selecting(matchLabels={OURS: "production"}), _selecting(matchLabels={"team": "a"}), "namespaceSelector.matchLabels", SELECTED_BY),
+    _policy("a key of ours", _label("Exists"), _selecting(matchExpressions=[{"key": "team", "operator": "Exists"}]), "namespaceSelector.matchExpressions[0].key", SELECTED_BY),
+    _policy("a label's values", _label("In", "production"), _label("In"), "namespaceSelector.matchExpressions[0]", IN_OR_EXISTS),
+    _policy("a label without values", _label("DoesNotExist"), _label("Exists", "a"), "namespaceSelector.matchExpressions[0]", IN_OR_EXISTS),
+    _policy("a freeze, once", _freeze(**EASTER), _freeze(**EASTER, cron="0 17 * * 5"), "freezes[0]", ONCE_OR_AGAIN),
+    _policy("a freeze, again and again", _freeze(**EVENINGS, timeZone="Europe/Berlin"), _freeze(name="evenings", cron="0 17 * * 5"), "freezes[0]", ONCE_OR_AGAIN),
+    _policy("a freeze without an end", _freeze(**EASTER), _freeze(name="easter", **{"from": "2027-03-26T00:00:00Z"}), "freezes[0]", ONCE_OR_AGAIN),
+    _policy("a freeze that ends first", _freeze(**EASTER), _freeze(**{**EASTER, "to": "2027-03-26T00:00:00+01:00"}), "freezes[0]", "a freeze ends after it begins: to is later than from"),
+    _policy("a freeze's name", _freeze(**EVENINGS), _freeze(**{**EVENINGS, "name": "Friday"}), "freezes[0].name", f"the name of a freeze is a DNS label: {DNS_LABEL.removeprefix('use ')}"),
+    _policy("a freeze given twice", with_spec(freezes=[EVENINGS, EASTER]), with_spec(freezes=[EVENINGS, EVENINGS]), "freezes", "uplicate"),
+    _policy("a freeze's cron", _freeze(**EVENINGS), _freeze(**{**EVENINGS, "cron": "Fridays"}), "freezes[0].cron", "cron is a cron expression of five fields, such as 0 17 * * 5"),
+    _policy("a freeze's duration", _freeze(**{**EVENINGS, "duration": "1h30m"}), _freeze(**{**EVENINGS, "duration": "2 days"}), "freezes[0].duration", "a duration has hours and minutes, such as 62h, 90m or 1h30m"),
+    _policy("a freeze of no duration", _freeze(**{**EVENINGS, "duration": "90m"}), _freeze(**{**EVENINGS, "duration": ""}), "freezes[0].duration", "a duration has hours and minutes, such as 62h, 90m or 1h30m"),
+    _policy("a service account that approves", with_spec(approvals={"count": 1, "serviceAccounts": ["system:serviceaccount:ci:evals"]}), with_spec(approvals={"count": 1, "serviceAccounts": ["ada"]}), "approvals.serviceAccounts[0]", ACCOUNTS),
+    _policy("how many approve", with_spec(approvals={"count": 1}), with_spec(approvals={"count": 0}), "approvals.count", "should be greater than or equal to 1"),
+    _policy("groups that are Git's", with_spec(automation={"groups": ["system:serviceaccounts:argocd"]}), with_spec(automation={"groups": ["developers"]}), "automation.groups[0]", GROUPS),
+    _policy("who hears of it", with_spec(notifications=[{"name": "chat", "secretName": "chat"}]), with_spec(notifications=[{"name": "Chat", "secretName": "chat"}]), "notifications[0].name", f"the name of a sink is a DNS label: {DNS_LABEL.removeprefix('use ')}"),
+)  # fmt: skip
+WORD_RULES = (
+    Rule("Approval", "its row", with_spec(row="row.1"), with_spec(row="row_1"), "spec.row", OBJECT_NAME),
+    Rule("Approval", "its digest", with_spec(), with_spec(digest="sha256:A"), "spec.digest", HASH),
+    Rule("Approval", "its purpose", with_spec(purpose="Withdraw"), with_spec(purpose="Deploy"), "spec.purpose", 'supported values: "Approve", "Resume", "Reject", "Withdraw"'),
+    Rule("Rejection", "its hash", with_spec(), with_spec(workflowHash="v1"), "spec.workflowHash", HASH),
+    Rule("Rejection", "why", with_spec(), with_spec(reason=""), "spec.reason", "should be at least 1 chars long"),
+    Rule("Rejection", "its version", with_spec(version="v10"), with_spec(version="10"), "spec.version", VERSION_NAME),
+)  # fmt: skip
+RULES = (*APP_RULES, *ROW_RULES, *OTHER_RULES, *POLICY_RULES, *WORD_RULES)

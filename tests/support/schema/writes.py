@@ -6,28 +6,31 @@ import contextlib
 import copy
 from collections.abc import Callable, Iterator
 
+from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.model.objects import Manifest
 from tests.support.api import Answer, Api
 from tests.support.factories import in_namespace, with_meta
 from tests.support.schema.rules import BASES
 
+OF_THE_CLUSTER = tuple(kind.kind for kind in KINDS if not kind.namespaced)
 Way = Callable[[Api, Manifest, Manifest], Answer]
 """Sends the object that is wanted: a new one, or in the place of the one that is stored."""
 
 
 @contextlib.contextmanager
 def stored(api: Api, namespace: str) -> Iterator[dict[str, Manifest]]:
-    """An object of each kind, as the API server stored it: what updates are made to. The Runtime is named after the namespace."""
+    """An object of each kind, as the API server stored it: what updates are made to. Those of the cluster are named after the namespace."""
     made = {}
     for kind, base in BASES.items():
-        manifest = base(in_namespace(namespace), *([with_meta(name=namespace)] if kind == "Runtime" else []))
-        if kind == "Runtime":
+        manifest = base(in_namespace(namespace), *([with_meta(name=namespace)] if kind in OF_THE_CLUSTER else []))
+        if kind in OF_THE_CLUSTER:
             del manifest["metadata"]["namespace"]
         answer = api.apply(manifest)
         assert answer.ok, answer.message
         made[kind] = answer.body
     yield made
-    api.delete(made["Runtime"])
+    for kind in OF_THE_CLUSTER:
+        api.delete(made[kind])
 
 
 def create(api: Api, _stored: Manifest, wanted: Manifest) -> Answer:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
-from dynamiq_operator.controller.execute import children, events, gate_keys, hostnames, records, runs, statuses
+from dynamiq_operator.controller.execute import children, evaluations, events, gate_keys, hostnames, records, runs, statuses
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.leader import LeaderElection, LeadershipLost
 from dynamiq_operator.controller.metrics import Metrics
@@ -30,6 +30,7 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.CompleteRecord: records.complete_record,
     operations.ReleaseRecord: records.release_record,
     operations.EndRecord: records.end_record,
+    operations.VerifyRecord: records.verify_record,
     operations.OwnRecord: records.own_record,
     operations.DeleteRecord: records.delete_record,
     operations.CreateChild: children.create_child,
@@ -41,6 +42,8 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.CreateAccessKeys: children.create_access_keys,
     operations.WriteGateKeys: gate_keys.write_gate_keys,
     operations.AnnotatePod: runs.annotate_pod,
+    operations.CreateEvaluationKey: evaluations.create_evaluation_key,
+    operations.StartEvaluation: evaluations.start_evaluation,
     operations.RunOnce: runs.run_once,
     operations.ClaimHostname: hostnames.claim_hostname,
     operations.KeepClaim: hostnames.annotate_claim,

@@ -58,6 +58,15 @@ async def end_record(execution: Execution, operation: operations.EndRecord) -> N
     outcome = {"spec": {"outcome": operation.outcome.as_json()}}
     execution.state.update_ledger(Record.of(await _patch(execution, operation.record.meta, outcome)))
     execution.metrics.ended(operation.record.pinned, operation.outcome)
+    if operation.verification is not None:
+        execution.metrics.verified(operation.verification, passed=False)
+
+
+async def verify_record(execution: Execution, operation: operations.VerifyRecord) -> None:
+    """Sets that its pods passed its cases."""
+    verified = {"spec": {"verified": operation.verified.as_json()}}
+    execution.state.update_ledger(Record.of(await _patch(execution, operation.record.meta, verified)))
+    execution.metrics.verified(operation.verified.seconds, passed=True)
 
 
 async def own_record(execution: Execution, operation: operations.OwnRecord) -> None:

@@ -7,6 +7,7 @@ from dynamiq_operator.model.record import Autoscaling
 from dynamiq_operator.plan.children import hostnames, route_annotations, selection
 from dynamiq_operator.plan.children.workload_inputs import workload_inputs
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.workloads.verified import verifies
 from dynamiq_operator.plan.workloads.wanted import conversion, needed_replicas, wanted_workloads
 
 
@@ -24,6 +25,7 @@ def maker_inputs(context: Context) -> Inputs:
         scaled=selection.scaled_label(context),
         guarded=selection.guarded_label(context),
         scale=_scale(context),
+        verifies=verifies(context),
     )
 
 

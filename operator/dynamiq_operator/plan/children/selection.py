@@ -12,6 +12,7 @@ from dynamiq_operator.model.record import ConfigType
 from dynamiq_operator.plan.children.workload_inputs import is_noted, workload_manifest
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.workloads import endpoints
+from dynamiq_operator.plan.workloads.verified import may_be_reached
 from dynamiq_operator.plan.workloads.wanted import (
     are_others_gone,
     conversion,
@@ -24,11 +25,18 @@ from dynamiq_operator.plan.workloads.wanted import (
 def selected_label(context: Context) -> str:
     """The pins label that the Service is to select, empty for pods of any.
 
-    It never goes to a workload whose pods are not all available in this very snapshot, and stays where it is until then.
+    It never goes to a workload whose pods are not all available in this very snapshot, and stays where it is until then. Where no pod
+    may be reached, since the only ones have yet to be verified, or failed that and are not gone yet, it is that of none.
     """
+    chosen = _chosen(context)
+    reaches_all = chosen == PLAIN and context.workloads.selected == names.UNVERIFIED
+    return names.UNVERIFIED if reaches_all and (context.target is None or has_pods_of_pins(context)) else chosen
+
+
+def _chosen(context: Context) -> str:
     serving, target = context.serving, context.label
     if serving is None:
-        return target
+        return target if may_be_reached(context) else names.UNVERIFIED
     if context.pinned is None:
         return serving
     if not is_noted(context, serving):
@@ -37,20 +45,20 @@ def selected_label(context: Context) -> str:
         return _converted(context, serving)
     if target == PLAIN:  # nothing is live, and what served a row that never was may go on beside the next one
         return PLAIN
-    return target if _is_ready(context, target) else serving
+    return target if is_ready(context, target) and may_be_reached(context) else serving
 
 
 def _converted(context: Context, serving: str) -> str:
     """Where the target serves: what is to be selected for a change of the strategy, or for a candidate that left its callers without a pod."""
     other, live = conversion(context), context.live_pins
     if other == PLAIN:
-        return PLAIN if are_others_gone(context) and _is_ready(context, PLAIN) else serving
+        return PLAIN if are_others_gone(context) and is_ready(context, PLAIN) else serving
     if other is not None:
         # Its pods are selected already, so that narrowing the Service to them takes no caller anywhere new.
         reached = endpoints.lead_to_all(context, other, needed_replicas(context))
-        return other if reached and _is_ready(context, other) else serving
+        return other if reached and is_ready(context, other) else serving
     if context.history.candidate is not None and live is not None and live.label != serving and serving != PLAIN:
-        return live.label if not _ready_pods(context, serving) and _is_ready(context, live.label) else serving
+        return live.label if not _ready_pods(context, serving) and is_ready(context, live.label) else serving
     return serving
 
 
@@ -58,6 +66,8 @@ def has_arrived(context: Context) -> bool:
     """Whether callers end up at the target's pods alone. Under strategy Rolling the target's workload has no others, but during a change of it."""
     if context.switches:
         return context.workloads.selected == context.label and endpoints.lead_only_to(context, context.label)
+    if context.workloads.selected == names.UNVERIFIED:
+        return False
     return not any(not is_ending(context.workloads.by_label[label]) for label in context.workloads.of_pins)
 
 
@@ -101,7 +111,7 @@ def _scaled_now(context: Context) -> str:
     return on[0] if on else next(iter(context.workloads.of_pins), PLAIN)
 
 
-def _is_ready(context: Context, label: str) -> bool:
+def is_ready(context: Context, label: str) -> bool:
     """Whether a workload is as it is to be, with as many pods as are needed, each of them Ready."""
     wanted = next((each for each in wanted_workloads(context) if each.label == label), None)
     if wanted is None or wanted.pins is None or wanted.observed is None or is_ending(wanted.observed):

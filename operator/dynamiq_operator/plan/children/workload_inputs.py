@@ -15,6 +15,7 @@ from dynamiq_operator.plan.children.given_up import noting_given_up
 from dynamiq_operator.plan.children.recording import renews_template
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.sleep.state import keeps_template
+from dynamiq_operator.plan.workloads.verified import needs_switch, verifies
 from dynamiq_operator.plan.workloads.wanted import WantedWorkload, are_others_gone, conversion, replicas_now, room_note
 
 
@@ -74,7 +75,7 @@ def awaits_policy(context: Context) -> bool:
 
     One that may not be listed any more is not known to be there, though it was seen.
     """
-    wanted = network_policy(Inputs(context.app, context.settings))
+    wanted = network_policy(Inputs(context.app, context.settings, verifies=verifies(context)))
     if wanted and NETWORK_POLICY.kind in context.snapshot.denied:
         return True
     observed = context.snapshot.children
@@ -84,6 +85,8 @@ def awaits_policy(context: Context) -> bool:
 def _template_choice(context: Context, wanted: WantedWorkload) -> TemplateChoice:
     """The pins' one, but for what its pods could not start without, or must not mount."""
     pins, observed = wanted.pins, wanted.observed
+    if wanted.label == context.label and needs_switch(context):
+        return TemplateChoice.OBSERVED
     if pins is None or not variables.has_flow(context, pins) or access_keys.are_foreign(context) or awaits_policy(context):
         return TemplateChoice.OBSERVED
     if observed is None and (access_keys.are_awaited(context) or _awaits_others(context, wanted.label)):

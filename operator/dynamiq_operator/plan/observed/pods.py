@@ -32,7 +32,8 @@ class Container:
 @dataclass(frozen=True)
 class Pod:
     """`version`: its resourceVersion. `keys`: the version of the Access Keys that its kubelet was told of, empty where it has never been told.
-    `pins`: its pins label, empty under strategy Rolling. `standby`: whether it was told that its Service has left it.
+    `pins`: its pins label, empty under strategy Rolling. `standby`: whether it was told that its Service has left it. `verification`: SHA-256
+    of the key by which it is verified, empty where it is not.
 
     `template_digest`: of the template that it was made of, as its label says. `container`: the one that runs the flow, whatever
     else admission has put into the pod; `beside`: another one that is not ready, and why. `scheduled_at`: when the scheduler said
@@ -58,6 +59,7 @@ class Pod:
     pins: str = ""
     standby: bool = False
     recorder: str | None = None
+    verification: str = ""
 
     @property
     def awaits_mounts(self) -> bool:
@@ -88,6 +90,7 @@ class Pod:
             pins=label_of(raw),
             standby=(raw["metadata"].get("annotations") or {}).get(names.STANDBY_ANNOTATION) == "true",
             recorder=recorder_of(raw),
+            verification=(raw["metadata"].get("annotations") or {}).get(names.VERIFICATION_ANNOTATION, ""),
         )
 
 

@@ -97,7 +97,13 @@ class _Completion:
         """Pins one row, lets it wait, or ends it."""
         context, app, number = self._context, self._context.app, self._numbers.get(row.name)
         late = context.now >= waits_until(row, app.spec.rollout, context.in_flight_since)
-        found = _too_late(context, row) or _no_longer_asked(context, row) or self._hindrance(row, late) or self._pins(row)
+        found = (
+            _too_late(context, row)
+            or _no_longer_asked(context, row)
+            or self._hindrance(row, late)
+            or _awaits_switch(context, row)
+            or self._pins(row)
+        )
         if isinstance(found, Pinned):
             pinned = completed(row, pinned=found)
             self._last = max(self._last or (0, ""), (row.sequence, found.digest))
@@ -152,6 +158,16 @@ def _no_longer_asked(context: Context, row: Record) -> Refused | None:
     if is_by_operator(context, row) and not takes_back(context, row):
         return Refused("a row was made after the version that it was to take back")
     return None
+
+
+def _awaits_switch(context: Context, row: Record) -> Unknown | None:
+    """Why a row that is to be verified waits while its App is brought to strategy Switch: until then callers would reach each new pod at once."""
+    verify = context.app.spec.rollout.verify
+    if verify is None or context.history.live is None or context.switches or row.spec.bypass is not None:
+        return None
+    if row.spec.is_rollback and not verify.rollbacks:
+        return None
+    return Unknown("the App is being brought to strategy Switch, by which its new pods are verified before a caller reaches them")
 
 
 def _final(found: Missing | Refused, rollout: Rollout) -> str:

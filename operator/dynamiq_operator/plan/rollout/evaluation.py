@@ -8,13 +8,19 @@ from enum import Enum
 
 from dynamiq_operator.desired.base import NETWORK_POLICY, SECRET, WORKLOAD
 from dynamiq_operator.desired.workload_state import WorkloadState
+from dynamiq_operator.model.guards import GuardReason, Waits
+from dynamiq_operator.model.objects import format_time
 from dynamiq_operator.model.record import Pinned, Result
+from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import convergence, manifests, variables
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.observed.problems import ProblemReason
-from dynamiq_operator.plan.records.outcomes import end_row
+from dynamiq_operator.plan.operations import Operation
+from dynamiq_operator.plan.records.outcomes import end_row, verify_row
 from dynamiq_operator.plan.rollout import clock
+from dynamiq_operator.plan.verification.verdict import Verdict, verdict
+from dynamiq_operator.plan.workloads.verified import needs_switch
 from dynamiq_operator.plan.workloads.wanted import lacks_room, room_note
 
 WITHOUT_PROGRESS = timedelta(seconds=60)
@@ -25,6 +31,12 @@ UNMENTIONED = timedelta(seconds=60)
 """How long a rollout may wait for the cluster before that is reported: with a thousand deploys at once each report is one more write."""
 
 
+_NEEDS_SWITCH = (
+    "it is to be verified before a caller reaches it, and the App is served by strategy Rolling still, where callers reach each new pod at "
+    "once: deploy it again when the App has come to strategy Switch"
+)
+
+
 class RolloutState(Enum):
     ROLLING = "rolling out"
     COMPLETE = "complete"
@@ -33,26 +45,38 @@ class RolloutState(Enum):
 
 @dataclass(frozen=True)
 class RolloutStatus:
-    """`cause` is what is in the way, where it shows; `requeue_after` the seconds after which time alone changes the state."""
+    """`cause` is what is in the way, where it shows; `requeue_after` the seconds after which time alone changes the state.
+
+    `waits`: that its pods are being verified; `verification`: the seconds of one that failed.
+    """
 
     state: RolloutState
     cause: Cause | None = None
     requeue_after: float | None = None
+    waits: Waits | None = None
+    verification: float | None = None
 
 
 def end_rollout(context: Context) -> tuple[Step, RolloutStatus | None]:
     """Ends the candidate where its rollout is complete or broken; else what is known of a rollout that goes on."""
     row = context.history.candidate
-    if row is None or row.pinned is None:
+    pinned = row.pinned if row is not None else None
+    if row is None or pinned is None:
         return Step(context), None
-    status = evaluate(context, row.pinned)
+    written: tuple[Operation, ...] = ()
+    if (found := verdict(context)) is not None and found.passed is not None:
+        row, written = verify_row(context, row, found.passed)
+        context = context.having(row)
+    status = evaluate(context, pinned)
     if status.state is RolloutState.ROLLING:
-        return Step(context), status
+        return Step(context, written), status
     if status.state is RolloutState.COMPLETE:
         ended, operations = end_row(context, row, Result.SUCCEEDED, "its pods are ready")
     else:
-        ended, operations = end_row(context, row, Result.FAILED, status.cause.message if status.cause else "")
-    return Step(context.having(ended), operations), None
+        message, took = status.cause.message if status.cause else "", status.verification
+        ended, operations = end_row(context, row, Result.FAILED, message, verification=took)
+        written = (*written, *(events.verification_failed(context.app, row, message) if took is not None else ()))
+    return Step(context.having(ended), (*written, *operations)), None
 
 
 def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
@@ -60,10 +84,24 @@ def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
     state = WorkloadState.of(context.workload) if context.workload is not None and context.is_rolled else None
     if state is not None and convergence.are_ready(context):
         return RolloutStatus(RolloutState.COMPLETE)
+    if needs_switch(context):
+        return RolloutStatus(RolloutState.BROKEN, Cause(Gravity.AT_ONCE, "VerifyNeedsSwitch", _NEEDS_SWITCH))
+    if (found := verdict(context)) is not None:
+        return _verifying(context, found)
     cause = _refusal(context) or _no_room(context, state) or find_cause(context.pods, state)
     waited = context.now - clock.running_since(context, pinned, state)
     waits_for = clock.standstill(context, state) if cause is None or (state is not None and cause.gravity is Gravity.UNTIL_DEADLINE) else ""
     return _standing(waits_for, waited) if waits_for else _running(context, cause, waited)
+
+
+def _verifying(context: Context, found: Verdict) -> RolloutStatus:
+    """Of a rollout whose pods are ready, and are asked before a caller reaches them. Its own time runs, and not the deadline of progress."""
+    if found.has_failed:
+        cause = Cause(Gravity.AT_ONCE, "VerificationFailed", found.message)
+        return RolloutStatus(RolloutState.BROKEN, cause, verification=found.seconds)
+    cause = Cause(Gravity.UNTIL_DEADLINE, GuardReason.VERIFYING.value, found.message)
+    waits = Waits(reason=GuardReason.VERIFYING, message=found.message, until=format_time(found.until))
+    return RolloutStatus(RolloutState.ROLLING, cause, (found.until - context.now).total_seconds(), waits)
 
 
 def _running(context: Context, cause: Cause | None, waited: timedelta) -> RolloutStatus:

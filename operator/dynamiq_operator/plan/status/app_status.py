@@ -43,6 +43,7 @@ from dynamiq_operator.plan.status.sleeping import available_though_asleep, sleep
 from dynamiq_operator.plan.status.strategy import strategy_conditions
 from dynamiq_operator.plan.status.trial import trial_condition
 from dynamiq_operator.plan.triggers import run_statuses, schedules
+from dynamiq_operator.plan.verification.asking import asked
 
 _ONE_POD = (
     "one pod may be all that answers, and while its node is drained nobody does: autoscaling.minReplicas 2 in the config keeps another"
@@ -160,6 +161,9 @@ def _progressing(context: Context, failed: FailedRow | None) -> Condition:
     history, waits = context.history, context.waits
     waiting = next((row for row in reversed(history.rows) if row.name in waits), None)
     if history.candidate is not None and (waiting is None or waiting.sequence < history.candidate.sequence):
+        if asked(context) is not None:
+            said = f"{events.title(history.candidate)} is being verified: its pods are asked before a caller reaches them"
+            return condition(PROGRESSING, True, "Verifying", said)
         return condition(PROGRESSING, True, "Deploying", f"{events.title(history.candidate)} is being deployed")
     guarded = next((row for row in reversed(history.rows) if row.name in context.guarded), None)
     if guarded is not None and (waiting is None or waiting.sequence < guarded.sequence):

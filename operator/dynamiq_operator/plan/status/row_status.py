@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from dynamiq_operator.model.guards import Waits
+from dynamiq_operator.model.guards import GuardReason, Waits
 from dynamiq_operator.model.objects import Record, Unreadable
 from dynamiq_operator.model.record import CLOSED, Phase, RecordStatus, Result
 from dynamiq_operator.model.rollout import Rollout
@@ -46,6 +46,8 @@ def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses
             operations += events.superseded(app, row, history.live)
         if waits:
             operations += events.waits(app, row, waits)
+        if status.waits is not None and row.status.waits is None and status.waits.reason is GuardReason.VERIFYING:
+            operations += events.verifying(app, row)
         operations.append(SetRecordStatus(row, status))
     return RowStatuses(tuple(opening), tuple(closing))
 
@@ -99,7 +101,7 @@ def row_status(
         found = condition(SUCCEEDED, None, "Progressing", "")
     return RecordStatus(
         phase=phase,
-        waits=guard,
+        waits=guard or (rollout.waits if rollout is not None else None),
         observed_generation=row.meta.generation if ended else 0,
         conditions=dated([found], row.status.conditions, now, None),
     )

@@ -1,0 +1,122 @@
+"""Whether the candidate's pods have passed, have failed, or are still being asked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from dynamiq_operator.model.guards import Verified
+from dynamiq_operator.model.objects import format_time
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.verification import EvaluationJob, Reading
+from dynamiq_operator.plan.verification.asking import Asked, asked
+from dynamiq_operator.plan.verification.text import SHOWN, shown
+
+MESSAGE_MAX = 512
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`message`: how far it is, or why it has failed. `passed`: what is written of a row that has passed. `until`: when its time is over.
+
+    `seconds`: since it began.
+    """
+
+    message: str
+    until: datetime
+    seconds: float
+    has_failed: bool = False
+    passed: Verified | None = None
+
+
+def verdict(context: Context) -> Verdict | None:
+    """Of the candidate; None where its pods are not asked now."""
+    question, said = asked(context), context.snapshot.verification
+    if question is None:
+        return None
+    if said is None or said.row != question.row or said.pods != question.uids:
+        said = Reading(question.row, question.uids, context.now)  # it begins now
+    until = said.since + timedelta(seconds=question.verify.seconds)
+    seconds = max((context.now - said.since).total_seconds(), 0.0)
+    job = evaluation(context, question)
+    failure = said.failure or _failed_job(job)
+    if not failure and _has_passed(question, said, job):
+        return Verdict("", until, seconds, passed=_verified(context, question, said, job, seconds))
+    if not failure and context.now >= until:
+        failure = f"its verification took longer than {question.verify.seconds} s: {_missing(question, said, job)}"
+    if failure:
+        return Verdict(failure[:1024], until, seconds, has_failed=True)
+    return Verdict(_progress(question, said, job), until, seconds)
+
+
+def evaluation(context: Context, question: Asked) -> EvaluationJob | None:
+    """The Job that evaluates these pods."""
+    return next((each for each in context.snapshot.evaluations if each.name == question.job and each.row == question.row), None)
+
+
+def may_start(question: Asked, said: Reading) -> bool:
+    """Whether the Job may: once the pods know its key, and have answered the cases, which cost less."""
+    return said.known and (said.done or not question.verify.cases)
+
+
+def _has_passed(question: Asked, said: Reading, job: EvaluationJob | None) -> bool:
+    has_answered = said.done or not question.verify.cases
+    return has_answered and (question.verify.job is None or (job is not None and job.ended_at is not None and not job.failed))
+
+
+def _verified(context: Context, question: Asked, said: Reading, job: EvaluationJob | None, seconds: float) -> Verified:
+    score, message = _said_by(job)
+    return Verified(
+        at=format_time(context.now),
+        cases=len(question.verify.cases),
+        calls=said.calls,
+        seconds=round(seconds, 1),
+        score=score,
+        message=message or None,
+    )
+
+
+def _failed_job(job: EvaluationJob | None) -> str:
+    if job is None or not job.failed:
+        return ""
+    code = f"exit code {job.pod.exit_code}" if job.pod is not None and job.pod.exit_code is not None else job.failed
+    score, message = _said_by(job)
+    scored = f", score {score:g}" if score is not None else ""
+    return f"its evaluation failed with {code}{scored}{f': {shown(message)}' if message else ''}"
+
+
+def _said_by(job: EvaluationJob | None) -> tuple[float | None, str]:
+    """Score and message of what the Job said last: JSON with these two, or a plain text."""
+    lines = (job.pod.last_word if job is not None and job.pod is not None else "").strip().splitlines()
+    if not lines:
+        return None, ""
+    try:
+        said: Any = json.loads(lines[-1], parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict):
+        return None, shown(lines[-1], MESSAGE_MAX)
+    score, message = said.get("score"), said.get("message")
+    number = float(score) if isinstance(score, (int, float)) and not isinstance(score, bool) and abs(score) < 1e15 else None
+    return number, shown(message, MESSAGE_MAX) if isinstance(message, str) else ""
+
+
+def _progress(question: Asked, said: Reading, job: EvaluationJob | None) -> str:
+    cases = len(question.verify.cases)
+    if cases and not said.done:
+        return f"{said.passed} of {cases} cases passed"
+    done = f"{cases} of {cases} cases passed, and " if cases else ""
+    return f"{done}its evaluation {'is under way' if job is not None and not job.is_suspended else 'is about to begin'}"
+
+
+def _missing(question: Asked, said: Reading, job: EvaluationJob | None) -> str:
+    if said.problem:
+        return said.problem
+    if not said.done and question.verify.cases:
+        return f"{said.passed} of {len(question.verify.cases)} cases had passed"
+    if job is None or job.is_suspended:
+        return "its evaluation could not begin"
+    waits = f": it waits for {shown(job.pod.waits, SHOWN)}" if job.pod is not None and job.pod.waits else ""
+    return f"its evaluation, Job {job.name}, had not ended{waits}"

@@ -1,0 +1,171 @@
+"""The commands of docs/guards.md, each by the person whom the page names, in the roles that it gives them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.base import API_VERSION
+from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY
+from tests.support.commands import blocks
+from tests.support.history_stage import APP as WORKFLOW
+from tests.support.history_stage import HistoryStage
+from tests.support.operator import Operator
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("guarded")
+
+GUARDS = REPOSITORY / "docs" / "guards.md"
+EXAMPLE = REPOSITORY / "examples" / "guards" / "production.yaml"
+APP = "support"
+WAITS = 3
+"""Exit code of a deploy that waits, and of a check that says that one would."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page, at a stage. `folder`: for kubeconfigs of people, whom an administrator impersonates."""
+
+    on: HistoryStage
+    folder: Path
+
+    def run(self, person: str, begins: str, *, code: int = 0) -> str:
+        """Runs the block that begins so, line by line, as this person; returns what it says. `code`: of its first line."""
+        (block,) = [each for each in blocks(GUARDS) if each.startswith(begins)]
+        block = block.replace("-n demo", f"-n {self.on.namespace}").replace("namespace demo", f"namespace {self.on.namespace}")
+        return "".join(self.line(person, line, code if place == 0 else 0) for place, line in enumerate(block.splitlines()))
+
+    def line(self, person: str, line: str, code: int) -> str:
+        path = os.pathsep.join([str(Path(sys.executable).parent), str(self.on.cluster.kubectl.parent), os.environ["PATH"]])
+        env = os.environ | {"PATH": path, "KUBECONFIG": str(self._login(person)), "PYTHONPATH": str(REPOSITORY / "operator")}
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False
+        )
+        assert done.returncode == code, f"{person}: {line}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def _login(self, person: str) -> Path:
+        if not person:
+            return self.on.cluster.kubeconfig
+        content = yaml.safe_load(self.on.cluster.kubeconfig.read_text())
+        content["users"][0]["user"]["as"] = f"{person}@example.com"
+        path = self.folder / f"{person}.kubeconfig"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    def waiting(self) -> dict[str, str]:
+        """Reasons of the rows that wait, by version."""
+        rows = self.on.rows(APP)
+        return {
+            row["spec"]["pinned"]["workflowVersion"]: row["status"]["waits"]["reason"]
+            for row in rows
+            if "outcome" not in row["spec"] and row.get("status", {}).get("waits")
+        }
+
+    def policy(self, **spec: object) -> None:
+        """The page's DeployPolicy as it stands in the example, with these fields in place of its own."""
+        made = yaml.safe_load(EXAMPLE.read_text())
+        made["spec"] |= spec
+        made["spec"]["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": self.on.namespace}}
+        self.on.kubectl("apply", "-f", "-", input=[made])
+
+    def until_told(self, *reasons: str) -> None:
+        """Waits until the App's status says that a deploy by hand would wait for these."""
+
+        def told() -> bool:
+            guards = self.on.get("App", APP).get("status", {}).get("guards") or []
+            return [each["reason"] for each in guards if "Deploy" in each["appliesTo"]] == list(reasons)
+
+        eventually(f"a deploy would wait for {reasons}", told)
+
+
+@pytest.fixture
+def page(stage: HistoryStage, operator: Operator, tmp_path: Path) -> Iterator[Page]:
+    """The App of the page with v1 live, and Anna, who may edit."""
+    stage.app(APP, workflow=WORKFLOW)
+    stage.live(APP, "v1", runtime=stage.default_runtime)
+    for person, role in (("anna", "edit"), ("dora", "dynamiq-deployer")):
+        stage.kubectl("create", "rolebinding", person, f"--clusterrole={role}", f"--user={person}@example.com", namespace=stage.namespace)
+    yield Page(stage, tmp_path)
+    stage.kubectl("delete", "--ignore-not-found", "deploypolicy", "production")
+
+
+def test_production_with_one_approval_and_a_night_on_call(page: Page) -> None:
+    on = page.on
+    assert "nothing would hold it" in page.run("anna", "kubectl dynamiq policy check")
+    page.run("", "kubectl label --overwrite namespace demo")
+    page.policy(freezes=[])  # as on a Tuesday, whenever the test runs
+    page.until_told("AwaitingApproval")
+    page.run("anna", 'kubectl dynamiq deploy support -n demo --version v2 -m "Answers in French"', code=WAITS)
+    assert page.waiting() == {"v2": "AwaitingApproval"}
+    assert "v2" in page.run("bert", "kubectl dynamiq approve")
+    on.until_served("v2", APP)
+    assert on.rows(APP)[-1]["spec"]["released"]["by"] == ["bert@example.com"]
+
+    on.kubectl("--as=anna@example.com", "create", "-f", "-", input=[_row(on, workflowVersion="v3")], namespace=on.namespace)
+    eventually("it waits", lambda: page.waiting() == {"v3": "AwaitingApproval"})
+    page.run("bert", "kubectl dynamiq reject support")
+    rejected = eventually("it ended", lambda: on.rows(APP)[-1]["spec"].get("outcome"))
+    assert "bert@example.com" in rejected["reason"]
+    assert "Not before the fair" in rejected["reason"]
+
+    page.run("", "kubectl create rolebinding on-call")
+    said = page.run("carl", "kubectl dynamiq history support -n demo -o wide")
+    assert "DEPLOYABLE" in said
+    on.until_served("v1", APP)
+
+
+def test_a_rollback_stays_until_somebody_resumes_what_git_asks_for(page: Page) -> None:
+    on = page.on
+    on.change("App", APP, spec={"deploy": {"workflowVersion": "v2"}})
+    on.until_served("v2", APP)
+    on.live(APP, restores=on.rows(APP)[0]["metadata"]["name"])
+    on.change("App", APP, spec={"deploy": {"workflowVersion": "v3"}})
+    eventually("it is held", lambda: page.waiting() == {"v3": "Held"})
+    page.run("anna", "kubectl dynamiq resume")
+    on.until_served("v3", APP)
+
+
+def test_a_rejected_version_is_deployed_by_nobody_until_that_is_withdrawn(page: Page) -> None:
+    on = page.on
+    page.run("", "kubectl label --overwrite namespace demo")
+    on.kubectl("delete", "deploypolicy", "production")
+    assert "loses invoices" in page.run("bert", "kubectl dynamiq reject-version support v2 -n demo -m")
+    row = on.deploy(APP, "v2")
+    assert "was rejected by bert@example.com: loses invoices" in on.until(row, "Failed")["spec"]["outcome"]["reason"]
+    page.run("bert", "kubectl dynamiq reject-version support v2 -n demo --withdraw")
+    on.live(APP, "v2")
+
+    (suspend, off) = next(each for each in blocks(GUARDS) if each.startswith("kubectl dynamiq suspend")).splitlines()
+    assert "--off" in off
+    page.line("anna", suspend.replace("-n demo", f"-n {on.namespace}"), 0)
+    row = on.deploy(APP, "v3")
+    eventually("it waits", lambda: page.waiting() == {"v3": "Suspended"})
+    page.line("anna", off.replace("-n demo", f"-n {on.namespace}"), 0)
+    on.until(row, "Live")
+
+
+def test_past_all_rules_with_a_reason(page: Page) -> None:
+    page.policy(freezes=[{"name": "now", "from": "2026-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}])
+    page.until_told("Frozen", "AwaitingApproval")
+    page.run("", "kubectl create rolebinding break-glass")
+    page.run("dora", "kubectl dynamiq deploy support -n demo --version v3 --bypass")
+    page.on.until_served("v3", APP)
+    assert page.on.rows(APP)[-1]["spec"]["bypass"] == {"reason": "INC-4711: v2 answers nobody"}
+
+
+def test_the_example_is_a_policy_that_the_api_server_takes(stage: HistoryStage) -> None:
+    stage.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(EXAMPLE))
+
+
+def _row(on: HistoryStage, **asked: object) -> dict[str, object]:
+    meta = {"generateName": f"{APP}-", "namespace": on.namespace}
+    return {"apiVersion": API_VERSION, "kind": kinds.RECORD.kind, "metadata": meta, "spec": {"app": APP, **asked}}

@@ -1,0 +1,212 @@
+"""New pods are asked in the background by a key of their own, and what they answer decides: no more of it is told than may be."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from dynamiq_operator.controller import verifying
+from dynamiq_operator.controller.verifying import Verification, VerificationReader
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import SECRETS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.verification import Verify
+from dynamiq_operator.plan.observed.pods import Pod
+from dynamiq_operator.plan.observed.verification import Reading
+from dynamiq_operator.plan.verification.asking import Asked
+from tests.support import factories as given
+from tests.support.controller import at
+from tests.support.scripted import Script, failure, missing
+
+KEY = "of-the-verification"
+CASE = {"name": "refund", "input": '{"q": "how much?"}', "expect": {"contains": "42"}}
+WITHIN = 20.0
+
+
+class Pods:
+    """A server in the place of an App's new pods. `asked`: bodies of the calls; `knows`: whether they have heard of the key."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.knows = 204
+        self.answer: Callable[[int], Awaitable[web.StreamResponse]] = saying({"answer": "42"})
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        assert request.headers["X-Dynamiq-Verification"] == "true"
+        if request.path == "/v1/verification":
+            return web.Response(status=self.knows if request.headers["Authorization"] == f"Bearer {KEY}" else 403)
+        self.asked.append(await request.json())
+        return await self.answer(len(self.asked))
+
+
+def saying(what: Any, status: int = 200) -> Callable[[int], Awaitable[web.StreamResponse]]:
+    async def answer(_number: int) -> web.StreamResponse:
+        return web.Response(body=what if isinstance(what, bytes) else json.dumps(what).encode(), status=status)
+
+    return answer
+
+
+class Asking:
+    """One App's verification, asked of two pods at 127.0.0.1."""
+
+    def __init__(self, reader: VerificationReader, port: int, news: asyncio.Event) -> None:
+        self.reader, self.port, self.news, self.found = reader, port, news, Verification()
+        self.app = given.an_app()
+
+    def ask(self, *cases: Manifest, row: str = "row", job: str = "") -> None:
+        pods = tuple(Pod(f"chat-{n}", f"uid-{n}", "1", given.NOW, "", "", False, True, None, None, ip="127.0.0.1") for n in (1, 2))
+        made = Verify.model_validate({"cases": cases, **({"job": {"image": "registry.test/judge"}} if job else {})})
+        self.reader.schedule(self.app, self.found, Asked(row, made, pods, self.port, job))
+
+    async def until(self, what: Callable[[Reading], bool]) -> Reading:
+        async with asyncio.timeout(WITHIN):
+            while self.found.reading is None or not what(self.found.reading):
+                await self.news.wait()
+                self.news.clear()
+        return self.found.reading
+
+    async def fails(self, *cases: Manifest) -> str:
+        self.ask(*cases)
+        return (await self.until(lambda said: bool(said.failure))).failure
+
+
+async def soon(what: Callable[[], bool]) -> None:
+    """Waits for what nobody is told of."""
+    async with asyncio.timeout(WITHIN):
+        while not what():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def pods() -> Pods:
+    return Pods()
+
+
+@pytest.fixture
+async def asking(client: Client, script: Script, pods: Pods) -> AsyncIterator[Asking]:
+    script.on("GET", at(SECRETS, names.access_keys(given.NAME)), missing("secrets", names.access_keys(given.NAME)))
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", pods.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    news = asyncio.Event()
+    async with VerificationReader(client, client.now, lambda _: news.set(), lambda: KEY) as reader:
+        yield Asking(reader, runner.addresses[0][1], news)
+    await runner.cleanup()
+
+
+async def test_each_case_is_asked_as_often_as_it_says(asking: Asking, pods: Pods) -> None:
+    asking.ask({**CASE, "repeat": 20}, {**CASE, "name": "other", "input": '{"q": 2}'})
+    assert asking.found.reading is not None
+    assert asking.found.reading.digest == hashlib.sha256(KEY.encode()).hexdigest()
+    said = await asking.until(lambda said: said.done)
+    assert (said.passed, said.calls, said.failure) == (2, 21, "")
+    assert sorted(json.dumps(each) for each in pods.asked) == ['{"input": {"q": "how much?"}}'] * 20 + ['{"input": {"q": 2}}']
+
+
+async def test_nothing_is_asked_of_pods_that_have_not_heard_of_the_key(asking: Asking, pods: Pods) -> None:
+    pods.knows = 403
+    asking.ask(CASE)
+    await soon(lambda: asking.found.reading is not None and "has not heard of the key" in asking.found.reading.problem)
+    assert pods.asked == []
+    pods.knows = 204
+    assert (await asking.until(lambda said: said.done)).known
+
+
+async def test_a_runtime_that_knows_no_verification_fails_it_with_that_sentence(asking: Asking, pods: Pods) -> None:
+    pods.knows = 404
+    assert await asking.fails(CASE) == "it cannot be verified: the runtime of pod chat-1 knows no verification: take a newer Runtime"
+
+
+async def test_a_wrong_answer_is_told_with_its_case_input_and_what_was_expected(asking: Asking, pods: Pods) -> None:
+    async def flaky(number: int) -> web.StreamResponse:
+        return web.json_response({"answer": "41" if number == 3 else "42"})
+
+    pods.answer = flaky
+    said = await asking.fails({**CASE, "repeat": 50})
+    assert said.startswith("case refund failed at call ")
+    assert said.endswith('of 50: input {"q": "how much?"}; expected an answer that contains "42"; got {"answer": "41"}')
+    assert len(pods.asked) < 50, "the first is enough"
+
+
+async def test_an_error_and_a_late_answer_fail_it(asking: Asking, pods: Pods) -> None:
+    pods.answer = saying({"error": {"message": "no"}}, 500)
+    assert (await asking.fails(CASE)).endswith('expected status 2xx; got status 500 {"error": {"message": "no"}}')
+
+    async def late(_number: int) -> web.StreamResponse:
+        await asyncio.sleep(WITHIN)
+        return web.Response()
+
+    pods.answer = late
+    asking.ask({**CASE, "seconds": 1}, row="another")
+    said = await asking.until(lambda said: bool(said.failure))
+    assert said.failure.endswith('expected an answer that contains "42" within 1 s; got no answer within 1 s')
+
+
+async def test_a_pod_that_is_busy_or_answers_nothing_is_asked_again(asking: Asking, pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifying, "PAUSE", 0.01)
+
+    async def busy(number: int) -> web.StreamResponse:
+        return web.json_response({"answer": "42"}, status=[503, 429, 200][(number - 1) % 3])
+
+    pods.answer = busy
+    asking.ask(CASE)
+    assert (await asking.until(lambda said: said.done)).calls == 1
+
+
+async def test_too_long_an_answer_is_none(asking: Asking, pods: Pods) -> None:
+    pods.answer = saying(b"42" * (1 << 20))
+    assert (await asking.fails(CASE)).endswith("got an answer of more than 1 MiB")
+
+
+async def test_no_message_shows_what_is_secret(asking: Asking, pods: Pods, script: Script) -> None:
+    variables = [{"name": "MODEL_KEY", "secret": {"name": "model", "key": "key"}}]
+    asking.app = given.an_app(given.with_spec(variables=variables, runs={"content": True, "redact": {"fields": ["iban"]}}))
+    data = {"key": base64.b64encode(b"sk-very-secret").decode(), "other": base64.b64encode(b"wrong").decode()}
+    script.on("GET", at(SECRETS, "model"), {"metadata": {"name": "model"}, "data": data})
+    pods.answer = saying({"answer": "wrong: sk-very-secret", "iban": "DE123"})
+    assert (await asking.fails(CASE)).endswith('got {"answer": "wrong: [redacted]", "iban": "[redacted]"}')
+    script.on("GET", at(SECRETS, "model"), failure(403, "Forbidden"))
+    asking.ask(CASE, row="another")
+    said = await asking.until(lambda said: bool(said.failure))
+    assert said.failure.endswith("; got [redacted]"), "where secrets cannot be read, nobody knows what of it is one"
+
+
+async def test_what_is_asked_is_given_up_at_once_for_another_row(asking: Asking, pods: Pods) -> None:
+    never, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def waits(_number: int) -> web.StreamResponse:
+        try:
+            await never.wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return web.Response()
+
+    pods.answer = waits
+    asking.ask(CASE)
+    await soon(lambda: bool(pods.asked))
+    asking.reader.schedule(asking.app, asking.found, None)
+    async with asyncio.timeout(WITHIN):
+        await cancelled.wait()
+    assert asking.found.reading is None
+
+
+async def test_the_key_of_a_job_is_read_once_it_is_there(asking: Asking, pods: Pods, script: Script) -> None:
+    made = {"metadata": {"name": "judge"}, "data": {"key": base64.b64encode(KEY.encode()).decode()}}
+    script.on("GET", at(SECRETS, "judge"), missing("secrets", "judge"), made)
+    asking.ask(CASE, job="judge")
+    assert (await asking.until(lambda said: said.lacks_key)).digest == ""
+    await soon(lambda: asking.found.task is None)
+    asking.ask(CASE, job="judge")
+    said = await asking.until(lambda said: said.done)
+    assert (said.digest, said.lacks_key, said.known) == (hashlib.sha256(KEY.encode()).hexdigest(), False, True)
