@@ -327,6 +327,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "sessions": (OTHERS_APP,),
     "score": (RUN, "helpful", "1"),
     "delete-runs": (OTHERS_APP, "--user-id", "u-1", "--yes"),
+    **dict.fromkeys(("approve", "resume", "reject", "withdraw"), (OTHERS_APP, "1", "--yes")),
+    "reject-version": (OTHERS_APP, "v1", "-m", "bad", "--yes"),
+    "suspend": (OTHERS_APP, "--yes"),
+    "policy": ("check", OTHERS_APP),
 }
 OF_NOBODYS = {"version"}
 """What tells of the cluster alone."""

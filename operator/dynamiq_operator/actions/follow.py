@@ -14,6 +14,7 @@ from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Phase, Result
+from dynamiq_operator.views.waiting import is_waiting, waits_of
 
 EVERY = 0.5  # seconds
 PATIENCE = 30.0
@@ -22,13 +23,14 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a deploy is. `pods` is None where the workload is not there, or may not be seen."""
+    """Where a deploy is. `pods` is None where the workload is not there, or may not be seen; `waits` where no rule holds the row."""
 
     phase: str
     message: str
     is_done: bool
     succeeded: bool
     pods: Pods | None = None
+    waits: str | None = None
 
 
 def follow(api: Api, namespace: str, row: str, *, app: str) -> Iterator[Progress]:
@@ -74,4 +76,5 @@ def _progress(raw: Manifest, pods: Pods | None) -> Progress:
         is_done=_ended(raw),
         succeeded=outcome.get("result") == Result.SUCCEEDED,
         pods=pods,
+        waits=(waits_of(raw) or {}).get("message") if is_waiting(raw) else None,
     )

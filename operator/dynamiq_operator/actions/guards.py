@@ -60,7 +60,7 @@ def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Record | No
     if bypass or (live is not None and live.pinned is not None and _pair(live.pinned) == _pair(then)):
         return
     for found in rejections.standing(api, namespace, then.workflow_hash):
-        raise rejections.Rejected(found, namespace)
+        raise rejections.Rejected(found, then.workflow_version, namespace)
 
 
 def _pair(pinned: Pinned) -> tuple[Any, ...]:

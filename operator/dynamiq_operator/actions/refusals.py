@@ -105,7 +105,14 @@ def unknown_object(what: str, uid: str) -> Unknown:
     return Unknown(f"no {what} has the id {uid}, or you may not see it")
 
 
+def said_by_admission(error: ApiError) -> str:
+    """The sentence of the admission policy that refused a request; empty where none did."""
+    return str(error).partition(" denied request: ")[2]
+
+
 def refused(error: ApiError) -> Refusal:
     """What the API server found invalid, without the name of an object that was never made."""
+    if said := said_by_admission(error):
+        return Refusal(said)
     _, found, reason = str(error).partition(" is invalid: ")
     return Refusal(reason if found else str(error))

@@ -25,13 +25,11 @@ from dynamiq_operator.plan.guards.asked import rejection_said
 
 
 class Rejected(NotNow):
-    """What would be deployed is rejected. `rejection`: by which."""
+    """What would be deployed, as `version`, is rejected. `where`: in which namespace."""
 
-    def __init__(self, rejection: Manifest, where: str = "") -> None:
-        super().__init__(
-            f"{sentence(rejection)}{f' (in namespace {where})' if where else ''}: deploy another version, or give a reason to bypass that"
-        )
-        self.rejection = rejection
+    def __init__(self, rejection: Manifest, version: str, where: str) -> None:
+        said = sentence(rejection, version)
+        super().__init__(f"{said} (namespace {where}): deploy another version, or give a reason to bypass that", "workflowVersion", said)
 
 
 @dataclass(frozen=True)
@@ -73,10 +71,10 @@ class WithdrawalPlan:
         return [*said, *(f"  {sentence(each)}" for each in self.rejections), "  it may be deployed again from then on"]
 
 
-def sentence(rejection: Manifest) -> str:
-    """Who rejected what, and why, in the operator's words."""
+def sentence(rejection: Manifest, version: str = "") -> str:
+    """Who rejected what, and why, in the operator's words. `version`: the name that its flow has now; else the one that it was rejected as."""
     spec = rejection["spec"]
-    return rejection_said(spec.get("version") or spec["workflowHash"], history.typed(Rejection, rejection))
+    return rejection_said(version or spec.get("version") or spec["workflowHash"], history.typed(Rejection, rejection))
 
 
 def standing(api: Api, namespace: str, flow: str | None = None) -> list[Manifest]:

@@ -6,13 +6,14 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from dynamiq_operator.cli import parsing, run_arguments
+from dynamiq_operator.cli import guard_arguments, parsing, run_arguments
 from dynamiq_operator.model.history_columns import COLUMNS, of_plugin
 
 FOLLOW_SECONDS = 600.0
 CALL_SECONDS = 300.0
 DEPLOY_EXITS = (
-    "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, or no terminal and no --yes, 3 still under way after --timeout,"
+    "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, or no terminal and no --yes, 3 it waits for an approval or"
+    " another rule, which is no failure, or is still under way after --timeout,"
     " 4 what would be deployed has changed after the preview, and nothing was done, 130 interrupted: the deploy goes on"
 )
 
@@ -30,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     _reading(commands)
     _acting(commands)
     _pods(commands)
+    guard_arguments.add(commands)
     run_arguments.add(commands)
     return made
 
@@ -152,8 +154,8 @@ def _rollback(commands: Any) -> None:
         "rollback",
         "bring back what an App ran before: one more row",
         "Without --to it is the last good row: the newest that went Live with another flow or runtime than what is live now; a second rollback goes"
-        " further back. The runtime of the row comes back with it; scaling stays as it is live.",
-        ("support", "support --to v3", "support --to-row 12 --with-config", "support --preview"),
+        " further back. The runtime of the row comes back with it; scaling stays as it is live. What Git asks for waits afterwards: `kubectl dynamiq resume`.",
+        ("support", "support --to v3", "support --to-row 12 --with-config", "support --no-hold", "support --preview"),
         DEPLOY_EXITS,
     )
     parsing.app(rollback)
@@ -162,6 +164,9 @@ def _rollback(commands: Any) -> None:
     target.add_argument("--to-row", metavar="ROW", help="this row, by its sequence (12) or its name")
     rollback.add_argument("--with-config", action="store_true", help="bring back the row's scaling, too; otherwise it stays as it is live")
     _runtime(rollback)
+    rollback.add_argument(
+        "--no-hold", action="store_true", help="go on deploying what Git asks for; otherwise that waits until somebody resumes it"
+    )
     _add_deploy_flags(rollback)
 
 
@@ -276,6 +281,12 @@ def _runtime(to: argparse.ArgumentParser) -> None:
 def _add_deploy_flags(to: argparse.ArgumentParser) -> None:
     to.add_argument("-m", "--message", help="why: it stays in the history")
     parsing.add_preview_flags(to)
+    guard_arguments.add_rules(to)
+    to.add_argument(
+        "--wait",
+        action="store_true",
+        help="where a rule holds the row, go on waiting until --timeout, in place of saying for what, and ending",
+    )
     to.add_argument("--no-wait", action="store_true", help="do not follow the rollout: print the row's name, and nothing else, and end")
     to.add_argument(
         "--timeout",

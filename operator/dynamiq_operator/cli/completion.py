@@ -23,7 +23,8 @@ NO_FILES, FILES = ":4", ":0"
 NO_VALUE = "<no value>"
 NAMELESS = frozenset(("list", "version", "run", "score"))
 """Commands whose arguments are no names of objects."""
-WITH_ROWS = frozenset(("diff", "compare"))
+WITH_ROWS = {"diff": 3, "compare": 3, **dict.fromkeys(("approve", "resume", "reject", "withdraw"), 2)}
+"""Commands whose arguments after the App are rows, and how many arguments there are at most."""
 TIMEOUT = 3  # seconds
 Candidates = Iterable[tuple[str, str]]
 
@@ -86,13 +87,17 @@ def _argument(given: kubectl_flags.CommandLine, command: str) -> Candidates:
     before = _positional(given)
     if command == "keys":
         return _of_keys(given, before)
+    if command == "policy":
+        return _get(given, "apps", APPS) if len(before) == 1 else () if before else [("check", "what would hold a deploy now")]
     if command in NAMELESS:
         return ()
     if command == "release":
         return _get(given, "workflows", WORKFLOWS) if not before else ()
     if not before:
         return _get(given, "apps", APPS)
-    return _rows(given, before[0]) if command in WITH_ROWS and len(before) < 3 else ()
+    if command == "reject-version" and len(before) == 1:
+        return _versions(given, before[0])
+    return _rows(given, before[0]) if len(before) < WITH_ROWS.get(command, 0) else ()
 
 
 def _value(given: kubectl_flags.CommandLine, command: str, option: str) -> Candidates:

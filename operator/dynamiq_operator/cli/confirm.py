@@ -24,6 +24,12 @@ QUESTIONS = {
     "release": "Release",
     "keys": "Revoke",
     "delete-runs": "Delete",
+    "approve": "Approve",
+    "resume": "Resume",
+    "reject": "Reject",
+    "withdraw": "Withdraw",
+    "reject-version": "Go on",
+    "suspend": "Go on",
 }
 
 

@@ -20,7 +20,19 @@ OWN_WITH_VALUE = frozenset(
         *("-m", "--message", "-o", "--output", "--version", "--runtime", "--min", "--max", "--cpu", "--timeout", "--to", "--to-row"),
         *("--hostname", "--target-namespace", "--description", "--expect", "--file", "--since", "--tail", "--row", "--key"),
         *("--idle-seconds", "--hold-seconds", "--status", "--session", "--session-id", "--user-id", "--trigger", "--tag", "--model"),
-        *("--error", "--until", "--min-duration", "--min-cost", "--sort", "--limit", "--comment", "--before", "--app-id"),
+        *(
+            "--error",
+            "--until",
+            "--min-duration",
+            "--min-cost",
+            "--sort",
+            "--limit",
+            "--comment",
+            "--before",
+            "--app-id",
+            "--bypass",
+            "--for",
+        ),
     )
 )
 """Options of the commands that take a value: the next argument is that value even where it looks like a flag. A test compares them with the parser."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 UNDER_WAY = 3
-"""Exit code: the deploy had not ended when the time was over."""
+"""Exit code: the deploy waits, or had not ended when the time was over."""
 ERASE = "\r\x1b[K"
 
 
@@ -35,6 +35,8 @@ def followed(context: CommandContext, namespace: str, name: str, app: str) -> in
             done = progress.is_done
             line.show(in_words(progress), elapsed)
             context.api.patience.heard()
+            if progress.waits is not None and not context.options.wait:
+                break
             if not done and elapsed > context.options.timeout:
                 break
     except KeyboardInterrupt:
@@ -48,6 +50,8 @@ def followed(context: CommandContext, namespace: str, name: str, app: str) -> in
     finally:
         line.end()
     row = HistoryRow.of(requests.get(context.api, RECORDS, namespace, name))
+    if not done and row.waits is not None:
+        return _report_waiting(context, namespace, row)
     if not done:
         return _report_timeout(context, namespace, row)
     return _report_end(context, row, time.monotonic() - began)
@@ -58,7 +62,9 @@ def in_words(progress: Progress) -> str:
     parts = [progress.phase]
     if (pods := progress.pods) is not None:
         parts.append(f"pods: {pods.new} new, {pods.old} old, {pods.ready} of {pods.wanted} ready")
-    if progress.message and not progress.is_done:
+    if progress.waits is not None:
+        parts.append(f"waits: {progress.waits}")
+    elif progress.message and not progress.is_done:
         parts.append(progress.message)
     return ", ".join(parts)
 
@@ -76,6 +82,19 @@ def _report_end(context: CommandContext, row: HistoryRow, elapsed: float) -> int
     ended = "Failed" if row.status == Phase.FAILED else "was not deployed"
     context.err.lines([f"error: {safe(row.app)}: {safe(title(row))} {ended}: {safe(row.reason or 'it did not say why')}"])
     return 1
+
+
+def _report_waiting(context: CommandContext, namespace: str, row: HistoryRow) -> int:
+    """It is no failure: the row is there, and goes on as soon as nothing holds it."""
+    how = context.options.output
+    if how is not None:
+        context.out.lines([output.named("Deployment", row.name) if how == "name" else output.formatted(as_data(row), how)])
+    said = [
+        f"{row.app}: {title(row)} waits: {row.waits}",
+        f"it goes on by itself then; see `kubectl dynamiq status {row.app} -n {namespace}`",
+    ]
+    (context.out if how is None else context.err).lines(safe(line) for line in said)
+    return UNDER_WAY
 
 
 def _report_timeout(context: CommandContext, namespace: str, row: HistoryRow) -> int:

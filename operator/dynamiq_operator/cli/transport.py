@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from dynamiq_operator.actions.refusals import refused
+from dynamiq_operator.actions.refusals import refused, said_by_admission
 from dynamiq_operator.cli.connection import Connection, NotConnected
 from dynamiq_operator.cli.patience import Patience
 from dynamiq_operator.kube import errors
@@ -172,6 +172,8 @@ def error_message(error: Exception) -> str:
             return (
                 f"the cluster does not accept your login: log in again, `kubectl auth whoami` says as whom ({said.partition(chr(10))[0]})"
             )
+        case errors.Denied() if by_policy := said_by_admission(error):
+            return by_policy
         case errors.Denied() if "forbidden: User" in said:
             return f"{said}: ask for the ClusterRole that allows it, view to look and edit to deploy (`kubectl auth can-i --list`)"
         case errors.Invalid():

@@ -47,7 +47,20 @@ def test_wide_adds_what_is_behind_them(plugin: ScriptedPlugin) -> None:
     plugin.keeps("v2")
     header, _, line, _ = plugin("history", "chat", "-o", "wide").out.splitlines()
     runs = ["RUNS", "FAILED", "P95", "COST", "VERDICT"]
-    assert header.split("DATE")[1].split() == ["SEQ", "CONFIG", "MESSAGE", "FROM", "DURATION", "DIGEST", *runs, "ROW", "DEPLOYABLE"]
+    assert header.split("DATE")[1].split() == [
+        "SEQ",
+        "CONFIG",
+        "MESSAGE",
+        "FROM",
+        "DURATION",
+        "WAITS",
+        "APPROVED",
+        "BY",
+        "DIGEST",
+        *runs,
+        "ROW",
+        "DEPLOYABLE",
+    ]
     digest = every[0]["spec"]["pinned"]["digest"][: len("sha256:") + 12]
     shown = [cell.strip() for cell in line.split("   ") if cell.strip()]
     assert shown[5:] == [
@@ -107,6 +120,9 @@ def test_as_data_every_field_has_its_name(plugin: ScriptedPlugin) -> None:
         "provenance": "restores #1",
         "source": "Record",
         "duration": 0.0,
+        "waits": None,
+        "approvedBy": None,
+        "bypassReason": None,
         "digest": stored["spec"]["pinned"]["digest"],
         "reason": None,
     }

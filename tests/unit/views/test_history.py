@@ -11,6 +11,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.views.columns import as_data, cell
 from dynamiq_operator.views.history import HistoryRow, at_path, config_in_words, duration_in_words, history, newest_first, title
 from tests.support import factories as given
+from tests.support import rules
 
 SOURCE = {"namespace": "staging", "app": "chat", "row": "chat-s", "hash": "sha256:1"}
 
@@ -153,13 +154,16 @@ def test_every_column_has_its_cell_and_what_is_not_there_an_empty_one() -> None:
         "provenance": "",
         "source": "Record",
         "duration": "1 min 1 s",
+        "waits": "",
+        "approved_by": "",
         "digest": (live.digest or "")[:19],
     }
     assert cell(HistoryRow.of(row("chat-b")), column("duration")) == ""
 
 
 def test_every_path_of_a_column_is_where_its_value_is() -> None:
-    made = row("chat-a", given.live(2, "v2"), given.asking(createdBy="anna", message="why"))
+    asked = given.asking(createdBy="anna", message="why", bypass={"reason": "the shop is down"})
+    made = row("chat-a", rules.awaiting(2), asked)
     data = as_data(HistoryRow.of(made))
     for each in COLUMNS:
         if each.path:

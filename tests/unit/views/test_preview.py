@@ -153,6 +153,10 @@ def test_as_data() -> None:
         "podsToStart": None,
         "asleep": False,
         "underWay": None,
+        "guards": [],
+        "waits": None,
+        "beginsHold": False,
+        "bypassReason": None,
         "warnings": [],
     }
 

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 def run(context: CommandContext) -> int:
     options = context.options
     request = DeployRequest(
-        context.namespace, options.app, version=options.version, runtime=options.runtime, config=_config(context), message=options.message
+        context.namespace,
+        options.app,
+        version=options.version,
+        runtime=options.runtime,
+        config=_config(context),
+        message=options.message,
+        bypass_reason=options.bypass,
     )
     return confirm.show_and_deploy(context, plan_deploy(context.api, request))
 

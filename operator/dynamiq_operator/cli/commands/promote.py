@@ -26,7 +26,9 @@ def _plan(context: CommandContext) -> PromotionPlan:
     hostname = options.hostname
     while True:
         try:
-            request = PromotionRequest(context.namespace, options.app, options.to, options.target_namespace, hostname, options.message)
+            request = PromotionRequest(
+                context.namespace, options.app, options.to, options.target_namespace, hostname, options.message, options.bypass
+            )
             return plan_promotion(context.api, request)
         except NeedsHostname as lacking:
             if options.yes or options.preview or not confirm.can_ask() or not (hostname := _ask_for_hostname(context, lacking)):

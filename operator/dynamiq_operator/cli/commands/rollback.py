@@ -22,5 +22,7 @@ def run(context: CommandContext) -> int:
         with_config=options.with_config,
         runtime=options.runtime,
         message=options.message,
+        hold=False if options.no_hold else None,
+        bypass_reason=options.bypass,
     )
     return confirm.show_and_deploy(context, plan_rollback(context.api, request))

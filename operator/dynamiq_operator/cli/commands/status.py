@@ -12,6 +12,7 @@ from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.model.guards import RowKind
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.record import Phase, Source
 from dynamiq_operator.model.rollout import Rollout
@@ -75,6 +76,9 @@ def _data(namespace: str, seen: _Seen) -> dict[str, Any]:
         "underWay": [as_data(row) for row in seen.under_way],
         "failed": seen.status.get("failed"),
         "strategy": seen.app.spec.rollout.strategy.value,
+        "suspended": bool(seen.app.spec.suspend),
+        "holds": seen.status.get("holds"),
+        "guards": seen.status.get("guards") or [],
         "asleep": is_asleep(seen.status),
         "pods": asdict(seen.pods) if seen.pods else None,
         "beside": [asdict(each) for each in seen.beside],
@@ -99,6 +103,8 @@ def _lines(screen: Screen, seen: _Seen) -> Iterator[str]:
     for row in seen.under_way:
         by = f", by {row.created_by}" if row.created_by else ""
         yield f"  {screen.status(row.status, 11)} {safe(title(row) + by)}"
+        if row.waits is not None:
+            yield f"  waits       {safe(row.waits)}"
     if failed := status.get("failed"):
         why = f"(#{failed['sequence']}, {failed['row']}): {failed['reason']}"
         yield f"  {screen.status(Phase.FAILED, 11)} {safe(why)}"
@@ -107,6 +113,7 @@ def _lines(screen: Screen, seen: _Seen) -> Iterator[str]:
     if url := status.get("url"):
         yield f"  url         {safe(url)}"
     yield from _rollout(seen.app.spec.rollout, status.get("trial"))
+    yield from _rules(seen.app)
     if is_asleep(status):
         yield "  asleep      the next call wakes it"
     if seen.pods is not None:
@@ -125,6 +132,13 @@ def _rollout(rollout: Rollout, trial: Mapping[str, Any] | None) -> Iterator[str]
     if (revert := rollout.revert) is not None:
         watched = f"; {safe(trial['row'])} is watched until {safe(trial['until'])}" if trial else ""
         yield f"  revert      above {revert.max_failed_percent} % failed runs within {revert.seconds} s{watched}"
+
+
+def _rules(app: App) -> Iterator[str]:
+    """What would hold a deploy now, in the operator's sentences."""
+    for each in app.status.guards:
+        kinds = "" if len(each.applies_to) == len(RowKind) else f"{', '.join(each.applies_to)}: "
+        yield f"  guard       {safe(kinds + each.message)}"
 
 
 def _condition(condition: Mapping[str, Any]) -> str:

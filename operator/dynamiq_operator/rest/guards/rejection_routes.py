@@ -11,7 +11,7 @@ from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, REJECTIONS, VERSIONS
 from dynamiq_operator.model.names import workflow_and_version
-from dynamiq_operator.rest.context import ContextOf, SessionOf
+from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.guards import responses, serialize
 from dynamiq_operator.rest.guards.requests import NewRejection, Withdrawal
 from dynamiq_operator.rest.http.documented import documented
@@ -19,6 +19,7 @@ from dynamiq_operator.rest.http.encoding import Json
 from dynamiq_operator.rest.http.errors import invalid_field, unknown_id
 from dynamiq_operator.rest.http.models import All, Id, One
 from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.rows import read_row
 
@@ -49,21 +50,13 @@ def every_rejection(context: ContextOf, session: SessionOf, app_id: AppId) -> Js
 def reject(context: ContextOf, session: SessionOf, app_id: AppId, body: NewRejection) -> Json:
     """Rejects a version: nobody deploys its flow from then on, under whatever name, here or by a promotion from here, until it is withdrawn."""
     app, raw = context.open_cached(session, APPS, app_id)
-    if (body.workflow_version_id is None) is (body.deployment_id is None):
-        raise invalid_field("workflow_version_id", "name either a version, or by deployment_id a deployment that ran it")
     row, version = None, None
     if body.deployment_id is not None:
         _, row = read_row(context, session, app, body.deployment_id.lower(), "deployment_id")
-    else:
-        uid = str(body.workflow_version_id)
-        found = context.find_all(session, workflow_version_id=(VERSIONS, uid))["workflow_version_id"]
-        workflow, version = workflow_and_version(found.name)
-        if found.namespace != app.namespace:
-            raise unknown_id("workflow version", uid, "workflow_version_id")
-        if workflow != raw["spec"]["workflow"]:
-            raise invalid_field(
-                "workflow_version_id", f"{found.name} is a version of workflow {workflow}, not of {raw['spec']['workflow']}"
-            )
+    if body.workflow_version_id is not None:
+        version = _version(context, session, app.namespace, raw["spec"]["workflow"], body.workflow_version_id)
+    if (row is None) is (version is None):
+        raise invalid_field("workflow_version_id", "name either a version, or by deployment_id a deployment that ran it")
     plan = actions.plan_rejection(session.api, app.namespace, app.name, version, body.reason, row=row)
     return Json({"data": serialize.rejection(actions.perform_rejection(session.api, plan))}, 201)
 
@@ -75,3 +68,14 @@ def withdraw(context: ContextOf, session: SessionOf, app_id: AppId, rejection_id
     plan = actions.plan_withdrawal(session.api, app.namespace, app.name, None, body.reason, uid=rejection_id.lower())
     (withdrawn,) = actions.perform_withdrawal(session.api, plan)
     return Json({"data": serialize.rejection(withdrawn)})
+
+
+def _version(context: ApiContext, session: CallerSession, namespace: str, workflow: str, uid: str) -> str:
+    """The version of this id, which must be one of the App's workflow. Raises HttpProblem."""
+    found = context.find_all(session, workflow_version_id=(VERSIONS, uid))["workflow_version_id"]
+    if found.namespace != namespace:
+        raise unknown_id("workflow version", uid, "workflow_version_id")
+    named, version = workflow_and_version(found.name)
+    if named != workflow:
+        raise invalid_field("workflow_version_id", f"{found.name} is a version of workflow {named}, not of {workflow}")
+    return version

@@ -26,6 +26,7 @@ from dynamiq_operator.actions.refusals import (
     Taken,
     Unknown,
     refused,
+    said_by_admission,
     unknown_object,
 )
 from dynamiq_operator.kube import errors
@@ -169,7 +170,7 @@ def _api_error(status: int, error: errors.ApiError) -> HttpProblem:
     if isinstance(error, errors.Invalid):
         return HttpProblem(status, str(refused(error)), {_field(field): said for field, said in error.causes})
     if status != 503:
-        return HttpProblem(status, str(error))
+        return HttpProblem(status, said_by_admission(error) or str(error))
     if any(said in str(error) for said in _TOO_LARGE):
         return invalid_body("this is more than the cluster stores in one object, where each quote counts twice: make it smaller")
     return unavailable(str(error), error.retry_after)

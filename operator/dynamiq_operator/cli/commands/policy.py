@@ -1,0 +1,51 @@
+"""`policy check`: what would hold a deploy of an App now, in the operator's own sentences; and what waits already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from dynamiq_operator.actions.guards import Standing, standing
+from dynamiq_operator.cli import output
+from dynamiq_operator.cli.output import safe
+from dynamiq_operator.model.guards import RowKind
+from dynamiq_operator.views.columns import as_data
+from dynamiq_operator.views.history import HistoryRow, title
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+WOULD_WAIT = 3
+NOTHING = "nothing would hold it"
+
+
+def run(context: CommandContext) -> int:
+    options = context.options
+    found = standing(context.api, context.namespace, options.app)
+    if output.is_data(options.output):
+        context.out.lines([output.formatted(_data(context.namespace, found), options.output)])
+    else:
+        context.out.lines([context.out.paint("bold", f"{safe(options.app)} in {safe(context.namespace)}")])
+        context.out.lines(safe(line) for line in _lines(found))
+    return WOULD_WAIT if found.of(RowKind(options.kind)) else 0
+
+
+def _data(namespace: str, found: Standing) -> dict[str, Any]:
+    app = found.app
+    return {
+        "app": app.meta.name,
+        "namespace": namespace,
+        "suspended": bool(app.spec.suspend),
+        "holds": found.holds.as_json() if found.holds is not None else None,
+        "guards": [each.as_json() for each in app.status.guards],
+        "waiting": [as_data(HistoryRow.of(row)) for row in found.waiting],
+    }
+
+
+def _lines(found: Standing) -> Iterator[str]:
+    for kind in RowKind:
+        first, *more = [each.message for each in found.of(kind)] or [NOTHING]
+        yield f"  {kind.value:<11} {first}"
+        yield from (f"  {'':<11} {each}" for each in more)
+    for row in map(HistoryRow.of, found.waiting):
+        yield f"  {'waiting':<11} {title(row)}: {row.waits or 'the operator has not said for what yet'}"

@@ -1,0 +1,65 @@
+"""`reject-version`: nobody is to deploy a version, or may do so again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dynamiq_operator.actions.history import find_row
+from dynamiq_operator.actions.rejections import perform_rejection, perform_withdrawal, plan_rejection, plan_withdrawal, sentence
+from dynamiq_operator.cli import confirm, output
+from dynamiq_operator.cli.output import safe
+from dynamiq_operator.model.objects import Manifest
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+
+def run(context: CommandContext) -> int:
+    return _withdraw(context) if context.options.withdraw else _reject(context)
+
+
+def _row(context: CommandContext) -> Manifest | None:
+    options = context.options
+    return find_row(context.api, context.namespace, options.app, options.row) if options.row is not None else None
+
+
+def _reject(context: CommandContext) -> int:
+    options = context.options
+    plan = plan_rejection(context.api, context.namespace, options.app, options.workflow_version, options.message, row=_row(context))
+    data = {"version": plan.version, "flowHash": plan.flow_hash, "noOp": plan.standing is not None}
+    if plan.standing is not None and not options.preview:
+        context.err.lines(safe(line) for line in plan.lines())
+        return 0
+    if not _agreed(context, plan.lines(), data):
+        return _ended(context)
+    made = perform_rejection(context.api, plan)
+    _print(context, [made], [sentence(made)])
+    return 0
+
+
+def _withdraw(context: CommandContext) -> int:
+    options = context.options
+    plan = plan_withdrawal(context.api, context.namespace, options.app, options.workflow_version, options.message, row=_row(context))
+    data = {"version": plan.version, "rejections": [each["metadata"]["name"] for each in plan.rejections]}
+    if not _agreed(context, plan.lines(), data):
+        return _ended(context)
+    _print(context, perform_withdrawal(context.api, plan), [f"{plan.version} of {plan.app} may be deployed again"])
+    return 0
+
+
+def _agreed(context: CommandContext, lines: list[str], data: dict[str, Any]) -> bool:
+    return confirm.agreed(context, lines, {"namespace": context.namespace, "app": context.options.app, **data})
+
+
+def _ended(context: CommandContext) -> int:
+    return 0 if context.options.preview else confirm.declined(context)
+
+
+def _print(context: CommandContext, made: list[Manifest], said: list[str]) -> None:
+    how = context.options.output
+    if how == "name":
+        context.out.lines(output.named("Rejection", each["metadata"]["name"]) for each in made)
+    elif how is not None:
+        context.out.lines([output.formatted(made[0] if len(made) == 1 else made, how)])
+    else:
+        context.out.lines(safe(line) for line in said)

@@ -1,0 +1,32 @@
+"""`suspend`: nothing of an App is deployed until that is taken off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dynamiq_operator.actions.suspend import perform_suspension, plan_suspension
+from dynamiq_operator.cli import confirm, output
+from dynamiq_operator.cli.output import safe
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+
+def run(context: CommandContext) -> int:
+    options = context.options
+    plan = plan_suspension(context.api, context.namespace, options.app, suspend=not options.off)
+    if plan.is_no_op and not options.preview:
+        context.err.lines(safe(line) for line in plan.lines())
+        return 0
+    data = {"namespace": context.namespace, "app": options.app, "suspend": plan.suspend, "noOp": plan.is_no_op}
+    if not confirm.agreed(context, plan.lines(), data):
+        return 0 if options.preview else confirm.declined(context)
+    made = perform_suspension(context.api, plan)
+    if options.output == "name":
+        context.out.lines([output.named("App", options.app)])
+    elif options.output is not None:
+        context.out.lines([output.formatted(made, options.output)])
+    else:
+        off = f": `kubectl dynamiq suspend {options.app} --off` takes that off"
+        context.out.lines([safe(f"{options.app} is {'suspended' + off if plan.suspend else 'suspended no more'}")])
+    return 0

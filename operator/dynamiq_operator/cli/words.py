@@ -1,0 +1,73 @@
+"""A word on a row that waits: what it would do is shown and asked, then the word is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from dynamiq_operator.actions.approvals import (
+    DONE,
+    ApprovalPlan,
+    ApprovalRequest,
+    perform_approval,
+    plan_approval,
+    said,
+)
+from dynamiq_operator.cli import confirm, output
+from dynamiq_operator.cli.output import safe
+from dynamiq_operator.model.approval import Purpose
+from dynamiq_operator.views.waiting import is_waiting
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+
+def give(context: CommandContext, purpose: Purpose) -> int:
+    """Gives a word on a row; returns the exit code. Raises Refusal and ApiError."""
+    options = context.options
+    request = ApprovalRequest(context.namespace, options.app, purpose, options.row, options.message)
+    plan = plan_approval(context.api, request)
+    if plan.said is not None and not options.preview:
+        _print(context, plan, plan.said)
+        return 0
+    if not confirm.agreed(context, _lines(context, plan), _data(context, plan)):
+        return 0 if options.preview else confirm.declined(context)
+    _print(context, plan, perform_approval(context.api, plan).made)
+    return 0
+
+
+def _lines(context: CommandContext, plan: ApprovalPlan) -> Iterator[str]:
+    yield f"{plan.request.purpose.value.lower()} {plan.title} of {plan.request.app} in {plan.request.namespace}"
+    if (author := plan.row["spec"].get("createdBy")) is not None:
+        yield f"  by       {author}"
+    if (message := plan.row["spec"].get("message")) is not None:
+        yield f"  message  {message}"
+    for each in plan.given:
+        spec = each["spec"]
+        why = f": {spec['message']}" if spec.get("message") else ""
+        yield f"  {DONE[Purpose(spec['purpose'])]} by {spec.get('by') or 'nobody that is known'}{why}"
+    if is_waiting(plan.row) and plan.request.purpose in (Purpose.APPROVE, Purpose.RESUME):
+        yield from plan.preview(context.api).lines()[1:]
+    yield ""
+    yield from (f"  {each}" for each in plan.consequences())
+
+
+def _data(context: CommandContext, plan: ApprovalPlan) -> dict[str, Any]:
+    preview = plan.preview(context.api).as_json() if is_waiting(plan.row) else None
+    return {
+        "purpose": plan.request.purpose.value,
+        "row": plan.row["metadata"]["name"],
+        "digest": plan.manifest["spec"]["digest"],
+        "preview": preview,
+        "says": plan.consequences(),
+        "noOp": plan.said is not None,
+    }
+
+
+def _print(context: CommandContext, plan: ApprovalPlan, made: dict[str, Any]) -> None:
+    how = context.options.output
+    if how == "name":
+        context.out.lines([output.named("Approval", made["metadata"]["name"])])
+    elif how is not None:
+        context.out.lines([output.formatted(made, how)])
+    (context.out if how is None else context.err).lines(safe(line) for line in [*said(plan), *plan.warnings])

@@ -1,0 +1,80 @@
+"""Objects of the rules for deploys: rows that wait, Approvals, Rejections, and what an App's status says would hold a row."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.objects import Manifest, format_time
+from tests.support import factories as given
+
+AWAITS = "it awaits 1 approval (policy production): `kubectl dynamiq approve chat`, by who may, and did not make the row"
+HELD = "row chat-a (#1) went back, and what Git asks for waits: `kubectl dynamiq resume chat` deploys it"
+WOULD_AWAIT: Manifest = {
+    "reason": "AwaitingApproval",
+    "message": "somebody else would have to approve it (policy production)",
+    "appliesTo": ["Deploy", "Promotion", "Git"],
+    "policy": "production",
+}
+WOULD_BE_FROZEN: Manifest = {
+    "reason": "Frozen",
+    "message": "nothing is deployed before 2026-11-30T06:00:00Z (freeze weekend of policy production)",
+    "appliesTo": ["Deploy", "Promotion", "Rollback", "Git"],
+    "policy": "production",
+    "until": "2026-11-30T06:00:00Z",
+}
+IS_SUSPENDED: Manifest = {
+    "reason": "Suspended",
+    "message": "App chat is suspended: nothing of it is deployed before `kubectl dynamiq suspend chat --off`",
+    "appliesTo": ["Deploy", "Promotion", "Rollback", "Git"],
+}
+
+
+def awaiting(sequence: int, version: str = "v2", *, needed: int = 1, there: int = 0, author: str = "anna", **pins: Any) -> given.Modifier:
+    """A row that waits for approvals, `there` of which count already."""
+    guard = {"reason": "AwaitingApproval", "policy": "production", "approvals": needed, "expiresSeconds": 86400}
+    waits = {"reason": "AwaitingApproval", "message": AWAITS, "approvals": there, "approvalsNeeded": needed}
+    return waiting(sequence, version, guard, waits, author, **pins)
+
+
+def held(sequence: int, version: str = "v2", **pins: Any) -> given.Modifier:
+    """A row of Git that waits after a rollback."""
+    guard = {"reason": "Held", "heldBy": {"row": "chat-a", "sequence": 1}}
+    return waiting(sequence, version, guard, {"reason": "Held", "message": HELD, "resumable": True}, "flux", source="App", **pins)
+
+
+def waiting(sequence: int, version: str, guard: Manifest, waits: Manifest, author: str, **pins: Any) -> given.Modifier:
+    def modify(made: Manifest) -> None:
+        given.pinned(sequence, version, guards=[guard], createdByVerified=True, **pins)(made)
+        made["spec"] |= {"createdBy": author}
+        given.in_phase("Pending")(made)
+        made["status"] |= {"waits": waits}
+
+    return modify
+
+
+def approval(row: Manifest, by: str, purpose: str = "Approve", *, name: str = "said", **spec: Any) -> Manifest:
+    """A word on a row, of the digest that it has."""
+    said = {"row": row["metadata"]["name"], "digest": row["spec"]["pinned"]["digest"], "purpose": purpose, "by": by, **spec}
+    return given.stored(given.manifest(kinds.APPROVAL, name, said, now()))
+
+
+def rejection(
+    version: str, *, named: str = "", by: str = "otto", reason: str = "it loses invoices", name: str = "", **spec: Any
+) -> Manifest:
+    """The flow of a version, which nobody is to deploy; `named`: as it was called when it was rejected."""
+    made = {
+        "workflowHash": given.flow_hash(version),
+        "workflow": given.NAME,
+        "version": named or version,
+        "reason": reason,
+        "by": by,
+        **spec,
+    }
+    return given.stored(given.manifest(kinds.REJECTION, name or f"{given.NAME}-{version}-1", made))
+
+
+def now() -> given.Modifier:
+    """Made at this moment: an approval expires by the clock."""
+    return given.with_meta(creationTimestamp=format_time(datetime.now(UTC)))

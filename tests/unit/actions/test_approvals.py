@@ -1,0 +1,200 @@
+"""A word on a row that waits: which row it is on, what it does, what is still missing, and who gives it in vain."""
+
+from __future__ import annotations
+
+import pytest
+
+from dynamiq_operator.actions.approvals import ApprovalRequest, perform_approval, plan_approval, said
+from dynamiq_operator.actions.idempotency import Key, KeyReused
+from dynamiq_operator.actions.identity import REVIEWS
+from dynamiq_operator.actions.refusals import Changed, NotAllowed, NotNow
+from dynamiq_operator.kube.resources import APPROVALS
+from dynamiq_operator.model.approval import Purpose
+from dynamiq_operator.model.objects import Manifest
+from tests.support import factories as given
+from tests.support import rules
+from tests.support.scripted import Reply, Script, ScriptedApi, listed
+from tests.support.scripted_namespace import EXISTS, created, flow_path, holding, lacking, permitting
+
+PATH = APPROVALS.path(given.NAMESPACE)
+LIVE = given.row_manifest("chat-a", given.live(1, "v1"))
+APPROVE = ApprovalRequest(given.NAMESPACE, given.NAME, Purpose.APPROVE)
+
+
+def of(purpose: Purpose, row: str | int | None = None, message: str | None = None) -> ApprovalRequest:
+    return ApprovalRequest(given.NAMESPACE, given.NAME, purpose, row, message)
+
+
+def stage(*rows: Manifest, app: Manifest | None = None, by: str = "otto") -> Script:
+    """An App with these rows, for a caller of this name."""
+    script = holding(app or given.app_manifest(), LIVE, *rows)
+    script.on("POST", PATH, created)
+    return script.on("POST", REVIEWS, {"status": {"userInfo": {"username": by}}})
+
+
+def waits(name: str = "chat-b", sequence: int = 2, needed: int = 1) -> Manifest:
+    return given.stored(given.row_manifest(name, rules.awaiting(sequence, needed=needed)))
+
+
+def test_an_approval_names_what_the_row_pins() -> None:
+    row = waits()
+    script = stage(row)
+    plan = plan_approval(ScriptedApi(script), of(Purpose.APPROVE, None, "read it"))
+    assert script.bodies("POST", PATH) == []
+    performed = perform_approval(ScriptedApi(script), plan)
+    (sent,) = script.bodies("POST", PATH)
+    assert sent["spec"] == {"row": "chat-b", "digest": row["spec"]["pinned"]["digest"], "purpose": "Approve", "message": "read it"}
+    assert performed.made["metadata"]["name"] == sent["metadata"]["name"]
+    assert said(plan) == ["approved #2 (chat-b) of chat", "nothing else holds it: it is deployed"]
+
+
+@pytest.mark.parametrize(
+    ("row", "purpose", "missing"),
+    [
+        (rules.awaiting(2, needed=2), Purpose.APPROVE, "1 more approval is needed"),
+        (rules.awaiting(2, needed=3, there=1), Purpose.APPROVE, "1 more approval is needed"),
+        (rules.held(2), Purpose.RESUME, "nothing else holds it: it is deployed"),
+        (rules.awaiting(2), Purpose.REJECT, "#2 (chat-b) is not deployed, and ends"),
+    ],
+)
+def test_what_is_still_missing_is_said(row: given.Modifier, purpose: Purpose, missing: str) -> None:
+    plan = plan_approval(ScriptedApi(stage(given.stored(given.row_manifest("chat-b", row)))), of(purpose))
+    assert said(plan)[1:] == [missing]
+
+
+def test_the_author_is_told_that_it_counts_for_nothing() -> None:
+    plan = plan_approval(ScriptedApi(stage(waits(), by="anna")), APPROVE)
+    assert [each for each in plan.warnings if "counts for nothing" in each]
+    assert "1 more approval is needed" in said(plan)
+
+
+def test_a_service_account_that_no_policy_lists_is_told_so() -> None:
+    plan = plan_approval(ScriptedApi(stage(waits(), by="system:serviceaccount:ci:bot")), APPROVE)
+    assert "no policy lists" in plan.warnings[0]
+
+
+def test_who_may_not_approve_is_told_so_before_they_do() -> None:
+    script = permitting(stage(waits()), but=[("approve", "deployments")])
+    assert plan_approval(ScriptedApi(script), APPROVE).warnings == (
+        "you could not do this: you may not approve deployments.dynamiq.getdynamiq.ai in namespace demo",
+    )
+
+
+def test_what_was_said_already_is_not_said_again() -> None:
+    row = waits(needed=2)
+    script = stage(row).on("GET", PATH, listed(rules.approval(row, "otto")))
+    plan = plan_approval(ScriptedApi(script), APPROVE)
+    assert plan.said is not None
+    assert said(plan) == ["you have approved #2 (chat-b) already: nothing is to be done"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [{"by": "cara"}, {"restored": True}, {"digest": f"sha256:{'0' * 64}"}, {"purpose": "Resume"}],
+    ids=["by another", "from a backup", "of another digest", "another word"],
+)
+def test_what_counts_for_nothing_is_no_word_of_before(before: Manifest) -> None:
+    row = waits(needed=2)
+    made = rules.approval(row, "otto")
+    made["spec"] |= before
+    assert plan_approval(ScriptedApi(stage(row).on("GET", PATH, listed(made))), APPROVE).said is None
+
+
+def test_an_approval_that_has_expired_can_be_given_again() -> None:
+    row = waits(needed=2)
+    made = rules.approval(row, "otto")
+    made["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    assert plan_approval(ScriptedApi(stage(row).on("GET", PATH, listed(made))), APPROVE).said is None
+
+
+def test_of_several_rows_that_wait_one_has_to_be_named() -> None:
+    script = stage(waits(), waits("chat-c", 3))
+    with pytest.raises(NotNow, match=r"several rows of chat wait, #3 \(chat-c\), #2 \(chat-b\): name one"):
+        plan_approval(ScriptedApi(script), APPROVE)
+    assert plan_approval(ScriptedApi(script), of(Purpose.APPROVE, "#2")).row["metadata"]["name"] == "chat-b"
+
+
+def test_to_resume_is_meant_of_what_can_be_resumed() -> None:
+    script = stage(waits(), given.stored(given.row_manifest("chat-c", rules.held(3, "v3"))))
+    assert plan_approval(ScriptedApi(script), of(Purpose.RESUME)).row["metadata"]["name"] == "chat-c"
+
+
+def test_a_hold_is_lifted_where_nothing_waits_yet() -> None:
+    """The word is on the row that runs, and holds."""
+    back = given.stored(given.row_manifest("chat-a", given.live(1, "v1", holds={"row": "chat-a", "sequence": 1})))
+    app = given.app_manifest(
+        given.with_status(
+            holds={"row": "chat-a", "sequence": 1},
+            live={"row": "chat-a", "sequence": 1, "workflowVersion": "v1", "runtime": "1.0.0"},
+        )
+    )
+    script = holding(app, back).on("POST", REVIEWS, {"status": {"userInfo": {"username": "otto"}}})
+    plan = plan_approval(ScriptedApi(script), of(Purpose.RESUME))
+    assert plan.manifest["spec"]["row"] == "chat-a"
+    assert said(plan)[1:] == ["what Git asks for waits no more"]
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (given.failed(2, "v2"), "has ended: no pod became Ready"),
+        (given.progressing(2, "v2"), "waits for nothing"),
+        (given.waiting(2), "is not pinned yet"),
+        (rules.held(2), "waits for no approval: row chat-a"),
+    ],
+)
+def test_a_row_that_waits_for_no_approval_takes_none(row: given.Modifier, why: str) -> None:
+    script = stage(given.row_manifest("chat-b", row))
+    with pytest.raises(NotNow, match=why):
+        plan_approval(ScriptedApi(script), of(Purpose.APPROVE, "chat-b"))
+
+
+def test_where_nothing_waits_it_is_said() -> None:
+    with pytest.raises(NotNow, match="no row of chat waits"):
+        plan_approval(ScriptedApi(stage()), APPROVE)
+
+
+def test_only_the_author_withdraws() -> None:
+    with pytest.raises(NotAllowed, match="only its author, anna"):
+        plan_approval(ScriptedApi(stage(waits(), by="otto")), of(Purpose.WITHDRAW))
+    assert said(plan_approval(ScriptedApi(stage(waits(), by="anna")), of(Purpose.WITHDRAW)))[0] == "withdrawn #2 (chat-b) of chat"
+
+
+def test_another_digest_than_the_caller_saw_is_refused() -> None:
+    asked = ApprovalRequest(given.NAMESPACE, given.NAME, Purpose.APPROVE, digest=f"sha256:{'0' * 64}")
+    with pytest.raises(Changed, match="digest was sha256:0000"):
+        plan_approval(ScriptedApi(stage(waits())), asked)
+
+
+def test_a_key_makes_one_word_and_another_request_under_it_is_refused() -> None:
+    api = ScriptedApi(stage(waits()))
+    plan = plan_approval(api, APPROVE, key=Key("otto", "once"))
+    made = perform_approval(api, plan).made
+    path = APPROVALS.path(given.NAMESPACE, made["metadata"]["name"])
+    api.script.on("POST", PATH, EXISTS).on("GET", path, made)
+    assert perform_approval(api, plan_approval(api, APPROVE, key=Key("otto", "once"))).is_replayed
+    other = plan_approval(api, of(Purpose.APPROVE, None, "another"), key=Key("otto", "once"))
+    assert other.manifest["metadata"]["name"] == made["metadata"]["name"]
+    with pytest.raises(KeyReused):
+        perform_approval(api, other)
+
+
+def test_a_word_whose_answer_was_lost_is_found_again() -> None:
+    api = ScriptedApi(stage(waits()))
+    plan = plan_approval(api, APPROVE)
+    name = plan.manifest["metadata"]["name"]
+    api.script.on("POST", PATH, Reply(cut=True)).on("GET", APPROVALS.path(given.NAMESPACE, name), plan.manifest)
+    assert perform_approval(api, plan).made["metadata"]["name"] == name
+
+
+def test_an_approver_sees_what_the_author_saw() -> None:
+    row = given.stored(given.row_manifest("chat-c", rules.awaiting(3, base={"row": "chat-a", "sequence": 1})))
+    rows = (given.row_manifest("chat-a", given.superseded(1, "v1")), given.row_manifest("chat-b", given.live(2, "v1")), row)
+    script = holding(given.app_manifest(), *rows, given.version_manifest("v1"), given.version_manifest("v2"))
+    script.on("POST", REVIEWS, {"status": {"userInfo": {"username": "otto"}}})
+    api = ScriptedApi(lacking(script, flow_path("v1"), flow_path("v2")))
+    preview = plan_approval(api, of(Purpose.APPROVE, "#3")).preview(api)
+    assert preview.now is not None
+    assert (preview.now.sequence, preview.then.version, preview.then.sequence, preview.waits) == (2, "v2", 3, rules.AWAITS)
+    assert any(line.startswith("+") for line in preview.flow_diff)
+    assert preview.warnings == ("it was made while #1 was live, and #2 is now: what it left out is of #1",)

@@ -1,0 +1,172 @@
+"""Rejecting a version: by its flow, whatever it is called, and whether or not its WorkflowVersion is there; and what that refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from dynamiq_operator.actions.deploy import DeployRequest, plan_deploy
+from dynamiq_operator.actions.promote import PromotionRequest, plan_promotion
+from dynamiq_operator.actions.refusals import NotNow, Refusal, Unknown
+from dynamiq_operator.actions.rejections import (
+    Rejected,
+    perform_rejection,
+    perform_withdrawal,
+    plan_rejection,
+    plan_withdrawal,
+    rejected_versions,
+)
+from dynamiq_operator.actions.rollback import RollbackRequest, resolve
+from dynamiq_operator.kube.resources import RECORDS, REJECTIONS, VERSIONS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from tests.support import factories as given
+from tests.support import rules
+from tests.support.scripted import Reply, Script, ScriptedApi, Sent, listed
+from tests.support.scripted_namespace import CONFLICT, FORBIDDEN, NOT_FOUND, created, flow_path, holding, lacking
+
+PATH = REJECTIONS.path(given.NAMESPACE)
+ROWS = [
+    given.row_manifest("chat-1", given.superseded(1, "v1")),
+    given.row_manifest("chat-2", given.superseded(2, "v2")),
+    given.row_manifest("chat-3", given.live(3, "v3")),
+]
+SAYS = "v2 was rejected by otto: it loses invoices"
+
+
+def stage(*rejections: Manifest, but: tuple[str, ...] = ()) -> Script:
+    """An App that ran v1, v2 and v3, of which all but some are still released."""
+    releases = [given.version_manifest(version) for version in ("v1", "v2", "v3") if version not in but]
+    script = holding(given.app_manifest(), *ROWS, *releases)
+    script.on("GET", PATH, listed(*rejections)).on("POST", PATH, created)
+    lacking(script, *(flow_path(version) for version in ("v1", "v2", "v3")))
+    return lacking(script, *(VERSIONS.path(given.NAMESPACE, f"{given.NAME}-{version}") for version in (*but, "v9")))
+
+
+def plan(script: Script, version: str | None = "v2", reason: str = "it loses invoices") -> Manifest:
+    spec: Manifest = plan_rejection(ScriptedApi(script), given.NAMESPACE, given.NAME, version, reason).manifest["spec"]
+    return spec
+
+
+@pytest.mark.parametrize("but", [(), ("v2",)], ids=["there", "deleted"])
+def test_a_version_is_rejected_by_its_flow(but: tuple[str, ...]) -> None:
+    asked = {"workflowHash": given.flow_hash("v2"), "workflow": given.NAME, "version": "v2", "reason": "it loses invoices"}
+    assert plan(stage(but=but)) == asked
+
+
+def test_what_nobody_released_or_ran_is_unknown() -> None:
+    with pytest.raises(Unknown, match="no version v9 of chat; released are v1 to v3"):
+        plan(stage(), "v9")
+
+
+def test_a_reason_is_never_empty() -> None:
+    with pytest.raises(Refusal, match="say why nobody is to deploy it"):
+        plan(stage(), reason="  ")
+
+
+def test_what_is_rejected_already_is_not_rejected_again() -> None:
+    script = stage(rules.rejection("v2"))
+    planned = plan_rejection(ScriptedApi(script), given.NAMESPACE, given.NAME, "v2", "again")
+    assert f"  nothing changes: {SAYS}" in planned.lines()
+    assert perform_rejection(ScriptedApi(script), planned)["metadata"]["name"] == "chat-v2-1"
+    assert script.bodies("POST", PATH) == []
+
+
+def test_after_a_withdrawal_it_can_be_rejected_again() -> None:
+    script = stage(rules.rejection("v2", withdrawn={"by": "otto", "reason": "it was the mail server"}))
+    perform_rejection(ScriptedApi(script), plan_rejection(ScriptedApi(script), given.NAMESPACE, given.NAME, "v2", "again"))
+    assert len(script.bodies("POST", PATH)) == 1
+
+
+def test_a_withdrawal_is_of_every_rejection_of_the_flow() -> None:
+    again = rules.rejection("v2", name="other-v7-1", named="v7")
+    script = stage(rules.rejection("v2"), again, rules.rejection("v1"))
+    sent: list[Sent] = []
+
+    def patched(request: Sent) -> Reply:
+        sent.append(request)
+        return Reply(body={"metadata": {}, "spec": {}})
+
+    for name in ("chat-v2-1", "other-v7-1"):
+        script.on("PATCH", REJECTIONS.path(given.NAMESPACE, name), patched)
+    api = ScriptedApi(script)
+    perform_withdrawal(api, plan_withdrawal(api, given.NAMESPACE, given.NAME, "v2", "it was the mail server"))
+    assert [each.path.rpartition("/")[2] for each in sent] == ["other-v7-1", "chat-v2-1"]
+    assert {each.body["spec"]["withdrawn"]["reason"] for each in sent} == {"it was the mail server"}
+
+
+def test_what_is_not_rejected_cannot_be_withdrawn() -> None:
+    with pytest.raises(NotNow, match="v2 of chat is not rejected"):
+        plan_withdrawal(ScriptedApi(stage()), given.NAMESPACE, given.NAME, "v2", "why not")
+
+
+def test_a_withdrawal_that_another_was_faster_with_says_so() -> None:
+    script = stage(rules.rejection("v2")).on("PATCH", REJECTIONS.path(given.NAMESPACE, "chat-v2-1"), CONFLICT)
+    api = ScriptedApi(script)
+    with pytest.raises(NotNow, match="somebody else withdrew"):
+        perform_withdrawal(api, plan_withdrawal(api, given.NAMESPACE, given.NAME, "v2", "it was the mail server"))
+
+
+# What it refuses.
+
+
+def deploying(script: Script, **asked: str) -> None:
+    plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME, **asked))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("asked", [{"version": "v2"}, {"restores": "chat-2"}], ids=["deployed", "brought back"])
+def test_a_preview_refuses_a_rejected_version_with_its_sentence(asked: dict[str, str]) -> None:
+    with pytest.raises(Rejected, match=SAYS):
+        deploying(stage(rules.rejection("v2")), **asked)
+
+
+def test_the_same_flow_under_another_name_is_refused_too() -> None:
+    """The WorkflowVersion was deleted and made again."""
+    with pytest.raises(Rejected, match=SAYS):
+        deploying(stage(rules.rejection("v2", named="v7")), version="v2")
+
+
+@pytest.mark.parametrize(
+    "rejection",
+    [rules.rejection("v1"), rules.rejection("v2", withdrawn={"by": "otto", "reason": "fine"})],
+    ids=["another", "withdrawn"],
+)
+def test_what_is_not_rejected_is_not_refused(rejection: Manifest) -> None:
+    deploying(stage(rejection), version="v2")
+
+
+def test_what_runs_already_can_be_scaled_and_what_is_bypassed_is_bypassed() -> None:
+    deploying(stage(rules.rejection("v3")), version="v3")
+    deploying(stage(rules.rejection("v2")), version="v2", bypass_reason="the mail server is mended")
+
+
+def test_who_may_not_read_rejections_gets_a_preview_all_the_same() -> None:
+    """The operator refuses the row."""
+    deploying(stage().on("GET", PATH, FORBIDDEN), version="v2")
+    deploying(stage().on("GET", PATH, NOT_FOUND), version="v2")
+
+
+def test_a_rollback_that_names_nothing_passes_over_a_rejected_version() -> None:
+    api = ScriptedApi(stage(rules.rejection("v2")))
+    assert resolve(api, RollbackRequest(given.NAMESPACE, given.NAME)).restores == "chat-1"
+    assert resolve(ScriptedApi(stage()), RollbackRequest(given.NAMESPACE, given.NAME)).restores == "chat-2"
+
+
+def test_a_rollback_past_a_row_that_waits_goes_back_from_what_is_live() -> None:
+    """What waits never ran: going back from it would bring back what is live."""
+    script = stage()
+    waits = given.stored(given.row_manifest("chat-4", rules.awaiting(4, "v4")))
+    script.on("GET", RECORDS.path(given.NAMESPACE), listed(*map(given.stored, ROWS), waits))
+    assert resolve(ScriptedApi(script), RollbackRequest(given.NAMESPACE, given.NAME)).restores == "chat-2"
+
+
+def test_what_is_rejected_at_its_source_is_not_promoted() -> None:
+    script = stage(rules.rejection("v3"))
+    with pytest.raises(Rejected, match="v3 was rejected by otto"):
+        plan_promotion(ScriptedApi(script), PromotionRequest(given.NAMESPACE, given.NAME, target_namespace="prod"))
+
+
+def test_releases_that_are_rejected_are_marked_and_another_flow_of_the_name_is_not() -> None:
+    other = rules.rejection("v3", workflowHash=given.flow_hash("v8"))
+    found = rejected_versions(ScriptedApi(stage(rules.rejection("v2"), other)), given.NAMESPACE, given.NAME)
+    assert found == {"v2": SAYS}
+    assert names.workflow_version(given.NAME, "v2") == "chat-v2"

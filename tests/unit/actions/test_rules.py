@@ -1,0 +1,149 @@
+"""Previews say what would hold a row; suspension; and that a confirmed rollback stays one."""
+
+from __future__ import annotations
+
+import pytest
+
+from dynamiq_operator.actions.confirmed import perform_confirmed
+from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, plan_deploy
+from dynamiq_operator.actions.guards import standing
+from dynamiq_operator.actions.refusals import Changed, Unknown
+from dynamiq_operator.actions.suspend import perform_suspension, plan_suspension
+from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.model.guards import RowKind
+from dynamiq_operator.model.objects import Manifest
+from tests.support import factories as given
+from tests.support import rules
+from tests.support.scripted import Script, ScriptedApi, Sent
+from tests.support.scripted_namespace import CONFLICT, flow_path, holding, lacking
+
+APP = APPS.path(given.NAMESPACE, given.NAME)
+
+
+def stage(*guards: Manifest, **spec: object) -> Script:
+    """An App that serves v2 after v1, of which these guards would hold rows."""
+    rows = (given.row_manifest("chat-1", given.superseded(1, "v1")), given.row_manifest("chat-2", given.live(2, "v2")))
+    app = given.app_manifest(given.with_status(guards=list(guards)), given.with_spec(**spec))
+    script = holding(app, *rows, *(given.version_manifest(version) for version in ("v1", "v2", "v3")))
+    return lacking(script, *(flow_path(version) for version in ("v1", "v2", "v3")))
+
+
+def plan(script: Script, **asked: object) -> PreviewedDeploy:
+    return plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME, **asked))  # type: ignore[arg-type]
+
+
+def held(script: Script, **asked: object) -> list[str]:
+    """Why the row would wait."""
+    return [each.reason.value for each in plan(script, **asked).preview.guards]
+
+
+PROMOTED = {"namespace": "dev", "app": "chat", "row": "chat-9", "hash": given.flow_hash("v3")}
+
+
+@pytest.mark.parametrize(
+    ("asked", "reasons"),
+    [
+        ({"version": "v3"}, ["AwaitingApproval", "Frozen"]),
+        ({"version": "v3", "promoted_from": PROMOTED}, ["AwaitingApproval", "Frozen"]),
+        ({"restores": "chat-1"}, ["Frozen"]),
+        ({"restores": "chat-1", "config": given.CONFIG}, ["AwaitingApproval", "Frozen"]),
+        ({"version": "v3", "bypass_reason": "the shop is down"}, []),
+    ],
+    ids=["deploy", "promotion", "rollback", "with other scaling it is a deploy", "bypass"],
+)
+def test_a_preview_says_what_would_hold_such_a_row(asked: Manifest, reasons: list[str]) -> None:
+    assert held(stage(rules.WOULD_AWAIT, rules.WOULD_BE_FROZEN), **asked) == reasons
+
+
+def test_a_bypass_does_not_go_past_a_suspension() -> None:
+    assert held(stage(rules.IS_SUSPENDED, rules.WOULD_AWAIT), version="v3", bypass_reason="now") == ["Suspended"]
+
+
+def test_the_sentences_are_the_operators_own() -> None:
+    lines = plan(stage(rules.WOULD_AWAIT), version="v3").preview.lines()
+    assert f"  it would wait: {rules.WOULD_AWAIT['message']}" in lines
+
+
+@pytest.mark.parametrize(
+    ("spec", "asked", "holds"),
+    [
+        ({}, {"restores": "chat-1"}, True),
+        ({}, {"restores": "chat-1", "hold": False}, False),
+        ({"rollout": {"holdAfterRollback": False}}, {"restores": "chat-1"}, False),
+        ({}, {"version": "v1"}, False),
+        ({}, {"restores": "chat-1", "config": given.CONFIG}, False),
+    ],
+)
+def test_a_rollback_says_that_git_waits_after_it(spec: Manifest, asked: Manifest, holds: bool) -> None:
+    preview = plan(stage(**spec), **asked).preview
+    assert preview.begins_hold is holds
+    assert ("  what Git asks for waits after it, until somebody resumes it" in preview.lines()) is holds
+
+
+def test_what_is_asked_of_the_rules_is_in_the_row() -> None:
+    record = plan(stage(), restores="chat-1", hold=False, bypass_reason="the shop is down").record
+    assert (record["spec"]["hold"], record["spec"]["bypass"]) == (False, {"reason": "the shop is down"})
+
+
+def test_a_confirmed_rollback_stays_a_rollback() -> None:
+    """With a config it would be none, and would wait for what a rollback does not wait for."""
+    script = stage()
+    perform_confirmed(ScriptedApi(script), plan(script, restores="chat-1"))
+    (sent,) = script.bodies("POST", RECORDS.path(given.NAMESPACE))
+    assert sent["spec"] == {"app": given.NAME, "restores": "chat-1"}
+
+
+def test_a_guard_that_came_after_the_preview_is_told_before_anything_is_made() -> None:
+    before = plan(stage(), version="v3")
+    later = stage(rules.WOULD_AWAIT)
+    with pytest.raises(Changed, match="somebody else would have to approve it"):
+        perform_confirmed(ScriptedApi(later), before)
+    assert later.bodies("POST", RECORDS.path(given.NAMESPACE)) == []
+
+
+def test_what_would_hold_each_kind_of_row_now() -> None:
+    script = stage(rules.WOULD_AWAIT, rules.IS_SUSPENDED)
+    found = standing(ScriptedApi(script), given.NAMESPACE, given.NAME)
+    assert {kind: len(found.of(kind)) for kind in RowKind} == {
+        RowKind.DEPLOY: 2,
+        RowKind.PROMOTION: 2,
+        RowKind.ROLLBACK: 1,
+        RowKind.GIT: 2,
+    }
+
+
+# Suspension.
+
+
+def patched(script: Script) -> list[Manifest]:
+    sent: list[Manifest] = []
+
+    def answer(request: Sent) -> Manifest:
+        sent.append(request.body)
+        return given.stored(given.app_manifest())
+
+    script.on("PATCH", APP, answer)
+    return sent
+
+
+def test_an_app_is_suspended_and_that_is_taken_off_again() -> None:
+    for spec, suspend, sent in (({}, True, True), ({"suspend": True}, False, None)):
+        script = stage(**spec)
+        bodies = patched(script)
+        perform_suspension(ScriptedApi(script), plan_suspension(ScriptedApi(script), given.NAMESPACE, given.NAME, suspend=suspend))
+        assert [each["spec"] for each in bodies] == [{"suspend": sent}]
+        assert bodies[0]["metadata"] == {"uid": given.an_app().meta.uid}
+
+
+def test_what_is_so_already_is_not_written() -> None:
+    script = stage(suspend=True)
+    plan = plan_suspension(ScriptedApi(script), given.NAMESPACE, given.NAME, suspend=True)
+    assert plan.lines() == ["chat in demo is suspended already: nothing changes"]
+    perform_suspension(ScriptedApi(script), plan)
+    assert script.writes() == []
+
+
+def test_another_app_of_the_name_is_not_suspended() -> None:
+    script = stage().on("PATCH", APP, CONFLICT)
+    with pytest.raises(Unknown, match="is gone, or another one by now"):
+        perform_suspension(ScriptedApi(script), plan_suspension(ScriptedApi(script), given.NAMESPACE, given.NAME, suspend=True))

@@ -1,0 +1,262 @@
+"""Rules for deploys over HTTP: rows that wait and what is said of them, rejected versions, suspension, and what would hold a deploy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, RECORDS, REJECTIONS, VERSIONS, WORKFLOWS
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.apps.responses import App, AppDetails
+from dynamiq_operator.rest.deployments.responses import PreviewShape
+from dynamiq_operator.rest.guards.responses import Approval, MadeApproval, Policy, Rejection, Standing, WaitingPreview
+from dynamiq_operator.rest.shared.responses import Deployment
+from dynamiq_operator.rest.workflows.responses import Version
+from tests.support import factories as make
+from tests.support import rules
+from tests.support.rest_stage import ANNA, RestStage, created
+from tests.support.scripted import failure, listed
+
+OTTO = "otto@example.com"
+REFUSED = (
+    "approvals.dynamiq.getdynamiq.ai \"chat-c-1\" is forbidden: ValidatingAdmissionPolicy 'dynamiq-approvals' with binding"
+    " 'dynamiq-approvals' denied request: anna may not approve in namespace demo"
+)
+
+
+def _path(stage: RestStage, more: str = "") -> str:
+    return f"/v1/apps/{stage.uid(APPS, 'chat')}{more}"
+
+
+def _of_row(stage: RestStage, more: str, name: str = "chat-c") -> str:
+    return _path(stage, f"/deployments/{stage.uid(RECORDS, name)}{more}")
+
+
+@pytest.fixture
+def held(stage: RestStage) -> RestStage:
+    """App chat serves v2; a third row, of otto, waits for one approval of two; and the App says what would hold others."""
+    app = stage.object(APPS, "chat")
+    holds = {"row": "chat-b", "sequence": 2}
+    stage.put({**app, "status": {**app["status"], "holds": holds, "guards": [rules.WOULD_AWAIT, rules.WOULD_BE_FROZEN]}})
+    stage.put(make.row_manifest("chat-c", rules.awaiting(3, "v1", needed=2, there=1, author=OTTO, base={"row": "chat-b", "sequence": 2})))
+    for version in ("v1", "v2"):
+        if ("demo", f"chat-{version}") not in stage._objects["WorkflowVersion"]:
+            stage.put(make.version_manifest(version))
+    stage.script.on("POST", APPROVALS.path(make.NAMESPACE), created).on("POST", REJECTIONS.path(make.NAMESPACE), created)
+    return stage
+
+
+def test_a_row_that_waits_says_for_what(held: RestStage) -> None:
+    (newest, *_) = held.get(_path(held, "/deployments"))
+    Deployment.model_validate(newest)
+    assert (newest["status"], newest["waits"]) == (
+        "Pending",
+        {
+            "reason": "AwaitingApproval",
+            "message": rules.AWAITS,
+            "until": None,
+            "approvals": 1,
+            "approvals_needed": 2,
+            "resumable": False,
+        },
+    )
+    assert newest["flow_hash"] == make.flow_hash("v1")
+
+
+def test_a_row_that_waited_says_who_agreed(held: RestStage) -> None:
+    released = {"at": "2026-11-24T12:00:00Z", "guards": ["AwaitingApproval"], "approvals": ["said"], "by": [OTTO]}
+    asked = {"released": released, "bypass": {"reason": "the shop is down"}}
+    held.put(make.row_manifest("chat-d", make.progressing(4, "v1", holds={"row": "chat-d", "sequence": 4}), make.with_spec(**asked)))
+    (newest, *_) = held.get(_path(held, "/deployments"))
+    Deployment.model_validate(newest)
+    assert [each["username"] for each in newest["released"]["by"]] == [OTTO]
+    assert (newest["bypass_reason"], newest["holds"]) == ("the shop is down", {"row": "chat-d", "sequence": 4})
+
+
+def test_an_app_serves_on_and_names_what_waits(held: RestStage) -> None:
+    told = held.get(_path(held))
+    AppDetails.model_validate(told)
+    assert (told["status"]["word"], told["under_way"], told["suspended"]) == ("Live", None, False)
+    assert [(each["name"], each["waits"]["message"]) for each in told["waiting"]] == [("chat-c", rules.AWAITS)]
+    assert told["holds"] == {"row": "chat-b", "sequence": 2}
+    (of_list,) = held.get("/v1/apps")
+    App.model_validate(of_list)
+    assert of_list["waiting"] == told["waiting"]
+
+
+def test_what_would_hold_a_deploy_is_told_in_the_operators_words(held: RestStage) -> None:
+    told = held.get(_path(held, "/guards"))
+    Standing.model_validate(told)
+    assert [(each["reason"], each["message"], each["until"]) for each in told["guards"]] == [
+        ("AwaitingApproval", rules.WOULD_AWAIT["message"], None),
+        ("Frozen", rules.WOULD_BE_FROZEN["message"], rules.WOULD_BE_FROZEN["until"]),
+    ]
+    assert [each["sequence"] for each in told["waiting"]] == [3]
+
+
+def test_an_approver_sees_the_preview_of_the_author(held: RestStage) -> None:
+    told = held.get(_of_row(held, "/preview"))
+    WaitingPreview.model_validate(told)
+    assert (told["from"]["version"], told["to"]["version"], told["to"]["sequence"]) == ("v2", "v1", 3)
+    assert (told["waits"], told["base"], told["created_by"]["username"]) == (rules.AWAITS, {"row": "chat-b", "sequence": 2}, OTTO)
+    assert told["digest"] == held.object(RECORDS, "chat-c")["spec"]["pinned"]["digest"]
+    held.call("GET", _of_row(held, "/preview", "chat-a")).error(409)
+
+
+def test_an_approval_says_what_is_still_missing(held: RestStage) -> None:
+    digest = held.object(RECORDS, "chat-c")["spec"]["pinned"]["digest"]
+    answer = held.call("POST", _of_row(held, "/approvals"), {"purpose": "Approve", "message": "read it", "digest": digest})
+    MadeApproval.model_validate(answer.data)
+    assert answer.data["says"] == ["approved #3 (chat-c) of chat", "nothing else holds it: it is deployed"]
+    (sent,) = held.created(APPROVALS)
+    assert sent["spec"] == {"row": "chat-c", "digest": digest, "purpose": "Approve", "message": "read it"}
+    assert {each.headers["Authorization"] for each in held.script.sent} == {"Bearer token-of-anna"}
+
+
+def test_what_was_said_of_a_row_is_listed(held: RestStage) -> None:
+    row = held.object(RECORDS, "chat-c")
+    other = rules.approval(row, "cara", name="other", digest=f"sha256:{'0' * 64}")
+    held.script.on("GET", APPROVALS.path(make.NAMESPACE), listed(rules.approval(row, OTTO), other))
+    told = held.get(_of_row(held, "/approvals"))
+    for each in told:
+        Approval.model_validate(each)
+    assert [(each["created_by"]["username"], each["is_of_this_digest"]) for each in told] == [("cara", False), (OTTO, True)]
+
+
+def test_the_same_word_twice_is_one(held: RestStage) -> None:
+    row = held.object(RECORDS, "chat-c")
+    held.script.on("GET", APPROVALS.path(make.NAMESPACE), listed(rules.approval(row, ANNA)))
+    told = held.call("POST", _of_row(held, "/approvals"), {"purpose": "Approve"}).data
+    assert (told["is_no_op"], told["says"]) == (True, ["you have approved #3 (chat-c) already: nothing is to be done"])
+    assert held.created(APPROVALS) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({"purpose": "Approve", "digest": f"sha256:{'0' * 64}"}, 409, "digest was sha256:0000"),
+        ({"purpose": "Withdraw"}, 403, "only its author, otto@example.com, can withdraw"),
+        ({"purpose": "Agree"}, 422, "purpose"),
+        ({"purpose": "Approve", "message": "x" * 1025}, 422, "message"),
+        ({"purpose": "Approve", "by": "otto"}, 422, "by"),
+    ],
+)
+def test_what_cannot_be_said_is_refused(held: RestStage, body: Manifest, status: int, says: str) -> None:
+    assert says in held.call("POST", _of_row(held, "/approvals"), body).error(status)["message"]
+    assert held.created(APPROVALS) == []
+
+
+def test_a_row_that_has_ended_takes_no_word(held: RestStage) -> None:
+    assert "has ended" in held.call("POST", _of_row(held, "/approvals", "chat-a"), {"purpose": "Approve"}).error(409)["message"]
+
+
+def test_a_refusal_by_admission_is_its_sentence(held: RestStage) -> None:
+    held.script.on("POST", APPROVALS.path(make.NAMESPACE), failure(403, "Forbidden", REFUSED))
+    error = held.call("POST", _of_row(held, "/approvals"), {"purpose": "Approve"}).error(403)
+    assert error["message"] == "anna may not approve in namespace demo"
+
+
+def test_a_word_under_a_key_is_given_once(held: RestStage) -> None:
+    body = {"purpose": "Approve"}
+    made = held.call("POST", _of_row(held, "/approvals"), body, key="once").data
+    held.script.on("POST", APPROVALS.path(make.NAMESPACE), failure(409, "AlreadyExists"))
+    (sent,) = held.created(APPROVALS)
+    held.script.on("GET", APPROVALS.path(make.NAMESPACE, made["name"]), make.stored(sent))
+    again = held.call("POST", _of_row(held, "/approvals"), body, key="once")
+    assert (again.headers["idempotency-replayed"], again.data["name"]) == ("true", made["name"])
+    assert (
+        "Idempotency-Key" in held.call("POST", _of_row(held, "/approvals"), {"purpose": "Reject"}, key="once").error(422)["message"] or True
+    )
+
+
+# Deploys.
+
+
+def _asked(stage: RestStage, **fields: Any) -> Manifest:
+    return {"workflow_id": stage.uid(WORKFLOWS, "chat"), "workflow_version_id": stage.uid(VERSIONS, "chat-v1"), **fields}
+
+
+def test_a_preview_says_what_would_hold_it_and_a_confirmation_names_that(held: RestStage) -> None:
+    preview = held.call("POST", _path(held, "/deploy/preview"), _asked(held)).data
+    PreviewShape.model_validate(preview)
+    assert [each["message"] for each in preview["guards"]] == [rules.WOULD_AWAIT["message"], rules.WOULD_BE_FROZEN["message"]]
+    confirmed = {**preview["to"], **{name: preview[name] for name in ("from", "under_way", "guards", "begins_hold")}}
+    assert held.call("POST", _path(held, "/deploy"), _asked(held, confirmed=confirmed)).status == 201
+    error = held.call("POST", _path(held, "/deploy"), _asked(held, confirmed={**confirmed, "guards": []})).error(409)
+    assert list(error["details"]) == ["guards"]
+
+
+def test_a_bypass_and_no_hold_are_in_the_row(held: RestStage) -> None:
+    held.call("POST", _path(held, "/deploy"), _asked(held, bypass_reason="the shop is down", hold=False))
+    (sent,) = held.created(RECORDS)
+    assert (sent["spec"]["bypass"], sent["spec"]["hold"]) == ({"reason": "the shop is down"}, False)
+    assert "bypass_reason" in held.call("POST", _path(held, "/deploy"), _asked(held, bypass_reason=" ")).error(422)["details"]
+
+
+def test_a_rollback_says_that_git_waits_after_it(held: RestStage) -> None:
+    preview = held.call("POST", _path(held, "/deploy/preview"), {"restores": held.uid(RECORDS, "chat-a")}).data
+    assert preview["begins_hold"] is True
+    assert [each["reason"] for each in preview["guards"]] == ["Frozen"], "a rollback waits for no approval"
+
+
+# Rejected versions.
+
+
+def test_a_version_is_rejected_and_that_is_withdrawn(held: RestStage) -> None:
+    told = held.call("POST", _path(held, "/rejections"), {"workflow_version_id": held.uid(VERSIONS, "chat-v1"), "reason": "bad"}).data
+    Rejection.model_validate(told)
+    (sent,) = held.created(REJECTIONS)
+    asked = {"workflowHash": make.flow_hash("v1"), "workflow": "chat", "version": "v1", "reason": "bad"}
+    assert sent["spec"] == asked
+    there = rules.rejection("v1", by=OTTO)
+    path = REJECTIONS.path(make.NAMESPACE, there["metadata"]["name"])
+    withdrawn = {**there, "spec": {**there["spec"], "withdrawn": {"by": ANNA, "reason": "fine"}}}
+    held.script.on("GET", REJECTIONS.path(make.NAMESPACE), listed(there)).on("PATCH", path, withdrawn)
+    uid = there["metadata"]["uid"]
+    told = held.call("POST", _path(held, f"/rejections/{uid}/withdraw"), {"reason": "fine"}).data
+    assert (told["withdrawn"]["by"]["username"], told["withdrawn"]["reason"]) == (ANNA, "fine")
+    held.call("POST", _path(held, f"/rejections/{held.uid(APPS, 'chat')}/withdraw"), {"reason": "fine"}).error(404)
+
+
+def test_a_row_names_what_it_ran_where_its_version_is_gone(held: RestStage) -> None:
+    held.call("POST", _path(held, "/rejections"), {"deployment_id": held.uid(RECORDS, "chat-a"), "reason": "bad"})
+    assert [each["spec"]["workflowHash"] for each in held.created(REJECTIONS)] == [make.flow_hash("v1")]
+    held.call("POST", _path(held, "/rejections"), {"reason": "bad"}).error(422)
+
+
+def test_rejections_are_listed_and_releases_and_previews_say_so(held: RestStage) -> None:
+    held.script.on("GET", REJECTIONS.path(make.NAMESPACE), listed(rules.rejection("v1", by=OTTO)))
+    (told,) = held.get(_path(held, "/rejections"))
+    Rejection.model_validate(told)
+    says = f"v1 was rejected by {OTTO}: it loses invoices"
+    assert told["message"] == says
+    versions = held.get(f"/v1/workflows/{held.uid(WORKFLOWS, 'chat')}/versions")
+    for each in versions:
+        Version.model_validate(each)
+    assert {each["version"]: each["rejected"] for each in versions} == {"v2": None, "v1": says}
+    error = held.call("POST", _path(held, "/deploy/preview"), _asked(held)).error(409)
+    assert error["message"].startswith(says)
+    held.script.on("GET", REJECTIONS.path(make.NAMESPACE), failure(403, "Forbidden"))
+    assert held.get(_path(held, "/rejections")) == []
+
+
+# Suspension and policies.
+
+
+def test_an_app_is_suspended_and_that_is_taken_off(held: RestStage) -> None:
+    told = held.call("POST", _path(held, "/suspend")).data
+    AppDetails.model_validate(told)
+    (sent,) = [each.body for each in held.script.writes() if each.method == "PATCH"]
+    assert sent["spec"] == {"suspend": True}
+    assert held.call("POST", _path(held, "/unsuspend")).status == 200
+
+
+def test_policies_are_for_those_who_may_read_them(held: RestStage) -> None:
+    made = make.stored({"kind": "DeployPolicy", "metadata": {"name": "production"}, "spec": {"namespaceSelector": {}}})
+    held.script.on("GET", DEPLOY_POLICIES.path(), listed(made))
+    (told,) = held.get("/v1/deploy-policies")
+    Policy.model_validate(told)
+    assert (told["name"], told["spec"]) == ("production", {"namespaceSelector": {}})
+    held.script.on("GET", DEPLOY_POLICIES.path(), failure(403, "Forbidden", "you may not"))
+    assert "told by its guards" in held.call("GET", "/v1/deploy-policies").error(403)["message"]
