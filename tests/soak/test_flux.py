@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from local.clusters import Cluster
@@ -23,6 +25,7 @@ FIRST = 5
 ANNA = ("--as=anna@example.com", "--as-group=system:masters")
 
 
+@pytest.mark.timeout(3600)  # minutes of them to build Flux, where the cache does not have it
 def test_twenty_changes_in_git_after_a_rollback_by_hand_deploy_nothing_until_somebody_resumes(cluster: Cluster, tmp_path: Path) -> None:
     account = install_account(cluster, tmp_path)
     with (
