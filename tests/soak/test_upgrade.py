@@ -16,7 +16,7 @@ from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from local.clusters import Cluster
 from tests.support import history_stage
-from tests.support.api import Manifest
+from tests.support.api import Api, Manifest
 from tests.support.cluster import CRDS, REPOSITORY, Kubectl, session_cluster
 from tests.support.commands import blocks, shell
 from tests.support.factories import with_spec
@@ -58,6 +58,9 @@ def test_neither_an_upgrade_nor_the_way_back_changes_a_row_or_restarts_a_pod(clu
     kubectl = Kubectl(cluster)
     kubectl("delete", "-k", str(CRDS))
     kubectl("apply", "--server-side", "-k", str(before / "crds"))
+    eventually(
+        "they are served", lambda: all(Api.of(cluster).get(kind, "", "default").ok for kind in ("App", "Runtime", "WorkflowVersion"))
+    )
     _install(kubectl, before / "manifests")
     account = logged_in(cluster, tmp_path, "dynamiq-system")
     older = _program(before, tmp_path)
@@ -182,6 +185,6 @@ def _held(on: HistoryStage, app: str) -> list[str]:
     on.change("App", app, spec={"deploy": {"workflowVersion": "v2"}})
 
     def held() -> list[str]:
-        return [row["metadata"]["name"] for row in on.rows(app) if row.get("status", {}).get("waits", {}).get("reason") == "Held"]
+        return [row["metadata"]["name"] for row in on.rows(app) if "went back" in row.get("status", {}).get("waits", {}).get("message", "")]
 
     return eventually("it is held", held)
