@@ -140,7 +140,7 @@ CHILD_KINDS = (
         guarded=True,
         replaced_for=cron_job.TIMES,
     ),
-    ChildKind(JOB, of_triggers=True),
+    ChildKind(JOB, removable=True, of_triggers=True),
     ChildKind(ENDPOINT_SLICE, selector=names.ENDPOINTS_SELECTOR, removable=True, written=False),
 )
 
