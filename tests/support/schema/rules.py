@@ -58,7 +58,8 @@ ONE_KIND_OF_PEER = "a peer has either ipBlock, or podSelector, namespaceSelector
 NO_RANGE = "this is no range of addresses: use one such as 203.0.113.0/24 or 2001:db8::/32"
 VALUES = "In and NotIn take values, Exists and DoesNotExist take none"
 FOR_SWITCH = "verify is for strategy Switch, where new pods are ready before a caller reaches them: add it, or remove verify"
-EXPECTATION = "expect at least one of status, contains, jsonPath and cel"
+EXPECTATION = "expect at least one of status, contains and jsonPath"
+ONE_PLACE = "a path names one place of the answer: $, then .name, ['any name'], [0], [*] or .*"
 CASES_TOGETHER = "inputs and expected texts are together longer than 64 KiB: use a job for large ones"
 CASES_OR_JOB = "give cases, a job, or both"
 SELECTED_BY = "a policy selects namespaces by kubernetes.io/metadata.name or by labels under dynamiq.getdynamiq.ai/, which only who may update DeployPolicies can change"
@@ -147,6 +148,10 @@ def _verify(**fields: object) -> Modifier:
 
 def _case(**fields: object) -> Modifier:
     return _verify(cases=[{"name": "refund", "input": "{}", "expect": {"status": 200}, **fields}])
+
+
+def _expect_at(path: str) -> Modifier:
+    return _case(expect={"jsonPath": {"path": path}})
 
 
 def _inputs(count: int) -> Modifier:
@@ -258,7 +263,8 @@ APP_RULES = (
     _app("warm pods of a strategy", _warm(), with_spec(rollout={"keepWarm": {}}), "spec.rollout.keepWarm", "keepWarm is for strategy Switch: add it, or remove keepWarm"),
     _app("cases of a strategy", _verify(job=JOB), with_spec(rollout={"verify": {"job": JOB}}), "spec.rollout.verify", FOR_SWITCH),
     _app("nothing to verify by", _verify(cases=[{"name": "a", "input": "1", "expect": {"contains": "a"}}]), _verify(timeoutSeconds=60), "spec.rollout.verify", CASES_OR_JOB),
-    _app("nothing expected", _case(expect={"cel": "json.score > 0.8"}), _case(expect={}), "spec.rollout.verify.cases[0].expect", EXPECTATION),
+    _app("nothing expected", _case(expect={"status": 422}), _case(expect={}), "spec.rollout.verify.cases[0].expect", EXPECTATION),
+    _app("a place in an answer", _expect_at("$.a_b['c d'][0][*].*"), _expect_at("$..a"), "spec.rollout.verify.cases[0].expect.jsonPath.path", ONE_PLACE),
     _app("cases together", _inputs(8), _inputs(9), "spec.rollout.verify.cases", CASES_TOGETHER),
     _app("a case's name", _case(name="a-1"), _case(name="A"), "spec.rollout.verify.cases[0].name", f"the name of a case is a DNS label: {DNS_LABEL.removeprefix('use ')}"),
     _app("a case given twice", _inputs(2), _verify(cases=[{"name": "a", "input": "1", "expect": {"status": 200}}] * 2), "spec.rollout.verify.cases", "uplicate"),
