@@ -131,6 +131,13 @@ class Operator:
             raise
         assert code == 0, f"the operator ended with exit code {code}: see {self.log}"
 
+    def kill(self) -> None:
+        """Ends it as a node does that loses its power."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
     def restart(self) -> None:
         self.stop()
         self.start()

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import ipaddress
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -137,14 +137,9 @@ async def test_the_lease_says_until_when_all_was_told_and_costs_no_request_for_i
 
 async def test_what_the_leader_before_had_not_told_is_told_by_the_next_one(process: Process, script: Script, receiver: Receiver) -> None:
     """A row that went live is watched, one that failed is closed: its App's status names it."""
-    await process.lead()
-    rows = [given.stored(row) for row in (_row("a", given.live(1), 0), _row("b", given.failed(2, "v2"), 60))]
-    app = given.app_manifest(given.with_status(failed={"row": "b", "sequence": 2, "reason": "no pod became Ready"}))
-    process.cache.update(APPS, stored(app))
-    process.cache.update(RECORDS, rows[0] | {"metadata": {**rows[0]["metadata"], "resourceVersion": "5"}})
-    script.on("GET", at(RECORDS, "b"), rows[1]).on("GET", at(RECORDS), listed(*rows))
-    since = given.NOW + timedelta(seconds=30)
-    process.notifier.begin({names.TOLD_ANNOTATION: f"{format_time(since)} 2"})
+    now = process.client.now()
+    _two_rows(process, script, now - timedelta(seconds=90), now - timedelta(seconds=30))
+    process.notifier.begin({names.TOLD_ANNOTATION: f"{format_time(now - timedelta(seconds=60))} 2"})
     await told(receiver, 1)
     assert [(each["subject"], each["type"]) for each in receiver.events] == [("b", "ai.dynamiq.deployment.failed")]
     registry = process.metrics.registry
@@ -153,9 +148,29 @@ async def test_what_the_leader_before_had_not_told_is_told_by_the_next_one(proce
     )
 
 
-def _row(name: str, modify: given.Modifier, seconds: float) -> dict[str, Any]:
+async def test_a_note_that_nobody_has_kept_up_for_weeks_does_not_bring_back_weeks(
+    process: Process, script: Script, receiver: Receiver
+) -> None:
+    """An operator of before led meanwhile, and told nobody."""
+    now = process.client.now()
+    _two_rows(process, script, now - timedelta(days=20), now - timedelta(days=10))
+    process.notifier.begin({names.TOLD_ANNOTATION: f"{format_time(now - timedelta(days=30))} 0"})
+    await until("the next note can be made", lambda: process.notifier.notes())
+    assert not receiver.got
+
+
+def _two_rows(process: Process, script: Script, one: datetime, other: datetime) -> None:
+    """Row `a` went live, and later row `b` failed."""
+    rows = [given.stored(_row("a", given.live(1), one)), given.stored(_row("b", given.failed(2, "v2"), other))]
+    app = given.app_manifest(given.with_status(failed={"row": "b", "sequence": 2, "reason": "no pod became Ready"}))
+    process.cache.update(APPS, stored(app))
+    process.cache.update(RECORDS, rows[0] | {"metadata": {**rows[0]["metadata"], "resourceVersion": "5"}})
+    script.on("GET", at(RECORDS, "b"), rows[1]).on("GET", at(RECORDS), listed(*rows))
+
+
+def _row(name: str, modify: given.Modifier, ended: datetime) -> dict[str, Any]:
     def later(made: dict[str, Any]) -> None:
-        made["spec"]["outcome"]["at"] = format_time(given.NOW + timedelta(seconds=seconds))
+        made["spec"]["outcome"]["at"] = format_time(ended)
 
     return given.row_manifest(name, modify, later)
 

@@ -45,7 +45,8 @@ class ClusterAddresses:
         async with self._looking:
             if self._clock() - self._at >= KNOWN_FOR:
                 said = [text for name in VARIABLES for text in self._environment.get(name, "").split(",")]
-                self._known |= addresses(said) | await self._of_host() | addresses(await self._of_slice())
+                called, own = await asyncio.gather(self._of_host(), self._of_slice())
+                self._known |= addresses(said) | called | addresses(own)
                 self._at = self._clock()
         return Allowed(self._networks, self._known)
 

@@ -30,6 +30,8 @@ FLUSHED_WITHIN = 3.0
 """Seconds that the end of the process waits for what has not been told."""
 UNSURE = timedelta(seconds=1)
 """Rows say whole seconds."""
+TOLD_ANEW = timedelta(hours=1)
+"""How far back a leader looks for what was not told: an operator of before these notifications may have led for weeks."""
 ALL_SINKS = "*"
 """Stands for the sink in a metric where it is not known which ones have not been told."""
 
@@ -56,7 +58,7 @@ class Notifier:
         self._sinks_in: dict[str, tuple[Sink, ...]] = {}
         """Of namespaces with sinks, those that were known last."""
         self._taking_over: asyncio.Task[None] | None = None
-        self._has_taken_over = False
+        self._has_taken_over = self._is_noted = False
         if of_operator is not None:
             figures.know(of_operator.name)
         figures.know(ALL_SINKS)
@@ -104,14 +106,16 @@ class Notifier:
 
     def notes(self) -> Mapping[str, str]:
         """Annotations of the Lease that is renewed now: nothing where nobody was ever told, and until the leader before was taken over from."""
-        if not self._has_taken_over or not (self._sinks_in or self._outbox.count):
+        if not self._has_taken_over or not (self._sinks_in or self._outbox.count or self._is_noted):
             return {}
+        self._is_noted = True
         open_ = [at for at in (self._outbox.oldest, *self._under_way.values()) if at is not None]
         return {names.TOLD_ANNOTATION: str(Mark(min((*open_, self._now())), self._outbox.count))}
 
     def begin(self, annotations: Mapping[str, str]) -> None:
         """This replica leads from now on; `annotations`: of its Lease, as the leader before left them."""
         mark = Mark.of(annotations.get(names.TOLD_ANNOTATION, ""))
+        self._is_noted = mark is not None
         self._taking_over = asyncio.create_task(self._take_over(mark))
 
     async def _take_over(self, mark: Mark | None) -> None:
@@ -131,7 +135,7 @@ class Notifier:
                 told[namespace] = self._sinks(namespace, await self._takeover.policies(namespace), "")
             return bool(told[namespace])
 
-        found, missed = await self._takeover.found(mark.until - UNSURE, is_told)
+        found, missed = await self._takeover.found(max(mark.until - UNSURE, self._now() - TOLD_ANEW), is_told)
         for notification in found:
             self._outbox.add(told[notification.namespace], notification)
         again = sum(len(told[notification.namespace]) for notification in found)
