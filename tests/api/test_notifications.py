@@ -88,10 +88,10 @@ def test_nothing_is_sent_where_only_the_clusters_own_machines_reach(told: Tellin
     eventually("the sink that may be told is", lambda: told.receivers.of(WELL, "live"), TOLD_WITHIN)
     for name in (API_SERVER, METADATA, BY_NAME):
         told.until_told(name)
-        assert told.counted("lost_total", name, reason="forbidden") == told.counted("lost_total", name) >= 2
+        assert told.counted("lost_total", name) >= 2
         assert told.counted("sent_total", name) == 0
     log = told.operator.log.read_text()
-    assert "was not told" in log
+    assert log.count("an address of its host is none to send to") >= 3
     assert not re.search("169[.]254|localhost|127[.]0[.]0[.]2", log)
     assert KEY not in log
     assert TRIED_FOR < TOLD_WITHIN

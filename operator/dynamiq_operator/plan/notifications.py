@@ -25,7 +25,16 @@ from dynamiq_operator.plan.guards import said
 from dynamiq_operator.plan.guards.kinds import kind_of
 from dynamiq_operator.plan.guards.waiting import standing
 from dynamiq_operator.plan.history.lifecycle import History, completed
-from dynamiq_operator.plan.operations import CompleteRecord, Emit, EndRecord, Operation, ReleaseRecord, SetAppStatus, SetRecordStatus
+from dynamiq_operator.plan.operations import (
+    CompleteRecord,
+    Emit,
+    EndRecord,
+    Operation,
+    ReleaseRecord,
+    SetAppStatus,
+    SetRecordStatus,
+    VerifyRecord,
+)
 from dynamiq_operator.plan.snapshot import Snapshot
 
 TYPE = "ai.dynamiq.deployment"
@@ -142,6 +151,8 @@ def _of_life(app: App, row: Record) -> Iterator[Notification]:
         emits += events.released(app, row, row.spec.released)
     if row.pinned is not None and (not row.pinned.guards or row.spec.released is not None):
         emits += events.began(app, row, row.pinned)
+    if row.spec.verified is not None:
+        emits += events.verified(app, row, row.spec.verified)
     if row.outcome is not None:
         emits += events.ended(app, row, row.outcome)
     return (_of(emit, row, row.meta.created) for emit in emits if isinstance(emit.about, Record))
@@ -154,6 +165,8 @@ def _written(operation: Operation, rows: Mapping[str, Record]) -> Record | None:
             return completed(rows.get(row.meta.uid, row), sequence=sequence, pinned=pinned)
         case ReleaseRecord(record=row, released=released):
             return completed(rows.get(row.meta.uid, row), released=released)
+        case VerifyRecord(record=row, verified=verified):
+            return completed(rows.get(row.meta.uid, row), verified=verified)
         case EndRecord(record=row, outcome=outcome):
             return completed(rows.get(row.meta.uid, row), outcome=outcome)
         case SetRecordStatus(record=row, status=status):
@@ -233,4 +246,6 @@ def _at(reason: str, row: Record) -> datetime | None:
         return parse_time(row.outcome.at)
     if reason in ("Released", "Progressing") and row.spec.released is not None:
         return parse_time(row.spec.released.at)
+    if reason == "Verified" and row.spec.verified is not None:
+        return parse_time(row.spec.verified.at)
     return parse_time(row.pinned.created_at) if reason == "Progressing" and row.pinned is not None else None

@@ -37,27 +37,35 @@ class ClusterAddresses:
     ) -> None:
         self._client, self._networks, self._environment, self._resolve, self._clock = client, networks, environment, resolve, clock
         self._known: frozenset[Address] = frozenset()
-        self._at = float("-inf")
-        self._looking = asyncio.Lock()
+        self._due = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
 
     async def allowed(self) -> Allowed:
-        """What a sink's address may be. An address that was known once stays one of the cluster's."""
-        async with self._looking:
-            if self._clock() - self._at >= KNOWN_FOR:
-                said = [text for name in VARIABLES for text in self._environment.get(name, "").split(",")]
-                called, own = await asyncio.gather(self._of_host(), self._of_slice())
-                self._known |= addresses(said) | called | addresses(own)
-                self._at = self._clock()
+        """What a sink's address may be. Nobody waits for a look but the first one; an address that was known once stays one of the cluster's."""
+        is_first = self._due == float("-inf")
+        if self._looking is None and self._clock() >= self._due:
+            self._looking = asyncio.create_task(self._look())
+        if is_first and self._looking is not None:
+            await asyncio.shield(self._looking)
         return Allowed(self._networks, self._known)
+
+    async def _look(self) -> None:
+        try:
+            said = [text for name in VARIABLES for text in self._environment.get(name, "").split(",")]
+            called, own = await asyncio.gather(self._of_host(), self._of_slice())
+            self._known |= addresses(said) | called | addresses(own)
+        finally:
+            self._looking, self._due = None, self._clock() + KNOWN_FOR
 
     async def _of_host(self) -> frozenset[Address]:
         """What the operator itself calls the API server by."""
-        server = urlsplit(await self._client.server())
-        host, port = server.hostname or "", server.port or 443
         try:
             async with asyncio.timeout(WITHIN):
+                server = urlsplit(await self._client.server())
+                host, port = server.hostname or "", server.port or 443
                 return addresses([host]) or addresses(await asyncio.to_thread(self._resolve, host, port))
-        except (OSError, TimeoutError):
+        except Exception as error:  # such as of a login that cannot be renewed: what was known before is known on
+            log.debug("the API server's address is not known: %s", type(error).__name__)
             return frozenset()
 
     async def _of_slice(self) -> Iterable[str]:
