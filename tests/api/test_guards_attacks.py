@@ -243,8 +243,8 @@ def test_without_stamps_a_word_names_its_own_author_or_is_refused(cluster: Clust
         refused(restorer.create(approval_manifest(here, backup, name="word"), dry_run=True), "true for members of dynamiq:restorers")
         assert made(restorer.create(approval_manifest(here, backup, with_spec(restored=True), name="word"), dry_run=True))
         withdrawn = {"reason": "fine"}
-        for by in ({}, {"by": "eve"}):
-            refused(grace.merge(rejection, {"spec": {"withdrawn": {**withdrawn, **by}}}, dry_run=True), "withdrawn.by", "set it to grace")
+        for said in (withdrawn, {**withdrawn, "by": "eve"}):
+            refused(grace.merge(rejection, {"spec": {"withdrawn": said}}, dry_run=True), "withdrawn.by", "set it to grace")
         assert grace.merge(rejection, {"spec": {"withdrawn": {**withdrawn, "by": "grace"}}}, dry_run=True).ok
         owned = {"finalizers": ["a.test/b"]}
         for make in (approval_manifest, rejection_manifest):

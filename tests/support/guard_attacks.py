@@ -173,7 +173,7 @@ class Drawn:
         return self._creates("a deploy", row_manifest(self._name(), with_spec(**asked)), "otto", "vera", "grace", "bruno", "milo", "rita")
 
     def _bypasses(self) -> Attack:
-        asked = self._chance.choice([{"restores": "older"}, {"workflowVersion": "v1"}, {}])
+        asked: Manifest = self._chance.choice([{"restores": "older"}, {"workflowVersion": "v1"}, {}])
         sent = row_manifest(self._name(), with_spec(**asked, bypass={"reason": "prod is down"}))
         return self._creates("a bypass", sent, "otto", "dora", "edda", "adam", "grace", "vito", "rita")
 
@@ -215,14 +215,22 @@ class Drawn:
         return replace(attack, by_rights=False, harmless=lambda body: body["spec"]["restored"] is True)
 
     def _changes_a_word(self) -> Attack:
-        spec = {"row": "other", "digest": "sha256:" + "b" * 64, "purpose": "Resume", "message": "not fine", "by": EVE, "restored": True}
-        meta = {
+        spec: Manifest = {
+            "row": "other",
+            "digest": "sha256:" + "b" * 64,
+            "purpose": "Resume",
+            "message": "not fine",
+            "by": EVE,
+            "restored": True,
+        }
+        meta: Manifest = {
             "labels": {"a": "b"},
             "annotations": {"a": "b"},
             "finalizers": ["a.test/b"],
             "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": NOBODY}],
         }
-        part, fields = self._chance.choice([("spec", spec), ("metadata", meta)])
+        chosen: tuple[str, Manifest] = self._chance.choice([("spec", spec), ("metadata", meta)])
+        part, fields = chosen
         name = self._chance.choice(sorted(fields))
         return self._changes("a change of an Approval", self._place.approval, {part: {name: fields[name]}}, "rita", "grace", ADMIN)
 
@@ -268,7 +276,9 @@ class Drawn:
         return replace(self._changes("a deploy by an App", self._place.app, patch, "milo", "rita"), by_rights=True)
 
     def _makes_an_app(self) -> Attack:
-        asked = self._chance.choice([{"deploy": {}}, {"deploy": {"workflowVersion": "v1"}}, {"suspend": True}, {"rollout": SWITCH}])
+        asked: Manifest = self._chance.choice(
+            [{"deploy": {}}, {"deploy": {"workflowVersion": "v1"}}, {"suspend": True}, {"rollout": SWITCH}]
+        )
         return self._creates("an App that deploys", app_manifest(with_spec(**asked), name=self._name()), "milo", "rita")
 
     def _adds_a_job(self) -> Attack:
