@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynamiq_operator.actions import history, rejections
+from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.guards import GuardReason, RowKind, RowOf, StandingGuard
-from dynamiq_operator.model.objects import App, Manifest, Record
+from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable, read
 from dynamiq_operator.model.record import Pinned, RecordSpec
 
 
@@ -44,6 +46,21 @@ def kind_of(asked: RecordSpec) -> RowKind:
 def holding(app: App, kind: RowKind) -> list[StandingGuard]:
     """What would hold a row of this kind."""
     return [each for each in app.status.guards if kind in each.applies_to]
+
+
+def of_namespace(api: Api, namespace: str) -> tuple[StandingGuard, ...]:
+    """What would hold a row of an App that is yet to be made: what the policies of its namespace say of another App there.
+
+    None where there is no other, or the caller may not read it. Raises kube.errors.ApiError.
+    """
+    try:
+        found = api.request("GET", APPS.path(namespace), query={"limit": 1})["items"]
+    except (errors.NotFound, errors.Denied) as error:
+        if error.status == 401:
+            raise
+        return ()
+    others = [each for each in (read(App, raw) for raw in found) if not isinstance(each, Unreadable)]
+    return tuple(each for other in others for each in other.status.guards if each.reason not in (GuardReason.HELD, GuardReason.SUSPENDED))
 
 
 def said_of(app: App, asked: RecordSpec) -> dict[str, Any]:

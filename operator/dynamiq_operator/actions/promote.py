@@ -106,7 +106,7 @@ def plan_promotion(api: Api, request: PromotionRequest, target: str | None = Non
         raise Refusal(f"the flow of {app} {source.pinned.workflow_version} is in no ConfigMap and no WorkflowVersion that you may read")
     there = _there(api, target, app)
     new_app = _first(source_app, target, request.hostname) if there is None else None
-    deployed = there or App.of(new_app or {})
+    deployed = there or App.of({**(new_app or {}), "status": {"guards": [each.as_json() for each in guards.of_namespace(api, target)]}})
     if deployed.spec.workflow != source.pinned.workflow:
         raise Taken(f"App {app} in {target} runs workflow {deployed.spec.workflow}, not {source.pinned.workflow}: it is another App")
     _require_variables(api, target, deployed.spec, environment)

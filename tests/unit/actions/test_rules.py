@@ -7,14 +7,15 @@ import pytest
 from dynamiq_operator.actions.confirmed import perform_confirmed
 from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, plan_deploy
 from dynamiq_operator.actions.guards import standing
+from dynamiq_operator.actions.promote import PromotionRequest, plan_promotion
 from dynamiq_operator.actions.refusals import Changed, Unknown
 from dynamiq_operator.actions.suspend import perform_suspension, plan_suspension
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, RECORDS, RUNTIMES, VERSIONS
 from dynamiq_operator.model.guards import RowKind
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support import rules
-from tests.support.scripted import Script, ScriptedApi, Sent
+from tests.support.scripted import Script, ScriptedApi, Sent, listed
 from tests.support.scripted_namespace import CONFLICT, flow_path, holding, lacking
 
 APP = APPS.path(given.NAMESPACE, given.NAME)
@@ -147,3 +148,15 @@ def test_another_app_of_the_name_is_not_suspended() -> None:
     script = stage().on("PATCH", APP, CONFLICT)
     with pytest.raises(Unknown, match="is gone, or another one by now"):
         perform_suspension(ScriptedApi(script), plan_suspension(ScriptedApi(script), given.NAMESPACE, given.NAME, suspend=True))
+
+
+def test_a_first_promotion_says_what_the_policies_of_its_target_ask() -> None:
+    """The App is not there yet: what would hold it is what would hold another App there, but for what is that one's own."""
+    script = stage()
+    guards = [rules.WOULD_AWAIT, rules.IS_SUSPENDED]
+    other = given.stored(given.app_manifest(given.in_namespace("prod"), given.with_status(guards=guards), name="other"))
+    holding(namespace="prod", script=script).on("GET", APPS.path("prod"), listed(other))
+    lacking(script, APPS.path("prod", given.NAME), VERSIONS.path("prod", "chat-v2"))
+    script.on("GET", RUNTIMES.path("", given.RUNTIME_NAME), given.stored(given.runtime_manifest()))
+    planned = plan_promotion(ScriptedApi(script), PromotionRequest(given.NAMESPACE, given.NAME, target_namespace="prod"))
+    assert [each.reason.value for each in planned.preview.guards] == ["AwaitingApproval"]

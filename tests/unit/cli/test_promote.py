@@ -39,6 +39,7 @@ def staging(plugin: ScriptedPlugin) -> ScriptedPlugin:
     script = plugin.script
     script.on("GET", NAMESPACES.path("", NAMESPACE), namespace(NAMESPACE, "staging"))
     script.on("GET", NAMESPACES.path(), listed(namespace(NAMESPACE, "staging"), namespace(THERE, "production")))
+    script.on("GET", APPS.path(THERE), listed())
     script.on("POST", REVIEWS.path(), {"status": {"allowed": True}})
     script.on("GET", APPS.path(THERE, NAME), missing("apps", NAME))
     script.on("GET", VERSIONS.path(THERE, "chat-v2"), missing("workflowversions", "chat-v2"))
