@@ -123,16 +123,25 @@ class Context:
         return Workloads.of(self.app, self.snapshot.children)
 
     @cached_property
+    def unverified(self) -> str | None:
+        """The pins label of the candidate's pods, where they have yet to be verified and are none of the live row's."""
+        row, pins, live = self.history.candidate, self.target_pins, self.live_pins
+        if row is None or row.pinned is None or row.pinned.verify is None or row.spec.verified is not None or pins is None:
+            return None
+        return pins.label if live is None or live.label != pins.label else None
+
+    @cached_property
     def serving(self) -> str | None:
         """The pins label of the workload that serves, empty for that of strategy Rolling; None where there is none.
 
-        It is what the Service selects. Where that was edited, or the Service deleted, it is the one that served last.
+        It is what the Service selects. Where that was edited, or the Service deleted, it is the one that served last. One that callers may
+        not reach yet never is: then the Service was edited.
         """
-        selected = self.workloads.selected
+        selected = self.workloads.selected if self.workloads.selected != self.unverified else None
         of_rows = {pins.label for pins in (self.target_pins, self.live_pins) if pins is not None} if selected else set()
         if selected is not None and (selected in self.workloads.by_label or selected in of_rows):
             return selected
-        return self.workloads.newest_served() or (PLAIN if PLAIN in self.workloads.by_label else None)
+        return self.workloads.newest_served(but=(self.unverified,)) or (PLAIN if PLAIN in self.workloads.by_label else None)
 
     @property
     def switches(self) -> bool:

@@ -220,6 +220,19 @@ def test_wherever_the_operator_stops_no_pod_is_reached_before_it_has_passed(stop
     assert not reached
 
 
+def test_a_service_that_somebody_leads_to_pods_before_they_have_passed_is_repaired() -> None:
+    world = verified_app()
+    world.deploy("b", "v2")
+    world.run()
+    label = of(world, "b").removeprefix(f"{given.NAME}-")
+    service = world.child(SERVICE.kind)
+    service["spec"]["selector"][names.PINS_LABEL] = label
+    world.edited(service)
+    world.run()
+    assert (selected(world), world.phases["b"], asked(world)) == (of(world, "a"), "#2 Progressing", {of(world, "b")})
+    assert "Repaired" in world.said("App")
+
+
 def test_other_pods_are_asked_anew() -> None:
     world = verified_app()
     world.deploy("b", "v2")
