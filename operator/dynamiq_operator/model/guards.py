@@ -8,21 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dynamiq_operator.model.base import SEQUENCE_MAX, Moment, ObjectName, Part
-
-
-class GuardReason(StrEnum):
-    """Why a row waits.
-
-    Verifying: its own cases are asked. It is no guard of the pins: `pinned.verify` is.
-    """
-
-    AWAITING_APPROVAL = "AwaitingApproval"
-    FROZEN = "Frozen"
-    SOAKING = "Soaking"
-    HELD = "Held"
-    VERIFYING = "Verifying"
-    SUSPENDED = "Suspended"
-    UNKNOWN = "GuardsUnknown"
+from dynamiq_operator.model.manifests import GuardReason as GuardReason
 
 
 class RowKind(StrEnum):

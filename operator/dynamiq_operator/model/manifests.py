@@ -24,6 +24,21 @@ class Phase(StrEnum):
     FAILED = "Failed"
 
 
+class GuardReason(StrEnum):
+    """Why a row waits.
+
+    Verifying: its own cases are asked. It is no guard of the pins: `pinned.verify` is.
+    """
+
+    AWAITING_APPROVAL = "AwaitingApproval"
+    FROZEN = "Frozen"
+    SOAKING = "Soaking"
+    HELD = "Held"
+    VERIFYING = "Verifying"
+    SUSPENDED = "Suspended"
+    UNKNOWN = "GuardsUnknown"
+
+
 TIME_END = "3000-01-01T00:00:00Z"
 """Times are earlier than this, so that whatever is added to one is a time, too."""
 _END = datetime(3000, 1, 1, tzinfo=UTC)

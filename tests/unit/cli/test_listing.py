@@ -52,6 +52,15 @@ def test_an_app_that_sleeps_is_told_as_asleep(plugin: ScriptedPlugin) -> None:
     assert json.loads(plugin("list", "-o", "json").out)[0]["status"] == "Asleep"
 
 
+def test_a_row_that_waits_is_said_beside(plugin: ScriptedPlugin) -> None:
+    for reason, shown in (("AwaitingApproval", "Ready, AwaitingApproval"), ("Settled", "Ready")):
+        held = [READY, {"type": "Progressing", "status": "False", "reason": reason}]
+        plugin.script.on(
+            "GET", APPS.path(NAMESPACE), listed(given.stored(given.app_manifest(given.with_status(live=LIVE, conditions=held))))
+        )
+        assert json.loads(plugin("list", "-o", "json").out)[0]["status"] == shown
+
+
 def test_the_apps_of_every_namespace(apps: ScriptedPlugin) -> None:
     shown = apps("list", "-A").out
     assert shown.startswith("NAMESPACE ")

@@ -10,13 +10,14 @@ from urllib.parse import quote
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.kube.api import pages_at
-from dynamiq_operator.model.manifests import API_VERSION, Manifest, parse_time
+from dynamiq_operator.model.manifests import API_VERSION, GuardReason, Manifest, parse_time
 from dynamiq_operator.views.sleep import ASLEEP, is_asleep
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 COLUMNS = ("NAME", "VERSION", "STATUS", "HOSTNAME", "AGE")
+_HELD = frozenset(GuardReason)
 UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -57,11 +58,12 @@ def _app(raw: Manifest) -> dict[str, Any]:
 
 
 def _status(status: Mapping[str, Any]) -> str:
-    """Ready, or asleep, or why not: the reason of the condition. A deploy that is under way is said beside."""
+    """Ready, or asleep, or why not: the reason of the condition. A deploy that is under way, or waits, is said beside."""
     conditions = {each.get("type"): each for each in status.get("conditions") or ()}
     ready, rolling = conditions.get("Ready") or {}, conditions.get("Progressing") or {}
     said = (ASLEEP if is_asleep(status) else "Ready") if ready.get("status") == "True" else str(ready.get("reason") or "Unknown")
-    return f"{said}, {rolling['reason']}" if rolling.get("status") == "True" and rolling.get("reason") else said
+    beside = rolling.get("reason") or ""
+    return f"{said}, {beside}" if beside and (rolling.get("status") == "True" or beside in _HELD) else said
 
 
 def _cells(app: Mapping[str, Any], now: datetime, everywhere: bool) -> list[str]:
