@@ -32,6 +32,8 @@ class GuardIndex:
         self._approvals: dict[Key, set[Key]] = defaultdict(set)
         """Approvals by the row that they name; under an empty name those that name none that can be read."""
         self._rejections: dict[str, set[Key]] = defaultdict(set)
+        self._selectors: dict[str, tuple[Manifest, NamespaceSelector | None]] = {}
+        """Of policies, by name."""
 
     def approvals_of(self, namespace: str, row: str) -> Iterator[Manifest]:
         return (self._objects[APPROVALS][key] for key in self._approvals.get((namespace, row), ()))
@@ -63,7 +65,7 @@ class GuardIndex:
         """The Apps that an object may hold or let go; that they are told of it is all: they look at it themselves."""
         namespace = raw["metadata"].get("namespace", "")
         if resource is DEPLOY_POLICIES:
-            selector = selector_of(raw)
+            selector = self.selector_of(raw)
             return {app for name, apps in self._apps.items() if self._may_select(selector, name) for app in apps}
         if resource is NAMESPACES:
             return set(self._apps.get(raw["metadata"]["name"], ())) if self._objects[DEPLOY_POLICIES] else set()
@@ -75,12 +77,21 @@ class GuardIndex:
             rows = rows | self._promoting.get(namespace, set())
         return {(key[0], self._objects[RECORDS][key]["spec"]["app"]) for key in rows}
 
+    def selector_of(self, policy: Manifest) -> NamespaceSelector | None:
+        """The selector of a policy; None where it cannot be read, so that it may select every namespace.
+
+        It is kept as it was read: every App asks for it at every reconcile.
+        """
+        name = policy["metadata"]["name"]
+        if name not in self._selectors or self._selectors[name][0] is not policy:
+            self._selectors[name] = policy, _selector(policy)
+        return self._selectors[name][1]
+
     def _may_select(self, selector: NamespaceSelector | None, namespace: str) -> bool:
         return selector is None or selects(selector, namespace, self.labels_of(namespace)) is not False
 
 
-def selector_of(policy: Manifest) -> NamespaceSelector | None:
-    """The selector of a policy; None where it cannot be read, so that it may select every namespace."""
+def _selector(policy: Manifest) -> NamespaceSelector | None:
     try:
         return NamespaceSelector.model_validate(policy["spec"]["namespaceSelector"])
     except (KeyError, TypeError, ValueError):

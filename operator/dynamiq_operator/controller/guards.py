@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.denials import LACKING, Denials
-from dynamiq_operator.controller.guard_index import selector_of
 from dynamiq_operator.controller.stamps import Stamps
 from dynamiq_operator.kube.resources import APPROVALS, DEPLOY_POLICIES, NAMESPACES, REJECTIONS, ApiResource
 from dynamiq_operator.model import names
@@ -71,7 +70,7 @@ class GuardReader:
         """The policies that select the namespace, by name, and those of which that is not known."""
         labels = self._cache.guards.labels_of(namespace)
         for raw in self._cache.policies():
-            selector = selector_of(raw)
+            selector = self._cache.guards.selector_of(raw)
             selected = None if selector is None else selects(selector, namespace, labels)
             if selected or selector is None:
                 yield self._as(DeployPolicy, raw)
