@@ -104,3 +104,15 @@ def test_pods_that_may_call_little_may_send_their_runs_to_the_recorder_of_the_cl
 
 def test_a_recorder_outside_of_the_cluster_is_for_the_app_to_let_through() -> None:
     assert made(Settings(recorder="https://runs.example.com"), egress=[]) == made(egress=[])
+
+
+def test_who_verifies_new_pods_may_call_them_for_as_long_as_that_is_asked_for() -> None:
+    app = given.an_app(given.with_spec(network={"ingressFrom": [TEAM]}))
+    (policy,) = network_policy(Inputs(app, verifies=True))
+    operator = metrics_to("dynamiq-system")["from"][0]
+    evaluation = {
+        "podSelector": {
+            "matchLabels": {"app.kubernetes.io/managed-by": "dynamiq-operator", "dynamiq.getdynamiq.ai/verification-of": given.NAME}
+        }
+    }
+    assert policy["spec"]["ingress"][0] == {"from": [CALLERS, operator, evaluation, TEAM], "ports": CALLS}
