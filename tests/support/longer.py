@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _BY_FOLDER = {
     "cli": ["deploy", "history", "keys", "runs"],
-    "controller": ["activity", "client", "comparisons", "informers", "leader_election", "process", "reconcile", "run"],
+    "controller": ["activity", "client", "comparisons", "informers", "leader_election", "notify", "notify_delivery", "process", "reconcile", "run"],
     "entry": ["arguments"],
     "gate": ["directory", "forwarding", "membership", "waking"],
     "model": ["chain", "flows_as_json", "freezes_by_minute"],
