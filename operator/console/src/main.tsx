@@ -7,6 +7,7 @@ import "./styles/screens.css";
 import "./styles/apps.css";
 import "./styles/settings.css";
 import "./styles/app.css";
+import "./styles/rules.css";
 
 const page = document.getElementById("app") as HTMLElement;
 page.replaceChildren();

@@ -26,6 +26,9 @@ READ_FILTERS = f"GET {ROWS_PATH}/filters"
 READ_ROW = f"GET {ROW_PATH}"
 READ_ROW_DIFF = f"GET {ROW_PATH}/diff"
 READ_VERIFY = f"GET {APP_PATH}/verify"
+READ_WAITING = f"GET {ROW_PATH}/preview"
+READ_APPROVALS = f"GET {ROW_PATH}/approvals"
+READ_REJECTIONS = f"GET {APP_PATH}/rejections"
 READ_PODS = f"GET {ROW_PATH}/pods"
 READ_LOGS = f"GET {ROW_PATH}/pods/{{pod}}/logs"
 READ_ENVIRONMENTS = f"GET {APP_PATH}/environments"
@@ -82,6 +85,7 @@ def data(call: str) -> Any:
 
 APP: str = data(READ_APP)["id"]
 ROW: str = data(READ_ROW)["id"]
+WAITING: str = data(READ_APP)["waiting"][0]["deployment_id"]
 OLDER: str = data(READ_ROW_DIFF)["from"]["id"]
 WORKFLOW: str = data(READ_WORKFLOW)["id"]
 VERSION: str = data(READ_VERSIONS)[0]["id"]
@@ -154,7 +158,8 @@ def rights(*names: str, call: str = READ_RIGHTS) -> Json:
 def row(sequence: int = 2, **parts: Any) -> Json:
     """A row of the history."""
     found: Json = data(READ_ROWS)[0]
-    return found | {"id": ROW if sequence == LIVE else uid(sequence), "sequence": sequence, "name": f"support-{sequence}"} | parts
+    known = {LIVE: ROW, LIVE + 2: WAITING}
+    return found | {"id": known.get(sequence, uid(sequence)), "sequence": sequence, "name": f"support-{sequence}"} | parts
 
 
 LIVE = 12
@@ -167,14 +172,47 @@ def rows() -> list[Json]:
     somebody = {**plain["created_by"], "username": SOMEBODY, "email": None}
     described = {**plain["workflow_version"], "description": LONG}
     closed = {"status": "Superseded", "is_live": False}
+    held = {"waits": data(READ_APP)["waiting"][0]["waits"] | {"message": LONG, "approvals_needed": 2}, "released": None}
     told: dict[int, Json] = {
+        LIVE + 2: {"status": "Pending", "is_live": False, "duration_seconds": None, "message": LONG, **held},
         LIVE + 1: {"status": "Progressing", "is_live": False, "duration_seconds": None, "digest": None},
         LIVE: {"message": "Questions go to the right team"},
         LIVE - 1: {"status": "Failed", "is_live": False, "reason": LONG, "created_by": somebody},
         LIVE - 2: closed | {"message": LONG, "created_by": somebody, "workflow_version": described, "provenance": LONG},
         LIVE - 3: closed | {"restores": f"support-{LIVE - 9}", "restores_sequence": LIVE - 9, "provenance": f"restores #{LIVE - 9}"},
+        LIVE - 4: closed
+        | {"deployable": could_be(False), "bypass_reason": LONG, "verified": verified(), "holds": {"row": "support-3", "sequence": 3}},
+        LIVE - 5: closed | {"deployable": could_be(None), "flow_hash": rejections()[0]["flow_hash"]},
     }
-    return [row(each, **told.get(each, closed)) for each in range(LIVE + 1, 0, -1)]
+    return [row(each, **told.get(each, closed)) for each in range(LIVE + 2, 0, -1)]
+
+
+def could_be(ok: bool | None) -> Json:
+    """Whether a row could be brought back, with long reasons."""
+    return {"ok": ok, "reasons": [LONG], "waits": [LONG], "notes": [LONG], "warm": True}
+
+
+def verified() -> Json:
+    return {"at": "2026-11-24T22:22:45Z", "cases": 4, "calls": 50, "seconds": 2.5, "score": 0.92, "message": LONG}
+
+
+def rejections() -> list[Json]:
+    """One that stands, with the longest reason."""
+    first: Json = data(READ_REJECTIONS)[0]
+    return [
+        first | {"flow_hash": f"sha256:{'4' * 64}", "withdrawn": None, "reason": LONG, "message": f"v2 was rejected by {SOMEBODY}: {LONG}"}
+    ]
+
+
+def approvals() -> list[Json]:
+    first: Json = data(READ_APPROVALS)[0]
+    return [first, first | {"id": uid(81), "purpose": "Reject", "message": LONG, "is_restored": True, "created_by": None}]
+
+
+def waiting_preview(**parts: Any) -> Json:
+    """What a row that waits would do."""
+    found: Json = data(READ_WAITING)
+    return found | {"flow_diff": FLOW_DIFF, "warnings": [LONG], "message": LONG} | parts
 
 
 def page_of_rows(query: Query) -> Json:
@@ -197,7 +235,7 @@ def whole(sequence: int = LIVE, **parts: Any) -> Json:
 def preview(call: str = PREVIEW, **parts: Any) -> Json:
     """What a deploy would do, with all that can be said of it."""
     found: Json = data(call)
-    return found | {"flow_diff": FLOW_DIFF, "warnings": [LONG], "under_way": "v3 (#3)"} | parts
+    return found | {"flow_diff": FLOW_DIFF, "warnings": [LONG], "under_way": "v3 (#3)", "guards": data(READ_APP)["guards"]} | parts
 
 
 def pods() -> list[Json]:
@@ -278,7 +316,8 @@ def workflows() -> list[Json]:
 
 def versions() -> list[Json]:
     newest: Json = data(READ_VERSIONS)[0]
-    return [newest, newest | {"id": BEFORE, "version": "v1", "name": LONG, "description": LONG}]
+    rejected = {"rejected": rejections()[0]["message"]}
+    return [newest, newest | {"id": BEFORE, "version": "v1", "name": LONG, "description": LONG} | rejected]
 
 
 def runtimes() -> list[Json]:
@@ -300,6 +339,10 @@ def usual() -> dict[str, Any]:
         READ_FILTERS: example("GET", f"{ROWS_PATH}/filters"),
         READ_ROW: one(whole()),
         f"GET /v1/apps/{APP}/deployments/{older['id']}": one(older),
+        f"GET /v1/apps/{APP}/deployments/{WAITING}": one(whole(LIVE + 2)),
+        READ_WAITING: one(waiting_preview()),
+        READ_APPROVALS: {"data": approvals()},
+        READ_REJECTIONS: {"data": rejections()},
         READ_ROW_DIFF: one(data(READ_ROW_DIFF) | {"flow_diff": FLOW_DIFF, "warnings": []}),
         READ_VERIFY: example("GET", f"{APP_PATH}/verify"),
         READ_PODS: {"data": pods()},

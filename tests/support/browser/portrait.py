@@ -197,6 +197,6 @@ def _screens(stage: HistoryStage, rows: list[Manifest], run: str) -> dict[str, s
     version = stage.get(kinds.WORKFLOW_VERSION.kind, f"{SUPPORT}-v3")
     found = addresses(**{name: each["metadata"]["uid"] for name, each in {**ids, "version": version}.items()})
     drawn = {"roll back": "roll-back", "version": "workflow-version"}
-    left_out = {"unknown", "deploy of a workflow", "workflow"}
+    left_out = {"unknown", "review", "deploy of a workflow", "workflow"}
     found["run"] = found["runs"] + f"/{run}"
     return {"sign-in": SIGN_IN} | {drawn.get(name, name): path for name, path in found.items() if name not in left_out}

@@ -11,6 +11,7 @@ SCREENS: Mapping[str, str] = {
     "history": "/console/apps/{app}/history",
     "row": "/console/apps/{app}/history/{row}",
     "roll back": "/console/apps/{app}/history/{older}/roll-back",
+    "review": "/console/apps/{app}/history/{row}/review",
     "compare": "/console/apps/{app}/compare?a={row}&b={older}",
     "rollout": "/console/apps/{app}/rollouts/{row}",
     "deploy": "/console/apps/{app}/deploy",
@@ -28,7 +29,7 @@ SCREENS: Mapping[str, str] = {
 }
 """By name; ids stand in braces: app, row and an older one of it, workflow, version. A run has any id."""
 
-DIALOGS = frozenset({"row", "roll back", "run", "deploy", "promote", "deploy of a workflow"})
+DIALOGS = frozenset({"row", "roll back", "review", "run", "deploy", "promote", "deploy of a workflow"})
 """Those that lie over another screen."""
 
 

@@ -10,6 +10,8 @@ from tests.support.browser import cast
 
 APP = f"/console/apps/{cast.APP}"
 OLDER = cast.uid(cast.LIVE - 2)
+ASKED = cast.LIVE + 2
+"""The sequence of the row that waits."""
 FLOW = f"/console/workflows/{cast.WORKFLOW}"
 
 
@@ -147,6 +149,16 @@ SCREENS = (
         barred=Barred(("roll_back",), (f"Roll back to v2 (#{cast.LIVE - 2})",)),
         filled=Filled("Message (optional)", "Tuesday's was wrong"),
         over=f"Roll back to v2 (#{cast.LIVE - 2})",
+        below=f"{APP}/history",
+    ),
+    Screen(
+        "review",
+        f"{APP}/history/{cast.WAITING}/review",
+        reads=f"GET /v1/apps/{cast.APP}/deployments/{cast.WAITING}",
+        shows="Asked",
+        barred=Barred(("approve",), (f"Approve v2 (#{ASKED})", "Reject")),
+        filled=Filled("Message (optional)", "Read the diff"),
+        over=f"Approve… v2 (#{ASKED})",
         below=f"{APP}/history",
     ),
     Screen(
@@ -292,6 +304,32 @@ FORMS = (
         opens=("Revoke website",),
         over="Revoke website",
         below=f"{APP}/configuration",
+    ),
+    Screen(
+        "suspension",
+        f"{APP}/configuration",
+        shows="nothing that goes past the rules",
+        opens=("Suspend…",),
+        over="Suspend…",
+        below=f"{APP}/configuration",
+    ),
+    Screen(
+        "rejection",
+        f"{FLOW}/versions/{cast.VERSION}",
+        shows="Nobody deploys its flow",
+        filled=Filled("Why nobody is to deploy it", "It loses invoices"),
+        opens=("Reject…",),
+        over="Reject…",
+        below=f"{FLOW}/versions/{cast.VERSION}",
+    ),
+    Screen(
+        "withdrawal of a rejection",
+        f"{FLOW}/versions/{cast.BEFORE}",
+        shows="was rejected by",
+        filled=Filled("Why it may be deployed again", "It was the mail server"),
+        opens=("Withdraw the rejection…",),
+        over="Withdraw the rejection…",
+        below=f"{FLOW}/versions/{cast.BEFORE}",
     ),
     Screen(
         "deletion",

@@ -35,15 +35,17 @@ export interface Page {
   pages: number;
 }
 
-/** One page of an App's history, the newest row first; `page` from 1. */
+/** One page of an App's history, the newest row first; `page` from 1. `withDeployable`: with whether each could be brought back, which takes the API more reads. */
 export async function readHistory(
   app: string,
   filters: HistoryFilters,
   page: number,
   size: number,
   signal?: AbortSignal,
+  withDeployable = false,
 ): Promise<Page> {
-  const params = { path: { app_id: app }, query: { page, page_size: size, ...asQuery(filters) } };
+  const deployable = withDeployable || undefined;
+  const params = { path: { app_id: app }, query: { page, page_size: size, deployable, ...asQuery(filters) } };
   const answer = await call(GET("/v1/apps/{app_id}/deployments", { params, signal }));
   return { rows: answer.data, total: answer.pagination.total_count, pages: answer.pagination.page_count };
 }

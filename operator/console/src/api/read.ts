@@ -43,5 +43,6 @@ export const readRights = async (app: string, signal: AbortSignal): Promise<AppR
 /** One row, whole. */
 export const readRow = async (app: string, row: string, signal: AbortSignal): Promise<OneDeployment> => {
   const path = { app_id: app, deployment_id: row };
-  return (await call(GET("/v1/apps/{app_id}/deployments/{deployment_id}", { params: { path }, signal }))).data;
+  const params = { path, query: { deployable: true } };
+  return (await call(GET("/v1/apps/{app_id}/deployments/{deployment_id}", { params, signal }))).data;
 };

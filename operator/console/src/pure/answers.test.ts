@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { changesOf, confirmedOf, fieldsWrong, isUncertain } from "./answers.ts";
 
+const FREE = { guards: [], begins_hold: false };
+
 const CHANGED = {
   status: 409,
   message: "nothing was done",
@@ -45,20 +47,34 @@ describe("what has changed since the preview", () => {
     ]);
   });
 
+  it("is what holds it by now, and whether Git waits after it", () => {
+    const guard = { reason: "Frozen", message: "nothing is deployed before Monday" };
+    const details = { guards: { confirmed: [], now: [guard] }, begins_hold: { confirmed: true, now: false } };
+    expect(changesOf({ ...CHANGED, details })).toEqual([
+      { field: "What holds it", confirmed: "nothing", now: "nothing is deployed before Monday" },
+      { field: "Git waits after it", confirmed: "yes", now: "no" },
+    ]);
+  });
+
   it("is nothing where a name is taken, or the error is another one", () => {
     expect(changesOf({ status: 409, message: "", details: { name: "taken" } })).toEqual([]);
     expect(changesOf({ ...CHANGED, status: 422 })).toEqual([]);
   });
 });
 
-it("is confirmed with what it starts from", () => {
+it("is confirmed with what it starts from, and what would hold it", () => {
   const side = { row: "support-a", sequence: 3, version: "v5", image: "an image" };
-  expect(confirmedOf({ from: side, to: { version: "v7" }, under_way: null })).toEqual({
+  expect(confirmedOf({ from: side, to: { version: "v7" }, under_way: null, ...FREE })).toEqual({
     version: "v7",
     from: { row: "support-a", sequence: 3, version: "v5" },
     under_way: null,
+    ...FREE,
   });
-  expect(confirmedOf({ from: null, to: {}, under_way: "v6" })).toEqual({ from: null, under_way: "v6" });
+  expect(confirmedOf({ from: null, to: {}, under_way: "v6", ...FREE })).toEqual({
+    from: null,
+    under_way: "v6",
+    ...FREE,
+  });
 });
 
 describe("what is wrong with a field", () => {

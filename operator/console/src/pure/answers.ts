@@ -30,6 +30,8 @@ const LABELS: Record<string, string> = {
   "from.sequence": "Live deployment",
   "from.row": "Live deployment",
   under_way: "Being deployed",
+  guards: "What holds it",
+  begins_hold: "Git waits after it",
 };
 
 interface Start {
@@ -39,10 +41,16 @@ interface Start {
 }
 
 /** What a deploy confirms of its preview: what would be deployed, over what is live, and what is under way. */
-export function confirmedOf<T extends object>(preview: { from: Start | null; to: T; under_way: string | null }) {
-  const { from, to, under_way } = preview;
+export function confirmedOf<T extends object, G>(preview: {
+  from: Start | null;
+  to: T;
+  under_way: string | null;
+  guards: G[];
+  begins_hold: boolean;
+}) {
+  const { from, to, under_way, guards, begins_hold } = preview;
   const start = from && { row: from.row, sequence: from.sequence, version: from.version };
-  return { ...to, from: start, under_way };
+  return { ...to, from: start, under_way, guards, begins_hold };
 }
 
 /** What was confirmed and what is so now, by field; empty where the answer is about something else. */
@@ -74,6 +82,8 @@ function inWords(field: string, value: unknown): string {
     return `${version} (${sequence ? `#${sequence}` : row})`;
   }
   if (field === "from.sequence") return `#${value}`;
+  if (field === "guards") return (value as { message: string }[]).map(({ message }) => message).join("; ") || "nothing";
+  if (field === "begins_hold") return value ? "yes" : "no";
   if (field === "resources") return computeInWords(value as Resources) || "nothing";
   return typeof value === "string" ? value : JSON.stringify(value);
 }

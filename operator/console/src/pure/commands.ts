@@ -15,6 +15,8 @@ export interface DeployLine extends Place {
   /** Left out: what is live is kept. */
   config?: Config;
   message?: string;
+  /** Why the rules are gone past. */
+  bypass?: string;
 }
 
 const API_VERSION = "dynamiq.getdynamiq.ai/v1alpha1";
@@ -38,8 +40,13 @@ export function deployLine(asked: DeployLine): string {
     option("--version", version),
     option("--runtime", runtime),
     configOptions(config),
+    bypassOption(asked.bypass),
     message(asked.message),
   );
+}
+
+function bypassOption(reason: string | undefined): string[] {
+  return reason ? option("--bypass", reason) : [];
 }
 
 function configOptions(given: Config | undefined): string[] {
@@ -62,7 +69,7 @@ function configOptions(given: Config | undefined): string[] {
 }
 
 /** The row as kubectl creates it: set once, like every row. */
-function rowOf({ namespace, app, version, runtime, config, message: why }: DeployLine): object {
+function rowOf({ namespace, app, version, runtime, config, bypass, message: why }: DeployLine): object {
   return {
     apiVersion: API_VERSION,
     kind: "Deployment",
@@ -72,6 +79,7 @@ function rowOf({ namespace, app, version, runtime, config, message: why }: Deplo
       workflowVersion: version,
       ...(runtime ? { runtime } : {}),
       ...(config ? { config: configOf(config) } : {}),
+      ...(bypass ? { bypass: { reason: bypass } } : {}),
       ...(why ? { message: why } : {}),
     },
   };
@@ -141,13 +149,25 @@ export interface RollBackLine extends Place {
   /** The row's sequence, else its name. */
   row: number | string;
   withConfig: boolean;
+  /** What Git asks for does not wait after it. */
+  noHold?: boolean;
+  bypass?: string;
   message?: string;
 }
 
 /** Brings a row back. */
 export function rollBackLine(asked: RollBackLine): string {
   const scaling = asked.withConfig ? ["--with-config"] : [];
-  return line("rollback", asked, option("--to-row", asked.row), scaling, message(asked.message));
+  const hold = asked.noHold ? ["--no-hold"] : [];
+  return line(
+    "rollback",
+    asked,
+    option("--to-row", asked.row),
+    scaling,
+    hold,
+    bypassOption(asked.bypass),
+    message(asked.message),
+  );
 }
 
 export interface RollBackCall {
@@ -173,6 +193,7 @@ export interface PromoteLine extends Place {
   /** Where several namespaces are of this environment. */
   target?: string;
   hostname?: string;
+  bypass?: string;
   message?: string;
 }
 
@@ -184,6 +205,7 @@ export function promoteLine(asked: PromoteLine): string {
     option("--to", asked.environment),
     option("--target-namespace", asked.target),
     option("--hostname", asked.hostname),
+    bypassOption(asked.bypass),
     message(asked.message),
   );
 }

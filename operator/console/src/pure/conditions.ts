@@ -4,9 +4,19 @@ import type { Condition } from "../api/read.ts";
 export type Tone = "bad" | "warn" | "busy" | "calm" | "good" | "past";
 const ORDER: Tone[] = ["bad", "warn", "busy", "calm", "good", "past"];
 
+/** What a row that waits has its App's Progressing say. */
+const WAITS: Record<string, Tone> = {
+  Held: "warn",
+  AwaitingApproval: "warn",
+  Frozen: "warn",
+  Soaking: "warn",
+  Suspended: "warn",
+  GuardsUnknown: "warn",
+};
+
 /** Conditions whose True is no good news by itself, with what True and False mean. The last word: reasons of False that need a look. */
 const OTHERS: Record<string, { True: Tone; False: Tone; worse?: Record<string, Tone> }> = {
-  Progressing: { True: "busy", False: "bad", worse: { Settled: "past", Held: "warn" } },
+  Progressing: { True: "busy", False: "bad", worse: { Settled: "past", ...WAITS } },
   DeploySpecOverridden: { True: "warn", False: "past" },
   Asleep: { True: "calm", False: "past" },
   Warm: { True: "good", False: "past" },

@@ -14,6 +14,8 @@ export interface Edits {
   versionId?: string;
   runtimeId?: string;
   message?: string;
+  /** Why the rules are gone past; undefined where they are not. */
+  bypass?: string;
   config: Partial<ConfigFields>;
 }
 
@@ -22,6 +24,7 @@ export const FIELDS = [
   "name",
   "description",
   "message",
+  "bypass_reason",
   "workflow_version_id",
   "runtime_id",
   "access_control",
@@ -29,9 +32,9 @@ export const FIELDS = [
 ];
 
 /** Whether leaving would lose something that takes time to fill in again. */
-export function isFilled({ name, description, message, config, versionId, runtimeId, access }: Edits): boolean {
+export function isFilled({ name, description, message, bypass, config, versionId, runtimeId, access }: Edits): boolean {
   return Boolean(
-    name || description || message || versionId || runtimeId || access || Object.values(config).some(Boolean),
+    bypass || name || description || message || versionId || runtimeId || access || Object.values(config).some(Boolean),
   );
 }
 
@@ -44,8 +47,22 @@ export function wrongOf(edits: Edits, mode: Mode, live: Config | undefined, isAs
   if (mode === "new") {
     if (edits.name !== undefined || isAsked) say("name", nameWrong(edits.name ?? ""));
     say("description", tooLong(edits.description ?? "", DESCRIPTION_MOST));
-  } else say("message", tooLong(edits.message ?? "", MESSAGE_MOST));
+  } else {
+    say("message", tooLong(edits.message ?? "", MESSAGE_MOST));
+    say("bypass_reason", bypassWrong(edits.bypass));
+  }
   return { ...wrong, ...configWrong(edits.config, mode === "new" ? undefined : live) };
+}
+
+/** What is wrong with the reason of a bypass. */
+export function bypassWrong(reason: string | undefined): string {
+  if (reason === undefined) return "";
+  return reason.trim() === "" ? "Say why: a reason is never empty" : tooLong(reason, MESSAGE_MOST);
+}
+
+/** That the rules are gone past, as a request says it. */
+export function bypassBody(reason: string | undefined) {
+  return reason?.trim() ? { bypass_reason: reason.trim() } : {};
 }
 
 export interface Named {
@@ -70,6 +87,7 @@ export function deployBody(edits: Edits, { workflowId, versionId }: Named, live:
     workflow_version_id: versionId,
     ...chosen(edits, live),
     ...(edits.message?.trim() ? { message: edits.message.trim() } : {}),
+    ...bypassBody(edits.bypass),
     with_config: false,
   };
 }

@@ -7,6 +7,7 @@ test.each([
   ["/history", { screen: "history", tab: "history" }],
   ["/history/r1", { screen: "history", tab: "history", dialog: "row", rowId: "r1" }],
   ["/history/r1/roll-back", { screen: "history", tab: "history", dialog: "roll-back", rowId: "r1" }],
+  ["/history/r1/review", { screen: "history", tab: "history", dialog: "review", rowId: "r1" }],
   ["/compare", { screen: "compare", tab: "history" }],
   ["/rollouts/r1", { screen: "rollout", tab: "history", rowId: "r1" }],
   ["/runs", { screen: "runs", tab: "runs" }],

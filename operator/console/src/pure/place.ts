@@ -8,7 +8,7 @@ export interface AppPlace {
   /** The tab that is marked. */
   tab: AppTab;
   /** The dialog over it. It lets the screen below stay as it is. */
-  dialog?: "deploy" | "promote" | "row" | "roll-back" | "run";
+  dialog?: "deploy" | "promote" | "row" | "roll-back" | "review" | "run";
   /** The row that the screen or the dialog is about. */
   rowId?: string;
   /** The run that the dialog is about. */
@@ -21,8 +21,8 @@ export function appPlace(rest: string): AppPlace {
   if (fourth !== undefined) return UNKNOWN;
   const isAlone = second === undefined;
   if (first === "") return { screen: "overview", tab: "overview" };
-  if (first === "history" && third === "roll-back") {
-    return { screen: "history", tab: "history", dialog: "roll-back", rowId: second };
+  if (first === "history" && (third === "roll-back" || third === "review")) {
+    return { screen: "history", tab: "history", dialog: third, rowId: second };
   }
   if (third !== undefined) return UNKNOWN;
   if (first === "history") {

@@ -28,11 +28,24 @@ function previewed(more: Partial<Preview> = {}): Preview {
     asleep: false,
     under_way: null,
     warnings: [],
+    guards: [],
+    begins_hold: false,
+    bypass_reason: null,
     ...more,
   };
 }
 
 const says = (more: Partial<Preview>) => consequencesOf(previewed(more)).map((each) => each.says);
+
+describe("the rules for deploys", () => {
+  it("are said in their own words, and that they are gone past", () => {
+    const guards = [{ message: "somebody else would have to approve it (policy production)" }];
+    expect(says({ guards })).toContain("It would wait: somebody else would have to approve it (policy production)");
+    expect(says({ begins_hold: true })).toContain("What Git asks for waits after it, until somebody resumes it");
+    expect(says({ bypass_reason: "it loses invoices" })).toContain("It goes past the rules: it loses invoices");
+    expect(consequencesOf(previewed({ guards })).at(-1)?.kind).toBe("attention");
+  });
+});
 
 describe("from what to what", () => {
   it("tells every part that an App runs by", () => {

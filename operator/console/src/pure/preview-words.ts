@@ -27,6 +27,11 @@ export interface Preview {
   asleep: boolean;
   under_way: string | null;
   warnings: string[];
+  /** What would hold it. */
+  guards: { message: string }[];
+  /** What Git asks for waits after it. */
+  begins_hold: boolean;
+  bypass_reason: string | null;
 }
 
 export interface Pair {
@@ -87,9 +92,17 @@ export function consequencesOf(preview: Preview): Consequence[] {
       says: "Pods restart: they are replaced one by one, and requests go on being answered",
     });
   } else said.push({ kind: "calm", says: "No pod restarts" });
-  said.push(...sleep(from, to));
+  said.push(...sleep(from, to), ...rulesOf(preview));
   if (preview.asleep && !preview.no_op) said.push({ kind: "calm", says: "The App is asleep, and is woken for this" });
   return said;
+}
+
+/** What the rules for deploys make of it. */
+function rulesOf({ bypass_reason: reason, guards, begins_hold: holds }: Preview): Consequence[] {
+  const said = guards.map(({ message }) => `It would wait: ${message}`);
+  if (reason !== null) said.unshift(`It goes past the rules: ${reason}`);
+  if (holds) said.push("What Git asks for waits after it, until somebody resumes it");
+  return said.map((says) => ({ kind: "attention", says }));
 }
 
 function moves({ pods_warm: warm, pods_to_start: toStart }: Preview): Consequence {

@@ -17,6 +17,8 @@ export interface PromoteEdits {
   projectId?: string;
   hostname?: string;
   message?: string;
+  /** Why the rules are gone past; undefined where they are not. */
+  bypass?: string;
 }
 
 const PRODUCTION = "production";

@@ -5,6 +5,7 @@ function aRow(status: Row["status"], more: Partial<Row> = {}): Row {
   const workflow_version = { id: "v", version: "v5", description: null };
   return {
     status,
+    waits: null,
     ready: null,
     reason: null,
     conditions: [],

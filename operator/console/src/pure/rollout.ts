@@ -1,5 +1,6 @@
 /** Where a rollout is: Pending → Progressing → Live, or Failed with what still serves. Pure. */
 import type { OneDeployment } from "../api/read.ts";
+import { waitsOf } from "./guards.ts";
 import { withoutDot } from "./texts.ts";
 
 export interface Step {
@@ -11,7 +12,7 @@ export interface Step {
 
 export type Row = Pick<
   OneDeployment,
-  "status" | "ready" | "reason" | "conditions" | "duration_seconds" | "is_live" | "workflow_version"
+  "status" | "waits" | "ready" | "reason" | "conditions" | "duration_seconds" | "is_live" | "workflow_version"
 >;
 
 /** The three steps. `serving`: the version that answers calls now, where there is one. */
@@ -20,7 +21,11 @@ export function stepsOf(row: Row, serving: string | null | undefined): Step[] {
   const { status } = row;
   const pods = row.ready && `${row.ready.ready}/${row.ready.wanted} ready`;
   if (status === "Pending") {
-    return [step("Pending", "now", waits), step("Progressing", "todo"), step("Live", "todo")];
+    return [
+      step("Pending", "now", waitsOf(row) ? "It waits" : waits),
+      step("Progressing", "todo"),
+      step("Live", "todo"),
+    ];
   }
   if (status === "Progressing") {
     return [

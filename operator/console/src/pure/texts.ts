@@ -38,7 +38,7 @@ export function withoutDot(text: string): string {
   return text.replace(/[.\s]+$/, "");
 }
 
-/** A sentence of the API as one by itself: it begins with a capital letter. */
+/** A sentence of the API as one by itself: it begins with a capital letter, unless it begins with the name of a version. */
 export function sentence(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return /^v\d/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -3,6 +3,8 @@ export { ConfigurationTab } from "./configuration/configuration.tsx";
 export { DeployDialog } from "./deploy/deploy.tsx";
 export { PromoteDialog } from "./deploy/promote.tsx";
 export { RollBackDialog } from "./deploy/roll-back.tsx";
+export { RejectDialog, ResumeDialog, SuspendDialog } from "./guards/dialogs.tsx";
+export { ReviewDialog } from "./guards/review.tsx";
 export { CompareScreen } from "./history/compare.tsx";
 export { RowDialog } from "./history/details.tsx";
 export { ExportDialog } from "./history/export.tsx";

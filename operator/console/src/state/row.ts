@@ -9,7 +9,12 @@ export function useRow(app: string, row: string | undefined): Query<OneDeploymen
   useAppEvents(app, {
     onDeployment: (told) => {
       if (key === undefined || told.id !== row) return;
-      update<OneDeployment>(key, (before) => ({ ...before, ...told, ready: told.ready ?? before.ready }));
+      update<OneDeployment>(key, (before) => ({
+        ...before,
+        ...told,
+        ready: told.ready ?? before.ready,
+        deployable: told.deployable ?? before.deployable,
+      }));
       // An event has no conditions: they say what the rollout waits for.
       refresh(key);
     },

@@ -10,6 +10,8 @@ interface Props {
   right?: Right;
   onClick?: () => void;
   href?: string;
+  /** Why it cannot be done, whoever asks. */
+  why?: string;
   kind?: "primary" | "danger" | "plain";
   tiny?: boolean;
   disabled?: boolean;
@@ -17,14 +19,15 @@ interface Props {
   children: ComponentChildren;
 }
 
-/** A button or link that does something. Without the right it can still be reached, does nothing, and says which role is missing. */
-export function Action({ right, onClick, href, kind, tiny, disabled, type = "button", children }: Props) {
+/** A button or link that does something. Where it cannot be done it can still be reached, does nothing, and says why: which role is missing, or `why`. */
+export function Action({ right, why, onClick, href, kind, tiny, disabled, type = "button", children }: Props) {
   const classes = ["button", kind, tiny && "tiny"].filter(Boolean).join(" ");
-  if (right && !right.allowed) {
+  const lacks = right?.allowed === false && (right.needs ?? "ask an administrator");
+  if (lacks || why) {
     return (
-      <button type="button" class={classes} aria-disabled="true" title={right.needs ?? "You may not do this"}>
+      <button type="button" class={classes} aria-disabled="true" title={lacks || why}>
         {children}
-        <span class="hidden-label"> (you may not: {right.needs ?? "ask an administrator"})</span>
+        <span class="hidden-label"> ({lacks ? `you may not: ${lacks}` : why})</span>
       </button>
     );
   }

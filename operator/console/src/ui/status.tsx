@@ -12,6 +12,7 @@ const LOOKS: Record<string, Look> = {
   Live: { tone: "good", shape: "check" },
   Progressing: { tone: "busy", shape: "ring", spins: true },
   Pending: { tone: "busy", shape: "clock" },
+  Waiting: { tone: "warn", shape: "clock" },
   Failed: { tone: "bad", shape: "cross" },
   Superseded: { tone: "past", shape: "circle" },
   Asleep: { tone: "calm", shape: "moon" },

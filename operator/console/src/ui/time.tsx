@@ -22,3 +22,12 @@ export function Time({ at, isPlanned = false, full = false }: { at: string; isPl
     </time>
   );
 }
+
+/** The end of something, as it is on a clock in the reader's zone. */
+export function Moment({ at }: { at: string }) {
+  return (
+    <time dateTime={at} title={absolute(at)}>
+      {moment(at)}
+    </time>
+  );
+}

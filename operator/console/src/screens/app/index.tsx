@@ -13,6 +13,7 @@ import {
   DeployDialog,
   MonitoringTab,
   PromoteDialog,
+  ReviewDialog,
   RollBackDialog,
   RolloutScreen,
   RowDialog,
@@ -42,6 +43,7 @@ const DIALOGS: Record<string, string> = {
   row: "Details",
   run: "Run",
   "roll-back": "Roll back",
+  review: "Review",
 };
 
 /** One App: what it is, its tabs, and the dialogs that lie over them. */
@@ -114,6 +116,8 @@ function Over({ app, place, rights }: { app: App; place: AppPlace; rights?: AppR
       return <RunDialog key={place.runId} app={app} runId={place.runId as string} rights={rights} />;
     case "roll-back":
       return <RollBackDialog key={rowId} app={app} rowId={rowId} />;
+    case "review":
+      return <ReviewDialog key={rowId} app={app} rowId={rowId} />;
     default:
       return null;
   }

@@ -2,6 +2,7 @@ import { readHistory } from "../../api/history.ts";
 import type { App, AppRights, OneDeployment } from "../../api/read.ts";
 import { readMetrics } from "../../api/runs.ts";
 import { computeInWords, scalingInWords, typeInWords } from "../../pure/config-words.ts";
+import { whyNotBack } from "../../pure/guards.ts";
 import { NO_FILTERS } from "../../pure/history-filters.ts";
 import { canComeBack } from "../../pure/row-words.ts";
 import { figuresInWords } from "../../pure/run-words.ts";
@@ -68,9 +69,9 @@ function useRowBefore(app: App, live: string | null) {
   const key = live === null ? undefined : `before ${live}`;
   const newest = useQuery(key, async (signal) => {
     const filters = { ...NO_FILTERS, status: ["Live", "Superseded"] };
-    return (await readHistory(app.id, filters, 1, LOOKED_THROUGH, signal)).rows;
+    return (await readHistory(app.id, filters, 1, LOOKED_THROUGH, signal, true)).rows;
   });
-  return newest.data.value?.find(canComeBack);
+  return newest.data.value?.find((row) => canComeBack(row) && !whyNotBack(row));
 }
 
 function Facts({ app, row }: { app: App; row: OneDeployment }) {

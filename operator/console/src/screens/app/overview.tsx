@@ -2,6 +2,7 @@ import type { App, AppRights } from "../../api/read.ts";
 import { useRow } from "../../state/row.ts";
 import { Action } from "../../ui/action.tsx";
 import { Empty } from "../../ui/states.tsx";
+import { Rules } from "../guards/rules.tsx";
 import { Snippets } from "./calls.tsx";
 import { Conditions } from "./conditions.tsx";
 import { GitAsks } from "./git.tsx";
@@ -14,6 +15,7 @@ export function OverviewTab({ app, rights }: { app: App; rights?: AppRights }) {
   const live = useRow(app.id, app.live?.deployment_id ?? undefined);
   return (
     <>
+      <Rules app={app} rights={rights} />
       <News app={app} />
       <div class="overview">
         <div class="column">
@@ -39,11 +41,13 @@ function NotLive({ app, rights }: { app: App; rights?: AppRights }) {
     <section class="panel">
       <Empty title="Nothing is live">
         <p class="muted">
-          {app.under_way
-            ? "Calls are answered as soon as the first deployment is."
-            : "Deploy a version of its workflow, and calls are answered."}
+          {app.waiting.length > 0
+            ? "Calls are answered as soon as the first deployment is let go on."
+            : app.under_way
+              ? "Calls are answered as soon as the first deployment is."
+              : "Deploy a version of its workflow, and calls are answered."}
         </p>
-        {!app.under_way && (
+        {!app.under_way && app.waiting.length === 0 && (
           <Action right={rights?.deploy} href={`/console/apps/${app.id}/deploy`} kind="primary">
             Deploy
           </Action>

@@ -4,6 +4,7 @@ import { type App, readRights } from "../../api/read.ts";
 import { refresh, update, useQuery } from "../../state/query.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Loaded } from "../../ui/states.tsx";
+import { SuspendDialog } from "../guards/dialogs.tsx";
 import { DeleteApp } from "./delete-app.tsx";
 import { ConfigurationFacts } from "./facts.tsx";
 import { ConfigurationForm } from "./form.tsx";
@@ -21,9 +22,29 @@ export function ConfigurationTab({ app }: { app: App }) {
       <Configured app={app} right={rights?.configure} />
       <div class="column">
         <AccessKeys app={app} reads={rights?.keys_read} writes={rights?.keys_write} />
+        <Suspension app={app} right={rights?.suspend} />
         <DeleteApp app={app} right={rights?.delete} />
       </div>
     </div>
+  );
+}
+
+/** The hand brake: nothing of the App is deployed until it is taken off. */
+function Suspension({ app, right }: { app: App; right?: Right }) {
+  const [isOpen, open] = useState(false);
+  return (
+    <section class="panel" aria-label="Suspension">
+      <header>
+        <h2>{app.suspended ? "Deploys are suspended" : "Suspend deploys"}</h2>
+        <Action right={right} onClick={() => open(true)}>
+          {app.suspended ? "Take it off…" : "Suspend…"}
+        </Action>
+      </header>
+      <p class="inside muted small">
+        While it is suspended nothing of {app.name} is deployed, by nobody. What runs goes on.
+      </p>
+      {isOpen && <SuspendDialog app={app} onClose={() => open(false)} />}
+    </section>
   );
 }
 

@@ -27,6 +27,8 @@ interface Props {
   /** Why the last try was refused. */
   problem?: Problem;
   onAct: () => void;
+  /** What else the form does: more buttons. */
+  others?: ComponentChildren;
   /** What became of it, above the buttons. */
   outcome?: ComponentChildren;
   children: ComponentChildren;
@@ -80,7 +82,7 @@ export function Terminal({ text, title = "From a terminal" }: { text: string; ti
   );
 }
 
-function Buttons({ action, to, button, right, askRight, waits, says, isSending, leaving }: Props) {
+function Buttons({ action, to, button, right, askRight, waits, says, isSending, leaving, others }: Props) {
   const id = useId();
   const isForbidden = right?.allowed === false;
   const why = isForbidden ? `You may not: ${right.needs ?? "ask an administrator"}` : waits || says;
@@ -102,6 +104,7 @@ function Buttons({ action, to, button, right, askRight, waits, says, isSending, 
       <button type="button" class="button" onClick={leaving.close}>
         Cancel
       </button>
+      {others}
       <button
         ref={button}
         type="submit"

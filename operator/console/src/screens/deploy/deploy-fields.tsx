@@ -2,11 +2,12 @@ import type { Runtime } from "../../api/deploying.ts";
 import { type AppOfList, readProjects } from "../../api/read.ts";
 import { typeOf } from "../../pure/config.ts";
 import type { Edits } from "../../pure/deploy-form.ts";
+import { sentence } from "../../pure/texts.ts";
 import { useQuery } from "../../state/query.ts";
 import { Held } from "./acting.tsx";
 import { AdvancedConfiguration, TypeChoice } from "./advanced.tsx";
 import type { Deploying, Panel } from "./deploying.ts";
-import { type Choice, MessageField, SelectField, Switch, TextField, WholeText } from "./fields.tsx";
+import { BypassField, type Choice, MessageField, SelectField, Switch, TextField, WholeText } from "./fields.tsx";
 
 interface Props {
   panel: Panel;
@@ -47,6 +48,9 @@ export function DeployFields({ panel, deploying }: Props) {
               wrong={wrong.message}
               onChange={(message) => change({ message })}
             />
+          )}
+          {deploying.offersBypass && (
+            <BypassField value={edits.bypass} wrong={wrong.bypass_reason} onChange={(bypass) => change({ bypass })} />
           )}
           {(mode === "new" || app) && (
             <AdvancedConfiguration
@@ -138,9 +142,16 @@ function VersionAndRuntime({ panel, deploying, change }: ChangeProps) {
   const deployed = app?.live?.version;
   const chosen = edits.versionId ?? first.versionId;
   const unchosen = { value: chosen, says: chosen ? "(gone)" : "Choose a version…" };
-  const choices = versions.map(({ id, version: name, description }) => ({
+  const choices = versions.map(({ id, version: name, description, rejected }) => ({
     value: id,
-    says: [name === deployed ? `${name} (deployed)` : name, description].filter(Boolean).join(" · "),
+    says: [
+      [name, name === deployed && "(deployed)", rejected && "(rejected)"].filter(Boolean).join(" "),
+      rejected ?? description,
+    ]
+      .filter(Boolean)
+      .join(" · "),
+    // Whoever may bypass that chooses it, and then says why.
+    isOut: Boolean(rejected) && name !== deployed && id !== chosen && !deploying.bypass?.allowed,
   }));
   const kept = app?.live ? runtimes.find(({ id }) => id === app.runtime_id) : runtimes.find((each) => !each.deprecated);
   const shown = runtimes.find(({ id }) => id === edits.runtimeId) ?? kept;
@@ -158,7 +169,7 @@ function VersionAndRuntime({ panel, deploying, change }: ChangeProps) {
             ? undefined
             : `${first.missing} is no version of this workflow: it may have been deleted`
         }
-        wrong={wrong.workflow_version_id}
+        wrong={wrong.workflow_version_id || sentence(deploying.rejected)}
         onChange={(versionId) => change({ versionId })}
       />
       <SelectField

@@ -16,7 +16,7 @@ import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
 /** The form of the Deploy panel, with what it would do beside it. */
 export function DeployForm(panel: Panel) {
   const deploying = useDeploying(panel);
-  const { mode, app, version, preview, isWrong, rights, outcome, rest } = deploying;
+  const { mode, app, preview, isWrong, rights, outcome, rest } = deploying;
   const form = useRef<HTMLDivElement>(null);
   const act = () => {
     if (outcome.isUncertain) return outcome.again();
@@ -26,7 +26,7 @@ export function DeployForm(panel: Panel) {
   return (
     <ActingForm
       leaving={panel.leaving}
-      action={outcome.isUncertain ? "Try again" : ["Deploy", version?.version].filter(Boolean).join(" ")}
+      action={outcome.isUncertain ? "Try again" : actionOf(deploying, panel.edits.bypass)}
       to={outcome.isUncertain ? undefined : app?.name}
       right={rights.right}
       askRight={rights.ask}
@@ -55,10 +55,16 @@ export function DeployForm(panel: Panel) {
   );
 }
 
+function actionOf({ mode, version }: Deploying, bypass: string | undefined): string {
+  const isPast = mode === "existing" && bypass !== undefined;
+  return ["Deploy", version?.version, isPast && "past the rules"].filter(Boolean).join(" ");
+}
+
 /** Why it cannot be deployed yet; what is wrong with a field is said when somebody tries. */
-function waitsFor({ mode, app, version, preview, isWrong }: Deploying): string {
+function waitsFor({ mode, app, version, preview, isWrong, rejected }: Deploying): string {
   if (mode === "existing" && !app) return "Choose a deployment";
   if (!version) return "Choose a version";
+  if (rejected) return sentence(rejected);
   if (mode === "new" || isWrong) return "";
   return waitsForPreview(preview);
 }
@@ -98,7 +104,7 @@ function CommandLine({ panel, deploying }: { panel: Panel; deploying: Deploying 
     config: app && !app.live ? wholeConfig(edits.config, live) : configToSend(edits.config, live),
   };
   const text = app
-    ? deployLine({ ...asked, app: app.resource_name, message: edits.message?.trim() })
+    ? deployLine({ ...asked, app: app.resource_name, bypass: edits.bypass?.trim(), message: edits.message?.trim() })
     : newAppLines({
         ...asked,
         name: edits.name?.trim() || "My App",

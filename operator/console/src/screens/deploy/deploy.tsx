@@ -88,7 +88,7 @@ function useAsked(workflow: string | undefined, listed: Version[] | undefined): 
   const isMissing = problem?.isUnknown || problem?.status === 422;
   const read = older.data.value ?? (isMissing ? undefined : null);
   if (!listed?.[0] || (isElsewhere && read === null)) return [undefined, older];
-  if (!isElsewhere) return [{ versionId: (found ?? listed[0]).id }, older];
+  if (!isElsewhere) return [{ versionId: (found ?? listed.find(({ rejected }) => !rejected) ?? listed[0]).id }, older];
   return [read ? { versionId: read.id, older: read } : { versionId: "", missing: name }, older];
 }
 

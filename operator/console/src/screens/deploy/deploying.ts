@@ -18,6 +18,7 @@ import { usePreview } from "../../state/preview.ts";
 import { refresh, useQuery } from "../../state/query.ts";
 import { useSending } from "../../state/sending.ts";
 import { toast } from "../../ui/toasts.tsx";
+import { offersBypass } from "./fields.tsx";
 
 /** What the panel opens with. It stays that, however the lists change while somebody fills it in. */
 export interface First {
@@ -82,13 +83,19 @@ export function useDeploying({ workflow, versions, apps, runtimes, first, edits,
   const refused = isOfThis && !sending.isUncertain ? sending.problem : undefined;
   const problem = refused ?? preview.problem;
   const told = problem ? fieldsWrong(problem, KNOWN) : { fields: {}, rest: "" };
+  const rights = useRight(app?.id, mode === "new" ? workflow.project_id : null);
+  // What is live may be scaled: whether that is all, the API says.
+  const isRejected = Boolean(version?.rejected) && version?.version !== app?.live?.version;
   return {
     ...{ mode, app, version, live, preview, isWrong },
+    bypass: rights.bypass,
+    offersBypass: mode === "existing" && offersBypass(rights.bypass, edits.bypass, preview.data?.guards, isRejected),
+    rejected: (isRejected && (mode === "new" || edits.bypass === undefined) && version?.rejected) || "",
     wrong: { ...told.fields, ...wrongOf(edits, mode, live, isAsked) },
     outcome: refused || sending.isUncertain ? sending : { ...sending, problem: undefined },
     sent: sending.sent,
     rest: refused ? told.rest : undefined,
-    rights: useRight(app?.id, mode === "new" ? workflow.project_id : null),
+    rights,
     send: () => {
       ask(true);
       if (isWrong) return;
@@ -117,6 +124,7 @@ function useRight(appId: string | undefined, projectId: string | null) {
   const query = projectId ? ofProject : ofApp;
   return {
     right: projectId ? ofProject.data.value?.create_app : ofApp.data.value?.deploy,
+    bypass: projectId ? undefined : ofApp.data.value?.bypass,
     ask: () => void query.refresh(),
   };
 }

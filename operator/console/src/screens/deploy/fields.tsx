@@ -1,5 +1,6 @@
 import type { ComponentProps } from "preact";
 import { MESSAGE_MOST } from "../../pure/texts.ts";
+import type { Right } from "../../ui/action.tsx";
 import { Field } from "../../ui/field.tsx";
 import { Segments } from "../../ui/segments.tsx";
 
@@ -81,9 +82,65 @@ export function MessageField({
   );
 }
 
+interface BypassProps {
+  /** The reason; undefined where the rules are not gone past. */
+  value: string | undefined;
+  wrong?: string;
+  onChange: (value: string | undefined) => void;
+}
+
+/** Goes past the rules for deploys, with a reason: for who may. */
+export function BypassField({ value, wrong, onChange }: BypassProps) {
+  const is = value !== undefined;
+  return (
+    <div class={is ? "bypass on" : "bypass"}>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={is}
+          onChange={(event) => onChange(event.currentTarget.checked ? "" : undefined)}
+        />
+        <span>
+          Bypass the rules
+          <span class="hint small muted">
+            It waits for nothing. History says so for ever, with the reason and your name
+          </span>
+        </span>
+      </label>
+      {is && (
+        <Field label="Reason for the bypass" wrong={wrong}>
+          {(attributes) => (
+            <textarea
+              {...attributes}
+              class="input short"
+              rows={2}
+              required
+              value={value}
+              onInput={(event) => onChange(event.currentTarget.value)}
+            />
+          )}
+        </Field>
+      )}
+    </div>
+  );
+}
+
+/** Whether going past the rules is offered: to who may, where something but a suspension holds what they ask for, or they do it already. */
+export function offersBypass(
+  right: Right | undefined,
+  value: string | undefined,
+  holding: { reason: string }[] | undefined,
+  isRejected = false,
+): boolean {
+  if (right?.allowed !== true) return false;
+  return isRejected || value !== undefined || (holding ?? []).some(({ reason }) => reason !== "Suspended");
+}
+
 export interface Choice {
   value: string;
   says: string;
+  /** It cannot be chosen. */
+  isOut?: boolean;
 }
 
 interface SelectProps {
@@ -110,7 +167,7 @@ export function SelectField({ label, value, choices, hint, wrong, first, onChang
           onChange={(event) => onChange(event.currentTarget.value)}
         >
           {choices.map((choice) => (
-            <option key={choice.value} value={choice.value}>
+            <option key={choice.value} value={choice.value} disabled={choice.isOut}>
               {choice.says}
             </option>
           ))}

@@ -7,9 +7,10 @@ import {
   promote,
   readEnvironments,
 } from "../../api/deploying.ts";
-import { type App, type Deployment, readApp } from "../../api/read.ts";
+import { type App, type Deployment, readApp, readRights } from "../../api/read.ts";
 import { confirmedOf, fieldsWrong } from "../../pure/answers.ts";
 import { promoteLine } from "../../pure/commands.ts";
+import { bypassBody, bypassWrong } from "../../pure/deploy-form.ts";
 import type { Consequence } from "../../pure/preview-words.ts";
 import {
   environmentName,
@@ -33,18 +34,18 @@ import { PreviewView } from "../../ui/preview.tsx";
 import { Empty, Failure, Skeleton } from "../../ui/states.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { ActingForm, Held, Terminal, useReadyFocus } from "./acting.tsx";
-import { MessageField, SelectField, TextField } from "./fields.tsx";
+import { BypassField, MessageField, offersBypass, SelectField, TextField } from "./fields.tsx";
 import { LackingNotice } from "./lacking.tsx";
 import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
 import "../../styles/deploying.css";
 
-const FIELDS = ["hostname", "message", "environment", "project_id"];
+const FIELDS = ["hostname", "message", "bypass_reason", "environment", "project_id"];
 const TITLE = "Promote deployment";
 
 /** Deploys what an App serves to the App of its name in another environment of the project. */
 export function PromoteDialog({ app }: { app: App }) {
   const [edits, edit] = useDraft<PromoteEdits>(`promote ${app.id}`, {});
-  const leaving = useLeaving(Boolean(edits.hostname || edits.message), `/console/apps/${app.id}`);
+  const leaving = useLeaving(Boolean(edits.hostname || edits.message || edits.bypass), `/console/apps/${app.id}`);
   const environments = useQuery(`deploying environments ${app.id}`, (signal) => readEnvironments(app.id, signal));
   const targets = environments.data.value && targetsOf(environments.data.value);
   const problem = environments.problem.value;
@@ -83,16 +84,21 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
     environment: target.environment,
     project_id: target.project_id,
     ...(target.needs_hostname && hostname ? { hostname } : {}),
+    ...bypassBody(edits.bypass),
     ...(message ? { message } : {}),
   };
+  const mayBypass = useQuery(target.app_id ? `rights ${target.app_id}` : undefined, (signal) =>
+    readRights(target.app_id as string, signal),
+  ).data.value?.bypass;
   const wrong: Record<string, string> = {
     hostname: target.needs_hostname ? hostnameWrong(hostname) : "",
     message: tooLong(message, MESSAGE_MOST),
+    bypass_reason: bypassWrong(edits.bypass),
   };
   const lacks = target.needs_hostname && !hostname;
   const key = JSON.stringify([{ ...body, message: undefined }, app.live?.deployment_id, target.live_version, there]);
   // Without a hostname, too: what else the target lacks is said before anybody thinks of one.
-  const preview = usePreview(wrong.hostname ? undefined : key, (signal) =>
+  const preview = usePreview(wrong.hostname || wrong.bypass_reason ? undefined : key, (signal) =>
     previewPromotion(app.id, { ...body, message: undefined }, signal),
   );
   const sending = useSending<{ body: PromoteBody; what: string }, Deployment>(
@@ -122,7 +128,7 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
   return (
     <ActingForm
       leaving={leaving}
-      action={sending.isUncertain ? "Try again" : TITLE}
+      action={sending.isUncertain ? "Try again" : edits.bypass === undefined ? TITLE : `${TITLE} past the rules`}
       button={button}
       right={target.promote}
       askRight={ask}
@@ -161,6 +167,13 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
           also={(data) => createdBy(data, app.resource_name, target.project_name)}
         >
           <Held sending={sending}>
+            {offersBypass(mayBypass, edits.bypass, preview.data?.guards, preview.problem?.isChanged) && (
+              <BypassField
+                value={edits.bypass}
+                wrong={shown.bypass_reason}
+                onChange={(bypass) => change({ ...edits, bypass })}
+              />
+            )}
             <MessageField
               value={edits.message ?? ""}
               wrong={shown.message}
@@ -175,6 +188,7 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
             environment: target.environment,
             target: target.isOneOfSeveral ? target.project_name : undefined,
             hostname: target.needs_hostname ? hostname : undefined,
+            bypass: edits.bypass?.trim(),
             message,
           })}
         />

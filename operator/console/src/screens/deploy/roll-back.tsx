@@ -5,6 +5,7 @@ import { confirmedOf, fieldsWrong } from "../../pure/answers.ts";
 import { rollBackCall, rollBackLine } from "../../pure/commands.ts";
 import type { Config } from "../../pure/config.ts";
 import { computeInWords, scalingInWords, typeInWords } from "../../pure/config-words.ts";
+import { bypassBody, bypassWrong } from "../../pure/deploy-form.ts";
 import { MESSAGE_MOST, sentence, tooLong } from "../../pure/texts.ts";
 import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";
@@ -18,22 +19,23 @@ import { Loaded } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { ActingForm, Held, Terminal, useReadyFocus } from "./acting.tsx";
-import { MessageField } from "./fields.tsx";
+import { BypassField, MessageField, offersBypass } from "./fields.tsx";
 import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
 import "../../styles/deploying.css";
 
 interface Filled {
   withConfig: boolean;
   message: string;
+  /** Whether what Git asks for waits after it; undefined: as the App has it. */
+  hold?: boolean;
+  /** Why the rules are gone past; undefined where they are not. */
+  bypass?: string;
 }
 
 /** Brings back what an App ran before: one more row. */
 export function RollBackDialog({ app, rowId }: { app: App; rowId: string }) {
   const [filled, fill] = useDraft<Filled>(`roll back ${rowId}`, { withConfig: false, message: "" });
-  const leaving = useLeaving(
-    filled.withConfig || filled.message !== "",
-    `/console/apps/${app.id}/history${location.search}`,
-  );
+  const leaving = useLeaving(Object.values(filled).some(Boolean), `/console/apps/${app.id}/history${location.search}`);
   const row = useRow(app.id, rowId);
   return (
     <Dialog title="Roll back" onClose={leaving.close}>
@@ -57,15 +59,20 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
   const [itsScaling, liveScaling] = [scalingOf(row.deployment_config), scalingOf(app.deployment_config)];
   const message = filled.message.trim();
   const wrong = tooLong(filled.message, MESSAGE_MOST);
+  const wrongBypass = bypassWrong(filled.bypass);
   const body: DeployBody = {
     restores: row.id,
     with_config: filled.withConfig,
+    ...(filled.hold === undefined ? {} : { hold: filled.hold }),
+    ...bypassBody(filled.bypass),
     ...(message ? { message } : {}),
   };
   const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal));
   // A message changes nothing of what is previewed.
   const preview = usePreview(
-    `${row.id} ${filled.withConfig} ${app.live?.deployment_id} ${app.under_way?.deployment_id}`,
+    wrongBypass
+      ? undefined
+      : `${row.id} ${filled.withConfig} ${filled.hold} ${filled.bypass} ${app.live?.deployment_id} ${app.under_way?.deployment_id}`,
     (signal) => previewDeploy(app.id, { ...body, message: undefined }, signal),
   );
   const sending = useSending<DeployBody, Deployment>(
@@ -80,18 +87,24 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
     sending.forgetRefusal();
     fill(to);
   };
-  const refused = sending.problem && fieldsWrong(sending.problem, ["message"]);
+  const refused = sending.problem && fieldsWrong(sending.problem, ["message", "bypass_reason"]);
   const button = useRef<HTMLButtonElement>(null);
   useReadyFocus(button, preview.isCurrent);
   return (
     <ActingForm
       leaving={leaving}
-      action={sending.isUncertain ? "Try again" : `Roll back to ${title}`}
+      action={
+        sending.isUncertain
+          ? "Try again"
+          : `Roll back to ${title}${filled.bypass === undefined ? "" : " past the rules"}`
+      }
       button={button}
       right={rights.data.value?.roll_back}
       askRight={() => void rights.refresh()}
       waits={
-        sending.isUncertain ? "" : waitsAfter(sending) || (wrong ? "The message is too long" : waitsForPreview(preview))
+        sending.isUncertain
+          ? ""
+          : waitsAfter(sending) || (wrong ? "The message is too long" : wrongBypass || waitsForPreview(preview))
       }
       isSending={sending.isSending}
       isUncertain={sending.isUncertain}
@@ -112,6 +125,7 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
     >
       <div class="body">
         <RowLine app={app} row={row} title={title} />
+        <Doubts row={row} />
         <PreviewView preview={preview}>
           <Held sending={sending}>
             <label class="check">
@@ -129,6 +143,26 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
                 </span>
               </span>
             </label>
+            <label class="check">
+              <input
+                type="checkbox"
+                checked={filled.hold ?? preview.data?.begins_hold ?? true}
+                onChange={(event) => change({ ...filled, hold: event.currentTarget.checked })}
+              />
+              <span>
+                Git waits afterwards
+                <span class="hint small muted">
+                  What Git asks for is not deployed until somebody resumes it; otherwise Git's next change undoes this
+                </span>
+              </span>
+            </label>
+            {offersBypass(rights.data.value?.bypass, filled.bypass, preview.data?.guards) && (
+              <BypassField
+                value={filled.bypass}
+                wrong={wrongBypass || refused?.fields.bypass_reason}
+                onChange={(bypass) => change({ ...filled, bypass })}
+              />
+            )}
             <MessageField
               value={filled.message}
               wrong={wrong || refused?.fields.message}
@@ -142,6 +176,8 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
             app: app.resource_name,
             row: row.sequence ?? row.name,
             withConfig: filled.withConfig,
+            noHold: filled.hold === false,
+            bypass: filled.bypass?.trim(),
             message,
           })}
         />
@@ -164,6 +200,24 @@ function RowLine({ app, row, title }: { app: App; row: Deployment; title: string
         {row.created_by && ` by ${row.created_by.username}`}
       </span>
     </p>
+  );
+}
+
+/** Why it cannot be brought back, or what of that is not known, before somebody tries. */
+function Doubts({ row: { deployable } }: { row: Deployment }) {
+  const said = deployable ? [...deployable.reasons, ...deployable.notes] : [];
+  if (said.length === 0) return null;
+  return (
+    <ul class="warnings" aria-label="Whether it can be brought back">
+      {said.map((each) => (
+        <li key={each} class={deployable?.ok === false ? "notice bad small" : "notice warn small"}>
+          <span class="break">
+            {deployable?.ok === null && "Not known: "}
+            {deployable?.ok === null ? each : sentence(each)}
+          </span>
+        </li>
+      ))}
+    </ul>
   );
 }
 

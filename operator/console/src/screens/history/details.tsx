@@ -1,8 +1,10 @@
 import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
 import { readComparison, type WholeRow } from "../../api/history.ts";
 import { type App, readRights } from "../../api/read.ts";
 import { rollBackLine } from "../../pure/commands.ts";
 import { computeInWords } from "../../pure/config-words.ts";
+import { offerOn, rejectionOf, releasedBy, verifiedInWords, whyNotBack } from "../../pure/guards.ts";
 import { asSearch, readFilters } from "../../pure/history-filters.ts";
 import {
   canComeBack,
@@ -18,14 +20,19 @@ import { line } from "../../pure/shell.ts";
 import { duration } from "../../pure/time.ts";
 import { useLeaving } from "../../state/leaving.ts";
 import { type Query, useQuery } from "../../state/query.ts";
+import { useRejections } from "../../state/rejections.ts";
 import { useRow } from "../../state/row.ts";
+import { user } from "../../state/session.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command, Copy } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Diff } from "../../ui/diff.tsx";
 import { useLocation } from "../../ui/location.tsx";
+import { Said } from "../../ui/said.tsx";
 import { Failure, Loaded, Skeleton } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
+import { RejectDialog } from "../guards/dialogs.tsx";
+import { useApprovals, Words } from "../guards/review.tsx";
 import { Flow } from "./flow.tsx";
 import { Outcome, Version } from "./row.tsx";
 
@@ -49,17 +56,31 @@ export function RowDialog({ app, rowId }: { app: App; rowId: string }) {
 }
 
 function Foot({ app, row, search }: { app: App; row: WholeRow; search: string }) {
+  const [isRejecting, reject] = useState(false);
+  const rejection = rejectionOf(useRejections(app.id), row.flow_hash);
+  const version = row.workflow_version?.version;
   const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value;
   const live = app.live?.deployment_id;
+  const offer = offerOn(row, user.value?.username, rights);
   return (
     <footer>
       <div class="buttons end">
+        {row.flow_hash && version && (
+          <Action right={rights?.reject_versions} kind="plain" onClick={() => reject(true)}>
+            {rejection ? "Withdraw the rejection…" : `Reject ${version}…`}
+          </Action>
+        )}
         {live && live !== row.id && (
           <a class="button" href={`/console/apps/${app.id}/compare?a=${row.id}&b=${live}`}>
             Compare with what is live
           </a>
         )}
-        {isUnderWay(row) && (
+        {offer && (
+          <a class="button primary" href={`/console/apps/${app.id}/history/${row.id}/review${search}`}>
+            {offer}…
+          </a>
+        )}
+        {isUnderWay(row) && !offer && (
           <a class="button primary" href={`/console/apps/${app.id}/rollouts/${row.id}`}>
             Follow the rollout
           </a>
@@ -67,6 +88,7 @@ function Foot({ app, row, search }: { app: App; row: WholeRow; search: string })
         {canComeBack(row) && (
           <Action
             right={rights?.roll_back}
+            why={whyNotBack(row)}
             href={`/console/apps/${app.id}/history/${row.id}/roll-back${search}`}
             kind="primary"
           >
@@ -74,6 +96,15 @@ function Foot({ app, row, search }: { app: App; row: WholeRow; search: string })
           </Action>
         )}
       </div>
+      {isRejecting && version && (
+        <RejectDialog
+          app={app.id}
+          version={version}
+          of={{ deployment_id: row.id }}
+          rejection={rejection}
+          onClose={() => reject(false)}
+        />
+      )}
     </footer>
   );
 }
@@ -82,6 +113,7 @@ function Whole({ app, row }: { app: App; row: WholeRow }) {
   return (
     <>
       <Facts row={row} app={app} />
+      <RulesOfRow row={row} app={app} />
       <Runs row={row} />
       <Changes app={app} row={row} />
       <Digests row={row} />
@@ -152,6 +184,72 @@ function Facts({ row, app }: { row: WholeRow; app: App }) {
         </Fact>
       )}
     </dl>
+  );
+}
+
+/** What the rules for deploys made of the row, and whether it could be brought back now. */
+function RulesOfRow({ row, app }: { row: WholeRow; app: App }) {
+  const said = useApprovals(app, row);
+  const rejected = rejectionOf(useRejections(app.id), row.flow_hash)?.message;
+  const back = canComeBack(row) ? row.deployable : null;
+  const facts: [string, ComponentChildren][] = [
+    ["Waits for", row.waits && <Said text={row.waits.message} />],
+    ["Let go on", row.released && <Released row={row} />],
+    ["Said of it", said.length > 0 && <Words said={said} />],
+    ["Verified", verifiedInWords(row).replace("Verified: ", "")],
+    ["Past the rules", row.bypass_reason && <span class="break">{row.bypass_reason}</span>],
+    ["Holds Git", row.holds && `Since #${row.holds.sequence}, while this row is live, until somebody resumes it`],
+    ["Rejected", rejected && <Said text={rejected} />],
+    ["Rollback", back && <Back back={back} />],
+  ];
+  const told = facts.filter(([, says]) => says);
+  if (told.length === 0) return null;
+  return (
+    <Part title="Rules for deploys">
+      <dl class="facts">
+        {told.map(([label, says]) => (
+          <Fact key={label} label={label}>
+            {says}
+          </Fact>
+        ))}
+      </dl>
+    </Part>
+  );
+}
+
+function Released({ row }: { row: WholeRow }) {
+  const by = releasedBy(row);
+  return (
+    <>
+      {row.released && <Time at={row.released.at} full />}
+      {by && `. ${by}`}
+    </>
+  );
+}
+
+/** Whether the row could be brought back now, why not, and what its rollback would wait for. */
+function Back({ back }: { back: NonNullable<WholeRow["deployable"]> }) {
+  const word =
+    back.ok === null
+      ? "Whether it can be brought back is not known"
+      : back.ok
+        ? "Can be brought back"
+        : "Cannot be brought back";
+  const said = [...back.reasons, ...back.waits.map((each) => `it would wait: ${each}`), ...back.notes];
+  return (
+    <>
+      {word}
+      {back.warm && ", and its pods are ready"}
+      {said.length > 0 && (
+        <ul class="small">
+          {said.map((each) => (
+            <li key={each}>
+              <Said text={each} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </>
   );
 }
 

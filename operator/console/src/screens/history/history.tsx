@@ -4,10 +4,12 @@ import { type App, readRights } from "../../api/read.ts";
 import { asSearch, type HistoryFilters, isFiltered, readFilters } from "../../pure/history-filters.ts";
 import { connection, onReturn } from "../../state/connection.ts";
 import { refresh, useQuery } from "../../state/query.ts";
+import { useRejections } from "../../state/rejections.ts";
 import { useAppEvents } from "../../state/watch.ts";
 import { Action } from "../../ui/action.tsx";
 import { useLocation } from "../../ui/location.tsx";
 import { Empty, Failure, Skeleton, Trouble } from "../../ui/states.tsx";
+import { Rules } from "../guards/rules.tsx";
 import { KeysDialog, VerifyPanel } from "../parts.ts";
 import { FilterBar } from "./filters.tsx";
 import "./history.css";
@@ -23,6 +25,7 @@ export function HistoryTab({ app }: { app: App }) {
   const filters = useFilters(app.id);
   const pages = usePages(app.id, filters);
   const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value;
+  const rejections = useRejections(app.id);
   const ticked = useTicked(app.id);
   const table = useRef<TableControl>(null);
   const [verified, setVerified] = useState<Verification>();
@@ -39,71 +42,75 @@ export function HistoryTab({ app }: { app: App }) {
   // Of the rows that are shown: those of the filters of the address may not be there yet.
   const isNew = total === 0 && !isFiltered(pages.filters);
   return (
-    <section class="panel history" aria-label="Deployment history">
-      {total !== undefined && total > 0 && (
-        <button type="button" class="skip button" onClick={() => table.current?.enter()}>
-          Skip to the table
-        </button>
-      )}
-      <HistoryToolbar
-        app={app}
-        filters={filters}
-        total={total}
-        verified={verified}
-        isVerifying={isVerifying}
-        onVerify={() => setVerifying(!isVerifying)}
-      />
-      {isVerifying && (
-        <VerifyPanel
+    <>
+      <Rules app={app} rights={rights} search={asSearch(filters)} />
+      <section class="panel history" aria-label="Deployment history">
+        {total !== undefined && total > 0 && (
+          <button type="button" class="skip button" onClick={() => table.current?.enter()}>
+            Skip to the table
+          </button>
+        )}
+        <HistoryToolbar
           app={app}
+          filters={filters}
+          total={total}
           verified={verified}
-          onVerified={setVerified}
-          onShow={(sequence) => void table.current?.goTo({ sequence })}
+          isVerifying={isVerifying}
+          onVerify={() => setVerifying(!isVerifying)}
         />
-      )}
-      {!isNew && (total !== undefined || !problem || isFiltered(filters)) && (
-        <FilterBar app={app} filters={filters} onChange={change} />
-      )}
-      {total !== undefined && <Trouble query={pages} retry={pages.again} />}
-      {total === undefined ? (
-        problem ? (
-          <Failure problem={problem} retry={pages.again} />
+        {isVerifying && (
+          <VerifyPanel
+            app={app}
+            verified={verified}
+            onVerified={setVerified}
+            onShow={(sequence) => void table.current?.goTo({ sequence })}
+          />
+        )}
+        {!isNew && (total !== undefined || !problem || isFiltered(filters)) && (
+          <FilterBar app={app} filters={filters} onChange={change} />
+        )}
+        {total !== undefined && <Trouble query={pages} retry={pages.again} />}
+        {total === undefined ? (
+          problem ? (
+            <Failure problem={problem} retry={pages.again} />
+          ) : (
+            <Skeleton lines={10} />
+          )
+        ) : total === 0 ? (
+          isNew ? (
+            <Empty title="Nothing has been deployed yet">
+              <p class="muted">
+                Each deploy of this App becomes a row here: what went live, by whom, when, and how it ended.
+              </p>
+              <Action right={rights?.deploy} href={`/console/apps/${app.id}/deploy`} kind="primary">
+                Deploy
+              </Action>
+            </Empty>
+          ) : (
+            <Empty title="No deployment fits these filters">
+              <button type="button" class="button" onClick={() => change(readFilters({}))}>
+                Clear the filters
+              </button>
+            </Empty>
+          )
         ) : (
-          <Skeleton lines={10} />
-        )
-      ) : total === 0 ? (
-        isNew ? (
-          <Empty title="Nothing has been deployed yet">
-            <p class="muted">
-              Each deploy of this App becomes a row here: what went live, by whom, when, and how it ended.
-            </p>
-            <Action right={rights?.deploy} href={`/console/apps/${app.id}/deploy`} kind="primary">
-              Deploy
-            </Action>
-          </Empty>
-        ) : (
-          <Empty title="No deployment fits these filters">
-            <button type="button" class="button" onClick={() => change(readFilters({}))}>
-              Clear the filters
-            </button>
-          </Empty>
-        )
-      ) : (
-        <HistoryTable
-          app={app}
-          pages={pages}
-          search={asSearch(filters)}
-          rights={rights}
-          ticked={ticked}
-          misfits={verified?.misfits}
-          control={table}
-          onHelp={() => setHelping(true)}
-        />
-      )}
-      <p class="on-paper">These are the rows that were in view. Print, above the table, prints all of them.</p>
-      <TickedBar app={app} ticked={ticked} />
-      {isHelping && <KeysDialog onClose={() => setHelping(false)} />}
-    </section>
+          <HistoryTable
+            app={app}
+            pages={pages}
+            search={asSearch(filters)}
+            rights={rights}
+            ticked={ticked}
+            misfits={verified?.misfits}
+            rejections={rejections}
+            control={table}
+            onHelp={() => setHelping(true)}
+          />
+        )}
+        <p class="on-paper">These are the rows that were in view. Print, above the table, prints all of them.</p>
+        <TickedBar app={app} ticked={ticked} />
+        {isHelping && <KeysDialog onClose={() => setHelping(false)} />}
+      </section>
+    </>
   );
 }
 
@@ -130,7 +137,7 @@ function usePages(app: string, filters: HistoryFilters): HistoryPages {
         new HistoryPages(
           app,
           filters,
-          (...asked) => readHistory(app, ...asked),
+          (given, page, size, signal) => readHistory(app, given, page, size, signal, true),
           () => connection.value === "online",
         ),
     };

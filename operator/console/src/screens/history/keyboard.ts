@@ -10,6 +10,7 @@ interface Doing {
   focus: (step: number | "first" | "last") => void;
   open: (row: Row) => void;
   rollBack: (row: Row) => void;
+  review: (row: Row) => void;
   toggle: (row: Row) => void;
   compare: () => void;
   help: () => void;
@@ -95,6 +96,10 @@ function byLetter(event: KeyboardEvent, doing: Doing): boolean {
     case "r":
     case "R":
       if (row) doing.rollBack(row);
+      else doing.lacks();
+      return true;
+    case "a":
+      if (row) doing.review(row);
       else doing.lacks();
       return true;
     case "c":

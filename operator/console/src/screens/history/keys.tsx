@@ -8,6 +8,7 @@ const KEYS: [string[], string][] = [
   [["Home", "End"], "Newest and oldest row"],
   [["Enter"], "Details of the row"],
   [["r"], "Roll back to the row"],
+  [["a"], "Approve, reject, resume or withdraw the row, where it waits"],
   [["Space"], "Tick the row, to compare it with another"],
   [["c"], "Compare the two that are ticked"],
   [["/"], "Search"],

@@ -103,7 +103,10 @@ export class HistoryPages {
   readonly take = (row: Row): void => {
     for (const [place, kept] of this.#kept) {
       if (kept.row.id !== row.id) continue;
-      this.#kept.set(place, { row: { ...kept.row, ...row }, reading: kept.reading });
+      this.#kept.set(place, {
+        row: { ...kept.row, ...row, deployable: row.deployable ?? kept.row.deployable },
+        reading: kept.reading,
+      });
       this.moved.value += 1;
       if (isFiltered(this.filters)) this.#readNewest();
       return;

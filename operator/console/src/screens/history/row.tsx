@@ -1,6 +1,8 @@
 import type { Row } from "../../api/history.ts";
 import type { App, Ready } from "../../api/read.ts";
+import { approvalsOf, releasedBy, verifiedInWords, waitsOf, whyNotBack } from "../../pure/guards.ts";
 import { canComeBack, configOf, isUnderWay, numberOf, provenanceOf, titleOf } from "../../pure/row-words.ts";
+import { sentence } from "../../pure/texts.ts";
 import { duration } from "../../pure/time.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
@@ -31,6 +33,10 @@ interface Props extends Shared {
   misfit?: string;
   /** What it has of what is live, in words. */
   like: string;
+  /** That its version is rejected, in a sentence. */
+  rejected?: string;
+  /** What the reader may do about it while it waits; empty where it does not. */
+  offer: string;
 }
 
 /** What both kinds of rows have: where they lie, and what a screen reader counts them by. */
@@ -57,7 +63,7 @@ export function UnreadWholeRow(shared: Shared) {
 
 /** One deployment. */
 export const HistoryRow = memo(
-  ({ row, app, search, right, isFresh, isTicked, onTick, misfit, like, ...shared }: Props) => {
+  ({ row, app, search, right, isFresh, isTicked, onTick, misfit, like, rejected, offer, ...shared }: Props) => {
     const title = titleOf(row);
     const address = `/console/apps/${app.id}/history/${row.id}`;
     const classes = ["row", row.is_live && "live", misfit && "misfit", isTicked && "chosen", isFresh && "fresh"]
@@ -72,7 +78,7 @@ export const HistoryRow = memo(
           </label>
         </div>
         <div role="cell" class="details">
-          <Details row={row} misfit={misfit} like={like} />
+          <Details row={row} misfit={misfit} like={like} rejected={rejected} />
           {(row.is_live || canComeBack(row)) && <RunsOfRow app={app.id} row={row.id} />}
         </div>
         <div role="cell" class="outcome">
@@ -95,8 +101,13 @@ export const HistoryRow = memo(
           <Time at={row.created_at} full />
         </div>
         <div role="cell" class="actions">
+          {offer && (
+            <a class="button tiny" href={`${address}/review${search}`}>
+              {offer}…<span class="hidden-label"> {title}</span>
+            </a>
+          )}
           {canComeBack(row) && (
-            <Action right={right} href={`${address}/roll-back${search}`} tiny>
+            <Action right={right} why={whyNotBack(row)} href={`${address}/roll-back${search}`} tiny>
               <Icon shape="back" /> Roll back<span class="hidden-label"> to {title}</span>
             </Action>
           )}
@@ -109,8 +120,9 @@ export const HistoryRow = memo(
   },
 );
 
-function Details({ row, misfit, like }: Pick<Props, "row" | "misfit" | "like">) {
+function Details({ row, misfit, like, rejected }: Pick<Props, "row" | "misfit" | "like" | "rejected">) {
   const version = row.workflow_version;
+  const not = canComeBack(row) && !rejected ? whyNotBack(row) : "";
   const from = provenanceOf(row);
   return (
     <>
@@ -130,9 +142,35 @@ function Details({ row, misfit, like }: Pick<Props, "row" | "misfit" | "like">) 
           {row.message}
         </span>
       )}
+      <Marks row={row} />
+      {rejected && (
+        <span class="small rejected clamp" title={rejected}>
+          <Icon shape="cross" /> {sentence(rejected)}
+        </span>
+      )}
+      {not && (
+        <span class="small muted clamp" title={not}>
+          Cannot be brought back: {not}
+        </span>
+      )}
       {misfit && (
         <span class="small says">
           <Icon shape="warning" /> Does not fit: {misfit}
+        </span>
+      )}
+    </>
+  );
+}
+
+/** What the rules for deploys made of it: who let it go on, that its pods were asked first, or that it went past them. */
+function Marks({ row }: Pick<Props, "row">) {
+  const marks = [releasedBy(row), verifiedInWords(row)].filter(Boolean).join(" · ");
+  return (
+    <>
+      {marks && <span class="small muted clamp">{marks}</span>}
+      {row.bypass_reason && (
+        <span class="small bypassed clamp" title={row.bypass_reason}>
+          <Icon shape="warning" /> Past the rules: {row.bypass_reason}
         </span>
       )}
     </>
@@ -155,11 +193,15 @@ export function Version({ row }: { row: Pick<Row, "workflow_id" | "workflow_vers
 export function Outcome({ row, app }: { row: Props["row"]; app: App }) {
   const seconds =
     row.duration_seconds ?? (isUnderWay(row) ? (now.value - Date.parse(row.created_at)) / 1000 : undefined);
+  const waits = waitsOf(row);
+  const says = row.waits?.message ?? row.reason;
   return (
     <>
       <span class="first">
-        <Status word={row.status} />
-        {isUnderWay(row) ? (
+        <Status word={waits ? "Waiting" : row.status} />
+        {waits ? (
+          <span class="small muted">{approvalsOf(waits)}</span>
+        ) : isUnderWay(row) ? (
           <a class="small" href={`/console/apps/${app.id}/rollouts/${row.id}`}>
             {row.ready ? `${row.ready.ready}/${row.ready.wanted} ready` : "Follow"}
           </a>
@@ -170,9 +212,9 @@ export function Outcome({ row, app }: { row: Props["row"]; app: App }) {
           </span>
         )}
       </span>
-      {row.reason && (
-        <span class="small muted clamp" title={row.reason}>
-          {row.reason}
+      {says && (
+        <span class="small muted clamp" title={says}>
+          {says}
         </span>
       )}
     </>

@@ -1,9 +1,12 @@
 import type { RefObject } from "preact";
 import { useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { Rejection } from "../../api/guards.ts";
 import type { Row, Verification } from "../../api/history.ts";
 import type { App, AppRights } from "../../api/read.ts";
 import { findSequence } from "../../pure/find-sequence.ts";
+import { offerOn, rejectionOf, waitsOf, whyNotBack } from "../../pure/guards.ts";
 import { canComeBack, likeLive, titleOf } from "../../pure/row-words.ts";
+import { user } from "../../state/session.ts";
 import { useLocation } from "../../ui/location.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { useWindowRows } from "../../ui/window-rows.ts";
@@ -31,6 +34,7 @@ interface Props {
   rights?: AppRights;
   ticked: Ticked;
   misfits?: Verification["misfits"];
+  rejections?: Rejection[];
   control: RefObject<TableControl | null>;
   onHelp: () => void;
 }
@@ -41,7 +45,8 @@ const HEIGHT = { wide: 66, narrow: 172 };
 const COVERED = { wide: 92, narrow: 88 };
 
 /** The rows, of which only those in the window are rendered; and how one moves among them. */
-export function HistoryTable({ app, pages, search, rights, ticked, misfits, control, onHelp }: Props) {
+export function HistoryTable(props: Props) {
+  const { app, pages, search, rights, ticked, misfits, rejections, control, onHelp } = props;
   const { route } = useLocation();
   const total = pages.total.value ?? 0;
   void pages.moved.value;
@@ -86,8 +91,13 @@ export function HistoryTable({ app, pages, search, rights, ticked, misfits, cont
     rollBack: (row) => {
       if (!canComeBack(row))
         toast(`${titleOf(row)} cannot be brought back: only a row that was live, and is not now.`, "bad");
+      else if (whyNotBack(row)) toast(`${titleOf(row)} cannot be brought back: ${whyNotBack(row)}.`, "bad");
       else if (rights?.roll_back.allowed === false) toast(rights.roll_back.needs ?? "You may not roll back.", "bad");
       else route(addressOf(row, "/roll-back"));
+    },
+    review: (row) => {
+      if (waitsOf(row)) route(addressOf(row, "/review"));
+      else toast(`${titleOf(row)} waits for nothing.`, "bad");
     },
     toggle: ticked.toggle,
     compare: () => {
@@ -136,6 +146,8 @@ export function HistoryTable({ app, pages, search, rights, ticked, misfits, cont
                 isTicked={ticked.has(row)}
                 like={likeLive(row, app)}
                 onTick={ticked.toggle}
+                rejected={rejectionOf(rejections, row.flow_hash)?.message}
+                offer={offerOn(row, user.value?.username, rights)}
                 misfit={misfits?.find((each) => each.deployment_id === row.id)?.says}
               />
             );

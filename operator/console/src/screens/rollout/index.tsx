@@ -1,11 +1,14 @@
 import type { App, AppRights, OneDeployment } from "../../api/read.ts";
+import { offerOn, waitsOf } from "../../pure/guards.ts";
 import { stepsOf } from "../../pure/rollout.ts";
 import { isUnderWay } from "../../pure/row-words.ts";
 import { quoted } from "../../pure/shell.ts";
 import { duration } from "../../pure/time.ts";
 import { useRow } from "../../state/row.ts";
+import { user } from "../../state/session.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
+import { Said } from "../../ui/said.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { Status } from "../../ui/status.tsx";
 import { Time } from "../../ui/time.tsx";
@@ -35,6 +38,14 @@ export function RolloutScreen({ app, rowId, rights }: { app: App; rowId: string;
               </div>
             </header>
             <div class="inside column">
+              {offerOn(found, user.value?.username, rights) && (
+                <div class="notice warn">
+                  <Said text={found.waits?.message ?? ""} />
+                  <a class="button tiny" href={`/console/apps/${app.id}/history/${found.id}/review`}>
+                    {offerOn(found, user.value?.username, rights)}…
+                  </a>
+                </div>
+              )}
               <Steps steps={stepsOf(found, found.ready?.serving ?? app.live?.version)} />
             </div>
           </section>
@@ -54,7 +65,7 @@ function Title({ row }: { row: OneDeployment }) {
           Rollout of {row.workflow_version?.version ?? row.name}{" "}
           {row.sequence !== null && <span class="muted">#{row.sequence}</span>}
         </span>
-        <Status word={row.status} />
+        <Status word={waitsOf(row) ? "Waiting" : row.status} />
       </h2>
       <p class="small muted break">
         {row.message && <>{row.message} · </>}

@@ -10,6 +10,7 @@ import { Time } from "../../ui/time.tsx";
 import { Draft } from "./draft.tsx";
 import { Flow } from "./flow.tsx";
 import { LiveIn } from "./live-in.tsx";
+import { Rejected } from "./rejected.tsx";
 
 /** Versions that are drawn at once. */
 const SHOWN_FIRST = 50;
@@ -104,7 +105,10 @@ function VersionTable({ base, versions: { newest, total }, apps }: TableProps) {
                   <span class="hidden-label">: what changed</span>
                 </a>
               </td>
-              <td class="wide break">{each.description}</td>
+              <td class="wide break">
+                {each.description}
+                <Rejected says={each.rejected} />
+              </td>
               <td data-label="Live in">
                 <LiveIn apps={apps} version={each.version} />
               </td>

@@ -10,6 +10,7 @@ import { Empty, Loaded } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
 import { differenceKey } from "./draft.tsx";
 import { LiveIn } from "./live-in.tsx";
+import { RejectAction, Rejected } from "./rejected.tsx";
 
 interface Props {
   workflow: Workflow;
@@ -61,7 +62,15 @@ function OldVersion({ workflow, versionId, all, apps }: OldProps) {
       {({ from, to: { version, created_at } }) => (
         <OneVersion
           {...{ workflow, all, apps }}
-          version={{ id: versionId, workflow_id: workflow.id, version, created_at, name: null, description: null }}
+          version={{
+            id: versionId,
+            workflow_id: workflow.id,
+            version,
+            created_at,
+            name: null,
+            description: null,
+            rejected: null,
+          }}
           before={from?.id ? { ...from, id: from.id } : undefined}
         />
       )}
@@ -93,6 +102,7 @@ function OneVersion({ workflow, version, before, all, apps }: OneProps) {
             {workflow.name} {version.version}
           </h1>
           {version.description && <p class="break">{version.description}</p>}
+          <Rejected says={version.rejected} />
           <p class="small muted buttons">
             <span>
               Released <Time at={version.created_at} />
@@ -106,9 +116,12 @@ function OneVersion({ workflow, version, before, all, apps }: OneProps) {
             <Copy text={version.id} label="Copy the id" />
           </p>
         </div>
-        <Action kind="primary" href={`/console/workflows/${workflow.id}/deploy?version=${version.id}`}>
-          Deploy {version.version}
-        </Action>
+        <div class="buttons">
+          {apps?.[0] && <RejectAction version={version} app={apps[0]} />}
+          <Action kind="primary" href={`/console/workflows/${workflow.id}/deploy?version=${version.id}`}>
+            Deploy {version.version}
+          </Action>
+        </div>
       </div>
       <section class="panel" aria-label="What changed">
         <header>

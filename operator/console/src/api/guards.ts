@@ -1,0 +1,54 @@
+/** Rules for deploys: rows that wait and what is said of them, rejected versions, suspension. Each call returns the data of an answer and throws Problem. */
+import { call, GET, POST } from "./client.ts";
+import type { App, Schemas } from "./read.ts";
+
+/** A row that waits, as its App tells it. */
+export type Waiting = Schemas["WaitingRef"];
+export type Waits = Schemas["Waits"];
+/** What would hold a deploy that is asked for now. */
+export type Guard = Schemas["Guard"];
+export type Approval = Schemas["Approval"];
+export type Rejection = Schemas["Rejection"];
+export type WaitingPreview = Schemas["WaitingPreview"];
+export type Word = Schemas["NewApproval"];
+export type Purpose = Word["purpose"];
+
+/** What a row that waits would do, over what is live now. */
+export const previewWaiting = async (app: string, row: string, signal: AbortSignal): Promise<WaitingPreview> => {
+  const path = { app_id: app, deployment_id: row };
+  return (await call(GET("/v1/apps/{app_id}/deployments/{deployment_id}/preview", { params: { path }, signal }))).data;
+};
+
+/** What was said of a row, oldest first. */
+export const readApprovals = async (app: string, row: string, signal: AbortSignal): Promise<Approval[]> => {
+  const path = { app_id: app, deployment_id: row };
+  return (await call(GET("/v1/apps/{app_id}/deployments/{deployment_id}/approvals", { params: { path }, signal })))
+    .data;
+};
+
+/** Approves, resumes, rejects or withdraws a row: the same word with the same key is given once. */
+export const say = async (app: string, row: string, word: Word, key: string): Promise<Schemas["MadeApproval"]> => {
+  const params = { path: { app_id: app, deployment_id: row }, header: { "Idempotency-Key": key } };
+  return (await call(POST("/v1/apps/{app_id}/deployments/{deployment_id}/approvals", { params, body: { ...word } })))
+    .data;
+};
+
+/** What was rejected of an App's workflow, newest first. */
+export const readRejections = async (app: string, signal: AbortSignal): Promise<Rejection[]> =>
+  (await call(GET("/v1/apps/{app_id}/rejections", { params: { path: { app_id: app } }, signal }))).data;
+
+export const rejectVersion = async (app: string, body: Schemas["NewRejection"]): Promise<Rejection> =>
+  (await call(POST("/v1/apps/{app_id}/rejections", { params: { path: { app_id: app } }, body }))).data;
+
+export const withdrawRejection = async (app: string, rejection: string, reason: string): Promise<Rejection> => {
+  const params = { path: { app_id: app, rejection_id: rejection } };
+  return (await call(POST("/v1/apps/{app_id}/rejections/{rejection_id}/withdraw", { params, body: { reason } }))).data;
+};
+
+/** Deploys nothing of an App until that is taken off; or takes it off. */
+export const suspend = async (app: string, is: boolean): Promise<App> => {
+  const params = { path: { app_id: app } };
+  return (
+    await call(is ? POST("/v1/apps/{app_id}/suspend", { params }) : POST("/v1/apps/{app_id}/unsuspend", { params }))
+  ).data;
+};

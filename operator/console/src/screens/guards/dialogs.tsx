@@ -1,0 +1,112 @@
+import { type Rejection, rejectVersion, say, suspend, withdrawRejection } from "../../api/guards.ts";
+import { type App, readRights } from "../../api/read.ts";
+import { sentence } from "../../pure/texts.ts";
+import { refresh, update, useQuery } from "../../state/query.ts";
+import { Said } from "../../ui/said.tsx";
+import { toast } from "../../ui/toasts.tsx";
+import { SayDialog } from "./say-dialog.tsx";
+
+interface Props {
+  app: App;
+  onClose: () => void;
+}
+
+function useRights(app: string) {
+  return useQuery(`rights ${app}`, (signal) => readRights(app, signal)).data.value;
+}
+
+/** Suspends an App, or takes that off. */
+export function SuspendDialog({ app, onClose }: Props) {
+  const is = app.suspended;
+  return (
+    <SayDialog
+      title={is ? "Take the suspension off" : `Suspend ${app.name}`}
+      action={is ? "Take it off" : "Suspend"}
+      isDanger={!is}
+      right={useRights(app.id)?.suspend}
+      undone={is ? "It stays suspended" : "It is not suspended"}
+      onClose={onClose}
+      write={async () => {
+        const now = await suspend(app.id, !is);
+        update<App>(`app ${app.id}`, () => now);
+        toast(is ? `${app.name} is deployed again` : `${app.name} is suspended`);
+      }}
+    >
+      <p>
+        {is
+          ? `What waited for that alone is deployed: of ${app.name}, ${app.waiting.length || "no"} deployment${app.waiting.length === 1 ? " waits" : "s wait"} now.`
+          : `Nothing of ${app.name} is deployed until this is taken off: no deploy, no rollback, and nothing that goes past the rules. What runs goes on.`}
+      </p>
+    </SayDialog>
+  );
+}
+
+/** Ends the hold after a rollback where no row waits yet: what Git asks for next is deployed. */
+export function ResumeDialog({ app, onClose }: Props) {
+  const row = app.live?.deployment_id as string;
+  return (
+    <SayDialog
+      title="Resume what Git asks for"
+      action="Resume"
+      label="Message (optional)"
+      right={useRights(app.id)?.resume}
+      undone="It waits on"
+      onClose={onClose}
+      write={async (message) => {
+        const key = crypto.randomUUID();
+        const made = await say(app.id, row, { purpose: "Resume", ...(message ? { message } : {}) }, key);
+        toast(sentence(made.says.join(". ")));
+        refresh("app ");
+      }}
+    >
+      <p>
+        {app.live?.version} (#{app.holds?.sequence}) was brought back, and what Git asks for waits since. Nothing waits
+        at this moment. Once this is resumed, what Git asks for next is deployed.
+      </p>
+    </SayDialog>
+  );
+}
+
+interface VersionProps {
+  /** An App of the workflow, in whose project it is rejected. */
+  app: string;
+  version: string;
+  /** What is rejected: the version by its id, or by a row that ran it. */
+  of: { workflow_version_id: string } | { deployment_id: string };
+  /** The Rejection that stands: it is withdrawn. */
+  rejection?: Rejection;
+  onClose: () => void;
+}
+
+/** Rejects a version, or withdraws that. */
+export function RejectDialog({ app, version, of, rejection, onClose }: VersionProps) {
+  return (
+    <SayDialog
+      title={rejection ? `Withdraw the rejection of ${version}` : `Reject ${version}`}
+      action={rejection ? "Withdraw the rejection" : `Reject ${version}`}
+      label={rejection ? "Why it may be deployed again" : "Why nobody is to deploy it"}
+      isRequired
+      isDanger={!rejection}
+      right={useRights(app)?.reject_versions}
+      undone={rejection ? "It stays rejected" : "Nothing was rejected"}
+      onClose={onClose}
+      write={async (reason) => {
+        if (rejection) await withdrawRejection(app, rejection.id, reason);
+        else await rejectVersion(app, { ...of, reason });
+        toast(rejection ? `${version} may be deployed again` : `${version} is rejected`);
+        for (const each of ["rejections ", "workflow-versions ", "row ", "history "]) refresh(each);
+      }}
+    >
+      {rejection ? (
+        <p>
+          <Said text={rejection.message} />
+        </p>
+      ) : (
+        <p>
+          Nobody deploys its flow from then on, under whatever name, here or by a promotion from here, until somebody
+          withdraws this. What runs goes on.
+        </p>
+      )}
+    </SayDialog>
+  );
+}

@@ -1,0 +1,216 @@
+import { useRef, useState } from "preact/hooks";
+import {
+  type Approval,
+  type Purpose,
+  previewWaiting,
+  readApprovals,
+  say,
+  type WaitingPreview,
+  type Word,
+} from "../../api/guards.ts";
+import { type App, type OneDeployment, readRights } from "../../api/read.ts";
+import { approvalsOf, RIGHTS, waitsOf, wordsOn } from "../../pure/guards.ts";
+import { titleOf } from "../../pure/row-words.ts";
+import { quoted } from "../../pure/shell.ts";
+import { MESSAGE_MOST, sentence, tooLong } from "../../pure/texts.ts";
+import { useDraft } from "../../state/draft.ts";
+import { type Leaving, useLeaving } from "../../state/leaving.ts";
+import { usePreview } from "../../state/preview.ts";
+import { refresh, useQuery } from "../../state/query.ts";
+import { useRow } from "../../state/row.ts";
+import { useSending } from "../../state/sending.ts";
+import { user } from "../../state/session.ts";
+import { Action } from "../../ui/action.tsx";
+import { Dialog } from "../../ui/dialog.tsx";
+import { PreviewView } from "../../ui/preview.tsx";
+import { Said } from "../../ui/said.tsx";
+import { Empty, Loaded } from "../../ui/states.tsx";
+import { Moment, Time } from "../../ui/time.tsx";
+import { toast } from "../../ui/toasts.tsx";
+import { ActingForm, Held, Terminal, useReadyFocus } from "../deploy/acting.tsx";
+import { MessageField } from "../deploy/fields.tsx";
+import { Outcome, waitsAfter, waitsForPreview } from "../deploy/outcome.tsx";
+import "../../styles/deploying.css";
+
+/** A row that waits: what its author asked for, what it would do now, and the word of whoever may say one. */
+export function ReviewDialog({ app, rowId }: { app: App; rowId: string }) {
+  const [message, type] = useDraft(`review ${rowId}`, "");
+  const leaving = useLeaving(message !== "", `/console/apps/${app.id}/history${location.search}`);
+  const row = useRow(app.id, rowId);
+  const found = row.data.value;
+  return (
+    <Dialog title={found ? `Review ${titleOf(found)}` : "Review"} onClose={leaving.close}>
+      <Loaded query={row} lines={8}>
+        {(whole) =>
+          waitsOf(whole) ? (
+            <ReviewForm {...{ app, row: whole, message, type, leaving }} />
+          ) : (
+            <WaitsNoMore app={app} row={whole} />
+          )
+        }
+      </Loaded>
+    </Dialog>
+  );
+}
+
+/** Somebody was faster, or time was. */
+function WaitsNoMore({ app, row }: { app: App; row: OneDeployment }) {
+  return (
+    <Empty title={`${titleOf(row)} waits for nothing`}>
+      <p class="muted break">{row.reason ? sentence(row.reason) : `Its status is ${row.status}.`}</p>
+      <a class="button" href={`/console/apps/${app.id}/rollouts/${row.id}`}>
+        Look at the rollout
+      </a>
+    </Empty>
+  );
+}
+
+interface FormProps {
+  app: App;
+  row: OneDeployment;
+  message: string;
+  type: (message: string) => void;
+  leaving: Leaving;
+}
+
+function ReviewForm({ app, row, message, type, leaving }: FormProps) {
+  const waits = row.waits as NonNullable<OneDeployment["waits"]>;
+  const isAuthor = row.created_by?.username === user.value?.username;
+  const [first = "Reject", ...others] = wordsOn(waits, isAuthor);
+  const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal));
+  const title = titleOf(row);
+  const text = message.trim();
+  const wrong = tooLong(message, MESSAGE_MOST);
+  const preview = usePreview(`${row.id} ${app.live?.deployment_id} ${waits.message}`, (signal) =>
+    previewWaiting(app.id, row.id, signal),
+  );
+  const [chosen, choose] = useState<Purpose>(first);
+  const sending = useSending<Word, { says: string[]; warnings: string[] }>(
+    (word, key) => say(app.id, row.id, word, key),
+    ({ says, warnings }, isHere, { purpose }) => {
+      toast(sentence([...says, ...warnings].join(". ")), warnings.length > 0 ? "bad" : "good");
+      refresh();
+      if (!isHere) return;
+      if (purpose === "Approve" || purpose === "Resume") leaving.goOn(`/console/apps/${app.id}/rollouts/${row.id}`);
+      else leaving.leave();
+    },
+  );
+  const button = useRef<HTMLButtonElement>(null);
+  useReadyFocus(button, preview.isCurrent);
+  const blocked = waitsAfter(sending) || (wrong ? "The message is too long" : waitsForPreview(preview));
+  const give = (purpose: Purpose) => {
+    choose(purpose);
+    sending.send({ purpose, digest: preview.data?.digest, ...(text ? { message: text } : {}) });
+  };
+  const why = isAuthor && waits.approvals_needed !== null ? "You asked for it: somebody else has to approve it" : "";
+  return (
+    <ActingForm
+      leaving={leaving}
+      action={sending.isUncertain ? "Try again" : `${first} ${title}`}
+      button={button}
+      right={rights.data.value?.[RIGHTS[first]]}
+      askRight={() => void rights.refresh()}
+      says={why}
+      waits={sending.isUncertain ? "" : blocked}
+      isSending={sending.isSending}
+      isUncertain={sending.isUncertain}
+      problem={sending.problem}
+      onAct={() => (sending.isUncertain ? sending.again() : give(first))}
+      others={
+        !sending.isUncertain &&
+        others.map((word) => (
+          <Action
+            key={word}
+            kind={word === "Resume" ? undefined : "danger"}
+            right={rights.data.value?.[RIGHTS[word]]}
+            disabled={Boolean(blocked) || sending.isSending}
+            onClick={() => give(word)}
+          >
+            {word}
+          </Action>
+        ))
+      }
+      outcome={<Outcome sending={sending} what={`Your word on ${title}: ${chosen}`} look={preview.refresh} />}
+    >
+      <div class="body">
+        <p class="notice warn">
+          <Said text={waits.message} />
+        </p>
+        <Asked app={app} row={row} preview={preview.data} />
+        <PreviewView preview={preview}>
+          <Held sending={sending}>
+            <MessageField value={message} wrong={wrong} onChange={type} />
+          </Held>
+        </PreviewView>
+        <Terminal text={lineOf(first, app, row, text)} />
+      </div>
+    </ActingForm>
+  );
+}
+
+/** Who asked for what, and what was said of it. */
+function Asked({ app, row, preview }: { app: App; row: OneDeployment; preview?: WaitingPreview }) {
+  const waits = row.waits;
+  const counted = waits ? approvalsOf(waits) : "";
+  const said = useApprovals(app, row);
+  return (
+    <dl class="facts">
+      <dt>Asked</dt>
+      <dd>
+        <Time at={row.created_at} /> by {row.created_by?.username ?? "nobody who is known"}
+        {preview?.base && `, while #${preview.base.sequence} was live`}
+      </dd>
+      {row.message && (
+        <>
+          <dt>Message</dt>
+          <dd class="break message">{row.message}</dd>
+        </>
+      )}
+      {(counted || said.length > 0) && (
+        <>
+          <dt>Approvals</dt>
+          <dd>
+            {counted}
+            <Words said={said} />
+          </dd>
+        </>
+      )}
+      {waits?.until && (
+        <>
+          <dt>Until</dt>
+          <dd>
+            <Moment at={waits.until} />
+          </dd>
+        </>
+      )}
+    </dl>
+  );
+}
+
+/** What was said of a row, read again with each change of it. */
+export function useApprovals(app: App, row: Pick<OneDeployment, "id" | "waits" | "released">): Approval[] {
+  const key = row.waits || row.released ? `approvals ${row.id} ${row.waits?.approvals} ${row.released?.at}` : undefined;
+  return useQuery(key, (signal) => readApprovals(app.id, row.id, signal)).data.value ?? [];
+}
+
+/** Who said what, and why. */
+export function Words({ said }: { said: Approval[] }) {
+  return (
+    <ul class="small">
+      {said.map((each) => (
+        <li key={each.id} class="break">
+          {each.purpose}, by {each.created_by?.username ?? "nobody who is known"} <Time at={each.created_at} />
+          {each.message && `: ${each.message}`}
+          {(each.is_restored || !each.is_of_this_digest) && <span class="muted"> (counts for nothing)</span>}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** The same from a terminal. */
+function lineOf(word: Purpose, app: App, row: OneDeployment, message: string): string {
+  const said = message ? ` -m ${quoted(message)}` : "";
+  const place = `${quoted(app.resource_name)} -n ${quoted(app.namespace)}`;
+  return `kubectl dynamiq ${word.toLowerCase()} ${place} --row ${row.sequence ?? row.name}${said}`;
+}

@@ -1,0 +1,45 @@
+import { useState } from "preact/hooks";
+import { type AppOfList, readRights } from "../../api/read.ts";
+import type { Version } from "../../api/workflows.ts";
+import { sentence } from "../../pure/texts.ts";
+import { useQuery } from "../../state/query.ts";
+import { useRejections } from "../../state/rejections.ts";
+import { Action } from "../../ui/action.tsx";
+import { Icon } from "../../ui/icons.tsx";
+import { RejectDialog } from "../guards/dialogs.tsx";
+
+/** That nobody is to deploy a version, by whom and why. */
+export function Rejected({ says }: { says: string | null | undefined }) {
+  if (!says) return null;
+  return (
+    <p class="small rejected break">
+      <Icon shape="cross" /> {sentence(says)}
+    </p>
+  );
+}
+
+/** Rejects a version, or withdraws that: by an App of the workflow, in whose project it is rejected. */
+export function RejectAction({ version, app }: { version: Version; app: AppOfList }) {
+  const [isOpen, open] = useState(false);
+  const right = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value?.reject_versions;
+  const standing = useRejections(app.id)?.filter((each) => !each.withdrawn);
+  const rejection =
+    standing?.find((each) => each.message === version.rejected) ??
+    standing?.find((each) => each.version === version.version);
+  return (
+    <>
+      <Action right={right} onClick={() => open(true)}>
+        {rejection ? "Withdraw the rejection…" : "Reject…"}
+      </Action>
+      {isOpen && (
+        <RejectDialog
+          app={app.id}
+          version={version.version}
+          of={{ workflow_version_id: version.id }}
+          rejection={rejection}
+          onClose={() => open(false)}
+        />
+      )}
+    </>
+  );
+}
