@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { deployLine, newAppLines, objectName, promoteLine, rollBackCall, rollBackLine } from "./commands.ts";
+import { deployLine, newAppLines, objectName, promoteLine, rollBackCall, rollBackLine, wordLine } from "./commands.ts";
 
 const PLACE = { namespace: "demo", app: "support" };
 
@@ -88,6 +88,19 @@ describe("the line of a rollback", () => {
     );
     expect(rollBackLine({ ...PLACE, row: 12, withConfig: true, message: "v4 is slow" })).toBe(
       "kubectl dynamiq rollback support -n demo --to-row 12 --with-config -m 'v4 is slow'",
+    );
+    const past = { noHold: true, bypass: "it's down" };
+    expect(rollBackLine({ ...PLACE, row: 12, withConfig: false, ...past })).toBe(
+      "kubectl dynamiq rollback support -n demo --to-row 12 --no-hold --bypass 'it'\\''s down'",
+    );
+  });
+});
+
+describe("the line of a word on a row that waits", () => {
+  it("names the row, and why", () => {
+    expect(wordLine({ ...PLACE, word: "Approve", row: 13 })).toBe("kubectl dynamiq approve support -n demo 13");
+    expect(wordLine({ ...PLACE, word: "Reject", row: 13, message: "not now" })).toBe(
+      "kubectl dynamiq reject support -n demo 13 -m 'not now'",
     );
   });
 });

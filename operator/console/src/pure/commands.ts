@@ -170,6 +170,16 @@ export function rollBackLine(asked: RollBackLine): string {
   );
 }
 
+/** Approves, rejects, resumes or withdraws a row that waits. `word`: which of these. */
+export function wordLine({
+  word,
+  row,
+  message: why,
+  ...place
+}: Place & { word: string; row: number | string; message?: string }) {
+  return line(word.toLowerCase(), place, [quoted(String(row))], message(why));
+}
+
 export interface RollBackCall {
   /** The origin of the management API. */
   origin: string;

@@ -9,9 +9,9 @@ import {
   type Word,
 } from "../../api/guards.ts";
 import { type App, type OneDeployment, readRights } from "../../api/read.ts";
+import { wordLine } from "../../pure/commands.ts";
 import { approvalsOf, RIGHTS, waitsOf, wordsOn } from "../../pure/guards.ts";
 import { titleOf } from "../../pure/row-words.ts";
-import { quoted } from "../../pure/shell.ts";
 import { MESSAGE_MOST, sentence, tooLong } from "../../pure/texts.ts";
 import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";
@@ -142,7 +142,15 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
             <MessageField value={message} wrong={wrong} onChange={type} />
           </Held>
         </PreviewView>
-        <Terminal text={lineOf(first, app, row, text)} />
+        <Terminal
+          text={wordLine({
+            namespace: app.namespace,
+            app: app.resource_name,
+            word: first,
+            row: row.sequence ?? row.name,
+            message: text,
+          })}
+        />
       </div>
     </ActingForm>
   );
@@ -206,11 +214,4 @@ export function Words({ said }: { said: Approval[] }) {
       ))}
     </ul>
   );
-}
-
-/** The same from a terminal. */
-function lineOf(word: Purpose, app: App, row: OneDeployment, message: string): string {
-  const said = message ? ` -m ${quoted(message)}` : "";
-  const place = `${quoted(app.resource_name)} -n ${quoted(app.namespace)}`;
-  return `kubectl dynamiq ${word.toLowerCase()} ${place} --row ${row.sequence ?? row.name}${said}`;
 }
