@@ -61,7 +61,7 @@ def shown(preview: Preview) -> dict[str, Any]:
     """All that a preview shows of what would be deployed and of what it starts from, to be compared."""
     live = preview.now
     start = {"row": live.row, "sequence": live.sequence, "version": live.version} if live is not None else None
-    guards = [each.as_json() for each in preview.guards]
+    guards = [each.message for each in preview.guards]
     return {**preview.then.as_json(), "from": start, "under_way": preview.under_way, "guards": guards, "begins_hold": preview.begins_hold}
 
 

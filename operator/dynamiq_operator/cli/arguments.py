@@ -282,12 +282,13 @@ def _add_deploy_flags(to: argparse.ArgumentParser) -> None:
     to.add_argument("-m", "--message", help="why: it stays in the history")
     parsing.add_preview_flags(to)
     guard_arguments.add_rules(to)
-    to.add_argument(
+    ends = to.add_mutually_exclusive_group()
+    ends.add_argument(
         "--wait",
         action="store_true",
         help="where a rule holds the row, go on waiting until --timeout, in place of saying for what, and ending",
     )
-    to.add_argument("--no-wait", action="store_true", help="do not follow the rollout: print the row's name, and nothing else, and end")
+    ends.add_argument("--no-wait", action="store_true", help="do not follow the rollout: print the row's name, and nothing else, and end")
     to.add_argument(
         "--timeout",
         type=parsing.duration,
