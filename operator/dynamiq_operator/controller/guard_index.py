@@ -13,6 +13,7 @@ from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NA
 from dynamiq_operator.model.namespaces import selects
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.policy import NamespaceSelector
+from dynamiq_operator.model.record import Source
 
 Key = tuple[str, str]
 """Namespace and name."""
@@ -71,7 +72,7 @@ class GuardIndex:
             return set(self._apps.get(raw["metadata"]["name"], ())) if self._objects[DEPLOY_POLICIES] else set()
         if resource is APPROVALS and _row_of(raw):
             row = self._objects[RECORDS].get((namespace, _row_of(raw)))
-            return {(namespace, row["spec"]["app"])} if row is not None and not row["spec"].get("outcome") else set()
+            return {(namespace, row["spec"]["app"])} if row is not None and _heeds_words(row["spec"]) else set()
         rows = self._undecided.get(namespace, set())
         if resource is REJECTIONS:
             rows = rows | self._promoting.get(namespace, set())
@@ -101,6 +102,12 @@ def _selector(policy: Manifest) -> NamespaceSelector | None:
 def _is_undecided(spec: Manifest) -> bool:
     pinned = spec.get("pinned") or {}
     return not spec.get("outcome") and (not pinned or (bool(pinned.get("guards")) and not spec.get("released")))
+
+
+def _heeds_words(spec: Manifest) -> bool:
+    """Whether a word on a row may change anything: it has not ended, or Git waits while it is live."""
+    pinned = spec.get("pinned") or {}
+    return not spec.get("outcome") or bool(pinned.get("holds")) or pinned.get("source") == Source.REVERT
 
 
 def _row_of(approval: Manifest) -> str:

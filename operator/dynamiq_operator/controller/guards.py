@@ -15,9 +15,9 @@ from dynamiq_operator.controller.denials import LACKING, Denials
 from dynamiq_operator.controller.stamps import Stamps
 from dynamiq_operator.kube.resources import APPROVALS, DEPLOY_POLICIES, NAMESPACES, REJECTIONS, ApiResource
 from dynamiq_operator.model import names
-from dynamiq_operator.model.guards import GuardReason
 from dynamiq_operator.model.namespaces import selects
 from dynamiq_operator.model.objects import Approval, DeployPolicy, Manifest, Record, Rejection, Unreadable, read
+from dynamiq_operator.model.record import Source
 from dynamiq_operator.plan.history.lifecycle import waits
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 
@@ -53,7 +53,7 @@ class GuardReader:
         """What may hold those of these rows that have not ended. Raises errors.ApiError."""
         denied, found = self._denials.of(namespace), _Found()
         found.unknown += [f"{plural} cannot be listed: {denied[resource]}" for resource, plural in NEEDED.items() if resource in denied]
-        every = tuple(record for record in records if record.outcome is None)
+        every = tuple(record for record in records if record.outcome is None or _holds(record))
         policies = tuple(found.readable(self._policies(namespace, denied, found)))
         approvals = tuple(sorted(found.readable(self._approvals(namespace, every)), key=lambda each: (each.meta.created, each.meta.name)))
         return ObservedGuards(
@@ -124,7 +124,6 @@ def is_undecided(record: Record) -> bool:
     return waits(record) or (record.pinned is None and record.outcome is None)
 
 
-def is_soaking(record: Record) -> bool:
-    """Whether a row waits until what it promotes has been live for long enough, so that its source is to be read on."""
-    guards = (record.pinned.guards or ()) if record.pinned is not None else ()
-    return waits(record) and any(guard.reason is GuardReason.SOAKING for guard in guards)
+def _holds(record: Record) -> bool:
+    """Whether Git waits while this row is live: a word on it ends that."""
+    return record.pinned is not None and (record.pinned.holds is not None or record.pinned.source is Source.REVERT)

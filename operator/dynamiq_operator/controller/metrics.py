@@ -10,8 +10,9 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from dynamiq_operator.kube import errors
-from dynamiq_operator.model.objects import parse_time
-from dynamiq_operator.model.record import Outcome, Pinned, Result
+from dynamiq_operator.model.objects import Record, parse_time
+from dynamiq_operator.model.record import Outcome, Result
+from dynamiq_operator.plan.history.lifecycle import waits
 
 INTERNAL = "InternalError"
 """The reason of an error that is none of the API server's: a bug of ours."""
@@ -74,11 +75,12 @@ class Metrics:
         for reason in {*(kind.__name__ for kind in errors.ERRORS.values()), errors.Unavailable.__name__, INTERNAL}:
             self._errors.labels(reason)
 
-    def ended(self, pinned: Pinned | None, outcome: Outcome) -> None:
-        """Counts a deploy whose outcome has been written; one that never began has no duration."""
+    def ended(self, record: Record, outcome: Outcome) -> None:
+        """Counts a deploy whose outcome has been written; one that never began, as it waited for somebody, has no duration."""
         self._deploys.labels(outcome.result.value).inc()
-        if pinned is not None:
-            took = (parse_time(outcome.at) - parse_time(pinned.created_at)).total_seconds()
+        if record.pinned is not None and not waits(record):
+            began = record.spec.released.at if record.spec.released is not None else record.pinned.created_at
+            took = (parse_time(outcome.at) - parse_time(began)).total_seconds()
             self._deploy_seconds.labels(outcome.result.value).observe(max(took, 0.0))
 
     def verified(self, seconds: float, *, passed: bool) -> None:

@@ -19,7 +19,7 @@ from dynamiq_operator.controller.comparisons import ComparisonReader
 from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.gate_keys import version_at_gate
 from dynamiq_operator.controller.gateway_api import GatewayApi
-from dynamiq_operator.controller.guards import GuardReader, is_soaking
+from dynamiq_operator.controller.guards import GuardReader
 from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.controller.stamps import Stamps
 from dynamiq_operator.controller.verifying import VerificationReader
@@ -30,12 +30,13 @@ from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, RECORDS, RUNTIMES, SECRETS, SLICES, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, DeployPolicy, Manifest, Record, Runtime, Unreadable, Version, read
-from dynamiq_operator.model.record import ConfigType
+from dynamiq_operator.model.record import ConfigType, Phase
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import readings
 from dynamiq_operator.plan.children import access_keys
 from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
+from dynamiq_operator.plan.history.lifecycle import waits
 from dynamiq_operator.plan.observed.endpoints import Gate, Slice
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
@@ -276,11 +277,14 @@ class Observer:
         return await self._stamps.since(names.AUTHOR_POLICY)
 
     async def _promotions(self, records: Iterable[Record], unknown: dict[ChildKey, str]) -> dict[str, Record]:
-        """By the name of a row that is to be pinned, or soaks, the row that it says it was promoted from, where that can be read."""
+        """By the name of a row that is to be pinned, or waits, the row that it says it was promoted from, where that can be read.
+
+        Of one that only another row with the same flow took the place of, such as one that scales, the version is live still.
+        """
         found = {}
         for record in records:
             source = record.spec.promoted_from
-            if source is None or record.outcome or (record.pinned and not is_soaking(record)):
+            if source is None or record.outcome or (record.pinned and not waits(record)):
                 continue
             try:
                 promoted = read(Record, await self._client.get(RECORDS, source.namespace, source.row))
@@ -289,8 +293,22 @@ class Observer:
             if isinstance(promoted, Unreadable):
                 unknown[(RECORDS.kind, record.name)] = f"the row that it promotes cannot be read: {promoted.why}"
             else:
-                found[record.name] = promoted
+                found[record.name] = await self._as_served(source.namespace, promoted)
         return found
+
+    async def _as_served(self, namespace: str, row: Record) -> Record:
+        """The row, Live where its App serves its flow by another one."""
+        raw = self._cache.get(APPS, namespace, row.spec.app) if row.phase is Phase.SUPERSEDED else None
+        app = read(App, raw) if raw is not None else None
+        if not isinstance(app, App) or app.status.live is None or row.pinned is None:
+            return row
+        try:
+            live = read(Record, await self._client.get(RECORDS, namespace, app.status.live.row))
+        except (errors.NotFound, errors.Denied):
+            return row
+        if isinstance(live, Unreadable) or live.pinned is None or live.pinned.workflow_hash != row.pinned.workflow_hash:
+            return row
+        return replace(row, status=row.status.model_copy(update={"phase": Phase.LIVE}))
 
     def _runtimes(self, unknown: dict[ChildKey, str]) -> dict[str, Runtime]:
         found = {}

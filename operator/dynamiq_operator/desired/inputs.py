@@ -31,7 +31,8 @@ class WorkloadInputs:
     `label`: the pins label of strategy Switch, empty for the one workload of strategy Rolling. `pins`: None where they are not known;
     then it stays as it is observed. `key_note`: what it is to note of the Access Keys. `served_note`: what it is to note of when it
     served; `room_note`: of the room that is made for its pods; `row_note`: the row that its template comes with, where that is held. `replicas`: at its creation alone. `recorder`: its URL, for a template that
-    is made anew; `renewed`: whether one is made anew though its inputs are the same.
+    is made anew; `renewed`: whether one is made anew though its inputs are the same. `app`: the App with the variables that the template is to have,
+    where they are others than the App asks for by now.
     """
 
     label: str
@@ -45,6 +46,7 @@ class WorkloadInputs:
     replicas: int = 1
     recorder: str | None = None
     renewed: bool = False
+    app: App | None = None
 
 
 @dataclass(frozen=True)

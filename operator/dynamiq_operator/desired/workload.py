@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dynamiq_operator.desired import managed_fields
+from dynamiq_operator.desired.applied import app_as_applied
 from dynamiq_operator.desired.base import WORKLOAD, child
 from dynamiq_operator.desired.inputs import Inputs, TemplateChoice, WorkloadInputs
 from dynamiq_operator.desired.pins import Pins, digest_of, pod_selector
@@ -86,7 +87,7 @@ def workload_manifest(app: App, wanted: WorkloadInputs) -> Manifest | None:
 
     `replicas` is for its creation alone: from then on the autoscaler owns it.
     """
-    pins, observed = wanted.pins, wanted.observed
+    pins, observed, app = wanted.pins, wanted.observed, wanted.app or app
     if pins is None or wanted.choice is TemplateChoice.OBSERVED:
         return observed
     if observed is None:
@@ -116,6 +117,12 @@ def applied_digest(observed: Mapping[str, Any]) -> str | None:
     """The digest of the template that was applied last, whatever the App wants by now; None where it is not known."""
     found = _last_applied(observed).get("inputs")
     return found if isinstance(found, str) else None
+
+
+def as_applied(app: App, observed: Mapping[str, Any]) -> App | None:
+    """The App with the variables, access and recording of the template that was applied last; None where that is not known."""
+    template = _last_applied(observed).get("template")
+    return app_as_applied(app, template) if isinstance(template, dict) else None
 
 
 def template_row(observed: Mapping[str, Any]) -> int | None:

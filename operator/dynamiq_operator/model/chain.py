@@ -42,13 +42,14 @@ class Verdict:
 class _Link:
     """What is left of a row once its own content has been verified: a history of thousands is not held at once.
 
-    `wrong`: what is wrong with it by itself. `waits`: whether it was never released: a row that passed it may have ended first. `restored`: the row that it says it brought back, by sequence and name.
+    `wrong`: what is wrong with it by itself. `waits`: whether it was never released: a row that passed it may have ended first. `relies_on`: rows that went live before it, as it says. `restored`: the row that it says it brought back, by sequence and name.
     """
 
     sequence: int
     name: str
     wrong: tuple[str, ...]
     waits: bool
+    relies_on: tuple[Any, ...]
     has_pins: bool
     has_outcome: bool
     is_pinned: bool
@@ -66,6 +67,7 @@ class _Link:
             sequence=sequence,
             name=name,
             wrong=tuple(_alone(spec)),
+            relies_on=tuple((_part(pins, part) or {}).get("row") for part in ("base", "restores")),
             waits=bool(pins.get("guards")) and not {"released", "outcome"} & set(spec),
             has_pins="pinned" in spec,
             has_outcome="outcome" in spec,
@@ -112,12 +114,13 @@ def _walk(links: Sequence[_Link]) -> Iterator[Misfit]:
     by_sequence: dict[int, str] = {}
     before: _Link | None = None
     ended = max((link.sequence for link in links if link.has_pins and link.has_outcome), default=0)
+    relied_on = {name for link in links for name in link.relies_on}
     for link in links:
         for reason in link.wrong:
             yield Misfit(link.name, reason)
         if (twin := by_sequence.setdefault(link.sequence, link.name)) != link.name:
             yield Misfit(link.name, f"sequence {link.sequence} is that of row {twin}, too")
-        if link.sequence < ended and not link.has_outcome and not link.waits:
+        if link.sequence < ended and not link.has_outcome and not (link.waits and link.name not in relied_on):
             yield Misfit(link.name, "it has not ended, and a newer row that was rolled out has: its outcome was removed")
         if not link.is_pinned:
             continue

@@ -7,7 +7,7 @@ shorter. A start that the clocks jump over comes at the jump; one in an hour tha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -21,6 +21,8 @@ from dynamiq_operator.model.recurrences import Recurrence
 
 AHEAD = timedelta(days=366)
 """How far ahead the end of a freeze is looked for: what is on for ever has none."""
+LOOKED_AT = 256
+"""Changes that are followed from a moment on: of so many freezes that a row has waited through the first ones decide."""
 KEPT = 256
 """Policies of which it is kept until when nothing changes."""
 _DURATION = re.compile("(?:([0-9]{1,5})h)?(?:([0-9]{1,5})m)?")
@@ -51,6 +53,22 @@ def frozen(freezes: Iterable[Freeze], now: datetime) -> Frozen | None:
 def next_change(freezes: Iterable[Freeze], now: datetime) -> datetime | None:
     """The first moment after `now` at which a freeze begins or ends; None where none ever does again."""
     return _calendar(tuple(freezes)).at(now).until
+
+
+def last_end(freezes: Sequence[Freeze], since: datetime, now: datetime) -> Frozen | None:
+    """Of the freezes that were on at `since`, or have begun after it, the one that ended last, at `now` or before; None where none has."""
+    if not freezes:
+        return None
+    calendar, moment = _calendar(tuple(freezes)), since
+    found: Frozen | None = None
+    for _ in range(LOOKED_AT):
+        span = calendar.found(moment)
+        ended = span.frozen if span.frozen is not None and span.frozen.until <= now else None
+        found, ahead = ended or found, ended.until if ended is not None else span.until
+        if ahead is None or ahead > now or (span.frozen is not None and ended is None):
+            break
+        moment = ahead
+    return found
 
 
 class _Times(Protocol):
@@ -96,10 +114,10 @@ class _Calendar:
     def at(self, moment: datetime) -> _Span:
         span = self._last
         if span is None or not span.has(moment):
-            span = self._last = self._found(moment)
+            span = self._last = self.found(moment)
         return span
 
-    def _found(self, moment: datetime) -> _Span:
+    def found(self, moment: datetime) -> _Span:
         on = [name for name, times in self._times.items() if _is_on(times, moment)]
         changes = [_end(moment, times) if name in on else times.next_start(moment) for name, times in self._times.items()]
         until = min((change for change in changes if change is not None), default=None)

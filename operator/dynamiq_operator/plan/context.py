@@ -188,12 +188,26 @@ class Context:
         if not self.holds_variables or observed is None or self.target is None or not workloads.has_pins(observed, pins):
             return False
         noted = workloads.template_row(observed)
-        return noted is None or self.target.sequence <= noted
+        return noted is None or self.target.sequence <= noted or not self._brings_variables(pins)
+
+    def _brings_variables(self, pins: Pins) -> bool:
+        """Whether changed variables take effect with these pins: they are of a row that somebody let go, or that went past the rules."""
+        spec = self.target.spec if self.target is not None else None
+        is_its_own = self.target_pins is not None and pins.digest == self.target_pins.digest
+        return is_its_own and spec is not None and (spec.released is not None or spec.bypass is not None)
+
+    def app_for(self, pins: Pins, observed: Manifest | None) -> App:
+        """The App with the variables that pods of these pins are to have: where changed ones are held, those that serve now."""
+        if not self.holds_variables or self._brings_variables(pins):
+            return self.app
+        applied = observed if observed is not None else self.serving_workload
+        found = workloads.as_applied(self.app, applied) if applied is not None else None
+        return found or self.app
 
     def digest_of(self, pins: Pins, observed: Manifest | None) -> str:
         """The digest of the pod template that a workload of these pins is to have."""
         kept = workloads.applied_digest(observed) if observed is not None and self.keeps_variables(pins, observed) else None
-        return kept or workloads.template_digest(self.app, pins, observed)
+        return kept or workloads.template_digest(self.app_for(pins, observed), pins, observed)
 
     @property
     def is_rolled(self) -> bool:

@@ -102,6 +102,14 @@ def test_an_approval_concerns_the_app_whose_open_row_it_names(watched: Watched) 
     assert watched.take(APPROVALS, approval_manifest("yes", "a")) == {APP}
 
 
+async def test_a_word_on_what_goes_back_and_is_live_is_heard(process: Process, watched: Watched, script: Script) -> None:
+    script.on("GET", at(RECORDS), listed())
+    approvals_stamped(script, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z")
+    watched.put(RECORDS, given.row_manifest("back", given.live(3, holds={"row": "back", "sequence": 3})))
+    assert watched.put(APPROVALS, approval_manifest("word", "back", purpose="Resume")) == {APP}
+    assert [each.meta.name for each in (await observed(process)).approvals] == ["word"]
+
+
 def test_a_rejection_concerns_the_apps_whose_rows_are_to_be_pinned_or_wait_there_or_for_a_promotion_from_there(watched: Watched) -> None:
     assert watched.put(REJECTIONS, rejection_manifest("bad", "v2")) == set()
     watched.put(RECORDS, given.row_manifest("live", given.live(1)))
@@ -196,7 +204,7 @@ async def test_whether_approvals_are_stamped_is_read_once_a_minute_while_one_nam
     assert (await observed(process)).stamped_since is not None
 
 
-async def test_a_promotion_meets_the_rejection_at_its_source_and_its_source_is_read_while_it_soaks(
+async def test_a_promotion_meets_the_rejection_at_its_source_and_its_source_is_read_while_it_waits(
     process: Process, watched: Watched, script: Script
 ) -> None:
     def promotion(version: str) -> dict[str, Any]:
@@ -207,9 +215,23 @@ async def test_a_promotion_meets_the_rejection_at_its_source_and_its_source_is_r
     watched.put(RECORDS, given.row_manifest("good", given.asking(promotedFrom=promotion("v3")), given.progressing(2, guards=AWAITS)))
     script.on("GET", at(RECORDS), listed())
     script.on("GET", RECORDS.path("shop", "of-v2"), stored(given.row_manifest("of-v2", given.live(1))))
+    script.on("GET", RECORDS.path("shop", "of-v3"), stored(given.row_manifest("of-v3", given.live(2, "v3"))))
     snapshot = await process.observer.observe(APP)
     assert {row: each.meta.name for row, each in snapshot.guards.at_source.items()} == {"bad": "bad"}
-    assert set(snapshot.promotions) == {"bad"}, "one that waits for something else does not need it"
+    assert set(snapshot.promotions) == {"bad", "good"}, "whatever it waits for"
+
+
+async def test_a_version_is_live_at_its_source_by_a_row_that_only_scales_it(process: Process, watched: Watched, script: Script) -> None:
+    promoted = {"namespace": "shop", "app": "chat", "row": "first", "hash": given.flow_hash("v1")}
+    watched.put(RECORDS, given.row_manifest("row", given.asking(promotedFrom=promoted), given.progressing(1, guards=SOAKS)))
+    live = {"row": "second", "sequence": 2, "workflowVersion": "v1", "runtime": "1.0.0"}
+    watched.put(APPS, given.app_manifest(given.in_namespace("shop"), given.with_status(live=live)))
+    script.on("GET", at(RECORDS), listed())
+    script.on("GET", RECORDS.path("shop", "first"), stored(given.row_manifest("first", given.superseded(1))))
+    for version, phase in (("v1", "Live"), ("v2", "Superseded")):
+        script.on("GET", RECORDS.path("shop", "second"), stored(given.row_manifest("second", given.live(2, version))))
+        snapshot = await process.observer.observe(APP)
+        assert snapshot.promotions["row"].phase == phase
 
 
 # What is unknown.
@@ -266,6 +288,7 @@ async def test_rejections_at_the_source_of_a_promotion_that_cannot_be_listed_are
     promoted = {"namespace": "shop", "app": "chat", "row": "a", "hash": given.flow_hash("v2")}
     watched.put(RECORDS, given.row_manifest("p", given.asking(promotedFrom=promoted), given.progressing(1, guards=AWAITS)))
     script.on("GET", at(RECORDS), listed())
+    script.on("GET", RECORDS.path("shop", "a"), stored(given.row_manifest("a", given.live(1, "v2"))))
     process.denials.note(REJECTIONS, "shop", "no right")
     assert (await observed(process)).unknown == "Rejections cannot be listed: no right"
 

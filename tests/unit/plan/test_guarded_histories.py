@@ -42,8 +42,8 @@ class Modelled:
     suspended: bool
     holds: bool
     approvals: set[str] = field(default_factory=set)
-    resumed: bool = False
-    resumed_after_freeze: bool = False
+    asked_at: int = 0
+    resumed_at: int = -1
     lifted: bool = False
 
     @property
@@ -89,6 +89,7 @@ class Model:
             held=kind == "git" and self.hold,
             suspended=self.suspended,
             holds=kind == "rollback" or carries,
+            asked_at=self.now,
         )
         if row.needed or row.frozen_until or row.held or row.suspended:
             self.waiting = [other for other in self.waiting if not (kind == other.kind == "git")]
@@ -113,17 +114,18 @@ class Model:
 
     def _is_held(self, row: Modelled) -> bool:
         needed = row.needed if row.is_rollback else max(row.needed, self.needed)
-        until = row.frozen_until if row.is_rollback else max(row.frozen_until, self.frozen_until)
-        if self.suspended or len(row.approvals) < needed or self.now < until or (row.frozen_until and not row.resumed_after_freeze):
+        lived_through = 0 if row.is_rollback or self.frozen_until <= row.asked_at else self.frozen_until
+        until = max(row.frozen_until, lived_through)
+        if self.suspended or len(row.approvals) < needed or self.now < until or (until and row.resumed_at < until):
             return True
-        return row.kind == "git" and self.hold and not row.resumed
+        return row.kind == "git" and self.hold and row.resumed_at < 0
 
     def _roll_out(self, row: Modelled) -> None:
         place = self.waiting.index(row) if row in self.waiting else len(self.waiting)
         below, self.waiting = self.waiting[:place], self.waiting[place + 1 :]
         self.candidate = row
-        for git in [other for other in below if other.kind == "git" and other.held and row.holds]:
-            self.ask("git", git.version, git.asked_scale)  # what carries the hold on leaves Git waiting
+        for git in [other for other in below if other.kind == "git" and row.holds]:
+            self.ask("git", git.version, git.asked_scale)  # what goes back, or carries that on, leaves Git waiting
 
 
 class Play:
@@ -201,8 +203,7 @@ class Play:
         elif what == "reject" or (what == "withdraw" and row.kind != "git"):
             self.model.waiting.remove(row)
         elif what == "resume":
-            row.resumed = True
-            row.resumed_after_freeze |= self.model.now >= row.frozen_until
+            row.resumed_at = self.model.now
 
     def _rule(self, what: str) -> None:
         rows, model = self.rows, self.model

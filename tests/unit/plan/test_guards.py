@@ -239,9 +239,25 @@ def test_history_with_waiting_rows_verifies() -> None:
     assert chain.verify(rows.rows.values()).misfits == ()
     del rows.rows[waits]["spec"]["outcome"]
     assert chain.verify(rows.rows.values()).misfits == (), "killed between the two, it has not ended yet, and was never released"
+    last = rows.ask(workflowVersion="v5", bypass={"reason": "night"})
+    rows.settle()
+    assert rows.live == last
     del rows.rows[back]["spec"]["outcome"]
     rows.rows["row-0001"]["spec"].pop("outcome")
-    assert [each.row for each in chain.verify(rows.rows.values()).misfits] == ["row-0001"]
+    assert {each.row for each in chain.verify(rows.rows.values()).misfits} == {"row-0001", back}
+
+
+def test_end_of_a_row_that_was_released_is_missed_where_a_later_one_relies_on_it() -> None:
+    rows = rows_with("v1", **PRODUCTION)
+    for version in ("v2", "v3"):
+        asked = rows.ask(workflowVersion=version)
+        rows.settle()
+        rows.say(asked, "Approve")
+        rows.settle()
+        rows.later()
+    for part in ("released", "outcome"):
+        del rows.rows["row-0002"]["spec"][part]
+    assert [each.row for each in chain.verify(rows.rows.values()).misfits] == ["row-0002"]
 
 
 def test_release_that_was_forged_does_not_verify() -> None:
@@ -348,6 +364,60 @@ def test_rows_that_automation_makes_are_held_as_those_of_git() -> None:
     assert by_anna in rows.waiting, "as the policy says"
 
 
+def test_what_git_asks_for_is_never_lost_to_what_was_never_rolled_out() -> None:
+    rows = GuardedRows()
+    of_git(rows, "v1")
+    of_git(rows, "v9")
+    rows.set_policy("production", **PRODUCTION)
+    waits = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.say(waits, "Reject")
+    rows.settle()
+    newest = rows.history.rows[-1]
+    assert (newest.spec.workflow_version, newest.outcome, newest.pinned) == ("v9", None, None), "it waits for its release, as it did"
+
+
+def test_what_git_asks_for_waits_after_a_rollback_that_passed_it() -> None:
+    rows = GuardedRows()
+    of_git(rows, "v1")
+    of_git(rows, "v2")
+    rows.set_policy("production", **PRODUCTION)
+    of_git(rows, "v3")
+    rows.ask(restores=rows.history.rows[0].name)
+    rows.settle()
+    rows.later()
+    rows.settle()
+    assert (version_of(rows, rows.live), [version_of(rows, row) for row in rows.waiting]) == ("v1", ["v3"])
+    assert rows.why(rows.waiting[0]).startswith("AwaitingApproval")
+
+
+def test_version_by_hand_that_ends_a_hold_at_once_with_a_scaling_row_stays() -> None:
+    rows = GuardedRows()
+    of_git(rows, "v1")
+    of_git(rows, "v2")
+    rows.ask(restores=rows.history.rows[0].name)
+    rows.settle()
+    rows.later()
+    of_git(rows, "v3")
+    rows.ask(workflowVersion="v1", config={"autoscaling": {"maxReplicas": 9}})
+    rows.ask(workflowVersion="v4")
+    rows.settle()
+    assert (version_of(rows, rows.live), rows.waiting) == ("v4", [])
+
+
+def test_older_ask_of_git_does_not_come_back_over_a_newer_one_of_automation() -> None:
+    rows = GuardedRows()
+    of_git(rows, "v1")
+    of_git(rows, "v2")
+    rows.ask(restores=rows.history.rows[0].name)
+    rows.settle()
+    rows.later()
+    of_git(rows, "v3")
+    rows.ask(FLUX, workflowVersion="v4")
+    rows.settle()
+    assert [version_of(rows, row) for row in rows.waiting] == ["v4"]
+
+
 # Freezes, suspension, what is unknown, bypass.
 
 
@@ -391,6 +461,21 @@ def test_freeze_that_begins_while_a_row_waits_holds_it() -> None:
     rows.say(asked, "Approve")
     rows.settle()
     assert rows.why(asked).startswith("Frozen")
+
+
+def test_row_that_waits_through_a_freeze_waits_on_as_one_that_was_asked_for_in_it() -> None:
+    rows = rows_with("v1", **PRODUCTION)
+    asked = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.later()
+    rows.set_policy("weekend", freezes=[freeze(rows)])
+    rows.say(asked, "Approve")
+    rows.later(700)
+    rows.settle()
+    assert rows.why(asked).startswith("Held: freeze friday of policy weekend was over")
+    rows.say(asked, "Resume")
+    rows.settle()
+    assert rows.live == asked
 
 
 def test_suspended_app_deploys_nothing_a_bypass_included() -> None:

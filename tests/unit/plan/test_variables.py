@@ -279,5 +279,56 @@ def change(world: World, rule: str, variable: Manifest) -> None:
 
 def tone(world: World) -> str:
     assert world.workload is not None
-    (container,) = world.workload["spec"]["template"]["spec"]["containers"]
+    return tone_of(world.workload)
+
+
+@pytest.mark.parametrize("strategy", ["Rolling", "Switch"])
+@pytest.mark.parametrize("back", ["a", "b"], ids=["to what ran before", "to what runs"])
+def test_changed_variables_do_not_come_with_a_rollback_that_nobody_let_go(strategy: str, back: str) -> None:
+    """It is exempt, so that anybody on call may do it: the variables would go around what is asked of a deploy."""
+    world = serving("v1", given.with_variables({"name": "TONE", "value": "kind"}), given.with_spec(rollout={"strategy": strategy}))
+    world.deploy("b", "v2")
+    world.run()
+    guarded(world, "freeze")
+    world.run()
+    change(world, "freeze", {"name": "TONE", "value": "rude"})
+    change_access(world)
+    world.run()
+    world.deploy("c", restores=back)
+    world.run()
+    assert world.phases["c"] == "#3 Live"
+    assert {tone_of(each) for each in workloads_of(world)} == {"kind"}
+    assert all(any(volume["name"] == "access-keys" for volume in volumes_of(each)) for each in workloads_of(world))
+
+
+def test_what_serves_keeps_its_variables_while_the_row_that_brings_others_begins() -> None:
+    world = serving("v1", given.with_variables({"name": "TONE", "value": "kind"}), given.with_spec(rollout={"strategy": "Switch"}))
+    guarded(world, "approvals")
+    world.run()
+    change(world, "approvals", {"name": "TONE", "value": "rude"})
+    world.run()
+    world.deploy("b", "v2", bypass={"reason": "night"})
+    world.settle()
+    assert sorted(tone_of(each) for each in workloads_of(world)) == ["kind", "rude"]
+    world.run()
+    assert sorted(tone_of(each) for each in workloads_of(world)) == ["kind", "rude"], "the one kept warm is as it was"
+
+
+def change_access(world: World) -> None:
+    made = world.objects[(API_VERSION, "App", given.NAME)]
+    made["spec"]["access"] = {"type": "public"}
+    world.edited(made)
+
+
+def workloads_of(world: World) -> list[Manifest]:
+    return [made for (version, kind, _), made in world.objects.items() if (version, kind) == ("apps/v1", "Deployment")]
+
+
+def volumes_of(made: Manifest) -> list[Manifest]:
+    volumes: list[Manifest] = made["spec"]["template"]["spec"]["volumes"]
+    return volumes
+
+
+def tone_of(made: Manifest) -> str:
+    (container,) = made["spec"]["template"]["spec"]["containers"]
     return next(str(each["value"]) for each in container["env"] if each["name"] == "TONE")

@@ -57,7 +57,7 @@ async def end_record(execution: Execution, operation: operations.EndRecord) -> N
     """Sets the outcome."""
     outcome = {"spec": {"outcome": operation.outcome.as_json()}}
     execution.state.update_ledger(Record.of(await _patch(execution, operation.record.meta, outcome)))
-    execution.metrics.ended(operation.record.pinned, operation.outcome)
+    execution.metrics.ended(operation.record, operation.outcome)
     if operation.verification is not None:
         execution.metrics.verified(operation.verification, passed=False)
 

@@ -29,6 +29,7 @@ def workload_inputs(context: Context, wanted: WantedWorkload) -> WorkloadInputs:
         served_note=served_note(context, wanted.label),
         room_note=room_note(context, wanted.label),
         row_note=_row_note(context, wanted),
+        app=context.app_for(wanted.pins, wanted.observed) if wanted.pins is not None and context.holds_variables else None,
         replicas=replicas_now(context, None),
         recorder=context.settings.recorder,
         renewed=wanted.observed is not None and renews_template(context, wanted.observed),

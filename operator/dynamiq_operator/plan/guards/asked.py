@@ -64,7 +64,7 @@ def why_never(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> s
     if (found := _rejection(context, row, pinned)) is not None:
         return rejection_said(pinned.workflow_version, found)
     needs_soak = any(applies(policy, kind) and policy.spec.promotion is not None for policy in context.snapshot.guards.policies)
-    return _why_not_soaked(context, row) if needs_soak and row.spec.promoted_from is not None else ""
+    return _why_not_soaked(context, row, pinned) if needs_soak and row.spec.promoted_from is not None else ""
 
 
 def rejection_said(version: str, found: Rejection) -> str:
@@ -79,18 +79,29 @@ def _rejection(context: Context, row: Record, pinned: Pinned) -> Rejection | Non
     return found or (observed.at_source.get(row.name) if is_promoted else None)
 
 
-def _why_not_soaked(context: Context, row: Record) -> str:
-    """A promotion that has to soak names a row that can be read, and that stays live until it has."""
+def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
+    """A promotion that has to soak names a row that was verified, and whose version stays live until it has.
+
+    What had soaked by then when the row was pinned, or has since, may have been followed by another version there.
+    """
     claimed, source = row.spec.promoted_from, context.snapshot.promotions.get(row.name)
-    if claimed is None or context.snapshot.unknown:
+    if claimed is None:
         return ""
     where = f"App {claimed.app} in {claimed.namespace}"
-    if source is None or source.spec.app != claimed.app or source.pinned is None or source.pinned.workflow_hash != claimed.hash:
+    if pinned.promoted_from is None or not pinned.promoted_from.verified:
         return (
             f"it says that it was promoted from {where}, which cannot be verified: a policy asks how long the version has been live there"
         )
+    if source is None:
+        return ""
     if source.outcome is None or source.outcome.result is not Result.SUCCEEDED:
         return f"its version is not live in {where}: a policy asks how long it has been"
-    if source.phase is not Phase.LIVE:
-        return f"its version is no longer live in {where}: a policy asks that it is live there until it has been long enough"
-    return ""
+    if source.phase in (Phase.LIVE, None) or (row.pinned is not None and not _soaks(context, pinned)):
+        return ""
+    return f"its version is no longer live in {where}: a policy asks that it is live there until it has been long enough"
+
+
+def _soaks(context: Context, pinned: Pinned) -> bool:
+    """Whether a row that was pinned while its version soaked still waits for that."""
+    ends = (guard.until for guard in pinned.guards or () if guard.reason is GuardReason.SOAKING)
+    return any(until is not None and context.now < parse_time(until) for until in ends)

@@ -6,14 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from dynamiq_operator.model import freezes
+from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.guards import AfterFreeze, Guard, GuardReason, Released, RowKind, Waits
 from dynamiq_operator.model.objects import Approval, Record, format_time, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
-from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.record import Pinned, Source
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import sentences
-from dynamiq_operator.plan.guards.asked import guards_of
+from dynamiq_operator.plan.guards.asked import applies, guards_of
 from dynamiq_operator.plan.guards.hold import hold
 from dynamiq_operator.plan.guards.said import approved, resumed
 
@@ -36,10 +38,11 @@ class Open:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a waiting row stands: what still holds it, and the words that were counted for it."""
+    """How a waiting row stands: what still holds it, and the words that were counted for it. `expires`: when the first of them stops to."""
 
     open: tuple[Open, ...]
     counted: tuple[Approval, ...]
+    expires: datetime | None = None
 
     @property
     def waits(self) -> Waits | None:
@@ -60,7 +63,8 @@ class Standing:
 
     @property
     def changes_at(self) -> datetime | None:
-        return min((each.changes_at for each in self.open if each.changes_at is not None), default=None)
+        times = (*(each.changes_at for each in self.open), self.expires)
+        return min((each for each in times if each is not None), default=None)
 
     def released(self, pinned: Pinned, now: datetime) -> Released:
         """What is written of a row that nothing holds any more."""
@@ -78,15 +82,18 @@ def standing(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> St
     today = tuple(guards_of(context, row, pinned, kind))
     noted = pinned.guards or ()
     counted: list[Approval] = []
+    passed = tuple(_passed(context, row, pinned, kind))
     found = (
         *_suspended(context),
         *_unknown(context, today),
-        *_frozen(context, row, (*noted, *today), counted),
+        *_frozen(context, row, (*noted, *today, *passed), counted),
         *_soaking(context, row, (*noted, *today)),
         *_awaiting(context, row, noted, today, counted),
         *_held(context, row, (*noted, *today), counted),
     )
-    return Standing(found, tuple({each.meta.name: each for each in counted}.values()))
+    approvals = [each for each in counted if each.spec.purpose is Purpose.APPROVE]
+    expire = (each.meta.created + timedelta(seconds=_seconds(noted, today)) for each in approvals)
+    return Standing(found, tuple({each.meta.name: each for each in counted}.values()), min(expire, default=None))
 
 
 def _of(reason: GuardReason, guards: Iterable[Guard]) -> list[Guard]:
@@ -122,6 +129,18 @@ def _frozen(context: Context, row: Record, guards: Sequence[Guard], counted: lis
         yield Open(GuardReason.FROZEN, sentences.staggered(last, until), begins, begins)
 
 
+def _passed(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:
+    """The freezes that were over before now, and that the row has waited through, whether it was pinned in them or before."""
+    if row.spec.bypass is not None or pinned.source is Source.REVERT:
+        return
+    for policy in context.snapshot.guards.policies:
+        over = freezes.last_end(policy.spec.freezes, parse_time(pinned.created_at), context.now) if applies(policy, kind) else None
+        if over is not None:
+            after = policy.spec.after_freeze or AfterFreeze.HOLD
+            until = format_time(over.until)
+            yield Guard(reason=GuardReason.FROZEN, policy=policy.meta.name, window=over.name, until=until, after_freeze=after)
+
+
 def _place(row: Record) -> float:
     """A row's place among those that are deployed after a freeze, from 0 to 1."""
     return int(canonical(row.meta.uid)[-4:], 16) / 0x10000
@@ -140,7 +159,7 @@ def _awaiting(context: Context, row: Record, noted: Sequence[Guard], today: Sequ
     if not asked:
         return
     needed = max(each.approvals or 1 for each in asked)
-    seconds = min(each.expires_seconds or EXPIRES_SECONDS for each in asked)
+    seconds = _seconds(noted, today)
     accounts = frozenset.intersection(*(frozenset(each.service_accounts or ()) for each in asked))
     found = approved(context, row, seconds, accounts)
     counted += found.approvals
@@ -148,7 +167,14 @@ def _awaiting(context: Context, row: Record, noted: Sequence[Guard], today: Sequ
         return
     policies = sorted({each.policy for each in asked if each.policy})
     said = sentences.awaiting(context, row, len(found.approvals), needed, policies)
-    yield Open(GuardReason.AWAITING_APPROVAL, said, changes_at=found.until, given=len(found.approvals), needed=needed)
+    yield Open(GuardReason.AWAITING_APPROVAL, said, given=len(found.approvals), needed=needed)
+
+
+def _seconds(noted: Sequence[Guard], today: Sequence[Guard]) -> int:
+    """For how long an Approval counts."""
+    return min(
+        (each.expires_seconds or EXPIRES_SECONDS for each in _of(GuardReason.AWAITING_APPROVAL, (*noted, *today))), default=EXPIRES_SECONDS
+    )
 
 
 def _held(context: Context, row: Record, guards: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:

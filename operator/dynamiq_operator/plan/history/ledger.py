@@ -44,6 +44,7 @@ class LedgerRow:
     unreleased: bool = False
     held: bool = False
     holds: bool = False
+    author: str | None = None
 
     @property
     def from_app(self) -> bool:
@@ -76,6 +77,7 @@ class LedgerRow:
             pair=_pair(pinned) if pinned else None,
             restored=(pinned.get("restores") or {}).get("sequence"),
             unreleased=bool(pinned.get("guards")) and "released" not in spec,
+            author=spec.get("createdBy"),
             holds=bool(pinned.get("holds")) or source == Source.REVERT,
             held=any(guard.get("reason") == GuardReason.HELD for guard in pinned.get("guards") or ()),
         )

@@ -8,6 +8,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.model.record import Result, Source
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.guards.kinds import is_automation
 from dynamiq_operator.plan.history.ledger import ASKED_IN_APP, LedgerRow
 from dynamiq_operator.plan.operations import CreateRecord
 from dynamiq_operator.plan.revert.restore import takes_back
@@ -35,7 +36,8 @@ def name_taken(context: Context) -> str | None:
 def override(context: Context) -> tuple[LedgerRow, Record] | None:
     """The row that `deploy` asked for last and the newer one, made by hand, that runs in its place."""
     last = _last(context) if context.app.spec.deploy is not None and context.ledger.known else None
-    if last is None or context.target is None or (context.target.sequence <= last.sequence and not last.unreleased):
+    waits = last is not None and last.unreleased and last.result is None
+    if last is None or context.target is None or (context.target.sequence <= last.sequence and not waits):
         return None
     return last, context.target
 
@@ -84,13 +86,17 @@ def _wanted(context: Context) -> tuple[str, dict[str, Any]] | None:
 def _is_unheard(context: Context, last: LedgerRow) -> bool:
     """Whether the row of what Git asked for last ended without being rolled out, and without anybody having decided so: it waits anew.
 
-    What it left out would have been another by then; or it was held after a rollback, and overtaken by a row that carries the hold on.
+    What it left out would have been another by then, or a row overtook it that only waited and was rejected, or one that goes back, or
+    that carries the hold after that on.
     """
-    if last.result is not Result.OVERTAKEN or not last.unreleased:
+    if last.result is not Result.OVERTAKEN or (last.digest and not last.unreleased):
         return False
-    after = (row for row in context.ledger.in_order if row.sequence > last.sequence and row.digest and not row.unreleased)
-    overtook = next(after, None)
-    return overtook is None or (last.held and overtook.holds)
+    after = [row for row in context.ledger.in_order if row.sequence > last.sequence and row.digest]
+    policies = context.snapshot.guards.policies
+    if any(row.unreleased and is_automation(policies, row.author or "") for row in after):
+        return False  # automation has asked for something else since
+    overtook = next((row for row in after if not row.unreleased and row.result is not Result.OVERTAKEN), None)
+    return overtook is None or overtook.holds
 
 
 def _last(context: Context) -> LedgerRow | None:

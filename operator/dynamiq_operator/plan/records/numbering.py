@@ -160,14 +160,19 @@ def _no_longer_asked(context: Context, row: Record) -> Refused | None:
     return None
 
 
-def _awaits_switch(context: Context, row: Record) -> Unknown | None:
-    """Why a row that is to be verified waits while its App is brought to strategy Switch: until then callers would reach each new pod at once."""
+def _awaits_switch(context: Context, row: Record) -> Missing | None:
+    """Why a row that is to be verified waits while its App is brought to strategy Switch: until then callers would reach each new pod at once.
+
+    It does not wait for ever: what is live may never come there, as one whose pods crash does not.
+    """
     verify = context.app.spec.rollout.verify
     if verify is None or context.history.live is None or context.switches or row.spec.bypass is not None:
         return None
-    if row.spec.is_rollback and not verify.rollbacks:
+    if (row.spec.is_rollback and not verify.rollbacks) or is_by_operator(context, row):
         return None
-    return Unknown("the App is being brought to strategy Switch, by which its new pods are verified before a caller reaches them")
+    return Missing(
+        "the App is being brought to strategy Switch, by which its new pods are verified before a caller reaches them; a bypass does not wait"
+    )
 
 
 def _final(found: Missing | Refused, rollout: Rollout) -> str:

@@ -76,7 +76,7 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         live=_live_row(context),
         failed=failed,
         trial=noted_trial(context),
-        holds=hold(context),
+        holds=hold(context) if not context.snapshot.guards.outdated else None,
         guards=standing_guards(context),
         hostname=exposure.hostname(app, context.settings),
         url=exposure.url(app, context.settings),
