@@ -288,7 +288,11 @@ class Observer:
                 continue
             try:
                 promoted = read(Record, await self._client.get(RECORDS, source.namespace, source.row))
-            except (errors.NotFound, errors.Denied):
+            except errors.NotFound:
+                continue
+            except errors.Denied as error:
+                if record.pinned:  # of one that is to be pinned, what may not be read is not verified
+                    unknown[(RECORDS.kind, record.name)] = f"the row that it promotes cannot be read: {error}"
                 continue
             if isinstance(promoted, Unreadable):
                 unknown[(RECORDS.kind, record.name)] = f"the row that it promotes cannot be read: {promoted.why}"

@@ -19,6 +19,7 @@ from dynamiq_operator.desired.pins import Pins, digest_of, pod_selector
 from dynamiq_operator.desired.pod_template import pod_template
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Variable
+from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import App, Manifest
 
 _NOTE = ("f:metadata", "f:annotations", f"f:{names.APPLIED_TEMPLATE_ANNOTATION}")
@@ -49,6 +50,11 @@ def template_digest(app: App, pins: Pins, observed: Mapping[str, Any] | None = N
     return as_noted if as_noted == note.get("inputs") else template_digests(app, pins)[0]
 
 
+def environment_digest(app: App) -> str:
+    """Of what changes how an App's pods behave and is no part of a row: its variables, its access, and what is recorded of its runs."""
+    return canonical(_environment(app, sorted(app.spec.variables, key=_name)))
+
+
 def template_digests(app: App, pins: Pins) -> tuple[str, str]:
     """The digest, and what an operator of before made of the variables in the order in which the App has them."""
     own = app.spec.variables
@@ -56,10 +62,14 @@ def template_digests(app: App, pins: Pins) -> tuple[str, str]:
 
 
 def _digest_of(app: App, pins: Pins, variables: Iterable[Variable]) -> str:
+    return digest_of(pins.inputs | _environment(app, variables))
+
+
+def _environment(app: App, variables: Iterable[Variable]) -> dict[str, Any]:
     own: dict[str, Any] = {"variables": [variable.as_json() for variable in variables], "private": app.spec.is_private}
     if app.spec.runs is not None and not app.spec.runs.is_default:
         own["runs"] = app.spec.runs.as_json()
-    return digest_of(pins.inputs | own)
+    return own
 
 
 def _variables_as_noted(app: App, note: Mapping[str, Any]) -> list[Variable]:

@@ -150,6 +150,9 @@ class Promotion(Part):
     min_live_seconds: Annotated[
         int, Field(ge=1, le=31536000, description="Seconds for which the source's row has to be live before it is deployed here.")
     ]
+    namespaces: Annotated[
+        tuple[ObjectName, ...], Field(max_length=32, description="Namespaces from where versions are promoted. Left out: any.")
+    ] = ()
 
 
 class Automation(Part):

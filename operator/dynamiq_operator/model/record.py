@@ -172,6 +172,12 @@ class Pinned(Part):
     base: Annotated[
         RowOf | None, Field(description="Beside guards: the row that was live then, which what is left out was taken from.")
     ] = None
+    environment: Annotated[
+        Digest | None,
+        Field(
+            description="Beside guards: SHA-256 of the App's variables, access and what it records then: what is agreed to is what runs."
+        ),
+    ] = None
     holds: Annotated[
         RowOf | None,
         Field(

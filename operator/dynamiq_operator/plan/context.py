@@ -12,7 +12,7 @@ from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
 from dynamiq_operator.desired.pins import PLAIN, Pins
 from dynamiq_operator.model import freezes
 from dynamiq_operator.model.app import LiveRow
-from dynamiq_operator.model.guards import Waits
+from dynamiq_operator.model.guards import GuardReason, Waits
 from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.model.settings import Settings
@@ -191,10 +191,15 @@ class Context:
         return noted is None or self.target.sequence <= noted or not self._brings_variables(pins)
 
     def _brings_variables(self, pins: Pins) -> bool:
-        """Whether changed variables take effect with these pins: they are of a row that somebody let go, or that went past the rules."""
+        """Whether changed variables take effect with these pins: they are of a row that was approved, or waited for a freeze, or a bypass.
+
+        One that was only suspended, or unknown, has met no rule: a rollback, which is exempt, would bring them past all.
+        """
         spec = self.target.spec if self.target is not None else None
-        is_its_own = self.target_pins is not None and pins.digest == self.target_pins.digest
-        return is_its_own and spec is not None and (spec.released is not None or spec.bypass is not None)
+        if spec is None or self.target_pins is None or pins.digest != self.target_pins.digest:
+            return False
+        waited_for = set(spec.released.guards) if spec.released is not None else set()
+        return spec.bypass is not None or bool(waited_for & {GuardReason.AWAITING_APPROVAL, GuardReason.FROZEN})
 
     def app_for(self, pins: Pins, observed: Manifest | None) -> App:
         """The App with the variables that pods of these pins are to have: where changed ones are held, those that serve now."""

@@ -160,6 +160,19 @@ def test_row_that_nobody_wants_ends(purpose: str, by: str, end: str) -> None:
     assert (rows.ended(asked), version_of(rows, rows.live)) == (end, "v1")
 
 
+def test_what_was_agreed_to_is_what_runs() -> None:
+    rows = rows_with("v1", approvals={"count": 2})
+    rows.app["variables"] = [{"name": "TONE", "value": "kind"}]
+    asked = rows.ask(workflowVersion="v2")
+    rows.settle()
+    rows.say(asked, "Approve", BERT)
+    rows.app["variables"] = [{"name": "TONE", "value": "rude"}]
+    rows.say(asked, "Approve", CARA)
+    rows.settle()
+    ended = "Overtaken: variables, access or what is recorded of the App were changed since it was asked for: deploy again"
+    assert (rows.ended(asked), version_of(rows, rows.live)) == (ended, "v1")
+
+
 # Order.
 
 

@@ -301,6 +301,22 @@ def test_changed_variables_do_not_come_with_a_rollback_that_nobody_let_go(strate
     assert all(any(volume["name"] == "access-keys" for volume in volumes_of(each)) for each in workloads_of(world))
 
 
+def test_changed_variables_do_not_come_with_a_rollback_that_was_only_suspended() -> None:
+    world = serving("v1", given.with_variables({"name": "TONE", "value": "kind"}))
+    guarded(world, "approvals")
+    world.run()
+    change(world, "suspended", {"name": "TONE", "value": "rude"})
+    world.run()
+    world.deploy("back", restores="a")
+    world.run()
+    assert world.phases["back"] == "#2 Pending"
+    made = world.objects[(API_VERSION, "App", given.NAME)]
+    made["spec"]["suspend"] = False
+    world.edited(made)
+    world.run()
+    assert (world.phases["back"], tone(world)) == ("#2 Live", "kind")
+
+
 def test_what_serves_keeps_its_variables_while_the_row_that_brings_others_begins() -> None:
     world = serving("v1", given.with_variables({"name": "TONE", "value": "kind"}), given.with_spec(rollout={"strategy": "Switch"}))
     guarded(world, "approvals")

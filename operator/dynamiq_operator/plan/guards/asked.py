@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from dynamiq_operator.model import freezes
 from dynamiq_operator.model.guards import AfterFreeze, Guard, GuardReason, RowKind
+from dynamiq_operator.model.kinds import RECORD
 from dynamiq_operator.model.objects import DeployPolicy, Record, Rejection, format_time, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
 from dynamiq_operator.model.record import Phase, Pinned, Result, Source
@@ -92,13 +93,27 @@ def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
         return (
             f"it says that it was promoted from {where}, which cannot be verified: a policy asks how long the version has been live there"
         )
+    if (allowed := _sources(context)) and claimed.namespace not in allowed:
+        return f"it was promoted from {where}, and a policy takes versions from {', '.join(sorted(allowed))} alone"
     if source is None:
-        return ""
+        is_gone = (RECORD.kind, row.name) not in context.snapshot.unknown and _soaks(context, pinned)
+        return (
+            f"the row of {where} that it was promoted from is gone: a policy asks that it is live until it has been long enough"
+            if is_gone
+            else ""
+        )
     if source.outcome is None or source.outcome.result is not Result.SUCCEEDED:
         return f"its version is not live in {where}: a policy asks how long it has been"
     if source.phase in (Phase.LIVE, None) or (row.pinned is not None and not _soaks(context, pinned)):
         return ""
     return f"its version is no longer live in {where}: a policy asks that it is live there until it has been long enough"
+
+
+def _sources(context: Context) -> frozenset[str]:
+    """The namespaces from where versions may come; empty for any."""
+    said = [policy.spec.promotion.namespaces for policy in context.snapshot.guards.policies if policy.spec.promotion is not None]
+    given = [frozenset(each) for each in said if each]
+    return frozenset.intersection(*given) or frozenset({""}) if given else frozenset()
 
 
 def _soaks(context: Context, pinned: Pinned) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dynamiq_operator.desired.workload import environment_digest
 from dynamiq_operator.model.completion import Refused, Unknown, sealed
 from dynamiq_operator.model.guards import RowKind, RowOf
 from dynamiq_operator.model.objects import Record
@@ -30,7 +31,8 @@ def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused |
         return Unknown(sentences.unknown(context.snapshot.guards.unknown)) if guards else pinned
     if guards:
         live = context.history.live
-        added |= {"guards": guards, "base": RowOf(row=live.name, sequence=live.sequence) if live is not None else None}
+        base = RowOf(row=live.name, sequence=live.sequence) if live is not None else None
+        added |= {"guards": guards, "base": base, "environment": environment_digest(context.app)}
     if (holds := holds_of_new(context, row, pinned, kind)) is not None:
         added["holds"] = holds
     if (verify := _verify(context, row, pinned, kind)) is not None:

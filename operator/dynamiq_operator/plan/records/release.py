@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from dynamiq_operator.desired.workload import environment_digest
 from dynamiq_operator.model.completion import base_lost
 from dynamiq_operator.model.guards import RowKind, Waits
 from dynamiq_operator.model.objects import Approval, Record
@@ -76,8 +77,13 @@ def _end(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> tuple[
 
 
 def _lost_base(context: Context, row: Record, pinned: Pinned) -> str | None:
-    """Why a row is never rolled out: what it left out, it took from a row that is not live by now, nor ever will be again."""
+    """Why a row is never rolled out: it would not run what was agreed to.
+
+    What it left out, it took from a row that is not live by now, nor ever will be again; or its variables are others by now.
+    """
     live = context.history.live
+    if pinned.environment not in (None, environment_digest(context.app)):
+        return "variables, access or what is recorded of the App were changed since it was asked for: deploy again"
     if not base_lost(row, pinned, live):
         return None
     base = f"its base {pinned.base.row} (#{pinned.base.sequence}) is no longer live" if pinned.base else "nothing was live when it was made"
