@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.kube.resources import GUARDS
 from local.clusters import Cluster
 from tests.support import factories as given
 from tests.support.api import Api, Manifest
 from tests.support.faults import audit, deploys, operators
-from tests.support.faults.audit import Audit
+from tests.support.faults.audit import Audit, Request
 from tests.support.operator import install_rights
 from tests.support.waiting import eventually
 
@@ -52,6 +53,7 @@ def test_a_redeploy_of_a_known_flow(cluster: Cluster, api: Api, namespace: str, 
     print(audit.table(f"a redeploy of a known flow, {asked}", requests))
     assert 0 < sum(request.is_write for request in requests) <= WRITES_MOST["known flow"]
     assert not [request for request in requests if request.verb == "list"]
+    assert not _about_guards(requests), "no policy, no verify: nothing is asked that was not asked before there were any"
 
 
 @pytest.mark.full_count
@@ -62,6 +64,7 @@ def test_a_first_deploy_and_a_redeploy_of_a_new_flow(cluster: Cluster, api: Api,
         requests = audit.counted(cluster, namespace, lambda row=row: deploys.deploy(api, namespace, row))  # type: ignore[misc]
         print(audit.table(what, requests))
         assert 0 < sum(request.is_write for request in requests) <= WRITES_MOST[what]
+        assert not _about_guards(requests)
 
 
 def test_apps_at_rest_are_not_written(cluster: Cluster, api: Api, namespace: str, an_operator: None) -> None:
@@ -83,6 +86,12 @@ def test_apps_at_rest_are_not_written(cluster: Cluster, api: Api, namespace: str
     print(audit.table(f"{APPS} Apps at rest for {AT_REST:.0f} s", requests))
     assert [request for request in requests if request.is_write or request.is_event] == []
     assert [request for request in requests if request.is_lease], "the operator did not live"
+
+
+def _about_guards(requests: list[Request]) -> list[Request]:
+    """But for watches, which are there in any case, and end and begin at their own times; nothing asks whether Approvals are stamped either."""
+    plurals = {resource.plural for resource in GUARDS}
+    return [request for request in requests if request.resource in plurals and request.verb != "watch"]
 
 
 def _is_ready(app: Manifest) -> bool:

@@ -96,13 +96,14 @@ class Audit:
                 found.append(Scaling(entry["user"]["username"], replicas))
         return found
 
-    def writes(self, resource: str, name: str, *, group: str = "") -> list[Write]:
-        """Writes of an object of the namespace, its subresources not counted, in their order."""
+    def writes(self, resource: str, name: str | None, *, group: str = "") -> list[Write]:
+        """Writes of an object of the namespace, or of each, its subresources not counted, in their order."""
         found = []
-        for entry in self._entries(f'"{name}"'):
+        for entry in self._entries(f'"{name or resource}"'):
             reference = entry.get("objectRef", {})
-            named = (reference.get("apiGroup", ""), reference.get("resource"), reference.get("namespace"), reference.get("name"))
-            if named == (group, resource, self._namespace, name) and entry["verb"] in WRITES and entry["responseStatus"]["code"] < 300:
+            kind = (reference.get("apiGroup", ""), reference.get("resource"), reference.get("namespace"))
+            is_it = kind == (group, resource, self._namespace) and name in (None, reference.get("name"))
+            if is_it and entry["verb"] in WRITES and entry["responseStatus"]["code"] < 300:
                 if "subresource" in reference:
                     continue
                 received, answered = (_seconds(entry[key]) for key in ("requestReceivedTimestamp", "stageTimestamp"))

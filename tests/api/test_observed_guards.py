@@ -1,0 +1,175 @@
+"""Policies, Approvals, Rejections and labels of namespaces: what becomes of rows as they come, change and go, and where they cannot be read."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dynamiq_operator.kube.resources import DEPLOY_POLICIES
+from dynamiq_operator.model import kinds
+from local.clusters import Cluster
+from tests.support import factories as given
+from tests.support.admission import OPERATOR, admin, made
+from tests.support.api import Manifest
+from tests.support.guards import TIER, approval_manifest, policy_manifest, rejection_manifest
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.operator import RBAC, Operator, install_rights
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("guarded")
+
+ANNA, BO = "anna", "bo"
+ONE = {"count": 1}
+
+
+@pytest.fixture
+def rules(stage: HistoryStage) -> Iterator[Rules]:
+    with contextlib.closing(Rules(stage)) as those:
+        yield those
+
+
+class Rules:
+    """The policies of a test, of this namespace alone, and gone after it."""
+
+    def __init__(self, stage: HistoryStage) -> None:
+        self._stage, self._made = stage, dict[str, Manifest]()
+
+    def apply(self, name: str = "production", *, by: Manifest | None = None, **asked: Any) -> None:
+        selector = {"matchLabels": {**(by or {}), "kubernetes.io/metadata.name": self._stage.namespace}}
+        policy = policy_manifest(f"{self._stage.namespace}-{name}", selector=selector, **asked)
+        self._made[name] = policy
+        self._stage.kubectl("apply", "-f", "-", input=policy)
+
+    def delete(self, name: str = "production") -> None:
+        self._stage.kubectl("delete", DEPLOY_POLICIES.plural, self._made.pop(name)["metadata"]["name"])
+
+    def close(self) -> None:
+        for name in list(self._made):
+            self.delete(name)
+
+
+def told(stage: HistoryStage) -> list[str]:
+    """Why a deploy would wait that is asked for now."""
+    return [each["message"] for each in stage.get(kinds.APP.kind, APP).get("status", {}).get("guards", ())]
+
+
+def ask(stage: HistoryStage, row: str, user: str = ANNA, **asked: Any) -> None:
+    """A row of a user who may do everything: what it waits for are rules, and no rights."""
+    made(admin(stage.api, user).create(given.row_manifest(row, given.in_namespace(stage.namespace), given.asking(**asked))))
+
+
+def say(stage: HistoryStage, row: str, user: str = BO, purpose: str = "Approve") -> None:
+    digest = stage.row(row)["spec"]["pinned"]["digest"]
+    word = approval_manifest(f"{row}-{purpose.lower()}", row, given.in_namespace(stage.namespace), purpose=purpose, digest=digest)
+    made(admin(stage.api, user).create(word))
+
+
+def until_waiting(stage: HistoryStage, row: str, reason: str) -> str:
+    """The sentence of a row, once it waits for this."""
+
+    def seen() -> str | None:
+        waits = stage.row(row)["status"].get("waits") or {}
+        return waits["message"] if waits.get("reason") == reason else None
+
+    return eventually(f"row {row} waits: {stage.lines()}", seen)
+
+
+def test_a_row_waits_by_a_policy_and_is_deployed_once_it_is_approved(stage: HistoryStage, operator: Operator, rules: Rules) -> None:
+    stage.app(APP, given.public(), workflow=APP)
+    stage.live(APP, "v1", runtime=stage.default_runtime)
+    rules.apply(approvals=ONE)
+    eventually("the App says it before anybody asks", lambda: any("have to approve it" in said for said in told(stage)))
+    ask(stage, "a", workflowVersion="v2")
+    assert "awaits 1 approval" in until_waiting(stage, "a", "AwaitingApproval")
+    say(stage, "a")
+    stage.until("a", "Live")
+    assert stage.row("a")["spec"]["released"]["by"] == [BO]
+
+
+def test_a_policy_that_is_changed_or_deleted_and_a_label_that_changes_are_noticed_by_the_apps_concerned(
+    stage: HistoryStage, operator: Operator, rules: Rules
+) -> None:
+    stage.app(APP, given.public(), workflow=APP)
+    stage.live(APP, "v1", runtime=stage.default_runtime)
+    rules.apply(by={TIER: "production"}, approvals=ONE)
+    stage.quiet()
+    assert told(stage) == [], "it selects another tier"
+    namespace = ("label", "--overwrite", "namespace", stage.namespace)
+    stage.kubectl(*namespace, f"{TIER}=production")
+    eventually("the label counts", lambda: any("somebody else would" in said for said in told(stage)))
+    rules.apply(by={TIER: "production"}, approvals={"count": 2})
+    eventually("the change counts", lambda: any("2 others would" in said for said in told(stage)))
+    stage.kubectl(*namespace, f"{TIER}=test")
+    eventually("the other label counts", lambda: told(stage) == [])
+    rules.apply(approvals={"count": 3})
+    eventually("the other selector counts", lambda: any("3 others would" in said for said in told(stage)))
+    rules.delete()
+    eventually("it is gone", lambda: told(stage) == [])
+    stage.live(APP, "v2")
+
+
+def test_a_rejection_ends_the_row_that_waits(stage: HistoryStage, operator: Operator, rules: Rules) -> None:
+    stage.app(APP, given.public(), workflow=APP)
+    stage.live(APP, "v1", runtime=stage.default_runtime)
+    rules.apply(approvals=ONE)
+    eventually("the App says it", lambda: told(stage))
+    ask(stage, "a", workflowVersion="v2")
+    until_waiting(stage, "a", "AwaitingApproval")
+    flow = stage.row("a")["spec"]["pinned"]["workflowHash"]
+    made(admin(stage.api, BO).create(rejection_manifest("bad", "v2", given.in_namespace(stage.namespace), workflowHash=flow)))
+    ended = eventually("it has ended", lambda: stage.row("a")["spec"].get("outcome"))
+    assert ended["result"] == "Failed"
+    assert "loses invoices" in ended["reason"]
+
+
+def may_list(stage: HistoryStage, plural: str) -> bool:
+    """Whether the operator may."""
+    asked = ("auth", "can-i", "list", f"{plural}.{DEPLOY_POLICIES.group}", "-A", f"--as={OPERATOR}")
+    return stage.kubectl(*asked, check=False).stdout.strip() == "yes"
+
+
+@contextlib.contextmanager
+def without_right(cluster: Cluster, stage: HistoryStage, plural: str) -> Iterator[None]:
+    """An installation whose operator may not list this."""
+    (role,) = (
+        each
+        for each in yaml.safe_load_all((RBAC / "operator.yaml").read_text())
+        if each and (each["kind"], each["metadata"]["name"]) == ("ClusterRole", "dynamiq-operator")
+    )
+    for rule in role["rules"]:
+        rule["resources"] = [each for each in rule["resources"] if each != plural]
+    role["rules"] = [rule for rule in role["rules"] if rule["resources"]]
+    stage.kubectl("replace", "-f", "-", input=role)
+    try:
+        eventually("the right is gone", lambda: not may_list(stage, plural))
+        yield
+    finally:
+        install_rights(cluster)
+
+
+def test_without_the_right_to_see_policies_rollbacks_go_on_and_deploys_wait_with_that_sentence(
+    cluster: Cluster, account: Path, stage: HistoryStage, tmp_path: Path
+) -> None:
+    with Operator(account, tmp_path, [stage.namespace]):
+        stage.app(APP, given.public(), workflow=APP)
+        first = stage.live(APP, "v1", runtime=stage.default_runtime)
+        stage.live(APP, "v2")
+    with contextlib.ExitStack() as until_end:
+        with without_right(cluster, stage, DEPLOY_POLICIES.plural):
+            until_end.enter_context(Operator(account, tmp_path, [stage.namespace]))
+            ask(stage, "deploy", workflowVersion="v3")
+            said = until_waiting(stage, "deploy", "GuardsUnknown")
+            assert "DeployPolicies cannot be listed" in said
+            assert "only rollbacks and bypasses are deployed" in said
+            ask(stage, "back", restores=first)
+            stage.until("back", "Live")
+            assert stage.row("deploy")["spec"]["outcome"]["result"] == "Overtaken"
+            ask(stage, "again", workflowVersion="v3")
+            until_waiting(stage, "again", "GuardsUnknown")
+        stage.until("again", "Live")
+        assert told(stage) == []

@@ -1,0 +1,158 @@
+"""An emergency rollback past whatever waits: from the first byte of its request until the template of the workload is changed.
+
+Beside rollbacks without any rule, by the API server's own audit log, which has both moments by one clock. Conditions take turns, in an order
+that is drawn anew each time, so that what the machine does meanwhile is shared among them. RUNS=40 for each by default.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.model.objects import format_time
+from local.clusters import Cluster
+from tests.support import factories as given
+from tests.support.api import Api, Manifest, fresh_namespace
+from tests.support.faults import deploys
+from tests.support.faults.audit import Audit
+from tests.support.guards import policy_manifest
+from tests.support.measured import Figures
+from tests.support.operator import Operator, install_account
+from tests.support.waiting import eventually
+
+RUNS = int(os.environ.get("RUNS") or 40)
+RUNS_OF_A_VERDICT = 40
+RATIO_MOST = 1.1
+VERSIONS = ("v1", "v2", "v3")
+"""A rollback goes to the one after that which is live, so that no pod of it is there, warm or not."""
+WAITING = "v4"
+SWITCH = {"strategy": "Switch"}
+NOBODY_KNOWS = {"name": "knows", "input": "{}", "repeat": 1000, "expect": {"contains": "what no simulated pod says"}}
+VERIFIED = {**SWITCH, "verify": {"cases": [NOBODY_KNOWS], "timeoutSeconds": 3600}}
+FIGURES = Figures("emergency-rollbacks")
+
+
+def a_day_around() -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {"name": "today", "from": format_time(now - timedelta(days=1)), "to": format_time(now + timedelta(days=1))}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`reason`: what a row waits for meanwhile. `rules`: of a policy. `beside`: the condition without a rule that it is compared with."""
+
+    name: str
+    reason: str = ""
+    rules: dict[str, Any] = field(default_factory=dict)
+    rollout: dict[str, Any] = field(default_factory=dict)
+    beside: str = ""
+
+
+ROLLING, SWITCHING = Condition("no rule"), Condition("Switch, no rule", rollout=SWITCH)
+CONDITIONS = (
+    ROLLING,
+    Condition("a row awaits approval", "AwaitingApproval", {"approvals": {"count": 1}}, beside=ROLLING.name),
+    Condition("in a freeze", "Frozen", {"freezes": [a_day_around()]}, beside=ROLLING.name),
+    Condition(
+        "policies unreadable", "GuardsUnknown", {"freezes": [{"name": "odd", "cron": "0 25 * * *", "duration": "1h"}]}, beside=ROLLING.name
+    ),
+    SWITCHING,
+    Condition("Switch, during verification", "Verifying", rollout=VERIFIED, beside=SWITCHING.name),
+)
+
+
+@dataclass
+class Bench:
+    """An App under one condition."""
+
+    condition: Condition
+    api: Api
+    cluster: Cluster
+    namespace: str
+    rolled: int = 0
+    seconds: list[float] = field(default_factory=list)
+
+    def prepare(self) -> None:
+        """Rows that can be brought back, the last of them live, and then the rules."""
+        rollout = {key: value for key, value in self.condition.rollout.items() if key != "verify"}
+        modifiers = (given.with_spec(rollout=rollout),) if rollout else ()
+        deploys.prepare(self.api, self.namespace, given.public(), *modifiers, versions=(*VERSIONS, WAITING))
+        for version in VERSIONS:
+            deploys.create_row(self.api, self.namespace, version, workflowVersion=version)
+            deploys.until_live(self.api, self.namespace, version)
+        if self.condition.rollout != rollout:
+            app = given.app_manifest(given.in_namespace(self.namespace))
+            made = self.api.merge(app, {"spec": {"rollout": self.condition.rollout}})
+            assert made.ok, made.message
+        if self.condition.rules:
+            selector = {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}}
+            made = self.api.apply(policy_manifest(self.namespace, selector=selector, **self.condition.rules))
+            assert made.ok, made.message
+            eventually("the App says what would hold a row", lambda: self._get(kinds.APP.kind, given.NAME)["status"].get("guards"))
+
+    def end(self) -> None:
+        if self.condition.rules:
+            self.api.delete(policy_manifest(self.namespace))
+
+    def roll_back(self) -> None:
+        """Notes the seconds of one rollback, beside a row that waits where the condition has one."""
+        self.rolled += 1
+        target, name = VERSIONS[(self.rolled - 1) % len(VERSIONS)], f"back-{self.rolled}"
+        if self.condition.reason:
+            deploys.create_row(self.api, self.namespace, f"waits-{self.rolled}", workflowVersion=WAITING)
+            eventually(f"it waits: {self.condition.name}", lambda: self._waits_for(f"waits-{self.rolled}") == self.condition.reason)
+        audit = Audit(self.cluster, self.namespace)
+        deploys.create_row(self.api, self.namespace, name, restores=target)
+        deploys.until_live(self.api, self.namespace, name)
+        (asked,) = [each.received for each in audit.writes("deployments", name, group=GROUP) if each.verb == "create"]
+        flow = names.flow(given.NAME, given.flow_hash(target))
+        changed = [each.answered for each in audit.writes("deployments", None, group="apps") if flow in json.dumps(each.sent)]
+        self.seconds.append(min(changed) - asked)
+
+    def _waits_for(self, row: str) -> str | None:
+        return (self._get(kinds.RECORD.kind, row)["status"].get("waits") or {}).get("reason")
+
+    def _get(self, kind: str, name: str) -> Manifest:
+        return self.api.get(kind, name, self.namespace).body
+
+
+@pytest.mark.timeout(3600)
+def test_rollbacks_past_rows_that_wait(cluster: Cluster, api: Api, tmp_path: Path) -> None:
+    draw, account = random.Random(RUNS), install_account(cluster, tmp_path)  # noqa: S311
+    with contextlib.ExitStack() as until_end:
+        benches = [Bench(each, api, cluster, until_end.enter_context(fresh_namespace(api, "rolled"))) for each in CONDITIONS]
+        until_end.enter_context(Operator(account, tmp_path, [bench.namespace for bench in benches]))
+        for bench in benches:
+            until_end.callback(bench.end)
+            bench.prepare()
+        for bench in [each for _ in range(RUNS) for each in draw.sample(benches, len(benches))]:
+            bench.roll_back()
+    lines, worst = report(benches)
+    FIGURES.note(*lines)
+    assert RUNS < RUNS_OF_A_VERDICT or worst <= RATIO_MOST
+
+
+def report(benches: list[Bench]) -> tuple[list[str], float]:
+    """The figures, and the largest ratio of medians."""
+    medians = {bench.condition.name: median(bench.seconds) for bench in benches}
+    lines, worst = [f"first byte of an emergency rollback until the template is changed, {RUNS} of each, in ms"], 0.0
+    lines.append(f"{'':30s}{'p50':>8s}{'p95':>8s}{'most':>8s}{'ratio of p50':>14s}")
+    for bench in benches:
+        found, beside = bench.seconds, bench.condition.beside
+        ratio = medians[bench.condition.name] / medians[beside] if beside else 0.0
+        worst = max(worst, ratio)
+        p95 = quantiles(found, n=20, method="inclusive")[-1] if len(found) > 1 else found[0]
+        figures = "".join(f"{each * 1000:8.0f}" for each in (median(found), p95, max(found)))
+        lines.append(f"{bench.condition.name:30s}{figures}" + (f"{ratio:14.2f}" if beside else ""))
+    return lines, worst
