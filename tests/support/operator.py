@@ -114,9 +114,14 @@ class Operator:
             self._process = process = subprocess.Popen(
                 command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=output, stderr=output
             )
-        eventually(
-            f"the operator leads: see {self.log}", lambda: process.poll() is None and "leading as" in self.log.read_text(), WORKS_WITHIN
-        )
+        try:
+            eventually(
+                f"the operator leads: see {self.log}", lambda: process.poll() is None and "leading as" in self.log.read_text(), WORKS_WITHIN
+            )
+        except BaseException:
+            process.kill()  # nobody would stop it, and it would lead where the next one is to
+            self._process = None
+            raise
 
     def stop(self) -> None:
         """Ends it as Kubernetes does, and fails where it does not end well."""

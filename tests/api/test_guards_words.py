@@ -1,0 +1,274 @@
+"""Attacks on guards that the operator decides: whose word counts, for which row, and what changes meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import digests, kinds, names
+from dynamiq_operator.model.base import GROUP
+from dynamiq_operator.model.objects import format_time
+from local.clusters import Cluster
+from tests.support import guard_attacks, rest
+from tests.support.admission import ADMINS, OPERATOR, RESTORERS, made, refused
+from tests.support.api import Api, Manifest
+from tests.support.factories import approval_manifest, in_namespace, policy_manifest, rejection_manifest, row_manifest, with_spec
+from tests.support.faults import operators
+from tests.support.flows import answering
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.operator import Operator
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.usefixtures("guarded"), pytest.mark.timeout(900)]
+
+BOTH, ROBOT = "bea", "robot"
+"""Who deploys and approves, and a service account that approves."""
+FIRST = {"reason": "the first one"}
+EXPIRES = 60  # seconds: the least that a policy may say
+
+
+def policy(name: str, namespace: str, **spec: Any) -> Manifest:
+    selector = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": [namespace]}]}
+    return policy_manifest(with_spec(**{"namespaceSelector": selector, **spec}), name=f"{namespace}-{name}")
+
+
+@pytest.fixture(scope="module")
+def staged(guarded: None, module_stage: HistoryStage) -> Iterator[HistoryStage]:
+    """Rows of this namespace need somebody else's word."""
+    api, namespace = module_stage.api, module_stage.namespace
+    guard_attacks.install(api, namespace)
+    for role in ("dynamiq-deployer", "dynamiq-approver"):
+        made(api.apply(rest.of_user(BOTH, namespace, role)))
+    made(api.apply(rest.of_user("heidi", namespace, "dynamiq-approver")))
+    made(api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ROBOT, "namespace": namespace}}))
+    rest.bind(api, namespace, ROBOT, "dynamiq-approver", namespace)
+    rules = made(api.create(policy("approvals", namespace, approvals={"count": 1})))
+    yield module_stage
+    api.delete(rules)
+
+
+def live(stage: HistoryStage, app: str) -> str:
+    """An App that serves v1, by a row past the rules; the name of the row."""
+    stage.app(app, workflow=APP)
+    return stage.live(app, "v1", runtime=stage.default_runtime, bypass=FIRST)
+
+
+def asked(stage: HistoryStage, by: str, app: str, version: str, reason: str = "AwaitingApproval", **more: Any) -> Manifest:
+    """A row that somebody asks for, once it waits."""
+    sent = row_manifest(f"{app}-{version}-{by}", in_namespace(stage.namespace), with_spec(app=app, workflowVersion=version, **more))
+    made(stage.api.acting_as(by).create(sent))
+    return eventually(f"{by}'s row waits: {reason}", lambda: _waiting(stage, sent, reason))
+
+
+def _waiting(stage: HistoryStage, row: Manifest, reason: str) -> Manifest | None:
+    found = stage.row(row["metadata"]["name"])
+    return found if found["status"].get("waits", {}).get("reason") == reason else None
+
+
+def word(api: Api, row: Manifest, *, name: str = "", **spec: Any) -> Manifest:
+    """Somebody's word on a row, of its digest, or as `spec` has it."""
+    meta = row["metadata"]
+    said = {"row": meta["name"], "digest": row["spec"]["pinned"]["digest"], **spec}
+    sent = approval_manifest(in_namespace(meta["namespace"]), with_spec(**said))
+    sent["metadata"] = {"generateName": "word-", "namespace": meta["namespace"]}
+    return made(api.create(sent))
+
+
+def ended(stage: HistoryStage, row: Manifest, result: str) -> str:
+    """The reason for which a row has ended so."""
+
+    def outcome() -> Manifest | None:
+        found: Manifest | None = stage.row(row["metadata"]["name"])["spec"].get("outcome")
+        return found
+
+    found = eventually(f"row {row['metadata']['name']} has ended", outcome)
+    assert found["result"] == result, found
+    return str(found["reason"])
+
+
+def test_nothing_counts_but_somebody_elses_word_on_what_the_row_pins(staged: HistoryStage) -> None:
+    api, account = staged.api, f"system:serviceaccount:{staged.namespace}:{ROBOT}"
+    live(staged, "words")
+    live(staged, "others")
+    row, other = asked(staged, BOTH, "words", "v2"), asked(staged, "dora", "others", "v2")
+    grace = api.acting_as("grace")
+    word(api.acting_as(BOTH), row)
+    word(api.acting_as(account), row)
+    word(api.acting_as(OPERATOR, ADMINS), row)
+    word(api.acting_as("somebody", RESTORERS), row, by="grace")
+    word(api.acting_as("dora"), row, purpose="Resume")
+    word(grace, row, purpose="Withdraw")
+    word(grace, row, digest=other["spec"]["pinned"]["digest"])
+    word(grace, row, digest="sha256:" + "b" * 64)
+    word(grace, other, digest=row["spec"]["pinned"]["digest"])
+    for _ in range(2):
+        staged.acted_on("words")
+    waits = staged.row(row["metadata"]["name"])["status"]["waits"]
+    assert (waits["approvals"], waits["approvalsNeeded"]) == (0, 1)
+    counted = word(grace, row)
+    released = staged.until(row["metadata"]["name"], "Live")["spec"]["released"]
+    assert (released["by"], released["approvals"]) == (["grace"], [counted["metadata"]["name"]])
+    assert _waiting(staged, other, "AwaitingApproval")
+
+
+def test_by_the_operators_own_account_nobody_says_anything(staged: HistoryStage) -> None:
+    sent = approval_manifest(in_namespace(staged.namespace))
+    answer = staged.api.acting_as(OPERATOR).create(sent)
+    assert answer.status == 403
+    assert 'cannot create resource "approvals"' in answer.message
+
+
+def test_who_asks_by_an_app_is_its_rows_author(staged: HistoryStage) -> None:
+    live(staged, "declared")
+    made(staged.api.apply(rest.of_user(BOTH, staged.namespace, "edit")))
+    patch = {"spec": {"deploy": {"workflowVersion": "v2", "runtime": staged.default_runtime}}}
+    eventually("bea asks by the App", lambda: staged.api.acting_as(BOTH).merge(staged.manifest(name="declared"), patch).ok)
+    row = eventually("the row waits", lambda: next((row for row in staged.rows("declared") if row["status"].get("waits")), None))
+    assert row["spec"]["createdBy"] == BOTH
+    word(staged.api.acting_as(BOTH), row)
+    staged.acted_on("declared")
+    assert _waiting(staged, row, "AwaitingApproval")
+    word(staged.api.acting_as("grace"), row)
+    assert staged.until(row["metadata"]["name"], "Live")["spec"]["released"]["by"] == ["grace"]
+
+
+def test_a_word_is_too_old_after_the_time_of_the_policy(staged: HistoryStage) -> None:
+    rules = made(staged.api.create(policy("two", staged.namespace, approvals={"count": 2, "expiresSeconds": EXPIRES})))
+    try:
+        live(staged, "slow")
+        row = asked(staged, "dora", "slow", "v2")
+
+        def counts(wanted: int) -> bool:
+            waits = staged.row(row["metadata"]["name"])["status"]["waits"]
+            return bool((waits["approvals"], waits["approvalsNeeded"]) == (wanted, 2))
+
+        word(staged.api.acting_as("grace"), row)
+        eventually("grace's word counts", lambda: counts(1))
+        eventually("it does not any more", lambda: counts(0), EXPIRES + 60)
+        word(staged.api.acting_as("heidi"), row)
+        eventually("heidi's counts alone", lambda: counts(1))
+        word(staged.api.acting_as("grace"), row)
+        assert staged.until(row["metadata"]["name"], "Live")["spec"]["released"]["by"] == ["grace", "heidi"]
+    finally:
+        staged.api.delete(rules)
+
+
+def test_a_row_waits_on_where_its_policy_goes_or_no_longer_selects_the_namespace(staged: HistoryStage) -> None:
+    api, label = staged.api, f"{GROUP}/tests"
+    project = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": staged.namespace}}
+    made(api.merge(project, {"metadata": {"labels": {label: "guarded"}}}))
+    selector = {"matchLabels": {label: "guarded"}}
+    rules = made(api.create(policy("labelled", staged.namespace, approvals={"count": 2}, namespaceSelector=selector)))
+    live(staged, "labelled")
+    row = asked(staged, "dora", "labelled", "v2")
+    eventually("two are needed", lambda: staged.row(row["metadata"]["name"])["status"]["waits"]["approvalsNeeded"] == 2)
+    word(api.acting_as("grace"), row)
+    made(api.merge(project, {"metadata": {"labels": {label: None}}}))
+    for again in (False, True):
+        if again:
+            assert api.delete(rules).ok
+        staged.acted_on("labelled")
+        staged.acted_on("labelled")
+        assert staged.row(row["metadata"]["name"])["status"]["waits"]["approvalsNeeded"] == 2
+    word(api.acting_as("heidi"), row)
+    staged.until(row["metadata"]["name"], "Live")
+
+
+def test_a_rejected_flow_is_rejected_under_every_name(staged: HistoryStage) -> None:
+    api, text = staged.api, answering("bad")
+    live(staged, "rejecting")
+    staged.release("v7", workflow=APP, text=text)
+    bad = digests.flow_hash(text)
+    made(api.acting_as("grace").create(rejection_manifest(in_namespace(staged.namespace), with_spec(workflowHash=bad, version="v7"))))
+    staged.delete(kinds.WORKFLOW_VERSION.kind, f"{APP}-v7")
+    for version in ("v7", "v8"):
+        staged.release(version, workflow=APP, text=text)
+        sent = row_manifest(f"rejecting-{version}", in_namespace(staged.namespace), with_spec(app="rejecting", workflowVersion=version))
+        row = made(api.acting_as("dora").create(sent))
+        assert "was rejected by grace" in ended(staged, row, "Failed")
+
+
+def test_a_version_that_is_made_again_with_another_flow_is_not_what_was_approved(staged: HistoryStage) -> None:
+    live(staged, "remade")
+    staged.change(kinds.APP.kind, "remade", spec={"rollout": {"progressDeadlineSeconds": 30}})
+    staged.release("v5", workflow=APP)
+    row = asked(staged, "dora", "remade", "v5")
+    pinned = row["spec"]["pinned"]["workflowHash"]
+    staged.delete(kinds.WORKFLOW_VERSION.kind, f"{APP}-v5")
+    staged.release("v5", workflow=APP, text=answering("otherwise"))
+    word(staged.api.acting_as("grace"), row)
+    assert ended(staged, row, "Failed") == "its flow is in no ConfigMap and no WorkflowVersion"
+    assert staged.mounted("remade")[0] == names.flow("remade", staged.rows("remade")[0]["spec"]["pinned"]["workflowHash"])
+    assert names.flow("remade", pinned) not in staged.flows("remade")
+
+
+def test_variables_and_access_changed_in_a_freeze_change_nothing_that_runs(staged: HistoryStage) -> None:
+    now = datetime.now(UTC)
+    days = {"from": format_time(now - timedelta(days=1)), "to": format_time(now + timedelta(days=1))}
+    rules = made(staged.api.create(policy("frozen", staged.namespace, freezes=[{"name": "fair", **days}])))
+    try:
+        live(staged, "frozen")
+        runs = staged.until_settled("frozen") and staged.mounted("frozen")
+        staged.change(kinds.APP.kind, "frozen", spec={"variables": [{"name": "MODEL", "value": "other"}], "access": {"type": "public"}})
+        eventually("the App says that they wait", lambda: staged.condition("frozen", "VariablesHeld").get("status") == "True")
+        staged.acted_on("frozen")
+        assert staged.mounted("frozen") == runs
+        row = asked(staged, "dora", "frozen", "v2", "Frozen")
+        word(staged.api.acting_as("grace"), row)
+        word(staged.api.acting_as("dora"), row, purpose="Resume")
+        staged.acted_on("frozen")
+        assert _waiting(staged, row, "Frozen"), "who resumes it before the end resumes nothing"
+        assert staged.mounted("frozen") == runs
+        refused(staged.api.acting_as("dora").create(_past(staged)), "dora may not go past the rules")
+        staged.live("frozen", "v1", runtime=staged.default_runtime, bypass={"reason": "prod is down"})
+        assert staged.mounted("frozen") != runs
+        ended(staged, row, "Overtaken")
+    finally:
+        staged.api.delete(rules)
+
+
+def _past(stage: HistoryStage) -> Manifest:
+    asked_ = with_spec(app="frozen", workflowVersion="v1", bypass={"reason": "I am in a hurry"})
+    return row_manifest("hurry", in_namespace(stage.namespace), asked_)
+
+
+def test_on_call_goes_back_to_what_was_live_and_to_nothing_else(staged: HistoryStage) -> None:
+    first = live(staged, "called")
+    staged.live("called", "v2", runtime=staged.default_runtime, bypass={"reason": "prod is down"})
+    waiting = asked(staged, "dora", "called", "v3")
+    otto = staged.api.acting_as("otto")
+    back = row_manifest("to-what-waits", in_namespace(staged.namespace), with_spec(app="called", restores=waiting["metadata"]["name"]))
+    assert ended(staged, made(otto.create(back)), "Failed")
+    assert staged.row(waiting["metadata"]["name"])["spec"].get("released") is None
+    back = row_manifest("back", in_namespace(staged.namespace), with_spec(app="called", restores=first, message="prod is down"))
+    made(otto.create(back))
+    assert "released" not in staged.until("back", "Live")["spec"]
+    ended(staged, waiting, "Overtaken")
+
+
+def test_what_cannot_be_read_holds(cluster: Cluster, account: Path, stage: HistoryStage, tmp_path: Path) -> None:
+    """Without the right to read policies the operator takes none for granted: only rollbacks and what bypasses are deployed."""
+    name = "dynamiq-operator"
+    role = made(stage.api.read({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}}))
+    less = [{**rule, "resources": [each for each in rule["resources"] if each != "deploypolicies"]} for rule in role["rules"]]
+    made(stage.api.merge(role, {"rules": [rule for rule in less if rule["resources"]]}))
+    try:
+        operators.allow_leases(stage.api, stage.namespace)  # the module's operator leads at home
+        with Operator(account, tmp_path, [stage.namespace], home=stage.namespace):
+            first = live(stage, "unread")
+            sent = row_manifest("held", in_namespace(stage.namespace), with_spec(app="unread", workflowVersion="v2"))
+            made(stage.api.create(sent))
+            eventually("the row waits", lambda: _waiting(stage, sent, "GuardsUnknown"))
+            stage.live("unread", restores=first)
+            ended(stage, sent, "Overtaken")
+            made(stage.api.create({**sent, "metadata": {**sent["metadata"], "name": "again"}}))
+            again = {**sent, "metadata": {**sent["metadata"], "name": "again"}}
+            eventually("another waits", lambda: _waiting(stage, again, "GuardsUnknown"))
+            made(stage.api.merge(role, {"rules": role["rules"]}))
+            stage.until("again", "Live")
+    finally:
+        made(stage.api.merge(role, {"rules": role["rules"]}))
