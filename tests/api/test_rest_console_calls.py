@@ -170,21 +170,28 @@ def test_the_role_that_is_named_is_the_one_that_has_the_right(place: Place) -> N
             rest.bind(place.at.stage.api, where, "asker", role_named, place.namespace)
             bound.add((role_named, where))
         eventually(f"with {role_named} it may {name}", lambda name=name: reader.get(place.path("/rights"))[name]["allowed"])  # type: ignore[misc]
-    assert {role for role, _ in bound} == {"dynamiq-view", "dynamiq-deployer", "dynamiq-promoter", "dynamiq-edit", "dynamiq-keys"}
+    roles = ("view", "deployer", "promoter", "edit", "keys", "approver", "bypass")
+    assert {role for role, _ in bound} == {f"dynamiq-{role}" for role in roles}
 
 
 def test_each_role_does_what_it_is_for_and_no_more(place: Place) -> None:
     may = {
         "dynamiq-view": {"pods", "runs_read"},
-        "dynamiq-deployer": {"deploy", "roll_back", "pods", "logs", "run_contents", "runs_score"},
-        "dynamiq-edit": {"deploy", "roll_back", "configure", "delete", "triggers", "runs_delete"},
+        "dynamiq-deployer": {"deploy", "roll_back", "resume", "withdraw", "pods", "logs", "run_contents", "runs_score"},
+        "dynamiq-edit": {"deploy", "roll_back", "resume", "withdraw", "suspend", "configure", "delete", "triggers", "runs_delete"},
         "dynamiq-keys": {"keys_read", "keys_write"},
+        "dynamiq-on-call": {"roll_back", "withdraw", "logs"},
+        "dynamiq-approver": {"approve", "reject_versions", "withdraw"},
+        "dynamiq-bypass": {"bypass"},
     }
     for role, rights in may.items():
-        who = place.caller(f"only-{role}", role, *(["dynamiq-view"] if role in ("dynamiq-edit", "dynamiq-keys") else []))
+        who = place.caller(f"only-{role}", role, *(["dynamiq-view"] if role in ("dynamiq-edit", "dynamiq-keys", "dynamiq-bypass") else []))
         wanted = rights | {"pods", "runs_read"}
         eventually(f"{role} applies", lambda who=who, wanted=wanted: _allowed(who, place) == wanted)  # type: ignore[misc]
-    assert _allowed(place.at.caller, place) == {*AppRights.model_fields} - {"promote"}, "the cluster's edit has all but the other namespace"
+    others = {"promote", "approve", "reject_versions", "bypass"}
+    assert _allowed(place.at.caller, place) == {*AppRights.model_fields} - others, (
+        "the cluster's edit has all but the other namespace and the rules"
+    )
 
 
 def _allowed(who: Client, place: Place) -> set[str] | None:

@@ -1,0 +1,246 @@
+"""A deploy waits, says so in the same words on every surface, and goes on by the word of somebody else, whichever surface they gave it on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.base import API_VERSION
+from local.clusters import Cluster
+from tests.support import rest_rehearsal
+from tests.support.api import Manifest
+from tests.support.plugin import Plugin
+from tests.support.rest import Client, problem
+from tests.support.rest_rehearsal import Rehearsal
+from tests.support.waiting import eventually
+
+
+@dataclass(frozen=True)
+class Place:
+    """A project in which one approval is asked for. `app`: the id of an App that serves v1; `bert` approves, and `carl` is on call."""
+
+    at: Rehearsal
+    app: str
+    name: str
+    bert: Client
+    carl: Client
+    folder: Path
+
+    @property
+    def namespace(self) -> str:
+        return self.at.stage.namespace
+
+    def path(self, more: str = "") -> str:
+        return f"/v1/apps/{self.app}{more}"
+
+    def plugin(self, who: Client) -> Plugin:
+        """The plugin, logged in with somebody's token."""
+        kubeconfig = self.folder / f"{(who.token or '')[-8:]}.kubeconfig"
+        rest_rehearsal.login(self.at.stage, who.token or "", kubeconfig)
+        return Plugin(self.at.stage.cluster, self.namespace, self.folder, more={"KUBECONFIG": str(kubeconfig)})
+
+    def waits(self, version: str) -> Manifest:
+        """Deploys a version as Anna, by REST; returns the row once it waits."""
+        asked = {"workflow_id": self.at.ids["workflow"], "workflow_version_id": self.at.ids[version]}
+        row = self.at.caller.post(self.path("/deploy"), asked)
+        return eventually("it waits", lambda: found if (found := self.row(row["id"]))["waits"] else None)
+
+    def row(self, uid: str) -> Manifest:
+        found: Manifest = self.at.caller.get(self.path(f"/deployments/{uid}"))
+        return found
+
+    def stored(self, name: str) -> Manifest:
+        body: Manifest = self.at.stage.api.get(kinds.RECORD.kind, name, self.namespace).body
+        return body
+
+
+@pytest.fixture(scope="module")
+def place(cluster: Cluster, guarded: None, account: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("surfaces")
+    with rest_rehearsal.rehearsal(cluster, account, folder, "surfaces") as at:
+        app = at.new_app("Support")
+        bert, carl = (
+            rest_rehearsal.new_caller(at.stage, at.url, name, role)
+            for name, role in (("bert", "dynamiq-approver"), ("carl", "dynamiq-on-call"))
+        )
+        policy = {
+            "apiVersion": API_VERSION,
+            "kind": kinds.DEPLOY_POLICY.kind,
+            "metadata": {"name": at.stage.namespace},
+            "spec": {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": at.stage.namespace}},
+                "approvals": {"count": 1, "serviceAccounts": [f"system:serviceaccount:{at.stage.namespace}:bert"]},
+            },
+        }
+        assert at.stage.api.create(policy).ok
+        eventually("the App says so", lambda: at.caller.get(f"/v1/apps/{app}/guards")["guards"])
+        yield Place(at, app, at.named(app), bert, carl, folder)
+        at.stage.kubectl("delete", "deploypolicy", at.stage.namespace)
+
+
+def _by_kubectl(place: Place, row: Manifest) -> None:
+    made = {
+        "apiVersion": API_VERSION,
+        "kind": kinds.APPROVAL.kind,
+        "metadata": {"generateName": "bert-", "namespace": place.namespace},
+        "spec": {"row": row["name"], "digest": row["digest"], "purpose": "Approve"},
+    }
+    bert = f"--as=system:serviceaccount:{place.namespace}:bert"
+    place.at.stage.kubectl(bert, "create", "-f", "-", input=[made], namespace=place.namespace)
+
+
+def _by_plugin(place: Place, row: Manifest) -> None:
+    said = place.plugin(place.bert).said("approve", place.name, f"#{row['sequence']}", "-m", "read it", "--yes")
+    assert said.splitlines()[-2:] == [
+        f"approved #{row['sequence']} ({row['name']}) of {place.name}",
+        "nothing else holds it: it is deployed",
+    ]
+
+
+def _by_rest(place: Place, row: Manifest) -> None:
+    seen = place.bert.get(place.path(f"/deployments/{row['id']}/preview"))
+    assert (seen["digest"], seen["to"]["version"], seen["waits"]) == (
+        row["digest"],
+        row["workflow_version"]["version"],
+        row["waits"]["message"],
+    )
+    made = place.bert.post(place.path(f"/deployments/{row['id']}/approvals"), {"purpose": "Approve", "digest": seen["digest"]}, key="once")
+    again = place.bert.post(place.path(f"/deployments/{row['id']}/approvals"), {"purpose": "Approve", "digest": seen["digest"]}, key="once")
+    assert made["name"] == again["name"], "one word under one key"
+
+
+@pytest.mark.parametrize(
+    ("version", "approve"), [("v2", _by_kubectl), ("v3", _by_plugin), ("v4", _by_rest)], ids=["kubectl", "plugin", "REST"]
+)
+def test_a_row_waits_and_is_deployed_by_the_word_of_another(place: Place, version: str, approve: Callable[[Place, Manifest], None]) -> None:
+    row = place.waits(version)
+    told = place.at.caller.get(place.path())
+    assert (told["status"]["word"], told["under_way"], told["waiting"][0]["name"]) == ("Live", None, row["name"]), "the App serves on"
+    problem(place.at.caller("POST", place.path(f"/deployments/{row['id']}/approvals"), {"purpose": "Approve"}), 403, "may not approve")
+    approve(place, row)
+    place.at.until_live(place.app, row["id"])
+    live = place.row(row["id"])
+    assert [each["username"] for each in live["released"]["by"]] == [f"system:serviceaccount:{place.namespace}:bert"]
+    assert (live["released"]["guards"], live["waits"]) == (["AwaitingApproval"], None)
+
+
+def test_every_surface_says_the_same_words(place: Place) -> None:
+    row = place.waits("v1" if place.at.history(place.app)[0]["workflow_version"]["version"] != "v1" else "v2")
+    says = place.stored(row["name"])["status"]["waits"]["message"]
+    plugin = place.plugin(place.at.caller)
+    assert row["waits"]["message"] == says
+    assert place.at.caller.get(place.path())["waiting"][0]["waits"]["message"] == says
+    assert place.at.caller.get(place.path("/guards"))["waiting"][0]["waits"]["message"] == says
+    assert says in plugin.said("status", place.name)
+    assert plugin.data("history", place.name)[0]["waits"] == says
+    assert says in plugin.said("history", place.name, "-o", "wide")
+    assert says in plugin("policy", "check", place.name).stdout
+    assert says in place.at.stage.kubectl("get", "deployments.dynamiq", "-o", "wide", namespace=place.namespace).stdout
+
+    would = [each["message"] for each in place.at.stage.api.get(kinds.APP.kind, place.name, place.namespace).body["status"]["guards"]]
+    assert [each["message"] for each in place.at.caller.get(place.path("/guards"))["guards"]] == would
+    preview = place.at.caller.post(place.path("/deploy/preview"), {"workflow_id": place.at.ids["workflow"]}, 200)
+    assert [each["message"] for each in preview["guards"]] == would
+    assert f"it would wait: {would[0]}" in plugin.said("deploy", place.name, "--preview")
+    assert would[0] in plugin.said("policy", "check", place.name, "--for", "Rollback"), "a rollback waits for none, and the others do"
+    _ended(place, row, "withdraw")
+
+
+def _ended(place: Place, row: Manifest, word: str) -> None:
+    """Its author takes it back."""
+    place.plugin(place.at.caller).said(word, place.name, row["name"], "--yes")
+    eventually("it has ended", lambda: place.stored(row["name"])["spec"].get("outcome"))
+    assert "withdrawn by" in place.row(row["id"])["reason"]
+
+
+def test_a_stream_tells_that_a_row_waits(place: Place) -> None:
+    with place.at.caller("GET", place.path("/watch"), stream=True) as stream:
+        events = _events(stream)
+        assert next(events)[0] == "ready"
+        row = place.waits("v2")
+        told = next(data for kind, data in events if kind == "deployment" and data["id"] == row["id"] and data["waits"])
+        assert told["waits"] == row["waits"]
+        assert next(data for kind, data in events if kind == "app" and data["waiting"])["waiting"][0]["name"] == row["name"]
+    _ended(place, row, "withdraw")
+
+
+def _events(stream: requests.Response) -> Iterator[tuple[str, Any]]:
+    """The events of a stream; it ends by the time that a request has."""
+    kind = ""
+    for line in stream.iter_lines(decode_unicode=True):
+        if line.startswith("event: "):
+            kind = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            yield kind, json.loads(line.removeprefix("data: "))
+
+
+def test_who_is_on_call_goes_back_past_what_waits_and_deploys_nothing_else(place: Place) -> None:
+    row = place.waits("v2")
+    history = place.at.history(place.app)
+    back = next(each for each in history if each["status"] == "Superseded" and each["reason"] is None)
+    asked = {"restores": back["id"]}
+    problem(place.carl("POST", place.path("/deploy"), {"workflow_id": place.at.ids["workflow"]}), 403, "may not deploy")
+    preview = place.carl.post(place.path("/deploy/preview"), asked, 200)
+    assert (preview["guards"], preview["begins_hold"]) == ([], True)
+    confirmed = {**preview["to"], **{name: preview[name] for name in ("from", "under_way", "guards", "begins_hold")}}
+    made = place.carl.post(place.path("/deploy"), {**asked, "confirmed": confirmed})
+    place.at.until_live(place.app, made["id"])
+    assert place.row(row["id"])["status"] == "Superseded", "it was overtaken"
+    assert place.at.caller.get(place.path())["holds"]["row"] == made["name"]
+    place.plugin(place.at.caller).said("resume", place.name, "--yes")
+    eventually("Git waits no more", lambda: place.at.caller.get(place.path())["holds"] is None)
+
+
+def test_a_version_is_rejected_by_rest_and_withdrawn_by_the_plugin(place: Place) -> None:
+    live = place.at.caller.get(place.path())["live"]["version"]
+    version = "v3" if live != "v3" else "v2"  # what runs may be scaled, rejected or not
+    asked = {"workflow_version_id": place.at.ids[version], "reason": "it loses invoices"}
+    problem(place.at.caller("POST", place.path("/rejections"), asked), 403)
+    made = place.bert.post(place.path("/rejections"), asked)
+    says = made["message"]
+    versions = place.at.caller.get(f"/v1/workflows/{place.at.ids['workflow']}/versions")
+    assert {each["version"] for each in versions if each["rejected"] == says} == {version}
+    body = {"workflow_id": place.at.ids["workflow"], "workflow_version_id": place.at.ids[version]}
+    assert problem(place.at.caller("POST", place.path("/deploy/preview"), body), 409)["message"].startswith(says)
+    row = place.at.caller.post(place.path("/deploy"), body)
+    failed = eventually("it failed", lambda: found if (found := place.row(row["id"]))["status"] == "Failed" else None)
+    assert says in failed["reason"]
+    place.plugin(place.bert).said("reject-version", place.name, version, "--withdraw", "-m", "it was the mail server", "--yes")
+    (told,) = place.at.caller.get(place.path("/rejections"))
+    assert told["withdrawn"]["reason"] == "it was the mail server"
+    place.at.caller.post(place.path("/deploy/preview"), body, 200)
+
+
+def test_an_app_is_suspended_by_rest_and_that_is_taken_off_by_the_plugin(place: Place) -> None:
+    problem(place.carl("POST", place.path("/suspend")), 403)
+    assert place.at.caller.post(place.path("/suspend"), status=200)["suspended"] is True
+    told = eventually(
+        "the operator says so",
+        lambda: [each for each in place.at.caller.get(place.path("/guards"))["guards"] if each["reason"] == "Suspended"],
+    )
+    plugin = place.plugin(place.at.caller)
+    done = plugin("policy", "check", place.name, "--for", "Rollback", "-o", "json")
+    assert (done.returncode, told[0]["message"] in done.stdout) == (3, True)
+    assert json.loads(done.stdout)["suspended"] is True
+    plugin.said("suspend", place.name, "--off", "--yes")
+    assert place.at.caller.get(place.path())["suspended"] is False
+
+
+def test_what_each_role_may_do_of_the_rules(place: Place) -> None:
+    def may(who: Client) -> set[str]:
+        told: dict[str, Any] = who.get(place.path("/rights"))
+        return {name for name, each in told.items() if each["allowed"]} & RULES
+
+    assert may(place.bert) == {"approve", "reject_versions", "withdraw"}
+    assert may(place.carl) == {"roll_back", "withdraw"}
+    assert may(place.at.caller) == {"deploy", "roll_back", "resume", "withdraw", "suspend"}
+
+
+RULES = frozenset(("deploy", "roll_back", "approve", "resume", "withdraw", "reject_versions", "bypass", "suspend"))
