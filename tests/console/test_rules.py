@@ -216,7 +216,7 @@ def test_a_freeze_says_until_when_and_by_which_policy(page_as: PageAs, deploying
     rules(page).get_by_role("link", name="Withdraw… v2 (#2)").click()
     dialog(page, "Review v2 (#2)").get_by_role("button", name="Withdraw v2 (#2)").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
-    settled_row(deploying, "frozen", "Overtaken")
+    assert settled_row(deploying, "frozen", "Failed")["outcome"]["reason"].startswith("withdrawn by ")
 
 
 def test_an_app_is_suspended_and_that_is_taken_off_by_who_may(page_as: PageAs, deploying: Deploying) -> None:

@@ -64,6 +64,7 @@ export function isPinnedByDigest(image: string): boolean {
 }
 
 const FIELDS: Record<string, string> = {
+  bypass_reason: "Reason for the bypass",
   version: "Version",
   runtime: "Runtime",
   runtime_name: "Runtime resource",
