@@ -198,11 +198,18 @@ class World(Objects):
         if question is None:
             self.verification = None
         elif said is None or (said.row, said.pods) != (question.row, question.uids):
-            self.verification = Reading(question.row, question.uids, self.now)
+            self.verification = Reading(question.row, question.uids, question.began or self.now)
         if question is not None and self.verification is not None:
-            lacks_key = bool(question.job) and (SECRET.api_version, SECRET.kind, question.job) not in self.objects
+            lacks_key = bool(question.job) and not self._has_key(question.job)
             self.verification = replace(self.verification, lacks_key=lacks_key, digest="" if lacks_key else VERIFICATION_KEY)
         return replace(snapshot, verification=self.verification)
+
+    def _has_key(self, job: str) -> bool:
+        """Whether the Secret of the Job is there, and of this operator's making."""
+        found = self.objects.get((SECRET.api_version, SECRET.kind, job))
+        return (
+            found is not None and self.verification is not None and found["metadata"]["ownerReferences"][0]["uid"] == self.verification.job
+        )
 
     def answer(self, **what: Any) -> None:
         """The pods that are asked have answered so far."""
@@ -391,6 +398,10 @@ class World(Objects):
         elif found is None:
             self.problems.pop(name, None)
             self.add(managed_fields.applied(without_creation(manifest), manifest) if name[0] not in _POSTED else manifest)
+            said, row = self.verification, manifest["metadata"].get("labels", {}).get(names.VERIFICATION_LABEL)
+            if name[0] == JOB.kind and said is not None and said.row == row:
+                begun = Reading(said.row, said.pods, said.since) if said.job else said
+                self.verification = replace(begun, job=self.objects[key_of(manifest)]["metadata"]["uid"])
             if name[0] == ENDPOINT_SLICE.kind:
                 self.lead_to()
 

@@ -127,7 +127,7 @@ class Observer:
             access_keys=keys.result(),
             pods=tuple(cached.pods),
             runs=tuple(cached.runs),
-            evaluations=tuple(cached.evaluations),
+            evaluations=await self._verifying.told(app, state.verification, cached.evaluations),
             verification=state.verification.reading,
             unattended_until=self._election.unattended_until,
             claim=claim.result(),
@@ -241,7 +241,7 @@ class Observer:
                 callers[caller.job] = caller
             elif resource is PODS and names.VERIFICATION_OF_LABEL in found["metadata"]["labels"]:
                 evaluator = EvaluationPod.of(found)
-                evaluators[evaluator.job] = evaluator
+                evaluators[evaluator.owner] = evaluator
             elif resource is PODS:
                 cached.pods.append(Pod.of(found))
         window = row_window.of_app(rows, self._held(key)) if app is not None else row_window.without_app(rows)
@@ -249,7 +249,7 @@ class Observer:
             cached.add(read(Record, found))
         cached.more_rows = window.more
         cached.runs = [TriggerJob.of(job, callers.get(job["metadata"]["name"])) for job in jobs]
-        cached.evaluations = [EvaluationJob.of(job, evaluators.get(job["metadata"]["name"])) for job in evaluations]
+        cached.evaluations = [EvaluationJob.of(job, evaluators.get(job["metadata"].get("uid", "-"))) for job in evaluations]
         return cached
 
     def _held(self, key: AppKey) -> frozenset[str]:

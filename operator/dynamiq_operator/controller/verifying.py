@@ -13,10 +13,13 @@ import binascii
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
+from types import TracebackType
 from typing import Any
 
 import aiohttp
@@ -24,23 +27,26 @@ import orjson
 
 from dynamiq_operator.controller.background import Background
 from dynamiq_operator.controller.cache import AppKey
-from dynamiq_operator.desired.evaluation import KEY, url
+from dynamiq_operator.controller.slots import Slots
+from dynamiq_operator.desired.base import JOB
+from dynamiq_operator.desired.evaluation import url
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import SECRETS
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App
+from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.verification import CASE_SECONDS, Case
 from dynamiq_operator.plan.observed.pods import Pod
-from dynamiq_operator.plan.observed.verification import Reading
+from dynamiq_operator.plan.observed.verification import EvaluationJob, Reading
 from dynamiq_operator.plan.verification.asking import Asked
-from dynamiq_operator.plan.verification.expectations import Answer, Miss, in_words, missed
+from dynamiq_operator.plan.verification.expectations import JSON_MAX, Answer, Miss, in_words, missed
+from dynamiq_operator.plan.verification.last_word import without_secrets
 from dynamiq_operator.plan.verification.text import HIDDEN, redacted, shown
 
 HEADER = "X-Dynamiq-Verification"
 """With it a pod runs a call as a verification, or not at all."""
-AT_ONCE = 32
-"""Calls at a time, of all Apps."""
+AT_ONCE, OF_NAMESPACE = 64, 8
+"""Calls at a time, of all Apps, and of the Apps of one namespace: they may take ten minutes each."""
 OF_POD, OF_APP = 2, 16
 """Calls at a time of one pod, and of one App: what is asked may be slow, and is not to be slow for being asked at once."""
 BYTES_MAX = 1 << 20
@@ -63,10 +69,14 @@ class _Failed(Exception):  # noqa: N818 - it is the verification that failed
 
 @dataclass
 class Verification:
-    """What is known of the verification of one App's row. `key`: by which its pods are asked, empty where it is not known yet."""
+    """What is known of the verification of one App's row. `key`: by which its pods are asked, empty where it is not known yet; `offered`: the
+    one that was made for its Job, whose Secret may not be there yet. `told`: the Job's last word, as it came and as it may be shown.
+    """
 
     reading: Reading | None = None
     key: str = ""
+    offered: str = ""
+    told: tuple[str, str] = ("", "")
     attempts: int = 0
     task: asyncio.Task[None] | None = None
 
@@ -74,15 +84,39 @@ class Verification:
         """Asks nothing any more, and knows nothing."""
         if self.task is not None:
             self.task.cancel()
-        self.reading, self.key, self.attempts, self.task = None, "", 0, None
+        self.reading, self.key, self.offered, self.attempts, self.task = None, "", "", 0, None
+
+    def made(self, created: Manifest) -> None:
+        """Notes an object that this operator has made just now, where it is the Job. With another one everything but the time begins anew."""
+        said, meta = self.reading, created["metadata"]
+        if created["kind"] != JOB.kind or said is None or (meta.get("labels") or {}).get(names.VERIFICATION_LABEL) != said.row:
+            return
+        if said.job:
+            self.stop()
+        self.reading = Reading(said.row, said.pods, said.since, waited=said.waited) if said.job else said
+        self.reading = replace(self.reading, job=meta["uid"])
+
+    def keyed(self, problem: str = "") -> None:
+        """The Secret has the key that was offered, or there is something in the way."""
+        if self.reading is None:
+            return
+        if not problem:
+            self.key = self.offered
+        self.reading = replace(self.reading, lacks_key=False, digest=_digest(self.key), problem=problem)
 
 
 class VerificationReader(Background):
     """Use it as an async context manager. `requeue`: called with an App of which there is news. `make_key`: makes a new key."""
 
     def __init__(self, client: Client, now: Callable[[], datetime], requeue: Callable[[AppKey], None], make_key: Callable[[], str]) -> None:
-        self._client, self._now, self._requeue, self._make_key = client, now, requeue, make_key
+        self._client, self.now, self._requeue, self._make_key = client, now, requeue, make_key
         super().__init__(AT_ONCE)
+        self._by_namespace = Slots(AT_ONCE, OF_NAMESPACE)
+        self._judge = ThreadPoolExecutor(1, "verification")  # answers are a tenant's: one at a time, and none in the loop's way
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await super().__aexit__(kind, error, trace)
+        self._judge.shutdown(wait=False, cancel_futures=True)
 
     def schedule(self, app: App, found: Verification, asked: Asked | None) -> None:
         """Begins to ask, or goes on with it. What was asked of other pods, or of another row, is given up at once."""
@@ -93,20 +127,38 @@ class VerificationReader(Background):
             return
         if found.reading is None:
             found.key = "" if asked.job else self._make_key()
-            found.reading = Reading(asked.row, asked.uids, self._now(), digest=_digest(found.key))
+            found.reading = Reading(asked.row, asked.uids, asked.began or self.now(), digest=_digest(found.key))
         if found.task is None and not found.reading.done and not found.reading.failure:
             found.task = self._start(_Asking(self, app, found, asked).run())
 
     def news(self, app: App) -> None:
         self._requeue((app.meta.namespace, app.meta.name))
 
-    async def key_of(self, app: App, job: str) -> str:
-        """The key in the Secret of a Job; empty where there is none yet. Raises errors.ApiError."""
-        try:
-            found = await self._client.get(SECRETS, app.meta.namespace, job)
-        except errors.NotFound:
-            return ""
-        return _decoded((found.get("data") or {}).get(KEY, ""))
+    async def told(self, app: App, found: Verification, jobs: Iterable[EvaluationJob]) -> tuple[EvaluationJob, ...]:
+        """The Jobs, each with a last word that may be shown: of the one that counts without what is secret, of others none."""
+        said = found.reading
+        told = []
+        for job in jobs:
+            word = ""
+            if job.pod is not None and job.pod.last_word and said is not None and job.uid == said.job:
+                if found.told[0] != job.pod.last_word:
+                    policy = app.spec.runs
+                    secrets = None if policy is not None and policy.redact is not None else await self.secrets_of(app)
+                    shows = without_secrets(job.pod.last_word, None if secrets is None else (*secrets, found.offered))
+                    found.told = (job.pod.last_word, shows)
+                word = found.told[1]
+            told.append(job if job.pod is None else replace(job, pod=replace(job.pod, last_word=word)))
+        return tuple(told)
+
+    async def judged(self, case: Case, answer: Answer) -> Miss | None:
+        """What is wrong with an answer, by a thread of their own."""
+        return await asyncio.get_running_loop().run_in_executor(self._judge, missed, case.expect, answer)
+
+    async def without(self, text: str, secrets: Iterable[str], fields: Iterable[str]) -> str:
+        """A text of an answer without what is secret; one that is too long to be read as JSON shows nothing where fields are."""
+        if fields and len(text) > JSON_MAX:
+            return HIDDEN
+        return await asyncio.get_running_loop().run_in_executor(self._judge, redacted, text, secrets, fields)
 
     async def secrets_of(self, app: App) -> tuple[str, ...] | None:
         """Values that no message may show: of the App's Access Keys and of what its variables name; None where one of them cannot be read."""
@@ -126,13 +178,21 @@ class VerificationReader(Background):
             values += [_decoded(value).strip() for key, value in data.items() if of is None or key in of]
         return tuple(values)
 
-    async def ask(self, pod: Pod, port: int, path: str, key: str, body: bytes | None, within: float) -> Answer:
-        """One request. Raises TimeoutError, aiohttp.ClientError, OSError, and ValueError for an answer that is too long."""
-        method, headers = ("GET", {}) if body is None else ("POST", {"Content-Type": "application/json"})
-        headers |= {"Authorization": f"Bearer {key}", HEADER: "true"}
-        async with self._slots, asyncio.timeout(within):
-            address = url(pod.ip, port).rstrip("/") + path
-            async with self._opened().request(method, address, data=body, headers=headers, allow_redirects=False) as response:
+    async def look(self, pod: Pod, port: int, key: str) -> int:
+        """The status by which a pod says whether it has heard of a key; it takes no slot. Raises as `ask` does."""
+        address, headers = f"{url(pod.ip, port)}v1/verification", {"Authorization": f"Bearer {key}", HEADER: "true"}
+        async with asyncio.timeout(LOOK_WITHIN), self._opened().get(address, headers=headers, allow_redirects=False) as response:
+            return response.status
+
+    def slot(self, app: App) -> AbstractAsyncContextManager[None]:
+        """Wait for it before `ask`: the time for an answer begins with it."""
+        return self._by_namespace.one_of(app.meta.namespace)
+
+    async def ask(self, pod: Pod, port: int, key: str, body: bytes, within: float) -> Answer:
+        """One call. Raises TimeoutError, aiohttp.ClientError, OSError, and ValueError for an answer that is too long."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}", HEADER: "true"}
+        async with asyncio.timeout(within):
+            async with self._opened().post(url(pod.ip, port), data=body, headers=headers, allow_redirects=False) as response:
                 return Answer(response.status, await _body(response))
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -140,7 +200,7 @@ class VerificationReader(Background):
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 # A connection that is kept could outlive its pod, whose address another one may get.
-                connector=aiohttp.TCPConnector(limit=AT_ONCE, force_close=True),
+                connector=aiohttp.TCPConnector(limit=0, force_close=True),  # of calls the slots are the limit
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),  # each question has its own
             )
@@ -156,6 +216,7 @@ class _Asking:
         self._left = {case.name: case.repeat or 1 for case in asked.verify.cases}
         self._made: Counter[str] = Counter()
         self._told_at = monotonic()
+        self._waiting = self._under_way = 0
 
     async def run(self) -> None:
         try:
@@ -179,30 +240,26 @@ class _Asking:
         self._reader.news(self._app)
 
     async def _has_key(self) -> bool:
-        """The key of the Job's Secret, where there is a Job; False where that Secret is yet to be made."""
+        """Whether there is a key; where there is a Job, not before its Secret is made, which is asked for here."""
         if self._found.key:
             return True
         if self._found.attempts:
             await asyncio.sleep(min(RETRY_FIRST * 2 ** min(self._found.attempts - 1, 8), RETRY_MOST))
         self._found.attempts += 1
-        key = await self._reader.key_of(self._app, self._asked.job)
-        self._note(lacks_key=not key, digest=_digest(key))
-        self._found.key = key
-        if key:
-            self._reader.news(self._app)  # the pods are to be told
-        return bool(key)
+        self._note(lacks_key=True)
+        return False
 
     async def _until_known(self, pod: Pod) -> None:
         """Until a pod says that it has heard of the key. Raises _Failed where its runtime never will."""
         while True:
             try:
-                said = await self._reader.ask(pod, self._asked.port, "/v1/verification", self._found.key, None, LOOK_WITHIN)
+                status = await self._reader.look(pod, self._asked.port, self._found.key)
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
                 self._note(problem=f"pod {pod.name} gave no answer: {type(error).__name__}")
             else:
-                if said.status == 204:
+                if status == 204:
                     return
-                if said.status in (404, 405):
+                if status in (404, 405):
                     raise _Failed(f"it cannot be verified: the runtime of pod {pod.name} knows no verification: take a newer Runtime")
                 self._note(problem=f"pod {pod.name} has not heard of the key of its verification yet")
             await asyncio.sleep(LOOK_PERIOD)
@@ -250,18 +307,41 @@ class _Asking:
             else:
                 is_last = attempt == TRIES - 1
                 if is_last or answer.status not in TRY_AGAIN or answer.status == case.expect.status:
-                    return await asyncio.to_thread(missed, case.expect, answer)
+                    return await self._reader.judged(case, answer)
             await asyncio.sleep(PAUSE)
         return Miss(in_words(case), why)
 
     async def _answer(self, pod: Pod, body: bytes, seconds: float) -> Answer:
         """Of a pod that has heard of the key; where that was taken off it meanwhile, it is put back and asked once more."""
         while True:
-            answer = await self._reader.ask(pod, self._asked.port, "/", self._found.key, body, seconds)
+            async with self._slot():
+                answer = await self._reader.ask(pod, self._asked.port, self._found.key, body, seconds)
             if answer.status != 403 or b'"not_verified"' not in answer.body:
                 return answer
             self._reader.news(self._app)
             await self._until_known(pod)
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        """A slot for a call. While this verification waits and has none, its time stands still."""
+        self._count(waiting=1)
+        try:
+            async with self._reader.slot(self._app):
+                self._count(waiting=-1, under_way=1)
+                try:
+                    yield
+                finally:
+                    self._count(waiting=1, under_way=-1)
+        finally:
+            self._count(waiting=-1)
+
+    def _count(self, waiting: int = 0, under_way: int = 0) -> None:
+        self._waiting, self._under_way = self._waiting + waiting, self._under_way + under_way
+        stands, said, now = self._waiting > 0 and not self._under_way, self._found.reading, self._reader.now()
+        if said is not None and stands and said.waits_since is None:
+            self._note(waits_since=now)
+        elif said is not None and not stands and said.waits_since is not None:
+            self._note(waits_since=None, waited=said.waited + (now - said.waits_since).total_seconds())
 
     async def _told(self, case: Case, number: int, miss: Miss) -> str:
         """Why a case has failed, in a sentence that shows nothing secret."""
@@ -270,7 +350,7 @@ class _Asking:
         got = (
             HIDDEN
             if secrets is None or (rules is not None and rules.patterns)
-            else redacted(miss.got, secrets, rules.fields or () if rules else ())
+            else await self._reader.without(miss.got, secrets, rules.fields or () if rules else ())
         )
         asked, expected = redacted(case.input, secrets or ()), redacted(miss.expected, secrets or ())
         often = f" at call {number} of {case.repeat}" if (case.repeat or 1) > 1 else ""

@@ -7,20 +7,26 @@ import base64
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
 
 from dynamiq_operator.controller import verifying
-from dynamiq_operator.controller.verifying import Verification, VerificationReader
+from dynamiq_operator.controller.execute.evaluations import create_evaluation_key
+from dynamiq_operator.controller.execute.execution import Execution
+from dynamiq_operator.controller.verifying import OF_NAMESPACE, Verification, VerificationReader
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.verification import Verify
 from dynamiq_operator.plan.observed.pods import Pod
-from dynamiq_operator.plan.observed.verification import Reading
+from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod, Reading
+from dynamiq_operator.plan.operations import CreateEvaluationKey
+from dynamiq_operator.plan.verification import last_word
 from dynamiq_operator.plan.verification.asking import Asked
 from tests.support import factories as given
 from tests.support.controller import at
@@ -57,14 +63,14 @@ def saying(what: Any, status: int = 200) -> Callable[[int], Awaitable[web.Stream
 class Asking:
     """One App's verification, asked of two pods at 127.0.0.1."""
 
-    def __init__(self, reader: VerificationReader, port: int, news: asyncio.Event) -> None:
-        self.reader, self.port, self.news, self.found = reader, port, news, Verification()
+    def __init__(self, reader: VerificationReader, port: int, client: Client, news: asyncio.Event) -> None:
+        self.reader, self.port, self.client, self.news, self.found = reader, port, client, news, Verification()
         self.app = given.an_app()
 
-    def ask(self, *cases: Manifest, row: str = "row", job: str = "") -> None:
+    def ask(self, *cases: Manifest, row: str = "row", job: str = "", began: datetime | None = None) -> None:
         pods = tuple(Pod(f"chat-{n}", f"uid-{n}", "1", given.NOW, "", "", False, True, None, None, ip="127.0.0.1") for n in (1, 2))
         made = Verify.model_validate({"cases": cases, **({"job": {"image": "registry.test/judge"}} if job else {})})
-        self.reader.schedule(self.app, self.found, Asked(row, made, pods, self.port, job))
+        self.reader.schedule(self.app, self.found, Asked(row, made, pods, self.port, job, began))
 
     async def until(self, what: Callable[[Reading], bool]) -> Reading:
         async with asyncio.timeout(WITHIN):
@@ -100,7 +106,7 @@ async def asking(client: Client, script: Script, pods: Pods) -> AsyncIterator[As
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     news = asyncio.Event()
     async with VerificationReader(client, client.now, lambda _: news.set(), lambda: KEY) as reader:
-        yield Asking(reader, runner.addresses[0][1], news)
+        yield Asking(reader, runner.addresses[0][1], client, news)
     await runner.cleanup()
 
 
@@ -201,12 +207,124 @@ async def test_what_is_asked_is_given_up_at_once_for_another_row(asking: Asking,
     assert asking.found.reading is None
 
 
-async def test_the_key_of_a_job_is_read_once_it_is_there(asking: Asking, pods: Pods, script: Script) -> None:
-    made = {"metadata": {"name": "judge"}, "data": {"key": base64.b64encode(KEY.encode()).decode()}}
-    script.on("GET", at(SECRETS, "judge"), missing("secrets", "judge"), made)
+class Made:
+    """What an execution writes to: the Secret of the Job's key, over the scripted API server."""
+
+    def __init__(self, asking: Asking) -> None:
+        self.asking = asking
+        self.client = asking.client
+        self.state = SimpleNamespace(verification=asking.found)
+
+    def make_key(self) -> str:
+        return KEY
+
+    async def key(self) -> None:
+        execution = cast(Execution, self)
+        await create_evaluation_key(execution, CreateEvaluationKey(self.asking.app, "judge", "uid-of-judge"))
+
+
+def a_job(uid: str, row: str = "row") -> Manifest:
+    return {"kind": "Job", "metadata": {"name": "judge", "uid": uid, "labels": {names.VERIFICATION_LABEL: row}}}
+
+
+def a_secret(key: str) -> Manifest:
+    return {"metadata": {"name": "judge"}, "data": {"key": base64.b64encode(key.encode()).decode()}}
+
+
+async def test_the_pods_are_asked_once_the_secret_of_a_jobs_key_is_made(asking: Asking, pods: Pods, script: Script) -> None:
+    made = Made(asking)
+    script.on("POST", at(SECRETS), a_secret(KEY))
     asking.ask(CASE, job="judge")
+    asking.found.made(a_job("uid-of-judge"))
     assert (await asking.until(lambda said: said.lacks_key)).digest == ""
     await soon(lambda: asking.found.task is None)
+    await made.key()
     asking.ask(CASE, job="judge")
     said = await asking.until(lambda said: said.done)
     assert (said.digest, said.lacks_key, said.known) == (hashlib.sha256(KEY.encode()).hexdigest(), False, True)
+
+
+async def test_a_secret_that_somebody_else_made_gives_no_key_that_pods_take(asking: Asking, pods: Pods, script: Script) -> None:
+    made = Made(asking)
+    script.on("POST", at(SECRETS), failure(409, "AlreadyExists"))
+    script.on("GET", at(SECRETS, "judge"), a_secret("of-a-tenant"), a_secret(KEY))
+    asking.ask(CASE, job="judge")
+    asking.found.made(a_job("uid-of-judge"))
+    await asking.until(lambda said: said.lacks_key)
+    await made.key()
+    said = asking.found.reading
+    assert said is not None
+    assert (said.digest, asking.found.key) == ("", "")
+    assert said.problem == "Secret judge is there, and its key is not of the operator's making: delete it"
+    await made.key()  # what was written, and whose answer was lost, is ours
+    assert asking.found.key == KEY
+
+
+async def test_with_a_job_that_is_made_again_its_key_is_another_and_the_time_goes_on(asking: Asking) -> None:
+    asking.ask(CASE, job="judge")
+    began = asking.found.reading
+    assert began is not None
+    asking.found.made(a_job("one", "another-row"))
+    assert asking.found.reading == began
+    asking.found.made(a_job("one"))
+    asking.found.offered = asking.found.key = KEY
+    asking.found.made(a_job("two"))
+    said = asking.found.reading
+    assert (said.job, said.digest, said.since) == ("two", "", began.since)
+    assert (asking.found.key, asking.found.offered) == ("", "")
+
+
+async def test_what_was_begun_by_another_operator_ends_when_that_said(asking: Asking) -> None:
+    asking.ask(CASE, began=given.NOW)
+    assert asking.found.reading is not None
+    assert asking.found.reading.since == given.NOW
+
+
+async def told(asking: Asking, word: str, uid: str = "judge") -> str:
+    asking.found.reading = Reading("row", frozenset(), given.NOW, job="judge")
+    job = EvaluationJob("judge", uid, "row", False, None, "BackoffLimitExceeded", {}, EvaluationPod("judge", 1, word))
+    (found,) = await asking.reader.told(asking.app, asking.found, [job])
+    assert found.pod is not None
+    return found.pod.last_word
+
+
+async def test_the_last_word_of_a_job_shows_nothing_secret(asking: Asking, script: Script) -> None:
+    asking.app = given.an_app(given.with_spec(variables=[{"name": "MODEL_KEY", "secret": {"name": "model", "key": "key"}}]))
+    asking.found.offered = KEY
+    data = {"key": base64.b64encode(b"sk-very-secret").decode()}
+    script.on("GET", at(SECRETS, "model"), {"metadata": {"name": "model"}, "data": data})
+    said = f"Traceback\nAssertionError: got sk-very-secret by {KEY}"
+    assert last_word.said_by(await told(asking, said)) == (None, "AssertionError: got [redacted] by [redacted]")
+    scored = json.dumps({"score": 0.5, "message": "sk\\u002dvery-secret"}).replace("\\\\", "\\")
+    assert last_word.said_by(await told(asking, scored)) == (0.5, "[redacted]")
+    assert await told(asking, said, uid="of-somebody-else") == ""
+    script.on("GET", at(SECRETS, "model"), failure(403, "Forbidden"))
+    assert last_word.said_by(await told(asking, '{"score": 0.5, "message": "sk-very-secret!"}')) == (0.5, "[redacted]")
+
+
+async def test_where_runs_are_redacted_a_job_s_message_is_hidden(asking: Asking) -> None:
+    asking.app = given.an_app(given.with_spec(runs={"content": True, "redact": {"fields": ["iban"]}}))
+    assert last_word.said_by(await told(asking, '{"score": 0.5, "message": "DE123"}')) == (0.5, "[redacted]")
+
+
+async def test_apps_that_answer_late_take_no_place_of_another_namespace(asking: Asking, pods: Pods) -> None:
+    never = asyncio.Event()
+
+    async def slow(_number: int) -> web.StreamResponse:
+        if len(pods.asked) <= OF_NAMESPACE:
+            await never.wait()
+        return web.json_response({"answer": "42"})
+
+    pods.answer = slow
+    several = [Asking(asking.reader, asking.port, asking.client, asking.news) for _ in range(8)]
+    for number, each in enumerate(several):
+        each.ask({**CASE, "repeat": 20, "seconds": 600}, row=f"row-{number}")
+    await soon(lambda: len(pods.asked) == OF_NAMESPACE)
+    await soon(lambda: any(each.found.reading is not None and each.found.reading.waits_since is not None for each in several))
+    assert all(each.found.reading is not None and each.found.reading.known for each in several), "whether a pod knows takes no slot"
+    other = Asking(asking.reader, asking.port, asking.client, asking.news)
+    other.app = given.an_app(given.in_namespace("other"))
+    other.ask(CASE)
+    assert (await other.until(lambda said: said.done)).calls == 1
+    for each in several:
+        asking.reader.schedule(each.app, each.found, None)

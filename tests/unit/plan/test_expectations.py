@@ -65,6 +65,33 @@ def test_an_answer_that_is_nested_deeper_than_anybody_reads_is_no_json() -> None
     assert found[0] == "$[0] to be there"
 
 
+def test_an_answer_of_many_values_is_no_work() -> None:
+    """A workflow that answers with as many values as fit would keep the operator from everything else."""
+    many = b"[" + b",".join([b"[]"] * 40_000) + b"]"
+    found = looked_at(many, jsonPath={"path": "$[*]", "equals": "[]"})
+    assert found == ("$[*] equal to []", "more than 100 values there")
+    assert looked_at(many, jsonPath={"path": "$[*]"}) is None
+    too_long = "an answer of more than 128 KiB, which is not read as JSON"
+    assert looked_at(many * 2, jsonPath={"path": "$[*]"}) == ("$[*] to be there", too_long)
+    assert looked_at(many * 2, contains="42") == ('an answer that contains "42"', too_long)
+    assert looked_at(b"42" + many * 2, contains="42") is None, "a text is looked for in all of it"
+
+
+def test_what_is_nested_deeply_is_looked_at_all_the_same() -> None:
+    deep = b"[" * 1000 + b'"42"' + b"]" * 1000
+    assert looked_at(deep.replace(b'"42"', rb'"\u0034\u0032"'), contains="42") is None
+    assert looked_at(deep, jsonPath={"path": "$" + "[*]" * 300, "equals": "1"}) is not None
+    found = looked_at(deep, jsonPath={"path": "$", "equals": deep.decode()})
+    assert found is None or found[1] == "a value that is nested too deeply"
+
+
+@pytest.mark.parametrize(
+    ("path", "equals"), [("$.a.*", "[1, 2]"), ("$.a['x y']", "2"), ("$.b[*].c", "[3, 4]"), ("$.b[1].c", "4"), ("$['a'].x", "1")]
+)
+def test_a_path_names_places(path: str, equals: str) -> None:
+    assert looked_at({"a": {"x": 1, "x y": 2}, "b": [{"c": 3}, {"c": 4}, 5]}, jsonPath={"path": path, "equals": equals}) is None
+
+
 def test_what_is_shown_is_one_short_line_without_control_characters() -> None:
     assert shown("one\n\x1b[31mtwo\u2028three\u202e  four") == "one [31mtwo three four"
     assert shown("x" * 500) == "x" * 199 + "…"

@@ -369,5 +369,91 @@ def test_the_job_of_a_version_that_was_overtaken_is_deleted() -> None:
     assert selected(world) == of(world, "a")
 
 
+def forged(world: World, **meta: Any) -> Manifest:
+    """A Job of the evaluation's name and labels, which asks nothing and has ended well, in its place."""
+    key = (JOB.api_version, JOB.kind, evaluation(world))
+    made = world.objects.pop(key)["metadata"]
+    world._collect(made["uid"], keep=False)
+    job = {
+        "apiVersion": JOB.api_version,
+        "kind": JOB.kind,
+        "metadata": {**{part: made[part] for part in ("name", "namespace", "labels")}, **meta},
+        "spec": {"suspend": False, "template": {"spec": {"containers": [{"name": "evaluation", "image": "busybox"}]}}},
+        "status": {
+            "completionTime": "2026-01-01T00:00:00Z",
+            "conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+        },
+    }
+    world.add(job)
+    return world.objects[key]
+
+
+@pytest.mark.parametrize("is_owned", [False, True])
+def test_a_job_that_the_operator_did_not_make_verifies_nothing(is_owned: bool) -> None:
+    """Whoever may make Jobs gives one any name, labels and owner; its uid is the API server's."""
+    world = only_evaluated()
+    world.deploy("b", "v2")
+    world.run()
+    owners = world.objects[(JOB.api_version, JOB.kind, evaluation(world))]["metadata"]["ownerReferences"]
+    other = forged(world, **({"ownerReferences": owners} if is_owned else {}))
+    world.answer(known=True)
+    world.run()
+    assert (selected(world), world.rows["b"].spec.verified, world.phases["b"]) == (of(world, "a"), None, "#2 Progressing")
+    there = world.objects[(JOB.api_version, JOB.kind, evaluation(world))]
+    assert (there is not other) == is_owned, "one that says it is the App's is made anew; another is nobody's to delete"
+    world.later(300)
+    world.run()
+    outcome = world.rows["b"].outcome
+    assert outcome is not None
+    if not is_owned:
+        assert outcome.reason.endswith("is there, and is not the one that the operator made: delete it")
+
+
+def test_an_operator_that_starts_anew_makes_the_job_anew() -> None:
+    world = only_evaluated()
+    world.deploy("b", "v2")
+    world.run()
+    before = world.objects[(JOB.api_version, JOB.kind, evaluation(world))]["metadata"]["uid"]
+    world.verification = None
+    world.run()
+    assert world.objects[(JOB.api_version, JOB.kind, evaluation(world))]["metadata"]["uid"] != before
+    world.answer(known=True)
+    world.run()
+    world.evaluators[evaluation(world)] = EvaluationPod(evaluation(world), 0, "")
+    world.end_job(evaluation(world))
+    world.run()
+    assert selected(world) == of(world, "b")
+
+
+def test_the_time_is_over_whichever_operator_asks() -> None:
+    world = verified_app({**ONE, "timeoutSeconds": 60})
+    world.deploy("b", "v2")
+    world.run()
+    for _ in range(3):
+        world.later(20)
+        world.verification = None  # another operator
+        world.run()
+    outcome = world.rows["b"].outcome
+    assert outcome is not None
+    assert outcome.reason.startswith("its verification took longer than 60 s")
+
+
+def test_time_in_which_others_had_all_the_slots_does_not_count() -> None:
+    world = verified_app({**ONE, "timeoutSeconds": 60})
+    world.deploy("b", "v2")
+    world.run()
+    world.answer(known=True, waits_since=world.now)
+    world.later(600)
+    world.run()
+    assert world.phases["b"] == "#2 Progressing"
+    world.answer(waits_since=None, waited=600.0)
+    world.later(59)
+    world.run()
+    assert world.phases["b"] == "#2 Progressing"
+    world.later(1)
+    world.run()
+    assert world.phases["b"] == "#2 Failed"
+
+
 def only_evaluated() -> World:
     return verified_app({"job": EVALUATION})

@@ -35,6 +35,7 @@ async def create_child(execution: Execution, operation: operations.CreateChild) 
             await _take_back(execution, operation.app, operation.manifest, error)
         else:
             execution.cache.update(resource, created)
+            execution.state.verification.made(created)
             if entry.scaled and replicas > 1:
                 await _scale(execution, created, replicas)
         problem.resolve()

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import replace
+import base64
 
 from dynamiq_operator.controller.execute.execution import Execution
-from dynamiq_operator.desired.evaluation import evaluation_key
+from dynamiq_operator.desired.evaluation import KEY, evaluation_key
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import JOBS, SECRETS
 from dynamiq_operator.plan import operations
 
 
 async def create_evaluation_key(execution: Execution, operation: operations.CreateEvaluationKey) -> None:
-    """Creates the Secret with a new key. One of that name is left as it is: it is this Job's, or the Job never gets a key that pods take."""
-    manifest = evaluation_key(operation.app, operation.job, operation.uid, execution.make_key())
-    with contextlib.suppress(errors.AlreadyExists):
-        await execution.client.create(SECRETS, manifest)
+    """Creates the Secret with a key of ours. What has its name already, and another key, is somebody's who knows that: pods never take it."""
     found = execution.state.verification
-    if found.reading is not None:
-        found.reading = replace(found.reading, lacks_key=False)  # until it has been read again
+    found.offered = found.offered or execution.make_key()
+    manifest, problem = evaluation_key(operation.app, operation.job, operation.uid, found.offered), ""
+    try:
+        await execution.client.create(SECRETS, manifest)
+    except errors.AlreadyExists:
+        there = await execution.client.get(SECRETS, manifest["metadata"]["namespace"], operation.job)
+        if (there.get("data") or {}).get(KEY) != base64.b64encode(found.offered.encode()).decode():
+            problem = f"Secret {operation.job} is there, and its key is not of the operator's making: delete it"
+    found.keyed(problem)
 
 
 async def start_evaluation(execution: Execution, operation: operations.StartEvaluation) -> None:

@@ -18,8 +18,11 @@ from dynamiq_operator.plan.observed.pods import named
 class Reading:
     """Of the row of this uid, whose `pods`, by uid, are asked since that moment.
 
+    `job`: uid of the Job that this operator made to evaluate them, empty before: whoever may make Jobs can give one any name, label and
+    owner, and no uid. `waited`: seconds in which nothing was asked since others were, which count for nothing,
+    and `waits_since` since when it is so again.
     `digest`: SHA-256 of the key with which they are asked, empty where that is not known yet; `lacks_key`: whether the Secret that is to
-    have it is not there. `known`: whether every pod has heard of that key. `passed`: cases that passed, as of some seconds ago, of those
+    have it is yet to be made. `known`: whether every pod has heard of that key. `passed`: cases that passed, as of some seconds ago, of those
     that are all asked when it is `done`, and `calls` that were made for them. `failure`: why it has failed, as a sentence; `problem`: what
     is in the way of an answer now.
     """
@@ -27,6 +30,9 @@ class Reading:
     row: str
     pods: frozenset[str]
     since: datetime
+    job: str = ""
+    waited: float = 0.0
+    waits_since: datetime | None = None
     digest: str = ""
     lacks_key: bool = False
     known: bool = False
@@ -39,23 +45,28 @@ class Reading:
 
 @dataclass(frozen=True)
 class EvaluationPod:
-    """The pod of such a Job. `last_word`: its termination message, or its last lines; `waits`: for what it waits, in Kubernetes' words."""
+    """The pod of such a Job. `last_word`: its termination message, or its last lines; `waits`: for what it waits, in Kubernetes' words;
+    `owner`: uid of the Job that owns it.
+    """
 
     job: str
     exit_code: int | None = None
     last_word: str = ""
     waits: str = ""
+    owner: str = ""
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> EvaluationPod:
         status = raw.get("status") or {}
         state = (named(status.get("containerStatuses"), CONTAINER) or {}).get("state") or {}
+        owners = raw["metadata"].get("ownerReferences") or ()
         ended, waiting = state.get("terminated") or {}, state.get("waiting") or {}
         return cls(
             job=(raw["metadata"].get("labels") or {}).get(JOB_NAME_LABEL, ""),
             exit_code=ended.get("exitCode"),
             last_word=ended.get("message") or "",
             waits=": ".join(filter(None, (waiting.get("reason"), waiting.get("message")))),
+            owner=next((each.get("uid", "") for each in owners if each.get("controller")), ""),
         )
 
 

@@ -37,7 +37,11 @@ def _evaluate(context: Context, question: Asked) -> Iterator[Operation]:
     asked_job = question.verify.job
     if JOB.kind in context.snapshot.denied or asked_job is None:
         return
-    if job is None:
+    other = verdict.of_name(context, question) if job is None else None
+    if other is not None:
+        if is_owned(other.raw, context.app) and not is_ending(other.raw):
+            yield DeleteChild(other.raw)  # of an operator before this one, or of nobody who is known: it is made anew
+    elif job is None:
         manifest = evaluation_job(
             context.app, question.job, question.row, asked_job, question.verify.seconds, [pod.ip for pod in question.pods], question.port
         )

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import orjson
-from jsonpath_ng import JSONPath
-from jsonpath_ng.exceptions import JSONPathError
-from jsonpath_ng.parser import parse
 
 from dynamiq_operator.model.verification import CASE_SECONDS, Case, Expectation, JsonPathExpectation
+from dynamiq_operator.plan.verification.places import values_at
 
+JSON_MAX = 128 << 10
+"""Bytes of an answer that is read as JSON: a short text may be a great many values."""
+VALUES_MAX = 100
+"""Values at a path."""
 _ABSENT = object()
+_TOO_LONG = f"an answer of more than {JSON_MAX >> 10} KiB, which is not read as JSON"
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,14 @@ class Answer:
         return self.body.decode("utf-8", "replace")
 
     @property
+    def is_long(self) -> bool:
+        return len(self.body) > JSON_MAX
+
+    @property
     def json(self) -> Any:
-        """The body as JSON; `_ABSENT` where it is none."""
+        """The body as JSON; `_ABSENT` where it is none, or too long to be read as such."""
+        if self.is_long:
+            return _ABSENT
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError:
@@ -52,7 +61,8 @@ def missed(expect: Expectation, answer: Answer) -> Miss | None:
     if answer.status != wanted if wanted is not None else not 200 <= answer.status < 300:
         return Miss(f"status {wanted if wanted is not None else '2xx'}", f"status {answer.status} {answer.text}")
     if expect.contains is not None and not _contains(answer, expect.contains):
-        return Miss(f"an answer that contains {json.dumps(expect.contains, ensure_ascii=False)}", answer.text)
+        expected = f"an answer that contains {json.dumps(expect.contains, ensure_ascii=False)}"
+        return Miss(expected, _TOO_LONG if answer.is_long else answer.text)
     return _missed_at(expect.json_path, answer) if expect.json_path is not None else None
 
 
@@ -74,41 +84,44 @@ def _contains(answer: Answer, text: str) -> bool:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (list, dict)):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _strings(each)
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, (list, dict)):
+            left += each.values() if isinstance(each, dict) else each
 
 
 def _missed_at(wanted: JsonPathExpectation, answer: Answer) -> Miss | None:
     expected, data = _at(wanted), answer.json
-    try:
-        path = _compiled(wanted.path)
-    except JSONPathError:
-        return Miss("a path that can be read", wanted.path)
+    if answer.is_long:
+        return Miss(expected, _TOO_LONG)
     if data is _ABSENT:
         return Miss(expected, answer.text)
-    found = [each.value for each in path.find(data)]
+    try:
+        found = list(islice(values_at(wanted.path, data), VALUES_MAX + 1 if wanted.equals is not None else 1))
+    except ValueError:
+        return Miss("a path that can be read", wanted.path)
     if not found:
         return Miss(expected, f"nothing there in {answer.text}")
     if wanted.equals is None:
         return None
+    if len(found) > VALUES_MAX:
+        return Miss(expected, f"more than {VALUES_MAX} values there")
     try:
         value = orjson.loads(wanted.equals)
     except orjson.JSONDecodeError:
         return Miss('a value in JSON, such as 42 or "yes"', wanted.equals)
     there = found[0] if len(found) == 1 else found
-    return None if _same(there, value) else Miss(expected, orjson.dumps(there).decode())
+    try:
+        return None if _same(there, value) else Miss(expected, orjson.dumps(there).decode())
+    except (RecursionError, orjson.JSONEncodeError):
+        return Miss(expected, "a value that is nested too deeply")
 
 
 def _at(wanted: JsonPathExpectation) -> str:
     return f"{wanted.path} {'to be there' if wanted.equals is None else f'equal to {wanted.equals}'}"
-
-
-@lru_cache(maxsize=256)
-def _compiled(path: str) -> JSONPath:
-    return parse(path)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from dynamiq_operator.model.guards import Verified
 from dynamiq_operator.model.objects import format_time
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.verification import EvaluationJob, Reading
 from dynamiq_operator.plan.verification.asking import Asked, asked
+from dynamiq_operator.plan.verification.last_word import MESSAGE_MAX, said_by
 from dynamiq_operator.plan.verification.text import SHOWN, shown
 
-MESSAGE_MAX = 512
+WAITED_IN = 10
+"""Seconds by which the end moves where nothing could be asked: each time it is written."""
 
 
 @dataclass(frozen=True)
@@ -37,23 +38,30 @@ def verdict(context: Context) -> Verdict | None:
     if question is None:
         return None
     if said is None or said.row != question.row or said.pods != question.uids:
-        said = Reading(question.row, question.uids, context.now)  # it begins now
-    until = said.since + timedelta(seconds=question.verify.seconds)
+        said = Reading(question.row, question.uids, question.began or context.now)  # it begins now, or goes on after another operator
+    until = said.since + timedelta(seconds=question.verify.seconds + _uncounted(said, context.now))
     seconds = max((context.now - said.since).total_seconds(), 0.0)
     job = evaluation(context, question)
     failure = said.failure or _failed_job(job)
     if not failure and _has_passed(question, said, job):
         return Verdict("", until, seconds, passed=_verified(context, question, said, job, seconds))
     if not failure and context.now >= until:
-        failure = f"its verification took longer than {question.verify.seconds} s: {_missing(question, said, job)}"
+        failure = f"its verification took longer than {question.verify.seconds} s: {_missing(context, question, said, job)}"
     if failure:
         return Verdict(failure[:1024], until, seconds, has_failed=True)
     return Verdict(_progress(question, said, job), until, seconds)
 
 
 def evaluation(context: Context, question: Asked) -> EvaluationJob | None:
-    """The Job that evaluates these pods."""
-    return next((each for each in context.snapshot.evaluations if each.name == question.job and each.row == question.row), None)
+    """The Job that this operator made to evaluate these pods; another one of its name may say what it likes."""
+    said, found = context.snapshot.verification, of_name(context, question)
+    is_made = found is not None and said is not None and (said.row, said.pods, said.job) == (question.row, question.uids, found.uid)
+    return found if is_made and found is not None and found.uid else None
+
+
+def of_name(context: Context, question: Asked) -> EvaluationJob | None:
+    """The Job of the name that such a Job has, whoever made it."""
+    return next((each for each in context.snapshot.evaluations if each.name == question.job), None)
 
 
 def may_start(question: Asked, said: Reading) -> bool:
@@ -88,19 +96,14 @@ def _failed_job(job: EvaluationJob | None) -> str:
 
 
 def _said_by(job: EvaluationJob | None) -> tuple[float | None, str]:
-    """Score and message of what the Job said last: JSON with these two, or a plain text."""
-    lines = (job.pod.last_word if job is not None and job.pod is not None else "").strip().splitlines()
-    if not lines:
-        return None, ""
-    try:
-        said: Any = json.loads(lines[-1], parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
-        return None, shown(lines[-1], MESSAGE_MAX)
-    score, message = said.get("score"), said.get("message")
-    number = float(score) if isinstance(score, (int, float)) and not isinstance(score, bool) and abs(score) < 1e15 else None
-    return number, shown(message, MESSAGE_MAX) if isinstance(message, str) else ""
+    score, message = said_by(job.pod.last_word if job is not None and job.pod is not None else "")
+    return score, shown(message, MESSAGE_MAX)
+
+
+def _uncounted(said: Reading, now: datetime) -> int:
+    """Of the seconds that were waited: in steps, since a new end is a write."""
+    waited = said.waited + ((now - said.waits_since).total_seconds() if said.waits_since is not None else 0.0)
+    return math.ceil(waited / WAITED_IN) * WAITED_IN if waited >= 1 else 0
 
 
 def _progress(question: Asked, said: Reading, job: EvaluationJob | None) -> str:
@@ -111,11 +114,13 @@ def _progress(question: Asked, said: Reading, job: EvaluationJob | None) -> str:
     return f"{done}its evaluation {'is under way' if job is not None and not job.is_suspended else 'is about to begin'}"
 
 
-def _missing(question: Asked, said: Reading, job: EvaluationJob | None) -> str:
+def _missing(context: Context, question: Asked, said: Reading, job: EvaluationJob | None) -> str:
     if said.problem:
         return said.problem
     if not said.done and question.verify.cases:
         return f"{said.passed} of {len(question.verify.cases)} cases had passed"
+    if job is None and of_name(context, question) is not None:
+        return f"Job {question.job} is there, and is not the one that the operator made: delete it"
     if job is None or job.is_suspended:
         return "its evaluation could not begin"
     waits = f": it waits for {shown(job.pod.waits, SHOWN)}" if job.pod is not None and job.pod.waits else ""
