@@ -146,6 +146,27 @@ async def test_pods_runs_and_callers_are_told_apart(process: Process) -> None:
 # Reads beside the cache.
 
 
+async def test_what_an_evaluation_says_is_its_own_pods_word(process: Process) -> None:
+    """A pod may have any name and label; by which Job it is owned, and has that Job's name, is all that tells."""
+    cache(process, APPS, given.app_manifest())
+    labels = {**names.labels(given.NAME), names.VERIFICATION_LABEL: "row"}
+    job = child(CHAT, JOB, "judge", labels=labels, spec={"suspend": False})
+    cache(process, JOBS, {**job, "metadata": {**job["metadata"], "uid": "of-judge"}})
+    for name, owner, code in (("one", "of-judge", 3), ("two", "of-another", 0)):
+        meta = {
+            "name": name,
+            "namespace": given.NAMESPACE,
+            "uid": name,
+            "labels": {**names.evaluation_labels(given.NAME), "batch.kubernetes.io/job-name": "judge"},
+            "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": "judge", "uid": owner, "controller": True}],
+        }
+        status = {"containerStatuses": [{"name": "evaluation", "state": {"terminated": {"exitCode": code}}}]}
+        cache(process, PODS, {"kind": "Pod", "metadata": meta, "spec": {"containers": []}, "status": status})
+    (found,) = (await observe(process)).evaluations
+    assert found.pod is not None
+    assert found.pod.exit_code == 3
+
+
 async def test_access_keys_are_read_once_and_again_after_a_resync(process: Process, script: Script) -> None:
     cache(process, APPS, given.app_manifest())
     first = (await observe(process)).access_keys
