@@ -246,6 +246,8 @@ class _Asking:
         if self._found.attempts:
             await asyncio.sleep(min(RETRY_FIRST * 2 ** min(self._found.attempts - 1, 8), RETRY_MOST))
         self._found.attempts += 1
+        if self._found.key:
+            return True  # it was made meanwhile
         self._note(lacks_key=True)
         return False
 
