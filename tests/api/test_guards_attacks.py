@@ -175,6 +175,23 @@ def test_only_the_operator_and_the_cluster_end_a_word(api: Api, place: Place) ->
             assert who.delete(made(api.create(make(here, name="brief")))).ok
 
 
+def test_who_may_delete_policies_clears_words_and_changes_none(api: Api, place: Place) -> None:
+    bound = {**rest.of_user("pia", "", "dynamiq-policies"), "kind": "ClusterRoleBinding", "metadata": {"name": "pia-policies-of-tests"}}
+    refused(api.acting_as("rita").delete(place.approval), "rita may not delete it: it ends with its row", "ClusterRole dynamiq-policies")
+    made(api.apply(bound))
+    try:
+        word = made(
+            api.acting_as("otto").create(
+                approval_manifest(in_namespace(place.namespace), with_spec(purpose="Withdraw"), name="one-of-many")
+            )
+        )
+        eventually("pia clears it", lambda: api.acting_as("pia").delete(word).ok)
+        refused(api.acting_as("pia").merge(place.approval, {"spec": {"message": "not fine"}}), "pia")
+        refused(admin(api).merge(place.approval, {"spec": {"message": "not fine"}}), "never changes")
+    finally:
+        api.delete(bound)
+
+
 def test_the_same_word_sent_again_changes_nothing(api: Api, place: Place) -> None:
     for sent, stored in ((approval_manifest, place.approval), (rejection_manifest, place.rejection)):
         again = sent(in_namespace(place.namespace))

@@ -26,6 +26,7 @@ from dynamiq_operator.controller.gate_keys import GateKeys
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection, Timing
+from dynamiq_operator.controller.left_words import LeftWords
 from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.notifications.addresses import Network
 from dynamiq_operator.controller.notifications.cluster import ClusterAddresses
@@ -91,7 +92,7 @@ class Process:
         self.cache, self.queue, self.states = Cache(self.settings.gate_namespace), WorkQueue[AppKey](), AppStates(self.clock)
         self.metrics = Metrics(lambda: self.queue.depth, lambda: self.queue.oldest, lambda: self.election.leads)
         self.gateway_api = GatewayApi(self.client, self.clock)
-        self.denials = Denials()
+        self.denials = Denials(self.namespaces)
         self.informers = Informers(
             self.client, self.cache, self.queue, self.namespaces, self.gateway_api, self.denials, self.settings.gate_namespace
         )
@@ -122,7 +123,9 @@ class Process:
         self.election.notes = self.notifier.notes
         self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states, self.metrics, self.notifier)
         self.gate_keys = GateKeys(fenced, self.cache, self.denials, self.settings.gate_namespace, self.namespaces, self.clock)
-        self.workers = Workers(self.queue, self.cache, self.states, self.reconciler, self.client.until_answered, self.gate_keys.sweep)
+        self.left_words = LeftWords(fenced, self.cache, self.denials, self.client.now, self.clock)
+        sweeps = self.gate_keys.sweep, self.left_words.sweep
+        self.workers = Workers(self.queue, self.cache, self.states, self.reconciler, self.client.until_answered, *sweeps)
 
     async def sync(self) -> None:
         """Lists every watched resource once."""

@@ -240,7 +240,8 @@ class Drawn:
         body = self._chance.choice([None, {"propagationPolicy": "Orphan"}, {"gracePeriodSeconds": 0}])
         if self._chance.random() < 0.3:
             url, body = url.rpartition("/")[0], None
-        return Attack("a deletion", self._by("rita", "grace", "adam", ADMIN), Request("DELETE", url, body), by_rights=False)
+        others = () if which is self._place.approval else (ADMIN,)
+        return Attack("a deletion", self._by("rita", "grace", "adam", *others), Request("DELETE", url, body), by_rights=not others)
 
     # Versions known to be bad.
 

@@ -9,9 +9,10 @@ LACKING = "our CustomResourceDefinitions are not there, kubectl apply -k crds"
 
 
 class Denials:
-    """The resources that cannot be listed for want of a right, and the API server's words."""
+    """The resources that cannot be listed for want of a right, and the API server's words. `namespaces`: those that are watched; None is all."""
 
-    def __init__(self) -> None:
+    def __init__(self, namespaces: frozenset[str] | None = None) -> None:
+        self._namespaces = namespaces
         self._said: dict[tuple[ApiResource, str], str] = {}
 
     def note(self, resource: ApiResource, namespace: str, said: str | None) -> bool:
@@ -22,6 +23,10 @@ class Denials:
         is_new = where not in self._said
         self._said[where] = said
         return is_new
+
+    def is_watched(self, namespace: str) -> bool:
+        """Whether what there is in a namespace is cached, as far as it may be listed."""
+        return self._namespaces is None or namespace in self._namespaces
 
     def of(self, namespace: str) -> dict[ApiResource, str]:
         """What cannot be read that an App of this namespace may need."""

@@ -6,10 +6,11 @@ Most Approvals are history, of rows that have ended: they concern nobody.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NAMESPACES, RECORDS, REJECTIONS, ApiResource
+from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.namespaces import selects
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.policy import NamespaceSelector
@@ -17,6 +18,8 @@ from dynamiq_operator.model.record import Source
 
 Key = tuple[str, str]
 """Namespace and name."""
+WORDS_MAX = 256
+"""Words of one purpose that are looked at of a row, the newest of them: a policy asks for 16 at most."""
 
 
 class GuardIndex:
@@ -32,12 +35,31 @@ class GuardIndex:
         """Those of them that promote a row, by its namespace."""
         self._approvals: dict[Key, set[Key]] = defaultdict(set)
         """Approvals by the row that they name; under an empty name those that name none that can be read."""
+        self._words: dict[tuple[str, str, str, str], set[Key]] = defaultdict(set)
+        """Those of them that may count, by the digest, too, and of purpose Withdraw by who says it, which only the row's author may."""
         self._rejections: dict[str, set[Key]] = defaultdict(set)
         self._selectors: dict[str, tuple[Manifest, NamespaceSelector | None]] = {}
         """Of policies, by name."""
 
     def approvals_of(self, namespace: str, row: str) -> Iterator[Manifest]:
         return (self._objects[APPROVALS][key] for key in self._approvals.get((namespace, row), ()))
+
+    def words_on(self, namespace: str, row: str, digest: str, author: str | None) -> Iterator[Manifest]:
+        """The Approvals that may count for a row with these pins: of each person and purpose the newest.
+
+        Whoever may create Approvals may create very many. What counts for nothing is left out before it costs more than a look.
+        """
+        newest: dict[str, dict[str, Manifest]] = defaultdict(dict)
+        places = ((namespace, named, digest, by) for named in (row, "") for by in {"", author or ""})
+        for raw in (self._objects[APPROVALS][key] for place in places for key in self._words.get(place, ())):
+            by, words = raw["spec"]["by"], newest[str(raw["spec"].get("purpose"))]
+            words[by] = max(words.get(by, raw), raw, key=_made)
+        for words in newest.values():
+            yield from _newest(words.values())
+
+    def rows_spoken_of(self) -> list[Key]:
+        """Namespaces and names of the rows that Approvals name, whether there are such rows or not."""
+        return [key for key in self._approvals if key[1]]
 
     def rejections_in(self, namespace: str) -> Iterator[Manifest]:
         return (self._objects[REJECTIONS][key] for key in self._rejections.get(namespace, ()))
@@ -59,6 +81,8 @@ class GuardIndex:
                 yield self._promoting, source, key
         elif resource is APPROVALS:
             yield self._approvals, (key[0], _row_of(raw)), key
+            if (said := _said(raw)) is not None:
+                yield self._words, (key[0], _row_of(raw), *said), key
         elif resource is REJECTIONS:
             yield self._rejections, key[0], key
 
@@ -72,7 +96,7 @@ class GuardIndex:
             return set(self._apps.get(raw["metadata"]["name"], ())) if self._objects[DEPLOY_POLICIES] else set()
         if resource is APPROVALS and _row_of(raw):
             row = self._objects[RECORDS].get((namespace, _row_of(raw)))
-            return {(namespace, row["spec"]["app"])} if row is not None and _heeds_words(row["spec"]) else set()
+            return {(namespace, row["spec"]["app"])} if row is not None and _heeds(row["spec"], raw) else set()
         rows = self._undecided.get(namespace, set())
         if resource is REJECTIONS:
             rows = rows | self._promoting.get(namespace, set())
@@ -104,10 +128,29 @@ def _is_undecided(spec: Manifest) -> bool:
     return not spec.get("outcome") and (not pinned or (bool(pinned.get("guards")) and not spec.get("released")))
 
 
-def _heeds_words(spec: Manifest) -> bool:
-    """Whether a word on a row may change anything: it has not ended, or Git waits while it is live."""
+def _heeds(spec: Manifest, word: Manifest) -> bool:
+    """Whether a word on a row may change anything: it has not ended, or Git waits while it is live, and the word may count for its pins."""
     pinned = spec.get("pinned") or {}
-    return not spec.get("outcome") or bool(pinned.get("holds")) or pinned.get("source") == Source.REVERT
+    is_open = not spec.get("outcome") or bool(pinned.get("holds")) or pinned.get("source") == Source.REVERT
+    return is_open and _said(word) in ((pinned.get("digest"), ""), (pinned.get("digest"), spec.get("createdBy")))
+
+
+def _said(approval: Manifest) -> tuple[str, str] | None:
+    """Of an Approval that may count, the digest, and the author to whose row alone it may; None of one of nobody, or of a backup."""
+    spec = approval.get("spec")
+    if not isinstance(spec, dict) or not isinstance(spec.get("digest"), str) or spec.get("restored") is True:
+        return None
+    by = spec.get("by")
+    return (spec["digest"], by if spec.get("purpose") == Purpose.WITHDRAW else "") if isinstance(by, str) and by else None
+
+
+def _newest(words: Iterable[Manifest]) -> list[Manifest]:
+    return sorted(words, key=_made, reverse=True)[:WORDS_MAX]
+
+
+def _made(approval: Manifest) -> tuple[str, str]:
+    meta = approval["metadata"]
+    return str(meta.get("creationTimestamp") or ""), meta["name"]
 
 
 def _row_of(approval: Manifest) -> str:

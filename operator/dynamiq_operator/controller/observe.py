@@ -82,7 +82,7 @@ class Observer:
         self._states, self._clock, self._election = states, states.clock, election
         self._denials, self._activity, self._comparisons, self._account = denials, activity, comparisons, Account(client)
         self._stamps = Stamps(client, states.clock)
-        self._guards = GuardReader(cache, denials, self._stamps)
+        self._guards = GuardReader(client, cache, denials, self._stamps)
         self._verifying = verifying
 
     async def observe(self, key: AppKey) -> Snapshot:
@@ -105,7 +105,7 @@ class Observer:
                 claim = reads.create_task(self._claims.of(key, app))
                 stamped = reads.create_task(self._authors_stamped_since(watched))
                 promotions = reads.create_task(self._promotions(watched, unknown))
-                guards = reads.create_task(self._guards.observe(key[0], watched))
+                guards = reads.create_task(self._guards.observe(key[0], watched, promotions))
                 gate_keys = reads.create_task(self._version_at_gate(key, app, watched, state))
                 ledger = reads.create_task(self._ledger(key, app, watched, state))
         except ExceptionGroup as failed:

@@ -24,6 +24,7 @@ from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.controller.leader_loop import lead
+from dynamiq_operator.controller.left_words import LeftWords
 from dynamiq_operator.controller.live_rows import LiveRows
 from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.notifications.wiring import NotifyOptions, notifier
@@ -85,11 +86,12 @@ async def run(options: OperatorOptions) -> None:
         queue.close()  # until this replica leads
         namespaces = frozenset(options.namespaces) or None
         gateway_api = GatewayApi(client)
-        denials = Denials()
+        denials = Denials(namespaces)
         informers = Informers(client, cache, queue, namespaces, gateway_api, denials, gate_namespace)
         election = LeaderElection(lease_client, options.lease_namespace, options.lease_name, options.identity)
         fenced = FencedClient(client, election)
         claims = Claims(fenced, cache, options.settings, options.lease_namespace, namespaces)
+        left_words = LeftWords(fenced, cache, denials, client.now)
         gate_keys = GateKeys(fenced, cache, denials, gate_namespace, namespaces)
         observer = Observer(
             client, cache, options.settings, claims, gateway_api, states, election, denials, activity, comparisons, verifying
@@ -101,7 +103,7 @@ async def run(options: OperatorOptions) -> None:
         teller = await stack.enter_async_context(telling)
         election.notes = teller.notes
         reconciler = Reconciler(queue, observer, executor, states, metrics, teller)
-        workers = Workers(queue, cache, states, reconciler, client.until_answered, gate_keys.sweep)
+        workers = Workers(queue, cache, states, reconciler, client.until_answered, gate_keys.sweep, left_words.sweep)
         scope = WatchScope(tuple(sorted({*options.namespaces, gate_namespace})) if options.namespaces else (), options.health)
         tasks = [
             asyncio.create_task(watch(scope, informers, stopping)),

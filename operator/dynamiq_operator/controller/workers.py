@@ -26,7 +26,7 @@ class Workers:
     """Takes Apps from the queue and reconciles them, several at a time, each by one worker.
 
     `until_answered` is awaited before each: an API server that is down is not asked for a thousand Apps, but by a few workers now and then.
-    `sweep` deletes what is left of Apps that are gone: it is called at the start, and after each round of the resync.
+    `sweeps` delete what is left of what is gone: each is called at the start, and after each round of the resync.
     """
 
     def __init__(
@@ -36,9 +36,9 @@ class Workers:
         states: AppStates,
         reconciler: Reconciler,
         until_answered: Callable[[], Awaitable[None]],
-        sweep: Callable[[], Awaitable[None]],
+        *sweeps: Callable[[], Awaitable[None]],
     ) -> None:
-        self._sweep = sweep
+        self._sweeps = sweeps
         self._queue, self._cache, self._states, self._reconciler = queue, cache, states, reconciler
         self._until_answered = until_answered
         self._stopping = asyncio.Event()
@@ -85,10 +85,11 @@ class Workers:
     async def _resync(self) -> None:
         """Requeues one App after the other, for what no watch tells: a Secret that was changed, or deleted, in silence."""
         while True:
-            try:
-                await self._sweep()
-            except (errors.ApiError, LeadershipLost) as error:
-                log.warning("what is left of Apps that are gone could not be deleted, trying again: %s", error)
+            for sweep in self._sweeps:
+                try:
+                    await sweep()
+                except (errors.ApiError, LeadershipLost) as error:
+                    log.warning("what is left of Apps or rows that are gone could not be deleted, trying again: %s", error)
             for app in sorted(self._cache.apps()):
                 self._states.invalidate(app)
                 self._queue.add(app)

@@ -23,6 +23,7 @@ from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.objects import App, Manifest
 
 _NOTE = ("f:metadata", "f:annotations", f"f:{names.APPLIED_TEMPLATE_ANNOTATION}")
+_ROW_NOTE = ("f:metadata", "f:annotations", f"f:{names.TEMPLATE_ROW_ANNOTATION}")
 KEPT_REVISIONS = 3
 MOST_BYTES = 6
 """Of a character, as JSON may write it."""
@@ -136,9 +137,10 @@ def as_applied(app: App, observed: Mapping[str, Any]) -> App | None:
 
 
 def template_row(observed: Mapping[str, Any]) -> int | None:
-    """The sequence of the row that the template came with, where the workload notes one."""
+    """The sequence of the row that the template came with, where the workload notes one, and no other manager wrote that."""
     noted = (observed["metadata"].get("annotations") or {}).get(names.TEMPLATE_ROW_ANNOTATION, "")
-    return int(noted) if noted.isdecimal() and len(noted) <= 16 else None
+    is_one = noted.isdecimal() and len(noted) <= 16 and managed_fields.is_ours_at(observed, _ROW_NOTE)
+    return int(noted) if is_one else None
 
 
 def runs(observed: Mapping[str, Any], digest: str) -> bool:

@@ -13,6 +13,8 @@ import pytest
 
 from dynamiq_operator.controller import feed, informers
 from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.controller.guard_index import WORDS_MAX
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPROVALS, APPS, DEPLOY_POLICIES, NAMESPACES, POLICIES, RECORDS, REJECTIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import GROUP
@@ -41,12 +43,19 @@ class Watched:
         self.cache, self._version = cache, 0
 
     def put(self, resource: ApiResource, *manifests: Manifest) -> set[AppKey]:
-        """They are added or changed; returns the Apps that are reconciled for it."""
+        """They are added or changed; returns the Apps that are reconciled for it. An Approval is of what its row pins, where it says nothing else."""
+        manifests = tuple(self._of_row(made) if resource is APPROVALS else made for made in manifests)
         return {app for made in manifests for app in self.cache.update(resource, self._next(resource, made))}
 
     def take(self, resource: ApiResource, made: Manifest) -> set[AppKey]:
         """It is deleted; returns the Apps that are reconciled for it."""
         return self.cache.delete(resource, self._next(resource, made))
+
+    def _of_row(self, made: Manifest) -> Manifest:
+        row = self.cache.get(RECORDS, made["metadata"]["namespace"], made["spec"].get("row", ""))
+        if row is None or made["spec"].get("digest") != given.UNSEALED:
+            return made
+        return {**made, "spec": {**made["spec"], "digest": row["spec"]["pinned"]["digest"]}}
 
     def _next(self, resource: ApiResource, made: Manifest) -> Manifest:
         self._version += 1
@@ -171,7 +180,9 @@ async def test_without_policies_nothing_is_there_and_nothing_is_asked(process: P
 async def test_policies_approvals_and_rejections_of_its_own_are_observed(process: Process, watched: Watched, script: Script) -> None:
     watched.put(DEPLOY_POLICIES, policy_manifest("b"), policy_manifest("a", selector={}), policy_manifest("shops", selector=BY_TIER))
     watched.put(RECORDS, given.row_manifest("row", given.progressing(1, guards=AWAITS)), given.row_manifest("live", given.live(1)))
-    watched.put(APPROVALS, approval_manifest("second", "row", given.created(9)), approval_manifest("first", "row", given.created(5)))
+    watched.put(
+        APPROVALS, approval_manifest("second", "row", given.created(9), by="cy"), approval_manifest("first", "row", given.created(5))
+    )
     watched.put(APPROVALS, approval_manifest("ended", "live"), approval_manifest("other", "another"))
     withdrawn = {"by": "bo", "reason": "it was the model"}
     watched.put(REJECTIONS, rejection_manifest("bad", "v2"), rejection_manifest("once", "v3", withdrawn=withdrawn))
@@ -234,6 +245,32 @@ async def test_a_version_is_live_at_its_source_by_a_row_that_only_scales_it(proc
         assert snapshot.promotions["row"].phase == phase
 
 
+async def test_words_that_count_for_nothing_wake_nobody_and_are_not_observed(process: Process, watched: Watched, script: Script) -> None:
+    """Whoever may create Approvals may make very many, of purpose Withdraw without any other right."""
+    watched.put(RECORDS, given.row_manifest("row", given.with_spec(createdBy="ann"), given.progressing(1, guards=AWAITS)))
+    other = "sha256:" + "b" * 64
+    for number in range(300):
+        flood = [
+            approval_manifest(f"withdraw-{number}", "row", by="carl", purpose="Withdraw"),
+            approval_manifest(f"other-{number}", "row", digest=other),
+            approval_manifest(f"nobody-{number}", "row", by=""),
+            approval_manifest(f"backup-{number}", "row", given.created(99), restored=True),
+        ]
+        assert watched.put(APPROVALS, *flood) == set()
+    assert await observed(process) == ObservedGuards(), "and nothing is asked"
+    script.on("GET", at(RECORDS), listed())
+    approvals_stamped(script, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z")
+    for number in range(300):
+        watched.put(APPROVALS, approval_manifest(f"again-{number:03}", "row", given.created(number)))
+        watched.put(
+            APPROVALS, approval_manifest(f"robot-{number:03}", "row", given.created(number), by=f"robot-{number}", purpose="Resume")
+        )
+    assert watched.put(APPROVALS, approval_manifest("own", "row", by="ann", purpose="Withdraw")) == {APP}
+    found = [each.meta.name for each in (await observed(process)).approvals]
+    assert len(found) == 2 + WORDS_MAX
+    assert {"own", "again-299", "robot-299"} <= set(found), "of each person and purpose the newest"
+
+
 # What is unknown.
 
 
@@ -251,7 +288,8 @@ async def test_a_version_is_live_at_its_source_by_a_row_that_only_scales_it(proc
         (DEPLOY_POLICIES, {**policy_manifest("p"), "spec": None}, "DeployPolicy p cannot be read"),
         (APPROVALS, approval_manifest("a", "row", purpose="Ponder"), "Approval a cannot be read"),
         (APPROVALS, approval_manifest("a", "other", purpose="Ponder"), ""),
-        (APPROVALS, {**approval_manifest("a", "row"), "spec": {}}, "Approval a cannot be read"),
+        (APPROVALS, {**approval_manifest("a", "row"), "spec": {}}, ""),
+        (APPROVALS, approval_manifest("a", "row", purpose="Ponder", digest="sha256:" + "b" * 64), ""),
         (REJECTIONS, rejection_manifest("r", "v1", workflowHash=5), "Rejection r cannot be read"),
         (REJECTIONS, rejection_manifest("r", "v1", given.in_namespace("shop"), workflowHash=5), ""),
     ],
@@ -291,6 +329,33 @@ async def test_rejections_at_the_source_of_a_promotion_that_cannot_be_listed_are
     script.on("GET", RECORDS.path("shop", "a"), stored(given.row_manifest("a", given.live(1, "v2"))))
     process.denials.note(REJECTIONS, "shop", "no right")
     assert (await observed(process)).unknown == "Rejections cannot be listed: no right"
+
+
+@pytest.mark.parametrize("is_promotion", [True, False])
+async def test_an_operator_of_some_namespaces_asks_for_the_rejection_at_the_source_of_a_promotion(
+    client: Client, script: Script, is_promotion: bool
+) -> None:
+    """Of one that only says it is a promotion nothing is asked: a row could wait for ever for a namespace that nobody may read."""
+    process = Process(client, script, frozenset({given.NAMESPACE}))
+    watched, there = Watched(process.cache), REJECTIONS.path("shop")
+    watched.put(APPS, given.app_manifest(given.public()))
+    promoted = {"namespace": "shop", "app": "chat", "row": "a", "hash": given.flow_hash("v2")}
+    pinned = {"guards": AWAITS, "promotedFrom": {"row": "a", "verified": is_promotion}}
+    watched.put(RECORDS, given.row_manifest("p", given.asking(promotedFrom=promoted), given.progressing(1, **pinned)))
+    script.on("GET", at(RECORDS), listed())
+    script.on("GET", RECORDS.path("shop", "a"), stored(given.row_manifest("a", given.live(1, "v2"))))
+    standing = stored(rejection_manifest("bad", "v2", given.in_namespace("shop")))
+    withdrawn = stored(rejection_manifest("once", "v2", given.in_namespace("shop"), withdrawn={"by": "bo", "reason": "mended"}))
+    script.on("GET", there, listed(withdrawn, standing))
+    found = await observed(process)
+    assert ({row: each.meta.name for row, each in found.at_source.items()}, found.unknown) == ({"p": "bad"} if is_promotion else {}, "")
+    script.on("GET", there, failure(403, "Forbidden", "no right"))
+    found = await observed(process)
+    assert found.at_source == {}
+    said = "Rejections in shop, from where a row promotes, cannot be listed: no right"
+    assert found.unknown == (said if is_promotion else "")
+    asked = [sent.query for sent in script.sent if sent.path == there]
+    assert {query["fieldSelector"] for query in asked} == ({f"spec.workflowHash={given.flow_hash('v2')}"} if is_promotion else set())
 
 
 @pytest.mark.parametrize("resource", [DEPLOY_POLICIES, APPROVALS, REJECTIONS])

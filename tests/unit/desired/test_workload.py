@@ -12,8 +12,8 @@ import pytest
 
 from dynamiq_operator.desired.inputs import TemplateChoice, WorkloadInputs
 from dynamiq_operator.desired.pins import Pins
-from dynamiq_operator.desired.workload import has_pins, template_digests, workload_manifest
-from dynamiq_operator.model.names import APPLIED_TEMPLATE_ANNOTATION, TEMPLATE_LABEL
+from dynamiq_operator.desired.workload import has_pins, template_digests, template_row, workload_manifest
+from dynamiq_operator.model.names import APPLIED_TEMPLATE_ANNOTATION, TEMPLATE_LABEL, TEMPLATE_ROW_ANNOTATION
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.runtime import Probe, Probes
 from dynamiq_runtime.settings import from_environment
@@ -53,6 +53,16 @@ def with_note(change: Callable[[Any], Any]) -> Manifest:
     manifest = of_before()
     manifest["metadata"]["annotations"][APPLIED_TEMPLATE_ANNOTATION] = change(note(manifest))
     return manifest
+
+
+def test_the_row_of_a_template_is_what_we_noted_and_nobody_elses_word() -> None:
+    """By that word an App's pods would get variables that are held, or not get those of a row that was released."""
+    observed = managed_fields.applied(made(replace(INPUTS, row_note="7")))
+    assert template_row(observed) == 7
+    edited = copy.deepcopy(observed)
+    edited["metadata"]["annotations"][TEMPLATE_ROW_ANNOTATION] = "1"
+    edited["metadata"]["managedFields"] = managed_fields.edited(observed, edited)
+    assert template_row(edited) is None
 
 
 def test_an_upgrade_of_the_operator_changes_no_template() -> None:

@@ -276,7 +276,11 @@ def test_who_approves_deploys_nothing_and_who_is_on_call_deploys_and_approves_no
     }
     assert people["dynamiq-bypass"].keys() == {(GROUP, "deployments")}
     assert {name for name, role in people.items() if "create" in role.get((GROUP, "rejections"), set())} == {"dynamiq-approver"}
-    assert people["dynamiq-policies"] == {(GROUP, "deploypolicies"): {"get", "list", "watch", "create", "update", "patch", "delete"}}
+    read = {"get", "list", "watch"}
+    assert people["dynamiq-policies"] == {
+        (GROUP, "deploypolicies"): read | {"create", "update", "patch", "delete"},
+        (GROUP, "approvals"): read | {"delete"},
+    }
     for name in ("on-call", "approver", "bypass", "policies"):
         labels = roles("rbac/users.yaml")[f"dynamiq-{name}"]["metadata"].get("labels", {})
         assert not labels, f"{name}: whoever administers a namespace would have it, or could give it"

@@ -11,12 +11,15 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::ffff:0:0:0/96"), ipaddress.IPv6Network("::/96"))
 """Addresses of IPv6 whose last 32 bits are the address of IPv4 that is reached: NAT64 (RFC 6052), SIIT (RFC 7915), compatible (RFC 4291)."""
-_TUNNELS = (ipaddress.IPv6Network("2002::/16"), ipaddress.IPv6Network("2001::/32"), ipaddress.IPv6Network("64:ff9b:1::/48"))
-"""Addresses that lead to one of IPv4 in another way: 6to4, Teredo, and NAT64 of one's own. No receiver needs one."""
+_TUNNELS: tuple[Network, ...] = (
+    *(ipaddress.IPv6Network("2002::/16"), ipaddress.IPv6Network("2001::/32"), ipaddress.IPv6Network("64:ff9b:1::/48")),
+    ipaddress.IPv4Network("192.88.99.0/24"),
+)
+"""Addresses that lead to others in another way: 6to4, Teredo, NAT64 of one's own, and the relays of 6to4. No receiver needs one."""
 _PUBLIC = ipaddress.IPv6Network("2000::/3")
 """All that IANA has given out of IPv6 for the internet."""
-_METADATA = ipaddress.IPv6Network("fd00:ec2::/32")
-"""Where a cloud's metadata are, at an address that is no link-local one."""
+_METADATA: tuple[Network, ...] = (ipaddress.IPv6Network("fd00:ec2::/32"), ipaddress.IPv4Network("168.63.129.16/32"))
+"""Where a cloud's metadata are, at an address that is no link-local one: AWS's over IPv6, and Azure's WireServer, which is of a public network."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,9 @@ class Allowed:
             return "it is no address"
         if found in self.cluster:
             return "it is one of the cluster's own"
-        if found.is_unspecified or found.is_multicast or found.is_link_local or found in _METADATA:
+        if found.is_unspecified or found.is_multicast or found.is_link_local or _has(_METADATA, found):
             return "it is unspecified, multicast, link-local or of a cloud's metadata"
-        if any(found in each for each in _TUNNELS):
+        if _has(_TUNNELS, found):
             return "it leads to another one by a tunnel"
         if self.names(found) or (found.is_global and not found.is_reserved and (found.version == 4 or found in _PUBLIC)):
             return ""
@@ -47,11 +50,15 @@ class Allowed:
 
     def names(self, address: Address) -> bool:
         """Whether one of `networks` has the address."""
-        return any(address in each for each in self.networks if each.version == address.version)
+        return _has(self.networks, address)
 
     def named(self, text: str) -> bool:
         """The same of an address in words."""
         return self.names(_plain(ipaddress.ip_address(text)))
+
+
+def _has(networks: Iterable[Network], address: Address) -> bool:
+    return any(address in each for each in networks if each.version == address.version)
 
 
 def _plain(address: Address) -> Address:
