@@ -187,7 +187,7 @@ def test_who_may_delete_policies_clears_words_and_changes_none(api: Api, place: 
         )
         eventually("pia clears it", lambda: api.acting_as("pia").delete(word).ok)
         refused(api.acting_as("pia").merge(place.approval, {"spec": {"message": "not fine"}}), "pia")
-        refused(admin(api).merge(place.approval, {"spec": {"message": "not fine"}}), "never changes")
+        refused(admin(api, ADMIN).merge(place.approval, {"spec": {"message": "not fine"}}), "never changes")
     finally:
         api.delete(bound)
 

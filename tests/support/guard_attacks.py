@@ -241,7 +241,8 @@ class Drawn:
         if self._chance.random() < 0.3:
             url, body = url.rpartition("/")[0], None
         others = () if which is self._place.approval else (ADMIN,)
-        return Attack("a deletion", self._by("rita", "grace", "adam", *others), Request("DELETE", url, body), by_rights=not others)
+        by_rights = not others and body is None  # where there is a body, a dry run in the query is none
+        return Attack("a deletion", self._by("rita", "grace", "adam", *others), Request("DELETE", url, body), by_rights=by_rights)
 
     # Versions known to be bad.
 

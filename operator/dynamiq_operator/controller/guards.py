@@ -97,7 +97,7 @@ class GuardReader:
     async def _at_source(
         self, undecided: Iterable[Record], promotions: Awaitable[Mapping[str, Record]] | None, found: _Found
     ) -> dict[str, Rejection]:
-        at_source, rejections = {}, dict[str, dict[str, Rejection]]()
+        at_source, rejections = dict[str, Rejection](), dict[str, dict[str, Rejection]]()
         for record in undecided:
             source = record.spec.promoted_from
             if source is None:

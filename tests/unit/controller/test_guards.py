@@ -340,7 +340,7 @@ async def test_an_operator_of_some_namespaces_asks_for_the_rejection_at_the_sour
     watched, there = Watched(process.cache), REJECTIONS.path("shop")
     watched.put(APPS, given.app_manifest(given.public()))
     promoted = {"namespace": "shop", "app": "chat", "row": "a", "hash": given.flow_hash("v2")}
-    pinned = {"guards": AWAITS, "promotedFrom": {"row": "a", "verified": is_promotion}}
+    pinned: dict[str, Any] = {"guards": AWAITS, "promotedFrom": {"row": "a", "verified": is_promotion}}
     watched.put(RECORDS, given.row_manifest("p", given.asking(promotedFrom=promoted), given.progressing(1, **pinned)))
     script.on("GET", at(RECORDS), listed())
     script.on("GET", RECORDS.path("shop", "a"), stored(given.row_manifest("a", given.live(1, "v2"))))
