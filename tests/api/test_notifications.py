@@ -44,8 +44,10 @@ def test_each_of_many_deploys_is_delivered_or_counted_whatever_other_sinks_do(to
     eventually("the one that is well has heard of all", lambda: set(told.receivers.of(WELL, "live")) == rows, TOLD_WITHIN, 0.2)
     for name in receivers.ALL:
         told.until_told(name)
-    ids = [each["id"] for each in told.receivers.taken[WELL]]
-    assert len(set(ids)) == len(ids), "none is told twice"
+    ids = {
+        each["id"] for each in told.receivers.taken[WELL]
+    }  # an answer that was late for the operator is asked for again, under the same id
+    assert len(ids) == len({(each["subject"], each["type"], each["data"]["message"]) for each in told.receivers.taken[WELL]})
     assert (told.counted("sent_total", WELL), told.counted("lost_total", WELL)) == (len(ids), 0)
     assert set(told.receivers.of(WELL, "progressing")) == rows
     for name in (SLOW, FAILS, NEVER):

@@ -84,8 +84,11 @@ class Telling:
 
 
 @contextlib.contextmanager
-def telling(stage: HistoryStage, account: Path, folder: Path, sinks: Sequence[str]) -> Iterator[Telling]:
-    """The operator at work, with a policy that names these sinks; what was made beside the stage is gone at the end."""
+def telling(stage: HistoryStage, account: Path, folder: Path, sinks: Sequence[str], home: str = OPERATOR_NAMESPACE) -> Iterator[Telling]:
+    """The operator at work, with a policy that names these sinks; what was made beside the stage is gone at the end.
+
+    `home`: where its Lease is.
+    """
     made: list[Manifest] = []
     port = free_port()
     options = [f"--metrics-port={port}", "--notify-http", "--notify-allow-networks=127.0.0.0/8", f"--notify-try-for={TRIED_FOR}"]
@@ -99,7 +102,7 @@ def telling(stage: HistoryStage, account: Path, folder: Path, sinks: Sequence[st
             for each in (*(_secret(stage, name, urls[name]) for name in sinks), _policy(stage, sinks)):
                 made.append(each)
                 stage.create(each)
-            with Operator(account, folder, [stage.namespace], options) as operator:
+            with Operator(account, folder, [stage.namespace], options, home) as operator:
                 yield Telling(stage, served, operator, port)
         finally:
             served.ended.set()
