@@ -324,6 +324,8 @@ def evaluated(world: World, pod: EvaluationPod | None, **ended: Any) -> str:
         world.evaluators[evaluation(world)] = pod
     if ended:
         world.end_job(evaluation(world), **ended)
+        world.run()
+        world.later(0 if pod is not None else 5)
     else:
         world.later(300)
     world.run()
@@ -347,6 +349,23 @@ def evaluated(world: World, pod: EvaluationPod | None, **ended: Any) -> str:
 )
 def test_an_evaluation_that_fails_says_how_it_ended_and_what_it_said_last(pod: EvaluationPod | None, ended: Any, said: str) -> None:
     assert evaluated(only_evaluated(), pod, **ended) == f"its evaluation failed with {said}"
+
+
+def test_how_an_evaluation_ended_is_waited_for_where_its_job_is_seen_to_end_before_its_pod() -> None:
+    world = only_evaluated()
+    world.deploy("b", "v2")
+    world.run()
+    world.answer(known=True)
+    world.run()
+    world.end_job(evaluation(world), reason="BackoffLimitExceeded")
+    world.run()
+    assert world.phases["b"] == "#2 Progressing"
+    assert 0 < (world.plan().requeue_after or 0) <= 5
+    world.evaluators[evaluation(world)] = EvaluationPod("", 3, "too bad")
+    world.run()
+    outcome = world.rows["b"].outcome
+    assert outcome is not None
+    assert outcome.reason == "its evaluation failed with exit code 3: too bad"
 
 
 def test_an_evaluation_that_never_begins_says_what_it_waits_for() -> None:

@@ -87,21 +87,21 @@ def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
     if needs_switch(context):
         return RolloutStatus(RolloutState.BROKEN, Cause(Gravity.AT_ONCE, "VerifyNeedsSwitch", _NEEDS_SWITCH))
     if (found := verdict(context)) is not None:
-        return _verifying(context, found)
+        return _verifying(found)
     cause = _refusal(context) or _no_room(context, state) or find_cause(context.pods, state)
     waited = context.now - clock.running_since(context, pinned, state)
     waits_for = clock.standstill(context, state) if cause is None or (state is not None and cause.gravity is Gravity.UNTIL_DEADLINE) else ""
     return _standing(waits_for, waited) if waits_for else _running(context, cause, waited)
 
 
-def _verifying(context: Context, found: Verdict) -> RolloutStatus:
+def _verifying(found: Verdict) -> RolloutStatus:
     """Of a rollout whose pods are ready, and are asked before a caller reaches them. Its own time runs, and not the deadline of progress."""
     if found.has_failed:
         cause = Cause(Gravity.AT_ONCE, "VerificationFailed", found.message)
         return RolloutStatus(RolloutState.BROKEN, cause, verification=found.seconds)
     cause = Cause(Gravity.UNTIL_DEADLINE, GuardReason.VERIFYING.value, found.message)
     waits = Waits(reason=GuardReason.VERIFYING, message=found.message, until=format_time(found.until))
-    return RolloutStatus(RolloutState.ROLLING, cause, (found.until - context.now).total_seconds(), waits)
+    return RolloutStatus(RolloutState.ROLLING, cause, found.again, waits)
 
 
 def _running(context: Context, cause: Cause | None, waited: timedelta) -> RolloutStatus:

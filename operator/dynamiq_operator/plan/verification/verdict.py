@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from dynamiq_operator.model.guards import Verified
@@ -14,6 +14,8 @@ from dynamiq_operator.plan.verification.asking import Asked, asked
 from dynamiq_operator.plan.verification.last_word import MESSAGE_MAX, said_by
 from dynamiq_operator.plan.verification.text import SHOWN, shown
 
+TOLD_WITHIN = timedelta(seconds=5)
+"""From the end of a Job until its pod has told how it ended: the two are watched apart. One that was killed at its deadline never does."""
 WAITED_IN = 10
 """Seconds by which the end moves where nothing could be asked: each time it is written."""
 
@@ -22,7 +24,7 @@ WAITED_IN = 10
 class Verdict:
     """`message`: how far it is, or why it has failed. `passed`: what is written of a row that has passed. `until`: when its time is over.
 
-    `seconds`: since it began.
+    `seconds`: since it began. `again`: those after which time alone may change it.
     """
 
     message: str
@@ -30,6 +32,7 @@ class Verdict:
     seconds: float
     has_failed: bool = False
     passed: Verified | None = None
+    again: float = 0.0
 
 
 def verdict(context: Context) -> Verdict | None:
@@ -41,7 +44,9 @@ def verdict(context: Context) -> Verdict | None:
         said = Reading(question.row, question.uids, question.began or context.now)  # it begins now, or goes on after another operator
     until = said.since + timedelta(seconds=question.verify.seconds + _uncounted(said, context.now))
     seconds = max((context.now - said.since).total_seconds(), 0.0)
-    job = evaluation(context, question)
+    job, again = evaluation(context, question), until - context.now
+    if job is not None and (silent := _silent_for(job, context.now)) > timedelta():
+        job, again = replace(job, ended_at=None, failed=""), min(again, silent)
     failure = said.failure or _failed_job(job)
     if not failure and _has_passed(question, said, job):
         return Verdict("", until, seconds, passed=_verified(context, question, said, job, seconds))
@@ -49,7 +54,7 @@ def verdict(context: Context) -> Verdict | None:
         failure = f"its verification took longer than {question.verify.seconds} s: {_missing(context, question, said, job)}"
     if failure:
         return Verdict(failure[:1024], until, seconds, has_failed=True)
-    return Verdict(_progress(question, said, job), until, seconds)
+    return Verdict(_progress(question, said, job), until, seconds, again=again.total_seconds())
 
 
 def evaluation(context: Context, question: Asked) -> EvaluationJob | None:
@@ -84,6 +89,13 @@ def _verified(context: Context, question: Asked, said: Reading, job: EvaluationJ
         score=score,
         message=message or None,
     )
+
+
+def _silent_for(job: EvaluationJob, now: datetime) -> timedelta:
+    """How long it is still waited for what the pod of a Job that has ended tells."""
+    if job.ended_at is None or (job.pod is not None and job.pod.exit_code is not None):
+        return timedelta()
+    return job.ended_at + TOLD_WITHIN - now
 
 
 def _failed_job(job: EvaluationJob | None) -> str:
