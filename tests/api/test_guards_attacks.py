@@ -186,8 +186,8 @@ def test_who_may_delete_policies_clears_words_and_changes_none(api: Api, place: 
             )
         )
         eventually("pia clears it", lambda: api.acting_as("pia").delete(word).ok)
-        refused(api.acting_as("pia").merge(place.approval, {"spec": {"message": "not fine"}}), "pia")
-        refused(admin(api, ADMIN).merge(place.approval, {"spec": {"message": "not fine"}}), "never changes")
+        assert api.acting_as("pia").merge(place.approval, {"metadata": {"labels": {"a": "b"}}}).status == 403, "she has no right to"
+        refused(admin(api, ADMIN).merge(place.approval, {"metadata": {"labels": {"a": "b"}}}), "never changes")
     finally:
         api.delete(bound)
 
