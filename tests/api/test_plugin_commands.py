@@ -81,7 +81,8 @@ def test_history_as_data_has_stable_fields(module_stage: HistoryStage, plugin: P
     rows = plugin.data("history", told)
     assert rows == yaml.safe_load(plugin.said("history", told, "-o", "yaml"))
     fields = (
-        "name uid app version description status createdBy runtime date sequence config message provenance duration digest reason source"
+        "name uid app version description status createdBy runtime date sequence config message provenance duration"
+        " waits approvedBy bypassReason digest reason source"
     )
     assert list(rows[0]) == fields.split()
     for row, stored in zip(rows, module_stage.rows(told)[::-1], strict=True):
