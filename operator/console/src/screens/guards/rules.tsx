@@ -1,10 +1,12 @@
 import { useState } from "preact/hooks";
 import type { Guard, Waiting } from "../../api/guards.ts";
 import type { App, AppRights } from "../../api/read.ts";
-import { approvalsOf, bannersOf, offered } from "../../pure/guards.ts";
+import { approvalsOf, bannersOf, offered, waitsOf } from "../../pure/guards.ts";
 import { numberOf } from "../../pure/row-words.ts";
+import { refresh } from "../../state/query.ts";
 import { useRow } from "../../state/row.ts";
 import { user } from "../../state/session.ts";
+import { useAppEvents } from "../../state/watch.ts";
 import { Action } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
 import { Said } from "../../ui/said.tsx";
@@ -20,6 +22,7 @@ interface Props {
 
 /** What keeps deploys of an App from going live at this moment, and the rows that wait, each with what can be done about it. */
 export function Rules({ app, rights, search = "" }: Props) {
+  useFreshWaits(app);
   const banners = bannersOf(app);
   if (banners.length + app.waiting.length === 0) return null;
   return (
@@ -38,6 +41,16 @@ export function Rules({ app, rights, search = "" }: Props) {
   );
 }
 
+/** Reads the App again where one of its rows waits for something else by now: that changes the row alone, and no event tells the App. */
+function useFreshWaits(app: App): void {
+  useAppEvents(app.id, {
+    onDeployment: (told) => {
+      const known = app.waiting.find((row) => row.deployment_id === told.id)?.waits ?? null;
+      if (JSON.stringify(known) !== JSON.stringify(waitsOf(told))) refresh(`app ${app.id}`);
+    },
+  });
+}
+
 const TITLES: Record<string, string> = {
   Suspended: "Suspended",
   Held: "What Git asks for waits",
@@ -50,7 +63,7 @@ function Banner({ app, rights, guard }: Props & { guard: Guard }) {
   const isSuspended = guard.reason === "Suspended";
   // A row that is held is resumed as what it is: what it would do is shown beside it.
   const isLetGo =
-    guard.reason === "Held" && app.live?.deployment_id && !app.waiting.some((row) => row.waits?.resumable);
+    guard.reason === "Held" && app.live?.deployment_id && !app.waiting.some((row) => !row.waits || row.waits.resumable);
   return (
     <div class={isSuspended ? "notice bad" : "notice warn"}>
       <span class="line">
@@ -87,7 +100,7 @@ function Banner({ app, rights, guard }: Props & { guard: Guard }) {
 
 function WaitingRow({ app, rights, row, search }: Props & { row: Waiting }) {
   const whole = useRow(app.id, row.deployment_id).data.value;
-  const { waits } = row;
+  const waits = (whole && waitsOf(whole)) ?? row.waits;
   const title = `${row.version ?? ""} (${numberOf(row)})`.trim();
   const isAuthor = whole?.created_by?.username === user.value?.username;
   const counted = waits ? approvalsOf(waits) : "";
