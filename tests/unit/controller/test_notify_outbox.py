@@ -95,6 +95,19 @@ async def test_a_sink_that_hangs_holds_up_no_other(outbox: Outbox, sinks: Sinks)
     assert outbox.count == 0
 
 
+async def test_what_was_told_is_not_told_again_by_one_that_leads_again_and_what_was_dropped_is(outbox: Outbox, sinks: Sinks) -> None:
+    outbox.add([sink("a")], notified(1))
+    await outbox.flushed(5)
+    sinks.hangs = {"a"}
+    outbox.add([sink("a")], notified(2))
+    assert await outbox.drop() == 1
+    sinks.hangs = set()
+    for number in (1, 2):
+        outbox.add([sink("a")], notified(number))
+    await outbox.flushed(5)
+    assert sinks.got["a"] == ["id-chat-1", "id-chat-2"]
+
+
 async def test_what_fails_for_a_while_is_tried_again_before_what_came_after_it(outbox: Outbox, sinks: Sinks) -> None:
     failures = iter([NotDeliveredError(Lost.STATUS, "it answered 503")] * 3)
     sinks.says = lambda _sink, _notification: next(failures, None)

@@ -196,9 +196,10 @@ class Outbox:
         dropped, self._count = self._count, 0
         for queue in self._queues.values():
             for lane in queue.lanes:
+                for each in lane.waiting:
+                    self._seen.pop((queue.sink.place, each.notification.id), None)  # what was told stays told, if this one leads again
                 lane.waiting.clear()
             self._figures.waiting(queue.sink.name, 0)
-        self._seen.clear()
         self._idle.set()
         return dropped
 
