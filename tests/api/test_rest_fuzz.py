@@ -24,7 +24,7 @@ import pytest
 import urllib3
 
 from dynamiq_operator.model import kinds, names
-from dynamiq_operator.model.base import API_VERSION, GROUP
+from dynamiq_operator.model.base import GROUP
 from local import components
 from local.clusters import Cluster
 from tests.support import factories, rest, rest_rehearsal
@@ -34,7 +34,6 @@ from tests.support.history_stage import APP, counted
 from tests.support.otlp_runs import run_id_of
 from tests.support.recorder_process import Recorder, a_pod, recording, runs_of
 from tests.support.rest_rehearsal import Rehearsal
-from tests.support.waiting import eventually
 
 LOG = REPOSITORY / "docs" / "measured" / "rest-fuzz.txt"
 FULL = 5000
@@ -59,14 +58,17 @@ NEVER_GOOD = (
     "GET /v1/apps/{app_id}/deployments/{deployment_id}/pods/{pod}/logs",
     "POST /console/session",
     "DELETE /console/session",
+    "GET /v1/apps/{app_id}/deployments/{deployment_id}/preview",
+    "POST /v1/apps/{app_id}/deployments/{deployment_id}/approvals",
+    "POST /v1/apps/{app_id}/rejections",
+    "POST /v1/apps/{app_id}/rejections/{rejection_id}/withdraw",
+    "GET /v1/deploy-policies",
 )
-"""Whoever calls is a service account, which is no user; triggers are not run yet; no kubelet is there that has logs; and a sign-in is for
-pages of the console alone.
+"""Whoever calls is a service account, which is no user; triggers are not run yet; no kubelet is there that has logs; a sign-in is for
+pages of the console alone; no row waits, and the caller is no approver and reads no policies (`test_guarded_surfaces` has one who is).
 """
 TRIGGERS = 16
 KEYS = 24
-WAITING, REJECTIONS = 12, 16
-HEARD_WITHIN = 90.0  # seconds
 REFUSALS = ("2xx", "401", "403", "404", "409", "422", "429", "503")
 """What a well-formed body may be answered with: what of it does not fit together is 422 by the contract."""
 
@@ -96,10 +98,9 @@ def place(cluster: Cluster, account: Path, tmp_path: Path) -> Iterator[Place]:
             assert api.merge({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}}, staging).ok
             rest.bind(api, production, "anna", "dynamiq-promoter", home)
             # Runtimes belong to the cluster: a promoter must be allowed to read them.
-            readers = {"apiGroups": [GROUP], "resources": ["runtimes", "deploypolicies"], "verbs": ["get", "list"]}
+            readers = {"apiGroups": [GROUP], "resources": ["runtimes"], "verbs": ["get", "list"]}
             assert api.apply({"apiVersion": f"{rest.RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": READERS}, "rules": [readers]}).ok
             rest.bind(api, "", "anna", READERS, home)
-            rest.bind(api, home, "anna", "dynamiq-approver", home)
             yield Place(at, rest.uid(api, "Namespace", production), recorder)
 
 
@@ -118,7 +119,6 @@ def configuration(place: Place) -> str:
     keys = [at.caller.post(f"/v1/apps/{kept[0]}/access-keys")["name"] for _ in range(KEYS)]
     runs, spent_runs = (_recorded(place, app, SPENT) for app in kept[:2])
     rows_of_first = [row["id"] for row in at.history(kept[0])]
-    held = at.new_app("Held")
     known = {
         "app": kept,
         "spent": spent,
@@ -141,9 +141,6 @@ def configuration(place: Place) -> str:
         "run": runs,
         "spent_run": spent_runs,
         "recorded_before": kept[2:],
-        "held": [held],
-        "waiting": _waiting(at, held),
-        "rejection": [_rejection(at, number) for number in range(REJECTIONS)],
     }
     bound = {
         "path.app_id": "app",
@@ -181,10 +178,6 @@ def configuration(place: Place) -> str:
             lines += _of(f"{method} {path}", {"path.app_id": "configured", "body.object_version": "configuration"})
         elif path.endswith("/access-keys/{name}"):
             lines += _of(f"{method} {path}", {"path.app_id": "triggered", "path.name": "key"})
-        elif path.endswith("/{rejection_id}/withdraw"):
-            lines += _of(f"{method} {path}", {"path.rejection_id": "rejection"})
-        elif path.endswith(("/{deployment_id}/preview", "/approvals")):
-            lines += _of(f"{method} {path}", {"path.app_id": "held", "path.deployment_id": "waiting"})
         elif "{deployment_id}" in path:
             lines += _of(f"{method} {path}", {"path.app_id": "triggered"})
         elif "/promote" in path:
@@ -210,24 +203,6 @@ def _recorded(place: Place, app: str, count: int) -> list[str]:
 def _trigger(at: Rehearsal, app: str, number: int) -> str:
     body = {"name": f"nightly-{number}", "provider": "schedule", "config": {"timezone": "UTC", "schedule": "0 3 * * *"}}
     return str(at.caller.post(f"/v1/apps/{app}/triggers", body)["id"])
-
-
-def _waiting(at: Rehearsal, app: str) -> list[str]:
-    """Rows of an App that is suspended, which wait: words on them end some."""
-    at.caller.post(f"/v1/apps/{app}/suspend", status=200)
-    asked = {"workflow_id": at.ids["workflow"], "workflow_version_id": at.ids["v2"]}
-    rows = [str(at.caller.post(f"/v1/apps/{app}/deploy", asked)["id"]) for _ in range(WAITING)]
-    eventually("they wait", lambda: len([each for each in at.history(app) if each["waits"]]) == WAITING, HEARD_WITHIN)
-    return rows
-
-
-def _rejection(at: Rehearsal, number: int) -> str:
-    """The id of a rejection of a flow that nobody has."""
-    spec = {"workflowHash": f"sha256:{number:064x}", "workflow": APP, "version": f"v{number + 50}", "reason": "it loses invoices"}
-    meta = {"name": f"rejected-{number}", "namespace": at.stage.namespace}
-    made = at.stage.api.create({"apiVersion": API_VERSION, "kind": kinds.REJECTION.kind, "metadata": meta, "spec": spec})
-    assert made.ok, made.message
-    return str(made.body["metadata"]["uid"])
 
 
 def _of(call: str, bound: Mapping[str, str]) -> list[str]:
