@@ -199,6 +199,7 @@ class Outbox:
                 for each in lane.waiting:
                     self._seen.pop((queue.sink.place, each.notification.id), None)  # what was told stays told, if this one leads again
                 lane.waiting.clear()
+                lane.task = None  # one that was cancelled before it began has not done that itself
             self._figures.waiting(queue.sink.name, 0)
         self._idle.set()
         return dropped
