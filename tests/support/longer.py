@@ -8,7 +8,7 @@ _BY_FOLDER = {
     "entry": ["arguments"],
     "gate": ["directory", "forwarding", "membership", "waking"],
     "model": ["chain", "flows_as_json", "freezes_by_minute"],
-    "plan": ["interruptions", "strategies"],
+    "plan": ["guarded_histories", "interruptions", "strategies", "verification"],
     "recorder": [
         "answers", "bombs", "committing", "compare", "requests", "store_deleting", "store_faults", "store_migrations", "store_refusals",
         "store_rollups", "store_rows", "store_runs", "store_scrubbing", "upkeep",

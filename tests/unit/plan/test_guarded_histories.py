@@ -19,7 +19,7 @@ from dynamiq_operator.model.record import Result
 from tests.support.guarded_rows import ANNA, BERT, CARA, FLUX, VERSIONS, GuardedRows
 
 ROWS = 200
-HISTORIES = 10_000 if os.environ.get("SOAK") else 200
+HISTORIES = 10_000 if os.environ.get("SOAK") else 1_000
 SHORT = 14
 """Events of a history of many."""
 DEPLOYS = ("deploy", "scale", "rollback", "rollback without a hold", "git", "git")
