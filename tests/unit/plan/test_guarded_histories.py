@@ -203,7 +203,7 @@ class Play:
         elif what == "reject" or (what == "withdraw" and row.kind != "git"):
             self.model.waiting.remove(row)
         elif what == "resume":
-            row.resumed_at = self.model.now
+            row.resumed_at, row.lifted = self.model.now, True  # on what goes back it ends the hold, once that runs
 
     def _rule(self, what: str) -> None:
         rows, model = self.rows, self.model
