@@ -29,7 +29,7 @@ class Context:
     """A snapshot whose App exists, and the App's rows as they are once the steps before have been carried out.
 
     `history` and `ledger` start as observed. `waits`: by name of a row that cannot be pinned yet, what it waits for. `guarded`: by name of
-    a pinned one, what holds it.
+    a pinned one, what holds it; `guards_change_at`: when time alone may change that.
     `reserved`: the highest sequence that this plan gives to a row, None where it gives none.
     """
 
@@ -39,6 +39,7 @@ class Context:
     ledger: Ledger
     waits: Mapping[str, str] = field(default_factory=dict)
     guarded: Mapping[str, Waits] = field(default_factory=dict)
+    guards_change_at: datetime | None = None
     reserved: int | None = None
 
     @classmethod

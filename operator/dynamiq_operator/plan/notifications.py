@@ -22,7 +22,6 @@ from dynamiq_operator.model.record import Phase, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import said
-from dynamiq_operator.plan.guards.kinds import kind_of
 from dynamiq_operator.plan.guards.waiting import standing
 from dynamiq_operator.plan.history.lifecycle import History, completed
 from dynamiq_operator.plan.operations import (
@@ -181,7 +180,7 @@ def _words(snapshot: Snapshot, row: Record) -> Iterator[Notification]:
     if pinned is None or not pinned.guards or row.spec.released or row.outcome or snapshot.app is None or not snapshot.guards.approvals:
         return
     context = Context.of(snapshot, snapshot.app)
-    counted = standing(context, row, pinned, kind_of(snapshot.guards.policies, row, pinned.source)).counted
+    counted = standing(context, row, pinned).counted
     agreed = [each for each in counted if each.spec.purpose is Purpose.APPROVE]
     known = (row.status.waits.approvals or 0) if row.status.waits is not None else 0
     others = [each for each in counted if each.spec.purpose is not Purpose.APPROVE]

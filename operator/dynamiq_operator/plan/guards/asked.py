@@ -19,7 +19,7 @@ def guards_of(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> I
     """What holds a row of this kind, in the order in which it is told. A bypass goes past all of it but suspension, an automatic revert, too."""
     if context.app.spec.suspend:
         yield Guard(reason=GuardReason.SUSPENDED)
-    if row.spec.bypass is not None or pinned.source is Source.REVERT:
+    if passes_rules(row, pinned):
         return
     if kind is not RowKind.ROLLBACK and context.snapshot.guards.unknown:
         yield Guard(reason=GuardReason.UNKNOWN)
@@ -28,6 +28,11 @@ def guards_of(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> I
             yield from _of_policy(context, row, policy)
     if kind is RowKind.GIT and (held_by := hold(context)) is not None:
         yield Guard(reason=GuardReason.HELD, held_by=held_by)
+
+
+def passes_rules(row: Record, pinned: Pinned) -> bool:
+    """Whether a row goes past every rule but suspension: a bypass does, and one by which the operator takes a version back."""
+    return row.spec.bypass is not None or pinned.source is Source.REVERT
 
 
 def applies(policy: DeployPolicy, kind: RowKind) -> bool:

@@ -7,16 +7,17 @@ from collections.abc import Iterable
 from dynamiq_operator.model.guards import RowKind
 from dynamiq_operator.model.objects import DeployPolicy, Record
 from dynamiq_operator.model.policy import AUTOMATION_GROUPS
-from dynamiq_operator.model.record import Source
+from dynamiq_operator.model.record import Pinned, Source
+from dynamiq_operator.plan.context import Context
 
 _SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
-def kind_of(policies: Iterable[DeployPolicy], record: Record, source: Source) -> RowKind:
-    """The kind of a row whose pins have, or will have, this source. What automation makes is Git's, whatever it asks."""
-    if source is Source.REVERT:
+def kind_of(context: Context, record: Record, pinned: Pinned) -> RowKind:
+    """The kind of a row that has, or gets, these pins. What automation makes is Git's, whatever it asks."""
+    if pinned.source is Source.REVERT:
         return RowKind.ROLLBACK
-    if source is Source.APP or is_automation(policies, record.spec.created_by or ""):
+    if pinned.source is Source.APP or is_automation(context.snapshot.guards.policies, record.spec.created_by or ""):
         return RowKind.GIT
     if record.spec.is_rollback:
         return RowKind.ROLLBACK

@@ -8,11 +8,11 @@ from dynamiq_operator.desired.workload import environment_digest
 from dynamiq_operator.model.completion import Refused, Unknown, sealed
 from dynamiq_operator.model.guards import RowKind, RowOf
 from dynamiq_operator.model.objects import Record
-from dynamiq_operator.model.record import Pinned, Source
+from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.model.verification import Verify
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import sentences
-from dynamiq_operator.plan.guards.asked import guards_of, why_never
+from dynamiq_operator.plan.guards.asked import guards_of, passes_rules, why_never
 from dynamiq_operator.plan.guards.hold import holds_of_new, runs_alike
 from dynamiq_operator.plan.guards.kinds import kind_of
 
@@ -22,7 +22,7 @@ def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused |
 
     Unknown, and not pinned, where it would wait and that cannot be noted.
     """
-    kind = kind_of(context.snapshot.guards.policies, row, pinned.source)
+    kind = kind_of(context, row, pinned)
     if why := why_never(context, row, pinned, kind):
         return Refused(why)
     added: dict[str, Any] = {}
@@ -43,7 +43,7 @@ def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused |
 def _verify(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Verify | None:
     """What its new pods have to answer: none where no pod is new, and where nothing is to slow it down."""
     verify, live = context.app.spec.rollout.verify, context.history.live
-    if verify is None or not context.app.spec.rollout.switches or row.spec.bypass is not None or pinned.source is Source.REVERT:
+    if verify is None or not context.app.spec.rollout.switches or passes_rules(row, pinned):
         return None
     if kind is RowKind.ROLLBACK and not verify.rollbacks:
         return None

@@ -7,21 +7,12 @@ stamped, and, to approve, one of the row's own author, of a service account that
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.objects import Approval, Record
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.kinds import is_automation, is_service_account
-
-
-@dataclass(frozen=True)
-class Approved:
-    """The Approvals that count, one for each person, and when the first of them stops to."""
-
-    approvals: tuple[Approval, ...]
-    until: datetime | None
 
 
 def words(context: Context, row: Record, purpose: Purpose) -> Iterator[Approval]:
@@ -36,17 +27,16 @@ def words(context: Context, row: Record, purpose: Purpose) -> Iterator[Approval]
             yield each
 
 
-def approved(context: Context, row: Record, seconds: int, service_accounts: frozenset[str]) -> Approved:
-    """Who has agreed, by Approvals that are no older than `seconds`."""
+def approved(context: Context, row: Record, seconds: int, service_accounts: frozenset[str]) -> tuple[Approval, ...]:
+    """Who has agreed, by Approvals that are no older than `seconds`: the newest of each."""
     found: dict[str, Approval] = {}
     if row.pinned is not None and row.pinned.created_by_verified and row.spec.created_by:
         for each in words(context, row, Purpose.APPROVE):
             by = each.spec.by or ""
-            may = by in service_accounts if is_service_account(by) else by != row.spec.created_by
-            if may and by != row.spec.created_by and context.now < each.meta.created + timedelta(seconds=seconds):
+            may = by != row.spec.created_by and (by in service_accounts or not is_service_account(by))
+            if may and context.now < each.meta.created + timedelta(seconds=seconds):
                 found[by] = each
-    ends = [each.meta.created + timedelta(seconds=seconds) for each in found.values()]
-    return Approved(tuple(found.values()), min(ends, default=None))
+    return tuple(found.values())
 
 
 def resumed(context: Context, row: Record, since: datetime | None = None) -> Approval | None:

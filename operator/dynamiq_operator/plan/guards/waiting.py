@@ -12,11 +12,12 @@ from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.guards import AfterFreeze, Guard, GuardReason, Released, RowKind, Waits
 from dynamiq_operator.model.objects import Approval, Record, format_time, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
-from dynamiq_operator.model.record import Pinned, Source
+from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import sentences
-from dynamiq_operator.plan.guards.asked import applies, guards_of
+from dynamiq_operator.plan.guards.asked import applies, guards_of, passes_rules
 from dynamiq_operator.plan.guards.hold import hold
+from dynamiq_operator.plan.guards.kinds import kind_of
 from dynamiq_operator.plan.guards.said import approved, resumed
 
 STAGGER = timedelta(seconds=60)
@@ -77,8 +78,9 @@ class Standing:
         )
 
 
-def standing(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Standing:
-    """How a row stands that waits, or that was pinned without a guard by a backup."""
+def standing(context: Context, row: Record, pinned: Pinned) -> Standing:
+    """How a row stands that waits."""
+    kind = kind_of(context, row, pinned)
     today = tuple(guards_of(context, row, pinned, kind))
     noted = pinned.guards or ()
     counted: list[Approval] = []
@@ -131,7 +133,7 @@ def _frozen(context: Context, row: Record, guards: Sequence[Guard], counted: lis
 
 def _passed(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:
     """The freezes that were over before now, and that the row has waited through, whether it was pinned in them or before."""
-    if row.spec.bypass is not None or pinned.source is Source.REVERT:
+    if passes_rules(row, pinned):
         return
     for policy in context.snapshot.guards.policies:
         over = freezes.last_end(policy.spec.freezes, parse_time(pinned.created_at), context.now) if applies(policy, kind) else None
@@ -162,12 +164,12 @@ def _awaiting(context: Context, row: Record, noted: Sequence[Guard], today: Sequ
     seconds = _seconds(noted, today)
     accounts = frozenset.intersection(*(frozenset(each.service_accounts or ()) for each in asked))
     found = approved(context, row, seconds, accounts)
-    counted += found.approvals
-    if len(found.approvals) >= needed:
+    counted += found
+    if len(found) >= needed:
         return
     policies = sorted({each.policy for each in asked if each.policy})
-    said = sentences.awaiting(context, row, len(found.approvals), needed, policies)
-    yield Open(GuardReason.AWAITING_APPROVAL, said, given=len(found.approvals), needed=needed)
+    said = sentences.awaiting(context, row, len(found), needed, policies)
+    yield Open(GuardReason.AWAITING_APPROVAL, said, given=len(found), needed=needed)
 
 
 def _seconds(noted: Sequence[Guard], today: Sequence[Guard]) -> int:

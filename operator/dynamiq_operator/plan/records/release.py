@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from dynamiq_operator.desired.workload import environment_digest
 from dynamiq_operator.model.completion import base_lost
@@ -16,7 +17,7 @@ from dynamiq_operator.plan.guards import said
 from dynamiq_operator.plan.guards.asked import why_never
 from dynamiq_operator.plan.guards.kinds import kind_of
 from dynamiq_operator.plan.guards.now import freeze_change
-from dynamiq_operator.plan.guards.waiting import Standing, standing
+from dynamiq_operator.plan.guards.waiting import standing
 from dynamiq_operator.plan.history.lifecycle import completed
 from dynamiq_operator.plan.operations import Operation, ReleaseRecord
 from dynamiq_operator.plan.records.outcomes import end_row
@@ -31,34 +32,31 @@ def release_rows(context: Context) -> Step:
         return Step(context)
     done: list[Operation] = []
     waiting: dict[str, Waits] = {}
+    changes: list[datetime] = []
     for row in reversed(context.history.guarded):
         pinned = row.pinned
         if pinned is None or (context.target is not None and row.sequence < context.target.sequence):
             continue  # `end_overtaken` ends it
-        kind = kind_of(context.snapshot.guards.policies, row, pinned.source)
+        kind = kind_of(context, row, pinned)
         if (end := _end(context, row, pinned, kind)) is not None:
             ended, operations = end_row(context, row, *end)
             context, done = context.having(ended), [*done, *operations]
             continue
-        stands = standing(context, row, pinned, kind)
+        stands = standing(context, row, pinned)
         if (waits := stands.waits) is not None:
             waiting[row.name] = waits
+            changes += [stands.changes_at] if stands.changes_at is not None else []
             continue
         released = stands.released(pinned, context.now)
         done += [*events.released(context.app, row, released), *events.began(context.app, row, pinned), ReleaseRecord(row, released)]
         context = context.having(completed(row, released=released))
-    return Step(replace(context, guarded=waiting), tuple(done))
+    return Step(replace(context, guarded=waiting, guards_change_at=min(changes, default=None)), tuple(done))
 
 
 def guard_times(context: Context) -> tuple[float, ...]:
     """Seconds after which time alone may release a row, or change what would hold the next one."""
-    waiting = [row for row in context.history.guarded if row.name in context.guarded]
-    changes = [_standing(context, row, row.pinned).changes_at for row in waiting if row.pinned is not None]
-    return tuple((each - context.now).total_seconds() for each in (*changes, freeze_change(context)) if each is not None)
-
-
-def _standing(context: Context, row: Record, pinned: Pinned) -> Standing:
-    return standing(context, row, pinned, kind_of(context.snapshot.guards.policies, row, pinned.source))
+    changes = (context.guards_change_at, freeze_change(context))
+    return tuple((each - context.now).total_seconds() for each in changes if each is not None)
 
 
 def _end(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> tuple[Result, str] | None:
@@ -92,10 +90,9 @@ def _lost_base(context: Context, row: Record, pinned: Pinned) -> str | None:
 
 def _asked_after(context: Context, row: Record, kind: RowKind) -> Iterator[Record]:
     """Of the rows that Git asks for and that wait, one alone does: the newest of them."""
-    policies = context.snapshot.guards.policies
     if kind is RowKind.GIT:
         later = (other for other in context.history.guarded if other.sequence > row.sequence and other.pinned is not None)
-        yield from (other for other in later if other.pinned and kind_of(policies, other, other.pinned.source) is RowKind.GIT)
+        yield from (other for other in later if other.pinned and kind_of(context, other, other.pinned) is RowKind.GIT)
 
 
 def _words(word: Approval) -> str:
