@@ -21,6 +21,7 @@ from dynamiq_operator.controller.gate_keys import version_at_gate
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.guards import GuardReader
 from dynamiq_operator.controller.leader import LeaderElection
+from dynamiq_operator.controller.promotions import read_sources
 from dynamiq_operator.controller.stamps import Stamps
 from dynamiq_operator.controller.verifying import VerificationReader
 from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD, ChildKey, awaits_garbage_collection, is_ours
@@ -30,13 +31,12 @@ from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, RECORDS, RUNTIMES, SECRETS, SLICES, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, DeployPolicy, Manifest, Record, Runtime, Unreadable, Version, read
-from dynamiq_operator.model.record import ConfigType, Phase
+from dynamiq_operator.model.record import ConfigType
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import readings
 from dynamiq_operator.plan.children import access_keys
 from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
-from dynamiq_operator.plan.history.lifecycle import waits
 from dynamiq_operator.plan.observed.endpoints import Gate, Slice
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
@@ -104,7 +104,7 @@ class Observer:
                 keys = reads.create_task(self._access_keys(key, app, state, cached))
                 claim = reads.create_task(self._claims.of(key, app))
                 stamped = reads.create_task(self._authors_stamped_since(watched))
-                promotions = reads.create_task(self._promotions(watched, unknown))
+                promotions = reads.create_task(read_sources(self._client, self._cache, watched, unknown))
                 guards = reads.create_task(self._guards.observe(key[0], watched, promotions))
                 gate_keys = reads.create_task(self._version_at_gate(key, app, watched, state))
                 ledger = reads.create_task(self._ledger(key, app, watched, state))
@@ -275,44 +275,6 @@ class Observer:
         if all(record.pinned or record.outcome for record in records):
             return None
         return await self._stamps.since(names.AUTHOR_POLICY)
-
-    async def _promotions(self, records: Iterable[Record], unknown: dict[ChildKey, str]) -> dict[str, Record]:
-        """By the name of a row that is to be pinned, or waits, the row that it says it was promoted from, where that can be read.
-
-        Of one that only another row with the same flow took the place of, such as one that scales, the version is live still.
-        """
-        found = {}
-        for record in records:
-            source = record.spec.promoted_from
-            if source is None or record.outcome or (record.pinned and not waits(record)):
-                continue
-            try:
-                promoted = read(Record, await self._client.get(RECORDS, source.namespace, source.row))
-            except errors.NotFound:
-                continue
-            except errors.Denied as error:
-                if record.pinned:  # of one that is to be pinned, what may not be read is not verified
-                    unknown[(RECORDS.kind, record.name)] = f"the row that it promotes cannot be read: {error}"
-                continue
-            if isinstance(promoted, Unreadable):
-                unknown[(RECORDS.kind, record.name)] = f"the row that it promotes cannot be read: {promoted.why}"
-            else:
-                found[record.name] = await self._as_served(source.namespace, promoted)
-        return found
-
-    async def _as_served(self, namespace: str, row: Record) -> Record:
-        """The row, Live where its App serves its flow by another one."""
-        raw = self._cache.get(APPS, namespace, row.spec.app) if row.phase is Phase.SUPERSEDED else None
-        app = read(App, raw) if raw is not None else None
-        if not isinstance(app, App) or app.status.live is None or row.pinned is None:
-            return row
-        try:
-            live = read(Record, await self._client.get(RECORDS, namespace, app.status.live.row))
-        except (errors.NotFound, errors.Denied):
-            return row
-        if isinstance(live, Unreadable) or live.pinned is None or live.pinned.workflow_hash != row.pinned.workflow_hash:
-            return row
-        return replace(row, status=row.status.model_copy(update={"phase": Phase.LIVE}))
 
     def _runtimes(self, unknown: dict[ChildKey, str]) -> dict[str, Runtime]:
         found = {}

@@ -1,0 +1,56 @@
+"""Reading the rows of other Apps that rows promote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from dynamiq_operator.controller.cache import Cache
+from dynamiq_operator.desired.base import ChildKey
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.model.objects import App, Record, Unreadable, read
+from dynamiq_operator.model.record import Phase
+from dynamiq_operator.plan.history.lifecycle import waits
+
+
+async def read_sources(client: Client, cache: Cache, records: Iterable[Record], unknown: dict[ChildKey, str]) -> dict[str, Record]:
+    """By the name of a row that is to be pinned, or waits, the row that it says it was promoted from, where that can be read.
+
+    Of one that only another row with the same flow took the place of, such as one that scales, the version is live still. `unknown` gets
+    why one that is there cannot be read. Raises errors.ApiError.
+    """
+    found = {}
+    for record in records:
+        source = record.spec.promoted_from
+        if source is None or record.outcome or (record.pinned and not waits(record)):
+            continue
+        try:
+            promoted = read(Record, await client.get(RECORDS, source.namespace, source.row))
+        except errors.NotFound:
+            continue
+        except errors.Denied as error:
+            if record.pinned:  # of one that is to be pinned, what may not be read is not verified
+                unknown[(RECORDS.kind, record.name)] = f"the row that it promotes cannot be read: {error}"
+            continue
+        if isinstance(promoted, Unreadable):
+            unknown[(RECORDS.kind, record.name)] = f"the row that it promotes cannot be read: {promoted.why}"
+        else:
+            found[record.name] = await _as_served(client, cache, source.namespace, promoted)
+    return found
+
+
+async def _as_served(client: Client, cache: Cache, namespace: str, row: Record) -> Record:
+    """The row, Live where its App serves its flow by another one."""
+    raw = cache.get(APPS, namespace, row.spec.app) if row.phase is Phase.SUPERSEDED else None
+    app = read(App, raw) if raw is not None else None
+    if not isinstance(app, App) or app.status.live is None or row.pinned is None:
+        return row
+    try:
+        live = read(Record, await client.get(RECORDS, namespace, app.status.live.row))
+    except (errors.NotFound, errors.Denied):
+        return row
+    if isinstance(live, Unreadable) or live.pinned is None or live.pinned.workflow_hash != row.pinned.workflow_hash:
+        return row
+    return replace(row, status=row.status.model_copy(update={"phase": Phase.LIVE}))
