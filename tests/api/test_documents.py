@@ -164,7 +164,7 @@ def test_the_commands_of_the_page_about_apps(stage: HistoryStage, support: str, 
 
 def test_the_commands_of_the_plugins_page(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
     # Those about runs are for a cluster with a recorder: tests/api/test_plugin_runs.py.
-    session, types, _runs, _verdict = (block.replace("-n demo", f"-n {stage.namespace}") for block in blocks(PLUGIN))
+    session, types, rules, _runs, _verdict = (block.replace("-n demo", f"-n {stage.namespace}") for block in blocks(PLUGIN))
     stage.until_condition(APP, "ChildrenApplied", "True")
     said = shell(session, stage.cluster, tmp_path, logged_in)
     assert re.search(f"^{stage.namespace} +{APP} ", said, re.MULTILINE)
@@ -174,6 +174,9 @@ def test_the_commands_of_the_plugins_page(stage: HistoryStage, support: str, log
     said = shell(types, stage.cluster, tmp_path, logged_in)
     assert re.search("^  config +.*serverless, .*asleep after 600 s", said, re.MULTILINE), said
     assert said.splitlines()[-1].strip() == "false"
+    said = shell(rules, stage.cluster, tmp_path, logged_in)
+    assert said.startswith("nothing ")
+    assert stage.get("App", APP)["spec"].get("suspend") in (None, False)
 
 
 def test_the_commands_of_the_page_on_rollouts(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.support import factories as given
 from tests.support.api import Manifest
 from tests.support.history_stage import APP, HistoryStage, counted
 from tests.support.operator import Operator
+from tests.support.plugin import Plugin
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("policies")
@@ -65,7 +67,9 @@ def test_changes_while_nothing_runs_come_down_to_the_last(stage: HistoryStage, o
     print("4 changes while the operator was down: 1 row; there and back: 0")
 
 
-def test_a_rollback_by_hand_stays_until_git_asks_for_something_else(stage: HistoryStage, operator: Operator) -> None:
+def test_a_rollback_by_hand_stays_until_somebody_resumes_what_git_asks_for_next(
+    stage: HistoryStage, operator: Operator, tmp_path: Path
+) -> None:
     for version in ("v1", "v2"):
         stage.apply(stage.declared(version))
         stage.until_served(version)
@@ -82,6 +86,11 @@ def test_a_rollback_by_hand_stays_until_git_asks_for_something_else(stage: Histo
     stage.quiet()
     assert stage.until_served("v1", rows=3) == by_hand
     stage.apply(stage.declared("v3"))
+    assert f"`kubectl dynamiq resume {APP}`" in stage.until_condition(APP, "Progressing", "False", reason="Held")["message"]
+    operator.restart()
+    stage.quiet()
+    assert stage.served()["row"] == by_hand
+    Plugin(stage.cluster, stage.namespace, tmp_path).said("resume", APP, "--yes")
     stage.until_served("v3", rows=4)
     stage.until_condition(APP, OVERRIDDEN, "False", reason="AsDeclared")
 

@@ -34,7 +34,7 @@ from tests.support.factories import (
 from tests.support.waiting import eventually
 
 COLUMNS = ["APP", "VERSION", "DESCRIPTION", "STATUS", "CREATED BY", "RUNTIME", "DATE"]
-WIDE = [*COLUMNS, "SEQ", "CONFIG", "MESSAGE", "SOURCE"]
+WIDE = [*COLUMNS, "SEQ", "CONFIG", "MESSAGE", "WAITS", "SOURCE"]
 
 FREEZES = [{"name": "evenings", "cron": "0 17 * * 5", "duration": "62h"}, {"name": "nights", "cron": "0 20 * * *", "duration": "10h"}]
 
@@ -94,9 +94,9 @@ def test_deployments_dynamiq_is_the_history_with_the_products_columns(kubectl: K
 def test_wide_adds_sequence_config_and_message(kubectl: Kubectl, namespace: str) -> None:
     header, *rows = _table(kubectl("get", "deployments.dynamiq", "second", "-o", "wide", namespace=namespace).stdout)
     assert header == ["NAME", *WIDE]
-    assert rows[0][-4] == "2"
-    assert '"minReplicas":1' in rows[0][-3]
-    assert rows[0][-2:] == ["Answer faster", "Record"]
+    assert rows[0][-5] == "2"
+    assert '"minReplicas":1' in rows[0][-4]
+    assert rows[0][-3:] == ["Answer faster", "", "Record"]
 
 
 def test_words_on_rows_and_bad_versions_say_whose_they_are(kubectl: Kubectl, namespace: str) -> None:

@@ -71,13 +71,13 @@ def test_a_slower_row_is_found_and_a_script_can_stop_at_it(at: Recorded, by: As)
     assert plugin.data("compare", APP, "2", "1") == at.callers["viewer"].get(f"{at.path}/deployments/{at.rows[1]}/comparison")
     assert plugin("compare", APP, "1", "--exit-code").returncode == 4, "there is no row before it"
     newest, oldest = plugin.said("history", APP, "-o", "wide").splitlines()[1:]
-    assert re.search(rf" {RUNS} +{RUNS // 10} +\d+ ms +\$0\.0800 +regressed +\S+$", newest), newest
-    assert re.search(rf" {RUNS} +{RUNS // 10} +\d+ ms +\$0\.0800 +unknown +\S+$", oldest), oldest
+    assert re.search(rf" {RUNS} +{RUNS // 10} +\d+ ms +\$0\.0800 +regressed +\S+ +yes$", newest), newest
+    assert re.search(rf" {RUNS} +{RUNS // 10} +\d+ ms +\$0\.0800 +unknown +\S+ +yes$", oldest), oldest
 
 
 def test_the_commands_of_the_plugins_page(at: Recorded, by: As, tmp_path: Path) -> None:
     kubeconfig = Path(by("editor").more["KUBECONFIG"])
-    shown, gate = (block.replace("-n demo", f"-n {at.stage.namespace}") for block in blocks(PLUGIN)[2:])
+    shown, gate = (block.replace("-n demo", f"-n {at.stage.namespace}") for block in blocks(PLUGIN)[-2:])
     said = shell(shown, at.stage.cluster, tmp_path, kubeconfig)
     assert re.search("^p95 .* regressed$", said, re.MULTILINE)
     assert "delete 0 runs" in said

@@ -192,6 +192,12 @@ def _as_row(at: Rehearsal, stored: Manifest) -> Manifest:
         "duration_seconds": (ended - began).total_seconds(),
         "is_live": stored["status"]["phase"] == "Live",
         "restores_sequence": None,
+        "waits": None,
+        "released": None,
+        "verified": None,
+        "holds": None,
+        "flow_hash": pinned["workflowHash"],
+        "bypass_reason": None,
     }
 
 
@@ -221,6 +227,9 @@ def _as_line(row: Mapping[str, Any], app: str) -> Manifest:
         "message": row["message"],
         "provenance": row["provenance"],
         "duration": row["duration_seconds"],
+        "waits": row["waits"],
+        "approvedBy": row["released"],
+        "bypassReason": row["bypass_reason"],
         "digest": row["digest"],
         "reason": row["reason"],
         "source": row["source"],

@@ -92,7 +92,7 @@ def test_what_git_asks_for_next_waits_for_somebody(stage: HistoryStage, operator
     (waits,) = eventually("Git's change is a row", lambda: {row["metadata"]["name"] for row in stage.rows(app)} - before)
     message = stage.until_condition(app, "Progressing", "False", reason="Held")["message"]
     assert waits in message
-    assert f"kubectl dynamiq deploy {app} --version v3" in message
+    assert f"`kubectl dynamiq resume {app}`" in message
     assert stage.until_condition(app, "Ready", "True")
     operator.restart()
     stage.quiet(app)

@@ -122,8 +122,8 @@ def test_a_deploy_waits_until_somebody_else_approves_it_and_is_live_without_a_re
 
 
 def test_it_is_rejected_by_keyboard_with_two_actions_from_the_list(page_as: PageAs, deploying: Deploying, rule: Rule) -> None:
-    app = deploying.app("refused", "v1")
-    rule("refused", "AwaitingApproval", approvals=approvals(deploying))
+    app = deploying.app("turned-down", "v1")
+    rule("turned-down", "AwaitingApproval", approvals=approvals(deploying))
     deploy(page_as("author", f"/console/apps/{app}/deploy").page, "v2")
     page = page_as("approver", f"/console/apps/{app}/history").page
     expect(row(page, 2)).to_contain_text("Waiting")
@@ -134,7 +134,7 @@ def test_it_is_rejected_by_keyboard_with_two_actions_from_the_list(page_as: Page
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    assert settled_row(deploying, "refused", "Failed")["outcome"]["reason"].startswith("rejected by ")
+    assert settled_row(deploying, "turned-down", "Failed")["outcome"]["reason"].startswith("rejected by ")
     expect(row(page, 2)).to_contain_text("Failed")
     expect(row(page, 2)).to_contain_text("rejected by")
 

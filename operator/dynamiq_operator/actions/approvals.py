@@ -85,13 +85,16 @@ class ApprovalPlan:
 
 
 def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None, key: Key | None = None) -> ApprovalPlan:
-    """What the word would do. `user`: the giver, asked of the API server where it is None.
+    """What the word would do. `user`: the giver, asked of the API server where it is None. What was given under the key already may be asked for again.
 
-    Raises Unknown, NotNow where the row waits for nothing, Changed where its digest is another, NotAllowed where only others may say it, and
-    kube.errors.ApiError.
+    Raises Unknown, NotNow where the row waits for nothing, Changed where its digest is another, NotAllowed where only others may say it, KeyReused,
+    and kube.errors.ApiError.
     """
     row = _row(api, request)
-    _check_open(row, request)
+    claim = KeyClaim.of(key, request.purpose.value, row["metadata"]["uid"], request, row["metadata"]["name"]) if key is not None else None
+    is_repeat = claim is not None and _was_given(api, request.namespace, claim)
+    if not is_repeat:  # by its first word the row may have ended its waiting
+        _check_open(row, request)
     digest = row["spec"]["pinned"]["digest"]
     if request.digest is not None and request.digest != digest:
         raise Changed([Difference("digest", request.digest, digest)], f"row {title(row)}")
@@ -100,9 +103,8 @@ def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None
     if request.purpose is Purpose.WITHDRAW and by is not None and by != author:
         raise NotAllowed(f"only its author, {author}, can withdraw {title(row)}: reject it instead")
     given = approvals_of(api, request.namespace, row)
-    claim = KeyClaim.of(key, request.purpose.value, row["metadata"]["uid"], request, row["metadata"]["name"]) if key is not None else None
     made = _manifest(request, row, digest, claim)
-    before = _said_before(row, given, request.purpose, by)
+    before = _said_before(row, given, request.purpose, by) if not is_repeat else None
     return ApprovalPlan(request, row, made, given, by, before, _warnings(api, request, row, by) if before is None else (), claim)
 
 
@@ -192,6 +194,17 @@ def _check_open(row: Manifest, request: ApprovalRequest) -> None:
 def _runs_and_holds(row: Manifest) -> bool:
     """Whether what Git asks for waits while this row is live."""
     return (row.get("status") or {}).get("phase") == Phase.LIVE and bool((row["spec"].get("pinned") or {}).get("holds"))
+
+
+def _was_given(api: Api, namespace: str, claim: KeyClaim) -> bool:
+    """Whether a word was given under the key. Raises KeyReused and kube.errors.ApiError."""
+    try:
+        claim.check(requests.get(api, APPROVALS, namespace, claim.row))
+    except (errors.NotFound, errors.Denied) as error:
+        if error.status == 401:
+            raise
+        return False
+    return True
 
 
 def _manifest(request: ApprovalRequest, row: Manifest, digest: str, claim: KeyClaim | None) -> Manifest:

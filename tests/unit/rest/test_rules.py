@@ -157,17 +157,19 @@ def test_a_refusal_by_admission_is_its_sentence(held: RestStage) -> None:
     assert error["message"] == "anna may not approve in namespace demo"
 
 
-def test_a_word_under_a_key_is_given_once(held: RestStage) -> None:
+def test_a_word_under_a_key_is_given_once_also_when_its_row_waits_no_more(held: RestStage) -> None:
     body = {"purpose": "Approve"}
     made = held.call("POST", _of_row(held, "/approvals"), body, key="once").data
     held.script.on("POST", APPROVALS.path(make.NAMESPACE), failure(409, "AlreadyExists"))
     (sent,) = held.created(APPROVALS)
     held.script.on("GET", APPROVALS.path(make.NAMESPACE, made["name"]), make.stored(sent))
+    released = {"at": "2026-11-24T12:00:00Z", "guards": ["AwaitingApproval"], "approvals": [made["name"]], "by": [ANNA]}
+    held.put(make.row_manifest("chat-c", make.progressing(3, "v1"), make.with_spec(released=released)))
     again = held.call("POST", _of_row(held, "/approvals"), body, key="once")
     assert (again.headers["idempotency-replayed"], again.data["name"]) == ("true", made["name"])
-    assert (
-        "Idempotency-Key" in held.call("POST", _of_row(held, "/approvals"), {"purpose": "Reject"}, key="once").error(422)["message"] or True
-    )
+    other = held.call("POST", _of_row(held, "/approvals"), {"purpose": "Reject"}, key="once")
+    assert "used for another request" in other.error(422)["message"]
+    assert "waits for nothing" in held.call("POST", _of_row(held, "/approvals"), body, key="twice").error(409)["message"]
 
 
 # Deploys.
