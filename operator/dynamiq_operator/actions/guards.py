@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from dynamiq_operator.actions import history, rejections
@@ -11,7 +12,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.guards import GuardReason, RowKind, RowOf, StandingGuard
-from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable, read
+from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable, format_time, read
 from dynamiq_operator.model.record import Pinned, RecordSpec
 
 
@@ -70,6 +71,14 @@ def said_of(app: App, asked: RecordSpec) -> dict[str, Any]:
         found = [each for each in found if each.reason is GuardReason.SUSPENDED]
     holds = asked.is_rollback and (app.spec.rollout.hold_after_rollback if asked.hold is None else asked.hold) is not False
     return {"guards": tuple(found), "begins_hold": holds, "bypass_reason": asked.bypass.reason if asked.bypass is not None else None}
+
+
+def yet_to_soak(found: Sequence[StandingGuard], live_since: datetime, now: datetime) -> tuple[StandingGuard, ...]:
+    """What would hold a promotion, of a version that is live at its source since then: soak times that are over hold nothing."""
+    ends = {each: live_since + timedelta(seconds=each.seconds) for each in found if each.seconds is not None}
+    return tuple(
+        each.model_copy(update={"until": format_time(ends[each])}) if each in ends else each for each in found if ends.get(each, now) >= now
+    )
 
 
 def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Record | None, *, bypass: bool) -> None:

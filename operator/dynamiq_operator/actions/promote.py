@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from dynamiq_operator.actions import guards, history, idempotency
@@ -25,7 +26,8 @@ from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, RECORDS, 
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.app import AppSpec
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.model.objects import App, Manifest, Record
+from dynamiq_operator.model.guards import StandingGuard
+from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
 from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.views.preview import Preview
@@ -120,8 +122,14 @@ def plan_promotion(api: Api, request: PromotionRequest, target: str | None = Non
     deploy = previewed(api, plan_unseen(asked, claim), deployed, rows, arriving=flow, policy=source_app.status.image_policy)
     rights = tuple(f"you could not do this: {why}" for why in lacking(api, target, *_created(made, new_app)))
     warnings = rights + deploy.preview.warnings + _warnings(source_app, deployed, there is None)
-    deploy = replace(deploy, preview=replace(deploy.preview, warnings=warnings))
+    deploy = replace(deploy, preview=replace(deploy.preview, guards=_holding(deploy.preview, source), warnings=warnings))
     return PromotionPlan(request, source, target, made, new_app, deploy)
+
+
+def _holding(preview: Preview, source: Record) -> tuple[StandingGuard, ...]:
+    """What would hold the row: a soak time that the version has behind it at its source would not."""
+    since = source.outcome.at if source.outcome is not None else source.meta.created
+    return guards.yet_to_soak(preview.guards, parse_time(since), datetime.now(UTC))
 
 
 def perform_promotion(api: Api, plan: PromotionPlan) -> Performed:

@@ -46,6 +46,7 @@ class Metrics:
             registry=self.registry,
         )
         self._reverts = Counter("dynamiq_reverts", "Bad versions that the operator has taken back.", registry=self.registry)
+        self._bypasses = Counter("dynamiq_bypasses", "Rows that went past the rules for deploys.", registry=self.registry)
         for name, text, of in (
             ("dynamiq_workqueue_depth", "Apps that wait to be reconciled.", depth),
             ("dynamiq_workqueue_oldest_seconds", "How long the App has waited that has waited longest; 0 where none does.", oldest),
@@ -92,6 +93,10 @@ class Metrics:
     def reverted(self) -> None:
         """Counts a row that was made to take a version back."""
         self._reverts.inc()
+
+    def bypassed(self) -> None:
+        """Counts a row that goes past the rules, once it is pinned."""
+        self._bypasses.inc()
 
     def reconciled(self, seconds: float) -> None:
         """Counts a reconcile, however it ended."""

@@ -115,3 +115,6 @@ class StandingGuard(Part):
     ]
     policy: Annotated[ObjectName | None, Field(description="The DeployPolicy that asks for it.")] = None
     until: Annotated[Moment | None, Field(description="Until when, where time alone ends it.")] = None
+    seconds: Annotated[
+        int | None, Field(description="Soaking: for how long a promoted version has to be live at its source, in seconds.")
+    ] = None

@@ -27,7 +27,14 @@ def began(app: App, row: Record, pinned: Pinned) -> tuple[Emit, ...]:
     said = f"deploying {title(row)} on runtime {pinned.runtime.version}{kept}"
     image = pinned.runtime.image
     unpinned = "" if "@sha256:" in image else f"; its image {image} names a tag, which can change: name a digest to pin it"
-    return _tell(app, row, BEGINNING, said + unpinned)
+    return (*_bypassed(app, row), *_tell(app, row, BEGINNING, said + unpinned))
+
+
+def _bypassed(app: App, row: Record) -> tuple[Emit, ...]:
+    if row.spec.bypass is None:
+        return ()
+    said = f"{title(row)} goes past the rules for deploys, by {row.spec.created_by or 'nobody known'}: {row.spec.bypass.reason}"
+    return _tell(app, row, "Bypassed", said, warning=True)
 
 
 def released(app: App, row: Record, released: Released) -> tuple[Emit, ...]:

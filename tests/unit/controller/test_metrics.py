@@ -55,6 +55,19 @@ async def test_a_row_that_takes_a_version_back_is_a_revert_and_one_of_git_is_non
     assert sample(process, "dynamiq_reverts_total") == 1, "a repeat that meets its own row makes none"
 
 
+async def test_a_row_past_the_rules_is_counted_once_it_is_pinned(process: Process, script: Script) -> None:
+    row = given.a_row("a", given.with_spec(bypass={"reason": "night"}))
+    live = given.a_row("a", given.live(3, "v1"))
+    script.on("PATCH", ROW, failure(409, "Conflict"), stored(given.row_manifest("a", given.live(3, "v1")), 9))
+    await process.lead()
+    complete = operations.CompleteRecord(given.an_app(), row, 3, live.pinned)
+    plan = operations.Plan((operations.Group("all", (complete,)),))
+    await process.executor.execute(APP, plan)
+    assert sample(process, "dynamiq_bypasses_total") == 0, "its write was refused"
+    await process.executor.execute(APP, plan)
+    assert sample(process, "dynamiq_bypasses_total") == 1
+
+
 async def test_a_reconcile_is_timed_and_its_error_has_the_name_of_the_api_servers(process: Process, script: Script) -> None:
     process.cache.update(APPS, given.stored(given.app_manifest()))
     script.on("GET", at(APPS, given.NAME), failure(503, "ServiceUnavailable"))

@@ -38,6 +38,15 @@ def test_an_app_without_rows_gets_its_service_and_says_so() -> None:
     assert world.condition("Progressing") == ("False", "Settled")
 
 
+def test_a_row_that_goes_past_the_rules_is_told_of_with_its_reason() -> None:
+    world = serving("v1")
+    world.deploy("b", "v2", bypass={"reason": "the shop is down"}, createdBy="dora")
+    world.settle()
+    said = {(kind, message) for kind, reason, message in world.events.values() if reason == "Bypassed"}
+    assert {kind for kind, _ in said} == {"App", "Deployment"}
+    assert {message.partition(")")[2] for _, message in said} == {" goes past the rules for deploys, by dora: the shop is down"}
+
+
 def test_a_first_row_is_numbered_and_pinned_before_anything_runs_it() -> None:
     world = a_world()
     world.deploy("a")

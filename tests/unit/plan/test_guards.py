@@ -362,6 +362,17 @@ def test_hold_can_be_turned_off(off: str) -> None:
     assert version_of(rows, rows.live) == "v3"
 
 
+def test_a_rollback_that_asks_for_a_hold_has_one_where_its_app_turned_it_off() -> None:
+    rows = GuardedRows()
+    of_git(rows, "v1")
+    of_git(rows, "v2")
+    rows.app["rollout"] = {"holdAfterRollback": False}
+    back = rows.ask(restores=rows.history.rows[0].name, hold=True)
+    rows.settle()
+    of_git(rows, "v3")
+    assert rows.live == back
+
+
 def test_rows_that_automation_makes_are_held_as_those_of_git() -> None:
     rows = rows_with("v1", "v2")
     rows.ask(restores="row-0001")

@@ -45,6 +45,8 @@ async def complete_record(execution: Execution, operation: operations.CompleteRe
         spec["pinned"] = operation.pinned.as_json()
     patch = {"metadata": {"ownerReferences": [owner(operation.app)]}, "spec": spec}
     execution.state.update_ledger(Record.of(await _patch(execution, operation.record.meta, patch)))
+    if operation.pinned is not None and operation.record.spec.bypass is not None:
+        execution.metrics.bypassed()
 
 
 async def release_record(execution: Execution, operation: operations.ReleaseRecord) -> None:

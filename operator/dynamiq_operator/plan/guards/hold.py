@@ -55,4 +55,5 @@ def runs_alike(one: Pinned, other: Pinned) -> bool:
 
 
 def _is_on(context: Context, row: Record) -> bool:
-    return context.app.spec.rollout.hold_after_rollback is not False and row.spec.hold is not False
+    """The row's own word, and where it has none the App's."""
+    return (context.app.spec.rollout.hold_after_rollback if row.spec.hold is None else row.spec.hold) is not False
