@@ -45,8 +45,8 @@ class Reading:
 
 @dataclass(frozen=True)
 class EvaluationPod:
-    """The pod of such a Job. `last_word`: its termination message, or its last lines; `waits`: for what it waits, in Kubernetes' words;
-    `owner`: uid of the Job that owns it.
+    """The pod of such a Job. `last_word`: its termination message, which of one that failed and wrote none is the end of its log;
+    `waits`: for what it waits, in Kubernetes' words; `owner`: uid of the Job that owns it.
     """
 
     job: str
