@@ -25,16 +25,13 @@ class Phase(StrEnum):
 
 
 class GuardReason(StrEnum):
-    """Why a row waits.
-
-    Verifying: its own cases are asked. It is no guard of the pins: `pinned.verify` is.
-    """
+    """Why a row waits."""  # `kubectl explain` shows it
 
     AWAITING_APPROVAL = "AwaitingApproval"
     FROZEN = "Frozen"
     SOAKING = "Soaking"
     HELD = "Held"
-    VERIFYING = "Verifying"
+    VERIFYING = "Verifying"  # its own cases are asked: no guard of the pins, which have `verify` for it
     SUSPENDED = "Suspended"
     UNKNOWN = "GuardsUnknown"
 
