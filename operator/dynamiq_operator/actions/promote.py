@@ -128,8 +128,8 @@ def plan_promotion(api: Api, request: PromotionRequest, target: str | None = Non
 
 def _holding(preview: Preview, source: Record) -> tuple[StandingGuard, ...]:
     """What would hold the row: a soak time that the version has behind it at its source would not."""
-    since = source.outcome.at if source.outcome is not None else source.meta.created
-    return guards.yet_to_soak(preview.guards, parse_time(since), datetime.now(UTC))
+    since = parse_time(source.outcome.at) if source.outcome is not None else source.meta.created
+    return guards.yet_to_soak(preview.guards, since, datetime.now(UTC))
 
 
 def perform_promotion(api: Api, plan: PromotionPlan) -> Performed:
