@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.objects import Manifest, format_time
 from tests.support import factories as given
+from tests.support.scripted import Reply, Sent
+from tests.support.scripted_namespace import created
 
 AWAITS = "it awaits 1 approval (policy production): `kubectl dynamiq approve chat`, by who may, and did not make the row"
 HELD = "row chat-a (#1) went back, and what Git asks for waits: `kubectl dynamiq resume chat` deploys it"
@@ -58,6 +62,11 @@ def approval(row: Manifest, by: str, purpose: str = "Approve", *, name: str = "s
     """A word on a row, of the digest that it has."""
     said = {"row": row["metadata"]["name"], "digest": row["spec"]["pinned"]["digest"], "purpose": purpose, "by": by, **spec}
     return given.stored(given.manifest(kinds.APPROVAL, name, said, now()))
+
+
+def stamping(by: str) -> Callable[[Sent], Reply]:
+    """Makes Approvals as the API server does, which stamps who said them."""
+    return lambda sent: created(replace(sent, body={**sent.body, "spec": {**sent.body["spec"], "by": by}}))
 
 
 def rejection(

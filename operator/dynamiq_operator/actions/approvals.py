@@ -7,31 +7,36 @@ operator's to say; what is known before is said here: that the giver is the row'
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from dynamiq_operator.actions import history, waiting
+from dynamiq_operator.actions.consequences import (
+    UNSTAMPED,
+    approvals_asked,
+    check_open,
+    counts_for_nothing,
+    is_resumable,
+    missing,
+    runs_and_holds,
+    title,
+)
 from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
 from dynamiq_operator.actions.identity import username
 from dynamiq_operator.actions.refusals import Changed, Difference, NotAllowed, NotNow
-from dynamiq_operator.actions.rights import lacking, may
+from dynamiq_operator.actions.rights import lacking
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import APPROVALS, RECORDS
+from dynamiq_operator.kube.resources import APPROVALS
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.model.guards import GuardReason
-from dynamiq_operator.model.manifests import Phase
 from dynamiq_operator.model.objects import Manifest, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
 from dynamiq_operator.views.preview import Preview
-from dynamiq_operator.views.waiting import is_waiting, waits_of
 
-SERVICE_ACCOUNT = "system:serviceaccount:"
 VERBS = {Purpose.APPROVE: "approve", Purpose.REJECT: "approve", Purpose.RESUME: "deploy"}
 """The verb on rows that a word takes beside the right to create Approvals."""
 DONE = {
@@ -58,7 +63,8 @@ class ApprovalRequest:
 class ApprovalPlan:
     """A word that has not been given. `given`: what was said of the row before, oldest first; `by`: its giver, None where that is not known.
 
-    `said`: the same word that they gave before and that still counts, so that nothing would be done; `warnings`: sentences for the giver.
+    `said`: the same word that they gave before and that still counts, so that nothing would be done; `warnings`: sentences for the giver;
+    `counts`: whether it counts, as far as that is known.
     """
 
     request: ApprovalRequest
@@ -68,6 +74,7 @@ class ApprovalPlan:
     by: str | None
     said: Manifest | None = None
     warnings: tuple[str, ...] = ()
+    counts: bool = True
     claim: KeyClaim | None = None
 
     @property
@@ -81,7 +88,7 @@ class ApprovalPlan:
 
     def consequences(self) -> list[str]:
         """What the word does, and what is still missing after it."""
-        return said(self) if self.said is not None else [*_missing(self), *self.warnings]
+        return said(self, self.said) if self.said is not None else [*_missing(self, counts=self.counts), *self.warnings]
 
 
 def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None, key: Key | None = None) -> ApprovalPlan:
@@ -94,7 +101,7 @@ def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None
     claim = KeyClaim.of(key, request.purpose.value, row["metadata"]["uid"], request, row["metadata"]["name"]) if key is not None else None
     is_repeat = claim is not None and _was_given(api, request.namespace, claim)
     if not is_repeat:  # by its first word the row may have ended its waiting
-        _check_open(row, request)
+        check_open(row, request.purpose)
     digest = row["spec"]["pinned"]["digest"]
     if request.digest is not None and request.digest != digest:
         raise Changed([Difference("digest", request.digest, digest)], f"row {title(row)}")
@@ -105,7 +112,11 @@ def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None
     given = approvals_of(api, request.namespace, row)
     made = _manifest(request, row, digest, claim)
     before = _said_before(row, given, request.purpose, by) if not is_repeat else None
-    return ApprovalPlan(request, row, made, given, by, before, _warnings(api, request, row, by) if before is None else (), claim)
+    if before is not None:
+        return ApprovalPlan(request, row, made, given, by, before, claim=claim)
+    why = counts_for_nothing(api, request.purpose, row, by)
+    warnings = (*([why] if why else []), *_rights(api, request))
+    return ApprovalPlan(request, row, made, given, by, None, warnings, not why, claim)
 
 
 def perform_approval(api: Api, plan: ApprovalPlan) -> Performed:
@@ -140,18 +151,17 @@ def approvals_of(api: Api, namespace: str, row: Manifest) -> list[Manifest]:
     return sorted(mine, key=lambda each: (each["metadata"].get("creationTimestamp") or "", each["metadata"]["name"]))
 
 
-def said(plan: ApprovalPlan) -> list[str]:
-    """What was done, and what is still missing."""
+def said(plan: ApprovalPlan, made: Manifest) -> list[str]:
+    """What was done, and what is still missing. `made`: the Approval as it is stored."""
     if plan.said is not None:
         return [f"you have {DONE[plan.request.purpose]} {plan.title} already: nothing is to be done"]
-    return [f"{DONE[plan.request.purpose]} {plan.title} of {plan.request.app}", *_missing(plan)]
+    is_stamped = bool(made["spec"].get("by"))
+    done = f"{DONE[plan.request.purpose]} {plan.title} of {plan.request.app}"
+    return [done, *([] if is_stamped else [UNSTAMPED]), *_missing(plan, counts=plan.counts and is_stamped)]
 
 
-def title(row: Manifest) -> str:
-    """A row as messages name it: `#13 (support-x7k2p)`."""
-    sequence = row["spec"].get("sequence")
-    name: str = row["metadata"]["name"]
-    return f"#{sequence} ({name})" if sequence else name
+def _missing(plan: ApprovalPlan, *, counts: bool) -> list[str]:
+    return missing(plan.request.purpose, plan.request.app, plan.row, counts=counts)
 
 
 def _row(api: Api, request: ApprovalRequest) -> Manifest:
@@ -159,41 +169,37 @@ def _row(api: Api, request: ApprovalRequest) -> Manifest:
     if request.row is not None:
         return history.find_row(api, namespace, app, request.row)
     found = history.waiting_rows(api, namespace, app)
-    if request.purpose is Purpose.RESUME and len(found) > 1:
-        # Of several that wait, those are meant that can be resumed.
-        found = [row for row in found if (waits_of(row) or {}).get("resumable")] or found
+    if request.purpose is Purpose.RESUME:
+        return _to_resume(api, request, found)
     if not found:
-        holds = history.find_app(api, namespace, app).status
-        if request.purpose is Purpose.RESUME and holds.holds is not None and holds.live is not None:
-            return history.find_row(api, namespace, app, holds.live.row)  # nothing waits yet: what runs holds
         raise NotNow(f"no row of {app} waits: see `kubectl dynamiq history {app} -o wide`")
+    return _only(found, app)
+
+
+def _to_resume(api: Api, request: ApprovalRequest, found: Sequence[Manifest]) -> Manifest:
+    """Of the rows that wait the one that can be resumed; where none can, the one that is live, and holds."""
+    namespace, app = request.namespace, request.app
+    if resumable := [row for row in found if is_resumable(row)]:
+        return _only(resumable, app)
+    holds = history.find_app(api, namespace, app).status.holds
+    if holds is None:
+        if len(found) == 1:
+            check_open(found[0], request.purpose)
+        waits = f"{', '.join(title(row) for row in found)} wait for something else" if found else "none waits"
+        raise NotNow(f"no row of {app} can be resumed, {waits}: see `kubectl dynamiq history {app} -o wide`")
+    rows = history.open_rows(api, namespace, app)
+    coming = rows.candidate or next((row for row in rows.guarded if row.name == holds.row), None)
+    live = history.find_row(api, namespace, app, rows.live.name) if rows.live is not None and coming is None else None
+    if live is None or not runs_and_holds(live):
+        what = f"row #{coming.sequence}" if coming is not None and coming.name != holds.row else f"rollback #{holds.sequence}"
+        raise NotNow(f"{what} is not live yet: resume once it is")
+    return live
+
+
+def _only(found: Sequence[Manifest], app: str) -> Manifest:
     if len(found) > 1:
         raise NotNow(f"several rows of {app} wait, {', '.join(title(row) for row in found)}: name one")
     return found[0]
-
-
-def _check_open(row: Manifest, request: ApprovalRequest) -> None:
-    spec = row["spec"]
-    if "outcome" in spec and not (request.purpose is Purpose.RESUME and _runs_and_holds(row)):
-        raise NotNow(f"row {title(row)} has ended: {spec['outcome'].get('reason', '')}")
-    if "pinned" not in spec:
-        raise NotNow(f"row {title(row)} is not pinned yet, so nobody can say what it would do: try again in a moment")
-    if request.purpose is Purpose.RESUME and _runs_and_holds(row):
-        return
-    if not is_waiting(row):
-        raise NotNow(f"row {title(row)} waits for nothing: it is being deployed")
-    reasons = {guard["reason"] for guard in spec["pinned"]["guards"]}
-    if (
-        request.purpose is Purpose.APPROVE
-        and GuardReason.AWAITING_APPROVAL not in reasons
-        and not (waits_of(row) or {}).get("approvalsNeeded")
-    ):
-        raise NotNow(f"row {title(row)} waits for no approval: {(waits_of(row) or {}).get('message') or ', '.join(sorted(reasons))}")
-
-
-def _runs_and_holds(row: Manifest) -> bool:
-    """Whether what Git asks for waits while this row is live."""
-    return (row.get("status") or {}).get("phase") == Phase.LIVE and bool((row["spec"].get("pinned") or {}).get("holds"))
 
 
 def _was_given(api: Api, namespace: str, claim: KeyClaim) -> bool:
@@ -221,78 +227,27 @@ def _manifest(request: ApprovalRequest, row: Manifest, digest: str, claim: KeyCl
 
 
 def _said_before(row: Manifest, given: Iterable[Manifest], purpose: Purpose, by: str | None) -> Manifest | None:
-    """The same word that its giver gave already, where it still counts."""
-    if by is None:
+    """The same word that its giver gave already, where it still counts: of a row that can be resumed none does, or nobody would be waited for."""
+    if by is None or (purpose is Purpose.RESUME and is_resumable(row)):
         return None
-    return next((each for each in _counting(row, given) if each["spec"].get("by") == by and each["spec"]["purpose"] == purpose), None)
+    return next((each for each in _counting(row, given, purpose) if each["spec"].get("by") == by), None)
 
 
-def _counting(row: Manifest, given: Iterable[Manifest]) -> list[Manifest]:
-    """What was said of this digest, is not from a backup, and has not expired."""
+def _counting(row: Manifest, given: Iterable[Manifest], purpose: Purpose) -> list[Manifest]:
+    """What was said to this purpose of this digest, is not from a backup, and has not expired, as approvals alone do."""
     pinned = row["spec"]["pinned"]
-    seconds = min((guard.get("expiresSeconds") or EXPIRES_SECONDS for guard in _approvals_asked(row)), default=EXPIRES_SECONDS)
+    seconds = min((guard.get("expiresSeconds") or EXPIRES_SECONDS for guard in approvals_asked(row)), default=EXPIRES_SECONDS)
     since = datetime.now(UTC) - timedelta(seconds=seconds)
     return [
         each
         for each in given
-        if each["spec"]["digest"] == pinned["digest"]
+        if (each["spec"]["digest"], each["spec"]["purpose"]) == (pinned["digest"], purpose)
         and not each["spec"].get("restored")
-        and parse_time(each["metadata"]["creationTimestamp"]) > since
+        and (purpose is not Purpose.APPROVE or parse_time(each["metadata"]["creationTimestamp"]) > since)
     ]
 
 
-def _missing(plan: ApprovalPlan) -> list[str]:
-    """What the row waits for after the word."""
-    if plan.request.purpose in (Purpose.REJECT, Purpose.WITHDRAW):
-        return [f"{plan.title} is not deployed, and ends"]
-    if _runs_and_holds(plan.row):
-        return ["what Git asks for waits no more"]
-    return list(_left(plan, waits_of(plan.row) or {})) or ["nothing else holds it: it is deployed"]
-
-
-def _left(plan: ApprovalPlan, waits: Mapping[str, Any]) -> Iterator[str]:
-    """What else the row waits for, by its status."""
-    is_approval, reason = plan.request.purpose is Purpose.APPROVE, waits.get("reason")
-    if (needed := waits.get("approvalsNeeded")) is not None:
-        has = (waits.get("approvals") or 0) + (is_approval and not _counts_for_nothing(plan.row, plan.by))
-        if left := max(needed - has, 0):
-            yield f"{left} more approval{'s are' if left != 1 else ' is'} needed"
-    if reason is not None and reason not in (GuardReason.AWAITING_APPROVAL, GuardReason.HELD):
-        yield f"it waits for more than that: {waits.get('message')}"
-    elif is_approval and waits.get("resumable"):
-        yield f"somebody has to resume it, too: `kubectl dynamiq resume {plan.request.app}`"
-
-
-def _warnings(api: Api, request: ApprovalRequest, row: Manifest, by: str | None) -> tuple[str, ...]:
-    found = []
-    if request.purpose is Purpose.APPROVE and (why := _counts_for_nothing(row, by)):
-        found.append(why)
-    try:
-        verb = VERBS.get(request.purpose)
-        why_not = lacking(api, request.namespace, APPROVALS)
-        if verb is not None and not may(api, verb, RECORDS, request.namespace):
-            why_not.append(f"you may not {verb} {RECORDS.plural}.{RECORDS.group} in namespace {request.namespace}")
-        found += [f"you could not do this: {why}" for why in why_not]
-    except errors.Denied as error:
-        if error.status == 401:
-            raise
-    return tuple(found)
-
-
-def _counts_for_nothing(row: Manifest, by: str | None) -> str:
-    """Why the approval of this giver counts for nothing; empty where it counts, or that is not known."""
-    if by is None:
-        return ""
-    if by == row["spec"].get("createdBy"):
-        return "you are its author: your approval counts for nothing, somebody else has to approve it"
-    listed: set[str] = set()
-    for guard in _approvals_asked(row):
-        listed |= set(guard.get("serviceAccounts") or ())
-    if by.startswith(SERVICE_ACCOUNT) and by not in listed:
-        return "you are a service account that no policy lists: your approval counts for nothing"
-    return ""
-
-
-def _approvals_asked(row: Manifest) -> list[Mapping[str, Any]]:
-    guards = row["spec"]["pinned"].get("guards") or ()
-    return [guard for guard in guards if guard["reason"] == GuardReason.AWAITING_APPROVAL]
+def _rights(api: Api, request: ApprovalRequest) -> list[str]:
+    """What the giver may not do that the word takes, in sentences."""
+    verb = VERBS.get(request.purpose)
+    return [f"you could not do this: {why}" for why in lacking(api, request.namespace, APPROVALS, verbs=[verb] if verb is not None else ())]

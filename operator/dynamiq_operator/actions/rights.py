@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dynamiq_operator.actions.refusals import unknown_object
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import PLAIN, Api
-from dynamiq_operator.kube.resources import ApiResource
+from dynamiq_operator.kube.resources import RECORDS, ApiResource
 from dynamiq_operator.model.objects import Manifest
 
 REVIEWS = ApiResource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False)
@@ -29,13 +31,14 @@ def may(api: Api, verb: str, resource: ApiResource, namespace: str, name: str = 
     return bool(api.request("POST", REVIEWS.path(), body=review)["status"].get("allowed"))
 
 
-def lacking(api: Api, namespace: str, *created: ApiResource) -> list[str]:
-    """Of what would be created: a sentence for each that the caller may not create; none where it may not even be asked."""
+def lacking(api: Api, namespace: str, *created: ApiResource, verbs: Iterable[str] = ()) -> list[str]:
+    """Of what would be created, and of our own verbs on rows: a sentence for each that the caller may not; none where it may not even be asked."""
+    asked = [*(("create", each) for each in created), *((verb, RECORDS) for verb in verbs)]
     try:
         return [
-            f"you may not create {each.plural}.{each.group} in namespace {namespace}"
-            for each in created
-            if not may(api, "create", each, namespace)
+            f"you may not {verb} {each.plural}.{each.group} in namespace {namespace}"
+            for verb, each in asked
+            if not may(api, verb, each, namespace)
         ]
     except errors.Denied as error:
         if error.status == 401:

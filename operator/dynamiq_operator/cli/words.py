@@ -16,6 +16,7 @@ from dynamiq_operator.actions.approvals import (
 from dynamiq_operator.cli import confirm, output
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.model.approval import Purpose
+from dynamiq_operator.views.preview import Preview
 from dynamiq_operator.views.waiting import is_waiting
 
 if TYPE_CHECKING:
@@ -30,13 +31,16 @@ def give(context: CommandContext, purpose: Purpose) -> int:
     if plan.said is not None and not options.preview:
         _print(context, plan, plan.said)
         return 0
-    if not confirm.agreed(context, _lines(context, plan), _data(context, plan)):
+    # Who refuses a row need not see what it would do, and is not kept from it where that cannot be told.
+    shows = is_waiting(plan.row) and purpose in (Purpose.APPROVE, Purpose.RESUME)
+    preview = plan.preview(context.api) if shows else None
+    if not confirm.agreed(context, _lines(plan, preview), _data(plan, preview)):
         return 0 if options.preview else confirm.declined(context)
     _print(context, plan, perform_approval(context.api, plan).made)
     return 0
 
 
-def _lines(context: CommandContext, plan: ApprovalPlan) -> Iterator[str]:
+def _lines(plan: ApprovalPlan, preview: Preview | None) -> Iterator[str]:
     yield f"{plan.request.purpose.value.lower()} {plan.title} of {plan.request.app} in {plan.request.namespace}"
     if (author := plan.row["spec"].get("createdBy")) is not None:
         yield f"  by       {author}"
@@ -46,19 +50,18 @@ def _lines(context: CommandContext, plan: ApprovalPlan) -> Iterator[str]:
         spec = each["spec"]
         why = f": {spec['message']}" if spec.get("message") else ""
         yield f"  {DONE[Purpose(spec['purpose'])]} by {spec.get('by') or 'nobody that is known'}{why}"
-    if is_waiting(plan.row) and plan.request.purpose in (Purpose.APPROVE, Purpose.RESUME):
-        yield from plan.preview(context.api).lines()[1:]
+    if preview is not None:
+        yield from preview.lines()[1:]
     yield ""
     yield from (f"  {each}" for each in plan.consequences())
 
 
-def _data(context: CommandContext, plan: ApprovalPlan) -> dict[str, Any]:
-    preview = plan.preview(context.api).as_json() if is_waiting(plan.row) else None
+def _data(plan: ApprovalPlan, preview: Preview | None) -> dict[str, Any]:
     return {
         "purpose": plan.request.purpose.value,
         "row": plan.row["metadata"]["name"],
         "digest": plan.manifest["spec"]["digest"],
-        "preview": preview,
+        "preview": preview.as_json() if preview is not None else None,
         "says": plan.consequences(),
         "noOp": plan.said is not None,
     }
@@ -70,4 +73,4 @@ def _print(context: CommandContext, plan: ApprovalPlan, made: dict[str, Any]) ->
         context.out.lines([output.named("Approval", made["metadata"]["name"])])
     elif how is not None:
         context.out.lines([output.formatted(made, how)])
-    (context.out if how is None else context.err).lines(safe(line) for line in [*said(plan), *plan.warnings])
+    (context.out if how is None else context.err).lines(safe(line) for line in [*said(plan, made), *plan.warnings])

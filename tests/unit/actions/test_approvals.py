@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from dynamiq_operator.actions.approvals import ApprovalRequest, perform_approval, plan_approval, said
-from dynamiq_operator.actions.idempotency import Key, KeyReused
+from dynamiq_operator.actions.approvals import ApprovalPlan, ApprovalRequest, perform_approval, plan_approval, said
+from dynamiq_operator.actions.idempotency import Key, KeyClaim, KeyReused
 from dynamiq_operator.actions.identity import REVIEWS
 from dynamiq_operator.actions.refusals import Changed, NotAllowed, NotNow
-from dynamiq_operator.kube.resources import APPROVALS
+from dynamiq_operator.kube.resources import APPROVALS, DEPLOY_POLICIES, NAMESPACES
 from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
@@ -28,12 +28,17 @@ def of(purpose: Purpose, row: str | int | None = None, message: str | None = Non
 def stage(*rows: Manifest, app: Manifest | None = None, by: str = "otto") -> Script:
     """An App with these rows, for a caller of this name."""
     script = holding(app or given.app_manifest(), LIVE, *rows)
-    script.on("POST", PATH, created)
+    script.on("POST", PATH, rules.stamping(by))
     return script.on("POST", REVIEWS, {"status": {"userInfo": {"username": by}}})
 
 
 def waits(name: str = "chat-b", sequence: int = 2, needed: int = 1) -> Manifest:
     return given.stored(given.row_manifest(name, rules.awaiting(sequence, needed=needed)))
+
+
+def told(plan: ApprovalPlan) -> list[str]:
+    """What is said of a word that the API server stamped."""
+    return said(plan, {"spec": {"by": plan.by}})
 
 
 def test_an_approval_names_what_the_row_pins() -> None:
@@ -45,7 +50,7 @@ def test_an_approval_names_what_the_row_pins() -> None:
     (sent,) = script.bodies("POST", PATH)
     assert sent["spec"] == {"row": "chat-b", "digest": row["spec"]["pinned"]["digest"], "purpose": "Approve", "message": "read it"}
     assert performed.made["metadata"]["name"] == sent["metadata"]["name"]
-    assert said(plan) == ["approved #2 (chat-b) of chat", "nothing else holds it: it is deployed"]
+    assert said(plan, performed.made) == ["approved #2 (chat-b) of chat", "nothing else holds it: it is deployed"]
 
 
 @pytest.mark.parametrize(
@@ -59,18 +64,18 @@ def test_an_approval_names_what_the_row_pins() -> None:
 )
 def test_what_is_still_missing_is_said(row: given.Modifier, purpose: Purpose, missing: str) -> None:
     plan = plan_approval(ScriptedApi(stage(given.stored(given.row_manifest("chat-b", row)))), of(purpose))
-    assert said(plan)[1:] == [missing]
+    assert told(plan)[1:] == [missing]
 
 
 def test_the_author_is_told_that_it_counts_for_nothing() -> None:
     plan = plan_approval(ScriptedApi(stage(waits(), by="anna")), APPROVE)
     assert [each for each in plan.warnings if "counts for nothing" in each]
-    assert "1 more approval is needed" in said(plan)
+    assert "1 more approval is needed" in told(plan)
 
 
-def test_a_service_account_that_no_policy_lists_is_told_so() -> None:
+def test_a_service_account_that_not_every_policy_lists_is_told_so() -> None:
     plan = plan_approval(ScriptedApi(stage(waits(), by="system:serviceaccount:ci:bot")), APPROVE)
-    assert "no policy lists" in plan.warnings[0]
+    assert "not every policy lists" in plan.warnings[0]
 
 
 def test_who_may_not_approve_is_told_so_before_they_do() -> None:
@@ -85,7 +90,7 @@ def test_what_was_said_already_is_not_said_again() -> None:
     script = stage(row).on("GET", PATH, listed(rules.approval(row, "otto")))
     plan = plan_approval(ScriptedApi(script), APPROVE)
     assert plan.said is not None
-    assert said(plan) == ["you have approved #2 (chat-b) already: nothing is to be done"]
+    assert told(plan) == ["you have approved #2 (chat-b) already: nothing is to be done"]
 
 
 @pytest.mark.parametrize(
@@ -119,19 +124,141 @@ def test_to_resume_is_meant_of_what_can_be_resumed() -> None:
     assert plan_approval(ScriptedApi(script), of(Purpose.RESUME)).row["metadata"]["name"] == "chat-c"
 
 
+HOLDS = {"row": "chat-a", "sequence": 1}
+BACK = given.stored(given.row_manifest("chat-a", given.live(1, "v1", holds=HOLDS)))
+
+
+def holding_back(*rows: Manifest, by: str = "otto", holds: Manifest = HOLDS) -> Script:
+    """An App of which what Git asks for waits."""
+    live = {"row": "chat-a", "sequence": 1, "workflowVersion": "v1", "runtime": "1.0.0"}
+    script = holding(given.app_manifest(given.with_status(holds=holds, live=live)), *rows)
+    return script.on("POST", REVIEWS, {"status": {"userInfo": {"username": by}}})
+
+
 def test_a_hold_is_lifted_where_nothing_waits_yet() -> None:
     """The word is on the row that runs, and holds."""
-    back = given.stored(given.row_manifest("chat-a", given.live(1, "v1", holds={"row": "chat-a", "sequence": 1})))
-    app = given.app_manifest(
-        given.with_status(
-            holds={"row": "chat-a", "sequence": 1},
-            live={"row": "chat-a", "sequence": 1, "workflowVersion": "v1", "runtime": "1.0.0"},
-        )
-    )
-    script = holding(app, back).on("POST", REVIEWS, {"status": {"userInfo": {"username": "otto"}}})
-    plan = plan_approval(ScriptedApi(script), of(Purpose.RESUME))
+    plan = plan_approval(ScriptedApi(holding_back(BACK)), of(Purpose.RESUME))
     assert plan.manifest["spec"]["row"] == "chat-a"
-    assert said(plan)[1:] == ["what Git asks for waits no more"]
+    assert told(plan)[1:] == ["what Git asks for waits no more"]
+
+
+def test_a_hold_is_lifted_while_a_row_by_hand_awaits_approval() -> None:
+    script = holding_back(BACK, waits())
+    assert plan_approval(ScriptedApi(script), of(Purpose.RESUME)).row["metadata"]["name"] == "chat-a"
+    with pytest.raises(NotNow, match=r"row #2 \(chat-b\) waits for nobody to resume it: it awaits 1 approval"):
+        plan_approval(ScriptedApi(script), of(Purpose.RESUME, "#2"))
+
+
+def test_an_operator_of_before_noted_no_hold_of_a_row_that_took_a_version_back() -> None:
+    reverted = given.stored(given.row_manifest("chat-a", given.live(1, "v1", source="Revert")))
+    assert plan_approval(ScriptedApi(holding_back(reverted)), of(Purpose.RESUME)).row["metadata"]["name"] == "chat-a"
+
+
+@pytest.mark.parametrize("live", [LIVE, BACK], ids=["nothing was held before", "what runs holds, too"])
+@pytest.mark.parametrize("back", [given.progressing(12, "v1"), rules.awaiting(12, "v1")], ids=["rolls out", "waits itself"])
+def test_a_rollback_that_is_not_live_yet_is_not_resumed(live: Manifest, back: given.Modifier) -> None:
+    holds = {"row": "chat-l", "sequence": 12}
+    script = holding_back(live, given.row_manifest("chat-l", back), holds=holds)
+    with pytest.raises(NotNow, match="rollback #12 is not live yet: resume once it is"):
+        plan_approval(ScriptedApi(script), of(Purpose.RESUME))
+    with pytest.raises(NotNow, match="resume once that is live"):
+        plan_approval(ScriptedApi(holding_back(LIVE)), of(Purpose.RESUME, "chat-a"))
+
+
+def test_a_row_that_carries_the_hold_on_is_named_while_it_rolls_out() -> None:
+    with pytest.raises(NotNow, match="row #2 is not live yet"):
+        plan_approval(
+            ScriptedApi(holding_back(BACK, given.row_manifest("chat-b", given.progressing(2, "v1", holds=HOLDS)))), of(Purpose.RESUME)
+        )
+
+
+def test_where_nothing_can_be_resumed_it_is_said_what_waits_for_what() -> None:
+    for rows, says in (
+        ((), "no row of chat can be resumed, none waits"),
+        ((waits(),), r"#2 \(chat-b\) waits for nobody to resume it: it awaits"),
+        ((waits(), waits("chat-c", 3)), r"no row of chat can be resumed, #3 \(chat-c\), #2 \(chat-b\) wait for something else"),
+    ):
+        with pytest.raises(NotNow, match=says):
+            plan_approval(ScriptedApi(stage(*rows)), of(Purpose.RESUME))
+
+
+def test_a_resume_of_a_freeze_does_not_stand_for_the_one_after_it() -> None:
+    """It was given while the freeze went on; the operator counts what is said after its end."""
+    row = given.stored(given.row_manifest("chat-b", rules.held(2)))
+    script = stage(row).on("GET", PATH, listed(rules.approval(row, "otto", "Resume")))
+    plan = plan_approval(ScriptedApi(script), of(Purpose.RESUME))
+    assert (plan.said, told(plan)[0]) == (None, "resumed #2 (chat-b) of chat")
+    lifted = holding_back(BACK).on("GET", PATH, listed(rules.approval(BACK, "otto", "Resume")))
+    assert plan_approval(ScriptedApi(lifted), of(Purpose.RESUME)).said is not None
+
+
+# What counts for nothing.
+
+
+def unverified(row: Manifest) -> Manifest:
+    pinned = {name: value for name, value in row["spec"]["pinned"].items() if name != "createdByVerified"}
+    return {**row, "spec": {**row["spec"], "pinned": pinned}}
+
+
+def test_of_a_row_whose_author_nobody_stamped_no_approval_counts_and_it_is_not_withdrawn() -> None:
+    plan = plan_approval(ScriptedApi(stage(unverified(waits()))), APPROVE)
+    assert "did not stamp who made the row" in plan.warnings[0]
+    assert told(plan)[1:] == ["1 more approval is needed"]
+    plan = plan_approval(ScriptedApi(stage(unverified(waits()), by="anna")), of(Purpose.WITHDRAW))
+    assert "reject it instead" in plan.warnings[0]
+    assert told(plan)[1:] == ["#2 (chat-b) waits on"]
+
+
+@pytest.mark.parametrize(
+    ("row", "purpose", "left"),
+    [
+        (rules.awaiting(2), Purpose.APPROVE, "1 more approval is needed"),
+        (rules.held(2), Purpose.RESUME, "somebody has to resume it: `kubectl dynamiq resume chat`"),
+    ],
+)
+def test_a_word_that_nobody_stamped_is_said_to_count_for_nothing(row: given.Modifier, purpose: Purpose, left: str) -> None:
+    api = ScriptedApi(stage(given.stored(given.row_manifest("chat-b", row))).on("POST", PATH, created))
+    plan = plan_approval(api, of(purpose))
+    _, nothing, still = said(plan, perform_approval(api, plan).made)
+    assert "the API server did not stamp who said it" in nothing
+    assert still == left
+
+
+FLUX = "system:serviceaccount:flux-system:kustomize-controller"
+
+
+def policy(name: str = "production", **spec: object) -> Manifest:
+    return given.stored({"kind": "DeployPolicy", "metadata": {"name": name}, "spec": {"namespaceSelector": {}, **spec}})
+
+
+@pytest.mark.parametrize(
+    ("by", "policies", "is_vain"),
+    [
+        (FLUX, (), True),
+        ("otto", (), False),
+        ("robot", (policy(automation={"users": ["robot"]}),), True),
+        (FLUX, (policy(automation={"users": ["robot"]}),), False),
+        ("robot", (policy(namespaceSelector={"matchLabels": {"a": "b"}}, automation={"users": ["robot"]}),), False),
+    ],
+    ids=["Flux", "a person", "as a policy says", "another than a policy says", "as a policy of others says"],
+)
+def test_automation_resumes_nothing(by: str, policies: tuple[Manifest, ...], is_vain: bool) -> None:
+    for rows in ([LIVE, given.stored(given.row_manifest("chat-b", rules.held(2)))], [BACK]):
+        script = holding_back(*rows, by=by).on("GET", DEPLOY_POLICIES.path(), listed(*policies))
+        plan = plan_approval(ScriptedApi(script.on("GET", NAMESPACES.path("", given.NAMESPACE), {"metadata": {}})), of(Purpose.RESUME))
+        assert [each for each in plan.warnings if "your word counts for nothing, a person has to" in each] == list(plan.warnings)
+        assert bool(plan.warnings) is is_vain
+        is_said = told(plan)[1] in ("what Git asks for waits no more", "nothing else holds it: it is deployed")
+        assert is_said is not is_vain
+
+
+def test_a_service_account_is_listed_by_each_policy_or_by_none() -> None:
+    row, bot = waits(), "system:serviceaccount:ci:bot"
+    listed_once = {**row["spec"]["pinned"]["guards"][0], "serviceAccounts": [bot]}
+    for guards, is_vain in (([listed_once], False), ([listed_once, row["spec"]["pinned"]["guards"][0]], True)):
+        pinned = {**row["spec"]["pinned"], "guards": guards}
+        plan = plan_approval(ScriptedApi(stage({**row, "spec": {**row["spec"], "pinned": pinned}}, by=bot)), APPROVE)
+        assert bool(plan.warnings) is is_vain
 
 
 @pytest.mark.parametrize(
@@ -157,7 +284,7 @@ def test_where_nothing_waits_it_is_said() -> None:
 def test_only_the_author_withdraws() -> None:
     with pytest.raises(NotAllowed, match="only its author, anna"):
         plan_approval(ScriptedApi(stage(waits(), by="otto")), of(Purpose.WITHDRAW))
-    assert said(plan_approval(ScriptedApi(stage(waits(), by="anna")), of(Purpose.WITHDRAW)))[0] == "withdrawn #2 (chat-b) of chat"
+    assert told(plan_approval(ScriptedApi(stage(waits(), by="anna")), of(Purpose.WITHDRAW)))[0] == "withdrawn #2 (chat-b) of chat"
 
 
 def test_another_digest_than_the_caller_saw_is_refused() -> None:
@@ -167,16 +294,17 @@ def test_another_digest_than_the_caller_saw_is_refused() -> None:
 
 
 def test_a_key_makes_one_word_and_another_request_under_it_is_refused() -> None:
-    api = ScriptedApi(stage(waits()))
+    row = waits()
+    name = KeyClaim.of(Key("otto", "once"), "Approve", row["metadata"]["uid"], APPROVE, "chat-b").row
+    path = APPROVALS.path(given.NAMESPACE, name)
+    api = ScriptedApi(lacking(stage(row), path))
     plan = plan_approval(api, APPROVE, key=Key("otto", "once"))
     made = perform_approval(api, plan).made
-    path = APPROVALS.path(given.NAMESPACE, made["metadata"]["name"])
+    assert made["metadata"]["name"] == name
     api.script.on("POST", PATH, EXISTS).on("GET", path, made)
     assert perform_approval(api, plan_approval(api, APPROVE, key=Key("otto", "once"))).is_replayed
-    other = plan_approval(api, of(Purpose.APPROVE, None, "another"), key=Key("otto", "once"))
-    assert other.manifest["metadata"]["name"] == made["metadata"]["name"]
     with pytest.raises(KeyReused):
-        perform_approval(api, other)
+        plan_approval(api, of(Purpose.APPROVE, None, "another"), key=Key("otto", "once"))
 
 
 def test_a_word_whose_answer_was_lost_is_found_again() -> None:

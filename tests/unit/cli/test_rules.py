@@ -35,7 +35,9 @@ def held(plugin: ScriptedPlugin) -> ScriptedPlugin:
     plugin.flows("v1", "v2")
     plugin.runtimes(given.stored(given.runtime_manifest()))
     plugin.script.on("GET", BY_KIND[WORKLOAD.kind].path(NAMESPACE), listed(rolling(2, 1, 1, 1)))
-    plugin.script.on("POST", ROWS, row()).on("POST", APPROVALS.path(NAMESPACE), created).on("POST", REJECTIONS.path(NAMESPACE), created)
+    plugin.script.on("POST", ROWS, row()).on("POST", APPROVALS.path(NAMESPACE), rules.stamping("otto")).on(
+        "POST", REJECTIONS.path(NAMESPACE), created
+    )
     plugin.script.on("POST", REVIEWS, {"status": {"userInfo": {"username": "otto"}}})
     return plugin
 
@@ -103,6 +105,18 @@ def test_each_word_is_given_on_the_row_that_is_named(held: ScriptedPlugin, comma
     assert held(command, "chat", "#2", "-m", "why", "--yes").code == 0
     (sent,) = made(held, APPROVALS.path(NAMESPACE))
     assert (sent["row"], sent["purpose"], sent["message"]) == ("chat-b", purpose, "why")
+
+
+def test_a_word_is_previewed_once_and_a_refusal_not_at_all(held: ScriptedPlugin) -> None:
+    """A preview that cannot be told keeps nobody from refusing the row."""
+    held("approve", "chat", "--yes")
+    assert len([sent for sent in held.script.sent if sent.path == APPS.path(NAMESPACE, NAME)]) == 1
+    held.script.on("GET", RECORDS.path(NAMESPACE, "chat-b"), row(rules.awaiting(2), name="chat-b"))
+    held.script.on("GET", APPS.path(NAMESPACE, NAME), failure(500, "InternalError", "etcd is away"))
+    assert held("approve", "chat", "chat-b", "--yes").code == 1
+    for purpose, by in (("reject", "otto"), ("withdraw", "anna")):
+        held.script.on("POST", REVIEWS, {"status": {"userInfo": {"username": by}}})
+        assert held(purpose, "chat", "chat-b", "--yes").code == 0
 
 
 def test_nobody_is_asked_where_nothing_is_to_be_done(held: ScriptedPlugin) -> None:

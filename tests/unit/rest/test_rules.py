@@ -43,7 +43,7 @@ def held(stage: RestStage) -> RestStage:
     for version in ("v1", "v2"):
         if ("demo", f"chat-{version}") not in stage._objects["WorkflowVersion"]:
             stage.put(make.version_manifest(version))
-    stage.script.on("POST", APPROVALS.path(make.NAMESPACE), created).on("POST", REJECTIONS.path(make.NAMESPACE), created)
+    stage.script.on("POST", APPROVALS.path(make.NAMESPACE), rules.stamping(ANNA)).on("POST", REJECTIONS.path(make.NAMESPACE), created)
     return stage
 
 

@@ -98,7 +98,7 @@ def approve(
     request = ApprovalRequest(app.namespace, app.name, Purpose(body.purpose), row["metadata"]["name"], body.message, body.digest)
     plan = actions.plan_approval(session.api, request, user=session.user.username, key=key)
     made, is_replayed = (plan.said, False) if plan.said is not None else actions.perform_approval(session.api, plan)
-    said = {"says": actions.said(plan), "is_no_op": plan.said is not None, "warnings": list(plan.warnings)}
+    said = {"says": actions.said(plan, made), "is_no_op": plan.said is not None, "warnings": list(plan.warnings)}
     return Json({"data": serialize.approval(made, row) | said}, 201, REPLAYED if is_replayed else None)
 
 
