@@ -25,7 +25,7 @@ from dynamiq_operator.actions.consequences import (
 from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
 from dynamiq_operator.actions.identity import username
 from dynamiq_operator.actions.refusals import Changed, Difference, NotAllowed, NotNow
-from dynamiq_operator.actions.rights import lacking
+from dynamiq_operator.actions.rights import APPROVE, DEPLOY, lacking
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
@@ -37,7 +37,7 @@ from dynamiq_operator.model.objects import Manifest, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
 from dynamiq_operator.views.preview import Preview
 
-VERBS = {Purpose.APPROVE: "approve", Purpose.REJECT: "approve", Purpose.RESUME: "deploy"}
+VERBS = {Purpose.APPROVE: APPROVE, Purpose.REJECT: APPROVE, Purpose.RESUME: DEPLOY}
 """The verb on rows that a word takes beside the right to create Approvals."""
 DONE = {
     Purpose.APPROVE: "approved",

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from dynamiq_operator.actions import idempotency
-from dynamiq_operator.actions.deploy import DeployRequest, perform_deploy, plan_unseen
+from dynamiq_operator.actions import idempotency, rejections
+from dynamiq_operator.actions.deploy import DeployRequest, perform_deploy, plan_unseen, release_of
 from dynamiq_operator.actions.history import may_belong_to
 from dynamiq_operator.actions.idempotency import Key, KeyClaim
 from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
@@ -73,7 +73,7 @@ def plan_app(
     *,
     default_config: Mapping[str, Any] | None = None,
 ) -> AppPlan:
-    """The App and its row. Raises Taken, KeyReused and kube.errors.ApiError, also where the API server would refuse the row.
+    """The App and its row. Raises Taken, Rejected, KeyReused and kube.errors.ApiError, also where the API server would refuse the row.
 
     `default_config`: of a request that has none. It is not part of what a key stands for.
     """
@@ -86,6 +86,7 @@ def plan_app(
         return replace(plan, there=known)
     if any(_is_known_as(app, request.name) for app in existing):
         raise _is_taken(request.name)
+    _check_not_rejected(api, request)
     # Whether the row will be taken is known before the App is there.
     try:
         requests.create(api, RECORDS, plan_unseen(asked, claim).record, dry_run=True)
@@ -95,6 +96,19 @@ def plan_app(
         claim.check(requests.get(api, RECORDS, request.namespace, claim.row))
         # The same request is carried out elsewhere at this moment; or its App was deleted, and its row is about to go.
     return plan
+
+
+def _check_not_rejected(api: Api, request: AppRequest) -> None:
+    """Raises Rejected where the first row would fail at once, since nobody is to deploy its release. Releases are read where anything is rejected."""
+    found = rejections.by_hash(rejections.standing(api, request.namespace))
+    try:
+        flow = release_of(api, request.namespace, request.workflow, request.version) if found else None
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        return  # the operator decides about the row
+    if flow is not None and (rejection := found.get(flow.version.flow_hash)) is not None:
+        raise rejections.Rejected(rejection, flow.version.version, request.namespace, or_else="")
 
 
 def _existing(api: Api, namespace: str, claim: KeyClaim | None) -> tuple[list[Manifest], Manifest | None]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from dynamiq_operator.actions import guards, history, idempotency
 from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
 from dynamiq_operator.actions.refusals import Refusal, Unknown
-from dynamiq_operator.actions.rights import lacking
+from dynamiq_operator.actions.rights import BYPASS, DEPLOY, lacking
 from dynamiq_operator.actions.workloads import warm, workloads_of
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.workload import template_digest
@@ -39,6 +39,8 @@ from dynamiq_operator.views.sleep import is_asleep
 NEWEST = "(the newest)"
 REVERTED = "Reverted"
 """Reason of the condition of an App whose live row took a bad version back."""
+NOT_ONLY_BACK = ("workflowVersion", "runtime", "config", "promotedFrom", "hold")
+"""Of a row that restores another: with one of these it is a deploy to who may make it (manifests/admission/guard-deploys.yaml)."""
 UNREAD_IMAGE = "(unknown)@sha256:"
 """In place of what of a Runtime the caller may not read."""
 
@@ -70,6 +72,13 @@ class DeployPlan:
     request: DeployRequest
     record: Manifest
     claim: KeyClaim | None = None
+
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        """Our own verbs on rows that its row takes: one that only brings back another row takes none to be made."""
+        asked = self.record["spec"]
+        only_back = "restores" in asked and not any(field in asked for field in NOT_ONLY_BACK)
+        return (*(() if only_back else (DEPLOY,)), *((BYPASS,) if "bypass" in asked else ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +200,7 @@ def previewed(
         first = error.errors()[0]
         raise Refusal(first["msg"], ".".join(str(part) for part in first["loc"])) from None
     restored = _restored(api, request)
-    release = arriving or (_release(api, request, app) if restored is None else None)
+    release = arriving or (release_of(api, request.namespace, app.spec.workflow, request.version) if restored is None else None)
     text = release.text if release is not None else _flow_text(api, request, restored)
     kept = restored or rows.live
     runtimes, is_unread = _runtimes(api, request.runtime, kept.pinned.runtime if kept is not None and kept.pinned is not None else None)
@@ -261,19 +270,18 @@ def _warnings(api: Api, plan: DeployPlan) -> tuple[str, ...]:
     namespace = plan.request.namespace
     if plan.claim is not None and idempotency.find_claimed_row(api, [namespace], plan.claim) is not None:
         return ("this was deployed before under the same key: no row is added",)
-    return tuple(f"you could not do this: {why}" for why in lacking(api, namespace, RECORDS))
+    return tuple(f"you could not do this: {why}" for why in lacking(api, namespace, RECORDS, verbs=plan.verbs))
 
 
-def _release(api: Api, request: DeployRequest, app: App) -> Flow | None:
-    """The release that is asked for, else the newest; None where there is none at all."""
-    workflow = app.spec.workflow
-    if request.version is not None:
+def release_of(api: Api, namespace: str, workflow: str, version: str | None) -> Flow | None:
+    """The release that is asked for, else the newest; None where there is none at all. Raises Unknown and kube.errors.ApiError."""
+    if version is not None:
         try:
-            return Flow.of(requests.get(api, VERSIONS, request.namespace, names.workflow_version(workflow, request.version)))
+            return Flow.of(requests.get(api, VERSIONS, namespace, names.workflow_version(workflow, version)))
         except errors.NotFound:
-            raise history.unknown_version(workflow, request.version, history.releases(api, request.namespace, workflow)) from None
-    released = history.releases(api, request.namespace, workflow)
-    return Flow.of(requests.get(api, VERSIONS, request.namespace, released[-1].name)) if released else None
+            raise history.unknown_version(workflow, version, history.releases(api, namespace, workflow)) from None
+    released = history.releases(api, namespace, workflow)
+    return Flow.of(requests.get(api, VERSIONS, namespace, released[-1].name)) if released else None
 
 
 def _restored(api: Api, request: DeployRequest) -> Record | None:

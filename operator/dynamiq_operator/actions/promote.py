@@ -17,7 +17,7 @@ from dynamiq_operator.actions.deploy import DeployRequest, Flow, PreviewedDeploy
 from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
 from dynamiq_operator.actions.refusals import Lacks, Need, NotAllowed, Refusal, Taken, Unknown, refused
 from dynamiq_operator.actions.release import version_manifest
-from dynamiq_operator.actions.rights import lacking
+from dynamiq_operator.actions.rights import BYPASS, DEPLOY, lacking
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -35,7 +35,7 @@ from dynamiq_operator.views.preview import Preview
 PRODUCTION = "production"
 TRIES = 8
 """Of a promotion under a key, while the same request is carried out elsewhere."""
-NOT_COPIED = ("hostname", "exposure", "deploy", "triggers")
+NOT_COPIED = ("hostname", "exposure", "deploy", "suspend", "triggers")
 """What a first promotion does not take along: it belongs to one environment."""
 
 
@@ -120,7 +120,7 @@ def plan_promotion(api: Api, request: PromotionRequest, target: str | None = Non
     # An App may be there from a promotion that made no row, or whose row failed: what it would keep is what is live, and nothing is.
     asked = _deploy_request(source, source.pinned, request, target, flow.version.version, is_first=rows.live is None)
     deploy = previewed(api, plan_unseen(asked, claim), deployed, rows, arriving=flow, policy=source_app.status.image_policy)
-    rights = tuple(f"you could not do this: {why}" for why in lacking(api, target, *_created(made, new_app)))
+    rights = tuple(f"you could not do this: {why}" for why in lacking(api, target, *_created(made, new_app), verbs=deploy.verbs))
     warnings = rights + deploy.preview.warnings + _warnings(source_app, deployed, there is None)
     deploy = replace(deploy, preview=replace(deploy.preview, guards=_holding(deploy.preview, source), warnings=warnings))
     return PromotionPlan(request, source, target, made, new_app, deploy)
@@ -258,8 +258,13 @@ def _created(version: Manifest | None, new_app: Manifest | None) -> list[ApiReso
 
 
 def _require_rights(api: Api, plan: PromotionPlan) -> None:
-    if why := lacking(api, plan.target_namespace, *_created(plan.version, plan.new_app)):
-        raise NotAllowed(f"{' and '.join(why)}: ask for the role dynamiq-promoter there")
+    target = plan.target_namespace
+    why = lacking(api, target, *_created(plan.version, plan.new_app), verbs=[DEPLOY])
+    bypasses = [] if plan.request.bypass_reason is None else lacking(api, target, verbs=[BYPASS])
+    if why or bypasses:
+        roles = [*(["dynamiq-promoter"] if why else []), *(["dynamiq-bypass"] if bypasses else [])]
+        ask = f"{'the role' if len(roles) == 1 else 'the roles'} {' and '.join(roles)}"
+        raise NotAllowed(f"{' and '.join((*why, *bypasses))}: ask for {ask} there")
 
 
 def _require_variables(api: Api, namespace: str, spec: AppSpec, environment: str) -> None:

@@ -25,11 +25,11 @@ from dynamiq_operator.plan.guards.asked import rejection_said
 
 
 class Rejected(NotNow):
-    """What would be deployed, as `version`, is rejected. `where`: in which namespace."""
+    """What would be deployed, as `version`, is rejected. `where`: in which namespace; `or_else`: what can be done but to deploy another."""
 
-    def __init__(self, rejection: Manifest, version: str, where: str) -> None:
+    def __init__(self, rejection: Manifest, version: str, where: str, or_else: str = ", or give a reason to bypass that") -> None:
         said = sentence(rejection, version)
-        super().__init__(f"{said} (namespace {where}): deploy another version, or give a reason to bypass that", "workflowVersion", said)
+        super().__init__(f"{said} (namespace {where}): deploy another version{or_else}", "workflowVersion", said)
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,6 @@ def hashes(api: Api, namespace: str) -> frozenset[str]:
     return frozenset(each["spec"]["workflowHash"] for each in standing(api, namespace))
 
 
-def rejected_versions(api: Api, namespace: str, workflow: str) -> dict[str, str]:
-    """Of the releases of a workflow, those that are rejected, with the sentence that says why; none where the caller may not read that.
-
-    A release that has the name of a rejected one, and another flow, is none of them.
-    """
-    named = {each["spec"]["version"]: each for each in reversed(standing(api, namespace)) if _names(each, workflow)}
-    return {version: sentence(each) for version, each in named.items() if _has_flow(api, namespace, workflow, version, each)}
-
-
 def newest_first(found: Iterable[Manifest]) -> list[Manifest]:
     """Rejections, the newest first."""
     return sorted(found, key=lambda each: (each["metadata"].get("creationTimestamp") or "", each["metadata"]["name"]), reverse=True)
@@ -136,28 +127,16 @@ def plan_withdrawal(
 ) -> WithdrawalPlan:
     """What withdrawing the Rejections of a version would do: of the flow that it has, and of those that were rejected under its name.
 
-    `uid`: of one Rejection, in place of the version. Raises Unknown, Refusal and kube.errors.ApiError.
+    `uid`: of one Rejection, in place of the version: every one of the same flow is withdrawn, or nobody could deploy it all the same. Raises Unknown, Refusal and kube.errors.ApiError.
     """
     _check_reason(reason, "it may be deployed again")
+    workflow = history.find_app(api, namespace, app).spec.workflow
     every = newest_first(requests.items(api, REJECTIONS, namespace))
     if uid is not None:
-        found = [each for each in every if each["metadata"]["uid"] == uid]
-        if not found:
-            raise Unknown(f"no rejection has the id {uid}, or you may not see it")
-        if found[0]["spec"].get("withdrawn"):
-            raise NotNow("this rejection is withdrawn already")
-        return WithdrawalPlan(namespace, app, found[0]["spec"].get("version") or found[0]["spec"]["workflowHash"], found, reason)
-    workflow = history.find_app(api, namespace, app).spec.workflow
-    hashes = {
-        each["spec"]["workflowHash"] for each in every if (each["spec"].get("workflow"), each["spec"].get("version")) == (workflow, version)
-    }
-    try:
-        _, named, flow = _flow(api, namespace, app, version, row)
-        hashes.add(flow)
-    except Unknown:
-        if not hashes:
-            raise
-        named = str(version)
+        asked = _of_id(every, uid, workflow)
+        named, hashes = asked.get("version") or asked["workflowHash"], {asked["workflowHash"]}
+    else:
+        named, hashes = _asked(api, namespace, app, version, row, every, workflow)
     found = [each for each in every if each["spec"]["workflowHash"] in hashes and not each["spec"].get("withdrawn")]
     if not found:
         raise NotNow(f"{named} of {app} is not rejected in namespace {namespace}: nothing is to be withdrawn")
@@ -169,23 +148,30 @@ def perform_withdrawal(api: Api, plan: WithdrawalPlan) -> list[Manifest]:
     return [_withdraw(api, each, plan.reason) for each in plan.rejections]
 
 
-def _names(rejection: Manifest, workflow: str) -> bool:
-    return rejection["spec"].get("workflow") == workflow and "version" in rejection["spec"]
+def _of_id(found: Iterable[Manifest], uid: str, workflow: str) -> Mapping[str, Any]:
+    """What the Rejection of this id says, which is of no other workflow. Raises Unknown, and NotNow where it is withdrawn."""
+    spec: Mapping[str, Any] | None = next((each["spec"] for each in found if each["metadata"]["uid"] == uid), None)
+    if spec is None or spec.get("workflow") not in (None, workflow):
+        raise Unknown(f"no rejection has the id {uid}, or you may not see it")
+    if spec.get("withdrawn"):
+        raise NotNow("this rejection is withdrawn already")
+    return spec
 
 
-def _has_flow(api: Api, namespace: str, workflow: str, version: str, rejection: Manifest) -> bool:
-    """Whether the release of this name has the flow that was rejected."""
+def _asked(
+    api: Api, namespace: str, app: str, version: str | None, row: Manifest | None, found: Iterable[Manifest], workflow: str
+) -> tuple[str, set[str]]:
+    """What is named, and the hashes of its flow and of what was rejected under its name. Raises Unknown and Refusal."""
+    name = (workflow, version)
+    hashes = {each["spec"]["workflowHash"] for each in found if (each["spec"].get("workflow"), each["spec"].get("version")) == name}
+    hashes = hashes if version is not None else set()
     try:
-        found = requests.get(api, VERSIONS, namespace, names.workflow_version(workflow, version))
-    except errors.NotFound:
-        return False
-    except errors.Denied as error:
-        if error.status == 401:
+        _, named, flow = _flow(api, namespace, app, version, row)
+    except Unknown:
+        if not hashes:
             raise
-        return True
-    flow: str = found["spec"]["flow"]
-    rejected: str = rejection["spec"]["workflowHash"]
-    return flow_hash(flow) == rejected
+        return str(version), hashes
+    return named, hashes | {flow}
 
 
 def _withdraw(api: Api, rejection: Manifest, reason: str) -> Manifest:

@@ -13,6 +13,10 @@ from dynamiq_operator.model.objects import Manifest
 REVIEWS = ApiResource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False)
 
 
+DEPLOY, APPROVE, BYPASS = "deploy", "approve", "bypass"
+"""Our own verbs on rows."""
+
+
 def may(api: Api, verb: str, resource: ApiResource, namespace: str, name: str = "", subresource: str = "") -> bool:
     """Whether the caller may do this in a namespace, or to one object of it. Raises kube.errors.ApiError."""
     asked = {

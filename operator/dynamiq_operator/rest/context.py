@@ -26,6 +26,7 @@ from dynamiq_operator.rest.http.sessions import CallerSession, Sessions
 from dynamiq_operator.rest.http.streams import Streams
 from dynamiq_operator.rest.kube.client import ApiServer
 from dynamiq_operator.rest.kube.entries import Entry, owned_by
+from dynamiq_operator.rest.kube.flow_hashes import FlowHashes
 from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
 from dynamiq_operator.rest.kube.pin_cache import PinCache
 from dynamiq_operator.rest.kube.row_cache import RowCache
@@ -59,6 +60,7 @@ class ApiContext:
     sessions: Sessions
     rows: RowCache = field(default_factory=RowCache)
     pins: PinCache = field(default_factory=PinCache)
+    flow_hashes: FlowHashes = field(default_factory=FlowHashes)
     verifications: Lane = field(default_factory=lambda: Lane(VERIFIED_AT_ONCE, 1, WAITING_TO_VERIFY))
     recorder: Recorder = field(default_factory=Recorder)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "requests"))

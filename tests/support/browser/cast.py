@@ -316,7 +316,8 @@ def workflows() -> list[Json]:
 
 def versions() -> list[Json]:
     newest: Json = data(READ_VERSIONS)[0]
-    rejected = {"rejected": rejections()[0]["message"]}
+    (rejection,) = rejections()
+    rejected = {"rejected": rejection["message"], "rejection_id": rejection["id"]}
     return [newest, newest | {"id": BEFORE, "version": "v1", "name": LONG, "description": LONG} | rejected]
 
 

@@ -10,12 +10,14 @@ from dynamiq_operator.actions import idempotency
 from dynamiq_operator.actions.create_app import AppRequest, perform_app, plan_app
 from dynamiq_operator.actions.idempotency import Key, KeyReused
 from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
+from dynamiq_operator.actions.rejections import Rejected
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, RECORDS, REJECTIONS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
-from tests.support.scripted import Reply, ScriptedApi, Sent
+from tests.support import rules
+from tests.support.scripted import Reply, ScriptedApi, Sent, listed
 from tests.support.scripted_namespace import EXISTS, FORBIDDEN, NOT_FOUND, created, holding
 
 REQUEST = AppRequest(given.NAMESPACE, "Customer support", given.NAME, version="v1", description="Answers", access="public")
@@ -187,3 +189,19 @@ def test_a_row_of_a_deleted_app_of_the_same_name_is_not_taken_for_the_first() ->
     with pytest.raises(NotNow, match="was deleted a moment ago"):
         perform_app(api, plan_app(api, REQUEST, "anna", PROJECT, KEY))
     assert issubclass(NotNow, Refusal)
+
+
+@pytest.mark.parametrize("version", ["v1", None], ids=["named", "the newest"])
+def test_an_app_whose_only_row_would_be_rejected_is_not_made(version: str | None) -> None:
+    script = holding(given.version_manifest("v1"))
+    api, asked = ScriptedApi(script), replace(REQUEST, version=version)
+    script.on("GET", REJECTIONS.path(given.NAMESPACE), listed(rules.rejection("v1", named="v0")))
+    with pytest.raises(Rejected, match=r"v1 was rejected by otto: it loses invoices \(namespace demo\): deploy another version$"):
+        plan_app(api, asked, "anna", PROJECT)
+    assert script.writes() == []
+    script.on("GET", REJECTIONS.path(given.NAMESPACE), listed(rules.rejection("v2")))
+    assert plan_app(api, asked, "anna", PROJECT).there is None
+    # Who may not read releases is told by the row.
+    script.on("GET", REJECTIONS.path(given.NAMESPACE), listed(rules.rejection("v1")))
+    script.on("GET", VERSIONS.path(given.NAMESPACE), FORBIDDEN).on("GET", VERSIONS.path(given.NAMESPACE, "chat-v1"), FORBIDDEN)
+    assert plan_app(api, asked, "anna", PROJECT).there is None

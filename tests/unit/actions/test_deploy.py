@@ -137,6 +137,25 @@ def test_a_preview_takes_the_rights_of_a_reader(script: Script) -> None:
     assert written(script) == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "verbs"),
+    [
+        (REQUEST, ["deploy"]),
+        (DeployRequest(given.NAMESPACE, given.NAME, restores="chat-1"), []),
+        (DeployRequest(given.NAMESPACE, given.NAME, restores="chat-1", hold=False), ["deploy"]),
+        (DeployRequest(given.NAMESPACE, given.NAME, restores="chat-1", bypass_reason="the shop is down"), ["bypass"]),
+        (DeployRequest(given.NAMESPACE, given.NAME, version="v2", bypass_reason="the shop is down"), ["deploy", "bypass"]),
+    ],
+    ids=["a deploy", "a rollback", "one that does not hold", "one past the rules", "a deploy past the rules"],
+)
+def test_a_preview_says_which_verbs_its_caller_lacks(script: Script, asked: DeployRequest, verbs: list[str]) -> None:
+    """They may create rows, and so go back, and nothing else."""
+    permitting(script, but=[("deploy", "deployments"), ("bypass", "deployments")])
+    assert plan_deploy(ScriptedApi(script), asked).preview.warnings == tuple(
+        f"you could not do this: you may not {verb} deployments.dynamiq.getdynamiq.ai in namespace demo" for verb in verbs
+    )
+
+
 def test_runtimes_that_may_not_be_read_are_a_warning() -> None:
     script = holding(given.app_manifest(), given.version_manifest("v1")).on("GET", RUNTIMES.path(), FORBIDDEN)
     script.on("GET", RUNTIMES.path("", "tiny-9"), FORBIDDEN)

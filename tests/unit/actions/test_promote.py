@@ -174,6 +174,29 @@ def test_a_right_that_is_lacking_is_said_by_the_preview_and_refused_before_anyth
     assert posted(script) == []
 
 
+@pytest.mark.parametrize(
+    ("verb", "asked", "role"),
+    [
+        ("deploy", REQUEST, "the role dynamiq-promoter"),
+        ("bypass", replace(REQUEST, bypass_reason="the shop is down"), "the role dynamiq-bypass"),
+    ],
+)
+def test_who_may_not_deploy_or_bypass_there_is_told_before_anything_is_made(verb: str, asked: PromotionRequest, role: str) -> None:
+    script = permitting(staging(), but=[(verb, "deployments")])
+    plan = plan_promotion(ScriptedApi(script), asked)
+    says = f"you may not {verb} deployments.{GROUP} in namespace {PRODUCTION}"
+    assert f"you could not do this: {says}" in plan.preview.warnings
+    with pytest.raises(NotAllowed, match=f"{says}: ask for {role} there"):
+        perform_promotion(ScriptedApi(script), plan)
+    assert posted(script) == []
+
+
+def test_a_first_promotion_of_a_suspended_app_is_not_suspended() -> None:
+    plan = plan_promotion(ScriptedApi(staging(given.with_spec(suspend=True))), REQUEST)
+    assert plan.new_app is not None
+    assert "suspend" not in plan.new_app["spec"]
+
+
 def test_a_promotion_that_has_changed_after_its_preview_is_refused() -> None:
     script = staging()
     plan = plan_promotion(ScriptedApi(script), REQUEST)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dynamiq_operator.actions.deploy import DeployRequest, plan_deploy
@@ -13,11 +15,9 @@ from dynamiq_operator.actions.rejections import (
     perform_withdrawal,
     plan_rejection,
     plan_withdrawal,
-    rejected_versions,
 )
 from dynamiq_operator.actions.rollback import RollbackRequest, resolve
 from dynamiq_operator.kube.resources import RECORDS, REJECTIONS, VERSIONS
-from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support import rules
@@ -94,6 +94,32 @@ def test_a_withdrawal_is_of_every_rejection_of_the_flow() -> None:
     assert {each.body["spec"]["withdrawn"]["reason"] for each in sent} == {"it was the mail server"}
 
 
+def withdrawn(script: Script, version: str | None = None, **named: Any) -> list[str]:
+    """The names of the Rejections that would be withdrawn."""
+    found = plan_withdrawal(ScriptedApi(script), given.NAMESPACE, given.NAME, version, "it was the mail server", **named)
+    return [each["metadata"]["name"] for each in found.rejections]
+
+
+def test_a_withdrawal_by_a_row_is_of_what_the_row_ran_alone() -> None:
+    """A Rejection need not say what it was rejected as: that is no name that a row has, too."""
+    nameless = rules.rejection("v1")
+    del nameless["spec"]["version"]
+    script = stage(rules.rejection("v2"), nameless)
+    assert withdrawn(script, row=given.stored(ROWS[1])) == ["chat-v2-1"]
+    assert withdrawn(script, row=given.stored(ROWS[0])) == ["chat-v1-1"]
+
+
+def test_a_withdrawal_by_one_rejection_is_of_every_one_of_its_flow() -> None:
+    again, others = rules.rejection("v2", name="other-v7-1", named="v7"), rules.rejection("v1", name="others-v1-1", workflow="others")
+    gone = rules.rejection("v2", name="gone", withdrawn={"by": "otto", "reason": "fine"})
+    script = stage(rules.rejection("v2"), again, others, gone)
+    assert withdrawn(script, uid=again["metadata"]["uid"]) == ["other-v7-1", "chat-v2-1"]
+    with pytest.raises(Unknown, match="no rejection has the id"):
+        withdrawn(script, uid=others["metadata"]["uid"])
+    with pytest.raises(NotNow, match="withdrawn already"):
+        withdrawn(script, uid=gone["metadata"]["uid"])
+
+
 def test_what_is_not_rejected_cannot_be_withdrawn() -> None:
     with pytest.raises(NotNow, match="v2 of chat is not rejected"):
         plan_withdrawal(ScriptedApi(stage()), given.NAMESPACE, given.NAME, "v2", "why not")
@@ -163,10 +189,3 @@ def test_what_is_rejected_at_its_source_is_not_promoted() -> None:
     script = stage(rules.rejection("v3"))
     with pytest.raises(Rejected, match="v3 was rejected by otto"):
         plan_promotion(ScriptedApi(script), PromotionRequest(given.NAMESPACE, given.NAME, target_namespace="prod"))
-
-
-def test_releases_that_are_rejected_are_marked_and_another_flow_of_the_name_is_not() -> None:
-    other = rules.rejection("v3", workflowHash=given.flow_hash("v8"))
-    found = rejected_versions(ScriptedApi(stage(rules.rejection("v2"), other)), given.NAMESPACE, given.NAME)
-    assert found == {"v2": SAYS}
-    assert names.workflow_version(given.NAME, "v2") == "chat-v2"

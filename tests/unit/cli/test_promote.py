@@ -146,7 +146,8 @@ def test_what_stands_in_the_way_is_one_sentence(staging: ScriptedPlugin) -> None
     assert refused("--to", "moon") == "error: project support has no environment moon; there are: production, staging\n"
     assert "demo is staging itself" in refused("--to", "staging")
     staging.script.on("POST", REVIEWS.path(), {"status": {"allowed": False}})
-    lacking = [f"you may not create {plural}.dynamiq.getdynamiq.ai in namespace production" for plural in MADE]
+    said = [*(f"create {plural}" for plural in MADE), "deploy deployments"]
+    lacking = [f"you may not {each}.dynamiq.getdynamiq.ai in namespace production" for each in said]
     assert refused("--hostname", "chat.example.com") == f"error: {' and '.join(lacking)}: ask for the role dynamiq-promoter there\n"
     shown = staging("promote", "chat", "--dry-run", "--hostname", "chat.example.com")
     assert (shown.code, [f"  you could not do this: {each}" in shown.out for each in lacking]) == (0, [True] * 3)

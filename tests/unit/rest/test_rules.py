@@ -236,11 +236,54 @@ def test_rejections_are_listed_and_releases_and_previews_say_so(held: RestStage)
     versions = held.get(f"/v1/workflows/{held.uid(WORKFLOWS, 'chat')}/versions")
     for each in versions:
         Version.model_validate(each)
-    assert {each["version"]: each["rejected"] for each in versions} == {"v2": None, "v1": says}
+    assert {each["version"]: (each["rejected"], each["rejection_id"]) for each in versions} == {
+        "v2": (None, None),
+        "v1": (says, told["id"]),
+    }
     error = held.call("POST", _path(held, "/deploy/preview"), _asked(held)).error(409)
     assert error["message"].startswith(says)
     held.script.on("GET", REJECTIONS.path(make.NAMESPACE), failure(403, "Forbidden"))
     assert held.get(_path(held, "/rejections")) == []
+
+
+def test_a_release_is_rejected_by_its_flow_whatever_it_is_called(held: RestStage) -> None:
+    """v3 has the flow of v1, which was rejected as v7; v2 was rejected, deleted and made again with another flow."""
+    held.put(make.version_manifest("v3", make.with_spec(flow=make.flow("v1"))))
+    old = rules.rejection("v2", by=OTTO, workflowHash=make.flow_hash("v8"))
+    nameless = rules.rejection("v1", by=OTTO, named="v7")
+    held.script.on("GET", REJECTIONS.path(make.NAMESPACE), listed(old, nameless))
+    path = f"/v1/workflows/{held.uid(WORKFLOWS, 'chat')}/versions"
+
+    def read() -> list[str]:
+        return [sent.path for sent in held.script.sent if sent.path.startswith(f"{VERSIONS.path(make.NAMESPACE)}/")]
+
+    for _ in range(2):
+        assert {each["version"]: each["rejected"] for each in held.get(path)} == {
+            "v3": f"v3 was rejected by {OTTO}: it loses invoices",
+            "v2": None,
+            "v1": f"v1 was rejected by {OTTO}: it loses invoices",
+        }
+    assert len(read()) == 3, "each release is read once"
+    held.script.on("GET", REJECTIONS.path(make.NAMESPACE), listed())
+    held.put(make.version_manifest("v4"))
+    held.get(path)
+    assert len(read()) == 3, "where nothing is rejected none is"
+    held.script.on("GET", REJECTIONS.path(make.NAMESPACE), listed(nameless))
+    held.script.on("GET", VERSIONS.path(make.NAMESPACE, "chat-v4"), failure(403, "Forbidden"))
+    assert held.get(path)[0]["rejected"] is None
+
+
+def test_a_withdrawal_is_of_every_rejection_of_the_flow_of_this_apps_workflow(held: RestStage) -> None:
+    one, other = rules.rejection("v1", by=OTTO), rules.rejection("v1", by="cara", name="again")
+    others = rules.rejection("v2", name="others", workflow="others")
+    held.script.on("GET", REJECTIONS.path(make.NAMESPACE), listed(one, other, others))
+    for each in (one, other):
+        said = {**each, "spec": {**each["spec"], "withdrawn": {"by": ANNA, "reason": "fine"}}}
+        held.script.on("PATCH", REJECTIONS.path(make.NAMESPACE, each["metadata"]["name"]), said)
+    path = _path(held, f"/rejections/{one['metadata']['uid']}/withdraw")
+    assert held.call("POST", path, {"reason": "fine"}).data["id"] == one["metadata"]["uid"]
+    assert len([sent for sent in held.script.writes() if sent.method == "PATCH"]) == 2
+    held.call("POST", _path(held, f"/rejections/{others['metadata']['uid']}/withdraw"), {"reason": "fine"}).error(404)
 
 
 # Suspension and policies.

@@ -39,7 +39,8 @@ export async function readVersions(workflow: string, signal: AbortSignal): Promi
 /** One release, however old: what the API says of it beside what changed in it. */
 export const readVersion = async (workflow: string, id: string, signal: AbortSignal): Promise<Version> => {
   const { version, created_at } = (await readDifference(workflow, id, undefined, signal)).to;
-  return { id, workflow_id: workflow, version, created_at, name: null, description: null, rejected: null };
+  const told = { name: null, description: null, rejected: null, rejection_id: null };
+  return { id, workflow_id: workflow, version, created_at, ...told };
 };
 
 /** What changed in the flow: from the version before, from the version `other`, or with `draft` from this version to the draft. */

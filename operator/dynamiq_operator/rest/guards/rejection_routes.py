@@ -63,11 +63,11 @@ def reject(context: ContextOf, session: SessionOf, app_id: AppId, body: NewRejec
 
 @router.post("/{rejection_id}/withdraw", responses=documented(One[responses.Rejection], 404, 409, 413, 415, 422))
 def withdraw(context: ContextOf, session: SessionOf, app_id: AppId, rejection_id: RejectionId, body: Withdrawal) -> Json:
-    """Withdraws a rejection, which can be done once: the version may be deployed again."""
+    """Withdraws a rejection, and what else says the same of its flow, which can be done once: the version may be deployed again."""
     app, _ = context.open_cached(session, APPS, app_id)
     plan = actions.plan_withdrawal(session.api, app.namespace, app.name, None, body.reason, uid=rejection_id.lower())
-    (withdrawn,) = actions.perform_withdrawal(session.api, plan)
-    return Json({"data": serialize.rejection(withdrawn)})
+    withdrawn = {each["metadata"]["uid"]: each for each in actions.perform_withdrawal(session.api, plan)}
+    return Json({"data": serialize.rejection(withdrawn[rejection_id.lower()])})
 
 
 def _version(context: ApiContext, session: CallerSession, namespace: str, workflow: str, uid: str) -> str:

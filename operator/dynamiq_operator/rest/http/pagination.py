@@ -27,8 +27,12 @@ class Paging(BaseModel):
 
     def of(self, newest_first: Sequence[_Item], serialize: Callable[[_Item], Any], **more: Any) -> Json:
         """The response. `serialize` is called for the items of the page alone; `more` are fields beside the list."""
+        return self.answer(self.shown(newest_first), len(newest_first), serialize, **more)
+
+    def shown(self, newest_first: Sequence[_Item]) -> Sequence[_Item]:
+        """The items of the page."""
         ordered = newest_first if self.sort == "-created_at" else newest_first[::-1]
-        return self.answer(ordered[self.begin : self.begin + self.page_size], len(ordered), serialize, **more)
+        return ordered[self.begin : self.begin + self.page_size]
 
     @property
     def begin(self) -> int:

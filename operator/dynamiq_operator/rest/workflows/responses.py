@@ -98,6 +98,7 @@ class Version(ResponseModel):
         description="Passes the question to the right team",
         created_at="2026-11-24T22:19:23Z",
         rejected=None,
+        rejection_id=None,
     )
 
     id: Id
@@ -108,7 +109,13 @@ class Version(ResponseModel):
     created_at: Time
     rejected: Annotated[
         str | None,
-        Field(description="Who rejected it, and why, in a sentence: nobody is to deploy it. None, too, where that may not be read."),
+        Field(
+            description="Who rejected its flow, under whatever name, and why, in a sentence: nobody is to deploy it. None, too, where that "
+            "may not be read."
+        ),
+    ]
+    rejection_id: Annotated[
+        Id | None, Field(description="The newest rejection of its flow that stands, among those of an App of the workflow.")
     ]
 
 

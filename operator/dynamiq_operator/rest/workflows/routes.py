@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path, Query
 
 from dynamiq_operator.actions.confirmed import check
 from dynamiq_operator.actions.draft import perform_draft, perform_workflow, plan_draft, plan_workflow
-from dynamiq_operator.actions.rejections import rejected_versions
 from dynamiq_operator.actions.release import perform_release, plan_release
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import METADATA_ONE
@@ -135,8 +134,8 @@ def versions(context: ContextOf, session: SessionOf, paging: PagingOf, workflow_
     entry = context.find(WORKFLOWS, workflow_id)
     with hidden_as_unknown("workflow", workflow_id):
         found = releases.released(session.api, entry)
-    rejected = rejected_versions(session.api, entry.namespace, entry.name)
-    return paging.of(found, lambda raw: serialize.version(raw, entry.uid, rejected.get(raw["version"])))
+    rejected = releases.rejections_of(context, session, entry.namespace, paging.shown(found))
+    return paging.of(found, lambda raw: serialize.version(raw, entry.uid, rejected.get(raw["metadata"]["uid"])))
 
 
 @router.get("/{workflow_id}/versions/{version_id}/diff", responses=documented(One[responses.FlowDifference], 404, 422))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
+from dynamiq_operator.actions.rejections import sentence
 from dynamiq_operator.kube.resources import NAMESPACES
 from dynamiq_operator.model import flows
 from dynamiq_operator.model.names import workflow_and_version
@@ -43,8 +44,8 @@ def listed(raw: Manifest, ids: Ids, newest: Entry | None) -> Data:
     return {**workflow(raw, ids), "newest_version": told}
 
 
-def version(raw: Manifest, workflow_id: str, rejected: str | None = None) -> Data:
-    """A release without its flow: its metadata, `version` and `description`. `rejected`: who rejected it, and why."""
+def version(raw: Manifest, workflow_id: str, rejection: Manifest | None = None) -> Data:
+    """A release without its flow: its metadata, `version` and `description`. `rejection`: the one that stands of its flow."""
     return {
         "id": raw["metadata"]["uid"],
         "workflow_id": workflow_id,
@@ -52,7 +53,8 @@ def version(raw: Manifest, workflow_id: str, rejected: str | None = None) -> Dat
         "name": raw["description"],
         "description": raw["description"],
         "created_at": raw["metadata"]["creationTimestamp"],
-        "rejected": rejected,
+        "rejected": sentence(rejection, raw["version"]) if rejection is not None else None,
+        "rejection_id": rejection["metadata"]["uid"] if rejection is not None else None,
     }
 
 

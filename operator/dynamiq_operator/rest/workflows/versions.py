@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from dynamiq_operator.actions.rejections import by_hash, standing
 from dynamiq_operator.actions.rights import may
 from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import VERSIONS, WORKFLOWS
+from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.names import natural, workflow_and_version
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext
@@ -32,6 +35,31 @@ def released(api: Api, entry: Entry) -> list[Manifest]:
         for meta, cells in kube_api.table_rows(page)
     ]
     return sorted(found, key=lambda each: natural(each["version"]), reverse=True)
+
+
+def rejections_of(context: ApiContext, session: CallerSession, namespace: str, shown: Sequence[Manifest]) -> Mapping[str, Manifest]:
+    """By the uid of a release, the Rejection that stands of its flow, whatever it was rejected as. Releases are read where anything is rejected."""
+    found = by_hash(standing(session.api, namespace))
+    if not found:
+        return {}
+
+    def hash_of(meta: Manifest) -> str | None:
+        return context.flow_hashes.of(meta["uid"], lambda: _read_hash(session.api, meta))
+
+    metas = [each["metadata"] for each in shown]
+    hashes = context.map_parallel(hash_of, metas)
+    return {meta["uid"]: found[each] for meta, each in zip(metas, hashes, strict=True) if each in found}
+
+
+def _read_hash(api: Api, meta: Manifest) -> str | None:
+    """The hash of a release's flow; None where another has its name by now, or it may not be read."""
+    try:
+        raw = kube_api.get(api, VERSIONS, meta["namespace"], meta["name"])
+    except (errors.NotFound, errors.Denied) as error:
+        if error.status == 401:
+            raise
+        return None
+    return flow_hash(raw["spec"]["flow"]) if raw["metadata"]["uid"] == meta["uid"] else None
 
 
 def one(context: ApiContext, session: CallerSession, workflow: Entry, uid: str, field: str = "") -> FlowOf:

@@ -70,6 +70,7 @@ function OldVersion({ workflow, versionId, all, apps }: OldProps) {
             name: null,
             description: null,
             rejected: null,
+            rejection_id: null,
           }}
           before={from?.id ? { ...from, id: from.id } : undefined}
         />
