@@ -40,9 +40,14 @@ export const readApp = async (id: string, signal: AbortSignal): Promise<App> =>
 export const readRights = async (app: string, signal: AbortSignal): Promise<AppRights> =>
   (await call(GET("/v1/apps/{app_id}/rights", { params: { path: { app_id: app } }, signal }))).data;
 
-/** One row, whole. */
-export const readRow = async (app: string, row: string, signal: AbortSignal): Promise<OneDeployment> => {
+/** One row, whole; `deployable`: with whether it could be brought back. */
+export const readRow = async (
+  app: string,
+  row: string,
+  signal: AbortSignal,
+  deployable?: true,
+): Promise<OneDeployment> => {
   const path = { app_id: app, deployment_id: row };
-  const params = { path, query: { deployable: true } };
+  const params = { path, query: { deployable } };
   return (await call(GET("/v1/apps/{app_id}/deployments/{deployment_id}", { params, signal }))).data;
 };

@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { canComeBack, configOf, isPinnedByDigest, likeLive, numberOf, provenanceOf, titleOf } from "./row-words.ts";
+import {
+  asksBack,
+  canComeBack,
+  configOf,
+  isPinnedByDigest,
+  likeLive,
+  numberOf,
+  provenanceOf,
+  titleOf,
+} from "./row-words.ts";
 
 const ROW = { status: "Superseded" as const, reason: null, is_live: false };
 
@@ -10,6 +19,17 @@ describe("canComeBack", () => {
     expect(canComeBack({ ...ROW, status: "Live", is_live: true })).toBe(false);
     for (const status of ["Failed", "Pending", "Progressing"] as const)
       expect(canComeBack({ ...ROW, status })).toBe(false);
+  });
+});
+
+describe("asksBack", () => {
+  const told = { ok: true, reasons: [], waits: [], notes: [], warm: null };
+  it("asks of a row that can come back, and not again because of an event that tells of it", () => {
+    expect(asksBack(undefined, false)).toBe(true);
+    expect(asksBack({ ...ROW, deployable: null }, true)).toBe(true);
+    expect(asksBack({ ...ROW, deployable: told }, true)).toBe(false);
+    expect(asksBack({ ...ROW, deployable: told }, false)).toBe(true);
+    expect(asksBack({ ...ROW, status: "Pending", deployable: null }, false)).toBe(false);
   });
 });
 

@@ -20,6 +20,14 @@ export function canComeBack(row: Pick<Row, "status" | "reason" | "is_live">): bo
   return !row.is_live && (row.status === "Live" || (row.status === "Superseded" && row.reason === null));
 }
 
+/** Whether to ask if a row could be brought back: at first, and of one that could go back; an event of its own (`isTold`) changes nothing of that. */
+export function asksBack(
+  before: Pick<Row, "status" | "reason" | "is_live" | "deployable"> | undefined,
+  isTold: boolean,
+): boolean {
+  return !before || (canComeBack(before) && !(isTold && before.deployable));
+}
+
 /** What an App serves, as far as a row is compared with it. */
 interface Served {
   live: { version: string } | null;

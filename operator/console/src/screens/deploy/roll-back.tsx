@@ -36,7 +36,7 @@ interface Filled {
 export function RollBackDialog({ app, rowId }: { app: App; rowId: string }) {
   const [filled, fill] = useDraft<Filled>(`roll back ${rowId}`, { withConfig: false, message: "" });
   const leaving = useLeaving(Object.values(filled).some(Boolean), `/console/apps/${app.id}/history${location.search}`);
-  const row = useRow(app.id, rowId);
+  const row = useRow(app.id, rowId, true);
   return (
     <Dialog title="Roll back" onClose={leaving.close}>
       <Loaded query={row} lines={8}>

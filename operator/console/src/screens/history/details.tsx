@@ -41,7 +41,7 @@ export function RowDialog({ app, rowId }: { app: App; rowId: string }) {
   const { query } = useLocation();
   const search = asSearch(readFilters(query));
   const { close } = useLeaving(false, `/console/apps/${app.id}/history${search}`);
-  const row = useRow(app.id, rowId) as Query<WholeRow>;
+  const row = useRow(app.id, rowId, true) as Query<WholeRow>;
   const found = row.data.value;
   return (
     <Dialog title={found ? `${titleOf(found)} of ${app.name}` : "Details"} onClose={close} side>
