@@ -1,9 +1,12 @@
 import { describe, expect, it } from "vitest";
 import {
   approvalsOf,
+  approversOf,
   bannersOf,
+  letsGoOn,
   offered,
-  rejectionOf,
+  rejectedAs,
+  rejectionsOf,
   releasedBy,
   verifiedInWords,
   whyNotBack,
@@ -21,6 +24,13 @@ describe("words on a row that waits", () => {
     expect(wordsOn(AWAITS, true)).toEqual(["Withdraw"]);
     expect(wordsOn(HELD, true)).toEqual(["Resume", "Withdraw"]);
     expect(wordsOn({ ...AWAITS, resumable: true }, false)).toEqual(["Approve", "Resume", "Reject"]);
+  });
+
+  it("have one that Enter says, which never ends the row", () => {
+    expect(letsGoOn(wordsOn({ ...AWAITS, resumable: true }, false))).toBe("Approve");
+    expect(letsGoOn(wordsOn(HELD, true))).toBe("Resume");
+    expect(letsGoOn(wordsOn({ approvals_needed: null, resumable: false }, false))).toBeUndefined();
+    expect(letsGoOn(wordsOn(AWAITS, true))).toBeUndefined();
   });
 
   it("are offered to whoever may say them", () => {
@@ -43,9 +53,38 @@ describe("approvals", () => {
     const by = [{ id: "1", email: null, username: "otto" }];
     const released = { at: "", guards: ["Held"], by, approvals: [] };
     expect(releasedBy({ released })).toBe("Resumed by otto");
-    expect(releasedBy({ released: { ...released, guards: ["AwaitingApproval", "Frozen"] } })).toBe("Approved by otto");
+    expect(releasedBy({ released: { ...released, guards: ["AwaitingApproval", "Frozen"] } })).toBe("Let go on by otto");
+    expect(releasedBy({ released: { ...released, guards: ["AwaitingApproval", "Soaking"] } })).toBe("Approved by otto");
     expect(releasedBy({ released: { ...released, by: [] } })).toBe("");
     expect(releasedBy({ released: null })).toBe("");
+  });
+});
+
+describe("who can approve", () => {
+  const waits = AWAITS as never;
+  const asks = (policy: string, ...serviceAccounts: string[]) => ({
+    reason: "AwaitingApproval",
+    policy,
+    serviceAccounts,
+  });
+  const PEOPLE = "Whoever has the role dynamiq-approver, but for its author";
+  it("is told by role, and by the service accounts that each policy lists", () => {
+    expect(approversOf({ waits, pinned: { guards: [asks("production", "ci", "bot")] } })).toBe(
+      `${PEOPLE}; of service accounts ci, bot, by policy production`,
+    );
+    expect(approversOf({ waits, pinned: { guards: [asks("one", "ci", "bot"), asks("two", "bot")] } })).toBe(
+      `${PEOPLE}; of service accounts bot, by policy one and two`,
+    );
+    const none = { reason: "AwaitingApproval", policy: "production" };
+    expect(approversOf({ waits, pinned: { guards: [none, { reason: "Frozen", policy: "b" }] } })).toBe(
+      `${PEOPLE}, by policy production`,
+    );
+    expect(approversOf({ waits, pinned: null })).toBe(PEOPLE);
+  });
+
+  it("is not told of a row that needs no approval", () => {
+    expect(approversOf({ waits: HELD as never, pinned: { guards: [asks("production")] } })).toBe("");
+    expect(approversOf({ waits: null, pinned: null })).toBe("");
   });
 });
 
@@ -58,24 +97,55 @@ describe("what holds an App", () => {
 });
 
 describe("rejections", () => {
-  const rejection = { flow_hash: "sha256:a", withdrawn: null } as never;
+  const told = {
+    flow_hash: "sha256:a",
+    withdrawn: null,
+    created_by: { username: "otto" },
+    reason: "it loses invoices",
+  };
+  const rejection = { ...told, message: "v5 was rejected by otto: it loses invoices" } as never;
+  const row = (flow_hash: string, version?: string) =>
+    ({ flow_hash, workflow_version: version ? { version } : null }) as never;
   it("are of a flow, until they are withdrawn", () => {
-    expect(rejectionOf([rejection], "sha256:a")).toBe(rejection);
-    expect(rejectionOf([rejection], "sha256:b")).toBeUndefined();
+    expect(rejectionsOf([rejection, rejection], "sha256:a")).toEqual([rejection, rejection]);
+    expect(rejectionsOf([rejection], "sha256:b")).toEqual([]);
     const withdrawn = { flow_hash: "sha256:a", withdrawn: { by: null, reason: "" } } as never;
-    expect(rejectionOf([withdrawn], "sha256:a")).toBeUndefined();
-    expect(rejectionOf(undefined, "sha256:a")).toBeUndefined();
+    expect(rejectionsOf([withdrawn], "sha256:a")).toEqual([]);
+    expect(rejectionsOf(undefined, "sha256:a")).toEqual([]);
+  });
+
+  it("are told by the name that the flow has in the row", () => {
+    expect(rejectedAs([rejection], row("sha256:a", "v6"))).toBe("v6 was rejected by otto: it loses invoices");
+    expect(rejectedAs([rejection], row("sha256:a"))).toBe("v5 was rejected by otto: it loses invoices");
+    expect(rejectedAs([rejection], row("sha256:b", "v6"))).toBe("");
+    const unstamped = { ...told, created_by: null } as never;
+    expect(rejectedAs([unstamped], row("sha256:a", "v6"))).toBe("v6 was rejected by somebody: it loses invoices");
   });
 });
 
 describe("a row that cannot be brought back", () => {
   const told = { waits: [], notes: [], warm: null };
+  const row = { workflow_version: { id: null, version: "v5", description: null } };
   it("says why, and what is not known is no reason", () => {
-    expect(whyNotBack({ deployable: { ok: false, reasons: ["its flow is gone", "b"], ...told } })).toBe(
+    expect(whyNotBack({ ...row, deployable: { ok: false, reasons: ["its flow is gone", "b"], ...told } })).toBe(
       "its flow is gone; b",
     );
-    expect(whyNotBack({ deployable: { ok: null, reasons: ["you may not read Rejections"], ...told } })).toBe("");
-    expect(whyNotBack({ deployable: null })).toBe("");
+    expect(whyNotBack({ ...row, deployable: { ok: null, reasons: ["you may not read Rejections"], ...told } })).toBe(
+      "",
+    );
+    expect(whyNotBack({ ...row, deployable: null })).toBe("");
+  });
+
+  it("is not kept from who may go past the only reason", () => {
+    const rejected = "v5 was rejected by otto: it loses invoices";
+    const only = { ...row, deployable: { ok: false, reasons: [rejected], ...told } };
+    expect(whyNotBack(only, true)).toBe("");
+    expect(whyNotBack(only)).toBe(rejected);
+    const more = { ...row, deployable: { ok: false, reasons: [rejected, "its flow is gone"], ...told } };
+    expect(whyNotBack(more, true)).toBe(`${rejected}; its flow is gone`);
+    expect(whyNotBack({ ...row, deployable: { ok: false, reasons: ["its flow is gone"], ...told } }, true)).not.toBe(
+      "",
+    );
   });
 });
 

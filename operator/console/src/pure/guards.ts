@@ -1,6 +1,6 @@
 /** Rules for deploys in words: what holds an App and its rows, and what somebody may do about it. Pure. */
 import type { Guard, Purpose, Rejection, Waits } from "../api/guards.ts";
-import type { App, Deployment } from "../api/read.ts";
+import type { App, Deployment, OneDeployment } from "../api/read.ts";
 
 interface Right {
   allowed: boolean;
@@ -21,6 +21,11 @@ export function wordsOn(waits: Pick<Waits, "approvals_needed" | "resumable">, is
   if (waits.resumable) found.push("Resume");
   found.push(isAuthor ? "Withdraw" : "Reject");
   return found;
+}
+
+/** The word that lets a row go on, by which it is deployed; none where only its end can be asked for. */
+export function letsGoOn(words: Purpose[]): Purpose | undefined {
+  return words.find((word) => word === "Approve" || word === "Resume");
 }
 
 /** What the link to a row that waits says to somebody: the first word that they may say, or that they may look. */
@@ -48,28 +53,76 @@ export function approvalsOf({ approvals, approvals_needed: needed }: Pick<Waits,
   return needed === null ? "" : `${approvals ?? 0} of ${needed} approval${needed === 1 ? "" : "s"}`;
 }
 
+interface Asked {
+  reason: string;
+  policy?: string;
+  serviceAccounts?: string[];
+}
+
+/** Who can approve a row that waits; empty where no approval is needed. Of several policies, a service account counts where each lists it. */
+export function approversOf({ waits, pinned }: Pick<OneDeployment, "waits" | "pinned">): string {
+  if (!waits || waits.approvals_needed === null) return "";
+  const asked = ((pinned?.guards ?? []) as Asked[]).filter(({ reason }) => reason === "AwaitingApproval");
+  const listed = asked.map((each) => each.serviceAccounts ?? []);
+  const accounts = listed[0]?.filter((account) => listed.every((each) => each.includes(account))) ?? [];
+  const policies = asked.flatMap(({ policy }) => policy ?? []);
+  const named = policies.length ? `, by policy ${policies.join(" and ")}` : "";
+  const people = "Whoever has the role dynamiq-approver, but for its author";
+  return accounts.length ? `${people}; of service accounts ${accounts.join(", ")}${named}` : `${people}${named}`;
+}
+
 /** What stands above an App: it is suspended, frozen, Git waits, or its rules cannot be read. What only some rows wait for is said where they are asked for. */
 export function bannersOf({ guards }: Pick<App, "guards">): Guard[] {
   const told = ["Suspended", "Frozen", "Held", "GuardsUnknown"];
   return told.flatMap((reason) => guards.filter((each) => each.reason === reason));
 }
 
-/** The Rejection of a flow that stands. */
-export function rejectionOf(rejections: Rejection[] | undefined, flow: string | null | undefined) {
-  return rejections?.find((each) => !each.withdrawn && each.flow_hash === flow);
+/** The Rejections of a flow that stand, as they are told: the newest first. */
+export function rejectionsOf(rejections: Rejection[] | undefined, flow: string | null | undefined): Rejection[] {
+  return rejections?.filter((each) => !each.withdrawn && each.flow_hash === flow) ?? [];
 }
 
-/** Why a row cannot be brought back; empty where it can, and where that is not known. */
-export function whyNotBack({ deployable }: Pick<Deployment, "deployable">): string {
-  return deployable?.ok === false ? deployable.reasons.join("; ") : "";
+/** That the version of a row is rejected, by the name that it has there: a preview and the operator say the same. Empty where it is not. */
+export function rejectedAs(
+  rejections: Rejection[] | undefined,
+  { flow_hash, workflow_version: version }: Pick<Deployment, "flow_hash" | "workflow_version">,
+): string {
+  const [found] = rejectionsOf(rejections, flow_hash);
+  if (!found) return "";
+  const { created_by: by, reason } = found;
+  return version ? `${version.version} was rejected by ${by?.username ?? "somebody"}: ${reason}` : found.message;
 }
 
-/** Who released a row, and what it had waited for: `approved or resumed by anna and otto`. */
+/** Those of a version, which tells its rejection in a sentence alone: by its own name, or by another one that its flow has. */
+export function rejectionsOfVersion(
+  rejections: Rejection[] | undefined,
+  { version, rejected }: { version: string; rejected: string | null },
+): Rejection[] {
+  const named = { workflow_version: { id: null, version, description: null } };
+  const told = rejections?.find(
+    (each) => rejected !== null && [each.message, rejectedAs([each], { ...each, ...named })].includes(rejected),
+  );
+  return rejectionsOf(rejections, told?.flow_hash);
+}
+
+/** Why a row cannot be brought back; empty where it can, and where that is not known. `mayBypass`: that its version is rejected alone keeps the reader from nothing. */
+export function whyNotBack(
+  { deployable, workflow_version: version }: Pick<Deployment, "deployable" | "workflow_version">,
+  mayBypass = false,
+): string {
+  if (deployable?.ok !== false) return "";
+  const [first, ...more] = deployable.reasons;
+  const isRejected = first?.startsWith(`${version?.version} was rejected by `);
+  return mayBypass && isRejected && more.length === 0 ? "" : deployable.reasons.join("; ");
+}
+
+/** Who released a row, and how, where what it had waited for takes one kind of word: `Approved by anna, otto`. */
 export function releasedBy({ released }: Pick<Deployment, "released">): string {
   const by = released?.by.map((each) => each.username) ?? [];
   if (by.length === 0) return "";
-  const word = released?.guards.includes("AwaitingApproval") ? "Approved" : "Resumed";
-  return `${word} by ${by.join(", ")}`;
+  const isApproved = released?.guards.includes("AwaitingApproval");
+  const isResumed = released?.guards.some((each) => each === "Held" || each === "Frozen");
+  return `${isApproved ? (isResumed ? "Let go on" : "Approved") : "Resumed"} by ${by.join(", ")}`;
 }
 
 /** `Verified: 4 cases, 50 calls, score 0.92`; empty of a row whose pods were not asked. */

@@ -73,13 +73,14 @@ interface VersionProps {
   version: string;
   /** What is rejected: the version by its id, or by a row that ran it. */
   of: { workflow_version_id: string } | { deployment_id: string };
-  /** The Rejection that stands: it is withdrawn. */
-  rejection?: Rejection;
+  /** The Rejections of its flow that stand: all of them are withdrawn, each with the others. */
+  rejections: Rejection[];
   onClose: () => void;
 }
 
 /** Rejects a version, or withdraws that. */
-export function RejectDialog({ app, version, of, rejection, onClose }: VersionProps) {
+export function RejectDialog({ app, version, of, rejections, onClose }: VersionProps) {
+  const [rejection] = rejections;
   return (
     <SayDialog
       title={rejection ? `Withdraw the rejection of ${version}` : `Reject ${version}`}
@@ -98,9 +99,11 @@ export function RejectDialog({ app, version, of, rejection, onClose }: VersionPr
       }}
     >
       {rejection ? (
-        <p>
-          <Said text={rejection.message} />
-        </p>
+        rejections.map((each) => (
+          <p key={each.id}>
+            <Said text={each.message} />
+          </p>
+        ))
       ) : (
         <p>
           Nobody deploys its flow from then on, under whatever name, here or by a promotion from here, until somebody

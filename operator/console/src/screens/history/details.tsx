@@ -4,7 +4,15 @@ import { readComparison, type WholeRow } from "../../api/history.ts";
 import { type App, readRights } from "../../api/read.ts";
 import { rollBackLine } from "../../pure/commands.ts";
 import { computeInWords } from "../../pure/config-words.ts";
-import { offerOn, rejectionOf, releasedBy, verifiedInWords, whyNotBack } from "../../pure/guards.ts";
+import {
+  approversOf,
+  offerOn,
+  rejectedAs,
+  rejectionsOf,
+  releasedBy,
+  verifiedInWords,
+  whyNotBack,
+} from "../../pure/guards.ts";
 import { asSearch, readFilters } from "../../pure/history-filters.ts";
 import {
   canComeBack,
@@ -57,7 +65,7 @@ export function RowDialog({ app, rowId }: { app: App; rowId: string }) {
 
 function Foot({ app, row, search }: { app: App; row: WholeRow; search: string }) {
   const [isRejecting, reject] = useState(false);
-  const rejection = rejectionOf(useRejections(app.id), row.flow_hash);
+  const rejections = rejectionsOf(useRejections(app.id), row.flow_hash);
   const version = row.workflow_version?.version;
   const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value;
   const live = app.live?.deployment_id;
@@ -67,7 +75,7 @@ function Foot({ app, row, search }: { app: App; row: WholeRow; search: string })
       <div class="buttons end">
         {row.flow_hash && version && (
           <Action right={rights?.reject_versions} kind="plain" onClick={() => reject(true)}>
-            {rejection ? "Withdraw the rejection…" : `Reject ${version}…`}
+            {rejections.length ? "Withdraw the rejection…" : `Reject ${version}…`}
           </Action>
         )}
         {live && live !== row.id && (
@@ -88,7 +96,7 @@ function Foot({ app, row, search }: { app: App; row: WholeRow; search: string })
         {canComeBack(row) && (
           <Action
             right={rights?.roll_back}
-            why={whyNotBack(row)}
+            why={whyNotBack(row, rights?.bypass.allowed)}
             href={`/console/apps/${app.id}/history/${row.id}/roll-back${search}`}
             kind="primary"
           >
@@ -101,7 +109,7 @@ function Foot({ app, row, search }: { app: App; row: WholeRow; search: string })
           app={app.id}
           version={version}
           of={{ deployment_id: row.id }}
-          rejection={rejection}
+          rejections={rejections}
           onClose={() => reject(false)}
         />
       )}
@@ -190,10 +198,11 @@ function Facts({ row, app }: { row: WholeRow; app: App }) {
 /** What the rules for deploys made of the row, and whether it could be brought back now. */
 function RulesOfRow({ row, app }: { row: WholeRow; app: App }) {
   const said = useApprovals(app, row);
-  const rejected = rejectionOf(useRejections(app.id), row.flow_hash)?.message;
+  const rejected = rejectedAs(useRejections(app.id), row);
   const back = canComeBack(row) ? row.deployable : null;
   const facts: [string, ComponentChildren][] = [
     ["Waits for", row.waits && <Said text={row.waits.message} />],
+    ["Can be approved by", approversOf(row)],
     ["Let go on", row.released && <Released row={row} />],
     ["Said of it", said.length > 0 && <Words said={said} />],
     ["Verified", verifiedInWords(row).replace("Verified: ", "")],

@@ -1,6 +1,6 @@
 import type { Row } from "../../api/history.ts";
 import type { App, Ready } from "../../api/read.ts";
-import { approvalsOf, releasedBy, verifiedInWords, waitsOf, whyNotBack } from "../../pure/guards.ts";
+import { approvalsOf, releasedBy, verifiedInWords, waitsOf } from "../../pure/guards.ts";
 import { canComeBack, configOf, isUnderWay, numberOf, provenanceOf, titleOf } from "../../pure/row-words.ts";
 import { sentence } from "../../pure/texts.ts";
 import { duration } from "../../pure/time.ts";
@@ -34,7 +34,9 @@ interface Props extends Shared {
   /** What it has of what is live, in words. */
   like: string;
   /** That its version is rejected, in a sentence. */
-  rejected?: string;
+  rejected: string;
+  /** Why the reader cannot bring it back; empty where they can. */
+  whyNot: string;
   /** What the reader may do about it while it waits; empty where it does not. */
   offer: string;
 }
@@ -63,7 +65,7 @@ export function UnreadWholeRow(shared: Shared) {
 
 /** One deployment. */
 export const HistoryRow = memo(
-  ({ row, app, search, right, isFresh, isTicked, onTick, misfit, like, rejected, offer, ...shared }: Props) => {
+  ({ row, app, search, right, isFresh, isTicked, onTick, misfit, like, rejected, whyNot, offer, ...shared }: Props) => {
     const title = titleOf(row);
     const address = `/console/apps/${app.id}/history/${row.id}`;
     const classes = ["row", row.is_live && "live", misfit && "misfit", isTicked && "chosen", isFresh && "fresh"]
@@ -78,7 +80,7 @@ export const HistoryRow = memo(
           </label>
         </div>
         <div role="cell" class="details">
-          <Details row={row} misfit={misfit} like={like} rejected={rejected} />
+          <Details row={row} misfit={misfit} like={like} rejected={rejected} whyNot={whyNot} />
           {(row.is_live || canComeBack(row)) && <RunsOfRow app={app.id} row={row.id} />}
         </div>
         <div role="cell" class="outcome">
@@ -107,7 +109,7 @@ export const HistoryRow = memo(
             </a>
           )}
           {canComeBack(row) && (
-            <Action right={right} why={whyNotBack(row)} href={`${address}/roll-back${search}`} tiny>
+            <Action right={right} why={whyNot} href={`${address}/roll-back${search}`} tiny>
               <Icon shape="back" /> Roll back<span class="hidden-label"> to {title}</span>
             </Action>
           )}
@@ -120,9 +122,15 @@ export const HistoryRow = memo(
   },
 );
 
-function Details({ row, misfit, like, rejected }: Pick<Props, "row" | "misfit" | "like" | "rejected">) {
+function Details({
+  row,
+  misfit,
+  like,
+  rejected,
+  whyNot,
+}: Pick<Props, "row" | "misfit" | "like" | "rejected" | "whyNot">) {
   const version = row.workflow_version;
-  const not = canComeBack(row) && !rejected ? whyNotBack(row) : "";
+  const not = canComeBack(row) && !rejected ? whyNot : "";
   const from = provenanceOf(row);
   return (
     <>

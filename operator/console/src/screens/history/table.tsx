@@ -4,7 +4,7 @@ import type { Rejection } from "../../api/guards.ts";
 import type { Row, Verification } from "../../api/history.ts";
 import type { App, AppRights } from "../../api/read.ts";
 import { findSequence } from "../../pure/find-sequence.ts";
-import { offerOn, rejectionOf, waitsOf, whyNotBack } from "../../pure/guards.ts";
+import { offerOn, rejectedAs, waitsOf, whyNotBack } from "../../pure/guards.ts";
 import { canComeBack, likeLive, titleOf } from "../../pure/row-words.ts";
 import { user } from "../../state/session.ts";
 import { useLocation } from "../../ui/location.tsx";
@@ -81,6 +81,8 @@ export function HistoryTable(props: Props) {
     () => ({ goTo: (place) => goTo(pages, place, focus), enter: () => focus(activeIndex ?? 0) }),
     [pages, focus, activeIndex],
   );
+  // Whoever may go past a rejection brings its version back, and then says why.
+  const whyNot = (row: Row) => whyNotBack(row, rights?.bypass.allowed);
   const addressOf = (row: Row, rest = "") => `/console/apps/${app.id}/history/${row.id}${rest}${search}`;
   const onKeyDown = useKeys({
     focus: (step) => {
@@ -91,7 +93,7 @@ export function HistoryTable(props: Props) {
     rollBack: (row) => {
       if (!canComeBack(row))
         toast(`${titleOf(row)} cannot be brought back: only a row that was live, and is not now.`, "bad");
-      else if (whyNotBack(row)) toast(`${titleOf(row)} cannot be brought back: ${whyNotBack(row)}.`, "bad");
+      else if (whyNot(row)) toast(`${titleOf(row)} cannot be brought back: ${whyNot(row)}.`, "bad");
       else if (rights?.roll_back.allowed === false) toast(rights.roll_back.needs ?? "You may not roll back.", "bad");
       else route(addressOf(row, "/roll-back"));
     },
@@ -146,7 +148,8 @@ export function HistoryTable(props: Props) {
                 isTicked={ticked.has(row)}
                 like={likeLive(row, app)}
                 onTick={ticked.toggle}
-                rejected={rejectionOf(rejections, row.flow_hash)?.message}
+                rejected={rejectedAs(rejections, row)}
+                whyNot={whyNot(row)}
                 offer={offerOn(row, user.value?.username, rights)}
                 misfit={misfits?.find((each) => each.deployment_id === row.id)?.says}
               />

@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { type AppOfList, readRights } from "../../api/read.ts";
 import type { Version } from "../../api/workflows.ts";
+import { rejectionsOfVersion } from "../../pure/guards.ts";
 import { sentence } from "../../pure/texts.ts";
 import { useQuery } from "../../state/query.ts";
 import { useRejections } from "../../state/rejections.ts";
@@ -22,21 +23,18 @@ export function Rejected({ says }: { says: string | null | undefined }) {
 export function RejectAction({ version, app }: { version: Version; app: AppOfList }) {
   const [isOpen, open] = useState(false);
   const right = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value?.reject_versions;
-  const standing = useRejections(app.id)?.filter((each) => !each.withdrawn);
-  const rejection =
-    standing?.find((each) => each.message === version.rejected) ??
-    standing?.find((each) => each.version === version.version);
+  const rejections = rejectionsOfVersion(useRejections(app.id), version);
   return (
     <>
       <Action right={right} onClick={() => open(true)}>
-        {rejection ? "Withdraw the rejection…" : "Reject…"}
+        {rejections.length ? "Withdraw the rejection…" : "Reject…"}
       </Action>
       {isOpen && (
         <RejectDialog
           app={app.id}
           version={version.version}
           of={{ workflow_version_id: version.id }}
-          rejection={rejection}
+          rejections={rejections}
           onClose={() => open(false)}
         />
       )}
