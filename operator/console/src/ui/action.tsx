@@ -5,13 +5,16 @@ export interface Right {
   needs: string | null;
 }
 
+/** Why a button does nothing at the moment: it keeps the focus until it is known what became of it. */
+export const SENDING = "it is being sent";
+
 interface Props {
   /** The caller's right; undefined while it is not known: the API decides then. */
   right?: Right;
   onClick?: () => void;
   href?: string;
   /** Why it cannot be done, whoever asks. */
-  why?: string;
+  why?: string | false;
   kind?: "primary" | "danger" | "plain";
   tiny?: boolean;
   disabled?: boolean;
@@ -25,7 +28,7 @@ export function Action({ right, why, onClick, href, kind, tiny, disabled, type =
   const lacks = right?.allowed === false && (right.needs ?? "ask an administrator");
   if (lacks || why) {
     return (
-      <button type="button" class={classes} aria-disabled="true" title={lacks || why}>
+      <button type="button" class={classes} aria-disabled="true" title={lacks || why || undefined}>
         {children}
         <span class="hidden-label"> ({lacks ? `you may not: ${lacks}` : why})</span>
       </button>

@@ -5,12 +5,13 @@ import type { Leaving } from "../../state/leaving.ts";
 import type { Right } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Icon } from "../../ui/icons.tsx";
+import { useKeptFocus } from "../../ui/kept-focus.ts";
 import { Leave } from "../../ui/leave.tsx";
 
 interface Props {
   leaving: Leaving;
-  /** What the button says. */
-  action: string;
+  /** What the button says that Enter presses; none where the form does nothing so. */
+  action?: string;
   /** To what, which stands above the button where there is no room in it. */
   to?: string;
   button?: RefObject<HTMLButtonElement | null>;
@@ -39,6 +40,7 @@ export function ActingForm(props: Props) {
   const { leaving, onAct, outcome, problem, askRight, children } = props;
   const form = useRef<HTMLFormElement>(null);
   useEffect(() => form.current?.querySelector<HTMLElement>("[data-first]")?.focus(), []);
+  useKeptFocus(() => form.current?.querySelector(props.isUncertain ? "[type=submit]" : ".ends > .buttons > .button"));
   const mayBeDone = props.isUncertain || (props.isSending && leaving.isUncertain);
   useEffect(() => leaving.tellUncertain(mayBeDone), [mayBeDone]);
   useEffect(() => {
@@ -47,7 +49,7 @@ export function ActingForm(props: Props) {
   }, [problem]);
   const submit = (event: Event) => {
     event.preventDefault();
-    if (props.isSending || props.waits || props.right?.allowed === false) return;
+    if (!props.action || props.isSending || props.waits || props.right?.allowed === false) return;
     onAct();
   };
   return (
@@ -105,21 +107,23 @@ function Buttons({ action, to, button, right, askRight, waits, says, isSending, 
         Cancel
       </button>
       {others}
-      <button
-        ref={button}
-        type="submit"
-        class="button primary"
-        aria-disabled={isForbidden || waits || isSending ? "true" : undefined}
-        aria-label={to && `${action} to ${to}`}
-        aria-describedby={why ? id : undefined}
-        title={isForbidden ? why : undefined}
-      >
-        {isSending && <Icon shape="ring" spins />}
-        <span>
-          {action}
-          {to && <span class="to-inside"> to {to}</span>}
-        </span>
-      </button>
+      {action && (
+        <button
+          ref={button}
+          type="submit"
+          class="button primary"
+          aria-disabled={isForbidden || waits || isSending ? "true" : undefined}
+          aria-label={to && `${action} to ${to}`}
+          aria-describedby={why ? id : undefined}
+          title={isForbidden ? why : undefined}
+        >
+          {isSending && <Icon shape="ring" spins />}
+          <span>
+            {action}
+            {to && <span class="to-inside"> to {to}</span>}
+          </span>
+        </button>
+      )}
     </div>
   );
 }

@@ -10,7 +10,7 @@ import {
 } from "../../api/guards.ts";
 import { type App, type OneDeployment, readRights } from "../../api/read.ts";
 import { wordLine } from "../../pure/commands.ts";
-import { approvalsOf, RIGHTS, waitsOf, wordsOn } from "../../pure/guards.ts";
+import { approvalsOf, approversOf, letsGoOn, RIGHTS, waitsOf, wordsOn } from "../../pure/guards.ts";
 import { titleOf } from "../../pure/row-words.ts";
 import { MESSAGE_MOST, sentence, tooLong } from "../../pure/texts.ts";
 import { useDraft } from "../../state/draft.ts";
@@ -20,8 +20,9 @@ import { refresh, useQuery } from "../../state/query.ts";
 import { useRow } from "../../state/row.ts";
 import { useSending } from "../../state/sending.ts";
 import { user } from "../../state/session.ts";
-import { Action } from "../../ui/action.tsx";
+import { Action, SENDING } from "../../ui/action.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { useKeptFocus } from "../../ui/kept-focus.ts";
 import { PreviewView } from "../../ui/preview.tsx";
 import { Said } from "../../ui/said.tsx";
 import { Empty, Loaded } from "../../ui/states.tsx";
@@ -38,6 +39,7 @@ export function ReviewDialog({ app, rowId }: { app: App; rowId: string }) {
   const leaving = useLeaving(message !== "", `/console/apps/${app.id}/history${location.search}`);
   const row = useRow(app.id, rowId);
   const found = row.data.value;
+  useKeptFocus(() => document.querySelector<HTMLElement>("dialog .empty .button"));
   return (
     <Dialog title={found ? `Review ${titleOf(found)}` : "Review"} onClose={leaving.close}>
       <Loaded query={row} lines={8}>
@@ -76,7 +78,9 @@ interface FormProps {
 function ReviewForm({ app, row, message, type, leaving }: FormProps) {
   const waits = row.waits as NonNullable<OneDeployment["waits"]>;
   const isAuthor = row.created_by?.username === user.value?.username;
-  const [first = "Reject", ...others] = wordsOn(waits, isAuthor);
+  const words = wordsOn(waits, isAuthor);
+  // What ends the row for good is never what Enter does, however what it waits for changes meanwhile.
+  const first = letsGoOn(words);
   const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal));
   const title = titleOf(row);
   const text = message.trim();
@@ -84,7 +88,7 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
   const preview = usePreview(`${row.id} ${app.live?.deployment_id} ${waits.message}`, (signal) =>
     previewWaiting(app.id, row.id, signal),
   );
-  const [chosen, choose] = useState<Purpose>(first);
+  const [chosen, choose] = useState<Purpose>();
   const sending = useSending<Word, { says: string[]; warnings: string[] }>(
     (word, key) => say(app.id, row.id, word, key),
     ({ says, warnings }, isHere, { purpose }) => {
@@ -97,38 +101,44 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
   );
   const button = useRef<HTMLButtonElement>(null);
   useReadyFocus(button, preview.isCurrent);
-  const blocked = waitsAfter(sending) || (wrong ? "The message is too long" : waitsForPreview(preview));
+  const blocked = waitsAfter(sending) || (wrong && "The message is too long");
   const give = (purpose: Purpose) => {
     choose(purpose);
-    sending.send({ purpose, digest: preview.data?.digest, ...(text ? { message: text } : {}) });
+    sending.send({ purpose, digest: preview.data?.digest ?? row.digest, ...(text ? { message: text } : {}) });
   };
+  const main = sending.isUncertain ? chosen : first;
   const why = isAuthor && waits.approvals_needed !== null ? "You asked for it: somebody else has to approve it" : "";
   return (
     <ActingForm
       leaving={leaving}
-      action={sending.isUncertain ? "Try again" : `${first} ${title}`}
+      action={sending.isUncertain ? "Try again" : first && `${first} ${title}`}
       button={button}
-      right={rights.data.value?.[RIGHTS[first]]}
+      right={main && rights.data.value?.[RIGHTS[main]]}
       askRight={() => void rights.refresh()}
       says={why}
-      waits={sending.isUncertain ? "" : blocked}
+      waits={sending.isUncertain ? "" : blocked || (first && waitsForPreview(preview))}
       isSending={sending.isSending}
       isUncertain={sending.isUncertain}
       problem={sending.problem}
-      onAct={() => (sending.isUncertain ? sending.again() : give(first))}
+      onAct={() => (sending.isUncertain ? sending.again() : first && give(first))}
       others={
         !sending.isUncertain &&
-        others.map((word) => (
-          <Action
-            key={word}
-            kind={word === "Resume" ? undefined : "danger"}
-            right={rights.data.value?.[RIGHTS[word]]}
-            disabled={Boolean(blocked) || sending.isSending}
-            onClick={() => give(word)}
-          >
-            {word}
-          </Action>
-        ))
+        words.map((word) => {
+          if (word === first) return null;
+          const isEnd = word !== "Resume";
+          return (
+            <Action
+              key={word}
+              kind={isEnd ? "danger" : undefined}
+              right={rights.data.value?.[RIGHTS[word]]}
+              why={blocked || (sending.isSending && SENDING) || (isEnd ? "" : waitsForPreview(preview))}
+              onClick={() => give(word)}
+            >
+              {word}
+              <span class="hidden-label"> {title}</span>
+            </Action>
+          );
+        })
       }
       outcome={<Outcome sending={sending} what={`Your word on ${title}: ${chosen}`} look={preview.refresh} />}
     >
@@ -146,7 +156,7 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
           text={wordLine({
             namespace: app.namespace,
             app: app.resource_name,
-            word: first,
+            word: first ?? (words[0] as Purpose),
             row: row.sequence ?? row.name,
             message: text,
           })}
@@ -161,6 +171,7 @@ function Asked({ app, row, preview }: { app: App; row: OneDeployment; preview?: 
   const waits = row.waits;
   const counted = waits ? approvalsOf(waits) : "";
   const said = useApprovals(app, row);
+  const approvers = approversOf(row);
   return (
     <dl class="facts">
       <dt>Asked</dt>
@@ -181,6 +192,12 @@ function Asked({ app, row, preview }: { app: App; row: OneDeployment; preview?: 
             {counted}
             <Words said={said} />
           </dd>
+        </>
+      )}
+      {approvers && (
+        <>
+          <dt>Can be approved by</dt>
+          <dd class="break">{approvers}</dd>
         </>
       )}
       {waits?.until && (

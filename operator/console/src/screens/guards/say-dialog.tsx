@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { MESSAGE_MOST, tooLong } from "../../pure/texts.ts";
 import { useWrite } from "../../state/write.ts";
-import { Action, type Right } from "../../ui/action.tsx";
+import { Action, type Right, SENDING } from "../../ui/action.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Field } from "../../ui/field.tsx";
 import { ProblemNotice } from "../../ui/problem.tsx";
@@ -74,7 +74,7 @@ export function SayDialog({
               type="submit"
               kind={isDanger ? "danger" : "primary"}
               right={right}
-              disabled={lacks || Boolean(wrong) || writing.isBusy}
+              why={(lacks && "say why first") || wrong || (writing.isBusy && SENDING)}
             >
               {action}
             </Action>
