@@ -61,9 +61,10 @@ function Banner({ app, rights, guard }: Props & { guard: Guard }) {
   const [isOpen, open] = useState(false);
   const close = () => open(false);
   const isSuspended = guard.reason === "Suspended";
-  // A row that is held is resumed as what it is: what it would do is shown beside it.
-  const isLetGo =
-    guard.reason === "Held" && app.live?.deployment_id && !app.waiting.some((row) => !row.waits || row.waits.resumable);
+  // A row that is held is resumed as what it is: what it would do is shown beside it. A rollback holds before it is live, and is resumed once it is.
+  const isHeld = guard.reason === "Held" && !app.waiting.some((row) => !row.waits || row.waits.resumable);
+  const live = useRow(app.id, (isHeld && app.live?.deployment_id) || undefined).data.value;
+  const isLetGo = isHeld && live?.holds;
   return (
     <div class={isSuspended ? "notice bad" : "notice warn"}>
       <span class="line">
