@@ -23,7 +23,7 @@ from tests.support.measured import Figures
 
 JS_MOST, CSS_MOST = 60_000, 12_000
 """Bytes, gzipped, of what the shell loads before it shows anything."""
-ALL_JS_MOST, ALL_CSS_MOST = 95_800, 16_000
+ALL_JS_MOST, ALL_CSS_MOST = 96_900, 16_000
 """Bytes, gzipped, with all that comes after the first screen."""
 ANSWERS_MOST = 22_000
 """Bytes of the API's answers, the page itself and all headers."""

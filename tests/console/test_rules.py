@@ -94,12 +94,12 @@ def test_a_deploy_waits_until_somebody_else_approves_it_and_is_live_without_a_re
     deploy(mine, "v2", "It would wait: somebody else would have to approve it")
     mine.get_by_role("link", name="Withdraw…").click()
     own = dialog(mine, "Review v2 (#2)")
-    expect(own.get_by_role("button", name="Withdraw v2 (#2)")).to_have_accessible_description(
-        "You asked for it: somebody else has to approve it"
-    )
+    expect(own).to_contain_text("You asked for it: somebody else has to approve it")
+    expect(own.get_by_role("button", name="Withdraw v2 (#2)")).to_be_visible()
     expect(own.get_by_role("button", name=re.compile("Approve"))).to_have_count(0)
     mine.keyboard.press("Escape")
-    theirs = page_as("approver", f"/console/apps/{app}/history").page
+    window = page_as("approver", f"/console/apps/{app}/history")
+    theirs = window.page
     told = rules(theirs)
     expect(told).to_contain_text("0 of 1 approval")
     expect(told).to_contain_text(f"{deploying.stage.namespace}:author")
@@ -107,6 +107,14 @@ def test_a_deploy_waits_until_somebody_else_approves_it_and_is_live_without_a_re
     review = dialog(theirs, "Review v2 (#2)")
     expect(review.get_by_role("region", name="Flow: what changes")).to_contain_text("return 'v2'")
     expect(review.get_by_role("region", name="Preview")).to_contain_text("Pods restart")
+    expect(review).to_contain_text(
+        f"the role dynamiq-approver, but for its author; of service accounts {approvals(deploying)['serviceAccounts'][0]}, "
+        f"by policy {deploying.stage.namespace}-rule"
+    )
+    waiting = review.page.url.rpartition("/history/")[2].partition("/")[0]
+    read = [each.url for each in window.seen.requests if each.url.partition("?")[0].endswith(f"/deployments/{waiting}")]
+    assert read
+    assert not [each for each in read if "deployable" in each], "of what never was live nobody asks whether it could be brought back"
     review.get_by_label("Message").fill("read it")
     button = review.get_by_role("button", name="Approve v2 (#2)")
     expect(button).not_to_have_attribute("aria-disabled", "true")
@@ -272,7 +280,8 @@ def test_the_rules_are_gone_past_by_who_may_with_a_reason_that_stays(page_as: Pa
     window = page_as("breaker", f"/console/apps/{app}/deploy")
     page = window.page
     panel = dialog(page, "Deploy")
-    panel.get_by_label("Bypass the rules").check()
+    box = panel.get_by_label("Bypass the rules")
+    box.check()
     button = panel.get_by_role("button", name="Deploy v3 past the rules")
     button.click()
     expect(panel.get_by_label("Reason for the bypass")).to_have_attribute("aria-invalid", "true")
@@ -282,9 +291,57 @@ def test_the_rules_are_gone_past_by_who_may_with_a_reason_that_stays(page_as: Pa
     expect(panel.get_by_role("region", name="Preview")).to_contain_text(f"It goes past the rules: {WHY}")
     expect(panel.get_by_role("region", name="Preview")).not_to_contain_text("It would wait")
     assert axe(page) == []
+    box.focus()
+    page.keyboard.press("Space")
+    expect(panel.get_by_role("region", name="Preview")).to_contain_text("It would wait")
+    expect(box).to_be_focused()
+    page.keyboard.press("Space")
+    panel.get_by_label("Reason for the bypass").fill(WHY)
+    expect(panel.get_by_role("region", name="Preview")).not_to_contain_text("It would wait")
     button.click()
     rolled_out(page)
     deploying.stage.until_served("v3", "passed", rows=2)
     assert settled_row(deploying, "passed", "Succeeded")["bypass"] == {"reason": WHY}
     page.get_by_role("link", name="History").click()
     expect(row(page, 2)).to_contain_text(f"Past the rules: {WHY}")
+
+
+def rejected(deploying: Deploying, app: str, **parts: str) -> None:
+    """The flow of the App's first row is known to be bad."""
+    stage = deploying.stage
+    made = {"apiVersion": API_VERSION, "kind": kinds.REJECTION.kind, "metadata": {"namespace": stage.namespace, "generateName": "bad-"}}
+    spec = {"workflowHash": stage.rows(app)[0]["spec"]["pinned"]["workflowHash"], "reason": WHY, **parts}
+    assert stage.api.create(made | {"spec": spec}).ok
+
+
+def test_a_rejected_version_is_brought_back_by_who_may_bypass_that_until_all_its_rejections_are_withdrawn(
+    page_as: PageAs, deploying: Deploying
+) -> None:
+    app = deploying.app("brought-back", "v1", "v2")
+    rejected(deploying, "brought-back")
+    rejected(deploying, "brought-back", workflow=deploying.workflow, version="v9")
+    mine = page_as("author", f"/console/apps/{app}/history").page
+    expect(row(mine, 1)).to_contain_text("v1 was rejected by")
+    expect(row(mine, 1)).not_to_contain_text("v9")
+    barred = mine.get_by_role("button", name=re.compile("Roll back to v1"))
+    expect(barred).to_have_attribute("aria-disabled", "true")
+    page = page_as("breaker", f"/console/apps/{app}/history").page
+    page.get_by_role("link", name="Roll back to v1 (#1)").click()
+    panel = dialog(page, "Roll back")
+    expect(panel.get_by_role("region", name="Preview").get_by_role("alert")).to_contain_text("v1 was rejected by")
+    panel.get_by_label("Bypass the rules").check()
+    panel.get_by_label("Reason for the bypass").fill(WHY)
+    panel.get_by_role("button", name="Roll back to v1 (#1) past the rules").click()
+    rolled_out(page)
+    deploying.stage.until_served("v1", "brought-back", rows=3)
+    deploying.live("brought-back", "v2")
+    theirs = page_as("approver", f"/console/apps/{app}/history").page
+    theirs.get_by_role("link", name="Details of v1 (#1)").click()
+    theirs.get_by_role("button", name="Withdraw the rejection…").click()
+    asked = dialog(theirs, "Withdraw the rejection of v1")
+    expect(asked.get_by_text("was rejected by")).to_have_count(2)
+    asked.get_by_label("Why it may be deployed again").fill("it was the mail server")
+    asked.get_by_role("button", name="Withdraw the rejection").click()
+    expect(theirs.get_by_role("button", name="Reject v1…")).to_be_visible()
+    mine.reload()
+    expect(mine.get_by_role("link", name="Roll back to v1 (#1)")).to_be_visible()

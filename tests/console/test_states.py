@@ -223,6 +223,111 @@ def test_it_is_read_in_the_dark_and_magnified_and_gone_through_by_keyboard(at: S
         expect(opener).to_be_focused()
 
 
+REVIEW, ROLL_BACK, OVERVIEW = (next(each for each in SCREENS if each.name == name) for name in ("review", "roll back", "app"))
+
+
+def test_what_ends_a_row_for_good_is_never_what_enter_does_however_it_waits_meanwhile(at: Stage) -> None:
+    page = at.opened(REVIEW)
+    review = page.get_by_role("dialog")
+    expect(review.get_by_role("button", name="Approve")).to_be_focused()
+    frozen = {**cast.whole(cast.LIVE + 2)["waits"], "reason": "Frozen", "approvals": None, "approvals_needed": None, "resumable": False}
+    at.stand_in.says(REVIEW.reads, cast.one(cast.whole(cast.LIVE + 2, waits=frozen)))
+    read_again(at)
+    expect(review.get_by_role("button", name="Approve")).to_have_count(0)
+    expect(review.get_by_role("button", name="Cancel")).to_be_focused()
+    expect(review.get_by_role("button", name="Reject")).to_be_visible()
+    expect(review.locator("[type=submit]")).to_have_count(0)
+    at.stand_in.says(REVIEW.reads, cast.one(cast.whole(cast.LIVE + 2, waits=None)))
+    read_again(at)
+    expect(review.get_by_role("link", name="Look at the rollout")).to_be_focused()
+
+
+def read_again(at: Stage) -> None:
+    """The API was away for a moment: all that is shown is read again."""
+    at.stand_in.is_away = True
+    at.page.context.set_offline(True)
+    expect(at.page.get_by_text(AWAY).first).to_be_visible()
+    at.stand_in.is_away = False
+    at.page.context.set_offline(False)
+    expect(at.page.get_by_text(AWAY)).to_have_count(0)
+
+
+def test_a_word_that_is_being_sent_keeps_the_focus_whatever_becomes_of_it(at: Stage) -> None:
+    say = f"POST {cast.ROW_PATH}/approvals"
+    page = at.opened(REVIEW)
+    review = page.get_by_role("dialog")
+    reject = review.get_by_role("button", name="Reject")
+    reject.focus()
+    at.stand_in.hold(say)
+    with page.expect_request(at.stand_in.holds):
+        page.keyboard.press("Enter")
+    expect(reject).to_have_attribute("aria-disabled", "true")
+    expect(reject).to_be_focused()
+    at.stand_in.refuse(409, BUSY, say)
+    at.stand_in.let_go()
+    expect(review.get_by_text(BUSY)).to_be_visible()
+    expect(reject).to_be_focused()
+    at.stand_in.is_away = True
+    page.keyboard.press("Enter")
+    expect(review.get_by_role("button", name="Try again")).to_be_focused()
+
+
+def test_a_row_whose_preview_fails_is_rejected_all_the_same(at: Stage) -> None:
+    at.stand_in.refuse(429, BUSY, cast.READ_WAITING)
+    at.window.goto(REVIEW.path)
+    review = at.page.get_by_role("dialog")
+    expect(review.get_by_role("button", name="Approve")).to_have_attribute("aria-disabled", "true")
+    expect(review.get_by_role("button", name="Reject")).not_to_have_attribute("aria-disabled", "true")
+
+
+def test_a_rollback_asks_for_a_hold_where_the_app_has_another_and_none_with_its_scaling(at: Stage) -> None:
+    at.stand_in.says(cast.PREVIEW, cast.one(cast.preview(begins_hold=True)))
+    page = at.opened(ROLL_BACK)
+    call = page.get_by_role("region", name="API call")
+    hold, scaling = page.get_by_label("Git waits afterwards"), page.get_by_label("Bring back its scaling")
+    expect(hold).to_be_checked()
+    hold.uncheck()
+    expect(call).to_contain_text('"hold":false')
+    hold.check()
+    expect(call).not_to_contain_text("hold")
+    hold.uncheck()
+    scaling.check()
+    expect(call).not_to_contain_text("hold")
+    hold.focus()
+    page.keyboard.press("Space")
+    expect(hold).not_to_be_checked()
+    expect(hold).to_have_attribute("aria-disabled", "true")
+    expect(page.get_by_text("a deploy like any other, after which Git does not wait")).to_be_visible()
+    assert axe(page) == []
+
+
+def test_who_is_on_call_brings_a_row_back_and_asks_for_nothing_else(at: Stage) -> None:
+    at.stand_in.says(cast.READ_RIGHTS, cast.one(cast.rights("deploy")))
+    page = at.opened(ROLL_BACK)
+    for label in ("Git waits afterwards", "Bring back its scaling"):
+        box = page.get_by_label(label)
+        expect(box).to_have_attribute("aria-disabled", "true")
+        expect(box).to_have_accessible_name(re.compile(cast.ROLE))
+        before = box.is_checked()
+        box.focus()
+        page.keyboard.press("Space")
+        assert box.is_checked() is before
+    expect(page.get_by_role("region", name="API call")).not_to_contain_text("hold")
+    expect(page.get_by_role("dialog").locator("[type=submit]")).not_to_have_attribute("aria-disabled", "true")
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_hold_is_resumed_once_the_rollback_that_began_it_is_live(at: Stage, holds: bool) -> None:
+    of = {"row": "support-3", "sequence": 3}
+    held = cast.data(cast.READ_APP)["guards"][0] | {"reason": "Held", "message": "Git is held after rollback #3", "until": None}
+    at.stand_in.says(cast.READ_APP, cast.one(cast.app(guards=[held], waiting=[], holds=of)))
+    at.stand_in.says(cast.READ_ROW, cast.one(cast.whole(holds=of if holds else None)))
+    page = at.opened(OVERVIEW)
+    rules = page.get_by_role("region", name="Rules for deploys")
+    expect(rules).to_contain_text("Git is held after rollback #3")
+    expect(rules.get_by_role("button", name="Resume…")).to_have_count(1 if holds else 0)
+
+
 @pytest.mark.parametrize("oidc", [None, {"name": "The single sign-on of the northern region"}], ids=["by token", "by OIDC, too"])
 def test_sign_in_waits_for_the_cluster_keeps_what_is_filled_in_and_can_be_read(
     console: Served, windows: Windows, oidc: dict[str, str] | None

@@ -18,7 +18,7 @@ import { usePreview } from "../../state/preview.ts";
 import { refresh, useQuery } from "../../state/query.ts";
 import { useSending } from "../../state/sending.ts";
 import { toast } from "../../ui/toasts.tsx";
-import { offersBypass } from "./fields.tsx";
+import { useBypassOffer } from "./fields.tsx";
 
 /** What the panel opens with. It stays that, however the lists change while somebody fills it in. */
 export interface First {
@@ -86,10 +86,18 @@ export function useDeploying({ workflow, versions, apps, runtimes, first, edits,
   const rights = useRight(app?.id, mode === "new" ? workflow.project_id : null);
   // What is live may be scaled: whether that is all, the API says.
   const isRejected = Boolean(version?.rejected) && version?.version !== app?.live?.version;
+  const { bypass: right } = rights;
+  const offersBypass = useBypassOffer({
+    of: `${app?.id} ${versionId}`,
+    right,
+    value: edits.bypass,
+    preview,
+    isRejected,
+  });
   return {
     ...{ mode, app, version, live, preview, isWrong },
-    bypass: rights.bypass,
-    offersBypass: mode === "existing" && offersBypass(rights.bypass, edits.bypass, preview.data?.guards, isRejected),
+    bypass: right,
+    offersBypass: mode === "existing" && offersBypass,
     rejected: (isRejected && (mode === "new" || edits.bypass === undefined) && version?.rejected) || "",
     wrong: { ...told.fields, ...wrongOf(edits, mode, live, isAsked) },
     outcome: refused || sending.isUncertain ? sending : { ...sending, problem: undefined },

@@ -1,5 +1,7 @@
 import type { ComponentProps } from "preact";
+import { useRef } from "preact/hooks";
 import { MESSAGE_MOST } from "../../pure/texts.ts";
+import type { Previewed } from "../../state/preview.ts";
 import type { Right } from "../../ui/action.tsx";
 import { Field } from "../../ui/field.tsx";
 import { Segments } from "../../ui/segments.tsx";
@@ -82,6 +84,34 @@ export function MessageField({
   );
 }
 
+interface CheckProps {
+  label: string;
+  hint: string;
+  checked: boolean;
+  /** It cannot be changed: `hint` says why. It can be reached all the same. */
+  isOut?: boolean;
+  onChange: (checked: boolean) => void;
+}
+
+/** A box to tick, with what it means. */
+export function Check({ label, hint, checked, isOut = false, onChange }: CheckProps) {
+  return (
+    <label class="check">
+      <input
+        type="checkbox"
+        checked={checked}
+        aria-disabled={isOut ? "true" : undefined}
+        onClick={(event) => isOut && event.preventDefault()}
+        onChange={(event) => onChange(event.currentTarget.checked)}
+      />
+      <span>
+        {label}
+        <span class="hint small muted">{hint}</span>
+      </span>
+    </label>
+  );
+}
+
 interface BypassProps {
   /** The reason; undefined where the rules are not gone past. */
   value: string | undefined;
@@ -94,19 +124,12 @@ export function BypassField({ value, wrong, onChange }: BypassProps) {
   const is = value !== undefined;
   return (
     <div class={is ? "bypass on" : "bypass"}>
-      <label class="check">
-        <input
-          type="checkbox"
-          checked={is}
-          onChange={(event) => onChange(event.currentTarget.checked ? "" : undefined)}
-        />
-        <span>
-          Bypass the rules
-          <span class="hint small muted">
-            It waits for nothing. History says so for ever, with the reason and your name
-          </span>
-        </span>
-      </label>
+      <Check
+        label="Bypass the rules"
+        hint="It waits for nothing. History says so for ever, with the reason and your name"
+        checked={is}
+        onChange={(checked) => onChange(checked ? "" : undefined)}
+      />
       {is && (
         <Field label="Reason for the bypass" wrong={wrong}>
           {(attributes) => (
@@ -125,15 +148,25 @@ export function BypassField({ value, wrong, onChange }: BypassProps) {
   );
 }
 
-/** Whether going past the rules is offered: to who may, where something but a suspension holds what they ask for, or they do it already. */
-export function offersBypass(
-  right: Right | undefined,
-  value: string | undefined,
-  holding: { reason: string }[] | undefined,
-  isRejected = false,
-): boolean {
-  if (right?.allowed !== true) return false;
-  return isRejected || value !== undefined || (holding ?? []).some(({ reason }) => reason !== "Suspended");
+interface Offered {
+  /** What is deployed, and where: what was offered for one thing is not for another. */
+  of: string;
+  right: Right | undefined;
+  value: string | undefined;
+  preview: Previewed<{ guards: { reason: string }[] }>;
+  isRejected?: boolean;
+}
+
+/**
+ * Whether going past the rules is offered: to who may, where something but a suspension holds or refuses what they ask for, or they do it already.
+ *
+ * From then on it stays: it is not taken from under the keyboard of who takes it back.
+ */
+export function useBypassOffer({ of, right, value, preview, isRejected }: Offered): boolean {
+  const offered = useRef("");
+  const isHeld = preview.data?.guards.some(({ reason }) => reason !== "Suspended");
+  if (isRejected || value !== undefined || isHeld || preview.problem?.isChanged) offered.current = of;
+  return right?.allowed === true && offered.current === of;
 }
 
 export interface Choice {

@@ -34,7 +34,7 @@ import { PreviewView } from "../../ui/preview.tsx";
 import { Empty, Failure, Skeleton } from "../../ui/states.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { ActingForm, Held, Terminal, useReadyFocus } from "./acting.tsx";
-import { BypassField, MessageField, offersBypass, SelectField, TextField } from "./fields.tsx";
+import { BypassField, MessageField, SelectField, TextField, useBypassOffer } from "./fields.tsx";
 import { LackingNotice } from "./lacking.tsx";
 import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
 import "../../styles/deploying.css";
@@ -101,6 +101,7 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
   const preview = usePreview(wrong.hostname || wrong.bypass_reason ? undefined : key, (signal) =>
     previewPromotion(app.id, { ...body, message: undefined }, signal),
   );
+  const offersBypass = useBypassOffer({ of: target.project_id, right: mayBypass, value: edits.bypass, preview });
   const sending = useSending<{ body: PromoteBody; what: string }, Deployment>(
     (sent, idempotency) => promote(app.id, sent.body, idempotency),
     (made, isHere, sent) => {
@@ -167,7 +168,7 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
           also={(data) => createdBy(data, app.resource_name, target.project_name)}
         >
           <Held sending={sending}>
-            {offersBypass(mayBypass, edits.bypass, preview.data?.guards, preview.problem?.isChanged) && (
+            {offersBypass && (
               <BypassField
                 value={edits.bypass}
                 wrong={shown.bypass_reason}

@@ -19,7 +19,7 @@ import { Loaded } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { ActingForm, Held, Terminal, useReadyFocus } from "./acting.tsx";
-import { BypassField, MessageField, offersBypass } from "./fields.tsx";
+import { BypassField, Check, MessageField, useBypassOffer } from "./fields.tsx";
 import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
 import "../../styles/deploying.css";
 
@@ -60,21 +60,30 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
   const message = filled.message.trim();
   const wrong = tooLong(filled.message, MESSAGE_MOST);
   const wrongBypass = bypassWrong(filled.bypass);
+  const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal));
+  const deploys = rights.data.value?.deploy;
+  // Who is on call brings rows back, and changes nothing else.
+  const lacks = deploys?.allowed === false ? `. You may not change it: ${deploys.needs ?? "ask an administrator"}` : "";
+  const withConfig = filled.withConfig && !lacks;
+  const hold = withConfig || lacks ? undefined : filled.hold;
   const body: DeployBody = {
     restores: row.id,
-    with_config: filled.withConfig,
-    ...(filled.hold === undefined ? {} : { hold: filled.hold }),
+    with_config: withConfig,
+    ...(hold === undefined ? {} : { hold }),
     ...bypassBody(filled.bypass),
     ...(message ? { message } : {}),
   };
-  const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal));
   // A message changes nothing of what is previewed.
   const preview = usePreview(
     wrongBypass
       ? undefined
-      : `${row.id} ${filled.withConfig} ${filled.hold} ${filled.bypass} ${app.live?.deployment_id} ${app.under_way?.deployment_id}`,
+      : `${row.id} ${withConfig} ${hold} ${filled.bypass} ${app.live?.deployment_id} ${app.under_way?.deployment_id}`,
     (signal) => previewDeploy(app.id, { ...body, message: undefined }, signal),
   );
+  const usual = useRef(true);
+  if (preview.isCurrent && preview.data && hold === undefined && !withConfig) usual.current = preview.data.begins_hold;
+  const { bypass } = filled;
+  const offersBypass = useBypassOffer({ of: row.id, right: rights.data.value?.bypass, value: bypass, preview });
   const sending = useSending<DeployBody, Deployment>(
     (sent, key) => deploy(app.id, sent, key),
     (made, isHere) => {
@@ -94,9 +103,7 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
     <ActingForm
       leaving={leaving}
       action={
-        sending.isUncertain
-          ? "Try again"
-          : `Roll back to ${title}${filled.bypass === undefined ? "" : " past the rules"}`
+        sending.isUncertain ? "Try again" : `Roll back to ${title}${bypass === undefined ? "" : " past the rules"}`
       }
       button={button}
       right={rights.data.value?.roll_back}
@@ -128,39 +135,34 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
         <Doubts row={row} />
         <PreviewView preview={preview}>
           <Held sending={sending}>
-            <label class="check">
-              <input
-                type="checkbox"
-                checked={filled.withConfig}
-                onChange={(event) => change({ ...filled, withConfig: event.currentTarget.checked })}
-              />
-              <span>
-                Bring back its scaling
-                <span class="hint small muted">
-                  {itsScaling === liveScaling
-                    ? `The same as what is live: ${liveScaling}`
-                    : `${sentence(itsScaling)}. Otherwise what is live stays: ${liveScaling}`}
-                </span>
-              </span>
-            </label>
-            <label class="check">
-              <input
-                type="checkbox"
-                checked={filled.hold ?? preview.data?.begins_hold ?? true}
-                onChange={(event) => change({ ...filled, hold: event.currentTarget.checked })}
-              />
-              <span>
-                Git waits afterwards
-                <span class="hint small muted">
-                  What Git asks for is not deployed until somebody resumes it; otherwise Git's next change undoes this
-                </span>
-              </span>
-            </label>
-            {offersBypass(rights.data.value?.bypass, filled.bypass, preview.data?.guards) && (
+            <Check
+              label="Bring back its scaling"
+              hint={
+                (itsScaling === liveScaling
+                  ? `The same as what is live: ${liveScaling}`
+                  : `${sentence(itsScaling)}. Otherwise what is live stays: ${liveScaling}`) + lacks
+              }
+              checked={withConfig}
+              isOut={lacks !== ""}
+              onChange={(is) => change({ ...filled, withConfig: is })}
+            />
+            <Check
+              label="Git waits afterwards"
+              hint={
+                withConfig
+                  ? "With its scaling it is a deploy like any other, after which Git does not wait"
+                  : `What Git asks for is not deployed until somebody resumes it; otherwise Git's next change undoes this${lacks}`
+              }
+              checked={!withConfig && (hold ?? usual.current)}
+              isOut={withConfig || lacks !== ""}
+              // As the App has it, nothing is asked for: that takes no right beside the rollback's own.
+              onChange={(is) => change({ ...filled, hold: is === usual.current ? undefined : is })}
+            />
+            {offersBypass && (
               <BypassField
-                value={filled.bypass}
+                value={bypass}
                 wrong={wrongBypass || refused?.fields.bypass_reason}
-                onChange={(bypass) => change({ ...filled, bypass })}
+                onChange={(reason) => change({ ...filled, bypass: reason })}
               />
             )}
             <MessageField
@@ -175,9 +177,9 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
             namespace: app.namespace,
             app: app.resource_name,
             row: row.sequence ?? row.name,
-            withConfig: filled.withConfig,
-            noHold: filled.hold === false,
-            bypass: filled.bypass?.trim(),
+            withConfig,
+            noHold: hold === false,
+            bypass: bypass?.trim(),
             message,
           })}
         />
