@@ -82,7 +82,7 @@ def test_history_as_data_has_stable_fields(module_stage: HistoryStage, plugin: P
     assert rows == yaml.safe_load(plugin.said("history", told, "-o", "yaml"))
     fields = (
         "name uid app version description status createdBy runtime date sequence config message provenance duration"
-        " waits approvedBy bypassReason digest reason source"
+        " waits approvedBy bypassReason digest reason source deployable"
     )
     assert list(rows[0]) == fields.split()
     for row, stored in zip(rows, module_stage.rows(told)[::-1], strict=True):
@@ -183,8 +183,9 @@ def test_no_wait_prints_the_rows_name_alone(module_stage: HistoryStage, plugin: 
 
 def test_data_of_a_deploy_is_its_row(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
     row = plugin.data("deploy", app, "--yes", "--version", "v1", "--runtime", module_stage.default_runtime)
-    assert row == plugin.data("history", app)[0]
-    assert row["status"] == "Live"
+    (told,) = plugin.data("history", app)
+    assert told == {**row, "deployable": told["deployable"]}
+    assert (row["status"], told["deployable"]["ok"]) == ("Live", True)
 
 
 def test_rollback_goes_to_the_last_good_row(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:

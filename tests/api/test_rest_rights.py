@@ -112,8 +112,9 @@ def test_a_caller_who_may_read_and_not_write_is_told_so(two: Two) -> None:
     body = {"workflow_id": mine["workflow"]}
     preview = two.viewer("POST", f"/v1/apps/{mine['app']}/deploy/preview", body)
     assert preview.status_code == 200
-    to_create, to_read = preview.json()["data"]["warnings"]
+    to_create, to_deploy, to_read = preview.json()["data"]["warnings"]
     assert "you may not create" in to_create
+    assert "you may not deploy" in to_deploy
     assert "you may not read Runtimes" in to_read, "a view of the namespace is no right to read what belongs to none"
     problem(two.viewer("POST", f"/v1/apps/{mine['app']}/deploy", body), 403, "forbidden")
     problem(two.viewer("POST", "/v1/apps", {**body, "name": "New", "project_id": mine["project"]}), 403, "forbidden")

@@ -119,6 +119,7 @@ def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Pa
     until_live(app["id"], post(deploy, back))
 
     rows = get(f"/v1/apps/{app['id']}/deployments")
+    could = [each["deployable"] for each in get(f"/v1/apps/{app['id']}/deployments?deployable=true")]
     assert [(row["sequence"], row["workflow_version"]["version"], row["status"]) for row in rows] == [
         (3, "v1", "Live"),
         (2, "v2", "Superseded"),
@@ -132,7 +133,7 @@ def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Pa
     login = rest_rehearsal.login(at.stage, at.token, tmp_path / "anna.kubeconfig")
     plugin = Plugin(at.stage.cluster, at.stage.namespace, tmp_path, more={"KUBECONFIG": str(login)})
     printed = plugin.data("history", name)
-    assert [_as_line(row, name) for row in rows] == printed
+    assert [{**_as_line(row, name), "deployable": back} for row, back in zip(rows, could, strict=True)] == printed
     plugin.nothing_left()
 
 

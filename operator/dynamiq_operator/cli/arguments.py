@@ -95,7 +95,8 @@ def _outputs_of_history() -> str:
     return (
         f"-o wide adds {', '.join(added)} and {last}, and where a recorder is installed how many runs a row had, how many of them failed, their"
         " 95th percentile, their cost, and the verdict on it. DEPLOYABLE says whether a row could be brought back now, and why not."
-        f" -o json prints a list, the newest row first. Fields, null where a row has none: {fields}."
+        f" -o json prints a list, the newest row first. Fields, null where a row has none: {fields}; and"
+        " deployable (whether it could be brought back now: ok, reasons, waits, notes and warm)."
     )
 
 

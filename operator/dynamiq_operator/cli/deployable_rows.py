@@ -1,16 +1,17 @@
-"""Whether each row of a history could be brought back now, as a column of its wide table."""
+"""Whether each row of a history could be brought back now, as a column of its wide table and as data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dynamiq_operator.actions.deployable import deployables
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.model.manifests import Manifest
+from dynamiq_operator.views.deployable import Deployable
 from dynamiq_operator.views.runs import UNKNOWN
 
 if TYPE_CHECKING:
@@ -22,17 +23,22 @@ class DeployableRows:
     """By the name of a row."""
 
     COLUMN: ClassVar[str] = "DEPLOYABLE"
-    known: Mapping[str, str]
+    known: Mapping[str, Deployable]
 
     @classmethod
     def of(cls, context: CommandContext, rows: Sequence[Manifest]) -> DeployableRows:
         """Of rows as the API server lists them. Where it cannot be told, one sentence on standard error says why."""
         try:
-            found = deployables(context.api, context.namespace, context.options.app, rows)
+            return cls(deployables(context.api, context.namespace, context.options.app, rows))
         except (Refusal, ApiError) as error:
             context.err.lines([safe(f"whether rows could be brought back is not known: {error}")])
             return cls({})
-        return cls({name: row.in_words for name, row in found.items()})
 
     def cell(self, row: str) -> str:
-        return self.known.get(row, UNKNOWN)
+        found = self.known.get(row)
+        return found.in_words if found is not None else UNKNOWN
+
+    def data(self, row: str) -> dict[str, Any] | None:
+        """All that is known of a row; None where nothing is."""
+        found = self.known.get(row)
+        return found.as_json() if found is not None else None

@@ -69,11 +69,12 @@ class Deployable:
 
     @property
     def in_words(self) -> str:
-        """As a cell of a table shows it: `yes, warm`, `yes, waits: AwaitingApproval`, `no: row support-x7k2p failed: …`."""
+        """As a cell of a table shows it: `yes, warm`, `yes, waits: AwaitingApproval; Runtime 1.0 is deprecated`, `no: row support-x7k2p failed: …`."""
         if self.ok is not True:
-            return f"{NO if self.ok is False else UNKNOWN}: {'; '.join(self.reasons)}"
+            return f"{NO if self.ok is False else UNKNOWN}: {'; '.join((*self.reasons, *self.notes))}"
         waits = ", ".join(dict.fromkeys(guard.reason for guard in self.waits))
-        return ", ".join([YES, *([WARM] if self.warm else []), *([f"waits: {waits}"] if waits else [])])
+        found = ", ".join([YES, *([WARM] if self.warm else []), *([f"waits: {waits}"] if waits else [])])
+        return "; ".join((found, *self.notes))
 
 
 def deployable(row: Record, stock: Stock, warm: bool | None = None) -> Deployable:

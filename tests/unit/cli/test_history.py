@@ -95,11 +95,14 @@ def test_rows_of_an_app_that_is_gone_are_shown_without_it(plugin: ScriptedPlugin
     done = plugin("history", "chat", "-o", "wide")
     assert [line.split()[-1] for line in done.out.splitlines()] == ["DEPLOYABLE", "-", "-", "-"]
     assert "whether rows could be brought back is not known: no App chat in namespace" in done.err
+    assert [row["deployable"] for row in json.loads(plugin("history", "chat", "-o", "json").out)] == [None] * 3
 
 
 def test_as_data_every_field_has_its_name(plugin: ScriptedPlugin) -> None:
     every = rows()
     plugin.rows(*every)
+    plugin.app(given.stored(given.app_manifest()))
+    plugin.keeps("v2")
     data = json.loads(plugin("history", "chat", "-o", "json").out)
     assert data == yaml.safe_load(plugin("history", "chat", "-o", "yaml").out)
     assert [row["name"] for row in data] == ["chat-c", "chat-b", "chat-a"]
@@ -125,8 +128,10 @@ def test_as_data_every_field_has_its_name(plugin: ScriptedPlugin) -> None:
         "bypassReason": None,
         "digest": stored["spec"]["pinned"]["digest"],
         "reason": None,
+        "deployable": {"ok": True, "reasons": [], "waits": [], "notes": [], "warm": None},
     }
     assert data[0]["reason"] == "no pod became Ready"
+    assert [row["deployable"]["ok"] for row in data] == [False, True, False]
     assert list(data[0]) == list(data[1])
 
 
@@ -198,12 +203,17 @@ def test_watching_prints_what_changes_until_ctrl_c(plugin: ScriptedPlugin, ctrl_
 
 @pytest.mark.parametrize("how", ["json", "yaml"])
 def test_watching_as_data_prints_a_document_for_each_change(plugin: ScriptedPlugin, ctrl_c: CtrlC, how: str) -> None:
-    plugin.script.on("GET", PATH, listed())
+    plugin.rows()
+    plugin.app(given.stored(given.app_manifest()))
+    plugin.keeps("v2")
     events = [changed(row, "ADDED") for row in rows()[:2]]
     plugin.script.on("GET", PATH, Reply(stream=events), ctrl_c(Reply(stream=())), query={"watch": "1"})
     done = plugin("history", "chat", "--watch", "-o", how)
     found = [json.loads(line) for line in done.out.splitlines()] if how == "json" else list(yaml.safe_load_all(done.out))
-    assert [(row["name"], row["status"]) for row in found] == [("chat-b", "Live"), ("chat-a", "Superseded")]
+    assert [(row["name"], row["status"], row["deployable"]["ok"]) for row in found] == [
+        ("chat-b", "Live", True),
+        ("chat-a", "Superseded", False),
+    ]
     assert done.code == 130
 
 

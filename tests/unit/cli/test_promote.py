@@ -150,7 +150,7 @@ def test_what_stands_in_the_way_is_one_sentence(staging: ScriptedPlugin) -> None
     lacking = [f"you may not {each}.dynamiq.getdynamiq.ai in namespace production" for each in said]
     assert refused("--hostname", "chat.example.com") == f"error: {' and '.join(lacking)}: ask for the role dynamiq-promoter there\n"
     shown = staging("promote", "chat", "--dry-run", "--hostname", "chat.example.com")
-    assert (shown.code, [f"  you could not do this: {each}" in shown.out for each in lacking]) == (0, [True] * 3)
+    assert (shown.code, [f"  you could not do this: {each}" in shown.out for each in lacking]) == (0, [True] * 4)
     staging.rows()
     assert refused() == "error: chat serves nothing in namespace demo yet: deploy it there first\n"
     staging.script.on("GET", NAMESPACES.path(), failure(403, "Forbidden", "namespaces is forbidden"))

@@ -96,3 +96,6 @@ def test_notes_are_no_obstacle() -> None:
         "Runtime old is deprecated",
         "Runtime old names its image by a tag (registry.test/old:1), which may be another image by now",
     )
+    assert found.in_words == f"yes; {'; '.join(found.notes)}"
+    unread = deployable(row, replace(STOCK, deprecated=frozenset({"old"}), rejected=None))
+    assert unread.in_words == f"unknown: you may not read Rejections; {'; '.join(found.notes)}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from dynamiq_operator.cli import output
@@ -38,10 +38,8 @@ def run(context: CommandContext) -> int:
     if how == "name":
         context.out.lines(output.named("Deployment", row.name) for row in shown)
     elif output.is_data(how):
-        if not context.options.watch:
-            context.out.lines([output.formatted([as_data(row) for row in shown], how)])
-        else:
-            context.out.lines(_document(row, how) for row in reversed(shown))
+        data = _data(context, shown, found)
+        context.out.lines(map(_document(how), reversed(data)) if context.options.watch else [output.formatted(data, how)])
     else:
         context.out.lines([table.header(), *map(table.row, rows)])
     if context.options.watch:
@@ -80,12 +78,19 @@ def _cells(row: HistoryRow, columns: Sequence[HistoryColumn], more: More | None)
     return [*cells, *map(safe, more.runs.cells(row.uid)), last, safe(more.deployable.cell(row.name))]
 
 
-def _document(row: HistoryRow, how: str) -> str:
-    """One row of a stream: a line of JSON, or a document of YAML."""
-    data = as_data(row)
+def _data(context: CommandContext, shown: Sequence[HistoryRow], found: Sequence[Manifest]) -> list[dict[str, Any]]:
+    """Rows as data, each with whether it could be brought back now. `found`: the same as they are stored, in any order."""
+    from dynamiq_operator.cli.deployable_rows import DeployableRows
+
+    deployable = DeployableRows.of(context, found)
+    return [{**as_data(row), "deployable": deployable.data(row.name)} for row in shown]
+
+
+def _document(how: str) -> Callable[[dict[str, Any]], str]:
+    """How one row of a stream is written: as a line of JSON, or a document of YAML."""
     if how == "yaml":
-        return f"---\n{output.as_yaml(data)}"
-    return output.as_json(data, compact=True) if how == "json" else output.formatted(data, how)
+        return lambda data: f"---\n{output.as_yaml(data)}"
+    return lambda data: output.as_json(data, compact=True) if how == "json" else output.formatted(data, how)
 
 
 def _report_empty(context: CommandContext) -> int:
@@ -126,7 +131,7 @@ def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow],
             if how == "name":
                 context.out.lines([output.named("Deployment", row.name)])
             elif output.is_data(how):
-                context.out.lines([_document(row, how)])
+                context.out.lines(map(_document(how), _data(context, [row], [raw])))
             else:
                 now = more._replace(deployable=type(more.deployable).of(context, [raw])) if more is not None else None
                 context.out.lines([table.row(_cells(row, columns, now))])
