@@ -162,9 +162,10 @@ def _asked(
     api: Api, namespace: str, app: str, version: str | None, row: Manifest | None, found: Iterable[Manifest], workflow: str
 ) -> tuple[str, set[str]]:
     """What is named, and the hashes of its flow and of what was rejected under its name. Raises Unknown and Refusal."""
-    name = (workflow, version)
-    hashes = {each["spec"]["workflowHash"] for each in found if (each["spec"].get("workflow"), each["spec"].get("version")) == name}
-    hashes = hashes if version is not None else set()
+    hashes = set()
+    if version is not None:  # a Rejection by hash alone has none
+        name = (workflow, version)
+        hashes = {each["spec"]["workflowHash"] for each in found if (each["spec"].get("workflow"), each["spec"].get("version")) == name}
     try:
         _, named, flow = _flow(api, namespace, app, version, row)
     except Unknown:
