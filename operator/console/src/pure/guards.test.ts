@@ -7,6 +7,7 @@ import {
   offered,
   rejectedAs,
   rejectionsOf,
+  rejectionsOfVersion,
   releasedBy,
   verifiedInWords,
   whyNotBack,
@@ -112,6 +113,18 @@ describe("rejections", () => {
     const withdrawn = { flow_hash: "sha256:a", withdrawn: { by: null, reason: "" } } as never;
     expect(rejectionsOf([withdrawn], "sha256:a")).toEqual([]);
     expect(rejectionsOf(undefined, "sha256:a")).toEqual([]);
+  });
+
+  it("are of a version by the one that it names, whatever they were rejected as", () => {
+    const [newest, older, other] = [
+      { ...told, id: "3", version: "v5" },
+      { ...told, id: "2", version: null },
+      { ...told, id: "1", version: "v6", flow_hash: "sha256:b" },
+    ] as never[];
+    const all = [newest, older, other] as never[];
+    expect(rejectionsOfVersion(all, { rejection_id: "3" })).toEqual([newest, older]);
+    expect(rejectionsOfVersion(all, { rejection_id: null })).toEqual([]);
+    expect(rejectionsOfVersion(undefined, { rejection_id: "3" })).toEqual([]);
   });
 
   it("are told by the name that the flow has in the row", () => {

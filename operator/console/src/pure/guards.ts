@@ -93,16 +93,9 @@ export function rejectedAs(
   return version ? `${version.version} was rejected by ${by?.username ?? "somebody"}: ${reason}` : found.message;
 }
 
-/** Those of a version, which tells its rejection in a sentence alone: by its own name, or by another one that its flow has. */
-export function rejectionsOfVersion(
-  rejections: Rejection[] | undefined,
-  { version, rejected }: { version: string; rejected: string | null },
-): Rejection[] {
-  const named = { workflow_version: { id: null, version, description: null } };
-  const told = rejections?.find(
-    (each) => rejected !== null && [each.message, rejectedAs([each], { ...each, ...named })].includes(rejected),
-  );
-  return rejectionsOf(rejections, told?.flow_hash);
+/** The same of a version, which names the newest of them. */
+export function rejectionsOfVersion(rejections: Rejection[] | undefined, version: { rejection_id: string | null }) {
+  return rejectionsOf(rejections, rejections?.find(({ id }) => id === version.rejection_id)?.flow_hash);
 }
 
 /** Why a row cannot be brought back; empty where it can, and where that is not known. `mayBypass`: that its version is rejected alone keeps the reader from nothing. */
