@@ -98,19 +98,19 @@ def browser() -> Command:
 
 
 def test() -> Plan:
-    """Every suite that `make test` promises: those with simulated pods, the console's last, beside those with real ones, which take as long.
+    """Every suite that `make test` promises: those with simulated pods beside those with real ones, which take longer, and the console's last.
 
     A third cluster would save minutes and cost answers: on two cores an App then waits seconds for its share, and says that it has too many runs.
     """
-    simulated = suite("unit", *PARALLEL), prometheus(), suite("api"), *of_console()
-    pods = browser(), suite("load"), suite("node"), suite("system")
+    simulated = suite("unit", *PARALLEL), prometheus(), suite("api")
+    pods = suite("load"), suite("node"), browser(), suite("system"), *of_console()
     return Plan((simulated, pods), first=((python("build", "local", "build"),),))
 
 
 def ci() -> Plan:
     """All that has to pass: lint, and while programs are built the SDK is installed; then every suite."""
     (simulated, pods), (build,) = test().lanes, test().first
-    return Plan((simulated, (*pods, suite("sdk"))), first=((make("lint", "lint"),), (*build, make(".venv-sdk/.ready", "install-sdk"))))
+    return Plan(((*simulated, suite("sdk")), pods), first=((make("lint", "lint"),), (*build, make(".venv-sdk/.ready", "install-sdk"))))
 
 
 def soak() -> Plan:
