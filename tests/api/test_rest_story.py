@@ -199,6 +199,7 @@ def _as_row(at: Rehearsal, stored: Manifest) -> Manifest:
         "holds": None,
         "flow_hash": pinned["workflowHash"],
         "bypass_reason": None,
+        "deployable": None,
     }
 
 
