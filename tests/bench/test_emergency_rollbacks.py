@@ -37,6 +37,8 @@ RATIO_MOST = 1.1
 VERSIONS = ("v1", "v2", "v3")
 """A rollback goes to the one after that which is live, so that no pod of it is there, warm or not."""
 WAITING = "v4"
+QUIET = 0.5
+"""Seconds in which nothing of the namespace was written: an operator that is in the middle of something finishes that first, with rules or without."""
 SWITCH = {"strategy": "Switch"}
 NOBODY_KNOWS = {"name": "knows", "input": "{}", "repeat": 1000, "expect": {"contains": "what no simulated pod says"}}
 VERIFIED = {**SWITCH, "verify": {"cases": [NOBODY_KNOWS], "timeoutSeconds": 3600}}
@@ -112,6 +114,8 @@ class Bench:
         if self.condition.reason:
             deploys.create_row(self.api, self.namespace, f"waits-{self.rolled}", workflowVersion=WAITING)
             eventually(f"it waits: {self.condition.name}", lambda: self._waits_for(f"waits-{self.rolled}") == self.condition.reason)
+        before = Audit(self.cluster, self.namespace)
+        eventually("the operator is done with what came before", lambda: before.quiet_for() > QUIET)
         audit = Audit(self.cluster, self.namespace)
         deploys.create_row(self.api, self.namespace, name, restores=target)
         deploys.until_live(self.api, self.namespace, name)

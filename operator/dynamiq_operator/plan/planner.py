@@ -84,8 +84,9 @@ def _plan(context: Context) -> Plan:
             *(_told_first(context) if rows else ()),
             *first,
             *rows,
-            *groups.overtaken(overtaken.operations, context.target),
             *(_converging(context, rows, deployed) if not context.snapshot.more_rows and context.lost is None else ()),
+            # After it: a rollback past whatever waits, or is asked its cases, is as fast as any other.
+            *groups.overtaken(overtaken.operations, context.target),
             *groups.row_statuses(statuses.opening),
             *last,
             *groups.row_statuses(statuses.closing, told),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class Audit:
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         assert cluster.audit_log is not None, f"the {cluster.profile} profile has no audit log"
         self._log, self._namespace = cluster.audit_log, namespace
-        self._inode, self._offset = self._log.stat().st_ino, self._log.stat().st_size
+        self._inode, self._offset, self._began = self._log.stat().st_ino, self._log.stat().st_size, time.time()
 
     def requests(self) -> list[Request]:
         """The operator's, wherever: in the namespace, of the whole cluster, and in its own, such as claims."""
@@ -80,6 +81,12 @@ class Audit:
 
     def count_writes(self) -> int:
         return sum(request.is_write for request in self.requests())
+
+    def quiet_for(self) -> float:
+        """Seconds in which nobody wrote anything in the namespace."""
+        entries = self._entries(f'"{self._namespace}"')
+        written = [_seconds(entry["stageTimestamp"]) for entry in entries if entry["verb"] in WRITES]
+        return time.time() - max(written, default=self._began)
 
     def scalings(self, workload: str) -> list[Scaling]:
         """Whose writes of a workload, or of its scale, named replicas and were taken, in their order."""

@@ -38,6 +38,18 @@ def test_an_app_without_rows_gets_its_service_and_says_so() -> None:
     assert world.condition("Progressing") == ("False", "Settled")
 
 
+def test_what_is_deployed_is_written_before_the_end_of_what_it_overtakes() -> None:
+    """So a rollback past a row that waits, or is verified, is as fast as any other: tests/bench/test_emergency_rollbacks.py."""
+    world = serving("v1")
+    world.deploy("b", "v2")
+    world.perform(world.plan().operations)
+    world.deploy("c", restores="a")
+    said = shown(world.plan())
+    (changed,) = [place for place, each in enumerate(said) if "Deployment" in each]
+    (ended,) = [place for place, each in enumerate(said) if each.startswith("b: Overtaken")]
+    assert said.index("c: #3 pinned v1") < changed < ended, said
+
+
 def test_a_row_that_goes_past_the_rules_is_told_of_with_its_reason() -> None:
     world = serving("v1")
     world.deploy("b", "v2", bypass={"reason": "the shop is down"}, createdBy="dora")
