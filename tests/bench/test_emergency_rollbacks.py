@@ -52,13 +52,17 @@ def a_day_around() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Condition:
-    """`reason`: what a row waits for meanwhile. `rules`: of a policy. `beside`: the condition without a rule that it is compared with."""
+    """`reason`: what a row waits for meanwhile. `rules`: of a policy. `beside`: the condition without a rule that it is compared with.
+
+    `is_git`: what waits is what Git asks for, and the operator asks for it anew after each rollback.
+    """
 
     name: str
     reason: str = ""
     rules: dict[str, Any] = field(default_factory=dict)
     rollout: dict[str, Any] = field(default_factory=dict)
     beside: str = ""
+    is_git: bool = False
 
 
 ROLLING, SWITCHING = Condition("no rule"), Condition("Switch, no rule", rollout=SWITCH)
@@ -69,6 +73,7 @@ CONDITIONS = (
     Condition(
         "policies unreadable", "GuardsUnknown", {"freezes": [{"name": "odd", "cron": "0 25 * * *", "duration": "1h"}]}, beside=ROLLING.name
     ),
+    Condition("Git's row is held", "Held", beside=ROLLING.name, is_git=True),
     SWITCHING,
     Condition("Switch, during verification", "Verifying", rollout=VERIFIED, beside=SWITCHING.name),
 )
@@ -111,7 +116,9 @@ class Bench:
         """Notes the seconds of one rollback, beside a row that waits where the condition has one."""
         self.rolled += 1
         target, name = VERSIONS[(self.rolled - 1) % len(VERSIONS)], f"back-{self.rolled}"
-        if self.condition.reason:
+        if self.condition.is_git:
+            self._ask_by_git()
+        elif self.condition.reason:
             deploys.create_row(self.api, self.namespace, f"waits-{self.rolled}", workflowVersion=WAITING)
             eventually(f"it waits: {self.condition.name}", lambda: self._waits_for(f"waits-{self.rolled}") == self.condition.reason)
         before = Audit(self.cluster, self.namespace)
@@ -123,6 +130,19 @@ class Bench:
         flow = names.flow(given.NAME, given.flow_hash(target))
         changed = [each.answered for each in audit.writes("deployments", None, group="apps") if flow in json.dumps(each.sent)]
         self.seconds.append(min(changed) - asked)
+
+    def _ask_by_git(self) -> None:
+        """After the first rollback, which nothing waits for, what Git asks for is held."""
+        if self.rolled > 1:
+            asked = self.api.merge(
+                given.app_manifest(given.in_namespace(self.namespace)), {"spec": {"deploy": {"workflowVersion": WAITING}}}
+            )
+            assert asked.ok, asked.message
+            eventually("what Git asks for is held", self._is_held)
+
+    def _is_held(self) -> bool:
+        rows = self.api.get(kinds.RECORD.kind, "", self.namespace).body["items"]
+        return any((each.get("status", {}).get("waits") or {}).get("reason") == self.condition.reason for each in rows)
 
     def _waits_for(self, row: str) -> str | None:
         return (self._get(kinds.RECORD.kind, row)["status"].get("waits") or {}).get("reason")

@@ -1,4 +1,4 @@
-"""Requests that the operator makes for a deploy, for a redeploy and at rest, by the API server's audit log."""
+"""Requests that the operator makes for a deploy, for a redeploy and at rest, and how long a redeploy takes, by the API server's audit log."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 
+from dynamiq_operator.model.base import GROUP
 from local.clusters import Cluster
 from tests.support import factories as given
 from tests.support.api import Api
@@ -20,6 +22,7 @@ from tests.support.waiting import eventually
 
 APPS = 20
 AT_REST = 30.0  # seconds
+TIMED = 30
 COLUMNS: dict[str, Callable[[Request], bool]] = {
     "writes": lambda request: request.is_write,
     "Events": lambda request: request.is_event,
@@ -45,12 +48,16 @@ def test_requests_by_kind(cluster: Cluster, api: Api, namespace: str, tmp_path: 
         measure("redeploy, a known flow", "c", workflowVersion="v1")
         measure("rollback by restores", "d", restores="b")
         measure("only the scaling", "e", workflowVersion="v2", config={"autoscaling": {"maxReplicas": 5}})
+        seconds = [_seconds_to_live(cluster, api, namespace, f"timed-{number}", f"v{number % 2 + 1}") for number in range(TIMED)]
         at_rest = _at_rest(cluster, api, namespace)
     for title, requests in measured.items():
         print(audit.table(title, requests))
     print(f"\n{'requests, the Lease apart':40s}" + "".join(f"{column:>10s}" for column in COLUMNS))
     for title, requests in measured.items():
         print(f"{title:40s}" + "".join(f"{sum(map(is_it, requests)):10d}" for is_it in COLUMNS.values()))
+    print(
+        f"{TIMED} redeploys, first byte until it is written that they succeeded: p50 {median(seconds):.2f} s, at most {max(seconds):.2f} s"
+    )
     per = 60 / AT_REST / APPS
     print(f"{'at rest, for each App a minute':40s}" + "".join(f"{sum(map(is_it, at_rest)) * per:10.1f}" for is_it in COLUMNS.values()))
     lease = Counter(request.verb for request in at_rest if request.is_lease)
@@ -61,6 +68,15 @@ def test_requests_by_kind(cluster: Cluster, api: Api, namespace: str, tmp_path: 
 def _deploy(api: Api, namespace: str, name: str, **asked: Any) -> None:
     deploys.create_row(api, namespace, name, **asked)
     eventually(f"row {name} is Live", lambda: deploys.phase(api, namespace, name) == "Live", deploys.END_WITHIN)
+
+
+def _seconds_to_live(cluster: Cluster, api: Api, namespace: str, name: str, version: str) -> float:
+    audited = Audit(cluster, namespace)
+    _deploy(api, namespace, name, workflowVersion=version)
+    writes = audited.writes("deployments", name, group=GROUP)
+    (asked,) = [each.received for each in writes if each.verb == "create"]
+    (ended,) = [each.answered for each in writes if "outcome" in (each.sent or {}).get("spec", {}) and each.verb == "patch"]
+    return ended - asked
 
 
 def _at_rest(cluster: Cluster, api: Api, namespace: str) -> list[Request]:

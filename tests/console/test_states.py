@@ -297,7 +297,7 @@ def test_a_rollback_asks_for_a_hold_where_the_app_has_another_and_none_with_its_
     page.keyboard.press("Space")
     expect(hold).not_to_be_checked()
     expect(hold).to_have_attribute("aria-disabled", "true")
-    expect(page.get_by_text("a deploy like any other, after which Git does not wait")).to_be_visible()
+    expect(page.get_by_text("a deploy like any other, which begins no hold")).to_be_visible()
     assert axe(page) == []
 
 

@@ -98,6 +98,7 @@ def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None
     and kube.errors.ApiError.
     """
     row = _row(api, request)
+    _check_holds(api, request, row)
     claim = KeyClaim.of(key, request.purpose.value, row["metadata"]["uid"], request, row["metadata"]["name"]) if key is not None else None
     is_repeat = claim is not None and _was_given(api, request.namespace, claim)
     if not is_repeat:  # by its first word the row may have ended its waiting
@@ -194,6 +195,14 @@ def _to_resume(api: Api, request: ApprovalRequest, found: Sequence[Manifest]) ->
         what = f"row #{coming.sequence}" if coming is not None and coming.name != holds.row else f"rollback #{holds.sequence}"
         raise NotNow(f"{what} is not live yet: resume once it is")
     return live
+
+
+def _check_holds(api: Api, request: ApprovalRequest, row: Manifest) -> None:
+    """Raises NotNow where the row to resume took a version back, and its App has no hold of it: the row itself doesn't say it."""
+    if request.purpose is Purpose.RESUME and runs_and_holds(row) and "holds" not in row["spec"]["pinned"]:
+        holds = history.find_app(api, request.namespace, request.app).status.holds
+        if holds is None or holds.row != row["metadata"]["name"]:
+            raise NotNow(f"row {title(row)} is live, and holds nothing")
 
 
 def _only(found: Sequence[Manifest], app: str) -> Manifest:

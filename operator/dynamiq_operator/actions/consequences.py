@@ -57,7 +57,7 @@ def check_open(row: Manifest, purpose: Purpose) -> None:
     if is_resume and runs_and_holds(row):
         return
     if is_resume and (row.get("status") or {}).get("phase") == Phase.LIVE:
-        raise NotNow(f"row {named} is live, and nothing waits after it: where a rollback is under way, resume once that is live")
+        raise NotNow(f"row {named} is live, and holds nothing: where a rollback is under way, resume once that is live")
     if "outcome" in spec:
         raise NotNow(f"row {named} has ended: {spec['outcome'].get('reason', '')}")
     if "pinned" not in spec:
@@ -76,9 +76,11 @@ def missing(purpose: Purpose, app: str, row: Manifest, *, counts: bool) -> list[
     """What the row waits for after the word. `counts`: whether the word counts, as far as that is known."""
     if purpose in (Purpose.REJECT, Purpose.WITHDRAW):
         return [f"{title(row)} is not deployed, and ends" if counts else f"{title(row)} waits on"]
+    if "outcome" in row["spec"] and not runs_and_holds(row):
+        return [f"{title(row)} has ended: {row['spec']['outcome'].get('reason', '')}"]
     if runs_and_holds(row):
         return ["what Git asks for waits no more" if counts else "what Git asks for waits on"]
-    return list(_left(purpose, app, waits_of(row) or {}, counts)) or ["nothing else holds it: it is deployed"]
+    return list(_left(purpose, app, waits_of(row) or {}, counts)) or ["nothing else holds it: it is deployed" if counts else "it waits on"]
 
 
 def _left(purpose: Purpose, app: str, waits: Mapping[str, Any], counts: bool) -> Iterator[str]:
@@ -112,7 +114,9 @@ def _approves_nothing(row: Manifest, by: str) -> str:
     if by == row["spec"].get("createdBy"):
         return "you are its author: your approval counts for nothing, somebody else has to approve it"
     listed = [frozenset(guard.get("serviceAccounts") or ()) for guard in approvals_asked(row)]
-    if is_service_account(by) and not (listed and by in frozenset.intersection(*listed)):
+    if (
+        is_service_account(by) and listed and by not in frozenset.intersection(*listed)
+    ):  # what is asked since it was pinned is not known here
         return "you are a service account that not every policy lists: your approval counts for nothing"
     return ""
 

@@ -127,19 +127,20 @@ def plan_withdrawal(
 ) -> WithdrawalPlan:
     """What withdrawing the Rejections of a version would do: of the flow that it has, and of those that were rejected under its name.
 
-    `uid`: of one Rejection, in place of the version: every one of the same flow is withdrawn, or nobody could deploy it all the same. Raises Unknown, Refusal and kube.errors.ApiError.
+    `uid`: of one Rejection, in place of the version: every one of the same flow is withdrawn, or nobody could deploy it all the same. Raises
+    Unknown, Refusal and kube.errors.ApiError.
     """
     _check_reason(reason, "it may be deployed again")
-    workflow = history.find_app(api, namespace, app).spec.workflow
     every = newest_first(requests.items(api, REJECTIONS, namespace))
     if uid is not None:
-        asked = _of_id(every, uid, workflow)
+        asked = _of_id(every, uid)
         named, hashes = asked.get("version") or asked["workflowHash"], {asked["workflowHash"]}
     else:
+        workflow = history.find_app(api, namespace, app).spec.workflow
         named, hashes = _asked(api, namespace, app, version, row, every, workflow)
     found = [each for each in every if each["spec"]["workflowHash"] in hashes and not each["spec"].get("withdrawn")]
     if not found:
-        raise NotNow(f"{named} of {app} is not rejected in namespace {namespace}: nothing is to be withdrawn")
+        raise NotNow(f"{named} of {app} is not rejected in namespace {namespace} (any more): nothing is to be withdrawn")
     return WithdrawalPlan(namespace, app, named, found, reason)
 
 
@@ -148,13 +149,11 @@ def perform_withdrawal(api: Api, plan: WithdrawalPlan) -> list[Manifest]:
     return [_withdraw(api, each, plan.reason) for each in plan.rejections]
 
 
-def _of_id(found: Iterable[Manifest], uid: str, workflow: str) -> Mapping[str, Any]:
-    """What the Rejection of this id says, which is of no other workflow. Raises Unknown, and NotNow where it is withdrawn."""
+def _of_id(found: Iterable[Manifest], uid: str) -> Mapping[str, Any]:
+    """What the Rejection of this id says, be it withdrawn: others of its flow may stand. Raises Unknown."""
     spec: Mapping[str, Any] | None = next((each["spec"] for each in found if each["metadata"]["uid"] == uid), None)
-    if spec is None or spec.get("workflow") not in (None, workflow):
+    if spec is None:
         raise Unknown(f"no rejection has the id {uid}, or you may not see it")
-    if spec.get("withdrawn"):
-        raise NotNow("this rejection is withdrawn already")
     return spec
 
 

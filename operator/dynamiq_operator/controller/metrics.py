@@ -95,7 +95,7 @@ class Metrics:
         self._reverts.inc()
 
     def bypassed(self) -> None:
-        """Counts a row that goes past the rules, once it is pinned."""
+        """Counts a row that goes past the rules, once its deploy may begin."""
         self._bypasses.inc()
 
     def reconciled(self, seconds: float) -> None:

@@ -42,12 +42,14 @@ _PHASES = {
     "Waiting": Phase.PENDING,
     "Released": Phase.PROGRESSING,
     "Progressing": Phase.PROGRESSING,
+    "Bypassed": Phase.PROGRESSING,
     "Live": Phase.LIVE,
     "Failed": Phase.FAILED,
     "Overtaken": Phase.SUPERSEDED,
     "Superseded": Phase.SUPERSEDED,
 }
 """The phase of the row once that has been said of it; what is not here changes none."""
+_BEGINNING = ("Progressing", "Bypassed")
 _WORDS = {
     Purpose.APPROVE: ("Approved", "was approved"),
     Purpose.RESUME: ("Resumed", "was resumed"),
@@ -243,8 +245,8 @@ def _at(reason: str, row: Record) -> datetime | None:
     """When something became of a row, where the row itself says that: told again, it has the same time."""
     if reason in ("Live", "Failed", "Overtaken") and row.outcome is not None:
         return parse_time(row.outcome.at)
-    if reason in ("Released", "Progressing") and row.spec.released is not None:
+    if reason in ("Released", *_BEGINNING) and row.spec.released is not None:
         return parse_time(row.spec.released.at)
     if reason == "Verified" and row.spec.verified is not None:
         return parse_time(row.spec.verified.at)
-    return parse_time(row.pinned.created_at) if reason == "Progressing" and row.pinned is not None else None
+    return parse_time(row.pinned.created_at) if reason in _BEGINNING and row.pinned is not None else None

@@ -101,11 +101,11 @@ def _converging(context: Context, rows: tuple[Group, ...], deployed: frozenset[s
     """What brings the App to what is deployed, and to what Git asks for."""
     asked, after = create_deploy_row(context), {groups.NUMBERS, *(row.name for row in rows)}
     return (
-        *_group(groups.DEPLOY_SPEC, asked, after),
-        *(_group(groups.REVERT, take_back(context), after) if not asked else ()),
         *groups.children(
             (*converge_children(context), *tell_pods(context), *annotate_pods(context), *verification_operations(context)), deployed
         ),
+        *_group(groups.DEPLOY_SPEC, asked, after),
+        *(_group(groups.REVERT, take_back(context), after) if not asked else ()),
         *groups.by_object(schedules.trigger_operations(context), deployed),
     )
 

@@ -261,6 +261,13 @@ def test_a_service_account_is_listed_by_each_policy_or_by_none() -> None:
         assert bool(plan.warnings) is is_vain
 
 
+def test_where_a_word_counts_for_nothing_nothing_is_said_to_be_deployed() -> None:
+    row = waits()
+    row["status"].pop("waits")  # the operator has not said it yet
+    plan = plan_approval(ScriptedApi(stage(row, by="anna")), APPROVE)
+    assert told(plan)[-1] == "it waits on"
+
+
 @pytest.mark.parametrize(
     ("row", "why"),
     [

@@ -114,10 +114,12 @@ def test_a_withdrawal_by_one_rejection_is_of_every_one_of_its_flow() -> None:
     gone = rules.rejection("v2", name="gone", withdrawn={"by": "otto", "reason": "fine"})
     script = stage(rules.rejection("v2"), again, others, gone)
     assert withdrawn(script, uid=again["metadata"]["uid"]) == ["other-v7-1", "chat-v2-1"]
+    assert withdrawn(script, uid=gone["metadata"]["uid"]) == ["other-v7-1", "chat-v2-1"], "one was withdrawn, and then the rest was not"
+    assert withdrawn(script, uid=others["metadata"]["uid"]) == ["others-v1-1"], "a flow is rejected under whatever name"
     with pytest.raises(Unknown, match="no rejection has the id"):
-        withdrawn(script, uid=others["metadata"]["uid"])
-    with pytest.raises(NotNow, match="withdrawn already"):
-        withdrawn(script, uid=gone["metadata"]["uid"])
+        withdrawn(script, uid="none-such")
+    with pytest.raises(NotNow, match="is not rejected"):
+        withdrawn(stage(gone), uid=gone["metadata"]["uid"])
 
 
 def test_what_is_not_rejected_cannot_be_withdrawn() -> None:

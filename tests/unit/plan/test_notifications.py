@@ -86,7 +86,9 @@ def test_a_deploy_is_told_of_when_it_begins_and_when_it_is_live_and_the_row_befo
 
 
 def test_what_is_told_again_has_its_id_and_no_two_things_have_one(world: World) -> None:
-    told = [*deploy(world, "a", workflowVersion="v1"), *deploy(world, "b", workflowVersion="v2"), *deploy(world, "c", workflowVersion="v9")]
+    told = [*deploy(world, "a", workflowVersion="v1"), *deploy(world, "b", workflowVersion="v2", bypass={"reason": "night"})]
+    told += deploy(world, "c", workflowVersion="v9")
+    assert "Bypassed" in {each.reason for each in told}
     assert len({each.id for each in told}) == len(told)
     again = told_since(world.app, world.rows.values(), given.NOW)
     assert {each.id: (each.type, each.at) for each in again} == {

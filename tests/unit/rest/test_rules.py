@@ -167,6 +167,10 @@ def test_a_word_under_a_key_is_given_once_also_when_its_row_waits_no_more(held: 
     held.put(make.row_manifest("chat-c", make.progressing(3, "v1"), make.with_spec(released=released)))
     again = held.call("POST", _of_row(held, "/approvals"), body, key="once")
     assert (again.headers["idempotency-replayed"], again.data["name"]) == ("true", made["name"])
+    held.put(make.row_manifest("chat-c", make.failed(3, "v1", "rejected by otto: no"), make.with_spec(released=released)))
+    again = held.call("POST", _of_row(held, "/approvals"), body, key="once")
+    assert again.data["says"][-1].endswith("has ended: rejected by otto: no")
+    held.put(make.row_manifest("chat-c", make.progressing(3, "v1"), make.with_spec(released=released)))
     other = held.call("POST", _of_row(held, "/approvals"), {"purpose": "Reject"}, key="once")
     assert "used for another request" in other.error(422)["message"]
     assert "waits for nothing" in held.call("POST", _of_row(held, "/approvals"), body, key="twice").error(409)["message"]
@@ -273,7 +277,7 @@ def test_a_release_is_rejected_by_its_flow_whatever_it_is_called(held: RestStage
     assert held.get(path)[0]["rejected"] is None
 
 
-def test_a_withdrawal_is_of_every_rejection_of_the_flow_of_this_apps_workflow(held: RestStage) -> None:
+def test_a_withdrawal_is_of_every_rejection_of_the_flow(held: RestStage) -> None:
     one, other = rules.rejection("v1", by=OTTO), rules.rejection("v1", by="cara", name="again")
     others = rules.rejection("v2", name="others", workflow="others")
     held.script.on("GET", REJECTIONS.path(make.NAMESPACE), listed(one, other, others))
@@ -283,7 +287,9 @@ def test_a_withdrawal_is_of_every_rejection_of_the_flow_of_this_apps_workflow(he
     path = _path(held, f"/rejections/{one['metadata']['uid']}/withdraw")
     assert held.call("POST", path, {"reason": "fine"}).data["id"] == one["metadata"]["uid"]
     assert len([sent for sent in held.script.writes() if sent.method == "PATCH"]) == 2
-    held.call("POST", _path(held, f"/rejections/{others['metadata']['uid']}/withdraw"), {"reason": "fine"}).error(404)
+    assert [each["id"] for each in held.get(_path(held, "/rejections"))].count(others["metadata"]["uid"]) == 1, (
+        "as what it was rejected is no matter"
+    )
 
 
 # Suspension and policies.

@@ -45,7 +45,7 @@ async def complete_record(execution: Execution, operation: operations.CompleteRe
         spec["pinned"] = operation.pinned.as_json()
     patch = {"metadata": {"ownerReferences": [owner(operation.app)]}, "spec": spec}
     execution.state.update_ledger(Record.of(await _patch(execution, operation.record.meta, patch)))
-    if operation.pinned is not None and operation.record.spec.bypass is not None:
+    if operation.pinned is not None and not operation.pinned.guards and operation.record.spec.bypass is not None:
         execution.metrics.bypassed()
 
 
@@ -53,6 +53,8 @@ async def release_record(execution: Execution, operation: operations.ReleaseReco
     """Sets that nothing holds the row any more."""
     released = {"spec": {"released": operation.released.as_json()}}
     execution.state.update_ledger(Record.of(await _patch(execution, operation.record.meta, released)))
+    if operation.record.spec.bypass is not None:  # the App was suspended
+        execution.metrics.bypassed()
 
 
 async def end_record(execution: Execution, operation: operations.EndRecord) -> None:

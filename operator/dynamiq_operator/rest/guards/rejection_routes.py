@@ -29,17 +29,18 @@ RejectionId = Annotated[Id, Path(description="The rejection's id: its metadata.u
 
 @router.get("", responses=documented(All[responses.Rejection], 404, 422))
 def every_rejection(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
-    """What was rejected of the App's workflow, newest first, and what was withdrawn since; none where the caller may not read it."""
-    app, raw = context.open_cached(session, APPS, app_id)
+    """What was rejected in the App's namespace, newest first, and what was withdrawn since; none where the caller may not read it.
+
+    A flow is rejected under whatever name: what was rejected as another workflow's version may be the flow of one of this workflow.
+    """
+    app, _ = context.open_cached(session, APPS, app_id)
     try:
         found = kube_api.items(session.api, REJECTIONS, app.namespace)
     except (errors.NotFound, errors.Denied) as error:
         if error.status == 401:
             raise
         found = []
-    workflow = raw["spec"]["workflow"]
-    mine = [each for each in found if each["spec"].get("workflow") in (None, workflow)]
-    return Json({"data": [serialize.rejection(each) for each in actions.newest_first(mine)]})
+    return Json({"data": [serialize.rejection(each) for each in actions.newest_first(found)]})
 
 
 @router.post(
@@ -63,11 +64,13 @@ def reject(context: ContextOf, session: SessionOf, app_id: AppId, body: NewRejec
 
 @router.post("/{rejection_id}/withdraw", responses=documented(One[responses.Rejection], 404, 409, 413, 415, 422))
 def withdraw(context: ContextOf, session: SessionOf, app_id: AppId, rejection_id: RejectionId, body: Withdrawal) -> Json:
-    """Withdraws a rejection, and what else says the same of its flow, which can be done once: the version may be deployed again."""
+    """Withdraws what stands against the flow of a rejection, which can be done once: the version may be deployed again."""
     app, _ = context.open_cached(session, APPS, app_id)
     plan = actions.plan_withdrawal(session.api, app.namespace, app.name, None, body.reason, uid=rejection_id.lower())
-    withdrawn = {each["metadata"]["uid"]: each for each in actions.perform_withdrawal(session.api, plan)}
-    return Json({"data": serialize.rejection(withdrawn[rejection_id.lower()])})
+    withdrawn = actions.perform_withdrawal(session.api, plan)
+    # Where the one that was named was withdrawn before, and another of its flow stood, it is that one.
+    named = next((each for each in withdrawn if each["metadata"]["uid"] == rejection_id.lower()), withdrawn[0])
+    return Json({"data": serialize.rejection(named)})
 
 
 def _version(context: ApiContext, session: CallerSession, namespace: str, workflow: str, uid: str) -> str:

@@ -93,7 +93,7 @@ class Standing(ResponseModel):
             GUARD,
             {
                 "reason": "Held",
-                "message": "Git is held after rollback #2 (support-x8cc4) by anna@example.com: resume it",
+                "message": "row support-x8cc4 (#2) went back: what Git asks for would wait until `kubectl dynamiq resume support`",
                 "applies_to": ["Git"],
                 "policy": None,
                 "until": None,
@@ -135,7 +135,7 @@ class Rejection(ResponseModel):
         created_at="2026-11-24T22:22:41Z",
         created_by=OTTO,
         withdrawn=None,
-        message="support v5 is rejected by otto@example.com: It loses invoices",
+        message="v5 was rejected by otto@example.com: It loses invoices",
     )
 
     id: Id

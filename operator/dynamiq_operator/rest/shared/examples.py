@@ -65,7 +65,7 @@ DEPLOYMENT: dict[str, Any] = {
 }
 WAITS: dict[str, Any] = {
     "reason": "AwaitingApproval",
-    "message": "it awaits 1 approval, which DeployPolicy production asks for",
+    "message": "it awaits 1 approval (policy production): `kubectl dynamiq approve support`, by who may, and did not make the row",
     "until": None,
     "approvals": 0,
     "approvals_needed": 1,
@@ -73,7 +73,7 @@ WAITS: dict[str, Any] = {
 }
 GUARD: dict[str, Any] = {
     "reason": "Frozen",
-    "message": "no deploys until 2026-11-30T06:00:00Z: freeze weekend of DeployPolicy production",
+    "message": "nothing is deployed before 2026-11-30T06:00:00Z (freeze weekend of policy production)",
     "applies_to": ["Deploy", "Promotion", "Git"],
     "policy": "production",
     "until": "2026-11-30T06:00:00Z",

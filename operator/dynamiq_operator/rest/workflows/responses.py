@@ -115,7 +115,7 @@ class Version(ResponseModel):
         ),
     ]
     rejection_id: Annotated[
-        Id | None, Field(description="The newest rejection of its flow that stands, among those of an App of the workflow.")
+        Id | None, Field(description="The newest rejection of its flow that stands, among those that an App of its namespace lists.")
     ]
 
 

@@ -150,7 +150,7 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
               label="Git waits afterwards"
               hint={
                 withConfig
-                  ? "With its scaling it is a deploy like any other, after which Git does not wait"
+                  ? "With its scaling it is a deploy like any other, which begins no hold"
                   : `What Git asks for is not deployed until somebody resumes it; otherwise Git's next change undoes this${lacks}`
               }
               checked={!withConfig && (hold ?? usual.current)}

@@ -64,7 +64,8 @@ function Banner({ app, rights, guard }: Props & { guard: Guard }) {
   // A row that is held is resumed as what it is: what it would do is shown beside it. A rollback holds before it is live, and is resumed once it is.
   const isHeld = guard.reason === "Held" && !app.waiting.some((row) => !row.waits || row.waits.resumable);
   const live = useRow(app.id, (isHeld && app.live?.deployment_id) || undefined).data.value;
-  const isLetGo = isHeld && live?.holds;
+  // A row that took a version back before there were holds says nothing of its own: the App does.
+  const isLetGo = isHeld && live && (live.holds || app.holds?.row === live.name);
   return (
     <div class={isSuspended ? "notice bad" : "notice warn"}>
       <span class="line">
