@@ -232,7 +232,8 @@ class SqliteDatabase:
 
     def fullness(self) -> float | None:
         usage = shutil.disk_usage(self._path.parent)
-        return 1.0 - usage.free / usage.total if usage.total else None
+        writable = usage.used + usage.free  # as df counts: a file system may reserve the rest for others
+        return usage.used / writable if writable else None
 
     def check(self) -> None:
         self.transact(lambda connection: connection.do(_NOTE_CHECK, (int(time.time()),)))

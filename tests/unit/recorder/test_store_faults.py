@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import signal
 import sqlite3
@@ -233,6 +234,7 @@ def test_a_disk_says_how_full_it_is_and_a_store_how_much_it_takes(address: str, 
     fullness = store.fullness()
     if address.startswith("sqlite"):
         assert fullness is not None
-        assert 0.0 < fullness < 1.0
+        of_df = subprocess.run(["df", "--output=pcent", address.removeprefix("sqlite://")], capture_output=True, text=True, check=True)
+        assert int(re.findall(r"(\d+)%", of_df.stdout)[0]) == pytest.approx(fullness * 100, abs=1.5)
     else:
         assert fullness is None
