@@ -59,7 +59,7 @@ def check_open(row: Manifest, purpose: Purpose) -> None:
     if is_resume and (row.get("status") or {}).get("phase") == Phase.LIVE:
         raise NotNow(f"row {named} is live, and holds nothing: where a rollback is under way, resume once that is live")
     if "outcome" in spec:
-        raise NotNow(f"row {named} has ended: {spec['outcome'].get('reason', '')}")
+        raise NotNow(f"row {_ended(row)}")
     if "pinned" not in spec:
         raise NotNow(f"row {named} is not pinned yet, so nobody can say what it would do: try again in a moment")
     if not is_waiting(row):
@@ -72,14 +72,18 @@ def check_open(row: Manifest, purpose: Purpose) -> None:
         raise NotNow(f"row {named} waits for no approval: {why}")
 
 
+def _ended(row: Manifest) -> str:
+    return f"{title(row)} has ended: {row['spec']['outcome'].get('reason', '')}"
+
+
 def missing(purpose: Purpose, app: str, row: Manifest, *, counts: bool) -> list[str]:
     """What the row waits for after the word. `counts`: whether the word counts, as far as that is known."""
     if purpose in (Purpose.REJECT, Purpose.WITHDRAW):
         return [f"{title(row)} is not deployed, and ends" if counts else f"{title(row)} waits on"]
-    if "outcome" in row["spec"] and not runs_and_holds(row):
-        return [f"{title(row)} has ended: {row['spec']['outcome'].get('reason', '')}"]
     if runs_and_holds(row):
         return ["what Git asks for waits no more" if counts else "what Git asks for waits on"]
+    if "outcome" in row["spec"]:
+        return [_ended(row)]
     return list(_left(purpose, app, waits_of(row) or {}, counts)) or ["nothing else holds it: it is deployed" if counts else "it waits on"]
 
 
@@ -114,9 +118,8 @@ def _approves_nothing(row: Manifest, by: str) -> str:
     if by == row["spec"].get("createdBy"):
         return "you are its author: your approval counts for nothing, somebody else has to approve it"
     listed = [frozenset(guard.get("serviceAccounts") or ()) for guard in approvals_asked(row)]
-    if (
-        is_service_account(by) and listed and by not in frozenset.intersection(*listed)
-    ):  # what is asked since it was pinned is not known here
+    # Where the pins ask for none, what is asked since is not known here.
+    if is_service_account(by) and listed and by not in frozenset.intersection(*listed):
         return "you are a service account that not every policy lists: your approval counts for nothing"
     return ""
 
