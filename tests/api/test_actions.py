@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, perform_deploy, plan_deploy
+from dynamiq_operator.actions.draft import perform_draft, plan_draft
 from dynamiq_operator.actions.follow import follow
 from dynamiq_operator.actions.refusals import Refusal, Unknown
 from dynamiq_operator.actions.release import perform_release, plan_release
 from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback, resolve
+from dynamiq_operator.actions.suspend import SuspensionPlan, perform_suspension
 from dynamiq_operator.model import kinds
 from dynamiq_operator.views.history import HistoryRow, history
 from tests.support import factories
@@ -166,3 +168,16 @@ def test_a_draft_is_released_under_the_next_number(acting: ActionClient, stage: 
     assert "nothing changed since v6" in "\n".join(again.lines())
     with pytest.raises(Unknown, match=f"workflows there: {APP}"):
         plan_release(acting, stage.namespace, "none")
+
+
+def test_what_is_written_to_an_object_never_reaches_another_of_its_name(acting: ActionClient, served: HistoryStage, api: Api) -> None:
+    app = api.get("App", APP, served.namespace).body
+    workflow = factories.workflow_manifest(factories.in_namespace(served.namespace), factories.with_meta(name="again"))
+    assert api.create(workflow).ok
+    with pytest.raises(Unknown, match="uid-of-another"):
+        perform_draft(acting, plan_draft(served.namespace, "again", "uid-of-another", {"description": "not here"}))
+    other = {**app, "metadata": {**app["metadata"], "uid": "uid-of-another"}}
+    with pytest.raises(Unknown, match="another one by now"):
+        perform_suspension(acting, SuspensionPlan(other, suspend=True))
+    assert "description" not in api.get("Workflow", "again", served.namespace).body["spec"]
+    assert "suspend" not in api.get("App", APP, served.namespace).body["spec"]

@@ -51,7 +51,7 @@ def recorder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def is_ready(url: str) -> bool:
     try:
         return requests.get(f"{url}/readyz", timeout=5).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 

@@ -138,7 +138,7 @@ class RecorderStage:
     def _answers(self, ready: bool) -> bool:
         try:
             return self.session.get(f"{self.url}/readyz", timeout=5).status_code == (200 if ready else 503)
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def send(self, body: Any, token: str = POD_TOKEN, **headers: str) -> requests.Response:

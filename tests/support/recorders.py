@@ -89,7 +89,7 @@ class Recorder:
     def status(self, path: str) -> int:
         try:
             return requests.get(self.url + path, timeout=5).status_code
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return 0
 
     def send(self, token: str | None, body: Any, app_id: str | None = None, **headers: str) -> requests.Response:

@@ -119,7 +119,7 @@ def process(
 def _status(url: str) -> int:
     try:
         return requests.get(f"{url}/readyz", timeout=5).status_code
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return 0
 
 

@@ -6,7 +6,8 @@
                                                       says NameTaken. The Secret of Access Keys: left as it is. A row or a run:
                                                       it was created before, which is success; a run that is not this App's is
                                                       NameTaken. What is being deleted, and a claim of a hostname: as Conflict
-    409 otherwise                     Conflict        ends it: another manager wrote the object; the App is requeued with
+    409 otherwise, 422 of the uid     Conflict        ends it: another manager wrote the object, or another object has the name
+                                                      by now, which a patch with a uid is told as 422; the App is requeued with
                                                       backoff and observed anew. A child's fields that are handed to apply: read
                                                       anew and tried again a few times. A pod's annotation: left out. Of a DELETE:
                                                       another object, left alone
@@ -124,6 +125,9 @@ def from_answer(status: int, raw: bytes, asked: str) -> ApiError:
     said = message[:SAID_MAX] or f"{asked}: HTTP {status}"
     error = from_status(status, reason, said) if is_status or status != 404 else Unavailable(said, status)
     error.causes = tuple((str(cause.get("field") or ""), str(cause.get("message") or "")[:SAID_MAX]) for cause in causes)
+    if isinstance(error, Invalid) and any(field == "metadata.uid" for field, _ in error.causes):
+        # A patch that names a uid alone meets another object of the name: where it names a resourceVersion, too, this is a 409.
+        return Conflict(said, 409)
     return error
 
 

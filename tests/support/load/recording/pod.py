@@ -13,7 +13,6 @@ import signal
 import sys
 import time
 from pathlib import Path
-from threading import Event
 
 from dynamiq_runtime.engine import NodeRun, Report, Usage
 from dynamiq_runtime.execution import Run
@@ -23,12 +22,14 @@ from dynamiq_runtime.settings import from_environment
 
 NODES = ("input", "retrieve", "model", "rank", "output")
 MILLISECOND = 1_000_000  # nanoseconds
+STOP = {signal.SIGTERM}
 
 
 def main(log: Path, rate: float, count: int) -> None:
     """Ends runs until it is stopped; the last line of the log says how many were dropped."""
-    stop, dropped = Event(), [0]
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    dropped = [0]
+    # Waited for, not handled: a handler that sets an Event, while this thread is in that Event's `wait`, waits for this thread without an end.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
     settings = from_environment(os.environ)
     recorder = Recorder(os.environ["DYNAMIQ_RECORDER"], Path(os.environ["DYNAMIQ_RECORDER_TOKEN"]), None)
     recording = Recording(settings, recorder, lambda number: dropped.__setitem__(0, dropped[0] + number))
@@ -37,7 +38,7 @@ def main(log: Path, rate: float, count: int) -> None:
         lines.write(f"instance {recording.instance}\n")
         began = time.monotonic()
         for number in range(count):
-            if stop.wait(max(0.0, began + number / rate - time.monotonic())):
+            if signal.sigtimedwait(STOP, max(0.0, began + number / rate - time.monotonic())) is not None:
                 break
             run = a_run(number)
             lines.write(f"{run.id}\n")
