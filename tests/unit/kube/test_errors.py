@@ -73,8 +73,11 @@ def test_that_there_is_no_such_object_is_believed_of_an_api_server_alone(body: b
 
 
 def test_a_patch_that_meets_another_object_of_the_name_is_a_conflict() -> None:
-    causes = [{"field": "metadata.uid", "message": "Invalid value: \"uid-1\": field is immutable"}]
-    assert type(errors.from_answer(422, status("Invalid", "metadata.uid: field is immutable", causes=causes), "PATCH /path")) is errors.Conflict
+    causes = [{"field": "metadata.uid", "message": 'Invalid value: "uid-1": field is immutable'}]
+    assert (
+        type(errors.from_answer(422, status("Invalid", "metadata.uid: field is immutable", causes=causes), "PATCH /path"))
+        is errors.Conflict
+    )
 
 
 def test_answer_that_repeats_all_that_was_sent_is_cut() -> None:
