@@ -179,5 +179,5 @@ def test_what_is_written_to_an_object_never_reaches_another_of_its_name(acting: 
     other = {**app, "metadata": {**app["metadata"], "uid": "uid-of-another"}}
     with pytest.raises(Unknown, match="another one by now"):
         perform_suspension(acting, SuspensionPlan(other, suspend=True))
-    assert "description" not in api.get("Workflow", "again", served.namespace).body["spec"]
+    assert api.get("Workflow", "again", served.namespace).body["spec"]["description"] != "not here"
     assert "suspend" not in api.get("App", APP, served.namespace).body["spec"]

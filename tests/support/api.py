@@ -212,5 +212,5 @@ class ActionClient:
         texts = {name: str(value) for name, value in (query or {}).items()}
         answer = self.api.request(method, path, body, content_type, query=texts, accept=accept)
         if not answer.ok:
-            raise errors.from_status(answer.status, str(answer.body.get("reason", "")), answer.message)
+            raise errors.from_answer(answer.status, json.dumps(answer.body).encode(), f"{method} {path}")
         return answer.body

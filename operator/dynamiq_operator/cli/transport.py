@@ -193,9 +193,9 @@ def _api_error(status: int, parsed: Manifest | None, raw: str, path: str) -> err
         return Expired(message, status)
     if status == 404 and API_VERSION in path and not ((parsed or {}).get("details") or {}).get("name"):
         return NotInstalled(message, status)
-    if parsed is None and status >= 500:
-        return errors.Unavailable(message, status)
-    return errors.from_status(status, str((parsed or {}).get("reason") or ""), message)
+    if parsed is not None:
+        return errors.from_answer(status, raw.encode(), path)
+    return errors.from_status(status, "", message)
 
 
 def _parse_object(raw: bytes) -> Manifest | None:
