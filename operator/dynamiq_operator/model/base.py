@@ -56,6 +56,11 @@ def matching(pattern: str, message: str) -> dict[str, Any]:
     return {RULES: [rule(f'self.matches(r"{pattern}")', message)]}
 
 
+def never_empty(message: str) -> dict[str, Any]:
+    """The schema of a string that has more than spaces."""
+    return {RULES: [rule("self.trim() != ''", message)]}
+
+
 DNS_LABEL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 DNS_LABEL_MAX = 40
 DNS_LABEL_SAID = "lower-case letters, digits and '-', beginning with a letter and not ending with '-'"

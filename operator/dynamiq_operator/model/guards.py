@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dynamiq_operator.model.base import SEQUENCE_MAX, Moment, ObjectName, Part
+from dynamiq_operator.model.base import SEQUENCE_MAX, Moment, ObjectName, Part, never_empty
 from dynamiq_operator.model.manifests import GuardReason as GuardReason
 
 
@@ -36,14 +36,7 @@ class Bypass(Part):
             min_length=1,
             max_length=1024,
             description="Why the rules are gone past.",
-            json_schema_extra={
-                "x-kubernetes-validations": [
-                    {
-                        "rule": "self.trim() != ''",
-                        "message": "say why the rules are gone past: bypass.reason is never empty",
-                    }
-                ]
-            },
+            json_schema_extra=never_empty("say why the rules are gone past: bypass.reason is never empty"),
         ),
     ]
 

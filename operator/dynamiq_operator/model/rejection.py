@@ -6,14 +6,22 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dynamiq_operator.model.base import Digest, DnsLabel, Part, VersionName, rule, validated
+from dynamiq_operator.model.base import Digest, DnsLabel, Part, VersionName, never_empty, rule, validated
 
 
 class Withdrawn(Part):
     """That the version may be deployed again."""
 
     by: Annotated[str | None, Field(max_length=1024, description="Who withdrew it; stamped by the API server, whatever was sent.")] = None
-    reason: Annotated[str, Field(min_length=1, max_length=1024, description="Why it may be deployed again.")]
+    reason: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=1024,
+            description="Why it may be deployed again.",
+            json_schema_extra=never_empty("say why it may be deployed again: withdrawn.reason is never empty"),
+        ),
+    ]
 
 
 NEVER = ("workflowHash", "workflow", "version", "reason", "by")
@@ -42,6 +50,14 @@ class RejectionSpec(Part):
     workflow_hash: Annotated[Digest, Field(description="SHA-256 of the bytes of its flow, as its rows pin it.")]
     workflow: Annotated[DnsLabel | None, Field(description="Workflow that it was rejected as; for people.")] = None
     version: Annotated[VersionName | None, Field(description="Version that it was rejected as; for people.")] = None
-    reason: Annotated[str, Field(min_length=1, max_length=1024, description="Why nobody is to deploy it.")]
+    reason: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=1024,
+            description="Why nobody is to deploy it.",
+            json_schema_extra=never_empty("say why nobody is to deploy it: reason is never empty"),
+        ),
+    ]
     by: Annotated[str | None, Field(max_length=1024, description="Who rejected it; stamped by the API server, whatever was sent.")] = None
     withdrawn: Annotated[Withdrawn | None, Field(description="Set once: from then on the version may be deployed again.")] = None

@@ -345,6 +345,8 @@ WORD_RULES = (
     Rule("Approval", "its purpose", with_spec(purpose="Withdraw"), with_spec(purpose="Deploy"), "spec.purpose", 'supported values: "Approve", "Resume", "Reject", "Withdraw"'),
     Rule("Rejection", "its hash", with_spec(), with_spec(workflowHash="v1"), "spec.workflowHash", HASH),
     Rule("Rejection", "why", with_spec(), with_spec(reason=""), "spec.reason", "should be at least 1 chars long"),
+    Rule("Rejection", "more than spaces", with_spec(), with_spec(reason=" \u00a0"), "spec.reason", "say why nobody is to deploy it: reason is never empty"),
+    Rule("Rejection", "why it is withdrawn", with_spec(), with_spec(withdrawn={"reason": " "}), "spec.withdrawn.reason", "say why it may be deployed again: withdrawn.reason is never empty"),
     Rule("Rejection", "its version", with_spec(version="v10"), with_spec(version="10"), "spec.version", VERSION_NAME),
 )  # fmt: skip
 RULES = (*APP_RULES, *ROW_RULES, *OTHER_RULES, *POLICY_RULES, *WORD_RULES)
