@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dynamiq_operator.actions import history, rejections
+from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import APPS
@@ -87,6 +88,15 @@ def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Record | No
         return
     for found in rejections.standing(api, namespace, then.workflow_hash):
         raise rejections.Rejected(found, then.workflow_version, namespace)
+
+
+def check_source(found: Sequence[StandingGuard], namespace: str, then: Pinned, live: Record | None, *, bypass: bool) -> None:
+    """Raises Refusal where what stands before promotions takes no version from the namespace, unless that is gone past, or it is live already."""
+    if bypass or (live is not None and live.pinned is not None and _pair(live.pinned) == _pair(then)):
+        return
+    for each in found:
+        if each.namespaces is not None and namespace not in each.namespaces:
+            raise Refusal(f"policy {each.policy} takes versions from {', '.join(each.namespaces)} alone, and not from {namespace}")
 
 
 def _pair(pinned: Pinned) -> tuple[Any, ...]:

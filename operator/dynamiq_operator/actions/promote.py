@@ -117,6 +117,7 @@ def plan_promotion(api: Api, request: PromotionRequest, target: str | None = Non
         raise NeedsHostname(f"App {app} is new in {environment} and needs a hostname of its own there: give one", "hostname")
     flow, made = _version(api, target, source.pinned, text, f"{namespace}/{app}")
     rows = history.open_rows(api, target, app) if there is not None else History(())
+    guards.check_source(deployed.status.guards, namespace, source.pinned, rows.live, bypass=request.bypass_reason is not None)
     # An App may be there from a promotion that made no row, or whose row failed: what it would keep is what is live, and nothing is.
     asked = _deploy_request(source, source.pinned, request, target, flow.version.version, is_first=rows.live is None)
     deploy = previewed(api, plan_unseen(asked, claim), deployed, rows, arriving=flow, policy=source_app.status.image_policy)

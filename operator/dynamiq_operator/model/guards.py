@@ -111,3 +111,6 @@ class StandingGuard(Part):
     seconds: Annotated[
         int | None, Field(description="Soaking: for how long a promoted version has to be live at its source, in seconds.")
     ] = None
+    namespaces: Annotated[
+        tuple[ObjectName, ...] | None, Field(max_length=32, description="Soaking: where its source has to be. Left out: anywhere.")
+    ] = None

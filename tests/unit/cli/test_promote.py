@@ -137,6 +137,28 @@ def test_a_soak_time_that_is_over_holds_nothing(staging: ScriptedPlugin, seconds
     assert [each.get("until", "")[:2] for each in data["guards"]] == (["21"] if waits else [])
 
 
+@pytest.mark.parametrize(("options", "code"), [((), 1), (("--bypass", "prod is down"), 0)])
+def test_a_version_from_a_namespace_that_no_policy_names_is_refused_first(
+    staging: ScriptedPlugin, options: tuple[str, ...], code: int
+) -> None:
+    soak = {
+        "reason": "Soaking",
+        "message": "x",
+        "appliesTo": ["Promotion"],
+        "policy": "production",
+        "seconds": 60,
+        "namespaces": ["qa", "dev"],
+    }
+    there = given.stored(given.app_manifest(given.in_namespace(THERE), given.with_hostname("chat.example.com")))
+    staging.app({**there, "status": {**there.get("status", {}), "guards": [soak]}}, THERE)
+    staging.rows(row(given.live(7, "v1"), given.in_namespace(THERE), name="chat-o"), namespace=THERE)
+    staging.releases(given.stored(given.version_manifest("v2", given.in_namespace(THERE))), namespace=THERE)
+    staging.flows("v1", namespace=THERE)
+    done = staging("promote", "chat", "--target-namespace", THERE, "--preview", *options)
+    assert done.code == code
+    assert ("policy production takes versions from qa, dev alone, and not from demo" in done.err) is (code == 1)
+
+
 def test_what_stands_in_the_way_is_one_sentence(staging: ScriptedPlugin) -> None:
     def refused(*options: str) -> str:
         done = staging("promote", "chat", "--yes", *options)

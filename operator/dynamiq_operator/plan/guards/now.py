@@ -48,8 +48,14 @@ def _of_policy(policy: DeployPolicy, now: datetime) -> Iterator[StandingGuard]:
         message = sentences.would_hold_frozen(policy, frozen.name, frozen.until)
         yield StandingGuard(reason=GuardReason.FROZEN, message=message, applies_to=kinds, policy=name, until=format_time(frozen.until))
     if spec.promotion is not None:
-        message, seconds = sentences.would_soak(policy), spec.promotion.min_live_seconds
-        yield StandingGuard(reason=GuardReason.SOAKING, message=message, applies_to=(RowKind.PROMOTION,), policy=name, seconds=seconds)
+        yield StandingGuard(
+            reason=GuardReason.SOAKING,
+            message=sentences.would_soak(name, spec.promotion)[:1024],
+            applies_to=(RowKind.PROMOTION,),
+            policy=name,
+            seconds=spec.promotion.min_live_seconds,
+            namespaces=spec.promotion.namespaces or None,
+        )
     if spec.approvals is not None:
         message = sentences.would_hold_awaiting(policy)
         yield StandingGuard(reason=GuardReason.AWAITING_APPROVAL, message=message, applies_to=kinds, policy=name)

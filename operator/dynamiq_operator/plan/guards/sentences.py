@@ -7,6 +7,7 @@ from datetime import datetime
 
 from dynamiq_operator.model.guards import AfterFreeze, Guard, RowOf
 from dynamiq_operator.model.objects import App, DeployPolicy, Record, format_time
+from dynamiq_operator.model.policy import Promotion
 from dynamiq_operator.plan.context import Context
 
 
@@ -72,9 +73,9 @@ def would_hold_frozen(policy: DeployPolicy, window: str, until: datetime) -> str
     return f"nothing is deployed before {format_time(until)} (freeze {window} of policy {policy.meta.name}){then}"
 
 
-def would_soak(policy: DeployPolicy) -> str:
-    seconds = policy.spec.promotion.min_live_seconds if policy.spec.promotion is not None else 0
-    return f"a promoted version would have to be live at its source for {seconds} s (policy {policy.meta.name})"
+def would_soak(policy: str, asked: Promotion) -> str:
+    where = f"in {' or '.join(asked.namespaces)}" if asked.namespaces else "at its source"
+    return f"a promoted version would have to be live {where} for {asked.min_live_seconds} s (policy {policy})"
 
 
 def would_hold_git(app: App, by: RowOf) -> str:
