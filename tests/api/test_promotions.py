@@ -164,6 +164,7 @@ def test_who_may_not_is_told_which_right_is_missing(acting: ActionClient, api: A
     staged(stage)
     stage.kubectl("create", "rolebinding", "alice", "--clusterrole=view", "--user=alice", namespace=stage.namespace)
     alice = ActionClient(api.acting_as("alice"))
+    eventually("alice may look at the source", lambda: alice.api.read(stage.named(kinds.APP.kind, APP)).ok)
     with pytest.raises(NotAllowed, match="name the target's"):
         planned_for(alice, stage)
     production.kubectl("create", "rolebinding", "alice", "--clusterrole=view", "--user=alice", namespace=production.namespace)

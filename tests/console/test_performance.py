@@ -25,8 +25,10 @@ JS_MOST, CSS_MOST = 60_000, 12_000
 """Bytes, gzipped, of what the shell loads before it shows anything."""
 ALL_JS_MOST, ALL_CSS_MOST = 96_900, 16_000
 """Bytes, gzipped, with all that comes after the first screen."""
-ANSWERS_MOST = 22_000
-"""Bytes of the API's answers, the page itself and all headers."""
+PAGE_MOST = 5_000
+"""Bytes of the page itself, and of the headers of all files."""
+ANSWERS_MOST, APP_MOST = 5_000, 1_000
+"""Bytes of the answers of the API, and of one of them for each App that it tells of."""
 REQUESTS_MOST = 8
 REST = "() => performance.getEntriesByType('resource').some(({ name }) => name.includes('/assets/rest-'))"
 """Whether the script of all that comes after the first screen is there."""
@@ -37,28 +39,28 @@ LOADS = 20
 
 @dataclass(frozen=True)
 class Load:
-    """One load of a page: milliseconds until its first text and until all is there, what came over the line, and what was asked."""
+    """One load of a page: milliseconds until its first text and until all is there, the bytes of each request, and what was asked."""
 
     painted: float
     complete: float
-    received: int
+    files: int
+    answers: int
     asked: tuple[str, ...]
+
+    @property
+    def received(self) -> int:
+        return self.files + self.answers
 
 
 def loaded(page: Page, path: str) -> Load:
     """Opens a path of the console, counted."""
     page.goto("about:blank")  # what the page before still asks for is not counted
-    asked: list[str] = []
+    asked: dict[str, str] = {}
+    received: dict[str, int] = {}
     session = page.context.new_cdp_session(page)
-    received = 0
-
-    def came(event: dict[str, Any]) -> None:
-        nonlocal received
-        received += int(event["encodedDataLength"])
-
     session.send("Network.enable")
-    session.on("Network.loadingFinished", came)
-    session.on("Network.requestWillBeSent", lambda event: asked.append(event["request"]["url"]))
+    session.on("Network.loadingFinished", lambda event: received.update({event["requestId"]: int(event["encodedDataLength"])}))
+    session.on("Network.requestWillBeSent", lambda event: asked.update({event["requestId"]: event["request"]["url"]}))
     session.send(
         "Network.emulateNetworkConditions",
         {"offline": False, "latency": LATENCY, "downloadThroughput": LINE / 8, "uploadThroughput": LINE / 8},
@@ -71,7 +73,9 @@ def loaded(page: Page, path: str) -> Load:
     finally:
         session.detach()
     page.wait_for_function(REST)  # so that it is in the browser's cache at the next visit, however soon that is
-    return Load(painted, complete, received, tuple(asked))
+    files = {each for each, url in asked.items() if urlsplit(url).path == "/console/" or "/assets/" in url}
+    bytes_of = {kind: sum(size for each, size in received.items() if (each in files) is kind) for kind in (True, False)}
+    return Load(painted, complete, bytes_of[True], bytes_of[False], tuple(asked.values()))
 
 
 def of_kind(built: Path, suffix: str) -> int:
@@ -99,13 +103,16 @@ def test_its_scripts_and_styles_stay_small() -> None:
 
 def test_the_first_screen_asks_little_and_the_next_visit_loads_no_file_again(page_as: PageAs, console: Served) -> None:
     page = page_as("viewer", "/console/sign-in").page
+    page.context.new_cdp_session(page).send("Network.clearBrowserCache")
     first = loaded(page, f"{console.origin}/console/")
     assert len(first.asked) <= REQUESTS_MOST, first.asked
     twice = {url for url in first.asked if first.asked.count(url) > 1}
     assert {urlsplit(url).path for url in twice} <= {"/v1/apps"}, (
         "but for the list, once more when its stream is on, nothing is asked for twice"
     )
-    assert first.received <= ALL_JS_MOST + ALL_CSS_MOST + ANSWERS_MOST, "with all that the browser loads meanwhile for what comes next"
+    assert first.files <= ALL_JS_MOST + ALL_CSS_MOST + PAGE_MOST, "with all that the browser loads meanwhile for what comes next"
+    apps = page.evaluate("fetch('/v1/apps?page_size=1').then((answer) => answer.json()).then((found) => found.pagination.total_count)")
+    assert first.answers <= ANSWERS_MOST + 2 * apps * APP_MOST
     again = loaded(page, f"{console.origin}/console/")
     assert len(again.asked) <= REQUESTS_MOST
     sizes = page.evaluate("performance.getEntriesByType('resource').filter((e) => e.name.includes('/assets/')).map((e) => e.transferSize)")
