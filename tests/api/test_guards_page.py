@@ -14,6 +14,7 @@ import yaml
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
+from tests.support import rest
 from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY
 from tests.support.commands import blocks
 from tests.support.history_stage import APP as WORKFLOW
@@ -93,7 +94,7 @@ def page(stage: HistoryStage, operator: Operator, tmp_path: Path) -> Iterator[Pa
     stage.app(APP, workflow=WORKFLOW)
     stage.live(APP, "v1", runtime=stage.default_runtime)
     for person, role in (("anna", "edit"), ("dora", "dynamiq-deployer")):
-        stage.kubectl("create", "rolebinding", person, f"--clusterrole={role}", f"--user={person}@example.com", namespace=stage.namespace)
+        rest.bind_user(stage.api, f"{person}@example.com", stage.namespace, role)
     yield Page(stage, tmp_path)
     stage.kubectl("delete", "--ignore-not-found", "deploypolicy", "production")
 
@@ -118,6 +119,7 @@ def test_production_with_one_approval_and_a_night_on_call(page: Page) -> None:
     assert "Not before the fair" in rejected["reason"]
 
     page.run("", "kubectl create rolebinding on-call")
+    rest.until_granted(on.api, "carl@example.com", on.namespace, "dynamiq-on-call")
     said = page.run("carl", "kubectl dynamiq history support -n demo -o wide")
     assert "DEPLOYABLE" in said
     on.until_served("v1", APP)
@@ -157,6 +159,7 @@ def test_past_all_rules_with_a_reason(page: Page) -> None:
     page.policy(freezes=[{"name": "now", "from": "2026-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}])
     page.until_told("Frozen", "AwaitingApproval")
     page.run("", "kubectl create rolebinding break-glass")
+    rest.until_granted(page.on.api, "dora@example.com", page.on.namespace, "dynamiq-bypass")
     page.run("dora", "kubectl dynamiq deploy support -n demo --version v3 --bypass")
     page.on.until_served("v3", APP)
     assert page.on.rows(APP)[-1]["spec"]["bypass"] == {"reason": "INC-4711: v2 answers nobody"}

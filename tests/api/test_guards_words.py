@@ -42,8 +42,8 @@ def staged(guarded: None, module_stage: HistoryStage) -> Iterator[HistoryStage]:
     api, namespace = module_stage.api, module_stage.namespace
     guard_attacks.install(api, namespace)
     for role in ("dynamiq-deployer", "dynamiq-approver"):
-        made(api.apply(rest.of_user(BOTH, namespace, role)))
-    made(api.apply(rest.of_user("heidi", namespace, "dynamiq-approver")))
+        rest.bind_user(api, BOTH, namespace, role)
+    rest.bind_user(api, "heidi", namespace, "dynamiq-approver")
     made(api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ROBOT, "namespace": namespace}}))
     rest.bind(api, namespace, ROBOT, "dynamiq-approver", namespace)
     rules = made(api.create(policy("approvals", namespace, approvals={"count": 1})))
@@ -124,7 +124,7 @@ def test_by_the_operators_own_account_nobody_says_anything(staged: HistoryStage)
 
 def test_who_asks_by_an_app_is_its_rows_author(staged: HistoryStage) -> None:
     live(staged, "declared")
-    made(staged.api.apply(rest.of_user(BOTH, staged.namespace, "edit")))
+    rest.bind_user(staged.api, BOTH, staged.namespace, "edit")
     patch = {"spec": {"deploy": {"workflowVersion": "v2", "runtime": staged.default_runtime}}}
     eventually("bea asks by the App", lambda: staged.api.acting_as(BOTH).merge(staged.manifest(name="declared"), patch).ok)
     row = eventually("the row waits", lambda: next((row for row in staged.rows("declared") if row["status"].get("waits")), None))

@@ -15,11 +15,10 @@ from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknow
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.views.history import HistoryRow
-from tests.support import factories
+from tests.support import factories, rest
 from tests.support.api import ActionClient, Api, Manifest, fresh_namespace
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
-from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -162,14 +161,11 @@ def test_where_it_cannot_go_is_said(acting: ActionClient, stage: HistoryStage, p
 
 def test_who_may_not_is_told_which_right_is_missing(acting: ActionClient, api: Api, stage: HistoryStage, production: HistoryStage) -> None:
     staged(stage)
-    stage.kubectl("create", "rolebinding", "alice", "--clusterrole=view", "--user=alice", namespace=stage.namespace)
+    rest.bind_user(api, "alice", stage.namespace, "view")
     alice = ActionClient(api.acting_as("alice"))
-    eventually("alice may look at the source", lambda: alice.api.read(stage.named(kinds.APP.kind, APP)).ok)
     with pytest.raises(NotAllowed, match="name the target's"):
         planned_for(alice, stage)
-    production.kubectl("create", "rolebinding", "alice", "--clusterrole=view", "--user=alice", namespace=production.namespace)
-    there = production.named(kinds.APP.kind, APP)
-    eventually("alice may look", lambda: alice.api.read(there).status == 404)
+    rest.bind_user(api, "alice", production.namespace, "view")
     planned = planned_for(alice, stage, target_namespace=production.namespace)
     assert any("create deployments.dynamiq.getdynamiq.ai" in warning for warning in planned.preview.warnings), planned.preview.warnings
     with pytest.raises(NotAllowed, match=r"create deployments.dynamiq.getdynamiq.ai .*create apps.dynamiq.getdynamiq.ai"):

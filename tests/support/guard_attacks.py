@@ -111,7 +111,7 @@ def install(api: Api, namespace: str) -> None:
     """Gives everybody their rights."""
     for user, roles in ROLES.items():
         for role in roles:
-            made(api.apply(rest.of_user(user, namespace, role)))
+            rest.bind_user(api, user, namespace, role)
     for user, rules in OWN_ROLES.items():
         meta = {"name": user, "namespace": namespace}
         told = [{"apiGroups": [GROUP], "resources": resources, "verbs": verbs} for resources, verbs in rules]

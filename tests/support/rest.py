@@ -156,6 +156,30 @@ def bind(api: Api, namespace: str, name: str, role: str, home: str) -> None:
         "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": home}],
     }
     assert api.apply(binding).ok
+    until_granted(api, f"system:serviceaccount:{home}:{name}", namespace or home, role)
+
+
+def bind_user(api: Api, user: str, namespace: str, role: str) -> None:
+    """Gives a user a ClusterRole in a namespace."""
+    assert api.apply(of_user(user, namespace, role)).ok
+    until_granted(api, user, namespace, role)
+
+
+def until_granted(api: Api, user: str, namespace: str, role: str) -> None:
+    """Waits until the API server goes by all that a ClusterRole gives the user in the namespace: rights take a moment to apply."""
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace}}
+
+    def applies() -> bool:
+        given = api.get("ClusterRole", role, "").body.get("rules") or ()
+        told = api.acting_as(user).request("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", review).body
+        known = [_resources(rule) for rule in told["status"]["resourceRules"]]
+        return all(_resources(rule) in known for rule in given if rule.get("resources"))
+
+    eventually(f"{user} has what ClusterRole {role} gives", applies)
+
+
+def _resources(rule: Manifest) -> list[set[str]]:
+    return [set(rule.get(part) or ()) for part in ("verbs", "apiGroups", "resources", "resourceNames")]
 
 
 def of_user(user: str, namespace: str, role: str) -> Manifest:
