@@ -317,9 +317,9 @@ def rejected(deploying: Deploying, app: str, **parts: str) -> None:
 def test_a_rejected_version_is_brought_back_by_who_may_bypass_that_until_all_its_rejections_are_withdrawn(
     page_as: PageAs, deploying: Deploying
 ) -> None:
-    app = deploying.app("brought-back", "v1", "v2")
-    rejected(deploying, "brought-back")
-    rejected(deploying, "brought-back", workflow=deploying.workflow, version="v9")
+    app = deploying.app("rejected-then-back", "v1", "v2")
+    rejected(deploying, "rejected-then-back")
+    rejected(deploying, "rejected-then-back", workflow=deploying.workflow, version="v9")
     mine = page_as("author", f"/console/apps/{app}/history").page
     expect(row(mine, 1)).to_contain_text("v1 was rejected by")
     expect(row(mine, 1)).not_to_contain_text("v9")
@@ -333,8 +333,8 @@ def test_a_rejected_version_is_brought_back_by_who_may_bypass_that_until_all_its
     panel.get_by_label("Reason for the bypass").fill(WHY)
     panel.get_by_role("button", name="Roll back to v1 (#1) past the rules").click()
     rolled_out(page)
-    deploying.stage.until_served("v1", "brought-back", rows=3)
-    deploying.live("brought-back", "v2")
+    deploying.stage.until_served("v1", "rejected-then-back", rows=3)
+    deploying.live("rejected-then-back", "v2")
     theirs = page_as("approver", f"/console/apps/{app}/history").page
     theirs.get_by_role("link", name="Details of v1 (#1)").click()
     theirs.get_by_role("button", name="Withdraw the rejection…").click()
