@@ -38,7 +38,7 @@ LOADS = 20
 
 @dataclass(frozen=True)
 class Load:
-    """One load of a page: milliseconds until its first text and until all is there, the bytes of each request, and what was asked."""
+    """One load of a page: milliseconds until its first text and until all is there, bytes of files and of answers, and what was asked."""
 
     painted: float
     complete: float
@@ -73,8 +73,8 @@ def loaded(page: Page, path: str) -> Load:
         session.detach()
     page.wait_for_function(REST)  # so that it is in the browser's cache at the next visit, however soon that is
     files = {each for each, url in asked.items() if urlsplit(url).path == "/console/" or "/assets/" in url}
-    bytes_of = {kind: sum(size for each, size in received.items() if (each in files) is kind) for kind in (True, False)}
-    return Load(painted, complete, bytes_of[True], bytes_of[False], tuple(asked.values()))
+    of_files = sum(size for each, size in received.items() if each in files)
+    return Load(painted, complete, of_files, sum(received.values()) - of_files, tuple(asked.values()))
 
 
 def of_kind(built: Path, suffix: str) -> int:

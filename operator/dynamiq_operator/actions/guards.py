@@ -84,7 +84,7 @@ def yet_to_soak(found: Sequence[StandingGuard], live_since: datetime, now: datet
 
 def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Record | None, *, bypass: bool) -> None:
     """Raises Rejected where the flow is rejected in the namespace, unless that is gone past, or the flow and its runtime are live there."""
-    if bypass or (live is not None and live.pinned is not None and _pair(live.pinned) == _pair(then)):
+    if bypass or _is_live(then, live):
         return
     for found in rejections.standing(api, namespace, then.workflow_hash):
         raise rejections.Rejected(found, then.workflow_version, namespace)
@@ -92,11 +92,15 @@ def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Record | No
 
 def check_source(found: Sequence[StandingGuard], namespace: str, then: Pinned, live: Record | None, *, bypass: bool) -> None:
     """Raises Refusal where what stands before promotions takes no version from the namespace, unless that is gone past, or it is live already."""
-    if bypass or (live is not None and live.pinned is not None and _pair(live.pinned) == _pair(then)):
+    if bypass or _is_live(then, live):
         return
     for each in found:
         if each.namespaces is not None and namespace not in each.namespaces:
             raise Refusal(f"policy {each.policy} takes versions from {', '.join(each.namespaces)} alone, and not from {namespace}")
+
+
+def _is_live(then: Pinned, live: Record | None) -> bool:
+    return live is not None and live.pinned is not None and _pair(live.pinned) == _pair(then)
 
 
 def _pair(pinned: Pinned) -> tuple[Any, ...]:

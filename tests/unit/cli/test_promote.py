@@ -123,15 +123,20 @@ def test_the_targets_own_is_kept(staging: ScriptedPlugin) -> None:
     assert "  version  v1 (#7) → v2\n  runtime  1.0.0\n  config   5 pods at 80 % CPU\n" in done.err
 
 
+def guarded(staging: ScriptedPlugin, guard: dict[str, object]) -> None:
+    """The App there serves v1 and has v2, the version that is promoted; the guard stands before its deploys."""
+    there = given.stored(given.app_manifest(given.in_namespace(THERE), given.with_hostname("chat.example.com")))
+    staging.app({**there, "status": {**there.get("status", {}), "guards": [guard]}}, THERE)
+    staging.rows(row(given.live(7, "v1"), given.in_namespace(THERE), name="chat-o"), namespace=THERE)
+    staging.releases(given.stored(given.version_manifest("v2", given.in_namespace(THERE))), namespace=THERE)
+    staging.flows("v1", namespace=THERE)
+
+
 @pytest.mark.parametrize(("seconds", "waits"), [(60, False), (100 * 365 * 86400, True)])
 def test_a_soak_time_that_is_over_holds_nothing(staging: ScriptedPlugin, seconds: int, waits: bool) -> None:
     said = f"a promoted version would have to be live at its source for {seconds} s (policy production)"
     soak = {"reason": "Soaking", "message": said, "appliesTo": ["Promotion"], "policy": "production", "seconds": seconds}
-    there = given.stored(given.app_manifest(given.in_namespace(THERE), given.with_hostname("chat.example.com")))
-    staging.app({**there, "status": {**there.get("status", {}), "guards": [soak]}}, THERE)
-    staging.rows(row(given.live(7, "v1"), given.in_namespace(THERE), name="chat-o"), namespace=THERE)
-    staging.releases(given.stored(given.version_manifest("v2", given.in_namespace(THERE))), namespace=THERE)
-    staging.flows("v1", namespace=THERE)
+    guarded(staging, soak)
     assert (said in staging("promote", "chat", "--target-namespace", THERE, "--preview").out) is waits
     data = json.loads(staging("promote", "chat", "--target-namespace", THERE, "--preview", "-o", "json").out)
     assert [each.get("until", "")[:2] for each in data["guards"]] == (["21"] if waits else [])
@@ -149,11 +154,7 @@ def test_a_version_from_a_namespace_that_no_policy_names_is_refused_first(
         "seconds": 60,
         "namespaces": ["qa", "dev"],
     }
-    there = given.stored(given.app_manifest(given.in_namespace(THERE), given.with_hostname("chat.example.com")))
-    staging.app({**there, "status": {**there.get("status", {}), "guards": [soak]}}, THERE)
-    staging.rows(row(given.live(7, "v1"), given.in_namespace(THERE), name="chat-o"), namespace=THERE)
-    staging.releases(given.stored(given.version_manifest("v2", given.in_namespace(THERE))), namespace=THERE)
-    staging.flows("v1", namespace=THERE)
+    guarded(staging, soak)
     done = staging("promote", "chat", "--target-namespace", THERE, "--preview", *options)
     assert done.code == code
     assert ("policy production takes versions from qa, dev alone, and not from demo" in done.err) is (code == 1)
