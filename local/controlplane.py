@@ -55,11 +55,12 @@ class Place:
 def free_ports(names: Iterable[str]) -> dict[str, int]:
     """A free port of the loopback for each name, none of them in another cluster's record. Call it under a lock and save."""
     taken = {port for name in state.names() if (record := state.load(name)) for port in record.ports.values()}
-    candidates = (port for port in random.sample(FREE_PORTS, len(FREE_PORTS)) if port not in taken and _is_free(port))
+    candidates = (port for port in random.sample(FREE_PORTS, len(FREE_PORTS)) if port not in taken and is_free(port))
     return dict(zip(names, candidates, strict=False))
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether a server could listen there, on the loopback."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

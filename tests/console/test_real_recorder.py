@@ -24,7 +24,7 @@ from tests.support.browser.served import Served, User
 from tests.support.cluster import REPOSITORY
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.otlp_runs import a_run, request, run_id_of
-from tests.support.recorder_stage import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 RUNS, FAILED = 40, 5

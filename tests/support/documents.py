@@ -7,14 +7,14 @@ local ports of its port-forwards are replaced by free ones, since another sessio
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.ports import free_port
 
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WITHIN = 900.0  # seconds
@@ -56,8 +56,7 @@ def steps(document: Path) -> list[Step]:
 def with_free_ports(commands: Sequence[str]) -> list[str]:
     """The commands, with a free port in the place of each that a port-forward among them listens on."""
     fixed = {port for command in commands for port in FORWARD.findall(command)}
-    with contextlib.ExitStack() as held:
-        free = {port: str(held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]) for port in fixed}
+    free = {port: str(free_port()) for port in fixed}
     return [re.sub(r"\b\d+\b", lambda found: free.get(found[0], found[0]), command) for command in commands]
 
 

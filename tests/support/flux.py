@@ -21,7 +21,7 @@ from local import builds, components
 from local.clusters import Cluster
 from tests.support.api import Manifest
 from tests.support.cluster import Kubectl
-from tests.support.recorder_stage import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 NAME = "apps"

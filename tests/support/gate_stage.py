@@ -9,11 +9,8 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-import itertools
 import json
-import os
 import queue
-import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -32,8 +29,8 @@ from dynamiq_operator.gate.slices import KUBERNETES
 from dynamiq_operator.gate.waking import WORKLOADS
 from dynamiq_operator.kube.resources import SECRETS, SLICES
 from dynamiq_operator.model import names
-from dynamiq_operator.model.gates import PORTS
 from dynamiq_operator.model.objects import Manifest
+from tests.support.ports import free_port, gate_port
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, kubeconfig, listed
 
 NAMESPACE = "team"
@@ -42,17 +39,6 @@ PATIENCE = 60.0  # seconds
 ME = Replica(names.GATE_NAMESPACE, "gate-a", "uid-a", ("10.9.0.1",), "node-a")
 OTHER = Replica(names.GATE_NAMESPACE, "gate-b", "uid-b", ("10.9.0.2",), "node-b")
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-_BEGIN = os.getpid() * 97 % len(PORTS)
-_free = itertools.cycle([*PORTS[_BEGIN:], *PORTS[:_BEGIN]])
-"""Each process begins elsewhere: several run side by side."""
-
-
-def free_port() -> int:
-    """A port of the gate's range that nobody has."""
-    for port in _free:
-        with contextlib.suppress(OSError), socket.create_server((HOST, port)):
-            return int(port)
-    raise AssertionError("no free port")
 
 
 @dataclass
@@ -184,7 +170,7 @@ class GateStage:
 
     def asleep(self, app: str = "chat", *, private: bool = False, endpoints: list[Manifest] | None = None, **note: Any) -> int:
         """A sleeping App: its gate slice. Returns the gate's port."""
-        port, created = note.pop("gate_port", None) or free_port(), note.pop("created", "2026-01-01T00:00:00Z")
+        port, created = note.pop("gate_port", None) or gate_port(), note.pop("created", "2026-01-01T00:00:00Z")
         patched, label = note.pop("patched", self.patched), note.pop("app_label", app)
         told = {"workload": app, "appId": f"uid-of-{app}", "holdSeconds": 20, "private": private, "port": 8080, **note}
         labels = {names.SERVICE_OF_SLICE_LABEL: app, names.SLICE_MANAGER_LABEL: names.FIELD_MANAGER, names.GATE_LABEL: "slice"}
@@ -291,7 +277,7 @@ class GateStage:
         self.script.on("PATCH", WORKLOADS.path(NAMESPACE, app, "scale"), lambda sent: self.on_wake(sent) or Reply(body=scale))
 
     async def pod(self, number: int = 2, answer: Handler = echo, *, started: bool = True, port: int | None = None, **more: Any) -> FakePod:
-        made = FakePod(f"127.0.0.{number}", port or free_port(), answer, **more)
+        made = FakePod(f"127.0.0.{number}", port or gate_port(), answer, **more)
         self._pods.append(made)
         return await made.start() if started else made
 

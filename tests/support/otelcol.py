@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import yaml
 
 from local import builds, components
 from tests.support.collector import Collector, collecting
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 STARTS_WITHIN = 60.0  # seconds
@@ -24,7 +24,7 @@ def passing_on(folder: Path) -> Iterator[tuple[Collector, str]]:
     """What is kept behind the collector, and the collector's endpoint. It refuses what is no OTLP, and says of what it lost."""
     program = builds.ensure([components.OTELCOL])["otelcol"]
     with collecting() as (collector, behind), (folder / "otelcol.log").open("w") as log:
-        endpoint = f"127.0.0.1:{_free_port()}"
+        endpoint = f"127.0.0.1:{free_port()}"
         configuration = folder / "otelcol.yaml"
         configuration.write_text(yaml.safe_dump(_configuration(endpoint, behind)))
         process = subprocess.Popen([program, f"--config=file:{configuration}"], stdout=log, stderr=log)
@@ -54,9 +54,3 @@ def _listens(endpoint: str) -> bool:
     except URLError as error:
         return hasattr(error, "code")  # it answers
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

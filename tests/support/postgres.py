@@ -12,7 +12,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ import psycopg
 from local import builds, steps
 from local.errors import LocalError
 from local.steps import CommandError, Step, Task
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 PACKAGES = ("postgresql-15",)
@@ -88,9 +88,7 @@ class Server:
         options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync"]
         done = subprocess.run([*_as_user(), programs() / "initdb", "-D", data, *options], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"initdb failed:\n{done.stdout}{done.stderr}"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        return cls(folder, port, settings)
+        return cls(folder, free_port(), settings)
 
     def address(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"

@@ -9,7 +9,6 @@ import asyncio
 import copy
 import itertools
 import queue
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +29,7 @@ from dynamiq_recorder.serve import Options, serve
 from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.opening import opened
 from tests.support.otlp_runs import a_run, request
+from tests.support.ports import free_port
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, kubeconfig, listed
 from tests.support.waiting import eventually
 
@@ -39,12 +39,6 @@ OTHER_UID, OTHER_NAMESPACE = "b22b22b2-0000-4000-8000-000000000002", "rivals"
 PINS = "0123456789abcdef"
 POD_TOKEN, ADMIN, VIEWER, STRANGER, GATE = "pod-token", "admin-token", "viewer-token", "stranger-token", "gate-token"
 GATE_USER = "system:serviceaccount:dynamiq-gate:dynamiq-gate"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        return int(found.getsockname()[1])
 
 
 class RecorderStage:

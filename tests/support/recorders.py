@@ -20,7 +20,8 @@ from local.clusters import Cluster
 from tests.support import factories
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl, login_of
-from tests.support.recorder_stage import HOST, free_port
+from tests.support.ports import free_port
+from tests.support.recorder_stage import HOST
 from tests.support.waiting import IN_TIME, eventually
 
 ACCOUNT = "dynamiq-recorder"

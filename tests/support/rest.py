@@ -20,6 +20,7 @@ from local.clusters import Cluster
 from tests.support import identities
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl, login_of
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 ACCOUNT = "dynamiq-api"
@@ -86,7 +87,7 @@ def install(cluster: Cluster, folder: Path) -> Path:
 @contextlib.contextmanager
 def serving(kubeconfig: Path, folder: Path, *options: str, ready: bool = True) -> Iterator[str]:
     """The API as a process; the URL that it answers at, once it is ready."""
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     with process(kubeconfig, folder / f"api-{port}.log", port, *options, answers=lambda: _status(url) == (200 if ready else 503)):
         yield url
@@ -121,12 +122,6 @@ def _status(url: str) -> int:
         return requests.get(f"{url}/readyz", timeout=5).status_code
     except (requests.ConnectionError, requests.Timeout):
         return 0
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def client(api: Api, url: str, namespace: str, name: str, *roles: str) -> Client:

@@ -17,8 +17,8 @@ from tests.support import receivers
 from tests.support.api import Manifest
 from tests.support.history_stage import HistoryStage
 from tests.support.operator import Operator
+from tests.support.ports import free_port
 from tests.support.receivers import WELL, Receivers
-from tests.support.recorder_stage import free_port
 from tests.support.waiting import eventually
 
 KEY = "a key of at least 16 bytes"

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -25,6 +24,7 @@ from local import builds, console_build, pki, steps
 from local.errors import LocalError
 from local.steps import CommandError, Step, Task
 from tests.support.browser import names
+from tests.support.ports import free_port
 
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 """The first is Chromium without the windows around its pages, which a whole one renders for each page, seen or not."""
@@ -49,9 +49,7 @@ class Places:
         issuer = pki.Authority("tests of the console")
         issuer.issue(names.CONSOLE, hosts=[*names.ALL, "127.0.0.1", "localhost"]).write(folder, "names")
         (folder / "ca.crt").write_bytes(issuer.pair.certificate)
-        with contextlib.ExitStack() as held:
-            sockets = {name: held.enter_context(socket.create_server(("127.0.0.1", 0))) for name in names.ALL}
-            ports = {name: found.getsockname()[1] for name, found in sockets.items()}
+        ports = {name: free_port() for name in names.ALL}
         return cls(ports, folder / "names.crt", folder / "names.key", folder / "ca.crt")
 
     @property

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local import console_build
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 ENDS_WITHIN = 90.0
@@ -50,7 +50,7 @@ class Opened:
 @contextlib.contextmanager
 def opened(name: str, log: Path, *options: str) -> Iterator[Opened]:
     """The console on the cluster of this name, which is started, with the demo on it, where it is not there."""
-    command = [sys.executable, "-m", "local.console", "--name", name, "--port", str(_free_port()), *options]
+    command = [sys.executable, "-m", "local.console", "--name", name, "--port", str(free_port()), *options]
     environment = {key: value for key, value in os.environ.items() if key not in ("CLUSTER", "PROFILE")}
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -64,9 +64,3 @@ def opened(name: str, log: Path, *options: str) -> Iterator[Opened]:
     finally:
         if process.poll() is None:
             made.end()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

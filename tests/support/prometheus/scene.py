@@ -26,9 +26,9 @@ from tests.support.cluster import REPOSITORY
 from tests.support.gates import GateProcess
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
+from tests.support.ports import free_port
 from tests.support.prometheus import scrape
 from tests.support.prometheus.rules import MONITORING
-from tests.support.recorder_stage import free_port
 from tests.support.waiting import eventually
 
 HERE = "127.0.0.1"

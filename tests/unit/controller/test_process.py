@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from dynamiq_operator.model.settings import Settings
 from tests.support import factories as given
 from tests.support import waiting
 from tests.support.controller import LEASE, SYSTEM, Watches, at, empty_cluster, stored
+from tests.support.ports import free_port
 from tests.support.scripted import Script, ScriptedServer, failure, kubeconfig, listed
 
 SOON = 20.0  # seconds
@@ -131,8 +131,7 @@ async def test_process_waits_for_the_crds_and_can_be_stopped_meanwhile(script: S
 
 
 async def test_metrics_say_who_leads_and_are_gone_with_the_process(script: Script, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/metrics"
+    url = f"http://127.0.0.1:{free_port()}/metrics"
 
     def said() -> str | None:
         """None where nobody listens."""

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.model import names
-from tests.support.gate_stage import HOST, ME, OTHER, GateStage, free_port, member
+from tests.support.gate_stage import HOST, ME, OTHER, GateStage, member
+from tests.support.ports import gate_port
 from tests.support.scripted import failure
 
 
@@ -115,7 +116,7 @@ async def test_a_deletion_that_no_watch_told_of_is_found(stage: GateStage) -> No
 
 
 async def test_of_two_slices_with_one_port_the_older_is_served(stage: GateStage) -> None:
-    port = free_port()
+    port = gate_port()
     stage.asleep("old", gate_port=port, created="2026-01-01T00:00:00Z")
     stage.asleep("young", gate_port=port, created="2026-01-01T00:00:09Z")
     await stage.start()

@@ -22,6 +22,7 @@ from dynamiq_operator.rest.http import sessions
 from dynamiq_operator.rest.kube.id_index import INDEXED
 from dynamiq_operator.rest.serve import DRAIN, Options, serve
 from tests.support import factories as make
+from tests.support.ports import free_port
 from tests.support.rest_stage import ANNA, of_user, table
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, kubeconfig, listed
 
@@ -54,8 +55,7 @@ def _serve(tmp_path: Path, script: Script, ask: Callable[[str, Callable[[], None
 
     for resource in INDEXED:
         script.on("GET", resource.path(), watch, query={"watch": "1"})
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
 
     def ask_once_ready() -> None:
         retries = urllib3.Retry(total=100, backoff_factor=0.1, backoff_max=0.1, status_forcelist=[503], raise_on_status=False)
@@ -114,8 +114,7 @@ def test_sigterm_ends_streams_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("signals")
 def test_metrics_are_read_without_a_token_at_a_port_of_their_own_alone(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     told: list[urllib3.BaseHTTPResponse] = []
 
     def scrape(url: str, _: Callable[[], None]) -> None:

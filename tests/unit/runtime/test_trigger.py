@@ -20,6 +20,7 @@ import pytest
 
 from dynamiq_operator.model.digests import flow_hash
 from tests.support.flows import a_flow
+from tests.support.ports import free_port
 from tests.support.recorder import recording
 from tests.support.runtime import DEADLINE, ECHO, environment, serving
 from tests.support.waiting import eventually
@@ -149,8 +150,7 @@ def test_an_error_is_said_by_its_status_and_word_alone(tmp_path: Path) -> None:
 
 
 def test_it_waits_for_an_app_that_nobody_serves_yet(tmp_path: Path) -> None:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = started(tmp_path, f"http://127.0.0.1:{port}/")
     time.sleep(1.5)  # nothing is waited for: that it goes on trying is the test
     assert process.poll() is None
@@ -160,8 +160,7 @@ def test_it_waits_for_an_app_that_nobody_serves_yet(tmp_path: Path) -> None:
 
 
 def test_told_to_end_it_ends_where_nothing_was_sent_and_else_waits_for_the_answer(tmp_path: Path) -> None:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = started(tmp_path, f"http://127.0.0.1:{port}/")
     eventually("it handles SIGTERM", lambda: _handles(process, signal.SIGTERM))
     process.terminate()
@@ -183,8 +182,7 @@ def _handles(process: subprocess.Popen[str], number: signal.Signals) -> bool:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-app.invalid"])
 def test_it_gives_up_where_nobody_ever_serves(tmp_path: Path, host: str) -> None:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     done = triggered(tmp_path, f"http://{host}:{port}/", "--connect-for=0.2")
     assert done.code == 1
     assert done.message.startswith("not sent: no connection within 0.2 s: ")

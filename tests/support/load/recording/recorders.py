@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from tests.support.cluster import REPOSITORY
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 READY_WITHIN = 60.0  # seconds
@@ -28,8 +28,8 @@ class RecorderProcess:
 
     folder: Path
     options: Sequence[str]
-    port: int = field(default_factory=lambda: free_port())
-    metrics_port: int = field(default_factory=lambda: free_port())
+    port: int = field(default_factory=free_port)
+    metrics_port: int = field(default_factory=free_port)
     kills: int = 0
     _process: subprocess.Popen[bytes] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -147,9 +147,3 @@ def answers(url: str) -> bool:
             return bool(answer.status == 200)
     except (URLError, OSError):
         return False
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
