@@ -110,7 +110,7 @@ def test() -> Plan:
 def ci() -> Plan:
     """All that has to pass: lint, and while programs are built the SDK is installed; then every suite."""
     (simulated, pods), (build,) = test().lanes, test().first
-    return Plan(((*simulated, suite("sdk")), pods), first=((make("lint", "lint"),), (*build, make(".venv-sdk/.ready", "install-sdk"))))
+    return Plan((simulated, (*pods, suite("sdk"))), first=((make("lint", "lint"),), (*build, make(".venv-sdk/.ready", "install-sdk"))))
 
 
 def soak() -> Plan:
