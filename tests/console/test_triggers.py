@@ -219,6 +219,7 @@ def test_a_trigger_is_made_and_deactivated_by_keyboard_alone(stage: HistoryStage
     expect(page.get_by_role("dialog", name="Hourly")).to_be_visible()
     press(page, button(page.get_by_role("dialog", name="Hourly"), "Deactivate Hourly"))
     expect(page.get_by_role("dialog", name="Hourly")).to_contain_text("Inactive")
+    expect(button(page.get_by_role("dialog", name="Hourly"), "Activate Hourly")).to_be_focused()  # what is being sent keeps the focus
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     press(page, button(page, "Activate Hourly"))

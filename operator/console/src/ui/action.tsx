@@ -17,6 +17,7 @@ interface Props {
   why?: string | false;
   kind?: "primary" | "danger" | "plain";
   tiny?: boolean;
+  /** Nothing is done at the moment. It keeps the focus, unlike a button with HTML's `disabled`. */
   disabled?: boolean;
   type?: "button" | "submit";
   children: ComponentChildren;
@@ -41,8 +42,9 @@ export function Action({ right, why, onClick, href, kind, tiny, disabled, type =
       </a>
     );
   }
+  const act = disabled ? (event: Event) => event.preventDefault() : onClick;
   return (
-    <button type={type} class={classes} onClick={onClick} disabled={disabled}>
+    <button type={type} class={classes} onClick={act} aria-disabled={disabled ? "true" : undefined}>
       {children}
     </button>
   );
