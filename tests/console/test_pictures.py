@@ -49,6 +49,8 @@ SHOWN: dict[str, tuple[str, str]] = {
     "monitoring": ("Monitoring", "Did the deploy make it worse?"),
     "configuration": ("Access Keys", "mobile-app"),
     "triggers": ("Triggers", "none"),
+    "waiting": ("Deployment history", "0 of 1 approval"),
+    "review": ("Review v3 (#2)", "refund"),
     "workflows": ("Workflows", "Answers customers' questions"),
     "workflow-version": ("support v3", "refund"),
 }
@@ -97,7 +99,7 @@ def shows(page: Page, heading: str, text: str) -> None:
 
 def on_top(page: Page) -> Locator:
     dialog = page.get_by_role("dialog")
-    if re.search("/(deploy|promote|roll-back)$|/(history|runs)/", page.url):
+    if re.search("/(deploy|promote|roll-back|review)$|/(history|runs)/", page.url):
         expect(dialog).to_be_visible()
         return dialog
     return page.locator("body")

@@ -15,6 +15,7 @@ import yaml
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model import names as model
+from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
 from tests.support import factories, rest
@@ -67,7 +68,9 @@ def painted(cluster: Cluster, folder: Path, ending: str = "") -> Iterator[Portra
                 _key(stage, "mobile-app")
                 recorded = _recorded(stage, rows)
                 failed = next(run for run in recorded.runs if run.status == "failed")
-                yield Portrait(_somebody(api, home, production), _screens(stage, rows, failed.id), recorded)
+                with _rule(stage):
+                    waiting = _waits(stage)
+                    yield Portrait(_somebody(api, home, production), _screens(stage, rows, waiting, failed.id), recorded)
             finally:
                 stage.delete(kinds.RUNTIME.kind, runtime)
 
@@ -155,6 +158,26 @@ def _row(stage: HistoryStage, app: str, author: str, phase: str = "Live", **aske
     return name
 
 
+@contextlib.contextmanager
+def _rule(stage: HistoryStage) -> Iterator[None]:
+    """Deploys of one App need somebody else's approval while the block runs: of the others, nobody deploys in it."""
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}}
+    made = {"apiVersion": API_VERSION, "kind": "DeployPolicy", "metadata": {"name": stage.namespace}}
+    made["spec"] = {"namespaceSelector": selector, "approvals": {"count": 1}}
+    assert stage.api.create(made).ok
+    try:
+        eventually("the App knows of it", lambda: stage.get(kinds.APP.kind, TRIAGE).get("status", {}).get("guards"))
+        yield
+    finally:
+        stage.api.delete(made)
+
+
+def _waits(stage: HistoryStage) -> Manifest:
+    """A row of the triage App that awaits its approval."""
+    name = _row(stage, TRIAGE, BEN, phase="Pending", workflowVersion="v3", message="Mail about refunds goes to billing")
+    return eventually("it waits", lambda: row if (row := stage.get(kinds.RECORD.kind, name)).get("status", {}).get("waits") else None)
+
+
 def _key(stage: HistoryStage, name: str) -> None:
     """One more Access Key of the support App."""
     secret = model.access_keys(SUPPORT)
@@ -165,6 +188,7 @@ def _key(stage: HistoryStage, name: str) -> None:
 def _somebody(api: Api, home: str, production: str) -> User:
     token = rest.account(api, home, "anna", "admin")
     rest.bind(api, "", "anna", "dynamiq-runtimes", home)
+    rest.bind(api, home, "anna", "dynamiq-approver", home)
     for role in ("view", "dynamiq-promoter"):
         rest.bind(api, production, "anna", role, home)
     return User("anna", token)
@@ -186,17 +210,21 @@ def _recorded(stage: HistoryStage, rows: list[Manifest]) -> Recorded:
     return Recorded(stage.get(kinds.APP.kind, SUPPORT)["metadata"]["uid"], made, count=900, apart=timedelta(minutes=2), now=now)
 
 
-def _screens(stage: HistoryStage, rows: list[Manifest], run: str) -> dict[str, str]:
+def _screens(stage: HistoryStage, rows: list[Manifest], waiting: Manifest, run: str) -> dict[str, str]:
     """Those of tests/support/browser/screens.py that are drawn, by the names of their pictures."""
-    ids = {
-        "app": stage.get(kinds.APP.kind, SUPPORT),
-        "row": rows[-1],
-        "older": rows[0],
-        "workflow": stage.get(kinds.WORKFLOW.kind, SUPPORT),
+    uids = {
+        name: each["metadata"]["uid"]
+        for name, each in {
+            "app": stage.get(kinds.APP.kind, SUPPORT),
+            "row": rows[-1],
+            "older": rows[0],
+            "workflow": stage.get(kinds.WORKFLOW.kind, SUPPORT),
+            "version": stage.get(kinds.WORKFLOW_VERSION.kind, f"{SUPPORT}-v3"),
+        }.items()
     }
-    version = stage.get(kinds.WORKFLOW_VERSION.kind, f"{SUPPORT}-v3")
-    found = addresses(**{name: each["metadata"]["uid"] for name, each in {**ids, "version": version}.items()})
+    found = addresses(**uids)
+    triage = addresses(**uids | {"app": stage.get(kinds.APP.kind, TRIAGE)["metadata"]["uid"], "row": waiting["metadata"]["uid"]})
     drawn = {"roll back": "roll-back", "version": "workflow-version"}
-    left_out = {"unknown", "review", "deploy of a workflow", "workflow"}
-    found["run"] = found["runs"] + f"/{run}"
+    left_out = {"unknown", "deploy of a workflow", "workflow"}
+    found |= {"run": f"{found['runs']}/{run}", "review": triage["review"], "waiting": triage["history"]}
     return {"sign-in": SIGN_IN} | {drawn.get(name, name): path for name, path in found.items() if name not in left_out}
