@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
 from tests.support import factories, rest
-from tests.support.browser.deploying import Deploying, dialog, previewed, rolled_out
+from tests.support.browser.deploying import Deploying, dialog, newest_two_alone, previewed, rolled_out
 from tests.support.browser.keys import choose, tab_to
 from tests.support.browser.pages import ORIGIN, Window, axe
 from tests.support.browser.served import User
@@ -345,11 +345,7 @@ def test_a_version_that_is_older_than_all_that_are_listed_is_deployed(opened: As
     version = rest.uid(deploying.stage.api, kinds.WORKFLOW_VERSION.kind, f"{deploying.workflow}-v1", deploying.stage.namespace)
     window = opened("/console/")
     page = window.page
-
-    def newest_two(route: Route) -> None:
-        route.continue_(url=route.request.url.replace("page_size=500", "page_size=2"))
-
-    page.route(re.compile(r"/versions\?"), newest_two)
+    newest_two_alone(page)
     window.goto(f"/console/apps/{app}/deploy?version={version}")
     previewed(page, "v1")
     dialog(page, "Deploy").get_by_role("button", name="Deploy v1").click()

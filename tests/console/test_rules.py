@@ -15,9 +15,9 @@ from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import format_time
 from tests.console.conftest import PageAs
 from tests.support import factories, rest
-from tests.support.browser.deploying import Deploying, dialog, previewed, rolled_out
+from tests.support.browser.deploying import Deploying, dialog, newest_two_alone, previewed, rolled_out
 from tests.support.browser.histories import row
-from tests.support.browser.pages import axe
+from tests.support.browser.pages import Window, axe
 from tests.support.browser.served import User
 from tests.support.history_stage import HistoryStage
 from tests.support.waiting import eventually
@@ -314,6 +314,15 @@ def rejected(deploying: Deploying, app: str, **parts: str) -> None:
     assert stage.api.create(made | {"spec": spec}).ok
 
 
+def older_than_all_that_are_listed(window: Window, deploying: Deploying, version: str) -> None:
+    """The page of such a version says that it is rejected, as that of another."""
+    newest_two_alone(window.page)
+    found = rest.uid(deploying.stage.api, kinds.WORKFLOW_VERSION.kind, f"{deploying.workflow}-{version}", deploying.stage.namespace)
+    page = window.goto(f"/console/workflows/{deploying.workflow_id}/versions/{found}")
+    expect(page.get_by_text(f"What {version} does")).to_be_visible()
+    expect(page.get_by_text(f"{version} was rejected by")).to_be_visible()
+
+
 def test_a_rejected_version_is_brought_back_by_who_may_bypass_that_until_all_its_rejections_are_withdrawn(
     page_as: PageAs, deploying: Deploying
 ) -> None:
@@ -335,6 +344,7 @@ def test_a_rejected_version_is_brought_back_by_who_may_bypass_that_until_all_its
     rolled_out(page)
     deploying.stage.until_served("v1", "rejected-then-back", rows=3)
     deploying.live("rejected-then-back", "v2")
+    older_than_all_that_are_listed(page_as("author", "/console/"), deploying, "v1")
     theirs = page_as("approver", f"/console/apps/{app}/history").page
     theirs.get_by_role("link", name="Details of v1 (#1)").click()
     theirs.get_by_role("button", name="Withdraw the rejection…").click()

@@ -399,7 +399,14 @@ def test_what_changed_from_one_release_to_another(stage: RestStage) -> None:
     assert told["flow_diff"].startswith("--- v2\n+++ v10\n")
     told = _versions(stage, "v1", f"?with={stage.uid(VERSIONS, 'chat-v10')}")
     assert (told["from"], told["to"]["version"]) == (
-        {"id": stage.uid(VERSIONS, "chat-v10"), "version": "v10", "created_at": "2026-11-24T12:00:02Z"},
+        {
+            "id": stage.uid(VERSIONS, "chat-v10"),
+            "version": "v10",
+            "description": "What v10 does",
+            "created_at": "2026-11-24T12:00:02Z",
+            "rejected": None,
+            "rejection_id": None,
+        },
         "v1",
     )
     assert (_versions(stage, "v1")["from"], _versions(stage, "v1")["flow_diff"]) == (None, "")

@@ -244,6 +244,9 @@ def test_rejections_are_listed_and_releases_and_previews_say_so(held: RestStage)
         "v2": (None, None),
         "v1": (says, told["id"]),
     }
+    one, two = (held.uid(VERSIONS, f"chat-{each}") for each in ("v1", "v2"))
+    compared = held.get(f"/v1/workflows/{held.uid(WORKFLOWS, 'chat')}/versions/{two}/diff?with={one}")
+    assert [(compared[side]["rejected"], compared[side]["rejection_id"]) for side in ("from", "to")] == [(says, told["id"]), (None, None)]
     error = held.call("POST", _path(held, "/deploy/preview"), _asked(held)).error(409)
     assert error["message"].startswith(says)
     held.script.on("GET", REJECTIONS.path(make.NAMESPACE), failure(403, "Forbidden"))

@@ -36,12 +36,17 @@ export async function readVersions(workflow: string, signal: AbortSignal): Promi
   return { newest: answer.data, total: answer.pagination.total_count };
 }
 
-/** One release, however old: what the API says of it beside what changed in it. */
-export const readVersion = async (workflow: string, id: string, signal: AbortSignal): Promise<Version> => {
-  const { version, created_at } = (await readDifference(workflow, id, undefined, signal)).to;
-  const told = { name: null, description: null, rejected: null, rejection_id: null };
-  return { id, workflow_id: workflow, version, created_at, ...told };
-};
+/** One release, however old. */
+export const readVersion = async (workflow: string, id: string, signal: AbortSignal): Promise<Version> =>
+  versionOf(workflow, id, (await readDifference(workflow, id, undefined, signal)).to);
+
+/** A release as a list would say it, from what is said of it beside what changed in it. */
+export const versionOf = (workflow: string, id: string, told: FlowDifference["to"]): Version => ({
+  ...told,
+  id,
+  workflow_id: workflow,
+  name: told.description,
+});
 
 /** What changed in the flow: from the version before, from the version `other`, or with `draft` from this version to the draft. */
 export const readDifference = async (

@@ -124,7 +124,10 @@ class FlowRef(ResponseModel):
 
     id: Annotated[Id | None, Field(description="None for the draft.")]
     version: Annotated[str, Field(description="Such as v2; draft for the draft.")]
+    description: Annotated[str | None, Field(description="What is new in a release.")]
     created_at: Annotated[Time, Field(description="Of the draft, when it was written last.")]
+    rejected: Annotated[str | None, Field(description="Who rejected this flow and why, as of a version of the list.")]
+    rejection_id: Annotated[Id | None, Field(description="The newest rejection of this flow that stands.")]
 
 
 class FlowDifference(ResponseModel):
@@ -132,8 +135,22 @@ class FlowDifference(ResponseModel):
 
     model_config = example(
         **{
-            "from": {"id": "2b0c9a4e-70a5-4e0e-9b3f-5f5ad0f6a3de", "version": "v1", "created_at": "2026-11-20T08:01:00Z"},
-            "to": {"id": "54c9b714-e3d5-41d7-a132-cd127c54fbab", "version": "v2", "created_at": "2026-11-24T22:19:23Z"},
+            "from": {
+                "id": "2b0c9a4e-70a5-4e0e-9b3f-5f5ad0f6a3de",
+                "version": "v1",
+                "description": "First release",
+                "created_at": "2026-11-20T08:01:00Z",
+                "rejected": None,
+                "rejection_id": None,
+            },
+            "to": {
+                "id": "54c9b714-e3d5-41d7-a132-cd127c54fbab",
+                "version": "v2",
+                "description": "Passes the question to the right team",
+                "created_at": "2026-11-24T22:19:23Z",
+                "rejected": None,
+                "rejection_id": None,
+            },
             "flow_diff": "--- v1\n+++ v2\n@@ -1 +1 @@",
         }
     )

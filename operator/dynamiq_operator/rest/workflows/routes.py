@@ -156,13 +156,15 @@ def difference(
     workflow = context.find(WORKFLOWS, workflow_id)
     # Of a workflow that the caller may not see, no release is told to be there or not.
     context.read(session, WORKFLOWS, workflow, METADATA_ONE)
-    found = releases.one(context, session, workflow, version_id)
+    before: serialize.FlowOf | None
+    before = after = releases.one(context, session, workflow, version_id)
     if other == releases.DRAFT:
-        return Json({"data": serialize.difference(found, releases.draft(context, session, workflow))})
-    before = (
-        releases.one(context, session, workflow, other, "with") if other is not None else releases.before(context, session, workflow, found)
-    )
-    return Json({"data": serialize.difference(before, found)})
+        after = releases.draft(context, session, workflow)
+    elif other is not None:
+        before = releases.one(context, session, workflow, other, "with")
+    else:
+        before = releases.before(context, session, workflow, after)
+    return Json({"data": serialize.difference(before, after, releases.rejected_flows(session, workflow.namespace))})
 
 
 @router.get("/{workflow_id}/requirements", responses=documented(Many[responses.Requirement], 404, 422))

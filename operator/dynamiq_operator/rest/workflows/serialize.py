@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from dynamiq_operator.actions.rejections import sentence
 from dynamiq_operator.kube.resources import NAMESPACES
 from dynamiq_operator.model import flows
+from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.names import workflow_and_version
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext
@@ -24,6 +26,7 @@ class FlowOf(NamedTuple):
     version: str
     created_at: str
     text: str
+    description: str | None = None
 
 
 def workflow(raw: Manifest, ids: Ids) -> Data:
@@ -53,19 +56,25 @@ def version(raw: Manifest, workflow_id: str, rejection: Manifest | None = None) 
         "name": raw["description"],
         "description": raw["description"],
         "created_at": raw["metadata"]["creationTimestamp"],
-        "rejected": sentence(rejection, raw["version"]) if rejection is not None else None,
-        "rejection_id": rejection["metadata"]["uid"] if rejection is not None else None,
+        **_rejected(raw["version"], rejection),
     }
 
 
-def difference(before: FlowOf | None, after: FlowOf) -> Data:
-    """What changed from one flow of a workflow to another."""
+def _rejected(version: str, rejection: Manifest | None) -> Data:
+    if rejection is None:
+        return {"rejected": None, "rejection_id": None}
+    return {"rejected": sentence(rejection, version), "rejection_id": rejection["metadata"]["uid"]}
+
+
+def difference(before: FlowOf | None, after: FlowOf, rejections: Mapping[str, Manifest]) -> Data:
+    """What changed from one flow of a workflow to another. `rejections`: by the hash of a flow, the one that stands of it."""
+
+    def reference(of: FlowOf) -> Data:
+        told = {"id": of.id, "version": of.version, "description": of.description, "created_at": of.created_at}
+        return told | _rejected(of.version, rejections.get(flow_hash(of.text)))
+
     diff = flow_diff(before.text, after.text, before.version, after.version) if before is not None else ()
-    return {"from": _reference(before) if before is not None else None, "to": _reference(after), "flow_diff": "\n".join(diff)}
-
-
-def _reference(of: FlowOf) -> Data:
-    return {"id": of.id, "version": of.version, "created_at": of.created_at}
+    return {"from": reference(before) if before is not None else None, "to": reference(after), "flow_diff": "\n".join(diff)}
 
 
 def detail(context: ApiContext, raw: Manifest, status: int = 200) -> Json:

@@ -39,7 +39,7 @@ def released(api: Api, entry: Entry) -> list[Manifest]:
 
 def rejections_of(context: ApiContext, session: CallerSession, namespace: str, shown: Sequence[Manifest]) -> Mapping[str, Manifest]:
     """By the uid of a release, the Rejection that stands of its flow, whatever it was rejected as. Releases are read where anything is rejected."""
-    found = by_hash(standing(session.api, namespace))
+    found = rejected_flows(session, namespace)
     if not found:
         return {}
 
@@ -49,6 +49,11 @@ def rejections_of(context: ApiContext, session: CallerSession, namespace: str, s
     metas = [each["metadata"] for each in shown]
     hashes = context.map_parallel(hash_of, metas)
     return {meta["uid"]: found[each] for meta, each in zip(metas, hashes, strict=True) if each in found}
+
+
+def rejected_flows(session: CallerSession, namespace: str) -> dict[str, Manifest]:
+    """By the hash of a flow, the newest Rejection that stands of it; none where the caller may not read them. Raises errors.ApiError."""
+    return by_hash(standing(session.api, namespace))
 
 
 def _read_hash(api: Api, meta: Manifest) -> str | None:
@@ -68,7 +73,8 @@ def one(context: ApiContext, session: CallerSession, workflow: Entry, uid: str, 
     if (entry.namespace, workflow_and_version(entry.name)[0]) != (workflow.namespace, workflow.name):
         raise unknown_id("workflow version", uid, field)
     raw = context.read(session, VERSIONS, entry)
-    return FlowOf(entry.uid, raw["spec"]["version"], raw["metadata"]["creationTimestamp"], raw["spec"]["flow"])
+    spec = raw["spec"]
+    return FlowOf(entry.uid, spec["version"], raw["metadata"]["creationTimestamp"], spec["flow"], spec.get("description"))
 
 
 def newest_of(context: ApiContext, session: CallerSession, workflows: Sequence[Manifest]) -> Mapping[str, Entry]:

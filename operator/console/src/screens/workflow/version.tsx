@@ -1,5 +1,5 @@
 import type { AppOfList } from "../../api/read.ts";
-import { readDifference, type Version, type Versions, type Workflow } from "../../api/workflows.ts";
+import { readDifference, type Version, type Versions, versionOf, type Workflow } from "../../api/workflows.ts";
 import { inProject } from "../../state/project.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { Action } from "../../ui/action.tsx";
@@ -59,19 +59,10 @@ function OldVersion({ workflow, versionId, all, apps }: OldProps) {
   );
   return (
     <Loaded query={query} lines={8} level={1}>
-      {({ from, to: { version, created_at } }) => (
+      {({ from, to }) => (
         <OneVersion
           {...{ workflow, all, apps }}
-          version={{
-            id: versionId,
-            workflow_id: workflow.id,
-            version,
-            created_at,
-            name: null,
-            description: null,
-            rejected: null,
-            rejection_id: null,
-          }}
+          version={versionOf(workflow.id, versionId, to)}
           before={from?.id ? { ...from, id: from.id } : undefined}
         />
       )}
