@@ -15,6 +15,7 @@ from local.clusters import Cluster
 from tests.support import rest
 from tests.support.recorded_app import RUNS, Recorded, recorded
 from tests.support.rest import UNKNOWN, problem
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -161,4 +162,5 @@ def test_a_request_keeps_its_id_as_far_as_the_recorder(at: Recorded) -> None:
     request = uuid.uuid4().hex
     answer: requests.Response = at.callers["viewer"]("GET", f"{at.path}/runs", headers={"X-Request-Id": request})
     assert answer.headers["X-Request-Id"] == request
-    assert request in at.recorder.log.read_text()
+    # A request is logged once it is answered.
+    eventually("the recorder logs the request by that id", lambda: request in at.recorder.log.read_text())
