@@ -37,10 +37,14 @@ BORROWED = ("CLUSTER", "CLUSTER_NAME")
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run: steps of `first` side by side, group after group, up to one that fails; the lanes side by side; and `last` one by one."""
+    """What is run: steps of `first` side by side, group after group, up to one that fails; the lanes side by side; and `last` one by one.
+
+    Each of `then` is run by the lane that comes first to its end: which one that is differs from machine to machine.
+    """
 
     lanes: tuple[tuple[Command, ...], ...]
     first: tuple[tuple[Command, ...], ...] = ()
+    then: tuple[Command, ...] = ()
     last: tuple[Command, ...] = ()
 
 
@@ -98,19 +102,21 @@ def browser() -> Command:
 
 
 def test() -> Plan:
-    """Every suite that `make test` promises: those with simulated pods beside those with real ones, which take longer, and the console's last.
+    """Every suite that `make test` promises: those with simulated pods beside those with real ones, and the console's last.
 
     A third cluster would save minutes and cost answers: on two cores an App then waits seconds for its share, and says that it has too many runs.
     """
     simulated = suite("unit", *PARALLEL), prometheus(), suite("api")
-    pods = suite("load"), suite("node"), browser(), suite("system"), *of_console()
-    return Plan((simulated, pods), first=((python("build", "local", "build"),),))
+    pods = browser(), suite("load"), suite("node"), suite("system")
+    return Plan((simulated, pods), first=((python("build", "local", "build"),),), then=of_console())
 
 
 def ci() -> Plan:
     """All that has to pass: lint, and while programs are built the SDK is installed; then every suite."""
-    (simulated, pods), (build,) = test().lanes, test().first
-    return Plan((simulated, (*pods, suite("sdk"))), first=((make("lint", "lint"),), (*build, make(".venv-sdk/.ready", "install-sdk"))))
+    plan = test()
+    (build,) = plan.first
+    first = ((make("lint", "lint"),), (*build, make(".venv-sdk/.ready", "install-sdk")))
+    return Plan(plan.lanes, first=first, then=(*plan.then, suite("sdk")))
 
 
 def soak() -> Plan:
@@ -136,8 +142,8 @@ def execute(plan: Plan, lanes: Lanes) -> bool:
         if not lanes.run(*((step,) for step in beside)):
             return False
     if borrows():
-        return lanes.run([step for lane in (*plan.lanes, plan.last) for step in lane])
-    together = lanes.run(*plan.lanes)
+        return lanes.run([step for lane in (*plan.lanes, plan.then, plan.last) for step in lane])
+    together = lanes.run(*plan.lanes, then=plan.then)
     return (lanes.run(plan.last) if plan.last else True) and together
 
 

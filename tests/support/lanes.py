@@ -125,15 +125,18 @@ class Lanes:
         self._line, self._began = Line(lambda: out), time.monotonic()
         self._interrupts = self._passed_on = 0
 
-    def run(self, *lanes: Sequence[Command]) -> bool:
-        """Runs the lanes side by side; true where every command ended well. Raises Interrupted."""
-        waiting = [list(lane) for lane in lanes]
+    def run(self, *lanes: Sequence[Command], then: Sequence[Command] = ()) -> bool:
+        """Runs the lanes side by side; true where every command ended well. Raises Interrupted.
+
+        `then`: each of these is begun, in this order, by the first lane that has nothing left of its own.
+        """
+        waiting, shared = [list(lane) for lane in lanes], list(then)
         running: dict[int, _Running] = {}
         ended: list[Ended] = []
         with self._interruptible(), self._left_to_nobody(running):
-            while running or (any(waiting) and not self._interrupts):
-                for lane, commands in enumerate(waiting):
-                    if lane not in running and commands and not self._interrupts:
+            while running or ((any(waiting) or shared) and not self._interrupts):
+                for lane, own in enumerate(waiting):
+                    if lane not in running and (commands := own or shared) and not self._interrupts:
                         running[lane] = _Running(commands.pop(0))
                 time.sleep(LOOK_EVERY)
                 for lane, one in list(running.items()):
@@ -143,7 +146,7 @@ class Lanes:
                 self._pass_on(running.values())
                 self._say_how_far(running.values())
         self._line.clear()
-        self.ended += [*ended, *(Ended(command) for commands in waiting for command in commands)]
+        self.ended += [*ended, *(Ended(command) for commands in (*waiting, shared) for command in commands)]
         if self._interrupts:
             raise Interrupted
         return all(each.ok for each in ended)

@@ -62,6 +62,18 @@ def test_lanes_run_side_by_side_and_the_commands_of_a_lane_one_after_another(tmp
     assert sorted(each.command.name for each in lanes.ended) == ["ends", "last", "makes", "waits"]
 
 
+def test_what_any_lane_may_run_is_run_by_the_one_that_has_nothing_left(tmp_path: Path) -> None:
+    """The first lane waits for what is run after the second one: else nothing would end."""
+    wait = f"import pathlib, time\nwhile not pathlib.Path({str(tmp_path / 'made')!r}).exists(): time.sleep(0.01)"
+    then = (
+        command(tmp_path, "passes", ""),
+        command(tmp_path, "makes", f"import pathlib; pathlib.Path({str(tmp_path / 'made')!r}).touch()"),
+    )
+    lanes = Lanes(io.StringIO())
+    assert lanes.run((command(tmp_path, "waits", wait),), (command(tmp_path, "is short", ""),), then=then)
+    assert sorted(each.command.name for each in lanes.ended) == ["is short", "makes", "passes", "waits"]
+
+
 def test_a_failed_suite_is_reported_and_the_next_of_its_lane_runs(tmp_path: Path) -> None:
     out = io.StringIO()
     lanes = Lanes(out)
@@ -209,10 +221,12 @@ def test_make_soak_runs_every_test_whose_count_it_raises() -> None:
 
 
 def test_every_suite_is_run_in_two_lanes() -> None:
-    lanes = [[step.name for step in lane] for lane in run.test().lanes]
+    plan = run.test()
+    lanes = [[step.name for step in lane] for lane in (*plan.lanes, plan.then)]
     suites = {path.parent.name for path in (REPOSITORY / "tests").glob("*/conftest.py")} - {"bench", "sdk", "soak"}
     assert {name for lane in lanes for name in lane} == suites | {"unit", "browser", "prometheus", "vitest"}
-    assert len(lanes) == 2
+    assert len(plan.lanes) == 2
+    assert [step.name for step in run.ci().then] == [*lanes[-1], "sdk"]
     assert [step.name for step in run.console().lanes[0]] == ["browser", "vitest", "console"]
 
 
