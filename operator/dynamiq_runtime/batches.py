@@ -29,11 +29,12 @@ HEADERS = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
 
 
 class Outcome(Enum):
-    """What became of a batch. REFUSED: for good, or the time was over. TOO_LARGE: it is to be made smaller."""
+    """What became of a batch. REFUSED: for good. TOO_LARGE: it is to be made smaller. LATE: the time was over."""
 
     TAKEN = 1
     REFUSED = 2
     TOO_LARGE = 3
+    LATE = 4
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Delivery:
         return self._until is not None and time.monotonic() >= self._until
 
     def deliver(self, batch: Batch) -> Outcome:
-        """Whether the recorder took it, refused it, or the time is over."""
+        """Whether the recorder took it, refused it, or the time was over."""
         wait, unwelcome = FIRST_WAIT, UNWELCOME_FIRST
         while not self.is_over:
             answer = self._attempt(batch)
@@ -90,7 +91,7 @@ class Delivery:
                 continue
             self._pause(max(known, wait * random.uniform(0.5, 1.0)))  # noqa: S311 - pods that were refused together come back apart
             wait = min(wait * 2, LONGEST_WAIT)
-        return Outcome.REFUSED
+        return Outcome.LATE
 
     def close(self) -> None:
         """Ends the connection."""

@@ -70,6 +70,8 @@ class Recording:
         self._writer = SpanWriter()
         self._delivery = Delivery(recorder)
         self._last_seq = self._refused = 0
+        self._under_way = 0
+        """Runs that were taken out of the queue to be sent, and that the recorder neither took nor refused for good."""
         self._wake, self._closing = threading.Event(), False
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
 
@@ -104,8 +106,8 @@ class Recording:
         self._delivery.hurry(until)
         self._wake.set()
         self._thread.join(CLOSE_WITHIN)
-        if self._thread.is_alive() or len(self._queue):
-            log("the recorder did not take all runs before the stop", level="warning", runs=len(self._queue))
+        if left := len(self._queue) + self._under_way:
+            log("the recorder did not take all runs before the stop", level="warning", runs=left)
 
     def _work(self) -> None:
         while not self._closing:
@@ -125,6 +127,7 @@ class Recording:
         """The next batch, delivered or refused; None where that went wrong in a way that nobody thought of: the thread goes on."""
         try:
             batch = self._taken()
+            self._under_way += len(batch.runs)
             self._send(batch)
         except Exception as error:
             log("runs could not be sent to the recorder", level="error", error=type(error).__name__)
@@ -133,15 +136,17 @@ class Recording:
         return batch
 
     def _send(self, batch: Batch) -> None:
-        outcome = self._delivery.deliver(batch)
-        if outcome is Outcome.TOO_LARGE and len(batch.runs) > 1:
-            half = len(batch.runs) // 2
+        runs, outcome = len(batch.runs), self._delivery.deliver(batch)
+        if outcome is Outcome.TOO_LARGE and runs > 1:
+            half = runs // 2
             self._send(self._encoded(iter(batch.runs[:half]), is_last=False))
             self._send(self._encoded(iter(batch.runs[half:]), is_last=batch.is_last))
         elif outcome is Outcome.TOO_LARGE:
             self._send(self._encoded(map(without_content, batch.runs), is_last=batch.is_last))
-        elif outcome is Outcome.REFUSED:
-            self._refuse(len(batch.runs))
+        else:
+            self._under_way -= 0 if outcome is Outcome.LATE else runs
+            if outcome is not Outcome.TAKEN:
+                self._refuse(runs)
 
     def _refuse(self, runs: int) -> None:
         self._refused += runs

@@ -170,9 +170,10 @@ class Terminal:
 
     def _read(self, deadline: float) -> bool:
         """Reads what is there, waiting for it; False at the end or after the deadline."""
-        ready, _, _ = select.select([self.control], [], [], max(deadline - time.monotonic(), 0))
+        waiting = select.poll()
+        waiting.register(self.control, select.POLLIN)
         try:
-            part = os.read(self.control, 65536) if ready else b""
+            part = os.read(self.control, 65536) if waiting.poll(max(deadline - time.monotonic(), 0) * 1000) else b""
         except OSError:  # how a terminal says that nobody has it open any more
             part = b""
         self.shown += part.decode(errors="replace")

@@ -307,7 +307,9 @@ def _pool(address: str, size: int, configure: Callable[[Raw], None]) -> Connecti
 
 def _check(raw: Raw) -> None:
     """A server that goes says so, and it says nothing else unasked: only where there is something to be read a question is worth its time."""
-    if select.select([raw.fileno()], [], [], 0)[0]:
+    waiting = select.poll()  # not select(): that knows descriptors below 1024 alone, and senders have as many
+    waiting.register(raw.fileno(), select.POLLIN)
+    if waiting.poll(0):
         ConnectionPool.check_connection(raw)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import signal
@@ -160,6 +161,20 @@ def test_a_full_disk_is_unavailable_loses_nothing_and_is_used_again_when_there_i
     store.close()
 
 
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """Every descriptor that is opened meanwhile is above 1024, as it is where a thousand connections are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    held = [os.dup(0)]
+    while held[-1] <= 1024:
+        held.append(os.dup(0))
+    yield
+    for each in held:
+        os.close(each)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_a_database_that_is_restarted_is_unavailable_and_used_again() -> None:
     with postgres.running() as server:
         store = opened(server.database())
@@ -197,6 +212,13 @@ def test_connections_that_are_cut_are_made_again(server: postgres.Server) -> Non
     eventually("the store is there again", lambda: _is_there(store), seconds=10)
     assert store.write([batch(a_run(2))]).new == 1
     assert store.page(Filter(app_uid=APP)).total == 2
+    store.close()
+
+
+def test_a_recorder_with_a_thousand_senders_reads_and_writes(address: str, many_descriptors: None) -> None:
+    store = opened(address)
+    store.write([batch(a_run(1))])
+    assert store.page(Filter(app_uid=APP)).total == 1
     store.close()
 
 
