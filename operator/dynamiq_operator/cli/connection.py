@@ -105,6 +105,10 @@ class Connection:
         if self._guard_pipe >= 0:
             os.close(self._guard_pipe)
             self._guard_pipe = -1
+        for child in filter(None, (self._proxy, self._namespace_query)):
+            os.close(child.stdout)
+            os.close(child.stderr)
+        self._proxy = self._namespace_query = None
 
 
 def kubectl() -> str:
