@@ -115,6 +115,10 @@ def test_a_deploy_waits_until_somebody_else_approves_it_and_is_live_without_a_re
     read = [each.url for each in window.seen.requests if each.url.partition("?")[0].endswith(f"/deployments/{waiting}")]
     assert read
     assert not [each for each in read if "deployable" in each], "of what never was live nobody asks whether it could be brought back"
+    message, preview = (found.bounding_box() for found in (review.get_by_label("Message"), review.get_by_role("region", name="Preview")))
+    assert message
+    assert preview
+    assert message["width"] > preview["width"] * 0.9, "there is room for a sentence"
     review.get_by_label("Message").fill("read it")
     button = review.get_by_role("button", name="Approve v2 (#2)")
     expect(button).not_to_have_attribute("aria-disabled", "true")
