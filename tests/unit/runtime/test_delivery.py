@@ -30,7 +30,7 @@ def test_what_a_recorder_says_of_when_to_come_again_brings_nobody_back_at_once(s
     with recording() as recorder:
         recorder.told = Told(status, {"Retry-After": said})
         delivery = Patient(recorder.url)
-        assert delivery.deliver(Batch(gzip.compress(b"{}"), [], is_last=False, is_full=False)) is Outcome.REFUSED
+        assert delivery.deliver(Batch(gzip.compress(b"{}"), [], is_last=False, is_full=False)) is Outcome.LATE
         delivery.close()
         assert len(recorder.refused) == 4
     assert len(delivery.pauses) == 4
