@@ -238,12 +238,8 @@ def _environment() -> dict[str, str]:
 
 
 def _require_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise LocalError(f"port {port} of the loopback is taken: end what listens there, or name another with PORT=…") from error
+    if not controlplane.is_free(port):
+        raise LocalError(f"port {port} of the loopback is taken: end what listens there, or name another with PORT=…")
 
 
 def _free_port() -> int:
