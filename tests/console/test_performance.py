@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import statistics
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,8 +18,9 @@ from tests.console.conftest import PageAs
 from tests.support.browser import chromium
 from tests.support.browser.pages import settled
 from tests.support.browser.served import Served
-from tests.support.history_stage import counted
+from tests.support.history_stage import APP, HistoryStage, counted
 from tests.support.measured import Figures
+from tests.support.waiting import eventually
 
 JS_MOST, CSS_MOST = 60_000, 12_000
 """Bytes, gzipped, of what the shell loads before it shows anything."""
@@ -26,8 +28,8 @@ ALL_JS_MOST, ALL_CSS_MOST = 96_900, 16_000
 """Bytes, gzipped, with all that comes after the first screen."""
 PAGE_MOST = 5_000
 """Bytes of the page itself, and of the headers of all files."""
-ANSWERS_MOST = 5_000
-"""Bytes of the answers of the API, but for lists of Apps."""
+ANSWERS_MOST, APP_MOST = 5_000, 1_000
+"""Bytes of the answers of the API, but for lists of Apps, and of an App in one that nobody has deployed yet."""
 REQUESTS_MOST = 8
 REST = "() => performance.getEntriesByType('resource').some(({ name }) => name.includes('/assets/rest-'))"
 """Whether the script of all that comes after the first screen is there."""
@@ -120,6 +122,15 @@ def test_the_first_screen_asks_little_and_the_next_visit_loads_no_file_again(pag
     sizes = page.evaluate("performance.getEntriesByType('resource').filter((e) => e.name.includes('/assets/')).map((e) => e.transferSize)")
     assert sizes
     assert set(sizes) == {0}, "files that never change are taken from the browser's cache"
+
+
+def test_an_app_takes_little_of_the_list(page_as: PageAs, stage: HistoryStage) -> None:
+    page = page_as("viewer", "/console/").page
+    name = f"plain-{uuid.uuid4().hex[:8]}"
+    stage.app(name, workflow=APP)
+    listed = "fetch('/v1/apps?page_size=500').then((answer) => answer.json()).then(({ data }) => data.map((app) => JSON.stringify(app)))"
+    (plain,) = eventually("the App is listed", lambda: [app for app in page.evaluate(listed) if name in app])
+    assert len(plain) <= APP_MOST
 
 
 @pytest.mark.full_count
