@@ -144,7 +144,8 @@ class Recording:
         elif outcome is Outcome.TOO_LARGE:
             self._send(self._encoded(map(without_content, batch.runs), is_last=batch.is_last))
         else:
-            self._under_way -= 0 if outcome is Outcome.LATE else runs
+            if outcome is not Outcome.LATE:
+                self._under_way -= runs
             if outcome is not Outcome.TAKEN:
                 self._refuse(runs)
 

@@ -15,7 +15,6 @@ import yaml
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model import names as model
-from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
 from tests.support import factories, rest
@@ -23,6 +22,7 @@ from tests.support.api import RESTRICTED, Api, Manifest
 from tests.support.browser.screens import SIGN_IN, addresses
 from tests.support.browser.served import User
 from tests.support.cluster import REPOSITORY, Kubectl
+from tests.support.guards import policy_manifest
 from tests.support.history_stage import HistoryStage
 from tests.support.operator import OPERATOR_ACCOUNT, Operator, logged_in
 from tests.support.recorder_answers import Recorded
@@ -160,10 +160,9 @@ def _row(stage: HistoryStage, app: str, author: str, phase: str = "Live", **aske
 
 @contextlib.contextmanager
 def _rule(stage: HistoryStage) -> Iterator[None]:
-    """Deploys of one App need somebody else's approval while the block runs: of the others, nobody deploys in it."""
+    """While the block runs, a deploy in the namespace needs somebody else's approval."""
     selector = {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}}
-    made = {"apiVersion": API_VERSION, "kind": "DeployPolicy", "metadata": {"name": stage.namespace}}
-    made["spec"] = {"namespaceSelector": selector, "approvals": {"count": 1}}
+    made = policy_manifest(stage.namespace, selector=selector, approvals={"count": 1})
     assert stage.api.create(made).ok
     try:
         eventually("the App knows of it", lambda: stage.get(kinds.APP.kind, TRIAGE).get("status", {}).get("guards"))
