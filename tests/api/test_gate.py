@@ -26,14 +26,13 @@ from tests.support.faults import faults
 from tests.support.faults.proxy import Proxy
 from tests.support.gates import GateProcess
 from tests.support.history_stage import counted
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("guarded", "rights")
 
 CALLS_WITHOUT_A_KEY = 10_000
 SLICES = 8
-OTHER_PORTS = itertools.count(18600)
-"""Of a replica's own: all replicas here are on one machine."""
 PORTS = itertools.count(27000)
 
 
@@ -54,7 +53,7 @@ def replicas(login: Path, tmp_path: Path) -> Iterator[Callable[..., GateProcess]
 
     def start(kubeconfig: Path = login) -> GateProcess:
         number = len(running) + 1
-        made = GateProcess(kubeconfig, tmp_path, f"10.9.0.{number}", f"127.0.0.{number}", next(OTHER_PORTS), next(OTHER_PORTS))
+        made = GateProcess(kubeconfig, tmp_path, f"10.9.0.{number}", f"127.0.0.{number}", free_port(), free_port())
         running.append(made.start())
         return made
 
@@ -142,8 +141,9 @@ def test_twenty_calls_at_two_replicas_are_one_wake(api: Api, namespace: str, rep
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
         found = list(pool.map(lambda number: call((one, two)[number % 2], port), range(20)))
     assert found == [503] * 20  # its pods are simulated, and none answers
-    assert made(api.read(asleep))["spec"]["replicas"] == 1
+    eventually("it is woken", lambda: made(api.read(asleep))["spec"]["replicas"] == 1)
     woken = f'dynamiq_gate_woken_total{{app="chat",namespace="{namespace}"}}'
+    eventually("a wake is counted", lambda: sum(each.metrics().get(woken, 0) for each in (one, two)) >= 1)
     assert sum(each.metrics().get(woken, 0) for each in (one, two)) == 1
 
 
@@ -161,7 +161,7 @@ def test_calls_without_a_key_or_with_a_wrong_one_wake_nothing(api: Api, namespac
     assert found == {401}
     assert made(api.read(asleep))["metadata"]["generation"] == 1
     assert call(one, port, "right") == 503
-    assert made(api.read(asleep))["spec"]["replicas"] == 1
+    eventually("it is woken", lambda: made(api.read(asleep))["spec"]["replicas"] == 1)
     api.delete(gates.key_digests(namespace, "chat"))
     eventually("its keys are not known", lambda: one.metrics().get(_refused(namespace, "starting"), 0) > 1 or not call(one, port, "right"))
 
@@ -226,12 +226,12 @@ def test_a_call_outlives_an_api_server_that_is_away(
         proxy.faults.append(down)
         port = next(PORTS)
         asleep = workload(api, namespace, "chat")
-        slice_ = made(api.create(gates.gate_slice(namespace, "chat", port, holdSeconds=6)))
+        slice_ = made(api.create(gates.gate_slice(namespace, "chat", port, holdSeconds=20)))
         one = replicas(path)
         members(api, slice_, one)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             with down.for_seconds(2.0):
-                calling = pool.submit(call, one, port)
+                calling = pool.submit(call, one, port, "", 90.0)
                 eventually("it is held", lambda: one.metrics().get(f'dynamiq_gate_held{{app="chat",namespace="{namespace}"}}') == 1)
                 assert probe(one, port) == 200
             began = time.monotonic()

@@ -21,7 +21,7 @@ from tests.support.stage import back_after
 from tests.support.waiting import eventually
 
 GATEWAY = "gateways/public"
-BACK_WITHIN = 5.0
+BACK_WITHIN = 20.0
 """Seconds within which what is deleted or edited is back, by the API server's clock."""
 DELETED_WITHIN = 180.0
 """The API server looks for what is left of a definition every 5 s, for a minute, before it tries the definition anew."""

@@ -96,7 +96,7 @@ def test_a_rollback_by_hand_stays_until_somebody_resumes_what_git_asks_for_next(
 
 
 def test_a_declared_version_that_never_comes_fails_and_git_goes_back(stage: HistoryStage, operator: Operator) -> None:
-    quick = given.with_deadline(10)
+    quick = given.with_deadline(20)
     stage.apply(stage.declared("v1", quick))
     live = stage.until_served("v1", rows=1)
     stage.apply(stage.declared("v9", quick))
@@ -104,7 +104,7 @@ def test_a_declared_version_that_never_comes_fails_and_git_goes_back(stage: Hist
     name = missing["metadata"]["name"]
     waiting = stage.until_condition(APP, "Progressing", "True", reason="Waiting")
     assert f"WorkflowVersion {APP}-v9 does not exist" in waiting["message"]
-    stage.until(name, "Failed", 40)
+    stage.until(name, "Failed", 90)
     assert stage.until_served("v1", rows=2) == live
     operator.restart()
     stage.apply(stage.declared("v9", quick))
@@ -197,12 +197,13 @@ def test_rollbacks_by_hand_outlive_self_heal(stage: HistoryStage, operator: Oper
     with healing.going_on():
         for time in range(times):
             by_hand.append(stage.live(APP, restores=older[time % 2]))
+            eventually("the App says so", lambda: stage.served().get("row") == by_hand[-1])  # written after the row's own status
             healing.wait(1)
             served = stage.served()
             assert (served["row"], served["workflowVersion"]) == (by_hand[-1], f"v{time % 2 + 1}")
         healing.wait(2)
     assert [row["metadata"]["name"] for row in stage.rows(APP)] == [*older, *by_hand]
-    assert {phase for row in stage.rows(APP)[:-1] if (phase := row["status"]["phase"])} == {"Superseded"}
+    eventually("those before it are closed", lambda: {row["status"]["phase"] for row in stage.rows(APP)[:-1]} == {"Superseded"})
     print(f"{way}: {times} rollbacks by hand under {healing.applied} applies of Git: 0 undone, 0 rows more")
 
 

@@ -167,6 +167,7 @@ def test_a_stream_tells_that_a_row_waits(place: Place) -> None:
         row = place.waits("v2")
         told = next(data for kind, data in events if kind == "deployment" and data["id"] == row["id"] and data["waits"])
         assert told["waits"] == row["waits"]
+        place.at.stage.acted_on(place.name)  # the App is told of where it changes, which may have been before the row waited
         assert next(data for kind, data in events if kind == "app" and data["waiting"])["waiting"][0]["name"] == row["name"]
     _ended(place, row, "withdraw")
 

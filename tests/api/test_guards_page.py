@@ -103,6 +103,7 @@ def test_production_with_one_approval_and_a_night_on_call(page: Page) -> None:
     on = page.on
     assert "nothing would hold it" in page.run("anna", "kubectl dynamiq policy check")
     page.run("", "kubectl label --overwrite namespace demo")
+    rest.until_granted(on.api, "bert@example.com", on.namespace, "dynamiq-approver")
     page.policy(freezes=[])  # as on a Tuesday, whenever the test runs
     page.until_told("AwaitingApproval")
     page.run("anna", 'kubectl dynamiq deploy support -n demo --version v2 -m "Answers in French"', code=WAITS)
@@ -139,6 +140,7 @@ def test_a_rollback_stays_until_somebody_resumes_what_git_asks_for(page: Page) -
 def test_a_rejected_version_is_deployed_by_nobody_until_that_is_withdrawn(page: Page) -> None:
     on = page.on
     page.run("", "kubectl label --overwrite namespace demo")
+    rest.until_granted(on.api, "bert@example.com", on.namespace, "dynamiq-approver")
     on.kubectl("delete", "deploypolicy", "production")
     assert "loses invoices" in page.run("bert", "kubectl dynamiq reject-version support v2 -n demo -m")
     row = on.deploy(APP, "v2")
@@ -149,6 +151,7 @@ def test_a_rejected_version_is_deployed_by_nobody_until_that_is_withdrawn(page: 
     (suspend, off) = next(each for each in blocks(GUARDS) if each.startswith("kubectl dynamiq suspend")).splitlines()
     assert "--off" in off
     page.line("anna", suspend.replace("-n demo", f"-n {on.namespace}"), 0)
+    page.until_told("Suspended")
     row = on.deploy(APP, "v3")
     eventually("it waits", lambda: page.waiting() == {"v3": "Suspended"})
     page.line("anna", off.replace("-n demo", f"-n {on.namespace}"), 0)

@@ -257,6 +257,7 @@ def test_what_cannot_be_read_holds(cluster: Cluster, account: Path, stage: Histo
     less = [{**rule, "resources": [each for each in rule["resources"] if each != "deploypolicies"]} for rule in role["rules"]]
     made(stage.api.merge(role, {"rules": [rule for rule in less if rule["resources"]]}))
     try:
+        eventually("it may read no policy", lambda: not rest.allowed(stage.api, OPERATOR, "", "list", "deploypolicies"))
         operators.allow_leases(stage.api, stage.namespace)  # the module's operator leads at home
         with Operator(account, tmp_path, [stage.namespace], home=stage.namespace):
             first = live(stage, "unread")

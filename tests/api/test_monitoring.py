@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -71,6 +71,11 @@ def test_every_alert_has_something_to_compare(watched: Watched) -> None:
     }
 
 
+def _asked(prometheus: Prometheus, query: str) -> list[dict[str, Any]]:
+    """Its series: they are away for a moment after a scrape that was late."""
+    return eventually(f"{query} has an answer", lambda: prometheus.ask(query), SCRAPED_WITHIN, 0.5)
+
+
 def _answered(prometheus: Prometheus, asked: dict[str, str]) -> None:
     left = dict(asked)
 
@@ -90,12 +95,12 @@ def test_operator_and_gate_speak_of_apps_and_a_pod_of_nobody_but_itself(watched:
     """The labels that would be the pod's own stay what they say of an App, where we say it; and what a pod says is put aside."""
     scene, prometheus = watched
     of_app = f'{{namespace="{scene.on.namespace}", app="{APP}"}}'
-    live = eventually("the live row is read", lambda: prometheus.ask(f"dynamiq_app_live_row{of_app}"), SCRAPED_WITHIN, 0.5)
+    live = _asked(prometheus, f"dynamiq_app_live_row{of_app}")
     (row,) = [each["metric"] for each in live]
     assert (row["workflow_version"], row["sequence"], len(row["pins"])) == ("v2", "2", 16)
-    refused = prometheus.ask(f'dynamiq_gate_refused_total{{namespace="{scene.on.namespace}", app="{ASLEEP}", code="starting"}}')
+    refused = _asked(prometheus, f'dynamiq_gate_refused_total{{namespace="{scene.on.namespace}", app="{ASLEEP}", code="starting"}}')
     assert [each["metric"]["job"] for each in refused] == ["dynamiq-gate"]
-    (leader,) = prometheus.ask("dynamiq_leader")
+    (leader,) = _asked(prometheus, "dynamiq_leader")
     assert (leader["metric"]["namespace"], leader["value"][1]) == (names.OPERATOR_NAMESPACE, "1")
-    (info,) = prometheus.ask(f"dynamiq_runtime_info{of_app}")
+    (info,) = _asked(prometheus, f"dynamiq_runtime_info{of_app}")
     assert info["metric"]["exported_app"] == APP

@@ -44,12 +44,12 @@ def proxy(cluster: Cluster, stage: HistoryStage, tmp_path: Path) -> Iterator[Pro
 
 
 def writes(proxy: Proxy) -> list[str]:
-    return [call.point for call in proxy.calls if call.is_write and not call.is_lease]
+    return [call.point for call in proxy.calls if call.is_write and not call.is_lease and not call.is_about_policies]
 
 
 def at_rest(proxy: Proxy) -> list[str]:
     """What is written while nothing happens."""
-    deploys.until_calm(lambda: len(writes(proxy)), 4.0)
+    deploys.until_calm(lambda: len(writes(proxy)), 8.0)
     before = len(writes(proxy))
     time.sleep(AT_REST)  # nothing is waited for: that nothing happens is the test
     return writes(proxy)[before:]
@@ -137,7 +137,7 @@ def test_what_another_manager_sets_is_repaired(stage: HistoryStage, proxy: Proxy
     with mutations.at_work(stage.api, stage.namespace, *asked), operators.running(proxy.url, stage.namespace, tmp_path):
         stage.app(APP, workflow=APP)
         stage.live(APP, "v1", runtime=stage.default_runtime)
-        deploys.until_calm(lambda: len(writes(proxy)), 4.0)
+        deploys.until_calm(lambda: len(writes(proxy)), 8.0)
         before = stated(stage.workload(APP)["spec"])
         for about, spec in EDITS.items():
             edit(stage, "Workload", {"spec": spec})

@@ -8,6 +8,7 @@ from tests.support.admission import made, refused
 from tests.support.api import Api, Manifest
 from tests.support.cluster import Kubectl
 from tests.support.factories import Modifier, app_manifest, exposed, in_namespace, with_spec, with_variables
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("guarded")
 
@@ -23,7 +24,10 @@ def author(api: Api, kubectl: Kubectl, namespace: str) -> Api:
     kubectl("create", "role", "reader", "--verb=get", "--resource=secrets", *names, namespace=namespace)
     for role in ("author", "reader"):
         kubectl("create", "rolebinding", role, f"--role={role}", f"--user={AUTHOR}", namespace=namespace)
-    return api.acting_as(AUTHOR)
+    acting = api.acting_as(AUTHOR)
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s9", "namespace": namespace}}
+    eventually("the author's rights apply", lambda: {acting.read(each).status for each in (secret, naming(namespace))} == {404})
+    return acting
 
 
 def naming(namespace: str, *secrets: str) -> Manifest:

@@ -98,4 +98,4 @@ def test_a_deletion_that_no_watch_told_of_is_found_by_the_next_list(api: Api, na
             found = api.read(service)
             return found.ok and found.body["metadata"]["uid"] != before
 
-        eventually("the Service is back", is_back, LIST_AGAIN * 4)
+        eventually("the Service is back", is_back)

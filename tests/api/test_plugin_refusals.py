@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import subprocess
 
@@ -160,12 +161,12 @@ def test_a_user_of_one_namespace_sees_and_does_nothing_elsewhere(
 )
 def test_completion(module_stage: HistoryStage, plugin: Plugin, served: str, typed: list[str], offered: list[str]) -> None:
     typed, offered = ([word.format(namespace=module_stage.namespace) for word in words] for words in (typed, offered))
-    assert _completed(plugin, typed) == offered
+    eventually(f"{offered} are offered", lambda: _completed(plugin, typed) == offered)  # a cluster that is late is not waited for
 
 
 def test_completion_of_rows_shows_each_once_whatever_its_message(plugin: Plugin, served: str) -> None:
     for typed in (["rollback", served, "--to-row", ""], ["diff", served, ""], ["logs", served, "--row", ""]):
-        lines = _completed(plugin, typed)
+        lines = eventually("rows are offered", functools.partial(_completed, plugin, typed))
         assert [line.partition("\t")[0] for line in lines] == ["1"]
         assert r"a\nb\t\x1b[31m\n7\tforged" in lines[0]
 

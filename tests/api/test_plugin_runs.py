@@ -112,6 +112,7 @@ def test_the_commands_about_an_app_that_is_gone(at: Recorded, by: As, tmp_path: 
     at.recorder.send(pod, *runs_of(3, first=1, milliseconds=5.0, user__id="user-4711"), instance=str(uuid.uuid4()))
     uid = by("viewer").data("runs", name)[0]["app_id"]
     stage.kubectl("delete", "app", name, namespace=stage.namespace)
+    eventually("the recorder knows that it is gone", lambda: by("editor")("runs", "--app-id", uid).returncode == 1)
     assert by("editor").refused("runs", "--app-id", uid), "of every namespace, and not of the one that it was in"
     (block,) = [each for each in blocks(RUNS_PAGE) if "--app-id" in each]
     block = block.replace("demo:reader", f"{stage.namespace}:viewer").replace("reader -n demo", f"viewer -n {stage.namespace}")

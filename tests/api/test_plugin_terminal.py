@@ -13,7 +13,7 @@ import pytest
 from dynamiq_operator.model import kinds
 from tests.support import factories
 from tests.support.history_stage import APP, HistoryStage
-from tests.support.plugin import ENDS_WITHIN, Plugin
+from tests.support.plugin import ENDS_WITHIN, Plugin, without_progress
 from tests.support.waiting import eventually
 
 DOT = "●"
@@ -59,7 +59,7 @@ def test_yes_rolls_back_and_shows_the_rollout(module_stage: HistoryStage, plugin
         assert terminal.end() == 0
     row = module_stage.rows(served)[-1]
     assert (row["spec"]["pinned"]["workflowVersion"], row["spec"]["message"]) == ("v1", "v2 is rude")
-    followed = terminal.shown.partition("[y/N] y")[2]
+    followed = without_progress(terminal.shown).partition("[y/N] y")[2]
     assert re.search(r"\r\x1b\[KProgressing, pods: \d new, \d old, \d of \d ready, \d s", followed)
     assert f"\r\x1b[K{served}: v1 (#3, {row['metadata']['name']}) is \x1b[32m{DOT}\x1b[0m Live after " in followed
     assert followed.count("\n") == 2, "the line of progress is rewritten"
@@ -116,7 +116,7 @@ def test_colours_and_dots_are_for_terminals_that_want_them(plugin: Plugin, told:
     def shown(**environment: str) -> str:
         with plugin.on_terminal("history", told, **environment) as terminal:
             assert terminal.end() == 0
-        return terminal.shown.replace("\r\n", "\n")
+        return without_progress(terminal.shown).replace("\r\n", "\n")
 
     coloured = shown()
     for colour, status in ((31, "Failed"), (32, "Live"), (90, "Superseded")):
@@ -221,7 +221,7 @@ def test_no_proxy_outlives_the_reader_of_its_output(plugin: Plugin, told: str) -
         check=False,
     )
     os.close(writing)
-    assert (done.returncode, done.stderr) == (141, "")
+    assert (done.returncode, without_progress(done.stderr)) == (141, "")
     plugin.nothing_left()
 
 

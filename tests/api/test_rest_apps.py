@@ -305,6 +305,7 @@ def test_what_is_live_is_promoted(place: Place, api: Api) -> None:
     problem(place.anna("POST", f"{path}/preview", {}), 422, names.PROJECT_LABEL)
     _label(api, stage.namespace, stage.namespace, "staging")
     with fresh_namespace(api, "promoted", {names.PROJECT_LABEL: stage.namespace, names.ENVIRONMENT_LABEL: "production"}) as target:
+        eventually("the label is heard of", lambda: place.anna("POST", path, {}).status_code == 404)
         problem(place.anna("POST", path, {}), 404, "no environment production")
         rest.bind(api, target, "anna", "view", stage.namespace)
         eventually("the viewer's rights apply", lambda: place.anna("POST", path, {}).status_code == 403)

@@ -46,6 +46,7 @@ WITHIN = 3000  # seconds
 ANSWERS_WITHIN = 60  # seconds
 """That an answer comes at all: an answer of 10 s, which is schemathesis' own limit, may be a machine's that does much else."""
 ASKED_EVERY = 0.5
+LATE = 2.0
 SLOWEST = 5
 MARKS = " ❌🚫"
 """Of a check that failed, and of a call that was not answered."""
@@ -313,9 +314,10 @@ def asked_meanwhile(api: Api) -> Iterator[list[str]]:
     def ask() -> None:
         while not ends.wait(ASKED_EVERY):
             try:
+                began = time.monotonic()
                 answer = api.request("GET", "/readyz")
-                if not answer.ok:
-                    away.append(answer.message)
+                if not answer.ok or time.monotonic() - began > LATE:
+                    away.append(answer.message or "late")
             except (OSError, urllib3.exceptions.HTTPError) as error:
                 away.append(str(error))
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.rest.kube.id_index import INDEXED
@@ -311,7 +310,7 @@ def test_it_is_ready_once_all_is_listed(place: Place) -> None:
         problem(answer, 503, "starting")
         assert answer.headers["Retry-After"]
         away.times = 0
-        eventually("it is ready", lambda: requests.get(f"{replica.url}/readyz", timeout=5).ok)
+        eventually("it is ready", lambda: replica("GET", "/readyz").ok)
         replica.get("/v1/orgs")
 
 

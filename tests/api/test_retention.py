@@ -7,7 +7,6 @@ import pytest
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.views.verdict import check
-from tests.support import factories as given
 from tests.support.flows import answering
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
@@ -56,7 +55,7 @@ def test_the_oldest_rows_go_and_each_kept_one_can_be_brought_back(stage: History
 
 
 def test_live_once_live_and_declared_rows_are_kept_whatever_the_limit(stage: HistoryStage, operator: Operator) -> None:
-    stage.apply(stage.declared("v4", given.with_deadline(10)))
+    stage.apply(stage.declared("v4"))
     declared = stage.until_served("v4", rows=1)
     for number in range(6):
         stage.live(APP, f"v{number % 3 + 1}", row=f"once-live-{number}")

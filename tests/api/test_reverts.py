@@ -53,9 +53,9 @@ def bad(stage: HistoryStage, app: str, runs: SimulatedRuns) -> str:
     stage.until_served("v1", app, rows=1)
     stage.apply(stage.declared("v2", REVERTS, name=app))
     row = stage.until_served("v2", app, rows=2)
+    runs.of(stage, app)
     stage.until_condition(app, "Trial", "True", reason="Watching")
     runs.report(failed=40)
-    runs.of(stage, app)
     return row
 
 

@@ -155,7 +155,7 @@ def test_a_stranger_is_left_alone_and_what_can_never_run_is_said(on: HistoryStag
     found = on.until_condition(APP, "TriggersReady", "False", reason="NameTaken")
     assert CRON in found["message"]
     assert on.get("CronJob", CRON)["spec"] == stranger["spec"]
-    assert on.condition(APP, "Ready")["status"] == "True"
+    on.until_condition(APP, "Ready", "True")
     change(on, {"name": "odd", "schedule": "0 3 * * *", "timezone": "Mars/Base"}, {"name": "fine", "schedule": "0 3 * * *"})
     found = on.until_condition(APP, "TriggersReady", "False", reason="Invalid")
     assert found["message"].startswith("trigger odd: there is no time zone Mars/Base")
@@ -188,15 +188,17 @@ def test_a_moment_is_run_once_whenever_the_operator_is_started_anew(on: HistoryS
 
 
 def test_a_moment_that_is_to_come_is_run_then(on: HistoryStage) -> None:
+    serve(on)
     moment = soon(3)
-    serve(on, {"name": "once", "runAt": moment})
+    change(on, {"name": "once", "runAt": moment})
     (run,) = until_ran(on)
     assert run["startedAt"] >= moment
 
 
 def test_a_schedule_that_has_expired_has_no_cron_job(on: HistoryStage) -> None:
-    ends = soon(8)
-    serve(on, {**NIGHTLY, "expiresAt": ends})
+    serve(on, NIGHTLY)
     until_made(on)
+    ends = soon(5)
+    change(on, {**NIGHTLY, "expiresAt": ends})
     eventually("it is gone when it expires", lambda: cron_job(on) is None, SEEN_WITHIN)
     assert soon(0) >= ends

@@ -14,7 +14,7 @@ from dynamiq_operator.views.verdict import check
 from tests.support.api import Manifest
 from tests.support.history_stage import APP, HistoryStage, counted
 from tests.support.operator import Operator
-from tests.support.plugin import Plugin
+from tests.support.plugin import Plugin, without_progress
 
 pytestmark = pytest.mark.usefixtures("policies")
 
@@ -31,7 +31,7 @@ def plugin(stage: HistoryStage, tmp_path: Path) -> Plugin:
 def run(plugin: Plugin, *arguments: str) -> tuple[int, str]:
     """Exit code of `verify` and all that was printed."""
     done = plugin("verify", *arguments)
-    return done.returncode, done.stdout + done.stderr
+    return done.returncode, done.stdout + without_progress(done.stderr)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from tests.support import rest
 from tests.support.browser import names, served
 from tests.support.browser.chromium import Places
 from tests.support.browser.deploying import Deploying, dialog, previewed, rolled_out
+from tests.support.browser.everything import LIVE_WITHIN
 from tests.support.browser.pages import Window, Windows, sign_in
 from tests.support.browser.served import User
 from tests.support.browser.silence import answers_lost
@@ -81,7 +82,7 @@ def test_what_changed_since_the_preview_is_told_and_nothing_is_done(panel_of: Ca
     page.route(DEPLOY, somebody_is_faster, times=1)
     deploy(page)
     told = page.get_by_role("alert").filter(has_text="Nothing was done")
-    expect(told.get_by_role("row", name="Configuration")).to_contain_text("1 to 2 pods at 80 % CPU")
+    expect(told.get_by_role("row", name="Configuration")).to_contain_text("1 to 2 pods at 80 % CPU", timeout=LIVE_WITHIN)
     expect(told.get_by_role("row", name="Configuration")).to_contain_text("2 to 4 pods at 80 % CPU")
     assert deploying.stage.versions("overtaken") == ["v1", "v1"]
     is_kept(page)
@@ -152,7 +153,7 @@ def test_what_is_refused_goes_on_where_the_reader_was(panel_of: Callable[..., Wi
     page.get_by_label("Message").focus()
     page.keyboard.press("Control+Enter")
     told = page.get_by_role("alert").filter(has_text="Nothing was done")
-    expect(told.get_by_role("row", name="Live version")).to_contain_text("v3")
+    expect(told.get_by_role("row", name="Live version")).to_contain_text("v3", timeout=LIVE_WITHIN)
     expect(told.get_by_role("row", name="Live deployment")).to_contain_text("#2")
     expect(page.get_by_label("Message")).to_be_focused()
     assert deploying.stage.versions("overtaken-by-keys") == ["v1", "v3"]
@@ -202,7 +203,7 @@ def test_the_form_goes_on_when_the_api_is_back(
     expect(page.get_by_role("dialog").get_by_text("The API does not answer at this moment")).to_be_visible()
     is_kept(page)
     with served.serving(login, tmp_path, places, names.REPLICA):
-        expect(page.get_by_text("The API does not answer at this moment")).to_have_count(0)
+        expect(page.get_by_text("The API does not answer at this moment")).to_have_count(0, timeout=LIVE_WITHIN)
         is_kept(page)
         page.get_by_role("button", name="Try again").click()
         deployed(deploying, page, "replica-killed")
@@ -223,7 +224,7 @@ def test_who_signs_in_again_in_a_second_window_goes_on(
     window = popup.value
     window.get_by_label("Token").fill(users["operator-on-call"].token)
     with window.expect_event("close"):
-        window.get_by_role("button", name="Sign in").click()
+        window.get_by_role("button", name="Sign in").click(no_wait_after=True)
     expect(again).to_have_count(0)
     is_kept(page)
     previewed(page, "v2")

@@ -13,6 +13,7 @@ from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
 from tests.support import rest
 from tests.support.browser import cast
+from tests.support.browser.everything import LIVE_WITHIN
 from tests.support.browser.served import User
 from tests.support.browser.stand_in import StandIn
 from tests.support.history_stage import APP, HistoryStage
@@ -57,7 +58,7 @@ def test_a_page_whose_script_is_gone_says_so_and_can_be_loaded_again(page_as: Pa
     page = page_as("viewer", "/console/").page
     gone = re.compile("/console/assets/index-[^/]*[.]js$")
     page.route(gone, lambda route: route.fulfill(status=404, content_type="application/json", body=json.dumps(NO_FILE)))
-    page.goto(f"{page.url}?q=support")
+    page.goto(f"{page.url}?q=support", wait_until="commit")
     again = page.get_by_role("link", name="load the page again")
     expect(again).to_be_hidden()  # a page that is merely slow says nothing
     expect(again).to_be_visible()
@@ -150,4 +151,4 @@ def test_a_page_stays_while_the_api_is_away_and_is_read_again_as_soon_as_it_is_b
     page.get_by_role("link", name="Overview").click()
     expect(page.get_by_role("heading", name="Live: v1")).to_be_visible()
     page.unroute_all()
-    expect(page.get_by_text("The API does not answer at this moment")).to_have_count(0)
+    expect(page.get_by_text("The API does not answer at this moment")).to_have_count(0, timeout=LIVE_WITHIN)

@@ -69,6 +69,7 @@ def in_sight(page: Page) -> dict[str, float]:
 
     def looked() -> dict[str, float]:
         expect(table(page).locator(".unread")).to_have_count(0)
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # rows are measured by then
         found: dict[str, float] = page.evaluate(IN_SIGHT, covered)
         return found
 
@@ -90,7 +91,7 @@ def test_both_ends_are_one_key_away_and_few_rows_are_rendered(page_as: PageAs, h
     page.keyboard.press("Home")
     expect(row(page, ROWS)).to_be_focused()
     expect(row(page, ROWS)).to_be_in_viewport()
-    assert len(history.asked) <= 6, "pages between the ends are not read"
+    assert {query.get("page", "1") for query in history.asked} <= {"1", "2", "199", "200"}, "pages between the ends are not read"
     assert axe(page) == []
 
 
@@ -185,9 +186,10 @@ def test_a_row_that_is_gone_to_stays_in_sight_while_those_around_it_are_read(pag
     page = opened(page_as, history, viewport=PHONE)
     history.is_slow = True
     row(page, ROWS).focus()
-    for _ in range(60):
+    for _ in range(59):
         page.keyboard.press("ArrowDown")
     expect(table(page).locator(".unread:focus")).to_be_in_viewport(ratio=1)
+    page.keyboard.press("ArrowDown")  # from here on it is held in its place for a second
     history.answer()
     expect(row(page, ROWS - 60)).to_be_focused()
     expect(table(page).locator(".unread")).to_have_count(0)

@@ -16,6 +16,7 @@ from dynamiq_operator.model.objects import format_time
 from tests.console.conftest import PageAs
 from tests.support import factories, rest
 from tests.support.browser.deploying import Deploying, dialog, newest_two_alone, previewed, rolled_out
+from tests.support.browser.everything import LIVE_WITHIN
 from tests.support.browser.histories import row
 from tests.support.browser.pages import Window, axe
 from tests.support.browser.served import User
@@ -126,7 +127,7 @@ def test_a_deploy_waits_until_somebody_else_approves_it_and_is_live_without_a_re
     button.click()
     rolled_out(theirs)
     for each in (mine, theirs):
-        expect(each.get_by_text("v2 serves", exact=True).first).to_be_visible()
+        expect(each.get_by_text("v2 serves", exact=True).first).to_be_visible(timeout=LIVE_WITHIN)
     assert settled_row(deploying, "approved", "Succeeded")["released"]["by"] == approvals(deploying)["serviceAccounts"]
     theirs.get_by_role("link", name="History").click()
     expect(row(theirs, 2)).to_contain_text(f"Approved by {approvals(deploying)['serviceAccounts'][0]}")
@@ -185,7 +186,7 @@ def test_after_a_rollback_what_git_asks_for_waits_until_it_is_resumed(page_as: P
     expect(review.get_by_role("region", name="Flow: what changes")).to_contain_text("return 'v3'")
     review.get_by_role("button", name="Resume v3 (#4)").click()
     rolled_out(page)
-    expect(page.get_by_text("v3 serves", exact=True).first).to_be_visible()
+    expect(page.get_by_text("v3 serves", exact=True).first).to_be_visible(timeout=LIVE_WITHIN)
     deploying.stage.until_served("v3", "kept", rows=4)
 
 

@@ -161,7 +161,7 @@ def test_it_reads_on_while_pages_are_empty_and_says_so(page_as: PageAs, history:
     held[0].fallback()
     expect(links(page)).to_have_text(short(oldest))
     expect(runs.total(page)).to_have_text("1 run")
-    assert len(asked(recorded, "/runs")) == 10
+    assert sum("cursor" in query for query in asked(recorded, "/runs")) == 9, "a look at what is new since has none"
 
 
 def test_runs_that_end_meanwhile_wait_until_they_are_asked_for(opened: Opened, few: Recorded) -> None:

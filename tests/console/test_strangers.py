@@ -58,7 +58,7 @@ LOAD = """async ([origin, app]) => {
   const opened = (made) => new Promise((done) => {
     made.onopen = made.onmessage = () => done("opened");
     made.onerror = () => done("refused");
-    setTimeout(() => done("silent"), 10000);
+    setTimeout(() => done("silent"), 60000);
   });
   const streams = await Promise.all([
     opened(new EventSource(`${origin}/v1/apps/${app}/watch`, {withCredentials: true})),
@@ -245,6 +245,6 @@ def test_a_window_that_a_stranger_opens_has_nothing_of_the_console(victim: Page,
         page.evaluate("(url) => { window.it = window.open(url, 'it'); }", f"{ORIGIN}/console/")
     expect(opened.value.locator("body")).not_to_be_empty()
     assert page.evaluate(
-        "(async () => { for (let n = 0; n < 50 && !window.it.closed; n++) await new Promise((done) => setTimeout(done, 100)); return window.it.closed; })()"
+        "(async () => { for (let n = 0; n < 600 && !window.it.closed; n++) await new Promise((done) => setTimeout(done, 100)); return window.it.closed; })()"
     )
     assert opened.value.evaluate("window.opener") is None

@@ -22,7 +22,7 @@ from tests.support.load.sleepers import host_of, is_asleep, patient, serverless,
 from tests.support.stage import Stage
 from tests.support.waiting import eventually
 
-LASTS = 60.0 if os.environ.get("SOAK") else 20.0  # seconds
+LASTS = 60.0 if os.environ.get("SOAK") else 30.0  # seconds
 BAD = "v4"
 CALLER_WAITS = 300.0
 

@@ -113,16 +113,17 @@ def test_an_opentelemetry_collector_takes_all_that_a_pod_sends(tmp_path: Path) -
         subprocess.run([sys.executable, str(PROGRAM), str(log), str(RATE), str(runs)], env=variables, check=True)
         told = Told.of(log)
         assert told is not None
-        eventually("all of it was passed on", lambda: len(collector.spans) >= runs * (1 + NODES))
-    attributes = [attributes_of(span) for span in collector.spans]
+        eventually("all of it was passed on", lambda: len({span.span_id for span in collector.spans}) >= runs * (1 + NODES))
+    spans = list({span.span_id: span for span in collector.spans}.values())  # an answer that came too late has the collector asked again
+    attributes = [attributes_of(span) for span in spans]
     assert {each["dynamiq.run.id"] for each in attributes if "dynamiq.run.id" in each} == set(told.ids)
-    assert (len(collector.spans), told.dropped) == (runs * (1 + NODES), 0)
+    assert (len(spans), told.dropped) == (runs * (1 + NODES), 0)
     asked = [each for each in attributes if each.get("gen_ai.request.model")]
     assert len(asked) == runs
     names = ("gen_ai.provider.name", "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "gen_ai.usage.cache_read.input_tokens")
     assert {tuple(each[name] for name in names) for each in asked} == {("openai", 1000, 500, 600)}
     assert {resource["service.name"] for resource in collector.resources} == {APP}
-    FIGURES.note(f"OpenTelemetry's collector {components.OTELCOL.version}: {runs} runs, {len(collector.spans)} spans sent, all passed on")
+    FIGURES.note(f"OpenTelemetry's collector {components.OTELCOL.version}: {runs} runs, {len(spans)} spans sent, all passed on")
 
 
 def _storm(

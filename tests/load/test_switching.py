@@ -107,6 +107,7 @@ def test_a_selector_that_moves_to_available_pods_fails_no_call_and_takes_all_cal
         for number in range(counted(SWITCHES)):
             versions.append("v1" if number % 2 else "v2")
             plain.select(versions[-1])
+            until_answer(plain.host, at, versions[-1])
             time.sleep(3)  # nothing is waited for: what is counted comes after 2 s
     switches = switched(on, audit, versions)
     lines = [f"{len(switches)} switches, gateway: {heard}", told("slices follow", followed(watched, switches))]

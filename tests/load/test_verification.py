@@ -37,7 +37,7 @@ EACH = 20
 """Bad versions, and good ones."""
 REPEAT = 50
 RATE = 20
-ANSWERED = 5
+ANSWERED = 20
 """Seconds within which an answer comes."""
 APP = "shop"
 FIGURES = Figures("verification")

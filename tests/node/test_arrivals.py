@@ -11,6 +11,7 @@ from local.clusters import Cluster
 from tests.support.api import Manifest
 from tests.support.factories import exposed, public, with_hostname, with_triggers
 from tests.support.stage import Stage, operator, said, stage
+from tests.support.waiting import eventually
 
 DEADLINE = 10  # seconds, the shortest there is
 SLACK = 60  # seconds more, on a busy machine
@@ -65,10 +66,10 @@ def child_name(kind: str, app: str) -> str:
 def test_a_row_waits_for_its_version(on: Stage) -> None:
     on.app("early", public())
     on.deploy("early", "v7", row="early-first")
-    row = on.until("early-first", "Pending")
-    assert said(row) == f"WorkflowVersion answers-v7 does not exist in namespace {on.namespace}"
-    assert on.condition("early", "Progressing")["reason"] == "Waiting"
-    assert on.events("early-first")["Waiting"].endswith(said(row))
+    lacks = f"WorkflowVersion answers-v7 does not exist in namespace {on.namespace}"
+    eventually("the row says what it lacks", lambda: said(on.row("early-first")) == lacks)
+    eventually("so does its App", lambda: (on.condition("early", "Progressing") or {}).get("reason") == "Waiting")
+    eventually("so does an event", lambda: on.events("early-first").get("Waiting", "").endswith(lacks))
     on.release("v7")
     on.until("early-first", "Live")
     on.until_condition("early", "Ready", "True")
@@ -78,7 +79,7 @@ def test_a_row_waits_for_its_version(on: Stage) -> None:
 def test_a_row_waits_for_its_runtime(on: Stage) -> None:
     on.app("bare", public())
     on.deploy("bare", "v1", row="bare-first", runtime=f"{on.namespace}-late")
-    assert said(on.until("bare-first", "Pending")) == f"Runtime {on.namespace}-late does not exist"
+    eventually("the row says what it lacks", lambda: said(on.row("bare-first")) == f"Runtime {on.namespace}-late does not exist")
     on.runtime("late")
     on.until("bare-first", "Live")
     assert on.row("bare-first")["spec"]["pinned"]["runtime"]["name"] == f"{on.namespace}-late"
@@ -110,8 +111,8 @@ def test_a_row_that_waits_in_vain_fails_at_the_deadline_and_says_what_was_missin
     on.live("vain", "v1")
     on.change("App", "vain", spec={"rollout": {"progressDeadlineSeconds": DEADLINE}})
     on.deploy("vain", "v8", row="vain-second")
-    assert on.until("vain-second", "Pending")["spec"]["sequence"] == 2
     row = on.until("vain-second", "Failed", DEADLINE + SLACK)
+    assert row["spec"]["sequence"] == 2
     wanted = f"WorkflowVersion answers-v8 does not exist in namespace {on.namespace}, {DEADLINE} s after the row was created"
     assert said(row) == wanted
     assert "pinned" not in row["spec"]

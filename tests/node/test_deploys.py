@@ -70,8 +70,9 @@ def test_the_rows_of_an_app_are_a_chain_of_digests(on: Stage) -> None:
 
 def test_kubectl_shows_the_history_of_an_app(on: Stage) -> None:
     on.app("shown")
-    on.live("shown", "v1", message="first")
+    first = on.live("shown", "v1", message="first")
     on.live("shown", "v2")
+    on.until(first, "Superseded")
     listed = on.kubectl("get", "deployments.dynamiq", "--sort-by=.spec.sequence", "--field-selector=spec.app=shown", namespace=on.namespace)
     header, *rows = listed.stdout.splitlines()
     assert header.split() == ["NAME", "APP", "VERSION", "DESCRIPTION", "STATUS", "CREATED", "BY", "RUNTIME", "DATE"]
@@ -127,7 +128,8 @@ def test_pods_that_the_autoscaler_added_outlive_a_deploy(on: Stage) -> None:
 def test_a_newer_deploy_overtakes_the_one_under_way(on: Stage) -> None:
     on.app("hasty")
     on.live("hasty", "v1")
-    second = on.deploy("hasty", "v2")
+    never = on.runtime("never", probes={"readiness": {"path": "/nowhere", "periodSeconds": 1}})
+    second = on.deploy("hasty", "v2", runtime=never)
     on.until(second, "Progressing")
     third = on.deploy("hasty", "v3")
     on.until(third, "Live")

@@ -27,7 +27,7 @@ SLEEPERS = 50
 CALLED_FOR = 25
 """Seconds: longer than it takes until the last pod of before has gone."""
 LONG = 60  # seconds
-ENFORCED_WITHIN = 20.0  # seconds
+ENFORCED_WITHIN = 90.0  # seconds
 
 
 @pytest.fixture(scope="module")

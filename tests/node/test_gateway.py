@@ -44,7 +44,7 @@ def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) 
 
 def by_curl(url: str, key: str) -> str:
     """What somebody outside the cluster gets who knows the URL alone, and has a key."""
-    command = ["curl", "--silent", "--show-error", "--max-time", "10", url, "--json", '{"input": {}}', "-H", f"Authorization: Bearer {key}"]
+    command = ["curl", "--silent", "--show-error", "--max-time", "30", url, "--json", '{"input": {}}', "-H", f"Authorization: Bearer {key}"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -111,6 +111,6 @@ def test_from_a_pod(on: Stage, at: Gateway) -> None:
     on.app("inside", public(), with_hostname(host))
     on.live("inside", "v1")
     until_answer(host, at, "v1")
-    program = "import sys, urllib.request as r; print(r.urlopen(r.Request(sys.argv[1], b'{\"input\": {}}', {'Host': sys.argv[2], 'Content-Type': 'application/json'}), timeout=5).read().decode())"
+    program = "import sys, urllib.request as r; print(r.urlopen(r.Request(sys.argv[1], b'{\"input\": {}}', {'Host': sys.argv[2], 'Content-Type': 'application/json'}), timeout=30).read().decode())"
     done = on.kubectl("exec", "caller", "--", "python3", "-c", program, f"http://{at.inside}/", host, namespace=on.namespace)
     assert done.stdout.strip() == answer("v1")[1]

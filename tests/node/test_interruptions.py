@@ -23,7 +23,7 @@ from tests.support.stage import Stage, operator, stage, uids
 from tests.support.waiting import eventually
 
 DOMAIN = "apps.example.test"
-LONG = 60 if os.environ.get("SOAK") else 20
+LONG = 60 if os.environ.get("SOAK") else 30
 """Seconds of a run: more than the 15 after which Envoy gives up where nobody tells it not to."""
 PATIENCE = LONG + 120.0  # seconds
 WITHOUT_LIMIT = {"projectcontour.io/response-timeout": "infinity"}

@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 LIMITED, FREE, BOUND = "limited", "free", "bound"
 FRIEND, STRANGER = "friend", "stranger"
 TRIGGERED_WITHIN = 120.0  # seconds: a pod starts, imports, calls, and ends
-ENFORCED_WITHIN = 20.0  # seconds: kube-router looks at every pod of the node for each change
+ENFORCED_WITHIN = 90.0  # seconds: kube-router looks at every pod of the node for each change
 PORT = 8080  # of an App, and of whom it calls
 OTHER_PORT = 8081
 

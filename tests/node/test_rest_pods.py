@@ -66,15 +66,19 @@ def test_the_log_of_a_pod_that_serves_and_why_another_does_not(place: Place) -> 
     assert len(place.logs(live["id"], pod["name"], "?lines=1")["lines"]) == 1
     assert "not found" in place.logs(live["id"], pod["name"], "?previous=true")["message"], "it was never started again"
 
-    missing = place.on.runtime("missing", image="registry.invalid/missing:1")
+    missing = place.on.runtime("missing", image="127.0.0.1:1/missing:1")
     place.on.deploy(APP, "v2", runtime=missing)
     newest = eventually("the row is there", lambda: next((row for row in place.rows() if row["id"] != live["id"]), None))
-    waiting = eventually(
-        "its pod says why it does not start",
-        lambda: next((each for each in place.pods(newest["id"]) if "cannot be pulled" in (each["message"] or "")), None),
-    )
+
+    def explained() -> Any:
+        """The pod, once its message and the kubelet's events say why it does not start."""
+        for each in place.pods(newest["id"]):
+            if "cannot be pulled" in (each["message"] or "") and "Failed" in {event["reason"] for event in each["events"]}:
+                return each
+        return None
+
+    waiting = eventually("its pod says why it does not start", explained)
     assert (waiting["ready"], waiting["is_serving"]) == (False, False)
-    assert "Failed" in {each["reason"] for each in waiting["events"]}
     said = place.logs(newest["id"], waiting["name"])
     assert (said["lines"], "waiting to start" in said["message"]) == ([], True)
     assert [each["name"] for each in place.pods(live["id"])] == [pod["name"]], "v1 still serves, by the pod that it had"

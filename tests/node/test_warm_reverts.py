@@ -30,9 +30,9 @@ def test_bad_version_is_taken_back_to_warm_pods_while_callers_call(cluster: Clus
         warm = uids(on.pods(APP))
         on.until_reached(APP)
         with on.load(APP, every=0.05) as heard:
-            bad = on.live(APP, "v2")
+            bad = on.deploy(APP, "v2")
             back = names.revert_row(APP, bad)
-            row = eventually("a row takes it back", lambda: on.find("Deployment", back), 60)
+            row = eventually("a row takes it back", lambda: on.find("Deployment", back), 180)
             on.until(back, "Live")
             on.until_answer(APP, "v1", on.key(APP))
             pods = uids(on.pods(APP))

@@ -62,7 +62,8 @@ def measure(cluster: Cluster, folder: Path, rows: int, samples: int, say: Callab
             eventually("the operator is at them", lambda: _ended(busy) > 0)
             beside = [_deploy(quiet, number) for number in range(samples)]
             left = rows - _ended(busy)
-            renewed = "could not be renewed" not in operator.log.read_text()
+            log = operator.log.read_text()
+            renewed = "could not be renewed for" not in log and "the lease is held by" not in log
     waits = Waits(before, beside, left, renewed)
     say(waits.said())
     return waits

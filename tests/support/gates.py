@@ -146,7 +146,7 @@ class GateProcess:
 
     def metrics(self) -> dict[str, float]:
         """The samples of /metrics."""
-        with urllib.request.urlopen(f"http://{self.listens}:{self._ports[1]}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{self.listens}:{self._ports[1]}/metrics", timeout=60) as answer:
             return samples(answer.read().decode())
 
     def signal(self, number: signal.Signals) -> None:

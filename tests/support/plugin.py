@@ -27,6 +27,11 @@ PROGRESS = "waiting for "
 """How a line begins that a busy machine adds: what takes over two seconds says so."""
 
 
+def without_progress(shown: str) -> str:
+    """What was shown but for the lines that a busy machine adds."""
+    return re.sub(rf"{PROGRESS}[^\r\n]*\r?\n", "", shown)
+
+
 @dataclass(frozen=True)
 class Plugin:
     """Runs the plugin in a namespace. `flags`: kubectl's, put at the end of each call."""

@@ -61,7 +61,7 @@ url, key = sys.argv[1:]
 headers = {"Content-Type": "application/json", **({"Authorization": "Bearer " + key} if key else {})}
 request = urllib.request.Request(url, b'{"input": {}}', headers)
 try:
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=20) as answer:
         print(json.dumps([answer.status, answer.read().decode()]))
 except urllib.error.HTTPError as error:
     print(json.dumps([error.code, error.read().decode()]))

@@ -38,7 +38,7 @@ class Telling:
     def counted(self, metric: str, sink: str, **labels: str) -> float:
         """The sum of the series of `dynamiq_notifications_<metric>` with these labels, of a sink of the policy."""
         wanted = labels | {"sink": f"{self.stage.namespace}/{sink}"}
-        text = requests.get(f"http://127.0.0.1:{self._port}/metrics", timeout=10).text
+        text = requests.get(f"http://127.0.0.1:{self._port}/metrics", timeout=60).text
         found = re.findall(rf"^dynamiq_notifications_{metric}{{(.*)}} (\S+)$", text, re.MULTILINE)
         return sum(float(value) for said, value in found if wanted.items() <= dict(re.findall(r'(\w+)="([^"]*)"', said)).items())
 

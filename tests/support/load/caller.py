@@ -27,7 +27,7 @@ from typing import TextIO
 
 NEW, KEPT = "new", "kept"
 BEHIND = 0.5  # seconds of calls that are made up for at once; what is missed beyond that is left out and counted
-FINISH = 10.0  # seconds for calls under way at the end, beyond which they are cut off
+FINISH = 30.0  # seconds for calls under way at the end, beyond which they are cut off
 SHOWN = 200  # characters
 READ = 65536
 TAKEN_WITHIN = 60.0  # seconds

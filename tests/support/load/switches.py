@@ -72,7 +72,7 @@ class Load:
         for each, end in zip(self.rollbacks, ends, strict=True):
             patched = self.patched_after(each.asked)
             assert patched is not None, f"no change of the Service for {each}"
-            found += [call for call in heard.said(each.left) if patched + LEFT_AFTER < call.answered < end]
+            found += [call for call in heard.said(each.left) if patched + LEFT_AFTER < call.sent and call.answered < end]
         return found
 
     def pods_created(self) -> list[str]:

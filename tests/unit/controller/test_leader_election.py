@@ -336,8 +336,8 @@ async def test_a_leader_that_was_paused_within_an_operation_sends_no_write_any_m
 
 async def test_a_write_that_is_not_answered_is_given_up_in_time(client: Client, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     never = threading.Event()
-    monkeypatch.setattr(leader, "WRITES_END_BEFORE", SOON - 0.5)
-    election = LeaderElection(client, SYSTEM, "dynamiq-operator", "replica-a", Timing(lease_duration=SOON, renew_deadline=1.0))
+    monkeypatch.setattr(leader, "WRITES_END_BEFORE", SOON - 3)
+    election = LeaderElection(client, SYSTEM, "dynamiq-operator", "replica-a", Timing(lease_duration=SOON, renew_deadline=5.0))
     script.on("GET", LEASE, lease("")).on("PUT", LEASE, echo)
     await election.acquire()
 

@@ -288,7 +288,7 @@ async def test_a_pod_that_cannot_be_reached_is_passed_over(stage: GateStage) -> 
 
 async def test_a_pod_that_is_gone_is_tried_again_until_the_time_is_over(stage: GateStage) -> None:
     pod = await stage.pod(started=False)
-    port = stage.asleep(holdSeconds=1)
+    port = stage.asleep(holdSeconds=3)
     stage.serving("chat", pod)
     await stage.start()
     async with stage.session.post(f"http://{HOST}:{port}/", data=b"{}") as answer:

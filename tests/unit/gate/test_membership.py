@@ -55,7 +55,7 @@ async def test_another_replica_stays(stage: GateStage) -> None:
 async def test_the_address_of_a_dead_replica_is_taken_away_after_a_while(stage: GateStage) -> None:
     stage.asleep(endpoints=[member(OTHER)])
     stage.replicas(ME, unready=(OTHER,))
-    await stage.start(dead_after=0.5)
+    await stage.start(dead_after=2.0)
     assert stage.endpoints() == ["gate-b", "gate-a"]
     await members(stage, ["gate-a"])
 
@@ -92,7 +92,7 @@ async def test_a_write_that_met_a_newer_version_is_decided_anew(stage: GateStage
 async def test_a_removed_slice_gives_its_port_back_but_not_at_once(stage: GateStage) -> None:
     port, pod = stage.asleep(), await stage.pod()
     stage.serving("chat", pod)
-    await stage.start(unbound_after=0.5)
+    await stage.start(unbound_after=3.0)
     stage.remove(names.gate_slice("chat"))
     async with stage.session.post(f"http://{HOST}:{port}/", data=b"{}") as answer:
         assert answer.status == 200  # somebody who has not heard of it
@@ -128,7 +128,7 @@ async def test_a_port_that_another_app_had_is_not_given_on_at_once(stage: GateSt
     port, one, two = stage.asleep("one"), await stage.pod(2), await stage.pod(3)
     stage.serving("one", one)
     stage.serving("two", two)
-    await stage.start(unbound_after=1.0)
+    await stage.start(unbound_after=4.0)
     stage.remove(names.gate_slice("one"))
     stage.asleep("two", gate_port=port)
     async with stage.session.post(f"http://{HOST}:{port}/", data=b"{}") as answer:

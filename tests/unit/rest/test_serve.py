@@ -58,7 +58,7 @@ def _serve(tmp_path: Path, script: Script, ask: Callable[[str, Callable[[], None
     url = f"http://127.0.0.1:{free_port()}"
 
     def ask_once_ready() -> None:
-        retries = urllib3.Retry(total=100, backoff_factor=0.1, backoff_max=0.1, status_forcelist=[503], raise_on_status=False)
+        retries = urllib3.Retry(total=600, backoff_factor=0.1, backoff_max=0.1, status_forcelist=[503], raise_on_status=False)
         try:
             assert urllib3.PoolManager().request("GET", f"{url}/readyz", retries=retries).status == 200
             ask(url, stop)

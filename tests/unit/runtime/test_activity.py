@@ -29,7 +29,7 @@ DOING = a_flow(
     "    if d['do'] == 'fail':\n        return d['gone']\n"
     "    if d['do'] == 'nan':\n        return float('nan')\n"
     "    if d['do'] == 'exit':\n        raise SystemExit\n"
-    "    if d['do'] == 'sleep':\n        time.sleep(6)\n"
+    "    if d['do'] == 'sleep':\n        time.sleep(15)\n"
     "    return 'done'\n"
 )
 TAKES_AN_ORDER = json.dumps(
@@ -47,7 +47,7 @@ TAKES_AN_ORDER = json.dumps(
         ]
     }
 )
-RUN_TIMEOUT = "2"  # seconds, less than a run that sleeps takes
+RUN_TIMEOUT = "6"  # seconds, less than a run that sleeps takes
 BODY_WAITED_FOR = timedelta(seconds=10)  # aiohttp lets the rest of a body come for so long
 A_WHILE = 0.2  # seconds of idleness that a call is seen to end
 
@@ -126,7 +126,7 @@ def test_what_runs_waits_or_streams_is_in_flight(tmp_path: Path) -> None:
         serving(tmp_path, SLOW, DYNAMIQ_MAX_CONCURRENT_RUNS="2") as served,
         ThreadPoolExecutor(3) as pool,
     ):
-        calls = [pool.submit(served.run, {"seconds": 2}, stream=stream) for stream in (False, True, False)]
+        calls = [pool.submit(served.run, {"seconds": 5}, stream=stream) for stream in (False, True, False)]
         eventually("three calls are in flight", lambda: served.activity["in_flight"] == 3)
         assert served.activity["idle_seconds"] == 0
         assert served.metric("dynamiq_runtime_runs_waiting") == 1
@@ -174,7 +174,7 @@ def _half_read(served: Served, path: str = "/") -> Iterator[socket.socket]:
 
 
 async def test_a_reader_who_takes_nothing_any_more_is_not_in_flight_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "TAKEN_WITHIN", 0.3)
+    monkeypatch.setattr(delivery, "TAKEN_WITHIN", 3)
 
     class Large:
         nodes = 1

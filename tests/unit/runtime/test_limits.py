@@ -13,7 +13,7 @@ ONE = {"DYNAMIQ_MAX_CONCURRENT_RUNS": "1", "DYNAMIQ_MAX_QUEUED_RUNS": "1"}
 
 def test_a_run_too_many_is_refused_at_once_and_those_that_wait_are_answered(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW, **ONE) as served, ThreadPoolExecutor(2) as pool:
-        first = pool.submit(served.run, {"seconds": 2})
+        first = pool.submit(served.run, {"seconds": 6})
         eventually("a run is under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
         second = pool.submit(served.run, {"seconds": 0})
         eventually("a run waits", lambda: served.metric("dynamiq_runtime_runs_waiting") == 1)
@@ -30,8 +30,8 @@ def test_a_run_too_many_is_refused_at_once_and_those_that_wait_are_answered(tmp_
 
 
 def test_a_run_that_waits_in_vain_is_refused(tmp_path: Path) -> None:
-    with serving(tmp_path, SLOW, DYNAMIQ_RUN_TIMEOUT="2", **ONE) as served, ThreadPoolExecutor(1) as pool:
-        endless = pool.submit(served.run, {"seconds": 5})
+    with serving(tmp_path, SLOW, DYNAMIQ_RUN_TIMEOUT="6", **ONE) as served, ThreadPoolExecutor(1) as pool:
+        endless = pool.submit(served.run, {"seconds": 20})
         eventually("a run is under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
         assert served.run({"seconds": 0}).status == 429  # its thread sleeps on, given up or not
         assert endless.result().status == 504

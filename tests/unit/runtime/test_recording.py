@@ -156,7 +156,7 @@ def test_a_stream_says_its_runs_id_too_and_one_run_too_many_has_none(tmp_path: P
     limits = {"DYNAMIQ_MAX_CONCURRENT_RUNS": "1", "DYNAMIQ_MAX_QUEUED_RUNS": "0"}
     with serving(tmp_path, SLOW, DYNAMIQ_RECORDER=recorder.url, **limits) as served:
         answer = served.run({"seconds": 0}, stream=True)
-        _leave(served, {"seconds": 1})
+        _leave(served, {"seconds": 5})
         too_many = served.run({"seconds": 0})
         until_recorded(recorder, 2)
     assert (too_many.status, too_many.headers["X-Dynamiq-Run-Id"]) == (429, None)
@@ -241,11 +241,12 @@ def test_a_recorder_that_takes_nothing_now_gets_the_same_batch_later(tmp_path: P
 def test_retry_after_is_waited_for(tmp_path: Path, recorder: Recorder) -> None:
     recorder.told = Told(503, {"Retry-After": "3"})
     with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
+        began = time.monotonic()
         served.run({"n": 1})
         eventually("it is refused", lambda: bool(recorder.refused), DEADLINE)
-        refused_at, recorder.told = time.monotonic(), Told()
+        recorder.told = Told()
         until_recorded(recorder, 1)
-    assert time.monotonic() - refused_at > 2.5
+    assert time.monotonic() - began > 2.9
     assert len(recorder.refused) == 1
 
 

@@ -111,12 +111,12 @@ def test_a_private_app_wants_one_of_its_keys_and_follows_the_secret(tmp_path: Pa
 def test_a_slow_run_holds_up_neither_others_nor_the_probes(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW) as served, ThreadPoolExecutor(20) as pool:
         began = time.monotonic()
-        slow = [pool.submit(served.run, {"seconds": 3}) for _ in range(20)]
+        slow = [pool.submit(served.run, {"seconds": 10}) for _ in range(20)]
         assert served.run({"seconds": 0}).status == 200
         assert served.request("GET", "/readyz").status == 200
         assert not any(run.done() for run in slow), "they were waited for"
         assert {future.result().body["result"] for future in slow} == {"slept"}
-        assert time.monotonic() - began < 30, "they ran one after the other, which takes a minute"
+        assert time.monotonic() - began < 100, "they ran one after the other, which takes 200 s"
 
 
 def test_concurrent_runs_keep_their_own_answers(echo: Served) -> None:
@@ -129,7 +129,7 @@ def test_a_run_that_never_ends_is_given_up_and_its_thread_is_freed(tmp_path: Pat
     endless = a_flow(
         "def run(d):\n    while d['endless']:\n        try:\n            n = 1\n        except Exception:\n            n = 2\n"
     )
-    with serving(tmp_path, endless, DYNAMIQ_RUN_TIMEOUT="0.5") as served:
+    with serving(tmp_path, endless, DYNAMIQ_RUN_TIMEOUT="3") as served:
 
         def threads() -> int:
             return len(list(Path(f"/proc/{served.process.pid}/task").iterdir()))
@@ -159,7 +159,7 @@ def test_metrics_count_runs(echo: Served) -> None:
 
 def test_a_stop_lets_runs_end_and_only_then_refuses_connections(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW) as served, ThreadPoolExecutor(2) as pool:
-        slow = pool.submit(served.run, {"seconds": 2})
+        slow = pool.submit(served.run, {"seconds": 8})
         eventually("a run is under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
         served.terminate()
         eventually("it is no longer ready", lambda: served.request("GET", "/readyz").status == 503)
@@ -281,8 +281,10 @@ def test_call_prints_the_answer_and_counts_a_steady_load(tmp_path: Path, echo: S
     assert once.returncode == 0
     steady = _call(tmp_path, url, "--input", '{"n": 1}', "--every", "0.01", "--for", "1", "--quiet")
     summary = json.loads(steady.communicate(timeout=DEADLINE)[0])
-    assert (summary["sent"], summary["ok"], summary["failed"]) == (100, 100, 0)
-    assert (summary["by_status"], summary["by_output"]) == ({"200": 100}, {'{"result":{"n":1}}': 100})
+    sent = summary["sent"]
+    assert sent == 100 or summary["left_out"], "what a busy machine is late for is left out, and said"
+    assert (summary["ok"], summary["failed"]) == (sent, 0)
+    assert (summary["by_status"], summary["by_output"]) == ({"200": sent}, {'{"result":{"n":1}}': sent})
 
 
 @pytest.mark.parametrize(("kept", "most"), [("2", 2), ("0", None)], ids=["kept", "a new one each"])

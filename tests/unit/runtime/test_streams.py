@@ -48,7 +48,7 @@ def test_a_failure_in_a_stream_is_an_event_of_the_usual_shape(tmp_path: Path) ->
 
 def test_an_open_stream_ends_before_the_server_does(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW) as served, ThreadPoolExecutor(1) as pool:
-        stream = pool.submit(served.run, {"seconds": 2}, stream=True)
+        stream = pool.submit(served.run, {"seconds": 8}, stream=True)
         eventually("a run is under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
         served.terminate()
         eventually("it is no longer ready", lambda: served.request("GET", "/readyz").status == 503)

@@ -40,7 +40,7 @@ FIND_WITHIN = 10.0  # seconds
 HEARD_WITHIN = 0.5
 """Seconds in which a change is heard of, where the watch goes on."""
 RELIST_PAUSE_FACTOR = 4.0
-"""After a relist for unknown ids none begins for this many times its duration."""
+"""After a relist for unknown ids none begins for this many times its duration, and for half of FIND_WITHIN at most: who asks then is answered."""
 Listener = Callable[[Entry, bool], None]
 """Is told of an object that is new, changed or gone (True). Called with the index locked: it returns at once and asks the index nothing."""
 
@@ -184,7 +184,7 @@ class KindIndex:
         finally:
             self._changed.acquire()
             ended = time.monotonic()
-            self._may_relist_at = ended + RELIST_PAUSE_FACTOR * (ended - began)
+            self._may_relist_at = ended + min(RELIST_PAUSE_FACTOR * (ended - began), FIND_WITHIN / 2)
             self._is_relisting, self._relists_ended, self._failure = False, number, failure
             self._changed.notify_all()
 
