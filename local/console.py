@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import os
 import shlex
-import socket
 import ssl
 import subprocess
 import sys
@@ -194,7 +193,7 @@ def _develop(console: Console, address: Address) -> None:
     _require_free(address.port)
     console.let_in()
     heading("The management API, and Vite in front of it")
-    api = Address(_free_port())
+    api = Address(controlplane.free_ports(["api"])["api"])
     with console.serving(api, _settings(console)):
         environment = console_build.environment() | {"DYNAMIQ_API": f"http://127.0.0.1:{api.port}"}
         program = console_build.SOURCE / "node_modules" / "vite" / "bin" / "vite.js"
@@ -240,12 +239,6 @@ def _environment() -> dict[str, str]:
 def _require_free(port: int) -> None:
     if not controlplane.is_free(port):
         raise LocalError(f"port {port} of the loopback is taken: end what listens there, or name another with PORT=…")
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { type Problem, problemOf } from "../api/problem.ts";
 import { errorOf, refusalOf, targetOf } from "../pure/sign-in.ts";
 import { announceSignIn, session, signIn, user } from "../state/session.ts";
+import { Action } from "../ui/action.tsx";
 import { arriveAnew } from "../ui/arrival.tsx";
 import { Field } from "../ui/field.tsx";
 import { useLocation } from "../ui/location.tsx";
@@ -105,9 +106,9 @@ function TokenForm({ isFirst }: { isFirst: boolean }) {
           />
         )}
       </Field>
-      <button type="submit" class={isFirst ? "button primary" : "button"} disabled={isBusy}>
+      <Action type="submit" kind={isFirst ? "primary" : undefined} disabled={isBusy}>
         {isBusy ? "Signing in…" : isFirst ? "Sign in" : "Sign in with the token"}
-      </button>
+      </Action>
       <details class="small">
         <summary>Where do I get a token?</summary>
         <p class="muted">

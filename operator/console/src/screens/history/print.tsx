@@ -4,6 +4,7 @@ import { readVerification, type Verification } from "../../api/history.ts";
 import { problemOf } from "../../api/problem.ts";
 import type { App } from "../../api/read.ts";
 import type { HistoryFilters } from "../../pure/history-filters.ts";
+import { Action } from "../../ui/action.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { collect } from "./collect.ts";
 import { Progress } from "./progress.tsx";
@@ -74,9 +75,9 @@ export function PrintDialog({ app, filters, total, expect, onClose }: Props) {
           <button type="button" class="button" onClick={cancel}>
             Cancel
           </button>
-          <button type="button" class="button primary" disabled={read !== undefined} onClick={() => void run()}>
+          <Action kind="primary" disabled={read !== undefined} onClick={() => void run()}>
             Print
-          </button>
+          </Action>
         </div>
       </footer>
     </Dialog>
