@@ -46,7 +46,7 @@ WITHIN = 3000  # seconds
 ANSWERS_WITHIN = 60  # seconds
 """That an answer comes at all: an answer of 10 s, which is schemathesis' own limit, may be a machine's that does much else."""
 ASKED_EVERY = 0.5
-LATE = 2.0
+LATE = 2.0  # seconds from which on an API server that answers counts as away
 SLOWEST = 5
 MARKS = " ❌🚫"
 """Of a check that failed, and of a call that was not answered."""

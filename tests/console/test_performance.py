@@ -31,11 +31,10 @@ PAGE_MOST = 5_000
 ANSWERS_MOST, APP_MOST = 5_000, 1_200
 """Bytes of the answers of the API, but for lists of Apps, and of an App in one that nobody has deployed yet."""
 REQUESTS_MOST = 8
-REST = (
-    "() => ['.css', '.js'].every((kind) =>"
-    " performance.getEntriesByType('resource').some(({ name }) => name.includes('/assets/rest-') && name.endsWith(kind)))"
-)
-"""Whether all that comes after the first screen is there, which the console loads by itself a second later."""
+REST = "/assets/rest-"
+"""How the addresses begin of what comes after the first screen, which the console loads by itself a second later."""
+REST_IS_THERE = """(rest) => ['.css', '.js'].every((kind) =>
+  performance.getEntriesByType('resource').some(({ name }) => name.includes(rest) && name.endsWith(kind)))"""
 
 LATENCY, LINE = 20, 10_000_000  # milliseconds, bits per second
 LOADS = 20
@@ -78,12 +77,11 @@ def loaded(page: Page, path: str) -> Load:
         painted = page.wait_for_function("() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime").json_value()
     finally:
         session.detach()
-    page.wait_for_function(REST)  # so that it is in the browser's cache at the next visit, however soon that is
+    page.wait_for_function(REST_IS_THERE, arg=REST)  # so that it is in the browser's cache at the next visit, however soon that is
     files = {each for each, url in asked.items() if urlsplit(url).path == "/console/" or "/assets/" in url}
     of_files = sum(size for each, size in received.items() if each in files)
-    return Load(
-        painted, complete, of_files, sum(received.values()) - of_files, tuple(url for url in asked.values() if "/assets/rest-" not in url)
-    )
+    first = tuple(url for url in asked.values() if REST not in url)
+    return Load(painted, complete, of_files, sum(received.values()) - of_files, first)
 
 
 def of_kind(built: Path, suffix: str) -> int:

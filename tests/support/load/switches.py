@@ -66,7 +66,7 @@ class Load:
         return sorted(call.answered - asked for call, asked in found if call is not None)
 
     def left_behind(self, heard: Heard) -> list[Call]:
-        """Answers of a version that was left, from `LEFT_AFTER` on until it is rolled back to."""
+        """Calls sent from `LEFT_AFTER` on that a version that was left answered, until it is rolled back to."""
         ends = [each.asked for each in self.rollbacks[1:]] + [float("inf")]
         found = []
         for each, end in zip(self.rollbacks, ends, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from kubernetes import client as kubernetes
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.kube import id_index
 from dynamiq_operator.rest.kube.client import ApiServer
 from dynamiq_operator.rest.kube.entries import owned_by
 from dynamiq_operator.rest.kube.id_index import WAITING_MOST, IdIndex
@@ -126,6 +128,18 @@ def test_what_another_replica_made_a_moment_ago_is_found(stage: RestStage) -> No
     stage.script.on("GET", PATH, listed(made))
     stage.script.on("GET", APPS.path("demo", "new"), made)
     assert stage.get(f"/v1/apps/{UNKNOWN}")["name"] == "new"
+
+
+def test_an_unknown_id_is_answered_after_a_slow_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(id_index, "FIND_WITHIN", 6.0)
+
+    def slow(_: Sent) -> Manifest:
+        time.sleep(1.6)  # four times as long is more than who asks next would wait
+        return listed(version="6")
+
+    script = Script().on("GET", PATH, listed(version="5"), slow, listed(version="7"))
+    with _watching(script) as index:
+        assert [index.find(APPS, UNKNOWN) for _ in range(2)] == [None, None]
 
 
 def test_where_it_cannot_be_looked_for_it_is_not_said_to_be_unknown(stage: RestStage) -> None:
