@@ -80,6 +80,8 @@ def test_a_step_back_finds_the_list_as_it_was_left(page_as: PageAs) -> None:
     expect(page.get_by_role("heading", level=1, name="Customer support")).to_be_visible()
     assert page.evaluate("scrollY") == 0
     page.go_back()
+    # Waiting for a row that is not drawn yet, Playwright describes the whole page each time, and leaves a busy machine no time to draw it.
+    expect(rows(page)).to_have_count(MANY)
     expect(rows(page).nth(600)).to_be_in_viewport()
 
 
