@@ -210,10 +210,12 @@ def exported(page: Page, kind: str) -> str:
     page.get_by_role("button", name="Export", exact=True).click()
     dialog = page.get_by_role("dialog", name="Export")
     dialog.get_by_text(kind, exact=True).click()
+    export = dialog.get_by_role("button", name="Export", exact=True)
     with page.expect_download() as waiting:
-        dialog.get_by_role("button", name="Export", exact=True).click()
+        export.click()
     assert waiting.value.suggested_filename == f"{APP}-history.{kind.lower()}"
     expect(dialog.get_by_role("status")).to_contain_text("rows are in")
+    expect(export).to_be_focused()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     return waiting.value.path().read_text(encoding="utf-8-sig")

@@ -7,6 +7,7 @@ import { BEGIN, type Cell, lines } from "../../pure/csv.ts";
 import { asQuery, type HistoryFilters, isFiltered } from "../../pure/history-filters.ts";
 import { configOf } from "../../pure/row-words.ts";
 import { line } from "../../pure/shell.ts";
+import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { collect } from "./collect.ts";
@@ -77,20 +78,12 @@ export function ExportDialog({ app, filters, total, onClose }: Props) {
       </div>
       <footer>
         <div class="buttons end">
-          {read ? (
-            <button type="button" class="button" onClick={() => running.current?.abort()}>
-              Cancel
-            </button>
-          ) : (
-            <>
-              <button type="button" class="button" onClick={onClose}>
-                Close
-              </button>
-              <button type="button" class="button primary" onClick={() => void run()}>
-                Export
-              </button>
-            </>
-          )}
+          <button type="button" class="button" onClick={() => (read ? running.current?.abort() : onClose())}>
+            {read ? "Cancel" : "Close"}
+          </button>
+          <Action kind="primary" disabled={read !== undefined} onClick={() => void run()}>
+            Export
+          </Action>
         </div>
       </footer>
     </Dialog>
