@@ -22,21 +22,25 @@ PHONE, DESK = {"width": 360, "height": 700}, {"width": 1280, "height": 800}
 COVERED = {360: 88, 1280: 92}
 """How much of the window its headers cover."""
 
-IN_SIGHT = """(covered) => Object.fromEntries([...document.querySelectorAll(".history-table [data-place]:not(.unread)")]
-  .map((row) => [row.innerText.match(/#(\\d+)/)[1], row.getBoundingClientRect().top])
-  .filter(([, top]) => top >= covered && top < innerHeight))"""
-"""Where the rows lie that begin in the window, by their sequences."""
-
-LANDED = """([sequence, top]) => [...document.querySelectorAll(".history-table [data-place]")]
-  .some((row) => row.innerText.includes("#" + sequence) && Math.abs(row.getBoundingClientRect().top - top) < 1)"""
-"""Whether a row lies there."""
-
 SLIPS = """[...document.querySelectorAll(".history-table [data-place]")]
   .sort((one, other) => other.dataset.place - one.dataset.place)
   .map((row, at, all) => at && all[at - 1].dataset.place - row.dataset.place === 1 ?
     row.getBoundingClientRect().top - all[at - 1].getBoundingClientRect().bottom : 0)
   .filter((slip) => Math.abs(slip) >= 1)"""
 """By how much rows lie over the row before, or leave a gap."""
+
+IN_SIGHT = f"""(covered) => {{
+  const rows = [...document.querySelectorAll(".history-table [data-place]")];
+  if (document.querySelector(".history-table .unread") || {SLIPS}.length) return {{}};
+  return Object.fromEntries(rows
+    .map((row) => [row.innerText.match(/#(\\d+)/)[1], row.getBoundingClientRect().top])
+    .filter(([, top]) => top >= covered && top < innerHeight));
+}}"""
+"""Where the rows lie that begin in the window, by their sequences: none until all that are rendered are read and laid out by their heights."""
+
+LANDED = """([sequence, top]) => [...document.querySelectorAll(".history-table [data-place]")]
+  .some((row) => row.innerText.includes("#" + sequence) && Math.abs(row.getBoundingClientRect().top - top) < 1)"""
+"""Whether a row lies there."""
 
 
 @pytest.fixture(scope="module")
@@ -63,17 +67,17 @@ def rendered(page: Page) -> int:
 
 
 def in_sight(page: Page) -> dict[str, float]:
-    """Where each row lies that begins in the window, once there are some and all of them are read."""
+    """Where each row lies that begins in the window, once there are some and all of them are read and laid out."""
     assert page.viewport_size is not None
     covered = COVERED[page.viewport_size["width"]]
 
     def looked() -> dict[str, float]:
-        expect(table(page).locator(".unread")).to_have_count(0)
-        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # rows are measured by then
+        # A list that was scrolled a moment ago renders its rows in the next frame, and measures them in it.
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         found: dict[str, float] = page.evaluate(IN_SIGHT, covered)
         return found
 
-    found: dict[str, float] = eventually("rows are in the window", looked)
+    found: dict[str, float] = eventually("rows are in the window, read and laid out", looked)
     return found
 
 
