@@ -167,13 +167,17 @@ class Stage:
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def until(self, row: str, phase: str, seconds: float = LIVE_WITHIN) -> Manifest:
-        """The row once it reads `phase`. Fails at once where the row has ended otherwise."""
+        """The row once it reads `phase`. Fails at once where the row has ended otherwise.
+
+        A row reads Progressing from its first moment, by the CRD's default: it is waited for until the operator has pinned it, which gives it
+        its place. Two rows of one second that have none yet are taken by their names.
+        """
 
         def seen() -> Manifest | None:
             found = self.row(row)
             now = found.get("status", {}).get("phase")
             assert now not in ENDED[phase], f"row {row} is {now}: {said(found)}"
-            return found if now == phase else None
+            return found if now == phase and (phase != "Progressing" or "pinned" in found["spec"]) else None
 
         return eventually(f"row {row} is {phase}", seen, seconds, 0.1)
 
