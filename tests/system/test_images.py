@@ -186,12 +186,15 @@ def test_a_changed_console_makes_another_image(source: Path, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("source")
-def test_an_image_that_another_process_forgets_meanwhile_is_built_again(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_image_that_another_process_forgets_meanwhile_is_built_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Not pytest's capture, which loses what is printed while it is read.
+    said: list[str] = []
+    monkeypatch.setattr(builds, "say", said.append)
     (archive,) = images.ensure([images.RUNTIME]).values()
     with ThreadPoolExecutor(1) as pool:
         with builds.locked("images"):
             again = pool.submit(images.ensure, [images.RUNTIME])
-            eventually("it waits to mark the image as used", lambda: "another process holds the lock" in "".join(capfd.readouterr()))
+            eventually("it waits to mark the image as used", lambda: "another process holds the lock" in "".join(said))
             archive.unlink()
         (found,) = again.result().values()
     assert found == archive
