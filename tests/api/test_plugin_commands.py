@@ -316,6 +316,8 @@ def test_a_deploy_that_is_overtaken_and_one_that_takes_too_long(module_stage: Hi
         assert following.stderr is not None
         first = next(line for line in following.stderr if not line.startswith(PROGRESS))
         assert first.startswith(("Pending", "Progressing"))
+        # Rows of one second are taken by their names, and it says Progressing before the operator has seen it.
+        eventually("its row has its place", lambda: all("pinned" in row["spec"] for row in module_stage.rows(app)))
         module_stage.live(app, "v1", runtime=module_stage.default_runtime)
         said = following.stderr.read()
         assert following.wait(ENDS_WITHIN) == 1

@@ -120,7 +120,7 @@ def test_slow_recorder_holds_up_no_deploy_and_the_app_says_in_the_end_that_nothi
 ) -> None:
     recorder.slow = 30.0
     try:
-        limits = given.with_spec(rollout={"revert": {"seconds": 20, "minRuns": 30, "maxP95Ratio": 1.2, "maxCostRatio": 1.5}})
+        limits = given.with_spec(rollout={"revert": {"seconds": 60, "minRuns": 30, "maxP95Ratio": 1.2, "maxCostRatio": 1.5}})
         row = watched(stage, app, runs, limits)
         eventually("the recorder is asked", lambda: row["metadata"]["uid"] in recorder.asked)
         stage.acted_on(app)

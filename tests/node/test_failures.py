@@ -118,7 +118,7 @@ class Failing:
         on, before = self.on(app), self.begun[app].before
         eventually("only the pods from before are left", lambda: uids(on.pods(app)) == before)
         assert restarts(on.pods(app)) == 0
-        assert on.condition(app, "Ready")["status"] == "True"
+        eventually("the App is Ready", lambda: on.condition(app, "Ready")["status"] == "True")
         if on is self.stages[""]:
             assert on.answer(app) == "v1"
 

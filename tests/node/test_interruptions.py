@@ -25,7 +25,9 @@ from tests.support.waiting import eventually
 DOMAIN = "apps.example.test"
 LONG = 60 if os.environ.get("SOAK") else 30
 """Seconds of a run: more than the 15 after which Envoy gives up where nobody tells it not to."""
-PATIENCE = LONG + 120.0  # seconds
+ROLLED_OUT = 60
+"""Seconds of a run that is to outlast two deploys beside each other."""
+PATIENCE = 180.0  # seconds
 WITHOUT_LIMIT = {"projectcontour.io/response-timeout": "infinity"}
 IN_FLIGHT = re.compile(r"^dynamiq_runtime_runs_in_flight (\S+)$", re.MULTILINE)
 
@@ -36,7 +38,7 @@ def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) 
     with stage(cluster, "interruptions") as made, operator(made, folder=tmp_path_factory.mktemp("interruptions"), options=options):
         for version in ("v1", "v2"):
             made.release(version, text=sleeping(version))
-        made.runtime("patient", by_default=True, drainSeconds=LONG + 30)
+        made.runtime("patient", by_default=True, drainSeconds=ROLLED_OUT + 30)
         yield made
 
 
@@ -55,12 +57,12 @@ def under_way(on: Stage, app: str) -> int:
 
 
 @contextlib.contextmanager
-def running(on: Stage, app: str, at: Gateway) -> Iterator[list[Future[tuple[int, str]]]]:
-    """A run and a stream of LONG seconds, both under way when the block begins."""
+def running(on: Stage, app: str, at: Gateway, seconds: int = LONG) -> Iterator[list[Future[tuple[int, str]]]]:
+    """A run and a stream of so many seconds, both under way when the block begins."""
     kinds = (False, True)
     with ThreadPoolExecutor(len(kinds)) as pool:
         key, where = on.key(app), host(on, app)
-        calls = [pool.submit(asked, ThroughTheGateway(where, at, PATIENCE), key, stream=stream, seconds=LONG) for stream in kinds]
+        calls = [pool.submit(asked, ThroughTheGateway(where, at, PATIENCE), key, stream=stream, seconds=seconds) for stream in kinds]
         eventually("they are under way", lambda: under_way(on, app) == len(kinds) or any(call.done() for call in calls))
         assert not any(call.done() for call in calls), [call.result() for call in calls if call.done()]
         yield calls
@@ -74,7 +76,7 @@ def test_long_runs_and_open_streams_end_on_the_version_that_they_began_on(on: St
         on.app(app, exposure)
         on.live(app, "v1")
         until_answer(host(on, app), at, "v1", on.key(app))
-    with running(on, "by-ingress", at) as by_ingress, running(on, "by-gateway", at) as by_gateway:
+    with running(on, "by-ingress", at, ROLLED_OUT) as by_ingress, running(on, "by-gateway", at, ROLLED_OUT) as by_gateway:
         rows = [on.deploy(app, "v2") for app in apps]
         for app, row in zip(apps, rows, strict=True):
             on.until(row, "Live")

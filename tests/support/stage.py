@@ -38,7 +38,7 @@ WORKFLOW = "answers"
 FAST = {
     "engine": "tiny",
     "drainSeconds": 1,
-    "probes": {"readiness": {"path": "/readyz", "periodSeconds": 1}},
+    "probes": {"readiness": {"path": "/readyz", "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 6}},
     "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
 }
 LIVE_WITHIN = 120.0  # seconds: several Apps may start at once on two cores
