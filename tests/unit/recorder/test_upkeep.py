@@ -125,7 +125,7 @@ def test_a_recorder_is_ready_once_rows_were_read_and_while_it_can_write(stage: R
     store = Held(opened(stage.store_url))
     store.go.set()
     stage.start(store=store, ready=False)
-    assert "not read yet" in stage.session.get(f"{stage.url}/readyz", timeout=5).text
+    eventually("it says what it waits for", lambda: "not read yet" in stage.session.get(f"{stage.url}/readyz", timeout=5).text)
     assert stage.session.get(f"{stage.url}/healthz", timeout=5).status_code == 200
     assert stage.send(request(a_run())).status_code == 503, "nobody is refused whom it cannot know"
     stage.is_away = False
