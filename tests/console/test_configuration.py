@@ -15,7 +15,7 @@ from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
 from tests.support import factories
 from tests.support.browser.configuring import address, button, spec
-from tests.support.browser.keys import press, tab_to
+from tests.support.browser.keys import choose, press, tab_to
 from tests.support.browser.pages import axe, kept, settled
 from tests.support.browser.silence import answers_lost
 from tests.support.history_stage import APP, HistoryStage
@@ -169,8 +169,7 @@ def test_by_keyboard_alone_a_variable_is_added_and_taken_from_a_secret(stage: Hi
     form = page.get_by_role("region", name="Change the configuration")
     press(page, button(form, "Add a variable"))
     page.keyboard.type("TOKEN")
-    tab_to(page, form.get_by_label("Where TOKEN comes from"))
-    page.keyboard.type("Secret")
+    choose(page, form.get_by_label("Where TOKEN comes from"), "Secret")
     tab_to(page, form.get_by_label("Secret of TOKEN"))
     page.keyboard.type("tokens")
     page.keyboard.press("Tab")

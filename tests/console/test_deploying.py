@@ -13,7 +13,7 @@ from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
 from tests.support import factories, rest
 from tests.support.browser.deploying import Deploying, dialog, newest_two_alone, previewed, rolled_out
-from tests.support.browser.keys import choose, tab_to
+from tests.support.browser.keys import choose, painted, tab_to
 from tests.support.browser.pages import ORIGIN, Window, axe
 from tests.support.browser.served import User
 from tests.support.history_stage import HistoryStage
@@ -67,6 +67,7 @@ def test_a_new_deployment_is_an_app_and_its_first_row(opened: AsSomebody, deploy
 def test_a_new_deployment_by_the_keyboard_alone(opened: AsSomebody, deploying: Deploying) -> None:
     page = opened(f"/console/workflows/{deploying.workflow_id}/deploy").page
     panel = dialog(page, "Deploy")
+    painted(page)  # the first field has the focus by then, and takes it from nothing else
     tab_to(page, panel.locator("input[type=radio]:checked").first)
     while not panel.get_by_role("radio", name="New deployment").is_checked():
         page.keyboard.press("ArrowLeft")

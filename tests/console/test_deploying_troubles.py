@@ -139,6 +139,7 @@ def test_a_form_without_an_edit_asks_too_where_it_is_not_known_what_became_of_it
     asked.get_by_role("button", name="Stay").click()
     page.get_by_role("button", name="Try again").click()
     rolled_out(page)
+    deploying.stage.until_served("v3", "left-uncertain", rows=2)
     assert deploying.stage.versions("left-uncertain")[1:] == ["v3"]
 
 

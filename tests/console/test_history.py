@@ -16,6 +16,7 @@ from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
 from tests.support import factories, rest
 from tests.support.browser.histories import row, table, total
+from tests.support.browser.keys import painted
 from tests.support.browser.pages import Window, axe, settled
 from tests.support.history_stage import HistoryStage
 from tests.support.waiting import eventually
@@ -106,6 +107,7 @@ def test_filters_stand_in_the_address(page_as: PageAs, told: Told) -> None:
 def test_a_rollback_takes_two_keys_and_a_confirmation(page_as: PageAs, told: Told) -> None:
     page = opened(page_as, told).page
     expect(row(page, 3)).to_be_visible()
+    painted(page)
     for _ in range(2):
         page.keyboard.press("j")
     expect(row(page, 3)).to_be_focused()

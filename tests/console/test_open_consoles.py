@@ -7,6 +7,7 @@ import statistics
 import time
 import uuid
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page
@@ -56,8 +57,16 @@ def watched(page_as: PageAs, path: str) -> Window:
     """A window at a path, once its stream is on."""
     window = page_as("viewer", "/console/workflows")
     window.page.add_init_script(SHOWN)
+    window.seen.requests.clear()  # those of the page before
     window.goto(path)
-    eventually("a stream is on", lambda: any(request.url.endswith("/watch") for request in window.seen.requests))
+
+    def is_on() -> bool:
+        """Whether something was read once more, as it is when its stream is on."""
+        window.page.evaluate("0")  # what the browser told meanwhile is heard while it is spoken to
+        paths = [urlsplit(request.url).path for request in window.seen.requests]
+        return any(paths.count(each.removesuffix("/watch")) >= 2 for each in paths if each.endswith("/watch"))
+
+    eventually("a stream is on", is_on)
     return window
 
 

@@ -18,6 +18,7 @@ from tests.support import factories, rest
 from tests.support.browser.deploying import Deploying, dialog, newest_two_alone, previewed, rolled_out
 from tests.support.browser.everything import LIVE_WITHIN
 from tests.support.browser.histories import row
+from tests.support.browser.keys import painted
 from tests.support.browser.pages import Window, axe
 from tests.support.browser.served import User
 from tests.support.history_stage import HistoryStage
@@ -140,6 +141,7 @@ def test_it_is_rejected_by_keyboard_with_two_actions_from_the_list(page_as: Page
     deploy(page_as("author", f"/console/apps/{app}/deploy").page, "v2")
     page = page_as("approver", f"/console/apps/{app}/history").page
     expect(row(page, 2)).to_contain_text("Waiting")
+    painted(page)
     page.keyboard.press("j")
     page.keyboard.press("a")
     review = dialog(page, "Review v2 (#2)")

@@ -20,6 +20,7 @@ from tests.support.browser.pages import axe, settled
 from tests.support.history_stage import HistoryStage
 from tests.support.recorder_answers import Recorded
 from tests.support.recorder_runs import Row
+from tests.support.waiting import eventually
 
 RENDERED_MOST = 60
 ROWS, RUNS = 12, 12_000
@@ -158,6 +159,7 @@ def test_it_reads_on_while_pages_are_empty_and_says_so(page_as: PageAs, history:
     page = window.goto(f"/console/apps/{history.app_id}/runs?min_duration_ms=500000")
     expect(page.get_by_role("heading", name="Searching older runs…")).to_be_visible()
     expect(runs.total(page)).to_have_text("0+ runs")
+    eventually("the third page is asked for", lambda: page.evaluate("0") or held)  # what it asked is heard while it is spoken to
     held[0].fallback()
     expect(links(page)).to_have_text(short(oldest))
     expect(runs.total(page)).to_have_text("1 run")
@@ -193,6 +195,7 @@ def test_a_page_that_nobody_sees_does_not_ask(opened: Opened, few: Recorded) -> 
     page = opened(few, clock=True)
     expect(links(page).first).to_be_visible()
     page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+    page.clock.run_for(LOOKED_AGAIN_AFTER)  # what was under way when it was hidden has come
     before = len(asked(few, "/runs"))
     page.clock.run_for(10 * LOOKED_AGAIN_AFTER)
     assert len(asked(few, "/runs")) == before

@@ -66,12 +66,17 @@ def held(window: Window) -> int:
     return int(window.page.evaluate(HELD))
 
 
+ANSWERED = "(path) => performance.getEntriesByType('resource').filter(({ name }) => new URL(name).pathname === path).length"
+"""How often a path was answered."""
+
+
 def is_on(window: Window) -> None:
-    """Waits until the window has read once more for each stream what one that is on makes it read.
+    """Waits until the window has read once more for each stream what one that is on makes it read, and has the answer.
 
     Of a stream that was silent for too long, as beside other suites, a poll may have read it.
     """
-    eventually("a stream is on", lambda: 0 < watches(window) < reads(window))
+    path = window.page.url.replace(f"{ORIGIN}/console", "/v1")
+    eventually("a stream is on", lambda: 0 < watches(window) < reads(window) <= window.page.evaluate(ANSWERED, path))
 
 
 def reads(window: Window) -> int:

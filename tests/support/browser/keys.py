@@ -13,6 +13,11 @@ def focused(locator: Locator) -> bool:
     return bool(locator.evaluate("element => element === document.activeElement"))
 
 
+def painted(page: Page) -> None:
+    """Waits for what the page does after it has painted: it listens for letters, and gives a first field the focus."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+
+
 def tab_to(page: Page, wanted: Locator, key: str = "Tab") -> None:
     """Presses Tab until `wanted` has the focus. Fails where the keyboard does not come to it."""
     expect(wanted).to_be_visible()
