@@ -120,7 +120,7 @@ class Failing:
         assert restarts(on.pods(app)) == 0
         eventually("the App is Ready", lambda: on.condition(app, "Ready")["status"] == "True")
         if on is self.stages[""]:
-            assert on.answer(app) == "v1"
+            on.until_answer(app, "v1")
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,7 @@ def test_pods_that_a_quota_refuses_fail_at_the_deadline(failing: Failing) -> Non
 def test_a_row_says_what_is_in_its_way_before_it_has_failed(failing: Failing) -> None:
     on = failing.on("absent")
     eventually("the row names the image", lambda: ABSENT in said(on.row(failing.begun["absent"].row)))
-    assert on.answer("absent") == "v1"
+    on.until_answer("absent", "v1")
 
 
 def test_an_image_that_cannot_be_pulled_fails_after_a_minute(failing: Failing) -> None:

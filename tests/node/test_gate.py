@@ -145,7 +145,7 @@ def test_the_gate_is_a_caller_that_a_policy_over_a_sleeping_app_lets_through(app
     apps.until_available("fenced")
     (pod,) = on.pods("fenced")
     way = f"{pod['status']['podIP']}:8080"
-    assert on.reached("caller", way) == [way]
+    eventually("it is reached", lambda: on.reached("caller", way) == [way], ENFORCED_WITHIN, 0.5)
     fence = on.named("NetworkPolicy", "fence")
     on.create({**fence, "spec": {"podSelector": {"matchLabels": names.pod_selector("fenced")}, "policyTypes": ["Ingress"]}})
     eventually("nobody reaches it", lambda: on.reached("caller", way) == [], ENFORCED_WITHIN, 0.5)

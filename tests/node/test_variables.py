@@ -87,7 +87,7 @@ def test_a_key_that_is_missing_is_said_and_what_serves_goes_on(greets: Greeting)
     eventually("the key is named", lambda: "which has no such key" in on.condition(app, "VariablesResolved")["message"])
     assert on.condition(app, "Ready")["status"] == "True"
     assert on.workload(app)["spec"]["template"] == template
-    assert on.answer(app, key) == "hello"
+    on.until_answer(app, "hello", key)
     failed = on.until(on.deploy(app, "v1"), "Failed")
     assert "takes key greeting" in said(failed)
     assert uids(on.pods(app)) == before
