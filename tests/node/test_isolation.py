@@ -120,7 +120,7 @@ def test_a_workflow_that_fills_its_disk_is_told_that_it_is_full(street: Street) 
     written, why = places.pop("/tmp")  # noqa: S108 - the pod's own
     assert (why, written <= 64 << 20) == ("ENOSPC", True)
     assert {each[1] for each in places.values()} <= {"EROFS", "EACCES", "ENOENT"}, places
-    eventually("it answers", lambda: street.on.answer(WILD) == "v1")  # its readiness may have been missed meanwhile
+    street.on.until_answer(WILD, "v1")  # its readiness may have been missed meanwhile
     assert restarts(street.on.pods(WILD)) == 0
 
 

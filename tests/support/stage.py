@@ -251,12 +251,6 @@ class Stage:
         status, body = json.loads(done.stdout)
         return status, body
 
-    def answer(self, app: str, key: str | None = None) -> str:
-        """What the App answers. Raises AssertionError where it refuses."""
-        status, body = self.call(app, key)
-        assert status == 200, f"{status} {body}"
-        return str(json.loads(body)["answer"])
-
     def until_answer(self, app: str, answer: str, key: str | None = None) -> None:
         """Waits until the App answers so: for a moment after a deploy the node sends callers to a pod of before, or to none."""
         wanted = (200, json.dumps({"answer": answer}, separators=(",", ":")))
