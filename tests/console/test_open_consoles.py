@@ -7,7 +7,6 @@ import statistics
 import time
 import uuid
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page
@@ -17,7 +16,7 @@ from tests.console.conftest import PageAs
 from tests.support import rest
 from tests.support.browser import chromium
 from tests.support.browser.chromium import Places
-from tests.support.browser.pages import Window
+from tests.support.browser.pages import Window, until_streaming
 from tests.support.browser.served import Served, User
 from tests.support.history_stage import APP, HistoryStage, counted, in_full
 from tests.support.measured import Figures
@@ -57,16 +56,10 @@ def watched(page_as: PageAs, path: str) -> Window:
     """A window at a path, once its stream is on."""
     window = page_as("viewer", "/console/workflows")
     window.page.add_init_script(SHOWN)
-    window.seen.requests.clear()  # those of the page before
+    window.page.goto("about:blank")  # what the page before still asks for is not counted
+    window.seen.requests.clear()
     window.goto(path)
-
-    def is_on() -> bool:
-        """Whether something was read once more, as it is when its stream is on."""
-        window.page.evaluate("0")  # what the browser told meanwhile is heard while it is spoken to
-        paths = [urlsplit(request.url).path for request in window.seen.requests]
-        return any(paths.count(each.removesuffix("/watch")) >= 2 for each in paths if each.endswith("/watch"))
-
-    eventually("a stream is on", is_on)
+    until_streaming(window)
     return window
 
 
@@ -152,9 +145,7 @@ def _is_quiet(windows: Sequence[Window]) -> bool:
 
 
 def asked_by(windows: Sequence[Window]) -> int:
-    for window in windows:
-        window.page.evaluate("0")  # what the browser told meanwhile is heard while it is spoken to
-    return sum(len(window.seen.requests) for window in windows)
+    return sum(len(window.asked()) for window in windows)
 
 
 def requests(stage: HistoryStage) -> float:

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
 from tests.support import rest
-from tests.support.browser.pages import ORIGIN, Window
+from tests.support.browser.pages import ORIGIN, Window, until_streaming
 from tests.support.history_stage import APP, HistoryStage, counted
 from tests.support.waiting import eventually
 
@@ -48,9 +48,7 @@ def shows(page: Page, name: str) -> None:
 
 def asked(window: Window, path: str) -> int:
     """How often a path was asked for."""
-    if not window.page.is_closed():
-        window.page.evaluate("0")  # what the browser told meanwhile is heard while it is spoken to
-    return sum(request.url.endswith(path) for request in window.seen.requests)
+    return sum(request.url.endswith(path) for request in window.asked())
 
 
 def watches(*windows: Window) -> int:
@@ -66,19 +64,6 @@ def held(window: Window) -> int:
     return int(window.page.evaluate(HELD))
 
 
-ANSWERED = "(path) => performance.getEntriesByType('resource').filter(({ name }) => new URL(name).pathname === path).length"
-"""How often a path was answered."""
-
-
-def is_on(window: Window) -> None:
-    """Waits until the window has read once more for each stream what one that is on makes it read, and has the answer.
-
-    Of a stream that was silent for too long, as beside other suites, a poll may have read it.
-    """
-    path = window.page.url.replace(f"{ORIGIN}/console", "/v1")
-    eventually("a stream is on", lambda: 0 < watches(window) < reads(window) <= window.page.evaluate(ANSWERED, path))
-
-
 def reads(window: Window) -> int:
     """How often the App itself was asked for."""
     return asked(window, window.page.url.replace(f"{ORIGIN}/console", "/v1"))
@@ -90,7 +75,7 @@ def test_a_deploy_made_elsewhere_is_on_the_page_without_asking_for_the_app(stage
     window = page_as("viewer", address(stage, app))
     page = window.page
     expect(page.get_by_role("heading", name="Live: v1")).to_be_visible()
-    is_on(window)
+    until_streaming(window)
     before = reads(window) - watches(window)
     stage.live(app, "v2", runtime=stage.default_runtime)
     expect(page.get_by_role("heading", name="Live: v2")).to_be_visible()
@@ -121,7 +106,7 @@ def test_tabs_of_one_app_share_a_stream_and_another_takes_it_over(stage: History
     others = [first.another() for _ in range(4)]
     for each in others:
         each.goto(address(stage, app))
-    is_on(first)
+    until_streaming(first)
     name = renamed(stage, app)
     for window in (first, *others):
         shows(window.page, name)

@@ -15,7 +15,7 @@ from local.gateway import Gateway
 from tests.support.gateway import until_answer
 from tests.support.history_stage import counted
 from tests.support.load.caller import NEW
-from tests.support.load.switches import PATIENT, SHARE_OF_CPU, Load, serving, under_load, until_one_workload
+from tests.support.load.switches import SHARE_OF_CPU, Load, serving, under_load, until_one_workload
 from tests.support.measured import Figures
 from tests.support.stage import Stage, operator, stage
 from tests.support.waiting import eventually
@@ -42,7 +42,7 @@ def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) 
     options = [f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}"]
     with stage(cluster, "strategy") as made, operator(made, folder=tmp_path_factory.mktemp("strategy"), options=options):
         made.release("v1")
-        made.runtime("patient", by_default=True, drainSeconds=5, probes=PATIENT, resources=SHARE_OF_CPU)
+        made.runtime("patient", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)
         yield made
 
 

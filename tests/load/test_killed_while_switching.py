@@ -20,7 +20,7 @@ from tests.support.faults.faults import KillAtWrite
 from tests.support.faults.operators import OperatorProcess
 from tests.support.faults.proxy import Proxy
 from tests.support.history_stage import SHARE
-from tests.support.load.switches import PATIENT, SHARE_OF_CPU, Load, roll_back, serving, switching, under_load, until_serving
+from tests.support.load.switches import SHARE_OF_CPU, Load, roll_back, serving, switching, under_load, until_serving
 from tests.support.measured import Figures
 from tests.support.operator import admission_policies
 from tests.support.stage import Stage, stage
@@ -70,7 +70,7 @@ def killed(cluster: Cluster, at: Gateway, tmp_path: Path) -> Iterator[Killed]:
     with admission_policies(cluster), stage(cluster, "killed") as on, operators.proxied(cluster, on.api) as proxy:
         operators.allow_leases(on.api, on.namespace)
         on.release("v1", "v2")
-        on.runtime("fast", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU, probes=PATIENT)
+        on.runtime("fast", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)
         made = Killed(on, proxy, tmp_path)
         made.start()
         try:

@@ -19,7 +19,7 @@ from tests.support.history_stage import counted
 from tests.support.load.callers import calling
 from tests.support.load.operated import operated
 from tests.support.load.sleepers import host_of
-from tests.support.load.switches import PATIENT, until_one_workload
+from tests.support.load.switches import until_one_workload
 from tests.support.load.watched import watching
 from tests.support.measured import Figures
 from tests.support.stage import Stage, restarts, uids
@@ -40,7 +40,7 @@ IN_FULL = bool(os.environ.get("SOAK"))
 def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with operated(cluster, at, "changes", tmp_path_factory.mktemp("changes")) as made:
         made.on.release("v1")
-        made.on.runtime("roomy", by_default=True, resources=ROOM, probes=PATIENT, drainSeconds=5)
+        made.on.runtime("roomy", by_default=True, resources=ROOM, drainSeconds=5)
         yield made.on
 
 

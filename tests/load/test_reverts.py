@@ -23,7 +23,6 @@ from tests.support.history_stage import counted
 from tests.support.load.callers import calling
 from tests.support.load.operated import operated
 from tests.support.load.sleepers import host_of
-from tests.support.load.switches import PATIENT
 from tests.support.load.versions import crashing, failing
 from tests.support.measured import Figures
 from tests.support.stage import Stage, said
@@ -82,7 +81,7 @@ class Verdict:
 def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with operated(cluster, at, "reverts", tmp_path_factory.mktemp("reverts")) as made:
         made.on.release("v1")
-        made.on.runtime("small", by_default=True, resources=SMALL, probes=PATIENT)
+        made.on.runtime("small", by_default=True, resources=SMALL)
         yield made.on
 
 

@@ -26,7 +26,7 @@ from tests.support.history_stage import counted
 from tests.support.load.callers import calling
 from tests.support.load.operated import Operated, operated
 from tests.support.load.sleepers import host_of
-from tests.support.load.switches import PATIENT, SHARE_OF_CPU, until_serving
+from tests.support.load.switches import SHARE_OF_CPU, until_serving
 from tests.support.measured import Figures
 from tests.support.stage import Stage, said, took
 from tests.support.waiting import eventually
@@ -69,7 +69,7 @@ def verifying(**verify: Any) -> factories.Modifier:
 @pytest.fixture
 def made(cluster: Cluster, at: Gateway, tmp_path: Any) -> Iterator[Operated]:
     with operated(cluster, at, "verified", tmp_path) as found:
-        found.on.runtime("fast", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU, probes=PATIENT)
+        found.on.runtime("fast", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)
         yield found
 
 

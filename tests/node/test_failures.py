@@ -118,7 +118,7 @@ class Failing:
         on, before = self.on(app), self.begun[app].before
         eventually("only the pods from before are left", lambda: uids(on.pods(app)) == before)
         assert restarts(on.pods(app)) == 0
-        eventually("the App is Ready", lambda: on.condition(app, "Ready")["status"] == "True")
+        on.until_condition(app, "Ready", "True")
         if on is self.stages[""]:
             on.until_answer(app, "v1")
 

@@ -94,7 +94,7 @@ def test_by_tls_with_the_certificate_of_a_secret(on: Stage, at: Gateway) -> None
         return asked(ByTls(host, at, authority.pair.certificate))
 
     eventually("it answers by TLS", lambda: by_tls() == answer("v1"), ROUTED_WITHIN)
-    eventually("and without", lambda: asked(ThroughTheGateway(host, at)) == answer("v1"), ROUTED_WITHIN)
+    until_answer(host, at, "v1")
     to_tls = {"ingress.kubernetes.io/force-ssl-redirect": "true"}
     on.change(kinds.APP.kind, "tls", spec={"exposure": {"annotations": to_tls}})
     eventually("its annotation sends callers of plain HTTP to TLS", lambda: asked(ThroughTheGateway(host, at))[0] == 301, ROUTED_WITHIN)

@@ -27,7 +27,7 @@ LONG = 60 if os.environ.get("SOAK") else 30
 """Seconds of a run: more than the 15 after which Envoy gives up where nobody tells it not to."""
 ROLLED_OUT = 60
 """Seconds of a run that is to outlast two deploys beside each other."""
-PATIENCE = 180.0  # seconds
+PATIENCE = ROLLED_OUT + 120.0  # seconds
 WITHOUT_LIMIT = {"projectcontour.io/response-timeout": "infinity"}
 IN_FLIGHT = re.compile(r"^dynamiq_runtime_runs_in_flight (\S+)$", re.MULTILINE)
 

@@ -41,6 +41,7 @@ FAST = {
     "probes": {"readiness": {"path": "/readyz", "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 6}},
     "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
 }
+"""A pod is ready a second after it can be, and not unready because others start on the same two cores."""
 LIVE_WITHIN = 120.0  # seconds: several Apps may start at once on two cores
 END_WITHIN = 90.0
 LOGS_WITHIN = 120.0

@@ -7,16 +7,20 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, expect
 
 from local import console_build
 from tests.support.browser import names
+from tests.support.waiting import eventually
 
 ORIGIN = f"https://{names.CONSOLE}"
 WAITS = 20_000.0
 """Milliseconds: other suites use the machine, too."""
 
+ANSWERED = "(path) => performance.getEntriesByType('resource').filter(({ name }) => new URL(name).pathname === path).length"
+"""How often a path was answered."""
 LOADING = "[aria-busy=true], .skeleton"
 
 MARK = "refused by policy: "
@@ -74,6 +78,12 @@ class Window:
         settled(self.page)
         return self.page
 
+    def asked(self) -> list[Request]:
+        """What the page has asked for so far."""
+        if not self.page.is_closed():
+            self.page.evaluate("0")  # what the browser told meanwhile is heard while it is spoken to
+        return list(self.seen.requests)
+
     def another(self) -> Window:
         """One more tab of the same profile."""
         return watched(self.context.new_page(), self.origin)
@@ -83,6 +93,20 @@ def settled(page: Page) -> None:
     """Waits until nothing of the page says that it is loading."""
     expect(page.locator("main, [role=main]").first).to_be_visible()
     expect(page.locator(LOADING)).to_have_count(0)
+
+
+def until_streaming(window: Window) -> None:
+    """Waits until the window has read once more for each stream what one that is on makes it read, and has the answer.
+
+    Of a stream that was silent for too long, as beside other suites, a poll may have read it.
+    """
+
+    def is_on() -> bool:
+        paths = [urlsplit(request.url).path for request in window.asked()]
+        told = {path: path.removesuffix("/watch") for path in paths if path.endswith("/watch")}
+        return any(paths.count(stream) < paths.count(of) <= window.page.evaluate(ANSWERED, of) for stream, of in told.items())
+
+    eventually("a stream is on", is_on)
 
 
 def watched(page: Page, origin: str = ORIGIN) -> Window:

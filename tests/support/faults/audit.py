@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from local.clusters import Cluster
 from tests.support.faults import deploys, operators
 
-CONFLICT = 409
 CALM = 4.0
 """Seconds without a write after which the operator has come to rest: a reconcile of every App lies in between."""
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
@@ -48,7 +48,7 @@ class Request:
         resource, group = reference["resource"], reference.get("apiGroup", "")
         name = f"{group} {resource}" if (group, resource) == ("apps", "deployments") else resource
         sub = f"/{reference['subresource']}" if "subresource" in reference else ""
-        came_late = entry["verb"] in ("update", "patch") and entry["responseStatus"]["code"] == CONFLICT
+        came_late = entry["verb"] in ("update", "patch") and entry["responseStatus"]["code"] == HTTPStatus.CONFLICT
         return cls(entry["verb"], f"{entry['verb']} {name}{sub}", resource, came_late)
 
 

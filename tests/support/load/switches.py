@@ -24,8 +24,6 @@ LEFT_AFTER = 2.0
 SWITCHED_WITHIN = 60.0
 SHARE_OF_CPU = {"requests": {"cpu": "150m", "memory": "32Mi"}}
 """Of a pod that is to answer beside whatever else the machine does."""
-PATIENT = {"readiness": {"path": "/readyz", "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 6}}
-"""Probes of pods that are not to count as unready because others start on the same two cores."""
 
 
 def switching(**keep_warm: Any) -> factories.Modifier:

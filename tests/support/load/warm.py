@@ -8,7 +8,7 @@ from dynamiq_operator.model import names
 from local import gateway
 from local.gateway import Gateway
 from tests.support.load.callers import Heard, percentile
-from tests.support.load.switches import PATIENT, SHARE_OF_CPU, Load, live_on_both, roll_back, switching, told, under_load
+from tests.support.load.switches import SHARE_OF_CPU, Load, live_on_both, roll_back, switching, told, under_load
 from tests.support.stage import Stage, restarts
 
 APP = "shop"
@@ -22,7 +22,7 @@ OPTIONS = (f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}")
 def roll_back_again_and_again(on: Stage, at: Gateway, rollbacks: int, rate: float) -> Load:
     """An App of two versions, both warm, that goes back to the other one each time."""
     on.release(*VERSIONS)
-    on.runtime("fast", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU, probes=PATIENT)
+    on.runtime("fast", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)
     on.app(APP, switching())
     rows = dict(zip(VERSIONS, live_on_both(on, at, APP, VERSIONS), strict=True))
     with under_load(on, APP, rate) as load:
