@@ -13,11 +13,11 @@ from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.desired.access_keys import access_keys
-from dynamiq_operator.desired.base import CONFIG_MAP, ENDPOINT_SLICE, JOB, SECRET, SERVICE, ChildKey, app_of, is_labelled, is_owned, owner
+from dynamiq_operator.desired.base import CONFIG_MAP, ENDPOINT_SLICE, JOB, SECRET, SERVICE, ChildKey, is_ours, owner
 from dynamiq_operator.desired.drift import without_creation
 from dynamiq_operator.desired.evaluation import evaluation_key
 from dynamiq_operator.desired.flow import flow, is_flow
-from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model import kinds, names, ownership
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.gates import GateState
@@ -354,11 +354,14 @@ class World(Objects):
                 self.gate_keys = version
             case operations.CreateRecord(app=app, name=name, asked=asked, created_by=author):
                 if (*_ROW, name) not in self.objects:
-                    self.add(given.row_manifest(name, given.with_spec(app=app.meta.name, createdBy=author, **asked)))
+                    owned = given.with_meta(ownerReferences=[owner(app)])
+                    self.add(given.row_manifest(name, given.with_spec(app=app.meta.name, createdBy=author, **asked), owned))
             case operations.DeleteRecord(name=name):
                 self.objects.pop((*_ROW, name), None)
             case operations.OwnRecord(app=app, record=record):
                 self._write(kinds.RECORD.kind, record, versions)["metadata"]["ownerReferences"] = [owner(app)]
+            case operations.LeaveRecord(meta=meta, app=name, app_uid=uid):
+                self.objects[(*_ROW, meta.name)]["metadata"]["ownerReferences"] = [ownership.reference(name, uid)]
             case operations.OwnChild(app=app, observed=observed):
                 found = self.objects[key_of(observed)]
                 found["metadata"]["ownerReferences"] = [owner(app)]
@@ -391,9 +394,9 @@ class World(Objects):
             self.problems[name] = ChildProblem(
                 ProblemReason.REFUSED, f"the API server refuses {name[0]} {name[1]}: {self.refused[name]}", digest
             )
-        elif found is not None and not (is_owned(found, app) or is_labelled(found, app)):
+        elif found is not None and not is_ours(found, app):
             self.problems[name] = ChildProblem(
-                ProblemReason.TAKEN, f"{name[0]} {name[1]} exists and is not this App's", other_app=app_of(found)
+                ProblemReason.TAKEN, f"{name[0]} {name[1]} exists and is not this App's", other_app=ownership.app_of(found)
             )
         elif found is None:
             self.problems.pop(name, None)
@@ -453,7 +456,7 @@ class World(Objects):
         found = {
             (kind, name): made
             for (version, kind, name), made in self.objects.items()
-            if version != API_VERSION and kind not in unseen and (is_owned(made, app) or is_labelled(made, app))
+            if version != API_VERSION and kind not in unseen and is_ours(made, app)
         }
         return found | {key: made for seen in self.seen_before.values() for key, made in seen.items()}
 
@@ -488,7 +491,7 @@ class World(Objects):
             return AccessKeys(KeysPresence.PRESENT)
         if found is None:
             return AccessKeys(KeysPresence.ABSENT)
-        presence = KeysPresence.PRESENT if is_owned(found, app) or is_labelled(found, app) else KeysPresence.FOREIGN
+        presence = KeysPresence.PRESENT if is_ours(found, app) else KeysPresence.FOREIGN
         return AccessKeys(presence, found["metadata"]["resourceVersion"], self.now)
 
     def _keys_of(self, child: ChildKey) -> frozenset[str] | None:

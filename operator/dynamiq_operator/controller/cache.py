@@ -11,7 +11,7 @@ import logging
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Set
-from typing import Any
+from typing import Any, NamedTuple
 
 from dynamiq_operator.controller.guard_index import GuardIndex
 from dynamiq_operator.controller.slim import CONTENT_HASH as CONTENT_HASH
@@ -43,6 +43,14 @@ AppKey = tuple[str, str]
 
 TOMBSTONES_MAX = 10_000
 
+
+class FormerApp(NamedTuple):
+    """An App that was deleted. `version`: the resourceVersion at which that was done, or one before, where the deletion was missed."""
+
+    uid: str
+    version: int
+
+
 log = logging.getLogger(__name__)
 
 
@@ -72,6 +80,8 @@ class Cache:
         self.guards = GuardIndex(self._objects)
         self._tombstones: OrderedDict[str, int] = OrderedDict()
         """resourceVersion at which an object was deleted, by uid: an older event must not bring it back."""
+        self._former: OrderedDict[AppKey, FormerApp] = OrderedDict()
+        """By its key the App that had it last, and was deleted."""
 
     def update(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
         """Adds or updates an object; returns the Apps to reconcile, none where the cache has a newer version of it.
@@ -92,6 +102,8 @@ class Cache:
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             log.error("%s %s/%s is of no form that is known, and left out: %r", resource.kind, *key, error)  # noqa: TRY400 - no bug of ours
             return set()
+        if resource is APPS and cached is not None and cached["metadata"].get("uid") != uid:
+            self._note_former(key, cached)  # its deletion was missed
         is_same = resource is NAMESPACES and cached is not None and cached["metadata"]["labels"] == kept["metadata"]["labels"]
         affected_before = self._evict(resource, key)
         self._objects[resource][key] = kept
@@ -109,6 +121,8 @@ class Cache:
         self._tombstones[uid] = max(version, self._tombstones.get(uid, -1))
         if len(self._tombstones) > TOMBSTONES_MAX:
             self._tombstones.popitem(last=False)
+        if resource is APPS:
+            self._note_former(key, raw)
         cached = self._objects[resource].get(key)
         return self._evict(resource, key) if cached is not None and _version(cached) <= version else set()
 
@@ -127,6 +141,10 @@ class Cache:
     def get(self, resource: ApiResource, namespace: str, name: str) -> Manifest | None:
         """The cached object, or None."""
         return self._objects[resource].get((namespace, name))
+
+    def former(self, app: AppKey) -> FormerApp | None:
+        """The App that had this key last, and was deleted while this process looked on."""
+        return self._former.get(app)
 
     def of_app(self, app: AppKey) -> Iterator[tuple[ApiResource, Manifest]]:
         """Records, of which there may be very many, in no order; then children, runs and pods of an App, by kind, namespace and name."""
@@ -167,6 +185,12 @@ class Cache:
     def apps(self) -> set[AppKey]:
         """Every App, and the key of every App that is missing and that a record names."""
         return set(self._objects[APPS]) | set(self._by_app)
+
+    def _note_former(self, key: AppKey, raw: Manifest) -> None:
+        gone, known = FormerApp(raw["metadata"].get("uid", ""), _version(raw)), self._former.pop(key, None)
+        self._former[key] = known if known is not None and known.version > gone.version else gone
+        if len(self._former) > TOMBSTONES_MAX:
+            self._former.popitem(last=False)
 
     def _require_owner(self) -> None:
         """Raises RuntimeError in another thread than the one that owns the cache: half of an update must never be seen."""

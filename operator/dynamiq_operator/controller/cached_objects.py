@@ -12,6 +12,7 @@ from dynamiq_operator.plan.observed.endpoints import Slice
 from dynamiq_operator.plan.observed.jobs import TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.verification import EvaluationJob
+from dynamiq_operator.plan.snapshot import LeftRow
 
 
 @dataclass
@@ -25,6 +26,7 @@ class CachedObjects:
     evaluations: list[EvaluationJob] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
     more_rows: bool = False
+    left: list[LeftRow] = field(default_factory=list)
     slices: list[Slice] = field(default_factory=list)
 
     def add_closed(self, closed: Mapping[str, Record | Unreadable], app: App) -> dict[ChildKey, str]:

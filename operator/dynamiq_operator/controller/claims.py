@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from dynamiq_operator.controller.cache import AppKey, Cache, key_of
 from dynamiq_operator.desired import exposure
-from dynamiq_operator.desired.base import CONFIG_MAP, app_of
+from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, ROUTES
-from dynamiq_operator.model import names
+from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import App, Manifest, Meta, Unreadable, format_time, parse_time, read
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import operations
@@ -186,11 +186,11 @@ class Claims:
         """The Apps whose routes have the hostname and that want it, each with the age of its oldest one."""
         found: dict[AppKey, Age] = {}
         for route in self._cache.routes_of(host):
-            key = (route["metadata"]["namespace"], app_of(route))
+            key = (route["metadata"]["namespace"], ownership.app_of(route))
             raw = self._cache.get(APPS, *key)
             if raw is None or not self._is_wanted(key, host):
                 continue
-            if raw["metadata"].get("uid") in (meta := Meta.of(route)).owners and not meta.deleting:
+            if ownership.is_owned(route, raw["metadata"].get("uid", "")) and not (meta := Meta.of(route)).deleting:
                 age = Age(meta.generation > 1, meta.created)
                 found[key] = min(found.get(key, age), age)
         return found

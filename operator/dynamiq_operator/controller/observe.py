@@ -24,13 +24,13 @@ from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.controller.promotions import read_sources
 from dynamiq_operator.controller.stamps import Stamps
 from dynamiq_operator.controller.verifying import VerificationReader
-from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD, ChildKey, awaits_garbage_collection, is_ours
+from dynamiq_operator.desired.base import CONFIG_MAP, CRON_JOB, SERVICE, WORKLOAD, ChildKey, is_ours
 from dynamiq_operator.desired.child_kinds import child_kind
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, CHILDREN, JOBS, PODS, RECORDS, RUNTIMES, SECRETS, SLICES, VERSIONS
-from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, DeployPolicy, Manifest, Record, Runtime, Unreadable, Version, read
+from dynamiq_operator.model import names, ownership
+from dynamiq_operator.model.objects import App, DeployPolicy, Manifest, Meta, Record, Runtime, Unreadable, Version, parse_time, read
 from dynamiq_operator.model.record import ConfigType
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import readings
@@ -45,7 +45,7 @@ from dynamiq_operator.plan.observed.verification import EvaluationJob, Evaluatio
 from dynamiq_operator.plan.revert.comparing import to_compare
 from dynamiq_operator.plan.revert.counting import count
 from dynamiq_operator.plan.revert.restore import needs_history
-from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
+from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, LeftRow, Snapshot
 from dynamiq_operator.plan.verification.asking import due as verification_due
 
 PROBLEM_TTL = 14.0
@@ -149,6 +149,7 @@ class Observer:
             gate=self._gate(),
             gate_keys=gate_keys.result(),
             gate_ports=self._cache.gate_ports(but_of=key) if cached.slices else frozenset(),
+            left=tuple(cached.left),
         )
         self._activity.schedule(key, state.readings, snapshot.pods, readings.due(snapshot, app))
         self._comparisons.schedule(key, app.meta.uid, state.asking, to_compare(snapshot, app))
@@ -187,6 +188,7 @@ class Observer:
             records=tuple(waiting.records.values()),
             unreadable=(app,) if app is not None else (),
             more_rows=waiting.more_rows,
+            left=tuple(waiting.left) if app is None else (),
         )
 
     def _gate(self) -> Gate:
@@ -219,23 +221,26 @@ class Observer:
         return {resource.kind: said for resource, said in found.items() if resource in BY_KIND.values()}
 
     def _from_cache(self, key: AppKey, app: App | None) -> CachedObjects:
-        """The App's objects in the cache, by what they are to it; those of other managers are left out."""
+        """The App's objects in the cache, by what they are to it; those of other managers are left out, and those of other Apps of its name."""
         cached = CachedObjects()
         rows: list[Manifest] = []
         jobs: list[Manifest] = []
+        schedules: set[str] = set()
         callers: dict[str, CallerPod] = {}
         evaluations: list[Manifest] = []
         evaluators: dict[str, EvaluationPod] = {}
         for resource, found in self._cache.of_app(key):
-            if resource is RECORDS:
-                rows += [] if awaits_garbage_collection(found, app) else [found]
+            if app is not None and ownership.is_anothers(found, app.meta.uid):
+                schedules |= {found["metadata"].get("uid", "")} if resource.kind == CRON_JOB.kind else set()
+            elif resource is RECORDS:
+                rows.append(found)
             elif resource in CHILDREN and app is not None and is_ours(found, app):
                 cached.children[(resource.kind, found["metadata"]["name"])] = found
             elif resource is JOBS and app is not None:
-                jobs += [found] if _is_run(found, app) else []
-                evaluations += [found] if _is_evaluation(found, app) else []
+                jobs += [found] if names.TRIGGER_LABEL in found["metadata"]["labels"] else []
+                evaluations += [found] if names.VERIFICATION_LABEL in found["metadata"]["labels"] else []
             elif resource is SLICES:
-                cached.slices += [] if awaits_garbage_collection(found, app) else [Slice.of(found)]
+                cached.slices.append(Slice.of(found))
             elif resource is PODS and names.TRIGGER_OF_LABEL in found["metadata"]["labels"]:
                 caller = CallerPod.of(found)
                 callers[caller.job] = caller
@@ -244,13 +249,27 @@ class Observer:
                 evaluators[evaluator.owner] = evaluator
             elif resource is PODS:
                 cached.pods.append(Pod.of(found))
-        window = row_window.of_app(rows, self._held(key)) if app is not None else row_window.without_app(rows)
+        held = self._held(key)
+        left, rows = self._left(key, rows, app)
+        cached.left = [row for row in left if row.meta.name not in held][: row_window.ROWS_MOST]
+        window = row_window.of_app(rows, held) if app is not None else row_window.without_app(rows)
         for found in window.rows:
             cached.add(read(Record, found))
         cached.more_rows = window.more
-        cached.runs = [TriggerJob.of(job, callers.get(job["metadata"]["name"])) for job in jobs]
+        # The runs of another App's trigger have its CronJob as their owner, and no App.
+        own = [job for job in jobs if not schedules.intersection(Meta.of(job).owners)]
+        cached.runs = [TriggerJob.of(job, callers.get(job["metadata"]["name"])) for job in own]
         cached.evaluations = [EvaluationJob.of(job, evaluators.get(job["metadata"].get("uid", "-"))) for job in evaluations]
         return cached
+
+    def _left(self, key: AppKey, rows: list[Manifest], app: App | None) -> tuple[list[LeftRow], list[Manifest]]:
+        """Of an App's rows those that were an App's that had its name before, and that nobody owns yet; and the others."""
+        former = self._cache.former(key)
+        if former is None or (app is not None and app.meta.uid == former.uid):
+            return [], rows
+        left = [row for row in rows if _is_new(row) and ownership.was_there(row, former.version)]
+        names_ = {row["metadata"]["name"] for row in left}
+        return [LeftRow(Meta.of(row), former.uid) for row in left], [row for row in rows if row["metadata"]["name"] not in names_]
 
     def _held(self, key: AppKey) -> frozenset[str]:
         """Names of rows whose write was refused lately."""
@@ -265,9 +284,11 @@ class Observer:
         found: dict[str, Record | Unreadable] = {}
         for name in sorted(wanted - set(records)):
             try:
-                found[name] = read(Record, await self._client.get(RECORDS, key[0], name))
+                raw = await self._client.get(RECORDS, key[0], name)
             except errors.NotFound:
                 continue
+            if ownership.may_be_of(app.meta.uid, raw):
+                found[name] = read(Record, raw)
         return found
 
     async def _authors_stamped_since(self, records: Iterable[Record]) -> datetime | None:
@@ -315,8 +336,7 @@ class Observer:
         version = found["metadata"]["resourceVersion"]
         if state.access_keys_since is None or state.access_keys_since[0] != version:
             state.access_keys_since = (version, self._client.now())
-        presence = KeysPresence.PRESENT if is_ours(found, app) else KeysPresence.FOREIGN
-        state.access_keys = AccessKeys(presence, *state.access_keys_since)
+        state.access_keys = AccessKeys(_whose_keys(found, app, cached.records.values()), *state.access_keys_since)
         return state.access_keys
 
     async def _version_at_gate(self, key: AppKey, app: App, records: Iterable[Record], state: AppState) -> str | None:
@@ -343,6 +363,8 @@ class Observer:
                 found = await self._client.get(BY_KIND[child[0]], namespace, child[1])
             except errors.NotFound:
                 continue
+            if ownership.is_of_former(found, app.meta.name, app.meta.uid):
+                continue
             if not is_ours(found, app) or (child_kind(child[0]).immutable and found.get("immutable") is not True):
                 state.keep_problem(child, kept.problem, self._clock())
 
@@ -355,7 +377,7 @@ class Observer:
                 return Ledger()
             rows: list[LedgerRow] = []
             async for page in self._client.pages(RECORDS, key[0], field=f"spec.app={key[1]}"):
-                rows += [LedgerRow.of_raw(raw) for raw in page["items"] if not awaits_garbage_collection(raw, app)]
+                rows += [LedgerRow.of_raw(raw) for raw in ownership.only_of(app.meta.uid, page["items"])]
             state.ledger = Ledger.of(rows)
         state.ledger = state.ledger.having(records)
         return state.ledger
@@ -367,11 +389,22 @@ def _flows(app: App, children: dict[ChildKey, Manifest]) -> Iterable[str]:
             yield found[CONTENT_HASH]
 
 
-def _is_run(found: Manifest, app: App) -> bool:
-    """Whether a Job is a run of one of the App's triggers: owned by its CronJob, by the App, or by none since its CronJob was made anew."""
-    return names.TRIGGER_LABEL in found["metadata"]["labels"] and not awaits_garbage_collection(found, app)
+def _is_new(row: Manifest) -> bool:
+    """Whether no operator has taken a row yet: it has neither a number nor an owner."""
+    return "sequence" not in row["spec"] and ownership.is_nobodys(row)
 
 
-def _is_evaluation(found: Manifest, app: App) -> bool:
-    """Whether a Job evaluates new pods of the App."""
-    return names.VERIFICATION_LABEL in found["metadata"]["labels"] and not awaits_garbage_collection(found, app)
+def _whose_keys(secret: Manifest, app: App, records: Iterable[Record]) -> KeysPresence:
+    """Whose the Secret of an App's name is. That of a deleted App of the same name is about to go, and a new one is made then.
+
+    One without an owner a restore brought back, and nobody may give it one. So it is this App's where the App came back as well, as rows show
+    that are older than it is; else it may be that of an App that was restored, and has been deleted since.
+    """
+    meta = app.meta
+    if ownership.is_of_former(secret, meta.name, meta.uid):
+        return KeysPresence.ABSENT
+    if not is_ours(secret, app):
+        return KeysPresence.FOREIGN
+    restored = any(row.pinned is not None and parse_time(row.pinned.created_at) < meta.created for row in records)
+    is_its_own = ownership.is_owned(secret, meta.uid) or Meta.of(secret).created >= meta.created or restored
+    return KeysPresence.PRESENT if is_its_own else KeysPresence.FOREIGN

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dynamiq_operator.model import names
-from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import App, Manifest
 
 ChildKey = tuple[str, str]
@@ -44,7 +43,7 @@ ENDPOINT_SLICE = Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslice
 
 def owner(app: App) -> dict[str, Any]:
     """The ownerReference to an App, with which its children and its rows are deleted."""
-    return {"apiVersion": API_VERSION, "kind": "App", "name": app.meta.name, "uid": app.meta.uid, "controller": True}
+    return ownership.reference(app.meta.name, app.meta.uid)
 
 
 def child(
@@ -73,31 +72,15 @@ def key_of(manifest: Manifest) -> ChildKey:
 
 
 def is_owned(observed: Mapping[str, Any], app: App) -> bool:
-    """Whether an object is this App's, by uid: a name says nothing about whose it is."""
-    return any(reference.get("uid") == app.meta.uid for reference in observed["metadata"].get("ownerReferences") or ())
-
-
-def awaits_garbage_collection(observed: Mapping[str, Any], app: App | None) -> bool:
-    """Whether an object is owned by a deleted App of the same name: the garbage collector is going to delete it."""
-    owners = [reference for reference in observed["metadata"].get("ownerReferences") or () if reference.get("kind") == "App"]
-    return app is not None and bool(owners) and all(reference.get("uid") != app.meta.uid for reference in owners)
-
-
-def is_labelled(observed: Mapping[str, Any], app: App) -> bool:
-    """Whether an object carries our labels for this App, as one that a backup brought back does, whose owner is gone."""
-    found = observed["metadata"].get("labels") or {}
-    return names.labels(app.meta.name).items() <= found.items()
-
-
-def app_of(observed: Mapping[str, Any]) -> str:
-    """The name of the App whose child an object is, by our labels; empty where they are not on it."""
-    found = observed["metadata"].get("labels") or {}
-    return str(found.get(names.APP_LABEL, "")) if found.get(names.MANAGED_BY) == names.FIELD_MANAGER else ""
+    """Whether an object is this App's, by uid."""
+    return ownership.is_owned(observed, app.meta.uid)
 
 
 def is_ours(observed: Mapping[str, Any], app: App) -> bool:
-    """Whether an object is this App's, or was before a restore: only then may it be written."""
-    return is_owned(observed, app) or is_labelled(observed, app)
+    """Whether an object is this App's, or was before a restore: only then may it be written. One of another App is not, whatever its labels."""
+    if is_owned(observed, app):
+        return True
+    return ownership.is_labelled(observed, app.meta.name) and ownership.is_nobodys(observed)
 
 
 def is_ending(observed: Mapping[str, Any]) -> bool:

@@ -24,6 +24,7 @@ from dynamiq_operator.plan.operations import (
     EndRecord,
     Group,
     KeepClaim,
+    LeaveRecord,
     Operation,
     OwnChild,
     OwnRecord,
@@ -136,6 +137,8 @@ def _object(operation: Operation) -> str | None:
             return row_group(record)
         case SetRecordStatus(record=record):
             return row_status_group(record)
+        case LeaveRecord(meta=meta):
+            return f"left row {meta.name}"
         case CreateChild(manifest=raw) | ApplyChild(manifest=raw) | RunOnce(manifest=raw):
             return " ".join(key_of(raw))
         case OwnChild(observed=raw) | DeleteChild(observed=raw) | ScaleWorkload(observed=raw) | StartEvaluation(observed=raw):

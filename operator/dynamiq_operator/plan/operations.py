@@ -89,6 +89,15 @@ class OwnRecord:
 
 
 @dataclass(frozen=True)
+class LeaveRecord:
+    """Make a deleted App the owner of a row that was there with it, so that the garbage collector deletes the row as well. `app_uid`: of that App."""
+
+    meta: Meta
+    app: str
+    app_uid: str
+
+
+@dataclass(frozen=True)
 class ReleaseRecord:
     """Set, once, that nothing holds the row any more: from then on it is rolled out."""
 
@@ -261,6 +270,7 @@ Operation = (
     | DeleteRecord
     | CompleteRecord
     | OwnRecord
+    | LeaveRecord
     | ReleaseRecord
     | EndRecord
     | VerifyRecord

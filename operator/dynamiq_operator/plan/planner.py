@@ -31,7 +31,7 @@ from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.status.app_status import app_status
 from dynamiq_operator.plan.status.failures import failure_of, tell_failure
 from dynamiq_operator.plan.status.problems import AppProblems, problem_events, retry_missing
-from dynamiq_operator.plan.status.row_status import row_statuses, rows_of_unreadable_app, rows_without_app
+from dynamiq_operator.plan.status.row_status import leave_rows, row_statuses, rows_of_unreadable_app, rows_without_app
 from dynamiq_operator.plan.status.trial import trial_condition, trial_events, trial_times
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 from dynamiq_operator.plan.verification.children import verification_operations
@@ -81,6 +81,7 @@ def _plan(context: Context) -> Plan:
     told = {groups.NUMBERS, groups.STATUS, groups.row_status_group(context.history.live)}
     return Plan(
         groups=(
+            *leave_rows(context.snapshot),
             *(_told_first(context) if rows else ()),
             *first,
             *rows,

@@ -9,7 +9,7 @@ from enum import Enum
 
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.model.kinds import APP
-from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, Version
+from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime, Unreadable, Version
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.activity import Activity
@@ -75,6 +75,14 @@ class HostnameClaim:
 
 
 @dataclass(frozen=True)
+class LeftRow:
+    """A row that the App of this uid had not numbered when it was deleted: it goes with that App, and is of none that has the name since."""
+
+    meta: Meta
+    app_uid: str
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Everything known of the App `namespace`/`name` at `now`.
 
@@ -97,6 +105,7 @@ class Snapshot:
     `unattended_until`: when an operator worked again after a time in which none could, such as one without an API server; None where
     there was no such time.
     `verification`: what new pods have answered by now that are asked before a caller reaches them; `evaluations`: Jobs that evaluate them.
+    `left`: rows of an App that had the name before, which nobody owns yet.
     `guards`: what may keep its rows from being deployed. `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
     """
 
@@ -140,6 +149,7 @@ class Snapshot:
     guards: ObservedGuards = field(default_factory=ObservedGuards)
     verification: Reading | None = None
     evaluations: tuple[EvaluationJob, ...] = ()
+    left: tuple[LeftRow, ...] = ()
 
     @property
     def unreadable_app(self) -> Unreadable | None:

@@ -8,22 +8,27 @@ import pytest
 
 from dynamiq_operator.controller.execute.apply import ATTEMPTS, OF_NO_OBJECT
 from dynamiq_operator.desired.access_keys import access_keys
-from dynamiq_operator.desired.base import CONFIG_MAP, ENDPOINT_SLICE, JOB, SERVICE, WORKLOAD, child, is_labelled, owner
+from dynamiq_operator.desired.base import CONFIG_MAP, ENDPOINT_SLICE, JOB, SERVICE, WORKLOAD, child, is_ours, owner
 from dynamiq_operator.desired.flow import flow as config_map
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import BY_KIND, JOBS, SECRETS, SLICES, VERSIONS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, SECRETS, SLICES, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence
 from tests.support import factories as given
-from tests.support.controller import FIRST_KEY, NAMED, Process, at, execute, stored
+from tests.support.controller import FIRST_KEY, LEASE, NAMED, Process, at, execute, stored
 from tests.support.scripted import Script, failure
 
 APP = (given.NAMESPACE, given.NAME)
 CHAT = given.an_app()
 SERVICES, WORKLOADS = BY_KIND[SERVICE.kind], BY_KIND[WORKLOAD.kind]
+APP_PATH, KEYS_PATH = at(APPS, given.NAME), at(SECRETS, names.access_keys(given.NAME))
+THERE = given.stored(given.app_manifest())
+"""The App, as it is there still."""
+BEFORE = {**owner(CHAT), "uid": "uid-before"}
+"""The owner of what an App of the same name made, which was deleted."""
 SERVICE_PATH, WORKLOAD_PATH = at(SERVICES, given.NAME), at(WORKLOADS, given.NAME)
 OBSERVED = {"uid": f"uid-of-{given.NAME}", "resourceVersion": "1"}
 """What names a child as it was observed."""
@@ -146,7 +151,8 @@ async def test_problem_says_which_other_app_has_the_name(process: Process, scrip
 
 async def test_child_of_a_restore_is_taken_back_and_keeps_its_replicas(process: Process, script: Script) -> None:
     restored = {**workload(), "metadata": {**workload()["metadata"], "ownerReferences": []}}
-    assert is_labelled(restored, CHAT)
+    assert is_ours(restored, CHAT)
+    script.on("GET", APP_PATH, THERE)
     script.on("PATCH", WORKLOAD_PATH, failure(409, "Conflict"), managed(workload(), "Apply", 2)).on("GET", WORKLOAD_PATH, stored(restored))
     await execute(process, APP, operations.CreateChild(CHAT, workload(), "d"))
     _, applied = script.bodies("PATCH", WORKLOAD_PATH)
@@ -160,6 +166,45 @@ async def test_child_that_is_being_deleted_is_waited_for(process: Process, scrip
     script.on("PATCH", SERVICE_PATH, failure(409, "Conflict")).on("GET", SERVICE_PATH, stored(ending))
     with pytest.raises(errors.Conflict, match="being deleted"):
         await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
+
+
+@pytest.mark.parametrize("made", [service(), workload()], ids=["Service", "workload"])
+async def test_child_of_a_deleted_app_of_the_same_name_is_waited_for(process: Process, script: Script, made: Manifest) -> None:
+    """Taken over, it would go on with what it runs; and the next App of the name begins with its own."""
+    path = at(BY_KIND[made["kind"]], given.NAME)
+    before = stored({**made, "metadata": {**made["metadata"], "ownerReferences": [BEFORE]}})
+    script.on("PATCH", path, failure(409, "Conflict")).on("GET", path, before)
+    with pytest.raises(errors.Conflict, match="of the App that had this name before is being deleted"):
+        await execute(process, APP, operations.CreateChild(CHAT, made, "d"))
+    assert problem(process, made) is None
+    assert len(script.writes()) == 1
+
+
+async def test_child_that_another_app_owns_is_a_strangers(process: Process, script: Script) -> None:
+    """Two Apps may come to one name, such as of a trigger's CronJob: that one goes with nobody."""
+    other = stored({**service(), "metadata": {**service()["metadata"], "ownerReferences": [{**BEFORE, "name": "chat-a"}]}})
+    script.on("PATCH", SERVICE_PATH, failure(409, "Conflict")).on("GET", SERVICE_PATH, other)
+    await execute(process, APP, operations.CreateChild(CHAT, service(), "d"))
+    assert (found := problem(process, service())) is not None
+    assert found.reason is ProblemReason.TAKEN
+
+
+GONE = [failure(404, "NotFound"), {**THERE, "metadata": {**THERE["metadata"], "uid": "uid-of-the-next"}}]
+
+
+@pytest.mark.parametrize("answer", GONE, ids=["deleted", "made again"])
+async def test_nothing_of_a_restore_gets_an_owner_that_is_gone(process: Process, script: Script, answer: Any) -> None:
+    """The garbage collector would delete it, though the next App of the name needs it."""
+    flow = config_map(CHAT, given.flow_hash("v1"), given.flow("v1"))
+    restored = stored({**flow, "metadata": {**flow["metadata"], "ownerReferences": []}})
+    resource, path = BY_KIND[CONFIG_MAP.kind], at(BY_KIND[CONFIG_MAP.kind], flow["metadata"]["name"])
+    script.on("GET", APP_PATH, answer).on("GET", at(VERSIONS, "chat-v1"), given.version_manifest("v1"))
+    script.on("POST", at(resource), failure(409, "AlreadyExists")).on("GET", path, restored)
+    with pytest.raises(errors.Conflict, match="App chat was deleted"):
+        await execute(process, APP, operations.OwnChild(CHAT, restored))
+    with pytest.raises(errors.Conflict, match="App chat was deleted"):
+        await execute(process, APP, operations.CreateFlow(CHAT, given.flow_hash("v1"), "chat-v1"))
+    assert [sent.method for sent in script.writes() if sent.path != LEASE] == ["POST"]
 
 
 async def test_child_that_was_gone_before_it_could_be_read_is_made_anew(process: Process, script: Script) -> None:
@@ -188,6 +233,7 @@ async def test_flow_of_a_restore_is_taken_back_as_it_is(process: Process, script
     flow = config_map(CHAT, given.flow_hash("v1"), given.flow("v1"))
     path = at(BY_KIND[CONFIG_MAP.kind], flow["metadata"]["name"])
     restored = {**flow, "metadata": {**flow["metadata"], "ownerReferences": []}}
+    script.on("GET", APP_PATH, THERE)
     script.on("GET", at(VERSIONS, "chat-v1"), given.version_manifest("v1"))
     script.on("POST", at(BY_KIND[CONFIG_MAP.kind]), failure(409, "AlreadyExists")).on("GET", path, stored(restored))
     script.on("PATCH", path, stored(flow, 2))
@@ -240,7 +286,7 @@ async def test_apply_that_stays_refused_is_a_problem(process: Process, script: S
 
 
 async def test_child_of_a_restore_gets_its_owner_and_keeps_its_content(process: Process, script: Script) -> None:
-    script.on("PATCH", SERVICE_PATH, stored(service(), 2))
+    script.on("PATCH", SERVICE_PATH, stored(service(), 2)).on("GET", APP_PATH, THERE)
     observed = stored(service())
     await execute(process, APP, operations.OwnChild(CHAT, observed))
     assert script.bodies("PATCH", SERVICE_PATH) == [{"metadata": {**OBSERVED, "ownerReferences": [owner(CHAT)]}}]
@@ -359,13 +405,22 @@ async def test_version_that_was_made_again_with_another_flow_is_not_written(proc
 
 @pytest.mark.parametrize("answer", [NAMED, failure(409, "AlreadyExists")])
 async def test_access_keys_are_created_once_and_then_observed(process: Process, script: Script, answer: Any) -> None:
-    script.on("POST", at(SECRETS), answer)
+    script.on("POST", at(SECRETS), answer).on("GET", KEYS_PATH, stored(access_keys(CHAT, "")))
     state = process.states.of(APP)
     state.access_keys = AccessKeys(KeysPresence.ABSENT)
     await execute(process, APP, operations.CreateAccessKeys(CHAT))
     (created,) = script.bodies("POST", at(SECRETS))
     assert created["stringData"] == {"default": FIRST_KEY}
     assert state.access_keys is None, "the next reconcile reads the Secret"
+
+
+async def test_access_keys_of_a_deleted_app_of_the_same_name_are_waited_for(process: Process, script: Script) -> None:
+    """Whoever called that App would be let into this one."""
+    before = access_keys(CHAT, "")
+    before["metadata"]["ownerReferences"] = [BEFORE]
+    script.on("POST", at(SECRETS), failure(409, "AlreadyExists")).on("GET", KEYS_PATH, stored(before))
+    with pytest.raises(errors.Conflict, match="of the App that had this name before is being deleted"):
+        await execute(process, APP, operations.CreateAccessKeys(CHAT))
 
 
 async def test_access_keys_that_may_not_be_created_are_a_problem(process: Process, script: Script) -> None:

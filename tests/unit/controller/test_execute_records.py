@@ -27,7 +27,17 @@ APP = (given.NAMESPACE, given.NAME)
 ROW = at(RECORDS, "a")
 
 
+APP_PATH = at(APPS, given.NAME)
+OURS = given.with_meta(ownerReferences=[owner(given.an_app())])
+
+
 def row(version: int = 1, *modifiers: given.Modifier) -> Record:
+    """A row that the App owns."""
+    return Record.of(stored(given.row_manifest("a", OURS, *modifiers), version))
+
+
+def restored(version: int = 1, *modifiers: given.Modifier) -> Record:
+    """A row that nobody owns."""
     return Record.of(stored(given.row_manifest("a", *modifiers), version))
 
 
@@ -121,7 +131,8 @@ async def test_row_that_git_asks_for_is_created_in_the_name_of_who_changed_it(pr
     await execute(process, APP, operations.CreateRecord(given.an_app(), "a", {"workflowVersion": "v2"}, "anna"))
     (created,) = script.bodies("POST", at(RECORDS))
     assert created["spec"] == {"app": given.NAME, "workflowVersion": "v2", "createdBy": "anna"}
-    assert (created["metadata"], created["kind"]) == ({"name": "a", "namespace": given.NAMESPACE}, "Deployment")
+    assert created["metadata"] == {"name": "a", "namespace": given.NAMESPACE, "ownerReferences": [owner(given.an_app())]}
+    assert created["kind"] == "Deployment"
     assert [row.name for row in state.ledger.all()] == ["a"]
 
 
@@ -137,6 +148,46 @@ async def test_row_of_a_deleted_app_of_the_same_name_is_waited_for(process: Proc
     with pytest.raises(errors.Conflict, match="being deleted"):
         await execute(process, APP, operations.CreateRecord(given.an_app(), "a", {}, None))
     assert cached_rows(process) == []
+
+
+GONE = [failure(404, "NotFound"), given.stored(given.app_manifest(given.with_meta(uid="uid-of-the-next")))]
+
+
+@pytest.mark.parametrize("answer", GONE, ids=["deleted", "made again"])
+@pytest.mark.parametrize("what", ["own", "pin"])
+async def test_row_that_nobody_owns_never_gets_an_owner_that_is_gone(process: Process, script: Script, answer: Reply, what: str) -> None:
+    """Rows of a backup of an App that was deleted before it came back: the garbage collector would end the ledger that has just come."""
+    app, pinned = given.an_app(), given.a_row("a", given.live(3)).pinned
+    script.on("GET", APP_PATH, answer)
+    asked = operations.OwnRecord(app, restored()) if what == "own" else operations.CompleteRecord(app, restored(), None, pinned)
+    with pytest.raises(errors.Conflict, match="App chat was deleted"):
+        await execute(process, APP, asked)
+    assert script.bodies("PATCH", ROW) == []
+
+
+async def test_app_is_looked_for_once_for_all_the_rows_that_it_takes(process: Process, script: Script) -> None:
+    script.on("GET", APP_PATH, given.stored(given.app_manifest()))
+    script.on("PATCH", ROW, stored(given.row_manifest("a", OURS), 2)).on("PATCH", at(RECORDS, "b"), stored(given.row_manifest("b", OURS), 2))
+    other = Record.of(stored(given.row_manifest("b")))
+    await execute(process, APP, operations.OwnRecord(given.an_app(), restored()), operations.OwnRecord(given.an_app(), other))
+    assert [sent.method for sent in script.sent] == ["GET", "PATCH", "PATCH"]
+
+
+async def test_number_that_the_apps_status_has_reserved_shows_that_it_is_there(process: Process, script: Script) -> None:
+    """Each deploy would pay for a request more."""
+    app = given.an_app()
+    script.on("PATCH", at(APPS, given.NAME, "status"), given.stored(given.app_manifest()))
+    script.on("PATCH", ROW, stored(given.row_manifest("a", OURS), 2))
+    await execute(process, APP, operations.SetAppStatus(app, app.status), operations.CompleteRecord(app, restored(), 1, None))
+    assert [sent.method for sent in script.sent] == ["PATCH", "PATCH"]
+
+
+async def test_row_that_was_left_goes_with_the_app_that_it_was_of(process: Process, script: Script) -> None:
+    script.on("PATCH", ROW, stored(given.row_manifest("a"), 8))
+    await execute(process, APP, operations.LeaveRecord(restored(7).meta, given.NAME, "uid-before"))
+    assert script.bodies("PATCH", ROW) == [
+        {"metadata": {"resourceVersion": "7", "ownerReferences": [{**owner(given.an_app()), "uid": "uid-before"}]}}
+    ]
 
 
 async def test_row_that_retention_lets_go_is_deleted_by_its_uid(process: Process, script: Script) -> None:

@@ -201,7 +201,7 @@ async def test_access_keys_are_looked_at_when_something_points_at_them_and_not_o
         return len(reads(script))
 
     def app(version: int, *modifiers: given.Modifier, generation: int = 1) -> None:
-        meta = given.with_meta(uid="u", resourceVersion=str(version), generation=generation)
+        meta = given.with_meta(resourceVersion=str(version), generation=generation)
         process.informers.on_watch_event(APPS, "MODIFIED", given.stored(given.app_manifest(meta, *modifiers)))
 
     def runs(uid: str, version: int, **status: Any) -> None:

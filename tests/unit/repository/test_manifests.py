@@ -68,6 +68,7 @@ def needed() -> Rights:
     ask(resources.RECORDS, "patch", subresource="/status")
     ask(resources.APPS, "patch", subresource="/status")
     ask(resources.APPS, "get", subresource="/runs")
+    ask(resources.APPS, "get")
     ask(resources.VERSIONS, "get")
     ask(resources.PODS, "patch")
     ask(resources.EVENTS, "create", "get")

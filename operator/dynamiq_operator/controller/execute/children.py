@@ -6,13 +6,13 @@ from dynamiq_operator.controller.execute.apply import ATTEMPTS, apply, create
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.execute.refused_writes import report_taken, reporting
 from dynamiq_operator.desired.access_keys import access_keys
-from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_ending, is_ours, owner
+from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_ending, is_ours, is_owned, owner
 from dynamiq_operator.desired.child_kinds import child_kind
 from dynamiq_operator.desired.drift import without_creation
 from dynamiq_operator.desired.flow import flow, is_flow
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import BY_KIND, SECRETS, VERSIONS
-from dynamiq_operator.model import names
+from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan import operations
@@ -51,6 +51,7 @@ async def apply_child(execution: Execution, operation: operations.ApplyChild) ->
 
 async def own_child(execution: Execution, operation: operations.OwnChild) -> None:
     """Sets the App as owner."""
+    await execution.require_app(operation.app)
     resource, meta = BY_KIND[operation.observed["kind"]], operation.observed["metadata"]
     patch = {"metadata": {**_version(operation.observed), "ownerReferences": [owner(operation.app)]}}
     execution.cache.update(resource, await execution.client.patch(resource, meta["namespace"], meta["name"], patch))
@@ -83,11 +84,12 @@ async def create_flow(execution: Execution, operation: operations.CreateFlow) ->
         try:
             created = await execution.client.create(resource, manifest)
         except errors.AlreadyExists as error:
-            found = await _existing(execution, manifest, error)
+            found = await _existing(execution, operation.app, manifest, error)
             if not is_ours(found, operation.app) or not is_flow(found, operation.flow_hash):
                 said = f"ConfigMap {found['metadata']['name']} exists, and is not this flow, immutable and this App's: delete it"
                 report_taken(execution, manifest, found, said)
                 raise errors.Conflict(said) from error  # no pod may mount it
+            await execution.require_app(operation.app, anew=True)
             patch = {"metadata": {**_version(found), **{key: manifest["metadata"][key] for key in ("labels", "ownerReferences")}}}
             created = await execution.client.patch(resource, execution.app[0], manifest["metadata"]["name"], patch)
         execution.cache.update(resource, created)
@@ -95,12 +97,16 @@ async def create_flow(execution: Execution, operation: operations.CreateFlow) ->
 
 
 async def create_access_keys(execution: Execution, operation: operations.CreateAccessKeys) -> None:
-    """Creates the Secret with a new key. One that exists is left as it is: the next reconcile observes whose it is."""
+    """Creates the Secret with a new key. One that exists is left as it is: the next reconcile observes whose it is.
+
+    Raises errors.Conflict where it is that of an App that had the name before, and is about to go.
+    """
     execution.state.access_keys = None
     with reporting(execution, (manifest := access_keys(operation.app, execution.make_key())), "") as problem:
         try:
             await execution.client.create(SECRETS, manifest)
-        except errors.AlreadyExists:
+        except errors.AlreadyExists as error:
+            await _existing(execution, operation.app, manifest, error)
             return
         problem.resolve()
 
@@ -108,10 +114,12 @@ async def create_access_keys(execution: Execution, operation: operations.CreateA
 async def _take_back(execution: Execution, app: App, manifest: Manifest, error: errors.ApiError) -> None:
     """Applies to an object of that name if it is the App's: a restore brought it back, or another manager took our label off."""
     resource = BY_KIND[manifest["kind"]]
-    found = await _existing(execution, manifest, error)
+    found = await _existing(execution, app, manifest, error)
     if not is_ours(found, app):
         report_taken(execution, manifest, found)
         return
+    if not is_owned(found, app):
+        await execution.require_app(app, anew=True)
     if child_kind(manifest["kind"]).written:
         execution.cache.update(resource, await apply(execution.client, resource, without_creation(manifest), found))
     elif manifest["metadata"]["labels"].items() <= (found["metadata"].get("labels") or {}).items():
@@ -122,8 +130,11 @@ async def _take_back(execution: Execution, app: App, manifest: Manifest, error: 
         )
 
 
-async def _existing(execution: Execution, manifest: Manifest, error: errors.ApiError) -> Manifest:
-    """The object that has the manifest's name. Raises errors.Conflict where it is gone already, or is going: then it is made anew."""
+async def _existing(execution: Execution, app: App, manifest: Manifest, error: errors.ApiError) -> Manifest:
+    """The object that has the manifest's name. Raises errors.Conflict where it is gone already, or is going: then it is made anew.
+
+    What an App owns that had this one's name before is going, too, with all that it makes: a workload that was taken over would run its pods.
+    """
     meta = manifest["metadata"]
     try:
         found = await execution.client.get(BY_KIND[manifest["kind"]], meta["namespace"], meta["name"])
@@ -131,6 +142,8 @@ async def _existing(execution: Execution, manifest: Manifest, error: errors.ApiE
         raise errors.Conflict(str(error)) from error
     if is_ending(found):
         raise errors.Conflict(f"{manifest['kind']} {meta['name']} is being deleted")
+    if ownership.is_of_former(found, app.meta.name, app.meta.uid):
+        raise errors.Conflict(f"{manifest['kind']} {meta['name']} of the App that had this name before is being deleted")
     return found
 
 

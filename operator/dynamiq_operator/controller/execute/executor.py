@@ -32,6 +32,7 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.EndRecord: records.end_record,
     operations.VerifyRecord: records.verify_record,
     operations.OwnRecord: records.own_record,
+    operations.LeaveRecord: records.leave_record,
     operations.DeleteRecord: records.delete_record,
     operations.CreateChild: children.create_child,
     operations.ApplyChild: children.apply_child,

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.execute.refused_writes import refusal
-from dynamiq_operator.desired.base import awaits_garbage_collection, owner
+from dynamiq_operator.desired.base import owner
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPROVALS, RECORDS
-from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model import kinds, names, ownership
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.model.objects import Manifest, Meta, Record
+from dynamiq_operator.model.objects import App, Manifest, Meta, Record
 from dynamiq_operator.plan import operations
 
 
 async def create_record(execution: Execution, operation: operations.CreateRecord) -> None:
-    """A row of that name that exists is the one of an earlier attempt: its name is a hash of what it asks."""
+    """The App owns it from the beginning: should it be deleted at this moment, so is the row, and no other App of the name has it.
+
+    A row of that name that exists is the one of an earlier attempt: its name is a hash of what it asks.
+    """
     meta = operation.app.meta
     author = {"createdBy": operation.created_by} if operation.created_by else {}
     manifest: Manifest = {
         "apiVersion": API_VERSION,
         "kind": kinds.RECORD.kind,
-        "metadata": {"name": operation.name, "namespace": meta.namespace},
+        "metadata": {"name": operation.name, "namespace": meta.namespace, "ownerReferences": [owner(operation.app)]},
         "spec": {"app": meta.name, **operation.asked, **author},
     }
     try:
         created = await execution.client.create(RECORDS, manifest)
     except errors.AlreadyExists:
         created = await execution.client.get(RECORDS, meta.namespace, operation.name)
-        if awaits_garbage_collection(created, operation.app):
+        if ownership.is_anothers(created, meta.uid):
             raise errors.Conflict(f"row {operation.name} of the App that had this name before is being deleted") from None
     else:
         if names.may_revert(meta.name, operation.name):
@@ -43,6 +46,7 @@ async def complete_record(execution: Execution, operation: operations.CompleteRe
         spec["sequence"] = operation.sequence
     if operation.pinned is not None:
         spec["pinned"] = operation.pinned.as_json()
+    await _take(execution, operation.app, operation.record)
     patch = {"metadata": {"ownerReferences": [owner(operation.app)]}, "spec": spec}
     execution.state.update_ledger(Record.of(await _patch(execution, operation.record.meta, patch)))
     if operation.pinned is not None and not operation.pinned.guards and operation.record.spec.bypass is not None:
@@ -75,7 +79,14 @@ async def verify_record(execution: Execution, operation: operations.VerifyRecord
 
 async def own_record(execution: Execution, operation: operations.OwnRecord) -> None:
     """Sets the App as owner."""
+    await _take(execution, operation.app, operation.record)
     await _patch(execution, operation.record.meta, {"metadata": {"ownerReferences": [owner(operation.app)]}})
+
+
+async def leave_record(execution: Execution, operation: operations.LeaveRecord) -> None:
+    """Sets a deleted App as owner. The garbage collector looks itself whether that App is gone."""
+    reference = ownership.reference(operation.app, operation.app_uid)
+    await _patch(execution, operation.meta, {"metadata": {"ownerReferences": [reference]}})
 
 
 async def delete_record(execution: Execution, operation: operations.DeleteRecord) -> None:
@@ -85,6 +96,12 @@ async def delete_record(execution: Execution, operation: operations.DeleteRecord
         await execution.client.delete(APPROVALS, meta.namespace, meta.name, meta.uid)
     await execution.client.delete(RECORDS, operation.app.meta.namespace, operation.name, operation.uid)
     execution.state.remove_from_ledger(operation.name)
+
+
+async def _take(execution: Execution, app: App, record: Record) -> None:
+    """Before the App becomes the owner of a row: the row would be deleted with an App that is there no more. Raises errors.Conflict."""
+    if app.meta.uid not in record.meta.owners:
+        await execution.require_app(app)
 
 
 async def _patch(execution: Execution, meta: Meta, patch: Manifest) -> Manifest:

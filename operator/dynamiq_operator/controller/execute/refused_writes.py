@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 
 from dynamiq_operator.controller.execute.execution import Execution
-from dynamiq_operator.desired.base import app_of
 from dynamiq_operator.kube import errors
+from dynamiq_operator.model import ownership
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 
@@ -49,6 +49,6 @@ def report_taken(execution: Execution, manifest: Manifest, found: Manifest, mess
     """Another manager's object has the name of a child: it is left alone, and the problem says so."""
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     message = message or f"{kind} {name} exists and is not this App's: rename or delete it, or name the App otherwise"
-    other_app = app_of(found) if app_of(found) != app_of(manifest) else ""
+    other_app = ownership.app_of(found) if ownership.app_of(found) != ownership.app_of(manifest) else ""
     problem = ChildProblem(ProblemReason.TAKEN, message, other_app=other_app)
     execution.state.keep_problem((kind, name), problem, execution.states.clock())

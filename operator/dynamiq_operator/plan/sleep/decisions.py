@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from dynamiq_operator.desired.base import ENDPOINT_SLICE, is_ending, is_labelled, is_owned
+from dynamiq_operator.desired.base import ENDPOINT_SLICE, is_ending, is_ours
 from dynamiq_operator.desired.drift import manifest_digest
 from dynamiq_operator.desired.gate_slice import gate_slice as make_slice
 from dynamiq_operator.desired.workload_state import WorkloadState
@@ -91,7 +91,7 @@ def is_to_go(context: Context, leads: Slice) -> bool:
 
     While no pod is ready it stays, even where nobody answers: nothing else would, either, and the gate's pods may not be gone.
     """
-    if ENDPOINT_SLICE.kind in context.snapshot.denied or not _is_ours(context, leads):
+    if ENDPOINT_SLICE.kind in context.snapshot.denied or not is_ours(leads.raw, context.app):
         return False
     observed = context.serving_workload
     if observed is None:
@@ -153,10 +153,6 @@ def _falls_asleep(context: Context, leads: Slice) -> bool:
     if config is None or hindrance(context) is not None or not is_current(context, leads):
         return False
     return idle.are_idle(context, config.idle_seconds or 0)
-
-
-def _is_ours(context: Context, leads: Slice) -> bool:
-    return is_owned(leads.raw, context.app) or is_labelled(leads.raw, context.app)
 
 
 def _write_keys(context: Context) -> Iterator[WriteGateKeys]:

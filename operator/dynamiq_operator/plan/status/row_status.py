@@ -13,7 +13,7 @@ from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.groups import by_object
 from dynamiq_operator.plan.history.lifecycle import History
-from dynamiq_operator.plan.operations import Operation, Plan, SetRecordStatus
+from dynamiq_operator.plan.operations import Group, LeaveRecord, Operation, Plan, SetRecordStatus
 from dynamiq_operator.plan.records.numbering import seconds_left, waits_until
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus
 from dynamiq_operator.plan.snapshot import Snapshot
@@ -52,6 +52,11 @@ def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses
     return RowStatuses(tuple(opening), tuple(closing))
 
 
+def leave_rows(snapshot: Snapshot) -> tuple[Group, ...]:
+    """Rows that an App which had the name before was deleted with: by their owner they are its, and no other App's of that name."""
+    return by_object(LeaveRecord(row.meta, snapshot.name, row.app_uid) for row in snapshot.left)
+
+
 def rows_without_app(snapshot: Snapshot) -> Plan:
     """Rows whose App does not exist wait for it, without a number and without an end: an App's status keeps the numbers.
 
@@ -73,7 +78,8 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
             left += [] if row.outcome else [seconds_left(row, policy, snapshot.now)]
         if not says_nothing_new(row, status):
             operations += [*events.waits(None, row, message), SetRecordStatus(row, status)]
-    return Plan(by_object(operations), 0.0 if snapshot.more_rows else min(left, default=None), snapshot.more_rows)
+    groups = (*leave_rows(snapshot), *by_object(operations))
+    return Plan(groups, 0.0 if snapshot.more_rows else min(left, default=None), snapshot.more_rows)
 
 
 def rows_of_unreadable_app(snapshot: Snapshot, app: Unreadable) -> tuple[Operation, ...]:

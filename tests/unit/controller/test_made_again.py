@@ -1,0 +1,171 @@
+"""An App that is deleted and made again under its name: of what the first one had, the second one observes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.desired.base import CRON_JOB, SECRET, SERVICE, WORKLOAD, child
+from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, RECORDS, SECRETS, ApiResource
+from dynamiq_operator.model import names, ownership
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan.snapshot import KeysPresence, Snapshot
+from tests.support import factories as given
+from tests.support.controller import Process, at
+from tests.support.scripted import Script, failure, listed
+
+KEY = (given.NAMESPACE, given.NAME)
+FIRST, SECOND = (given.an_app(given.with_meta(uid=uid)) for uid in ("uid-first", "uid-second"))
+KEYS = names.access_keys(given.NAME)
+OLD, NEW = "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"
+
+
+@pytest.fixture
+def script() -> Script:
+    script = Script().on("GET", at(SECRETS, KEYS), failure(404, "NotFound")).on("GET", at(RECORDS), listed())
+    for plural in ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings"):
+        script.on("GET", f"/apis/admissionregistration.k8s.io/v1/{plural}/dynamiq-rows", failure(404, "NotFound"))
+    return script
+
+
+def event(process: Process, resource: ApiResource, made: Manifest, version: int, type_: str = "ADDED") -> None:
+    """A watch told of the object, as it was at this resourceVersion."""
+    found = given.stored(made) if resource in (APPS, RECORDS) else {**made, "metadata": {"uid": f"uid-{version}", **made["metadata"]}}
+    process.informers.on_watch_event(resource, type_, {**found, "metadata": {**found["metadata"], "resourceVersion": str(version)}})
+
+
+def app(process: Process, uid: str, version: int, type_: str = "ADDED", **meta: Any) -> None:
+    event(process, APPS, given.app_manifest(given.with_meta(uid=uid, **meta)), version, type_)
+
+
+def row(process: Process, name: str, version: int, *modifiers: given.Modifier) -> None:
+    event(process, RECORDS, given.row_manifest(name, *modifiers), version)
+
+
+def owned(uid: str) -> given.Modifier:
+    return given.with_meta(ownerReferences=[ownership.reference(given.NAME, uid)])
+
+
+async def observe(process: Process) -> Snapshot:
+    return await process.observer.observe(KEY)
+
+
+def names_of(snapshot: Snapshot) -> tuple[list[str], list[tuple[str, str]]]:
+    """The rows of the App, and those that are left, with the uid of the App that they go with."""
+    return [each.name for each in snapshot.records], [(each.meta.name, each.app_uid) for each in snapshot.left]
+
+
+async def test_rows_that_it_had_not_numbered_yet_go_with_it_and_wait_for_no_other(process: Process) -> None:
+    app(process, "uid-first", 5)
+    row(process, "made-with-it", 6)
+    app(process, "uid-first", 8, "DELETED")
+    row(process, "made-since", 9)
+    assert names_of(await observe(process)) == (["made-since"], [("made-with-it", "uid-first")])
+    app(process, "uid-second", 10)
+    row(process, "made-for-it", 11)
+    found, left = names_of(await observe(process))
+    assert (sorted(found), left) == (["made-for-it", "made-since"], [("made-with-it", "uid-first")])
+
+
+async def test_row_that_is_heard_of_late_is_told_by_when_it_was_written(process: Process) -> None:
+    """Rows and Apps come by watches of their own, the one later than the other."""
+    app(process, "uid-first", 5)
+    app(process, "uid-first", 8, "DELETED")
+    app(process, "uid-second", 9)
+    row(process, "of-the-second", 10)
+    row(process, "of-the-first", 6)
+    assert names_of(await observe(process)) == (["of-the-second"], [("of-the-first", "uid-first")])
+
+
+async def test_of_several_in_a_row_each_row_goes_with_one_that_is_gone(process: Process) -> None:
+    for number in range(4):
+        app(process, f"uid-{number}", 10 * number + 1)
+        row(process, f"row-{number}", 10 * number + 2)
+        app(process, f"uid-{number}", 10 * number + 3, "DELETED")
+    app(process, "uid-last", 90)
+    row(process, "own", 91)
+    found, left = names_of(await observe(process))
+    assert (found, sorted(left)) == (["own"], [(f"row-{number}", "uid-3") for number in range(4)])
+
+
+async def test_deletion_that_no_watch_told_of_counts_from_what_was_known(process: Process) -> None:
+    app(process, "uid-first", 5)
+    row(process, "before", 4)
+    row(process, "after", 6)
+    app(process, "uid-second", 9)
+    assert names_of(await observe(process)) == (["after"], [("before", "uid-first")])
+
+
+async def test_what_a_restore_brought_back_is_never_left(process: Process) -> None:
+    """Its rows have their numbers, and wait for the App that comes back: they may be older than a deletion."""
+    app(process, "uid-first", 5)
+    row(process, "restored", 6, given.live(3))
+    app(process, "uid-first", 8, "DELETED")
+    app(process, "uid-second", 9)
+    assert names_of(await observe(process)) == (["restored"], [])
+
+
+async def test_rows_that_it_owned_are_no_rows_of_the_next(process: Process, script: Script) -> None:
+    event(process, APPS, given.app_manifest(given.with_meta(uid="uid-second"), given.with_deploy(workflowVersion="v1")), 9)
+    row(process, "of-the-first", 4, given.live(7), owned("uid-first"))
+    row(process, "of-the-second", 10, given.pinned(1), owned("uid-second"))
+    script.on("GET", at(RECORDS), listed(given.stored(given.row_manifest("closed", given.superseded(6), owned("uid-first")))))
+    snapshot = await observe(process)
+    assert names_of(snapshot) == (["of-the-second"], [])
+    assert [each.name for each in snapshot.ledger.all()] == ["of-the-second"]
+    assert snapshot.ledger.highest == 1
+
+
+async def test_row_of_the_first_is_none_that_the_second_can_restore(process: Process, script: Script) -> None:
+    app(process, "uid-second", 9)
+    row(process, "back", 10, given.asking(restores="closed"), given.numbered(1), owned("uid-second"))
+    script.on("GET", at(RECORDS, "closed"), given.stored(given.row_manifest("closed", given.superseded(6), owned("uid-first"))))
+    assert names_of(await observe(process)) == (["back"], [])
+
+
+async def test_children_and_runs_of_the_first_are_none_of_the_second(process: Process) -> None:
+    app(process, "uid-second", 9)
+    for number, (kind, name) in enumerate([(SERVICE, given.NAME), (WORKLOAD, given.NAME), (CRON_JOB, "chat-nightly")]):
+        event(process, BY_KIND[kind.kind], child(FIRST, kind, name, spec={}), 2 + number)
+    own = child(SECOND, CRON_JOB, "chat-hourly", spec={})
+    event(process, BY_KIND[CRON_JOB.kind], own, 10)
+    for name, schedule, version in (("old-run", "uid-4", 11), ("own-run", "uid-10", 12)):
+        event(process, JOBS, job(name, schedule), version)
+    snapshot = await observe(process)
+    assert list(snapshot.children) == [("CronJob", "chat-hourly")]
+    assert [run.job for run in snapshot.runs] == ["own-run"]
+
+
+def job(name: str, schedule: str) -> Manifest:
+    owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "any", "uid": schedule, "controller": True}
+    labels = names.labels(given.NAME) | {names.TRIGGER_LABEL: "nightly"}
+    meta = {"name": name, "namespace": given.NAMESPACE, "labels": labels, "ownerReferences": [owner], "creationTimestamp": NEW}
+    return {"metadata": meta, "spec": {}}
+
+
+@pytest.mark.parametrize(
+    ("owners", "created", "restored", "presence"),
+    [
+        ([ownership.reference(given.NAME, "uid-first")], OLD, False, KeysPresence.ABSENT),
+        ([ownership.reference("chat-a", "uid-of-a")], OLD, False, KeysPresence.FOREIGN),
+        ([ownership.reference(given.NAME, "uid-second")], OLD, False, KeysPresence.PRESENT),
+        ([], OLD, False, KeysPresence.FOREIGN),
+        ([], OLD, True, KeysPresence.PRESENT),
+        ([], NEW, False, KeysPresence.PRESENT),
+    ],
+    ids=["of the first", "of another App", "its own", "of one that was restored", "restored with it", "made since"],
+)
+async def test_access_keys_let_nobody_in_who_had_those_of_the_first(
+    process: Process, script: Script, owners: list[Manifest], created: str, restored: bool, presence: KeysPresence
+) -> None:
+    """Who may call is in this Secret, and the name of it is the same. One that a restore brought back has no owner, and never gets one."""
+    app(process, "uid-second", 9, creationTimestamp="2026-11-24T12:00:00Z")
+    row(process, "live", 10, given.live(1), owned("uid-second"))
+    pinned = process.cache.get(RECORDS, given.NAMESPACE, "live")
+    assert pinned is not None
+    pinned["spec"]["pinned"]["createdAt"] = OLD if restored else "2026-11-24T12:00:01Z"
+    secret = child(SECOND, SECRET, KEYS)
+    meta = {**secret["metadata"], "ownerReferences": owners, "creationTimestamp": created, "uid": "u", "resourceVersion": "40"}
+    script.on("GET", at(SECRETS, KEYS), {**secret, "metadata": meta})
+    assert (await observe(process)).access_keys.presence is presence

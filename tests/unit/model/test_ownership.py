@@ -1,0 +1,57 @@
+"""Whose an object is, by the uids of its owners: an App of the same name is another App."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import names, ownership
+
+UID, NAME = "uid-now", "chat"
+OURS, BEFORE, OTHER = ownership.reference(NAME, UID), ownership.reference(NAME, "uid-before"), ownership.reference("chat-a", "uid-of-a")
+SET = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "x", "uid": "uid-of-set"}
+APP_OF_OTHERS = {"apiVersion": "kappctrl.k14s.io/v1alpha1", "kind": "App", "name": NAME, "uid": "uid-of-theirs"}
+
+
+def observed(*owners: dict[str, Any], labels: dict[str, str] | None = None, version: int = 1) -> dict[str, Any]:
+    return {"metadata": {"name": NAME, "ownerReferences": list(owners), "resourceVersion": str(version), "labels": labels or {}}}
+
+
+@pytest.mark.parametrize(
+    ("owners", "owned", "anothers", "nobodys", "former"),
+    [
+        ([OURS], True, False, False, False),
+        ([BEFORE], False, True, False, True),
+        ([BEFORE, OURS], True, False, False, False),
+        ([OTHER], False, True, False, False),
+        ([BEFORE, OTHER], False, True, False, False),
+        ([], False, False, True, False),
+        ([SET], False, False, True, False),
+        ([APP_OF_OTHERS], False, False, True, False),
+    ],
+    ids=["ours", "of before", "of before and ours", "of another name", "two others", "nobody", "a ReplicaSet", "another product's App"],
+)
+def test_uids_say_whose_an_object_is(owners: list[dict[str, Any]], owned: bool, anothers: bool, nobodys: bool, former: bool) -> None:
+    found = observed(*owners)
+    assert ownership.is_owned(found, UID) is owned
+    assert ownership.is_anothers(found, UID) is anothers
+    assert ownership.may_be_of(UID, found) is not anothers
+    assert ownership.is_nobodys(found) is nobodys
+    assert ownership.is_of_former(found, NAME, UID) is former
+
+
+def test_of_a_name_only_what_is_this_apps_or_nobodys_is_left() -> None:
+    rows = [observed(OURS, version=1), observed(BEFORE, version=2), observed(version=3)]
+    assert ownership.only_of(UID, rows) == [rows[0], rows[2]]
+
+
+def test_our_labels_say_of_which_app_a_child_is() -> None:
+    assert ownership.app_of(observed(labels=names.labels(NAME))) == NAME
+    assert ownership.app_of(observed(labels={names.APP_LABEL: NAME})) == ownership.app_of(observed()) == ""
+    assert ownership.app_of(observed(labels={names.APP_LABEL: NAME, names.MANAGED_BY: "helm"})) == ""
+
+
+def test_what_was_written_last_before_a_deletion_was_there_then() -> None:
+    assert ownership.was_there(observed(version=7), deleted_at=8)
+    assert not ownership.was_there(observed(version=9), deleted_at=8)

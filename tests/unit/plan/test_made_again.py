@@ -1,0 +1,73 @@
+"""An App that is deleted and made again under its name: plans over what the first one left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dynamiq_operator.desired.base import SERVICE, WORKLOAD, child
+from dynamiq_operator.model import ownership
+from dynamiq_operator.plan import make_plan, operations
+from dynamiq_operator.plan.snapshot import LeftRow
+from tests.support import factories as given
+from tests.support.world import World, a_world, serving
+
+FIRST = given.an_app(given.with_meta(uid="uid-first"))
+
+
+def left(world: World, name: str) -> LeftRow:
+    """A row that the App of before had not numbered when it was deleted."""
+    world.add(given.row_manifest(name))
+    return LeftRow(world.rows[name].meta, FIRST.meta.uid)
+
+
+def test_rows_that_are_left_get_the_owner_that_is_gone_and_no_number() -> None:
+    world = a_world()
+    found = left(world, "old")
+    rows = tuple(row for row in world.snapshot().records if row.name != "old")
+    plan = make_plan(replace(world.snapshot(), records=rows, left=(found,)))
+    assert plan.of(operations.LeaveRecord) == (operations.LeaveRecord(found.meta, given.NAME, "uid-first"),)
+    assert not plan.of(operations.CompleteRecord)
+    world.perform(plan.of(operations.LeaveRecord))
+    assert world.rows["old"].meta.owners == {"uid-first"}
+
+
+def test_they_do_so_too_where_no_app_has_the_name() -> None:
+    world = a_world()
+    found = left(world, "old")
+    plan = make_plan(replace(world.snapshot(), app=None, records=(), left=(found,)))
+    assert plan.operations == (operations.LeaveRecord(found.meta, given.NAME, "uid-first"),)
+
+
+def test_nothing_waits_for_rows_that_are_left() -> None:
+    """Should one of them not be let go, the App deploys all the same."""
+    world = serving("v1")
+    found = left(world, "old")
+    ask = given.row_manifest("new", given.asking(workflowVersion="v2"))
+    world.add(given.version_manifest("v2"))
+    world.add(ask)
+    snapshot = world.snapshot()
+    plan = make_plan(replace(snapshot, records=tuple(row for row in snapshot.records if row.name != "old"), left=(found,)))
+    (group,) = (each for each in plan.groups if isinstance(each.operations[0], operations.LeaveRecord))
+    assert all(group.name not in each.after for each in plan.groups)
+    assert [each.record.name for each in plan.of(operations.CompleteRecord)] == ["new"]
+
+
+def test_what_the_first_one_made_is_neither_taken_over_nor_deleted() -> None:
+    world = a_world()
+    for kind in (SERVICE, WORKLOAD):
+        world.add(child(FIRST, kind, given.NAME, spec={"replicas": 1, "selector": {}}))
+    world.add(given.row_manifest("new"))
+    world.settle()
+    written = [each for each in world.written if isinstance(each, (operations.ApplyChild, operations.DeleteChild, operations.OwnChild))]
+    assert not written
+    assert all(ownership.owners(world.child(kind.kind)) == ("uid-first",) for kind in (SERVICE, WORKLOAD))
+
+
+def test_row_that_the_operator_makes_is_its_apps_from_the_beginning() -> None:
+    world = a_world()
+    made = world.objects[("dynamiq.getdynamiq.ai/v1alpha1", "App", given.NAME)]
+    made["spec"]["deploy"] = {"workflowVersion": "v1"}
+    world.edited(made)
+    (asked,) = world.plan().of(operations.CreateRecord)
+    world.perform([asked])
+    assert world.rows[asked.name].meta.owners == {world.app.meta.uid}
