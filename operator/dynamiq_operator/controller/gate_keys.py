@@ -12,7 +12,7 @@ from dynamiq_operator.desired.gate_keys import owner_of, version_of
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, RECORDS, SECRETS
-from dynamiq_operator.model import names
+from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import ConfigType
 
@@ -22,10 +22,14 @@ SWEPT_EVERY = 60.0
 log = logging.getLogger(__name__)
 
 
-async def version_at_gate(client: Client, namespace: str, app: AppKey) -> str | None:
-    """Of which version of the App's Access Keys the gate has digests: empty where it has none, None where that may not be read."""
+async def version_at_gate(client: Client, namespace: str, app: AppKey, uid: str) -> str | None:
+    """Of which version of the App's Access Keys the gate has digests: empty where it has none, None where that may not be read.
+
+    `uid`: the App's. Those of an App that had its name before are none.
+    """
     try:
-        return version_of(await client.get(SECRETS, namespace, names.gate_keys(*app)))
+        found = await client.get(SECRETS, namespace, names.gate_keys(*app))
+        return version_of(found) if owner_of(found) == (*app, uid) else ""
     except errors.NotFound:
         return ""
     except errors.Denied:
@@ -73,7 +77,7 @@ class GateKeys:
         app = self._cache.get(APPS, *owner[:2])
         if app is None or app["metadata"].get("uid") != owner[2]:
             return True
-        rows = [row for resource, row in self._cache.of_app((owner[0], owner[1])) if resource is RECORDS]
+        rows = ownership.only_of(owner[2], (row for resource, row in self._cache.of_app((owner[0], owner[1])) if resource is RECORDS))
         types = {((row["spec"].get("pinned") or {}).get("config") or {}).get("type") for row in rows}
         is_public = (app["spec"].get("access") or {}).get("type") == "public"
         return is_public or types == {ConfigType.SERVER.value}

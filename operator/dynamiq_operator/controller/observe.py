@@ -349,7 +349,7 @@ class Observer:
             state.gate_keys = None
             return None
         if state.gate_keys is None:
-            state.gate_keys = await version_at_gate(self._client, self._settings.gate_namespace, key)
+            state.gate_keys = await version_at_gate(self._client, self._settings.gate_namespace, key, app.meta.uid)
         return state.gate_keys
 
     async def _expire_problems(self, namespace: str, app: App, state: AppState) -> None:

@@ -10,7 +10,8 @@ from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, RECORDS
-from dynamiq_operator.model.objects import App, Record, Unreadable, read
+from dynamiq_operator.model import ownership
+from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable, read
 from dynamiq_operator.model.record import Phase
 from dynamiq_operator.plan.history.lifecycle import waits
 
@@ -27,18 +28,27 @@ async def read_sources(client: Client, cache: Cache, records: Iterable[Record], 
         if source is None or record.outcome or (record.pinned and not waits(record)):
             continue
         try:
-            promoted = read(Record, await client.get(RECORDS, source.namespace, source.row))
+            raw = await client.get(RECORDS, source.namespace, source.row)
         except errors.NotFound:
             continue
         except errors.Denied as error:
             if record.pinned:  # of one that is to be pinned, what may not be read is not verified
                 unknown[(RECORDS.kind, record.name)] = f"the row that it promotes cannot be read: {error}"
             continue
+        if _is_of_former(cache, source.namespace, raw):
+            continue  # it is about to go, and what it says is of an App that is gone
+        promoted = read(Record, raw)
         if isinstance(promoted, Unreadable):
             unknown[(RECORDS.kind, record.name)] = f"the row that it promotes cannot be read: {promoted.why}"
         else:
             found[record.name] = await _as_served(client, cache, source.namespace, promoted)
     return found
+
+
+def _is_of_former(cache: Cache, namespace: str, row: Manifest) -> bool:
+    """Whether another App has the name of the row's App by now."""
+    app = cache.get(APPS, namespace, row["spec"]["app"])
+    return app is not None and ownership.is_anothers(row, app["metadata"].get("uid", ""))
 
 
 async def _as_served(client: Client, cache: Cache, namespace: str, row: Record) -> Record:

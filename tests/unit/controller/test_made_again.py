@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.desired.base import CRON_JOB, SECRET, SERVICE, WORKLOAD, child
+from dynamiq_operator.desired.gate_keys import gate_keys
 from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, RECORDS, SECRETS, ApiResource
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import Manifest
@@ -18,6 +19,7 @@ from tests.support.scripted import Script, failure, listed
 KEY = (given.NAMESPACE, given.NAME)
 FIRST, SECOND = (given.an_app(given.with_meta(uid=uid)) for uid in ("uid-first", "uid-second"))
 KEYS = names.access_keys(given.NAME)
+SLEEPY = {"type": "serverless", "idleSeconds": 60, "maxReplicas": 3, "holdSeconds": 30}
 OLD, NEW = "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"
 
 
@@ -135,6 +137,30 @@ async def test_children_and_runs_of_the_first_are_none_of_the_second(process: Pr
     snapshot = await observe(process)
     assert list(snapshot.children) == [("CronJob", "chat-hourly")]
     assert [run.job for run in snapshot.runs] == ["own-run"]
+
+
+async def test_digests_at_the_gate_of_the_first_are_none_of_the_second(process: Process, script: Script) -> None:
+    """The gate lets nobody in by them, so the second one's callers would wait for a wake that never comes."""
+    gate = SECRETS.path(names.GATE_NAMESPACE, names.gate_keys(*KEY))
+    script.on("GET", at(SECRETS, KEYS), child(SECOND, SECRET, KEYS) | {"metadata": {**child(SECOND, SECRET, KEYS)["metadata"], "resourceVersion": "4"}})
+    script.on("GET", gate, gate_keys(FIRST, names.GATE_NAMESPACE, "4", {}))
+    app(process, "uid-second", 9)
+    row(process, "live", 10, given.live(1, config=SLEEPY), owned("uid-second"))
+    assert (await observe(process)).gate_keys == ""
+    process.states.invalidate(KEY)
+    script.on("GET", gate, gate_keys(SECOND, names.GATE_NAMESPACE, "4", {}))
+    assert (await observe(process)).gate_keys == "4"
+
+
+@pytest.mark.parametrize(("uid", "found"), [("uid-first", set()), ("uid-second", {"to-promote"})])
+async def test_row_of_the_first_is_no_source_of_a_promotion(process: Process, script: Script, uid: str, found: set[str]) -> None:
+    """It says Live until it is collected: by it a version would have been live for as long as that App was."""
+    event(process, APPS, given.app_manifest(given.with_meta(uid="uid-second", namespace="test")), 9)
+    app(process, "uid-of-target", 10)
+    promoted = {"namespace": "test", "app": given.NAME, "row": "source", "hash": given.flow_hash("v1")}
+    row(process, "to-promote", 11, given.asking(promotedFrom=promoted))
+    script.on("GET", RECORDS.path("test", "source"), given.stored(given.row_manifest("source", given.live(1), owned(uid))))
+    assert set((await observe(process)).promotions) == found
 
 
 def job(name: str, schedule: str) -> Manifest:

@@ -17,7 +17,7 @@ from dynamiq_operator.controller.notifications.sinks import OF_OPERATOR, Sink
 from dynamiq_operator.controller.notifications.takeover import Mark
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, EVENTS, RECORDS, SECRETS, SLICES
-from dynamiq_operator.model import names
+from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import format_time
 from dynamiq_operator.model.policy import SinkFormat
 from dynamiq_operator.model.settings import Settings
@@ -160,12 +160,14 @@ async def test_a_note_that_nobody_has_kept_up_for_weeks_does_not_bring_back_week
 
 
 def _two_rows(process: Process, script: Script, one: datetime, other: datetime) -> None:
-    """Row `a` went live, and later row `b` failed."""
+    """Row `a` went live, and later row `b` failed; so did one of an App that had the name before, which is about to be collected."""
     rows = [given.stored(_row("a", given.live(1), one)), given.stored(_row("b", given.failed(2, "v2"), other))]
     app = given.app_manifest(given.with_status(failed={"row": "b", "sequence": 2, "reason": "no pod became Ready"}))
     process.cache.update(APPS, stored(app))
     process.cache.update(RECORDS, rows[0] | {"metadata": {**rows[0]["metadata"], "resourceVersion": "5"}})
-    script.on("GET", at(RECORDS, "b"), rows[1]).on("GET", at(RECORDS), listed(*rows))
+    before = given.stored(_row("of-before", given.failed(7, "v2"), other))
+    before["metadata"]["ownerReferences"] = [ownership.reference(given.NAME, "uid-before")]
+    script.on("GET", at(RECORDS, "b"), rows[1]).on("GET", at(RECORDS), listed(*rows, before))
 
 
 def _row(name: str, modify: given.Modifier, ended: datetime) -> dict[str, Any]:

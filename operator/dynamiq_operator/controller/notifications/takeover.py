@@ -16,6 +16,7 @@ from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.model import ownership
 from dynamiq_operator.model.objects import App, DeployPolicy, Record, Unreadable, format_time, parse_time, read
 from dynamiq_operator.plan.notifications import Notification, told_since
 
@@ -89,7 +90,7 @@ class Takeover:
         rows = []
         self._count()
         async for page in self._client.pages(RECORDS, key[0], field=f"spec.app={key[1]}"):
-            rows += [read(Record, each) for each in page["items"]]
+            rows += [read(Record, each) for each in ownership.only_of(app.meta.uid, page["items"])]
         return told_since(app, (row for row in rows if isinstance(row, Record)), since)
 
     def _count(self) -> None:
