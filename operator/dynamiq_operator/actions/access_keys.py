@@ -17,6 +17,7 @@ from dynamiq_operator.actions.refusals import InvalidField, NotNow, Refusal, Tak
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import MERGE, Api
+from dynamiq_operator.kube.app_objects import only_of_app
 from dynamiq_operator.kube.resources import APPS, SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
@@ -38,13 +39,14 @@ class KnownKey:
 
 @dataclass(frozen=True)
 class KeyPlan:
-    """A key that would be made, or revoked where `value` is None. `others`: how many more there are."""
+    """A key that would be made, or revoked where `value` is None. `others`: how many more there are. `uid`: the App's, where it is known."""
 
     namespace: str
     app: str
     name: str
     value: str | None
     others: int
+    uid: str | None = None
 
 
 class KeyPerformed(NamedTuple):
@@ -53,9 +55,9 @@ class KeyPerformed(NamedTuple):
     is_announced: bool
 
 
-def known_keys(api: Api, namespace: str, app: str) -> list[KnownKey]:
-    """The keys by name. Raises NotNow where there are none yet, and kube.errors.ApiError."""
-    found = values(_secret(api, namespace, app))
+def known_keys(api: Api, namespace: str, app: str, uid: str | None = None) -> list[KnownKey]:
+    """The keys by name. `uid`: the App's, where it is known. Raises NotNow where there are none yet, and kube.errors.ApiError."""
+    found = values(_secret(api, namespace, app, uid))
     return [KnownKey(name, value[:SHOWN] if len(value) > 2 * SHOWN else "") for name, value in sorted(found.items())]
 
 
@@ -68,9 +70,9 @@ def values(secret: Manifest) -> Mapping[str, str]:
     }
 
 
-def key_of(api: Api, namespace: str, app: str, name: str | None) -> str:
-    """One key: the named one, else the first there is. Raises Unknown, NotNow and kube.errors.ApiError."""
-    found = values(_secret(api, namespace, app))
+def key_of(api: Api, namespace: str, app: str, name: str | None, uid: str | None = None) -> str:
+    """One key: the named one, else the first there is. `uid`: the App's, where it is known. Raises Unknown, NotNow and kube.errors.ApiError."""
+    found = values(_secret(api, namespace, app, uid))
     if name is not None and name not in found:
         raise _no_key(app, name, found)
     chosen = name or next((each for each in ("default", *sorted(found)) if found.get(each) and not each.startswith(".")), None)
@@ -79,30 +81,30 @@ def key_of(api: Api, namespace: str, app: str, name: str | None) -> str:
     return found[chosen]
 
 
-def plan_key(api: Api, namespace: str, app: str, name: str | None) -> KeyPlan:
-    """A new key, random. Raises InvalidField, Taken, NotNow and kube.errors.ApiError."""
-    found = values(_secret(api, namespace, app))
+def plan_key(api: Api, namespace: str, app: str, name: str | None, uid: str | None = None) -> KeyPlan:
+    """A new key, random. `uid`: the App's, where it is known. Raises InvalidField, Taken, NotNow and kube.errors.ApiError."""
+    found = values(_secret(api, namespace, app, uid))
     name = name or f"key-{secrets.token_hex(3)}"
     if not _NAME.fullmatch(name):
         raise InvalidField("name", "a key's name has only letters, digits, '-', '_' and '.', and does not begin with '.'")
     if name in found:
         raise Taken(f"App {app} has a key {name} already: name another, or revoke it first", "name", "taken")
-    return KeyPlan(namespace, app, name, secrets.token_urlsafe(_BYTES), len(found))
+    return KeyPlan(namespace, app, name, secrets.token_urlsafe(_BYTES), len(found), uid)
 
 
-def plan_revocation(api: Api, namespace: str, app: str, name: str) -> KeyPlan:
-    """A key that is no more. Raises Unknown, NotNow and kube.errors.ApiError."""
-    found = values(_secret(api, namespace, app))
+def plan_revocation(api: Api, namespace: str, app: str, name: str, uid: str | None = None) -> KeyPlan:
+    """A key that is no more. `uid`: the App's, where it is known. Raises Unknown, NotNow and kube.errors.ApiError."""
+    found = values(_secret(api, namespace, app, uid))
     if name not in found:
         raise _no_key(app, name, found)
-    return KeyPlan(namespace, app, name, None, len(found) - 1)
+    return KeyPlan(namespace, app, name, None, len(found) - 1, uid)
 
 
 def perform_key(api: Api, plan: KeyPlan) -> KeyPerformed:
     """Writes the Secret, then tells the App. Raises Taken, NotNow and kube.errors.ApiError."""
     encoded = base64.b64encode(plan.value.encode()).decode() if plan.value is not None else None
     for _ in range(TRIES):
-        found = _secret(api, plan.namespace, plan.app)
+        found = _secret(api, plan.namespace, plan.app, plan.uid)
         is_there = plan.name in (found.get("data") or {})
         if plan.value is None and not is_there:
             break  # another caller revoked it
@@ -118,24 +120,29 @@ def perform_key(api: Api, plan: KeyPlan) -> KeyPerformed:
         break
     else:
         raise NotNow(f"others change the keys of App {plan.app} at this moment: try again")
-    return KeyPerformed(_announce(api, plan.namespace, plan.app))
+    return KeyPerformed(_announce(api, plan))
 
 
-def _announce(api: Api, namespace: str, app: str) -> bool:
+def _announce(api: Api, plan: KeyPlan) -> bool:
     """Tells the operator, which may not watch Secrets. The key is there by now: what goes wrong here costs 60 to 90 s, and no more."""
-    body = {"metadata": {"annotations": {names.KEYS_CHANGED_ANNOTATION: secrets.token_hex(8)}}}
+    same = {"uid": plan.uid} if plan.uid is not None else {}
+    body = {"metadata": {**same, "annotations": {names.KEYS_CHANGED_ANNOTATION: secrets.token_hex(8)}}}
     try:
-        api.request("PATCH", APPS.path(namespace, app), body=body, content_type=MERGE)
+        api.request("PATCH", APPS.path(plan.namespace, plan.app), body=body, content_type=MERGE)
     except errors.ApiError:
         return False
     return True
 
 
-def _secret(api: Api, namespace: str, app: str) -> Manifest:
+def _secret(api: Api, namespace: str, app: str, uid: str | None) -> Manifest:
+    """The Secret of the App's keys; that of a deleted App of the same name is about to go, and a key in it would let nobody in."""
     try:
-        return requests.get(api, SECRETS, namespace, names.access_keys(app))
+        found = requests.get(api, SECRETS, namespace, names.access_keys(app))
     except errors.NotFound:
-        raise NotNow(f"App {app} has no Access Keys in namespace {namespace} yet: they are made with its first deploy") from None
+        found = None
+    if found is None or not only_of_app(api, namespace, app, [found], uid):
+        raise NotNow(f"App {app} has no Access Keys in namespace {namespace} yet: they are made with its first deploy")
+    return found
 
 
 def _no_key(app: str, name: str, found: Mapping[str, str]) -> Refusal:

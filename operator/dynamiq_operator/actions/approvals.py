@@ -182,13 +182,14 @@ def _to_resume(api: Api, request: ApprovalRequest, found: Sequence[Manifest]) ->
     namespace, app = request.namespace, request.app
     if resumable := [row for row in found if is_resumable(row)]:
         return _only(resumable, app)
-    holds = history.find_app(api, namespace, app).status.holds
+    there = history.find_app(api, namespace, app)
+    holds = there.status.holds
     if holds is None:
         if len(found) == 1:
             check_open(found[0], request.purpose)
         waits = f"{', '.join(title(row) for row in found)} wait for something else" if found else "none waits"
         raise NotNow(f"no row of {app} can be resumed, {waits}: see `kubectl dynamiq history {app} -o wide`")
-    rows = history.open_rows(api, namespace, app)
+    rows = history.open_rows(api, namespace, app, there.meta.uid)
     coming = rows.candidate or next((row for row in rows.guarded if row.name == holds.row), None)
     live = history.find_row(api, namespace, app, rows.live.name) if rows.live is not None and coming is None else None
     if live is None or not runs_and_holds(live):

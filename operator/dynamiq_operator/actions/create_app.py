@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from dynamiq_operator.actions import idempotency, rejections
 from dynamiq_operator.actions.deploy import DeployRequest, perform_deploy, plan_unseen, release_of
-from dynamiq_operator.actions.history import may_belong_to
 from dynamiq_operator.actions.idempotency import Key, KeyClaim
 from dynamiq_operator.actions.refusals import LeftBehind, NotNow, Refusal, Taken
 from dynamiq_operator.kube import api as requests
@@ -25,6 +24,7 @@ from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import API_VERSION, DNS_LABEL_MAX
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.ownership import may_be_of
 
 FIRST = "first"
 """What the name of a first row under a key begins with: its App has no name yet, and another request with the key may name another."""
@@ -196,7 +196,7 @@ def _same(plan: AppPlan, found: Manifest) -> Manifest:
 def _first_row(api: Api, app: Manifest, plan: AppPlan) -> Manifest:
     meta = app["metadata"]
     row = perform_deploy(api, plan_unseen(replace(plan.deploy, app=meta["name"]), plan.claim)).made
-    if not may_belong_to(meta["uid"], row):
+    if not may_be_of(meta["uid"], row):
         raise NotNow("the App that this Idempotency-Key made was deleted a moment ago: use a new key, or try again")
     return row
 
@@ -208,7 +208,7 @@ def _row_meanwhile(api: Api, app: Manifest, claim: KeyClaim | None) -> Manifest 
         row = idempotency.find_claimed_row(api, [meta["namespace"]], claim) if claim is not None else None
     except (errors.ApiError, Refusal):
         return None
-    return row if row is not None and may_belong_to(meta["uid"], row) else None
+    return row if row is not None and may_be_of(meta["uid"], row) else None
 
 
 def _undo(api: Api, meta: Manifest, why: errors.ApiError | Refusal) -> None:

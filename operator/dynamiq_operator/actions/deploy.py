@@ -119,7 +119,7 @@ def plan_again(api: Api, plan: DeployPlan) -> PreviewedDeploy:
 
 
 def _plan_for(api: Api, plan: DeployPlan, app: App) -> PreviewedDeploy:
-    return previewed(api, plan, app, history.open_rows(api, plan.request.namespace, plan.request.app))
+    return previewed(api, plan, app, history.open_rows(api, plan.request.namespace, plan.request.app, app.meta.uid))
 
 
 def plan_unseen(request: DeployRequest, claim: KeyClaim | None = None) -> DeployPlan:
@@ -245,7 +245,11 @@ def preview_in(api: Api, app: App, rows: History, then: Pinned, text: str | None
     warnings += tuple(each.message for each in app.status.conditions if each.reason == REVERTED)
     running = target.pinned if target is not None else None
     same = running is not None and template_digest(app, Pins.of(running)) == template_digest(app, Pins.of(then))
-    there = workloads_of(api, app.meta.namespace, app.meta.name) if running is not None and not same and app.spec.rollout.switches else None
+    there = (
+        workloads_of(api, app.meta.namespace, app.meta.name, app.meta.uid)
+        if running is not None and not same and app.spec.rollout.switches
+        else None
+    )
     switches = app.spec.rollout.switches if there is None else there.switches
     pods = warm(there, app, then) if there is not None and switches else None
     return Preview(

@@ -15,6 +15,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.completion import why_not_restorable
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import App, Manifest, Record, Rejection, Unreadable, read
+from dynamiq_operator.model.ownership import only_of
 from dynamiq_operator.plan.children.variables import references
 from dynamiq_operator.views.deployable import Deployable, Stock, brought_back, deployable
 
@@ -25,7 +26,7 @@ def deployables(api: Api, namespace: str, name: str, rows: Iterable[Manifest]) -
     found = [read(Record, raw) for raw in rows]
     restorable = [row for row in found if isinstance(row, Record) and why_not_restorable(row) is None]
     stock = _stock(api, app, restorable) if restorable else Stock(app, None, frozenset(), {}, {})
-    workloads = workloads_of(api, namespace, name) if restorable and app.spec.rollout.switches else None
+    workloads = workloads_of(api, namespace, name, app.meta.uid) if restorable and app.spec.rollout.switches else None
     return {
         row.meta.name: Deployable(None, (row.message,))
         if isinstance(row, Unreadable)
@@ -39,7 +40,7 @@ def _stock(api: Api, app: App, rows: Iterable[Record]) -> Stock:
     hashes = frozenset(row.pinned.workflow_hash for row in rows if row.pinned is not None)
     return Stock(
         app=app,
-        live=history.open_rows(api, namespace, app.meta.name).live,
+        live=history.open_rows(api, namespace, app.meta.name, app.meta.uid).live,
         flows=_flows(api, app, hashes),
         rejected=_rejected(api, namespace),
         named=_named(api, app),
@@ -75,7 +76,8 @@ def _in_config_maps(api: Api, app: App, wanted: frozenset[str]) -> frozenset[str
     label = f"{names.MANAGED_SELECTOR},{names.APP_LABEL}={app.meta.name}"
     try:
         pages = requests.pages(api, resource, namespace, label=label, accept=requests.METADATA)
-        return frozenset(_hash_of(item) for page in pages for item in page["items"] or ()) & wanted
+        # Those of a deleted App of the name are about to go.
+        return frozenset(_hash_of(item) for page in pages for item in only_of(app.meta.uid, page["items"] or ())) & wanted
     except errors.Denied as error:
         _require_login(error)
     try:

@@ -13,6 +13,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.ownership import app_uid
 from dynamiq_operator.model.record import Phase, Result
 from dynamiq_operator.views.waiting import is_waiting, waits_of
 
@@ -35,10 +36,11 @@ class Progress:
 
 def follow(api: Api, namespace: str, row: str, *, app: str) -> Iterator[Progress]:
     """Where the deploy is, about twice a second, the last one when it has ended. Raises Unknown where the row goes, and ApiError."""
-    seen = time.monotonic()
+    seen, uid = time.monotonic(), None
     while True:
         try:
-            raw = requests.get(api, RECORDS, namespace, row)
+            raw = _read(api, namespace, row, uid)
+            uid = raw["metadata"]["uid"]
             pods = None if _ended(raw) else pods_of(api, namespace, app, raw)
         except errors.NotFound:
             raise Unknown(f"row {row} is gone: somebody deleted App {app} or its namespace") from None
@@ -55,9 +57,17 @@ def follow(api: Api, namespace: str, row: str, *, app: str) -> Iterator[Progress
         time.sleep(EVERY)
 
 
+def _read(api: Api, namespace: str, row: str, uid: str | None) -> Manifest:
+    """The row. Raises errors.NotFound also where another one has its name by now: it is of an App that was made again."""
+    found = requests.get(api, RECORDS, namespace, row)
+    if uid is not None and found["metadata"]["uid"] != uid:
+        raise errors.NotFound(f"another row has the name {row}")
+    return found
+
+
 def pods_of(api: Api, namespace: str, app: str, row: Manifest | None) -> Pods | None:
     """The pods of a row, and those that serve meanwhile; None where there is no workload, or it may not be read. Raises ApiError."""
-    found = workloads_of(api, namespace, app)
+    found = workloads_of(api, namespace, app, app_uid(row) if row is not None else None)
     return found.pods_of(row) if found is not None else None
 
 

@@ -35,7 +35,8 @@ class Standing:
 
 def standing(api: Api, namespace: str, app: str) -> Standing:
     """Raises Unknown and kube.errors.ApiError."""
-    return Standing(history.find_app(api, namespace, app), history.waiting_rows(api, namespace, app))
+    found = history.find_app(api, namespace, app)
+    return Standing(found, history.waiting_rows(api, namespace, app, found.meta.uid))
 
 
 def kind_of(asked: RecordSpec) -> RowKind:

@@ -12,6 +12,7 @@ from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.app_objects import only_of_app
 from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
@@ -53,25 +54,32 @@ def find_app(api: Api, namespace: str, name: str) -> App:
         raise Unknown(f"no App {name} in namespace {namespace}; {_there_are(api, namespace)}", "app") from None
 
 
-def rows(api: Api, namespace: str, app: str) -> list[Manifest]:
-    """Every row of the App, newest first. Raises Unknown where there is neither a row nor the App."""
-    found = requests.items(api, RECORDS, namespace, field=f"spec.app={app}")
+def rows(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Manifest]:
+    """Every row of the App, newest first. `uid`: the App's, where it is known. Raises Unknown where there is neither a row nor the App."""
+    found = _rows_of(api, namespace, app, uid)
     if not found:
         find_app(api, namespace, app)
     return newest_first(found)
 
 
-def open_rows(api: Api, namespace: str, app: str) -> History:
-    """What is live and what is not decided yet, without the closed rows: few, however long the history."""
-    return History.of(
-        typed(Record, raw) for raw in requests.items(api, RECORDS, namespace, field=f"spec.app={app},{RECORDS.field_selector}")
-    )
+def open_rows(api: Api, namespace: str, app: str, uid: str | None = None) -> History:
+    """What is live and what is not decided yet, without the closed rows: few, however long the history. `uid`: the App's, where it is known."""
+    return History.of(typed(Record, raw) for raw in undecided(api, namespace, app, uid))
 
 
-def waiting_rows(api: Api, namespace: str, app: str) -> list[Manifest]:
-    """The rows of the App that wait, newest first. Raises kube.errors.ApiError."""
-    found = requests.items(api, RECORDS, namespace, field=f"spec.app={app},{RECORDS.field_selector}")
-    return newest_first(row for row in found if is_waiting(row))
+def undecided(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Manifest]:
+    """The rows of the App that are live or not decided yet, as they are stored. `uid`: the App's, where it is known."""
+    return _rows_of(api, namespace, app, uid, f",{RECORDS.field_selector}")
+
+
+def waiting_rows(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Manifest]:
+    """The rows of the App that wait, newest first. `uid`: the App's, where it is known. Raises kube.errors.ApiError."""
+    return newest_first(row for row in undecided(api, namespace, app, uid) if is_waiting(row))
+
+
+def _rows_of(api: Api, namespace: str, app: str, uid: str | None, selector: str = "") -> list[Manifest]:
+    found = requests.items(api, RECORDS, namespace, field=f"spec.app={app}{selector}")
+    return only_of_app(api, namespace, app, found, uid)
 
 
 def find_row(api: Api, namespace: str, app: str, given: str | int) -> Manifest:
@@ -82,7 +90,7 @@ def find_row(api: Api, namespace: str, app: str, given: str | int) -> Manifest:
             found = requests.get(api, RECORDS, namespace, text)
         except errors.NotFound:
             found = None
-        if found is not None and found["spec"]["app"] == app:
+        if found is not None and found["spec"]["app"] == app and only_of_app(api, namespace, app, [found]):
             return found
         raise Unknown(f"no row {text} of {app} in namespace {namespace}; see `kubectl dynamiq history {app} -o wide`")
     every = rows(api, namespace, app)
@@ -92,12 +100,6 @@ def find_row(api: Api, namespace: str, app: str, given: str | int) -> Manifest:
     numbers = sorted(row["spec"]["sequence"] for row in every if "sequence" in row["spec"])
     there = f"rows are #{numbers[0]} to #{numbers[-1]}" if numbers else "nothing has been deployed yet"
     raise Unknown(f"no row #{text} of {app} in namespace {namespace}; {there}")
-
-
-def may_belong_to(app_uid: str, row: Manifest) -> bool:
-    """Whether a row is not of another App that had, or has, the same name: the operator makes the App of a row its owner."""
-    owners = [each["uid"] for each in row["metadata"].get("ownerReferences") or () if each.get("kind") == APPS.kind]
-    return not owners or app_uid in owners
 
 
 def releases(api: Api, namespace: str, workflow: str) -> list[Released]:

@@ -96,7 +96,7 @@ def plan_promotion(api: Api, request: PromotionRequest, target: str | None = Non
     """
     namespace, app, environment = request.namespace, request.app, request.environment
     source_app = history.find_app(api, namespace, app)
-    source = history.open_rows(api, namespace, app).live
+    source = history.open_rows(api, namespace, app, source_app.meta.uid).live
     if source is None or source.pinned is None:
         raise Refusal(f"{app} serves nothing in namespace {namespace} yet: deploy it there first")
     target = target or request.target_namespace or find_target(api, namespace, environment)
@@ -116,7 +116,7 @@ def plan_promotion(api: Api, request: PromotionRequest, target: str | None = Non
         # Only now: nobody chooses a hostname for an App that could not be made yet.
         raise NeedsHostname(f"App {app} is new in {environment} and needs a hostname of its own there: give one", "hostname")
     flow, made = _version(api, target, source.pinned, text, f"{namespace}/{app}")
-    rows = history.open_rows(api, target, app) if there is not None else History(())
+    rows = history.open_rows(api, target, app, there.meta.uid) if there is not None else History(())
     guards.check_source(deployed.status.guards, namespace, source.pinned, rows.live, bypass=request.bypass_reason is not None)
     # An App may be there from a promotion that made no row, or whose row failed: what it would keep is what is live, and nothing is.
     asked = _deploy_request(source, source.pinned, request, target, flow.version.version, is_first=rows.live is None)

@@ -20,7 +20,8 @@ def preview_of(api: Api, row: Manifest) -> Preview:
         raise NotNow(f"row {record.name} has ended: {record.outcome.reason}")
     if (pinned := record.pinned) is None:
         raise NotNow(f"row {record.name} is not pinned yet, so nobody can say what it would do: try again in a moment")
-    found, there = history.find_app(api, namespace, app), history.open_rows(api, namespace, app)
+    found = history.find_app(api, namespace, app)
+    there = history.open_rows(api, namespace, app, found.meta.uid)
     text = history.flow_of(api, namespace, app, pinned)
     base, live = pinned.base, there.live
     warnings: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import BY_KIND
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest
+from dynamiq_operator.model.ownership import only_of
 from dynamiq_operator.model.record import CLOSED, Pinned
 
 
@@ -134,21 +135,24 @@ class Warm:
     to_start: int
 
 
-def workloads_of(api: Api, namespace: str, app: str) -> Workloads | None:
-    """The workloads of an App; None where there is none, or they may not be read. Raises kube.errors.ApiError."""
+def workloads_of(api: Api, namespace: str, app: str, uid: str | None) -> Workloads | None:
+    """The workloads of an App; None where there is none, or they may not be read. `uid`: the App's, where it is known. Raises kube.errors.ApiError."""
     try:
-        return read_workloads(api, namespace, app)
+        return read_workloads(api, namespace, app, uid)
     except errors.Denied as error:
         if error.status == 401:
             raise
         return None
 
 
-def read_workloads(api: Api, namespace: str, app: str) -> Workloads | None:
-    """The workloads of an App; None where there is none. Raises kube.errors.ApiError: Denied where they may not be read."""
+def read_workloads(api: Api, namespace: str, app: str, uid: str | None) -> Workloads | None:
+    """The workloads of an App; None where there is none. `uid`: the App's, where it is known.
+
+    Raises kube.errors.ApiError: Denied where they may not be read.
+    """
     try:
         found = requests.items(api, BY_KIND[WORKLOAD.kind], namespace, label=f"{names.MANAGED_SELECTOR},{names.APP_LABEL}={app}")
-        labelled = by_label(app, found)
+        labelled = by_label(app, only_of(uid, found) if uid is not None else found)
         serving = selected_label(api, namespace, app) if set(labelled) - {PLAIN} else PLAIN
     except errors.NotFound:
         return None

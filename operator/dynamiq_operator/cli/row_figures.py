@@ -10,6 +10,7 @@ from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.recorder import Recorder, path_of
 from dynamiq_operator.kube.errors import ApiError
+from dynamiq_operator.model import ownership
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.views import runs as view
 from dynamiq_operator.views.history import newest_first
@@ -64,5 +65,5 @@ def _cells(row: view.Data) -> list[str]:
 
 def _path(context: CommandContext, recorder: Recorder, rows: Sequence[Manifest]) -> str:
     """The App's path at the recorder: the operator makes it the owner of its rows."""
-    owners = (each["uid"] for raw in rows for each in raw["metadata"].get("ownerReferences") or () if each.get("kind") == "App")
-    return path_of(uid) if (uid := next(owners, None)) is not None else recorder.app(context.options.app)
+    uid = next(filter(None, map(ownership.app_uid, rows)), None)
+    return path_of(uid) if uid is not None else recorder.app(context.options.app)

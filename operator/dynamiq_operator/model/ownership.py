@@ -26,6 +26,11 @@ def owners(observed: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(each.get("uid", "")) for each in references if _is_app(each))
 
 
+def app_uid(row: Mapping[str, Any]) -> str | None:
+    """The uid of a row's App; None where nobody owns it yet."""
+    return next(iter(owners(row)), None)
+
+
 def is_owned(observed: Mapping[str, Any], uid: str) -> bool:
     """Whether the App of this uid owns an object."""
     return uid in owners(observed)

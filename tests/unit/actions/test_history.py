@@ -78,11 +78,3 @@ def test_a_flow_comes_from_where_it_still_is() -> None:
     nowhere = Script().on("GET", flow_path("v1"), NOT_FOUND).on("GET", version, FORBIDDEN)
     found = [history.flow_of(api(script), NAMESPACE, given.NAME, pinned) for script in (with_map, wrong_map, rewritten, nowhere)]
     assert found == [given.flow("v1"), given.flow("v1"), None, None]
-
-
-@pytest.mark.parametrize(
-    ("owners", "expected"),
-    [([], True), ([{"kind": "App", "uid": "a"}], True), ([{"kind": "App", "uid": "b"}], False), ([{"kind": "Other", "uid": "b"}], True)],
-)
-def test_a_row_may_be_of_an_app_of_the_same_name(owners: list[dict[str, str]], expected: bool) -> None:
-    assert history.may_belong_to("a", {"metadata": {"ownerReferences": owners}}) is expected

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.model import ownership
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.scripted import Reply, failure, listed, missing
@@ -38,6 +39,19 @@ def test_the_rows_are_shown_newest_first(plugin: ScriptedPlugin) -> None:
     assert (done.code, done.out, done.err) == (0, PLAIN, "")
     (sent,) = plugin.script.sent
     assert (sent.path, sent.query["fieldSelector"]) == (PATH, "spec.app=chat")
+
+
+def test_an_app_that_was_made_again_shows_its_own_rows_alone(plugin: ScriptedPlugin) -> None:
+    every = rows()
+    for row, uid in zip(every, ("uid-now", "uid-before", "uid-before"), strict=True):
+        row["metadata"]["ownerReferences"] = [ownership.reference("chat", uid)]
+    plugin.rows(*every)
+    plugin.app(given.stored(given.app_manifest(given.with_meta(uid="uid-now"))))
+    shown = plugin("history", "chat").out
+    assert ("v2" in shown, "v1" in shown, "v3" in shown) == (True, False, False)
+    for row in every:
+        row["metadata"]["ownerReferences"] = [ownership.reference("chat", "uid-before")]
+    assert plugin("history", "chat").err == "nothing of chat was deployed yet: `kubectl dynamiq deploy chat`\n"
 
 
 def test_wide_adds_what_is_behind_them(plugin: ScriptedPlugin) -> None:

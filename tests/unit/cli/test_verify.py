@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.model import ownership
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.scripted import failure
@@ -43,6 +44,16 @@ def test_rows_of_the_cluster_that_fit(plugin: ScriptedPlugin) -> None:
     oldest, *_, newest = digests(rows)
     assert (done.code, done.out, done.err) == (0, f"chat: 3 rows fit, from {oldest} to {newest}\n", "")
     assert plugin("verify", "chat", "--expect", newest).code == 0
+
+
+def test_rows_of_an_app_that_had_the_name_before_are_none_of_the_chain(plugin: ScriptedPlugin) -> None:
+    """They go on to say what they said until they are collected, and no digest leads from them to the first row of the next."""
+    rows = history()
+    for row, uid in zip(rows, ("uid-before", "uid-now", "uid-now"), strict=True):
+        row["metadata"]["ownerReferences"] = [ownership.reference("chat", uid)]
+    plugin.rows(*rows)
+    plugin.app(given.stored(given.app_manifest(given.with_meta(uid="uid-now"))))
+    assert plugin("verify", "chat").out.startswith("chat: 2 rows fit")
 
 
 def test_a_row_that_was_changed_is_named(plugin: ScriptedPlugin) -> None:

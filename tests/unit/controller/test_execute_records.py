@@ -167,7 +167,9 @@ async def test_row_that_nobody_owns_never_gets_an_owner_that_is_gone(process: Pr
 
 async def test_app_is_looked_for_once_for_all_the_rows_that_it_takes(process: Process, script: Script) -> None:
     script.on("GET", APP_PATH, given.stored(given.app_manifest()))
-    script.on("PATCH", ROW, stored(given.row_manifest("a", OURS), 2)).on("PATCH", at(RECORDS, "b"), stored(given.row_manifest("b", OURS), 2))
+    script.on("PATCH", ROW, stored(given.row_manifest("a", OURS), 2)).on(
+        "PATCH", at(RECORDS, "b"), stored(given.row_manifest("b", OURS), 2)
+    )
     other = Record.of(stored(given.row_manifest("b")))
     await execute(process, APP, operations.OwnRecord(given.an_app(), restored()), operations.OwnRecord(given.an_app(), other))
     assert [sent.method for sent in script.sent] == ["GET", "PATCH", "PATCH"]

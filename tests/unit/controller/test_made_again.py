@@ -142,7 +142,11 @@ async def test_children_and_runs_of_the_first_are_none_of_the_second(process: Pr
 async def test_digests_at_the_gate_of_the_first_are_none_of_the_second(process: Process, script: Script) -> None:
     """The gate lets nobody in by them, so the second one's callers would wait for a wake that never comes."""
     gate = SECRETS.path(names.GATE_NAMESPACE, names.gate_keys(*KEY))
-    script.on("GET", at(SECRETS, KEYS), child(SECOND, SECRET, KEYS) | {"metadata": {**child(SECOND, SECRET, KEYS)["metadata"], "resourceVersion": "4"}})
+    script.on(
+        "GET",
+        at(SECRETS, KEYS),
+        child(SECOND, SECRET, KEYS) | {"metadata": {**child(SECOND, SECRET, KEYS)["metadata"], "resourceVersion": "4"}},
+    )
     script.on("GET", gate, gate_keys(FIRST, names.GATE_NAMESPACE, "4", {}))
     app(process, "uid-second", 9)
     row(process, "live", 10, given.live(1, config=SLEEPY), owned("uid-second"))

@@ -30,7 +30,15 @@ def observed(*owners: dict[str, Any], labels: dict[str, str] | None = None) -> d
         (observed(BEFORE, labels=MADE["metadata"]["labels"]), False),
         (observed(labels={"app.kubernetes.io/managed-by": "helm", "dynamiq.getdynamiq.ai/app": given.NAME}), False),
     ],
-    ids=["as made", "owner alone", "labels alone, as restored", "neither", "an App of before", "with our labels", "labels of another manager"],
+    ids=[
+        "as made",
+        "owner alone",
+        "labels alone, as restored",
+        "neither",
+        "an App of before",
+        "with our labels",
+        "labels of another manager",
+    ],
 )
 def test_only_what_is_ours_may_be_written(found: dict[str, Any], ours: bool) -> None:
     assert is_ours(found, APP) is ours

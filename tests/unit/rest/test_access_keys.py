@@ -8,7 +8,7 @@ import pytest
 
 from dynamiq_operator.actions.idempotency import TRIES
 from dynamiq_operator.kube.resources import APPS, SECRETS
-from dynamiq_operator.model import names
+from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.access_keys.responses import AccessKey, MadeAccessKey
 from tests.support.rest_stage import UNKNOWN, RestStage
@@ -46,6 +46,16 @@ def test_keys_are_listed_without_their_values(keyed: RestStage) -> None:
 def test_an_app_that_was_never_deployed_has_none(stage: RestStage) -> None:
     assert stage.get(_path(stage)) == []
     assert "made with its first deploy" in stage.call("POST", _path(stage)).error(409)["message"]
+
+
+def test_keys_of_an_app_that_had_the_name_before_are_none_of_its(stage: RestStage) -> None:
+    """They are about to go with it: one that is made among them would open nothing."""
+    before = _secret(default=LONG)
+    before["metadata"]["ownerReferences"] = [ownership.reference("chat", UNKNOWN)]
+    stage.script.on("GET", SECRET, before)
+    assert stage.get(_path(stage)) == []
+    assert "made with its first deploy" in stage.call("POST", _path(stage)).error(409)["message"]
+    assert stage.script.bodies("PATCH", SECRET) == []
 
 
 def test_a_key_is_told_once(keyed: RestStage) -> None:

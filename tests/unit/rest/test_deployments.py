@@ -10,6 +10,7 @@ from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.ownership import reference
 from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.deployments.responses import PreviewShape
 from dynamiq_operator.rest.http import sessions
@@ -424,6 +425,7 @@ def test_ids_that_do_not_fit_together(stage: RestStage) -> None:
     version = stage.put(make.version_manifest("v1", workflow="other"))["metadata"]["uid"]
     hidden = stage.put(make.version_manifest("v1", make.in_namespace("prod")))["metadata"]["uid"]
     of_other = stage.put(row("other-a", make.of_app("other"), make.superseded(1)))["metadata"]["uid"]
+    of_former = stage.put(row("chat-old", make.superseded(1), make.with_meta(ownerReferences=[reference("chat", UNKNOWN)])))
     far_row = stage.put(row("chat-z", make.in_namespace("prod")))["metadata"]["uid"]
     for fields, status, says in [
         ({"workflow_id": other}, 422, "this App runs workflow chat, not other"),
@@ -431,6 +433,7 @@ def test_ids_that_do_not_fit_together(stage: RestStage) -> None:
         ({"workflow_version_id": version}, 422, "is a version of workflow other, not of chat"),
         ({"workflow_version_id": hidden}, 404, "no workflow version has the id"),
         ({"restores": of_other}, 422, "is of another App"),
+        ({"restores": of_former["metadata"]["uid"]}, 422, "is of another App"),
         ({"restores": far_row}, 404, "no deployment has the id"),
     ]:
         assert says in stage.call("POST", _path(stage, "deploy"), {**_asked(stage), **fields}).error(status)["message"]

@@ -81,7 +81,7 @@ def test_a_promotion_is_refused_where_something_else_is_live_there_than_was_conf
     stage.put(make.version_manifest("v2", make.in_namespace("prod")))
     stage.put(make.app_manifest(make.in_namespace("prod")))
     shown = stage.call("POST", _path(stage, "/preview")).data
-    stage.put(row("chat-p", make.live(1, "v1"), make.in_namespace("prod")))
+    stage.put(row("chat-p", make.live(1, "v1"), make.in_namespace("prod"), make.with_meta(ownerReferences=[])))
     body = {"confirmed": {**shown["to"], "from": shown["from"], "under_way": shown["under_way"]}}
     now = stage.call("POST", _path(stage, "/preview")).data["from"]
     assert stage.call("POST", _path(stage), body).error(409)["details"]["from"] == {"confirmed": None, "now": now}

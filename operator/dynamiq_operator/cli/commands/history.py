@@ -10,6 +10,7 @@ from urllib.parse import quote
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.kube.api import pages_at
+from dynamiq_operator.kube.app_objects import only_of_app
 from dynamiq_operator.model.history_columns import HistoryColumn, of_plugin
 from dynamiq_operator.model.manifests import API_VERSION, Manifest
 from dynamiq_operator.views.columns import as_data, cell
@@ -112,7 +113,7 @@ def _rows(context: CommandContext) -> tuple[list[Manifest], str]:
     for page in pages_at(context.api, _path(context), field=f"spec.app={context.options.app}"):
         found += page["items"]
         version = page["metadata"]["resourceVersion"]
-    return found, version
+    return only_of_app(context.api, context.namespace, context.options.app, found), version
 
 
 def _path(context: CommandContext) -> str:
@@ -138,7 +139,8 @@ def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow],
 
     while True:
         for raw in _changes(context, version):
-            show(raw)
+            for own in only_of_app(context.api, context.namespace, context.options.app, [raw]):
+                show(own)
         # The API server ends watches, and the resourceVersion may be too old to continue: list again, though never without a pause.
         time.sleep(PAUSE)
         found, version = _rows(context)

@@ -72,7 +72,7 @@ def _key(context: CommandContext, app: App) -> dict[str, str]:
     key = os.environ.get(KEY, "").strip()
     if not key or context.options.key is not None:
         try:
-            key = key_of(context.api, context.namespace, app.meta.name, context.options.key)
+            key = key_of(context.api, context.namespace, app.meta.name, context.options.key, app.meta.uid)
         except errors.Denied as error:
             if error.status == 401:
                 raise
@@ -98,7 +98,7 @@ def _address(context: CommandContext, app: App) -> Iterator[str]:
 
 def _has_no_pod(context: CommandContext, app: App) -> bool:
     """Whether the App has no pod to come, for which kubectl would wait a minute. Its status may say later that it was woken."""
-    found = workloads_of(context.api, context.namespace, app.meta.name)
+    found = workloads_of(context.api, context.namespace, app.meta.name, app.meta.uid)
     pods = found.pods_of(None) if found is not None else None
     return pods is not None and pods.wanted == 0
 

@@ -49,7 +49,7 @@ def _row(context: CommandContext, app: App) -> Record:
         if row.pinned is None:
             raise Refusal(f"row {row.name} was never rolled out, so it had no pods")
         return row
-    rows = reading.open_rows(context.api, context.namespace, app.meta.name)
+    rows = reading.open_rows(context.api, context.namespace, app.meta.name, app.meta.uid)
     if (found := rows.live or rows.candidate) is None or found.pinned is None:
         raise Refusal(f"nothing of {app.meta.name} is live in namespace {context.namespace}: see `kubectl dynamiq history {app.meta.name}`")
     return found

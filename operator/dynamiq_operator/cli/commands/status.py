@@ -10,8 +10,6 @@ from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.workloads import Beside, Pods, workloads_of
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Screen, safe
-from dynamiq_operator.kube import api as requests
-from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.guards import RowKind
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.record import Phase, Source
@@ -51,11 +49,11 @@ def run(context: CommandContext) -> int:
 
 def _look(context: CommandContext, name: str) -> _Seen:
     app = reading.find_app(context.api, context.namespace, name)
-    found = newest_first(requests.items(context.api, RECORDS, context.namespace, field=f"spec.app={name},{RECORDS.field_selector}"))
+    found = newest_first(reading.undecided(context.api, context.namespace, name, app.meta.uid))
     rows = [(raw, HistoryRow.of(raw)) for raw in found]
     live = next((each for each in rows if each[1].status == Phase.LIVE), None)
     under_way = [each for each in rows if each[1].status in (Phase.PENDING, Phase.PROGRESSING)]
-    there = workloads_of(context.api, context.namespace, name)
+    there = workloads_of(context.api, context.namespace, name, app.meta.uid)
     return _Seen(
         app,
         app.status.as_json(),

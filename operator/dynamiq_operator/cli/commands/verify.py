@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube.app_objects import only_of_app
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.views.verdict import check
@@ -25,7 +26,9 @@ def run(context: CommandContext) -> int:
 
 
 def _stored(context: CommandContext) -> list[Manifest]:
-    return requests.items(context.api, RECORDS, context.namespace, field=f"spec.app={context.options.app}")
+    app = context.options.app
+    found = requests.items(context.api, RECORDS, context.namespace, field=f"spec.app={app}")
+    return only_of_app(context.api, context.namespace, app, found)
 
 
 def _exported(context: CommandContext) -> list[Manifest]:

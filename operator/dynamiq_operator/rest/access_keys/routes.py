@@ -31,7 +31,7 @@ def every_key(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
     """The App's keys by name, without their values. None before its first deployment, which makes one."""
     app = _app(context, session, app_id)
     try:
-        found = actions.known_keys(session.api, app.namespace, app.name)
+        found = actions.known_keys(session.api, app.namespace, app.name, app.uid)
     except NotNow:
         found = []
     return Json({"data": [asdict(key) for key in found]})
@@ -43,7 +43,7 @@ def every_key(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
 def create_key(context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[NewAccessKey | None, Body()] = None) -> Json:
     """Makes a key, by chance, and tells its value: this once, and never again."""
     app = _app(context, session, app_id)
-    plan = actions.plan_key(session.api, app.namespace, app.name, body.name if body is not None else None)
+    plan = actions.plan_key(session.api, app.namespace, app.name, body.name if body is not None else None, app.uid)
     performed = actions.perform_key(session.api, plan)
     value = plan.value or ""
     return Json(
@@ -60,7 +60,7 @@ def revoke_key(
 ) -> Response:
     """Revokes a key: who calls with it is refused in a few seconds, a minute at most; where the caller may not change the App, within 60 to 90 s."""
     app = _app(context, session, app_id)
-    actions.perform_key(session.api, actions.plan_revocation(session.api, app.namespace, app.name, name))
+    actions.perform_key(session.api, actions.plan_revocation(session.api, app.namespace, app.name, name, app.uid))
     return Response(status_code=204)
 
 

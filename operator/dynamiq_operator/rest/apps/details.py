@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from dynamiq_operator.actions.history import may_belong_to
 from dynamiq_operator.actions.workloads import Workloads, workloads_of
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.names import ENVIRONMENT_LABEL
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.ownership import may_be_of
 from dynamiq_operator.model.rollout import Strategy
 from dynamiq_operator.rest.apps import serialize
 from dynamiq_operator.rest.context import ApiContext
@@ -78,7 +78,7 @@ def _row(session: CallerSession, app: Entry, name: str | None) -> Manifest | Non
 def _open_rows(session: CallerSession, app: Entry) -> list[Manifest] | None:
     selector = f"spec.app={app.name},{RECORDS.field_selector}"
     found = or_none(lambda: kube_api.items(session.api, RECORDS, app.namespace, field=selector))
-    return [row for row in found if may_belong_to(app.uid, row)] if found is not None else None
+    return [row for row in found if may_be_of(app.uid, row)] if found is not None else None
 
 
 def _described(session: CallerSession, namespace: str, workflow: str) -> str | None:
@@ -93,4 +93,5 @@ def _workloads(session: CallerSession, raw: Manifest) -> Workloads | None:
     """Those of an App under strategy Switch: no other has more than one."""
     if (raw["spec"].get("rollout") or {}).get("strategy") != Strategy.SWITCH:
         return None
-    return workloads_of(session.api, raw["metadata"]["namespace"], raw["metadata"]["name"])
+    meta = raw["metadata"]
+    return workloads_of(session.api, meta["namespace"], meta["name"], meta["uid"])

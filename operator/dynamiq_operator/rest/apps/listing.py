@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from dynamiq_operator.actions.history import may_belong_to
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.ownership import may_be_of
 from dynamiq_operator.rest.apps.details import serialize_app
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.sessions import CallerSession
@@ -37,7 +37,7 @@ class Beside:
         """One App of the list."""
         namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
         uid = raw["metadata"]["uid"]
-        rows = [row for row in self.rows.get((namespace, name), ()) if may_belong_to(uid, row)]
+        rows = [row for row in self.rows.get((namespace, name), ()) if may_be_of(uid, row)]
         described = self.described.get((namespace, raw["spec"]["workflow"]))
         readable = None if self.unread & {"", namespace} else rows
         return serialize_app(self.context, raw, rows[-1] if rows else None, readable, described)

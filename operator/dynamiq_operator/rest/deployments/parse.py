@@ -8,6 +8,7 @@ from dynamiq_operator.actions.rollback import config_of
 from dynamiq_operator.kube.resources import RECORDS, RUNTIMES
 from dynamiq_operator.model.completion import why_not_restorable
 from dynamiq_operator.model.objects import Manifest, Record
+from dynamiq_operator.model.ownership import may_be_of
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments.requests import NewDeployment
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, invalid_field, unknown_id
@@ -57,7 +58,7 @@ def _restored(context: ApiContext, session: CallerSession, app: Manifest, row_id
         row: Manifest = session.api.request("GET", RECORDS.path(entry.namespace, entry.name))
     if row["metadata"]["uid"] != entry.uid:
         raise unknown_id("deployment", row_id, "restores")
-    if row["spec"]["app"] != app["metadata"]["name"]:
+    if row["spec"]["app"] != app["metadata"]["name"] or not may_be_of(app["metadata"]["uid"], row):
         raise invalid_field("restores", "this deployment is of another App")
     if (why_not := why_not_restorable(history.typed(Record, row))) is not None:
         raise invalid_field("restores", why_not)

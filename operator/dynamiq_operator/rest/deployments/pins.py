@@ -41,12 +41,12 @@ def config_to_be(session: CallerSession, app: Manifest) -> Mapping[str, Any] | N
     """
     meta = app["metadata"]
     try:
-        found = history.rows(session.api, meta["namespace"], meta["name"])
+        found = history.rows(session.api, meta["namespace"], meta["name"], meta["uid"])
     except errors.Denied as error:
         if error.status == 401:
             raise
         return None
-    own = [row["spec"] for row in found if history.may_belong_to(meta["uid"], row)]
+    own = [row["spec"] for row in found]
     return ((own[0].get("pinned") or {}).get("config") or own[0].get("config")) if own else FIRST_CONFIG
 
 

@@ -8,11 +8,11 @@ from typing import Any, TypedDict, cast
 
 import msgspec
 
-from dynamiq_operator.actions.history import may_belong_to
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model import chain
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.ownership import may_be_of
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.shared.serialize import Data
@@ -93,7 +93,7 @@ def _rows(session: CallerSession, app: Entry) -> Iterator[Manifest]:
         items = cast(list[Manifest], page["items"])
         items.reverse()
         while items:
-            if may_belong_to(app.uid, row := items.pop()):
+            if may_be_of(app.uid, row := items.pop()):
                 yield row
         if not (token := page["metadata"].get("continue")):
             return

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dynamiq_operator.kube import api as kube_api
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS, ApiResource
+from dynamiq_operator.kube.resources import NAMESPACES, RECORDS, VERSIONS, ApiResource
+from dynamiq_operator.model import ownership
 from dynamiq_operator.model.history_columns import COLUMNS
 from dynamiq_operator.model.manifests import Manifest, Phase, parse_time
 from dynamiq_operator.model.names import natural, workflow_and_version
@@ -112,7 +113,7 @@ class Entry:
     def of_row(cls, meta: Mapping[str, Any], values: Mapping[str, Any]) -> Entry:
         """The entry of a row. `values`: by the key of their column of a history."""
         namespace, version, created = meta.get("namespace", ""), int(meta.get("resourceVersion") or 0), _created(meta)
-        owners = (owned_by(namespace, each["uid"]) for each in meta.get("ownerReferences") or () if each.get("kind") == APPS.kind)
+        owners = (owned_by(namespace, uid) for uid in ownership.owners({"metadata": meta}))
         group = next(owners, f"{namespace}/{values['app']}")
         facts = RowFacts.of(values, created)
         return cls(sys.intern(namespace), meta["name"], meta["uid"], version, created, sys.intern(group), _NONE, version, facts)

@@ -7,6 +7,7 @@ from typing import Any
 from dynamiq_operator.actions.workloads import Workloads, workloads_of
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.ownership import app_uid
 from dynamiq_operator.model.record import CLOSED
 from dynamiq_operator.rest.shared.serialize import Data
 
@@ -18,7 +19,7 @@ def read_ready(api: Api, row: Manifest, app: Manifest | None) -> Data | None:
     """
     if (row.get("status") or {}).get("phase") in CLOSED:
         return None
-    return ready(workloads_of(api, row["metadata"]["namespace"], row["spec"]["app"]), row, app)
+    return ready(workloads_of(api, row["metadata"]["namespace"], row["spec"]["app"], app_uid(row)), row, app)
 
 
 def ready(found: Workloads | None, row: Manifest, app: Manifest | None) -> Data | None:

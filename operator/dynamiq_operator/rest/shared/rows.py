@@ -7,9 +7,9 @@ from typing import Annotated
 
 from fastapi import Path
 
-from dynamiq_operator.actions.history import may_belong_to
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.ownership import may_be_of
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.models import ID_PATTERN, Id
@@ -34,7 +34,7 @@ def read_row(context: ApiContext, session: CallerSession, app: Entry, uid: str, 
     if entry.group not in groups_of(app):
         raise unknown_id("deployment", uid, field)
     row = context.read(session, RECORDS, entry)
-    if row["spec"]["app"] != app.name or not may_belong_to(app.uid, row):
+    if row["spec"]["app"] != app.name or not may_be_of(app.uid, row):
         raise unknown_id("deployment", uid, field)
     return entry, row
 

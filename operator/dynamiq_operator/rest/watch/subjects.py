@@ -114,7 +114,7 @@ class AppSubject:
     def _ready(self, row: Manifest, app: Manifest | None) -> Data | None:
         """The pods of a row; None where there is no workload for it yet, or it may not be read, and then the row is not looked at any more."""
         try:
-            return ready(read_workloads(self._session.api, row["metadata"]["namespace"], row["spec"]["app"]), row, app)
+            return ready(read_workloads(self._session.api, self._app.namespace, self._app.name, self._app.uid), row, app)
         except errors.Denied as error:
             if error.status == 401:
                 raise
