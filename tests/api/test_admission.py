@@ -70,11 +70,19 @@ def test_a_row_says_who_created_it_and_belongs_to_nobody(api: Api, namespace: st
 
 @pytest.mark.parametrize("who", [operator, restorer], ids=["operator", "restorer"])
 def test_the_operator_and_restorers_say_for_whom_they_act(api: Api, namespace: str, who: Callable[[Api], Api]) -> None:
-    owned = with_meta(ownerReferences=[STRANGER], finalizers=["a.test/b"])
-    found = made(who(api).create(row(namespace, with_spec(createdBy="ada"), owned)))
+    found = made(who(api).create(row(namespace, with_spec(createdBy="ada"))))
     assert found["spec"]["createdBy"] == "ada"
-    assert not {"ownerReferences", "finalizers"} & found["metadata"].keys()
     assert made(who(api).create(row(namespace, name="second")))["spec"]["createdBy"] in (OPERATOR, "restorer")
+
+
+def test_the_operators_own_rows_have_their_app_from_the_beginning_and_nobody_elses(api: Api, namespace: str) -> None:
+    """So they go with it, should it be deleted at that moment. A backup's rows name an App that is gone."""
+    owner = made(api.create(app(namespace)))
+    owned = with_meta(ownerReferences=[owned_by(owner, controller=True)], finalizers=["a.test/b"])
+    found = made(operator(api).create(row(namespace, owned)))["metadata"]
+    assert (found["ownerReferences"], found.get("finalizers")) == ([owned_by(owner, controller=True)], None)
+    for name, who in (("second", api), ("third", restorer(api))):
+        assert not {"ownerReferences", "finalizers"} & made(who.create(row(namespace, owned, name=name)))["metadata"].keys()
 
 
 COMPLETED = {"sequence": numbered(1), "pinned and outcome": live(1)}

@@ -165,6 +165,14 @@ async def test_row_that_nobody_owns_never_gets_an_owner_that_is_gone(process: Pr
     assert script.bodies("PATCH", ROW) == []
 
 
+async def test_app_that_may_not_be_read_gives_nothing_an_owner_and_that_is_told(process: Process, script: Script) -> None:
+    """With the rights of an older release."""
+    script.on("GET", APP_PATH, failure(403, "Forbidden", "apps is forbidden"))
+    with pytest.raises(errors.Unavailable, match="cannot be read: apps is forbidden"):
+        await execute(process, APP, operations.OwnRecord(given.an_app(), restored()))
+    assert process.states.of(APP).row_problems == {}
+
+
 async def test_app_is_looked_for_once_for_all_the_rows_that_it_takes(process: Process, script: Script) -> None:
     script.on("GET", APP_PATH, given.stored(given.app_manifest()))
     script.on("PATCH", ROW, stored(given.row_manifest("a", OURS), 2)).on(

@@ -51,6 +51,8 @@ class Execution:
             found = await self.client.get(APPS, meta.namespace, meta.name)
         except errors.NotFound as error:
             raise errors.Conflict(f"App {meta.name} was deleted") from error
+        except errors.Denied as error:  # a refusal of the App, and of nothing that is written after it
+            raise errors.Unavailable(f"whether App {meta.name} is there still cannot be read: {error}", error.status) from error
         if found["metadata"]["uid"] != meta.uid:
             raise errors.Conflict(f"App {meta.name} was deleted, and another one has its name")
         self.there.add(meta.uid)

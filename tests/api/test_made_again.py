@@ -1,0 +1,158 @@
+"""An App that is deleted and made again at once, again and again: the last one has its own rows, keys and children, and nothing of the others."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from dynamiq_operator.model import kinds, names, ownership
+from dynamiq_operator.model.base import GROUP
+from tests.support import factories as given
+from tests.support.api import Manifest
+from tests.support.history_stage import APP, RELEASES, HistoryStage, counted
+from tests.support.operator import Operator
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("policies")
+
+CHILDREN = ("Service", "Workload", "PodDisruptionBudget", "HorizontalPodAutoscaler")
+
+
+@dataclass
+class Owners:
+    """Looks all along at rows, Secrets and flows, and keeps which Apps owned each of them."""
+
+    stage: HistoryStage
+    seen: dict[str, set[str]] = field(default_factory=dict)
+    _end: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> Owners:
+        self._thread = threading.Thread(target=self._loop)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    @property
+    def changed(self) -> list[str]:
+        """Uids of what was one App's, and another one's later."""
+        return [uid for uid, owners in self.seen.items() if len(owners) > 1]
+
+    def _loop(self) -> None:
+        while not self._end.wait(0.05):
+            for each in owned_things(self.stage):
+                self.seen.setdefault(each["metadata"]["uid"], set()).update(ownership.owners(each))
+
+
+def owned_things(stage: HistoryStage) -> Iterator[Manifest]:
+    for kind in (kinds.RECORD.kind, "Secret", "ConfigMap"):
+        yield from stage.api.get(kind, "", stage.namespace).body["items"]
+
+
+def uid_of(stage: HistoryStage) -> str:
+    return str(stage.get(kinds.APP.kind, APP)["metadata"]["uid"])
+
+
+def make(stage: HistoryStage, chance: random.Random, number: int) -> bool:
+    """The App once more, with rows of Git, by hand, both, or none; one by hand has a name of its own, or one that each of these has.
+
+    Whether it is to have any row.
+    """
+    deploys, rows = chance.randint(0, 1), chance.sample([f"row-{number}", "row"], chance.randint(0, 2))
+    stage.app(APP, *([given.with_deploy(workflowVersion=chance.choice(RELEASES), runtime=stage.default_runtime)] * deploys))
+    for name in rows:
+        asked = given.asking(workflowVersion=chance.choice(RELEASES), runtime=stage.default_runtime, message=str(number))
+        row = given.row_manifest(name, given.in_namespace(stage.namespace), asked)
+        eventually(f"the name {name} is free", lambda row=row: stage.api.create(row).ok)  # type: ignore[misc]
+    return bool(deploys or rows)
+
+
+def wait(stage: HistoryStage, chance: random.Random) -> None:
+    """For nothing, or until a row of the App has a number, or an end."""
+    uid, part = uid_of(stage), chance.choice(["", "sequence", "outcome"])
+    eventually(
+        f"a row has its {part}",
+        lambda: not part or any(part in row["spec"] for row in stage.rows(APP) if ownership.is_owned(row, uid)),
+    )
+
+
+@pytest.mark.full_count
+@pytest.mark.timeout(1800)
+def test_of_a_burst_of_deletes_the_last_app_has_its_own_ledger(stage: HistoryStage, operator: Operator) -> None:
+    times, seed = counted(200), random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)  # noqa: S311 - no secret depends on it
+    with Owners(stage) as owners:
+        for number in range(times):
+            if make(stage, chance, number):
+                wait(stage, chance)
+            stage.delete(kinds.APP.kind, APP)
+        stage.app(APP)
+        own = stage.deploy(APP, "v3", row="last", runtime=stage.default_runtime)
+        assert stage.until_served("v3", rows=1) == own
+    uid, (row,) = uid_of(stage), stage.rows(APP)
+    assert (row["spec"]["sequence"], ownership.owners(row)) == (1, (uid,))
+    assert "previousDigest" not in row["spec"]["pinned"]
+    assert owners.changed == [], "what was one App's became another one's"
+    for kind in CHILDREN:
+        assert ownership.owners(stage.get(kind, APP)) == (uid,)
+    assert {owner for each in owned_things(stage) for owner in ownership.owners(each)} == {uid}
+    stage.quiet()
+    print(f"{times} times deleted and made again at once: 1 row, #1, and everything the last one's own")
+
+
+def test_two_deletes_in_a_row_end_neither_the_history_nor_the_keys_of_the_next(stage: HistoryStage, operator: Operator) -> None:
+    """The second one comes while the garbage collector is at what the first one left."""
+    keys = set[str]()
+    for _ in range(3):
+        stage.app(APP)
+        stage.live(APP, "v1", runtime=stage.default_runtime)
+        keys.add(stage.key(APP))
+        stage.delete(kinds.APP.kind, APP)
+    stage.app(APP)
+    stage.live(APP, "v2", row="kept", runtime=stage.default_runtime)
+    keys.add(stage.key(APP))
+    assert stage.until_served("v2", rows=1) == "kept"
+    assert len(keys) == 4, "a key of an App that is gone would let its callers into this one"
+    uid = uid_of(stage)
+    assert ownership.owners(stage.get("Secret", names.access_keys(APP))) == (uid,)
+    operator.restart()
+    stage.quiet()
+    assert stage.until_served("v2", rows=1) == "kept"
+
+
+def test_rows_that_nobody_had_numbered_go_with_the_app_that_was_there(stage: HistoryStage, operator: Operator) -> None:
+    """A row says its App's name alone until the operator has taken it."""
+    stage.app(APP, given.annotated(**{names.RESTORING_ANNOTATION: "true"}))
+    stage.deploy(APP, "v1", row="left", runtime=stage.default_runtime)
+    stage.quiet_while_restoring()
+    assert "sequence" not in stage.row("left")["spec"]
+    stage.delete(kinds.APP.kind, APP)
+    eventually("the row is gone with its App", lambda: stage.find(kinds.RECORD.kind, "left") is None)
+    stage.deploy(APP, "v2", row="early", runtime=stage.default_runtime)
+    stage.until("early", "Pending")
+    stage.app(APP)
+    assert stage.until_served("v2", rows=1) == "early", "one that is made before its App waits for it"
+
+
+def test_rows_that_are_left_on_purpose_are_the_next_apps(stage: HistoryStage, operator: Operator) -> None:
+    """`--cascade=orphan` takes the owner off all that the App has: it says that whoever comes next is to have it."""
+    stage.app(APP)
+    first = stage.live(APP, "v1", runtime=stage.default_runtime)
+    before, running, key, mounted = stage.rows(APP), stage.workload(APP), stage.key(APP), stage.mounted()
+    stage.kubectl("delete", f"apps.{GROUP}", APP, "--cascade=orphan", namespace=stage.namespace)
+    eventually("nobody owns the row", lambda: ownership.is_nobodys(stage.row(first)))
+    stage.app(APP)
+    assert stage.until_served("v1", rows=1) == first
+    eventually("the row is the new App's", lambda: ownership.owners(stage.row(first)) == (uid_of(stage),))
+    assert [row["spec"] for row in stage.rows(APP)] == [row["spec"] for row in before]
+    assert stage.workload(APP)["metadata"]["uid"] == running["metadata"]["uid"]
+    assert (stage.key(APP), stage.mounted()) == (key, mounted)
