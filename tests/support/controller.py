@@ -27,6 +27,7 @@ from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.informers import Informers
 from dynamiq_operator.controller.leader import LeaderElection, Timing
 from dynamiq_operator.controller.left_words import LeftWords
+from dynamiq_operator.controller.lost_claims import LostClaims
 from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.notifications.addresses import Network
 from dynamiq_operator.controller.notifications.cluster import ClusterAddresses
@@ -124,8 +125,10 @@ class Process:
         self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states, self.metrics, self.notifier)
         self.gate_keys = GateKeys(fenced, self.cache, self.denials, self.settings.gate_namespace, self.namespaces, self.clock)
         self.left_words = LeftWords(fenced, self.cache, self.denials, self.client.now, self.clock)
-        sweeps = self.gate_keys.sweep, self.left_words.sweep
-        self.workers = Workers(self.queue, self.cache, self.states, self.reconciler, self.client.until_answered, *sweeps)
+        self.lost_claims = LostClaims(fenced, self.cache, self.claims, self.executor, SYSTEM, self.clock)
+        sweeps = self.gate_keys.sweep, self.left_words.sweep, self.lost_claims.sweep
+        answered, begin = self.client.until_answered, self.lost_claims.begin
+        self.workers = Workers(self.queue, self.cache, self.states, self.reconciler, answered, *sweeps, begin=begin)
 
     async def sync(self) -> None:
         """Lists every watched resource once."""

@@ -161,6 +161,10 @@ class Cache:
         """Routes with our labels that have the hostname."""
         return (self._objects[resource][key] for resource, key in self._by_hostname.get(hostname, ()))
 
+    def hostnames(self) -> list[str]:
+        """Every hostname that a route with our labels has."""
+        return sorted(self._by_hostname)
+
     def versions(self, namespace: str, workflow: str) -> Iterator[Manifest]:
         """WorkflowVersions of a workflow."""
         return (self._objects[VERSIONS][key] for key in self._of_workflow.get((VERSIONS, (namespace, workflow)), ()))

@@ -6,20 +6,22 @@ Where a claim is missing, the routes of Apps, as they are cached, tell whose the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from time import monotonic
-from typing import NamedTuple
 
 from dynamiq_operator.controller.cache import AppKey, Cache, key_of
 from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, BY_KIND, ROUTES
+from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, ROUTES
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import App, Manifest, Meta, Unreadable, format_time, parse_time, read
+from dynamiq_operator.model.record import Result
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import operations
+from dynamiq_operator.plan.observed.serving import Age, Serving, in_order
 from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim
 
 OWN_CLAIM_TTL = 30.0
@@ -31,15 +33,7 @@ FAILED_TTL = 14.0
 CLAIMS = BY_KIND[CONFIG_MAP.kind]
 
 
-class Age(NamedTuple):
-    """Of a route; of two the one that sorts first has the hostname. `changed`: its spec was, so it may have had another hostname before."""
-
-    changed: bool
-    created: datetime
-
-    def precedes(self, claimed: datetime) -> bool:
-        """Whether the route had its hostname before that. A caller who may edit a route could give an old one any hostname."""
-        return not self.changed and self.created < claimed
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Claims:
@@ -63,6 +57,8 @@ class Claims:
         self._foreign: dict[str, list[tuple[str, AppKey]]] = {}
         """By hostname, the kind and the key of each route that the last reading, of `_foreign_at`, found of those hostnames."""
         self._foreign_at = 0.0
+        self.is_read = True
+        """Whether it is known which claims there are: what is not is not to be taken for missing."""
 
     def drop(self, key: AppKey) -> None:
         """Drops what is cached for an App."""
@@ -79,6 +75,8 @@ class Claims:
             self.drop(key)
             return HostnameClaim()
         wanted = (host, app.meta.uid)  # for an App that was deleted and created again it is read anew: it may have another holder
+        if not self.is_read:
+            raise errors.Unavailable("which hostnames are claimed is not known yet: nothing of them is decided before")
         cached = self._own.get(key)
         if cached is not None and cached[0] == wanted and self._clock() - cached[2] < OWN_CLAIM_TTL:
             return cached[1]
@@ -99,7 +97,7 @@ class Claims:
         return claim
 
     async def _read(self, key: AppKey, host: str) -> HostnameClaim:
-        serving = self._serving_since(host)
+        serving = {app: each.age for app, each in self.serving(host).items() if each.wanted}
         try:
             raw = await self._client.get(CLAIMS, self._namespace, names.claim(host))
         except errors.NotFound:
@@ -120,16 +118,24 @@ class Claims:
     async def _unclaimed(self, key: AppKey, host: str, serving: Mapping[AppKey, Age]) -> HostnameClaim:
         """Without a claim it is the App's whose route is the oldest; one that serves needs not look for routes of others."""
         first = _oldest(serving)
+        if first == key:
+            return HostnameClaim(ClaimState.FREE, since=serving[key].created)
         if first is not None:
-            return HostnameClaim(ClaimState.FREE, since=serving[key].created) if first == key else HostnameClaim(ClaimState.HELD, first)
+            return HostnameClaim(ClaimState.CONTESTED if key in serving else ClaimState.HELD, first)
         foreign = await self._foreign_route(key, host)
         return HostnameClaim(ClaimState.HELD, stranger=foreign) if foreign is not None else HostnameClaim(ClaimState.FREE)
 
     def _of_another(self, key: AppKey, host: str, raw: Manifest, holder: AppKey, serving: Mapping[AppKey, Age]) -> HostnameClaim:
-        """A claim of another App against a route of this one: it holds where its App serves the hostname, or where it is the older one."""
+        """A claim of another App against a route of this one.
+
+        The route serves on where it was made with this hostname and the other one serves it, too, or may: after claims were lost, both may have had it.
+        """
         wanted, seen = self._is_wanted(holder, host), self._is_served(holder[0])
         if key in serving and holder not in serving and (not wanted or serving[key].precedes(_claimed_since(raw))):
             return HostnameClaim(ClaimState.STALE, holder, raw=raw if seen else None)
+        both = holder in serving or not seen or _time(raw, names.CLAIMED_ANNOTATION) is not None
+        if key in serving and not serving[key].changed and wanted and both:
+            return HostnameClaim(ClaimState.CONTESTED, holder)
         return HostnameClaim(ClaimState.HELD if wanted else ClaimState.ABANDONED, holder, _released_at(raw), raw)
 
     async def create(self, action: operations.ClaimHostname) -> None:
@@ -182,18 +188,26 @@ class Claims:
         """Whether the Apps of a namespace are cached."""
         return self._namespaces is None or namespace in self._namespaces
 
-    def _serving_since(self, host: str) -> dict[AppKey, Age]:
-        """The Apps whose routes have the hostname and that want it, each with the age of its oldest one."""
-        found: dict[AppKey, Age] = {}
+    def serving(self, host: str) -> dict[AppKey, Serving]:
+        """The Apps whose routes have the hostname, each with the age of its oldest one."""
+        found: dict[AppKey, Serving] = {}
         for route in self._cache.routes_of(host):
-            key = (route["metadata"]["namespace"], ownership.app_of(route))
+            key, meta = (route["metadata"]["namespace"], ownership.app_of(route)), Meta.of(route)
             raw = self._cache.get(APPS, *key)
-            if raw is None or not self._is_wanted(key, host):
+            if raw is None or meta.deleting or not ownership.is_owned(route, uid := raw["metadata"].get("uid", "")):
                 continue
-            if ownership.is_owned(route, raw["metadata"].get("uid", "")) and not (meta := Meta.of(route)).deleting:
-                age = Age(meta.generation > 1, meta.created)
-                found[key] = min(found.get(key, age), age)
+            each = Serving(Age(meta.generation > 1, meta.created, self._deployed(key, uid)), self._is_wanted(key, host))
+            found[key] = replace(each, age=min(found.get(key, each).age, each.age))
         return found
+
+    def _deployed(self, key: AppKey, uid: str) -> datetime:
+        """When what an App serves was deployed; `NEVER` where that is nothing, or is not known."""
+        rows = (row["spec"] for resource, row in self._cache.of_app(key) if resource is RECORDS and ownership.may_be_of(uid, row))
+        live = max((spec for spec in rows if _succeeded(spec)), key=lambda spec: spec.get("sequence") or 0, default=None)
+        try:
+            return parse_time(live["pinned"]["createdAt"]) if live is not None else NEVER
+        except (KeyError, TypeError, ValueError):
+            return NEVER
 
     async def _foreign_route(self, key: AppKey, host: str) -> str | None:
         """The kind of a route that is not the operator's and has the hostname; it is looked for before a hostname is claimed.
@@ -252,4 +266,8 @@ def _claimed_since(claim: Manifest) -> datetime:
 
 
 def _oldest(serving: Mapping[AppKey, Age], but: AppKey | None = None) -> AppKey | None:
-    return min((key for key in serving if key != but), key=lambda key: (serving[key], key), default=None)
+    return next((key for key in in_order(serving) if key != but), None)
+
+
+def _succeeded(spec: Manifest) -> bool:
+    return (spec.get("outcome") or {}).get("result") == Result.SUCCEEDED

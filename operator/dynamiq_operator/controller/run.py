@@ -26,6 +26,7 @@ from dynamiq_operator.controller.leader import LeaderElection
 from dynamiq_operator.controller.leader_loop import lead
 from dynamiq_operator.controller.left_words import LeftWords
 from dynamiq_operator.controller.live_rows import LiveRows
+from dynamiq_operator.controller.lost_claims import LostClaims
 from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.notifications.wiring import NotifyOptions, notifier
 from dynamiq_operator.controller.observe import Observer
@@ -103,7 +104,9 @@ async def run(options: OperatorOptions) -> None:
         teller = await stack.enter_async_context(telling)
         election.notes = teller.notes
         reconciler = Reconciler(queue, observer, executor, states, metrics, teller)
-        workers = Workers(queue, cache, states, reconciler, client.until_answered, gate_keys.sweep, left_words.sweep)
+        lost = LostClaims(fenced, cache, claims, executor, options.lease_namespace)
+        sweeps = gate_keys.sweep, left_words.sweep, lost.sweep
+        workers = Workers(queue, cache, states, reconciler, client.until_answered, *sweeps, begin=lost.begin)
         scope = WatchScope(tuple(sorted({*options.namespaces, gate_namespace})) if options.namespaces else (), options.health)
         tasks = [
             asyncio.create_task(watch(scope, informers, stopping)),

@@ -26,7 +26,8 @@ class Workers:
     """Takes Apps from the queue and reconciles them, several at a time, each by one worker.
 
     `until_answered` is awaited before each: an API server that is down is not asked for a thousand Apps, but by a few workers now and then.
-    `sweeps` delete what is left of what is gone: each is called at the start, and after each round of the resync.
+    `begin` is awaited before anything else, and tried again and again beside the work where that fails.
+    `sweeps` delete what is left of what is gone, and make again what is missing: each is called at the start, and after each round of the resync.
     """
 
     def __init__(
@@ -37,8 +38,9 @@ class Workers:
         reconciler: Reconciler,
         until_answered: Callable[[], Awaitable[None]],
         *sweeps: Callable[[], Awaitable[None]],
+        begin: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._sweeps = sweeps
+        self._sweeps, self._begin = sweeps, begin
         self._queue, self._cache, self._states, self._reconciler = queue, cache, states, reconciler
         self._until_answered = until_answered
         self._stopping = asyncio.Event()
@@ -47,9 +49,12 @@ class Workers:
         """Works until `stop` is called, then finishes the reconciles that have begun."""
         self._stopping.clear()
         self._states.clear()
+        stopping, tried = asyncio.create_task(self._stopping.wait()), asyncio.Event()
+        beginning = asyncio.create_task(self._until_begun(tried))
+        await asyncio.wait({stopping, first := asyncio.create_task(tried.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        first.cancel()
         self._queue.open()
         self._queue.add_low(self._cache.apps())  # a deploy is not to wait for the first look at every App
-        stopping = asyncio.create_task(self._stopping.wait())
         running = {asyncio.create_task(part()): part for part in (self._resync, *[self._work] * WORKERS)}
         while not self._stopping.is_set():
             ended, _ = await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
@@ -61,12 +66,30 @@ class Workers:
         for task, part in running.items():
             if part == self._resync:
                 task.cancel()
-        await asyncio.wait(running)
+        beginning.cancel()
+        await asyncio.wait({beginning, *running})
         self._queue.close()
 
     def stop(self) -> None:
         """Takes no further App; `run` returns when the reconciles that have begun are done."""
         self._stopping.set()
+
+    async def _until_begun(self, tried: asyncio.Event) -> None:
+        """Begins, again and again until that succeeds; `tried` is set once it has been tried."""
+        failures = 0
+        while self._begin is not None:
+            try:
+                return await self._begin()
+            except (errors.ApiError, LeadershipLost) as error:
+                log.warning("what a leader begins with could not be done, trying again: %s", error)
+            except Exception:
+                log.exception("what a leader begins with could not be done, trying again")
+            finally:
+                tried.set()
+            failures += 1
+            await asyncio.sleep(errors.backoff(failures))
+        tried.set()
+        return None
 
     async def _work(self) -> None:
         stopping = asyncio.create_task(self._stopping.wait())
@@ -89,7 +112,9 @@ class Workers:
                 try:
                     await sweep()
                 except (errors.ApiError, LeadershipLost) as error:
-                    log.warning("what is left of Apps or rows that are gone could not be deleted, trying again: %s", error)
+                    log.warning(
+                        "what is left of Apps or rows that are gone could not be deleted, or a claim not be made, trying again: %s", error
+                    )
             for app in sorted(self._cache.apps()):
                 self._states.invalidate(app)
                 self._queue.add(app)

@@ -110,8 +110,13 @@ def _hour(now: datetime) -> str:
     return format_time(now)[:13]
 
 
-def claimed_again(app: App, host: str, since: datetime) -> Emit:
+def claimed_again(app: App, host: str, since: datetime, *, contested: bool = False, tied: bool = False) -> Emit:
+    """`contested`: whether another App serves the hostname as well; `tied`: for as long."""
     said = f"the claim of hostname {host} was lost: it is made again, as of {format_time(since)}, from when on the App has served it"
+    if tied:
+        said += "; another App has served it for as long: this one comes first by namespace and name"
+    elif contested:
+        said += "; another App serves it as well, not for as long: one of them has to choose another"
     return Emit(app, "HostnameClaimed", said, key=f"{host}/{format_time(since)}", warning=True)
 
 

@@ -44,7 +44,8 @@ class ClaimState(Enum):
     """Whose the App's hostname is.
 
     `FREE`: no App has claimed it, and nothing serves it, but for a route of this App. `STALE`: the claim is another App's, and the
-    older claim is this one's, which serves the hostname. `UNKNOWN`: the claim could not be read.
+    older claim is this one's, which serves the hostname. `CONTESTED`: it is another App's, and a route of this one has served it all along.
+    `UNKNOWN`: the claim could not be read.
     """
 
     NOT_NEEDED = "not needed"
@@ -53,6 +54,7 @@ class ClaimState(Enum):
     HELD = "held"
     ABANDONED = "abandoned"
     STALE = "stale"
+    CONTESTED = "contested"
     UNKNOWN = "unknown"
 
 

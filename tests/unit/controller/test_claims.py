@@ -9,7 +9,7 @@ import pytest
 from dynamiq_operator.controller.claims import CLAIMS, FAILED_TTL, FOREIGN_ROUTE_TTL, OWN_CLAIM_TTL
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES
+from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES, RECORDS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
 from dynamiq_operator.plan import operations
@@ -223,7 +223,8 @@ async def test_without_claims_the_older_route_has_the_hostname(process: Process,
     if holder == given.NAME:
         assert (found.state, since(found)) == (ClaimState.FREE, OLDER)
     else:
-        assert (found.state, found.holder, found.raw) == (ClaimState.HELD, (given.NAMESPACE, "another"), None)
+        state = ClaimState.CONTESTED if ours is not None else ClaimState.HELD
+        assert (found.state, found.holder, found.raw) == (state, (given.NAMESPACE, "another"), None)
 
 
 @pytest.mark.parametrize("more", [{"wants": "other.example.com"}, {"ending": True}])
@@ -242,15 +243,17 @@ async def test_a_route_with_our_labels_that_no_app_owns_holds_nothing(process: P
     ("claimed", "noted", "wanted", "holder_serves", "state"),
     [
         (NEW, None, True, False, ClaimState.STALE),
-        (NEW, None, True, True, ClaimState.HELD),
-        (NEW, OLDER, True, False, ClaimState.HELD),
+        (NEW, None, True, True, ClaimState.CONTESTED),
+        (OLDER, None, True, True, ClaimState.CONTESTED),
+        (NEW, OLDER, True, False, ClaimState.CONTESTED),
         (OLDER, None, True, False, ClaimState.HELD),
         (OLDER, None, False, False, ClaimState.STALE),
     ],
 )
-async def test_a_claim_of_another_takes_no_route_that_is_older(
+async def test_a_claim_of_another_takes_no_route_that_has_served_the_hostname_all_along(
     process: Process, script: Script, claimed: str, noted: str | None, wanted: bool, holder_serves: bool, state: ClaimState
 ) -> None:
+    """`noted`: of a claim that was lost and made again, since when its App has had the hostname."""
     serves(process, given.NAME, OLD)
     if holder_serves:
         serves(process, "another", NEW)
@@ -259,7 +262,7 @@ async def test_a_claim_of_another_takes_no_route_that_is_older(
     annotations = {names.CLAIMED_ANNOTATION: noted} if noted else {}
     script.on("GET", PATH, claim("another", creationTimestamp=claimed, annotations=annotations))
     found = await of(process)
-    assert (found.state, found.raw is not None) == (state, True)
+    assert (found.state, found.raw is not None) == (state, state is not ClaimState.CONTESTED)
 
 
 async def test_an_old_route_that_was_given_the_hostname_of_a_claim_takes_nothing(process: Process, script: Script) -> None:
@@ -278,6 +281,34 @@ async def test_without_claims_a_route_that_was_changed_comes_after_one_that_was_
     serves(process, "another", NEW)
     found = await of(process)
     assert (found.state is ClaimState.FREE) == (holder == given.NAME)
+
+
+async def test_a_route_that_was_changed_does_not_stay_beside_one_that_was_not(process: Process, script: Script) -> None:
+    """The gateway may prefer the older Ingress: it would be whose tenant gave it the hostname."""
+    serves(process, given.NAME, OLD, generation=2)
+    serves(process, "another", NEW)
+    for said in (claim("another", creationTimestamp=NEW), claim("another", annotations={names.CLAIMED_ANNOTATION: NEW})):
+        script.on("GET", PATH, said)
+        assert (await of(process)).state is ClaimState.HELD
+
+
+async def test_of_two_routes_of_one_second_the_one_that_was_deployed_first_has_the_hostname(process: Process) -> None:
+    """A restore makes all of them anew, and leaves in each row when it was deployed."""
+    for app, deployed in ((given.NAME, OLD), ("another", OLDER)):
+        serves(process, app, NEW)
+        row = stored(given.row_manifest(f"{app}-1", given.of_app(app), given.live(1, createdAt=deployed)))
+        process.informers.on_watch_event(RECORDS, "ADDED", row)
+    found = await of(process)
+    assert (found.state, found.holder) == (ClaimState.CONTESTED, (given.NAMESPACE, "another"))
+
+
+async def test_before_it_is_known_which_claims_there_are_nothing_is_decided(process: Process, script: Script) -> None:
+    serves(process, given.NAME, OLD)
+    process.claims.is_read = False
+    with pytest.raises(errors.Unavailable, match="not known yet"):
+        await of(process)
+    assert (await of(process, given.an_app())).state is ClaimState.NOT_NEEDED
+    assert script.sent == []
 
 
 async def test_a_claim_of_an_app_that_is_not_seen_here_is_left_where_it_is(client: Client, script: Script) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 from dynamiq_operator.controller.live_rows import LiveRows
 from dynamiq_operator.controller.workqueue import WorkQueue
+from dynamiq_operator.desired.base import owner
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model import names
@@ -56,7 +57,8 @@ async def test_a_row_that_takes_a_version_back_is_a_revert_and_one_of_git_is_non
 
 
 async def test_a_row_past_the_rules_is_counted_once_it_is_pinned(process: Process, script: Script) -> None:
-    row = given.a_row("a", given.with_spec(bypass={"reason": "night"}))
+    owned = given.with_meta(ownerReferences=[owner(given.an_app())])
+    row = given.a_row("a", given.with_spec(bypass={"reason": "night"}), owned)
     live = given.a_row("a", given.live(3, "v1"))
     script.on("PATCH", ROW, failure(409, "Conflict"), stored(given.row_manifest("a", given.live(3, "v1")), 9))
     await process.lead()

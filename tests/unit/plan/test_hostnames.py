@@ -13,7 +13,7 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import make_plan
 from dynamiq_operator.plan.children import hostnames
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.operations import DeleteChild
+from dynamiq_operator.plan.operations import DeleteChild, SetAppStatus
 from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim, Snapshot
 from tests.support import factories as given
 from tests.support.world import a_world
@@ -147,6 +147,7 @@ THEIRS = ("other", "web")
         (HostnameClaim(ClaimState.FREE), True),
         (HostnameClaim(ClaimState.STALE, THEIRS, raw=RAW), True),
         (HostnameClaim(ClaimState.STALE, THEIRS), True),
+        (HostnameClaim(ClaimState.CONTESTED, THEIRS), True),
         (HostnameClaim(ClaimState.HELD, THEIRS, raw=RAW), False),
         (HostnameClaim(ClaimState.HELD, THEIRS), False),
     ],
@@ -155,8 +156,23 @@ def test_a_route_stays_unless_an_older_claim_is_known(claim: HostnameClaim, stay
     snapshot = serving(claim, gateway=gateway)
     assert deleted(snapshot) is not stays
     assert routed(snapshot) is stays
-    if claim.state is not ClaimState.STALE:  # of another hostname it goes once this one is decided
+    if claim.state not in (ClaimState.STALE, ClaimState.CONTESTED):  # of another hostname it goes once this one is decided
         assert deleted(serving(claim, gateway=gateway, host="before.example.test")) is not stays
+
+
+@pytest.mark.parametrize(
+    ("holder", "other"), [(THEIRS, "another App"), ((given.NAMESPACE, "web"), "App web in this namespace")], ids=["elsewhere", "here"]
+)
+def test_a_contested_route_serves_on_and_says_so(holder: tuple[str, str], other: str) -> None:
+    snapshot = serving(HostnameClaim(ClaimState.CONTESTED, holder))
+    assert planned(snapshot) == []
+    assert (
+        said(snapshot) == f"hostname {HOST} is served by {other} as well, whose it is: this one goes on; one of them has to choose another"
+    )
+    (written,) = make_plan(snapshot).of(SetAppStatus)
+    found = {each.type: (each.status, each.reason) for each in written.status.conditions}
+    assert found["ChildrenApplied"] == ("False", "HostnameContested")
+    assert not routed(a_snapshot(HOST, HostnameClaim(ClaimState.CONTESTED, holder))), "none is made anew"
 
 
 def test_a_lost_claim_is_made_again_and_told_of() -> None:

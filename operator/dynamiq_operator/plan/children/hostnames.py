@@ -1,7 +1,8 @@
 """A hostname belongs to one App in the cluster: the first to claim it. The second gets a condition, and no route.
 
-What serves goes on serving: a route goes when its App wants another hostname, or when another App's claim is the older one. A claim that
-was lost is made again from the route, with its age; one that cannot be read says nothing.
+What serves goes on serving: a route goes when its App wants another hostname, or when it is not the one that was made for this hostname, and
+another App has the claim. A claim that was lost is made again from the route, with its age, for the oldest of them; the others serve on and say
+that they are contested. A claim that cannot be read says nothing.
 
 A claim is an object of the operator's namespace, named by the hostname's hash: the API server lets one be created. Its
 holder is an App by namespace and name, so that one which is created again within the grace period keeps its hostname.
@@ -72,6 +73,8 @@ def claim_problems(context: Context) -> dict[ChildKey, ChildProblem]:
     if claim.state is ClaimState.UNKNOWN:
         said = f"whose hostname {host} is, is not known: {claim.unread}; what serves it stays as it is, and a new route waits"
         return {_route_key(context.app): ChildProblem(ProblemReason.UNREAD, said)}
+    if claim.state is ClaimState.CONTESTED:
+        return {_route_key(context.app): ChildProblem(ProblemReason.CONTESTED, _contested(context, host))}
     if claim.state is ClaimState.STALE:
         said = f"hostname {host} was claimed by another App after this one began to serve it: this one goes on; one of them has to choose another"
     elif _is_reserved(context):
@@ -85,6 +88,12 @@ def claim_problems(context: Context) -> dict[ChildKey, ChildProblem]:
     else:
         said = f"hostname {host} is another App's: choose another"
     return {_route_key(context.app): ChildProblem(ProblemReason.HOSTNAME, said)}
+
+
+def _contested(context: Context, host: str) -> str:
+    holder = context.snapshot.claim.holder
+    other = f"App {holder[1]} in this namespace" if holder is not None and holder[0] == context.app.meta.namespace else "another App"
+    return f"hostname {host} is served by {other} as well, whose it is: this one goes on; one of them has to choose another"
 
 
 def gateway_problems(context: Context) -> dict[ChildKey, ChildProblem]:
@@ -117,7 +126,7 @@ def _has_hostname(context: Context) -> bool:
     match context.snapshot.claim.state:
         case ClaimState.OURS | ClaimState.STALE:
             return True
-        case ClaimState.FREE | ClaimState.UNKNOWN:
+        case ClaimState.FREE | ClaimState.UNKNOWN | ClaimState.CONTESTED:
             return _serves(context)
         case _:
             return False

@@ -14,6 +14,7 @@ class ProblemReason(Enum):
     DENIED = "Denied"
     HOSTNAME = "HostnameTaken"
     UNREAD = "HostnameUnknown"
+    CONTESTED = "HostnameContested"
     ANNOTATION = "AnnotationRefused"
     GATEWAY = "NoGateway"
 

@@ -1,0 +1,97 @@
+"""Claims of hostnames that were lost, as with the operator's namespace: made again from what serves, before any route changes.
+
+The leader looks when it begins, and now and then. Until it knows which claims there are, nothing of hostnames is decided (`Claims.is_read`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from time import monotonic
+
+from dynamiq_operator.controller.cache import Cache
+from dynamiq_operator.controller.claims import CLAIMS, Claims
+from dynamiq_operator.controller.execute.executor import Executor
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import App, Unreadable, read
+from dynamiq_operator.plan import events
+from dynamiq_operator.plan.observed.serving import LostClaim, lost_claims
+from dynamiq_operator.plan.operations import ClaimHostname, Group, Plan
+
+LOOKED_EVERY = 60.0
+"""Seconds between two looks, at least."""
+AT_ONCE = 10
+"""Claims that are made side by side."""
+GROUP = "hostname"
+
+log = logging.getLogger(__name__)
+
+
+class LostClaims:
+    """Those in `namespace`. `executor` writes while this replica leads, and `claims` reads."""
+
+    def __init__(
+        self, client: Client, cache: Cache, claims: Claims, executor: Executor, namespace: str, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._client, self._cache, self._claims, self._executor = client, cache, claims, executor
+        self._namespace, self._clock = namespace, clock
+        self._looked_at: float | None = None
+
+    async def begin(self) -> None:
+        """The first look of a leader: another one may have led since the last. Raises errors.ApiError where it has to be tried again."""
+        self._claims.is_read = False
+        await self.look()
+
+    async def look(self) -> None:
+        """Makes the claims again that are missing. Raises errors.ApiError where it has to be tried again."""
+        self._looked_at = self._clock()
+        served = {host: self._claims.serving(host) for host in self._cache.hostnames()}
+        claimed = await self._claimed(served)
+        lost = list(lost_claims(served, claimed))
+        slots = asyncio.Semaphore(AT_ONCE)
+        try:
+            async with asyncio.TaskGroup() as making:
+                for each in lost:
+                    making.create_task(self._make(each, slots))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
+        self._claims.is_read = True
+
+    async def sweep(self) -> None:
+        """Looks once more, where that was not done lately. Raises errors.ApiError."""
+        if self._looked_at is None or self._clock() - self._looked_at >= LOOKED_EVERY:
+            await self.look()
+
+    async def _claimed(self, hosts: Iterable[str]) -> set[str]:
+        """Of the hostnames those that are claimed, or of which that may not be known. One list tells of all, where it is allowed."""
+        named = {names.claim(host): host for host in hosts}
+        with contextlib.suppress(errors.Denied):
+            pages = self._client.pages(CLAIMS, self._namespace, label=f"{names.CLAIM_LABEL}=hostname")
+            return {named[name] async for page in pages for each in page["items"] if (name := each["metadata"]["name"]) in named}
+        found = set()
+        for name, host in named.items():
+            with contextlib.suppress(errors.NotFound):
+                with contextlib.suppress(errors.Denied):
+                    await self._client.get(CLAIMS, self._namespace, name)
+                found.add(host)
+        return found
+
+    async def _make(self, lost: LostClaim, slots: asyncio.Semaphore) -> None:
+        """Makes a claim, and tells of it on its App."""
+        raw = self._cache.get(APPS, *lost.app)
+        app = read(App, raw) if raw is not None else None
+        if app is None or isinstance(app, Unreadable):
+            return
+        told = events.claimed_again(app, lost.hostname, lost.since, contested=bool(lost.others), tied=lost.tied)
+        async with slots:
+            failed = await self._executor.execute(lost.app, Plan((Group(GROUP, (told, ClaimHostname(app, lost.hostname, lost.since))),)))
+        for each in failed:
+            if isinstance(each.error, errors.Conflict):
+                return  # it is there: another one has made it, or it lacks our label
+            raise each.error
+        log.info("App %s/%s: the claim of hostname %s was lost, and is made again", *lost.app, lost.hostname)
