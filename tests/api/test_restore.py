@@ -18,26 +18,10 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.usefixtures("policies")
 
 
-def a_history(stage: HistoryStage) -> str:
-    """Rows of several people, from Git and by hand, one of them failed after the live one; returns the live row's name."""
-    stage.apply(stage.declared("v1"), user="flux")
-    stage.until_served("v1", rows=1)
-    here = given.in_namespace(stage.namespace)
-    for number, (user, asked) in enumerate([("ada", {"workflowVersion": "v2"}), ("bob", {"workflowVersion": "v3"})], 2):
-        stage.as_user(user, "create", "-f", "-", input=given.row_manifest(f"row-{number}", here, given.asking(message="why", **asked)))
-        stage.until_served(asked["workflowVersion"], rows=number)
-    stage.as_user("cem", "create", "-f", "-", input=given.row_manifest("row-4", here, given.asking(restores="row-2")))
-    live = stage.until_served("v2", rows=4)
-    stage.as_user("dan", "create", "-f", "-", input=given.row_manifest("row-5", here, given.asking(config={"idleSeconds": 9})))
-    stage.until("row-5", "Failed")
-    assert stage.until_served("v2", rows=5) == live == "row-4"
-    return live
-
-
 @pytest.mark.full_count
 @pytest.mark.timeout(1200)
 def test_a_backup_in_any_order_ends_as_it_was(stage: HistoryStage, operator: Operator) -> None:
-    live = a_history(stage)
+    live = restores.a_history(stage)
     before, keys, running = stage.rows(APP), restores.keys(stage), stage.mounted()
     phases = {row["metadata"]["name"]: row["status"]["phase"] for row in before}
     times, slowest, seed = counted(20), 0.0, random.SystemRandom().randrange(2**32)
@@ -68,7 +52,7 @@ def test_a_backup_in_any_order_ends_as_it_was(stage: HistoryStage, operator: Ope
 
 
 def test_each_thing_that_a_backup_lacks_is_named(stage: HistoryStage, operator: Operator) -> None:
-    a_history(stage)
+    restores.a_history(stage)
     here = given.in_namespace(stage.namespace)
     for row, asked in (("row-6", {"workflowVersion": "v8"}), ("row-7", {"runtime": "gone"}), ("row-8", {"restores": "row-0"})):
         stage.create(given.row_manifest(row, here, given.asking(**asked)))

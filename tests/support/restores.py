@@ -11,12 +11,29 @@ from dataclasses import dataclass, field
 
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import GROUP
+from tests.support import factories as given
 from tests.support.api import Manifest
 from tests.support.history_stage import APP, RESTORERS, HistoryStage
 from tests.support.waiting import eventually
 
 OURS = ",".join(f"{kind.plural}.{GROUP}" for kind in (kinds.APP, kinds.RECORD, kinds.WORKFLOW, kinds.WORKFLOW_VERSION))
 STAMP = names.RESTORING_ANNOTATION
+
+
+def a_history(stage: HistoryStage) -> str:
+    """Rows of several people, from Git and by hand, one of them failed after the live one; returns the live row's name."""
+    stage.apply(stage.declared("v1"), user="flux")
+    stage.until_served("v1", rows=1)
+    here = given.in_namespace(stage.namespace)
+    for number, (user, asked) in enumerate([("ada", {"workflowVersion": "v2"}), ("bob", {"workflowVersion": "v3"})], 2):
+        stage.as_user(user, "create", "-f", "-", input=given.row_manifest(f"row-{number}", here, given.asking(message="why", **asked)))
+        stage.until_served(asked["workflowVersion"], rows=number)
+    stage.as_user("cem", "create", "-f", "-", input=given.row_manifest("row-4", here, given.asking(restores="row-2")))
+    live = stage.until_served("v2", rows=4)
+    stage.as_user("dan", "create", "-f", "-", input=given.row_manifest("row-5", here, given.asking(config={"idleSeconds": 9})))
+    stage.until("row-5", "Failed")
+    assert stage.until_served("v2", rows=5) == live == "row-4"
+    return live
 
 
 def export(stage: HistoryStage) -> list[Manifest]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +122,36 @@ def test_who_the_operator_is_says_one_object_and_no_policy() -> None:
         assert {each["name"] for each in told.values()} <= {binding["metadata"]["name"], GATE}
         asked |= {name for name, how in told.items() if how["parameterNotFoundAction"] == "Deny"}
     rows = {"dynamiq-rows", "dynamiq-rows-delete", "dynamiq-rows-rights"}
-    assert asked == rows | {"dynamiq-approvals", "dynamiq-rejections", "dynamiq-status", "dynamiq-flows"}
+    apps = {"dynamiq-apps", "dynamiq-apps-deploy", "dynamiq-apps-rights"}
+    assert asked == rows | apps | {"dynamiq-approvals", "dynamiq-rejections", "dynamiq-status", "dynamiq-flows"}
+
+
+def test_who_restores_is_a_group_and_whom_the_same_object_names_in_every_policy() -> None:
+    """One that knew the group alone would refuse, or stamp, what a program brings back. Namespaces are made without our binding, too."""
+    knows = re.compile(re.escape(f"'{names.RESTORERS}' in request.userInfo"))
+    named = f"params.?metadata.?annotations[?'{names.RESTORERS_ANNOTATION}'].orValue('').split(',').exists(u, u.trim() == request.userInfo.username)"
+    found = set()
+    for path in sorted((MANIFESTS / "admission").glob("*-*.yaml")):
+        for policy in documents(str(path.relative_to(MANIFESTS))):
+            text = " ".join(_strings(policy["spec"]))
+            if knows.search(text) and policy["metadata"]["name"] != "dynamiq-namespaces":
+                found.add((policy["kind"], policy["metadata"]["name"]))
+                assert text.count(named) == len(knows.findall(text)), policy["metadata"]["name"]
+    validating = ("approvals", "apps-deploy", "apps-rights", "rejections", "rows", "rows-rights")
+    mutating = ("approvals", "apps", "rejections", "restored", "rows")
+    assert found == {
+        *(("ValidatingAdmissionPolicy", f"dynamiq-{name}") for name in validating),
+        *(("MutatingAdmissionPolicy", f"dynamiq-{name}") for name in mutating),
+    }
+
+
+def _strings(found: Any) -> Iterator[str]:
+    """Every text of a document, on one line."""
+    if isinstance(found, str):
+        yield " ".join(found.split())
+    elif isinstance(found, dict | list):
+        for each in found.values() if isinstance(found, dict) else found:
+            yield from _strings(each)
 
 
 def test_the_operators_pods_are_those_that_reach_metrics() -> None:

@@ -1,0 +1,123 @@
+"""A backup as Velero takes it, and how it brings it back: a stand-in that does to each object what Velero's source does (v1.18, pkg/restore).
+
+Object by object, under its own account: without uid, owner, status and what else the cluster sets; with two labels more; pods without their node,
+Services without their address. What is there already is left as it is. The managed fields of the backup are patched in after each creation. Velero
+has an order of kinds; here any order has to do. The real one is in `tests/soak/test_velero.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.base import API_VERSION
+from local.clusters import Cluster
+from tests.support import factories
+from tests.support.api import Api, Manifest
+from tests.support.cluster import Kubectl
+from tests.support.history_stage import ADMIN, HistoryStage
+from tests.support.waiting import eventually
+
+ACCOUNT = "system:serviceaccount:velero:velero"
+LABELS = {"velero.io/backup-name": "nightly", "velero.io/restore-name": "nightly-20261128"}
+RESET = frozenset(
+    {
+        *("uid", "resourceVersion", "generation", "ownerReferences", "generateName", "selfLink"),
+        *("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"),
+    }
+)
+OF_CLUSTER = ("kube-root-ca.crt",)
+"""What each namespace has by itself."""
+BACKED_UP = (
+    *((API_VERSION, kind.kind) for kind in kinds.KINDS if kind.namespaced),
+    *(("v1", kind) for kind in ("ConfigMap", "Secret", "Service", "Pod")),
+    *(("apps/v1", kind) for kind in ("Deployment", "ReplicaSet")),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("networking.k8s.io/v1", "Ingress"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("batch/v1", "CronJob"),
+)
+"""API version and kind of all that a namespace with Apps has."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An object that could not be brought back."""
+
+    what: str
+    status: int
+    message: str
+
+
+@contextlib.contextmanager
+def named(cluster: Cluster, *users: str) -> Iterator[None]:
+    """The policies know these users as restorers while the block runs: as `docs/backup.md` has it."""
+    kubectl, api = Kubectl(cluster), Api.of(cluster)
+    note = ("annotate", "--overwrite", "clusterrolebinding", "dynamiq-operator")
+    kubectl(*note, f"{names.RESTORERS_ANNOTATION}={','.join(users)}")
+    try:
+        eventually("the policies know who restores", lambda: all(restores(api, user) for user in users))
+        yield
+    finally:
+        kubectl(*note, f"{names.RESTORERS_ANNOTATION}-")
+        eventually("the policies know nobody", lambda: not any(restores(api, user) for user in users))
+
+
+def restores(api: Api, user: str) -> bool:
+    """Whether a user may bring back a row as it was."""
+    row = factories.row_manifest("probe", factories.in_namespace("default"), factories.numbered(1))
+    return api.acting_as(user, ADMIN).create(row, dry_run=True).ok
+
+
+def backup(stage: HistoryStage) -> list[Manifest]:
+    """All that is brought back of a namespace, as it is stored."""
+    found: list[Manifest] = []
+    for version, kind in BACKED_UP:
+        listed = stage.api.get(kind, "", stage.namespace, api_version=version).body["items"]
+        found += [{"apiVersion": version, "kind": kind, **each} for each in listed]
+    return [each for each in found if each["metadata"]["name"] not in OF_CLUSTER and not _is_completed(each)]
+
+
+def restore(api: Api, backed_up: Sequence[Manifest], namespace: str, order: random.Random) -> list[Refusal]:
+    """Brings a backup back into a namespace, in an order that `order` draws; returns what was refused, but for what is there already."""
+    velero, failed = api.acting_as(ACCOUNT, ADMIN), list[Refusal]()
+    for raw in order.sample(backed_up, len(backed_up)):
+        sent = prepared(raw, namespace)
+        made = velero.create(sent)
+        if made.ok:
+            fields = {"metadata": {"managedFields": raw["metadata"].get("managedFields")}}
+            made = velero.merge(sent, fields)
+        elif made.body.get("reason") == "AlreadyExists":
+            continue
+        if not made.ok:
+            failed.append(Refusal(f"{sent['kind']} {sent['metadata']['name']}", made.status, made.message))
+    return failed
+
+
+def prepared(raw: Manifest, namespace: str) -> Manifest:
+    """An object of a backup as Velero sends it."""
+    sent = copy.deepcopy(raw)
+    sent.pop("status", None)
+    sent["metadata"] = {key: value for key, value in sent["metadata"].items() if key not in RESET | {"managedFields"}}
+    sent["metadata"] |= {"namespace": namespace, "labels": {**sent["metadata"].get("labels", {}), **LABELS}}
+    if sent["kind"] == "Pod":
+        sent["spec"] = {key: value for key, value in sent["spec"].items() if key not in ("nodeName", "priority")}
+    if sent["kind"] == "Service" and sent["spec"].get("clusterIP") != "None":
+        sent["spec"] = {key: value for key, value in sent["spec"].items() if key not in ("clusterIP", "clusterIPs")}
+    return sent
+
+
+def replica_sets(stage: HistoryStage) -> set[str]:
+    """Names of the namespace's ReplicaSets: each is named by the pod template that it makes."""
+    found: Iterable[Manifest] = stage.api.get("ReplicaSet", "", stage.namespace, api_version="apps/v1").body["items"]
+    return {each["metadata"]["name"] for each in found}
+
+
+def _is_completed(raw: Manifest) -> bool:
+    """What has run to its end Velero does not bring back."""
+    return raw["kind"] == "Pod" and raw.get("status", {}).get("phase") in ("Succeeded", "Failed")
