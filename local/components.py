@@ -1,8 +1,8 @@
 """What clusters are made of: each component, the version of its project, its programs, and the digest of all that goes into it.
 
-Four Go modules pin the versions. Kubernetes and what runs beside it share `build/components`, so that Go compiles what they have
+Five Go modules pin the versions. Kubernetes and what runs beside it share `build/components`, so that Go compiles what they have
 in common once. Contour does not compile with the client-go of that Kubernetes and has `build/contour`. OpenTelemetry's collector,
-which a test alone needs, has `build/collector`, and so have Flux's controllers `build/flux`.
+which a test alone needs, has `build/collector`, and so have Flux's controllers `build/flux` and Velero `build/velero`.
 
 `build/*/modules/<component>.txt` lists the modules, and their versions, that are linked into a component. `python -m local.components`
 writes these lists from the `go.mod` files. A changed pin thus changes the digests of the components that it is linked into, and
@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODULES = Path(__file__).parent / "build"
-COMPONENTS, GATEWAY_MODULE, COLLECTOR_MODULE, FLUX_MODULE = (MODULES / name for name in ("components", "contour", "collector", "flux"))
+COMPONENTS, GATEWAY_MODULE, COLLECTOR_MODULE, FLUX_MODULE, VELERO_MODULE = (
+    MODULES / name for name in ("components", "contour", "collector", "flux", "velero")
+)
 # `-s -w` drops the debugging information, and `-dwarf=false` does not produce it: the same bytes in less time.
 BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
 LINKER_FLAGS = "-s -w"
@@ -187,12 +189,43 @@ FLUX = tuple(
     )
 )
 """Flux: `make soak` builds it, since a test of it takes minutes of compiling that `make test` does not have."""
+VELERO_CRDS = "velero-crds.yaml"
+VELERO_STORE = "velero-plugin-files"
+VELERO = Component(
+    "velero",
+    "1.18.3",
+    (("velero", "github.com/vmware-tanzu/velero/cmd/velero"), (VELERO_STORE, "./files")),
+    ldflags="-X github.com/vmware-tanzu/velero/pkg/buildinfo.Version=v1.18.3",
+    joined=(
+        (
+            VELERO_CRDS,
+            "github.com/vmware-tanzu/velero",
+            tuple(
+                f"config/crd/{version}/bases/velero.io_{name}.yaml"
+                for version, plurals in (
+                    (
+                        "v1",
+                        (
+                            *("backuprepositories", "backups", "backupstoragelocations", "deletebackuprequests", "downloadrequests"),
+                            *("podvolumebackups", "podvolumerestores", "restores", "schedules", "serverstatusrequests"),
+                            "volumesnapshotlocations",
+                        ),
+                    ),
+                    ("v2alpha1", ("datadownloads", "datauploads")),
+                )
+                for name in plurals
+            ),
+        ),
+    ),
+    module=VELERO_MODULE,
+)
+"""Velero, with a plugin of ours that keeps backups as files: built by `make soak`, as Flux is."""
 
 CONTROL_PLANE = (ETCD, KUBERNETES, KWOK)
 # In this order, since what takes long comes first and can be overlapped with what needs no compiler.
 NODE = (PAUSE, FORWARD, ETCD, KUBERNETES, COREDNS, KUBE_ROUTER, CONTAINERD, CNI)
 GATEWAY = (GATEWAY_API, CONTOUR)
-ALL = (*NODE, KWOK, METRICS_SERVER, *GATEWAY, OTELCOL, *FLUX)
+ALL = (*NODE, KWOK, METRICS_SERVER, *GATEWAY, OTELCOL, *FLUX, VELERO)
 
 
 def go_environment() -> dict[str, str]:

@@ -10,18 +10,21 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dynamiq_operator.model import names
 from local.clusters import Cluster
-from tests.support import documents
+from tests.support import documents, velero
 from tests.support.api import Manifest
 from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY, Kubectl
 from tests.support.commands import blocks, shell
 from tests.support.history_stage import APP as WORKFLOW
 from tests.support.history_stage import HistoryStage
-from tests.support.operator import Operator, install_rights
+from tests.support.operator import OPERATOR_ACCOUNT, Operator, install_rights
+from tests.support.restores import lose_the_namespace
 
 README = REPOSITORY / "README.md"
 LEDGER = REPOSITORY / "docs" / "ledger.md"
 PLUGIN = REPOSITORY / "docs" / "plugin.md"
+BACKUP = REPOSITORY / "docs" / "backup.md"
 APPS = REPOSITORY / "docs" / "apps.md"
 RUNS = REPOSITORY / "docs" / "runs.md"
 ROLLOUTS = REPOSITORY / "docs" / "rollouts.md"
@@ -147,6 +150,21 @@ def test_the_commands_of_the_ledgers_page(stage: HistoryStage, support: str, log
     assert len(said) == len(checks.splitlines()) == 2
     assert all("2 rows fit" in line and digest in line for line in said), said
     assert "annotated" in shell(restoring, stage.cluster, tmp_path, logged_in)
+
+
+@pytest.mark.usefixtures("policies")
+def test_the_commands_of_the_page_on_backups(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
+    """Velero's are looked up: it is in tests/soak."""
+    by_hand, _, by_velero = [each.replace("-n demo", f"-n {stage.namespace}").splitlines(keepends=True) for each in blocks(BACKUP)]
+    shell("".join(line for line in by_hand if " get " in line), stage.cluster, tmp_path, logged_in)
+    lose_the_namespace(stage)
+    shell("".join(line for line in by_hand if " get " not in line), stage.cluster, tmp_path, logged_in)
+    stage.until_served("v2", APP, rows=2)
+
+    setting = f" clusterrolebinding {OPERATOR_ACCOUNT} {names.RESTORERS_ANNOTATION}"
+    assert [line.rpartition(setting)[2] for line in by_velero if setting in line] == [f"={velero.ACCOUNT}\n", "-\n"]
+    checks = [line for line in by_velero if "dynamiq verify" in line]
+    assert "2 rows fit" in shell("".join(checks), stage.cluster, tmp_path, logged_in)
 
 
 def test_the_commands_of_the_page_about_apps(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:

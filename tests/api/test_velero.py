@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 
 from dynamiq_operator.model import kinds, names, ownership
-from dynamiq_operator.views.verdict import check
 from local.clusters import Cluster
 from tests.support import factories as given
 from tests.support import restores, velero
 from tests.support.admission import RESTORING, admin, made, refused
 from tests.support.api import Api, Manifest, fresh_namespace
 from tests.support.guards import approval_manifest, rejection_manifest
-from tests.support.history_stage import APP, HistoryStage, specs
+from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
 from tests.support.velero import ACCOUNT
 from tests.support.waiting import eventually
@@ -51,28 +50,13 @@ def named(cluster: Cluster) -> Iterator[None]:
         yield
 
 
-def state(stage: HistoryStage) -> dict[str, object]:
-    """What a restore has to leave as it was."""
-    rows = stage.rows(APP)
-    return {
-        "live": dict(stage.served()),
-        "rows": specs(rows),
-        "phases": {row["metadata"]["name"]: row["status"]["phase"] for row in rows},
-        "verify": check(APP, rows, None),
-        "runs": stage.mounted(),
-        "made of": velero.replica_sets(stage),
-        "keys": restores.keys(stage),
-        "flows": stage.flows(),
-    }
-
-
 @pytest.mark.timeout(1200)
 def test_twenty_restores_in_any_order_end_as_it_was_and_start_no_pod_anew(
     stage: HistoryStage, targets: list[HistoryStage], operator: Operator, named: None
 ) -> None:
     live = restores.a_history(stage)
     stage.until_settled(APP)
-    before, backup = state(stage), velero.backup(stage)
+    before, backup = velero.state(stage), velero.backup(stage)
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}, {len(backup)} objects")
     orders = [random.Random(seed + number) for number in range(TIMES)]  # noqa: S311 - no secret depends on it
@@ -84,30 +68,21 @@ def test_twenty_restores_in_any_order_end_as_it_was_and_start_no_pod_anew(
         failed = [each for refusals in pool.map(restore, targets, orders) for each in refusals]
         assert failed == []
         for target in targets:
-            nothing_is_decided(target, before["rows"])
+            velero.require_undecided(target, before)
         for target in targets:
             target.change(kinds.APP.kind, APP, metadata={"annotations": {RESTORING: None}})
         for target in targets:
             assert target.until_served("v2", rows=5) == live
-            eventually("all is as it was", lambda target=target: state(target) == before)  # type: ignore[misc]
+            eventually("all is as it was", lambda target=target: velero.state(target) == before)  # type: ignore[misc]
             target.until_settled(APP)
         again = [each for refusals in pool.map(restore, targets, orders) for each in refusals]
     assert again == []
     for target in targets:
-        assert state(target) == before, f"in {target.namespace}"
+        assert velero.state(target) == before, f"in {target.namespace}"
         uid = target.get(kinds.APP.kind, APP)["metadata"]["uid"]
         assert {owner for row in target.rows(APP) for owner in ownership.owners(row)} == {uid}
     targets[-1].quiet()
     print(f"{TIMES} restores in random order: {TIMES} times the same live row, history, verify, keys and ReplicaSets")
-
-
-def nothing_is_decided(target: HistoryStage, rows: object) -> None:
-    """Of what is there already: the App says nothing, and nobody owns a row."""
-    app = target.get(kinds.APP.kind, APP)
-    assert app["metadata"]["annotations"][RESTORING] == "true"
-    assert "live" not in app.get("status", {})
-    assert specs(target.rows(APP)) == rows
-    assert all(ownership.is_nobodys(row) for row in target.rows(APP))
 
 
 # Who restores.

@@ -10,16 +10,19 @@ from __future__ import annotations
 import contextlib
 import copy
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model import kinds, names, ownership
 from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.views.verdict import check
 from local.clusters import Cluster
 from tests.support import factories
 from tests.support.api import Api, Manifest
 from tests.support.cluster import Kubectl
-from tests.support.history_stage import ADMIN, HistoryStage
+from tests.support.history_stage import ADMIN, APP, HistoryStage, specs
+from tests.support.restores import keys
 from tests.support.waiting import eventually
 
 ACCOUNT = "system:serviceaccount:velero:velero"
@@ -110,6 +113,31 @@ def prepared(raw: Manifest, namespace: str) -> Manifest:
     if sent["kind"] == "Service" and sent["spec"].get("clusterIP") != "None":
         sent["spec"] = {key: value for key, value in sent["spec"].items() if key not in ("clusterIP", "clusterIPs")}
     return sent
+
+
+def state(stage: HistoryStage) -> dict[str, Any]:
+    """What a restore has to leave as it was, whatever namespace it is in."""
+    rows = stage.rows(APP)
+    return {
+        "live": dict(stage.served()),
+        "rows": specs(rows),
+        "phases": {row["metadata"]["name"]: row["status"]["phase"] for row in rows},
+        "verify": check(APP, rows, None),
+        "runs": stage.mounted(),
+        "made of": replica_sets(stage),
+        "keys": keys(stage),
+        "flows": stage.flows(),
+    }
+
+
+def require_undecided(stage: HistoryStage, before: Mapping[str, Any]) -> None:
+    """What was brought back rests: the App says nothing, and nobody owns a row."""
+    app = stage.get(kinds.APP.kind, APP)
+    assert app["metadata"]["annotations"][names.RESTORING_ANNOTATION] == "true"
+    assert "live" not in app.get("status", {})
+    rows = stage.rows(APP)
+    assert specs(rows) == before["rows"]
+    assert all(ownership.is_nobodys(row) for row in rows)
 
 
 def replica_sets(stage: HistoryStage) -> set[str]:

@@ -19,10 +19,12 @@ PINNED = [component for component in components.ALL if component not in (compone
 
 
 def pins(module: Path) -> dict[str, str]:
-    """The version of each module that a go.mod asks for, replacements applied."""
+    """The version of each module that a go.mod asks for, replacements applied: what another module replaces is not there."""
     text = (module / "go.mod").read_text()
     asked = dict(re.findall(r"^(?:require )?\t?(\S+) (v\S+)(?: // indirect)?$", text, re.MULTILINE))
-    return asked | dict(re.findall(r"^\t?(\S+) => \S+ (v\S+)$", text, re.MULTILINE))
+    replaced = re.findall(r"^\t?(\S+) => (\S+) (v\S+)$", text, re.MULTILINE)
+    gone = {old for old, _, _ in replaced}
+    return {name: version for name, version in asked.items() if name not in gone} | {name: version for _, name, version in replaced}
 
 
 @pytest.fixture
