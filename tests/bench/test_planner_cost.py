@@ -11,7 +11,7 @@ import pytest
 
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime
-from dynamiq_operator.plan import make_plan
+from dynamiq_operator.plan.planner import make_plan
 from tests.support import long_history
 from tests.support.world import World, a_world, serving
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dynamiq_operator.kube.resources import APPS, RECORDS, VERSIONS
-from dynamiq_operator.plan import make_plan
+from dynamiq_operator.plan.planner import make_plan
 from tests.support import factories as given
 from tests.support.controller import Process, at, connected, stored
 from tests.support.scripted import Script, listed

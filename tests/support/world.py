@@ -23,7 +23,7 @@ from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.gates import GateState
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, Version, format_time
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan import make_plan, operations
+from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.activity import Activity, Runs
@@ -35,6 +35,7 @@ from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.observed.run_counts import RunCounts
 from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod, Reading
+from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.revert.counting import count
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 from dynamiq_operator.plan.verification.asking import due

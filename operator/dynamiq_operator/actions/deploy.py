@@ -30,7 +30,6 @@ from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unrea
 from dynamiq_operator.model.record import Pinned, Source
 from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.model.settings import ImagePolicy, Settings
-from dynamiq_operator.plan import events
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.views.flow_diff import flow_diff
 from dynamiq_operator.views.preview import Preview, Side
@@ -261,12 +260,22 @@ def preview_in(api: Api, app: App, rows: History, then: Pinned, text: str | None
         restarts=running is not None and not same,
         no_op=running is not None and same and running.config == then.config,
         record=record,
-        under_way=events.title(rows.candidate) if rows.candidate is not None else None,
+        under_way=_under_way(rows),
         warnings=warnings,
         switches=switches,
         warm=(pods.ready, pods.to_start) if pods is not None else None,
         asleep=is_asleep(app.status.as_json()),
     )
+
+
+def _under_way(rows: History) -> str | None:
+    """The deploy that is not over yet, as messages name it."""
+    if rows.candidate is None:
+        return None
+    # This module stands on all operations of a plan, which a deploy needs nowhere else, and the plugin starts without them.
+    from dynamiq_operator.plan import events
+
+    return events.title(rows.candidate)
 
 
 def _warnings(api: Api, plan: DeployPlan) -> tuple[str, ...]:

@@ -16,10 +16,10 @@ from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.notifications.notifier import Notifier
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.workqueue import WorkQueue
-from dynamiq_operator.plan import make_plan
 from dynamiq_operator.plan.groups import FAILURE
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Group, Plan
+from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.status.failures import tell_failure
 
 CHANGES_BEFORE_THROTTLING = 8

@@ -12,7 +12,7 @@ from dynamiq_operator.desired.quantities import amount
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Variable
 from dynamiq_operator.model.objects import App
-from dynamiq_operator.model.runs import RECORDER_AUDIENCE
+from dynamiq_operator.model.recorder import RECORDER_AUDIENCE
 from dynamiq_operator.model.runtime import Engine, PinnedRuntime, Probe, Probes
 
 CONTAINER = "runtime"

@@ -20,13 +20,16 @@ REQUEST_MAX_BYTES = 3 * 1024 * 1024
 """Largest request that an API server reads."""
 
 RULES = "x-kubernetes-validations"
-_Model = TypeVar("_Model", bound=type[BaseModel])
+_Model = TypeVar("_Model", bound="type[Part]")
 
 
 class Part(BaseModel):
-    """A part of a resource: frozen, camelCase in JSON; unknown fields are dropped, as the API server drops them."""
+    """A part of a resource: frozen, camelCase in JSON; unknown fields are dropped, as the API server drops them.
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+    Its validator is built when it is first used: the plugin reads a few of all models in a call.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", defer_build=True)
 
     def as_json(self) -> dict[str, Any]:
         """The part as JSON data, without what is unset."""
@@ -39,13 +42,12 @@ def rule(expression: str, message: str, **extra: Any) -> dict[str, Any]:
 
 
 def validated(*rules: dict[str, Any]) -> Callable[[_Model], _Model]:
-    """Attaches CEL rules to a model's schema; the API server enforces them, so does no Python code here."""
+    """Attaches CEL rules to a model's schema, which is not built yet; the API server enforces them, so does no Python code here."""
 
     def attach(model: _Model) -> _Model:
         extra = model.model_config.get("json_schema_extra")
         kept: dict[str, Any] = dict(extra) if isinstance(extra, dict) else {}
         model.model_config["json_schema_extra"] = {**kept, RULES: [*kept.get(RULES, ()), *rules]}
-        model.model_rebuild(force=True)
         return model
 
     return attach

@@ -1,5 +1,4 @@
-"""What is to be done for an App: a pure function from a snapshot of the cluster to operations, statuses and events."""
+"""What is to be done for an App: a pure function (`planner.make_plan`) from a snapshot of the cluster to operations, statuses and events.
 
-from dynamiq_operator.plan.planner import make_plan
-
-__all__ = ["make_plan"]
+This module imports nothing: the plugin reads single rooms of the plan, such as guards and the history, and starts without the planner.
+"""

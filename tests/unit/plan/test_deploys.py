@@ -11,8 +11,8 @@ import pytest
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import ImagePolicy, Settings
-from dynamiq_operator.plan import make_plan
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateRecord, Emit
+from dynamiq_operator.plan.planner import make_plan
 from tests.support import factories as given
 from tests.support.plan_lines import shown, told
 from tests.support.world import BAD_NAME, World, a_world, serving

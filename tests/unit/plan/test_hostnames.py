@@ -10,10 +10,10 @@ from dynamiq_operator.desired.base import HTTP_ROUTE, INGRESS, child
 from dynamiq_operator.model.app import ParentRef
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan import make_plan
 from dynamiq_operator.plan.children import hostnames
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.operations import DeleteChild, SetAppStatus
+from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim, Snapshot
 from tests.support import factories as given
 from tests.support.world import a_world

@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 
 from dynamiq_operator.model.objects import Approval, DeployPolicy
-from dynamiq_operator.plan import make_plan, operations
+from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.notifications import Notification, told_by, told_since
 from dynamiq_operator.plan.observed.guards import ObservedGuards
+from dynamiq_operator.plan.planner import make_plan
 from tests.support import factories as given
 from tests.support.world import World
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.model import names
-from dynamiq_operator.plan import make_plan
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.comparison import Comparison, Figure
 from dynamiq_operator.plan.operations import Plan, SetAppStatus
+from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.revert.comparing import to_compare
 from dynamiq_operator.plan.revert.verdict import GRACE
 from tests.support import factories as given

@@ -10,8 +10,8 @@ from dynamiq_operator.desired.base import HTTP_ROUTE, INGRESS, child
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan import make_plan
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, DeleteChild, SetAppStatus
+from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim, Snapshot
 from tests.support import factories as given
 

@@ -11,8 +11,8 @@ from dynamiq_operator.desired.job import single_run_name
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
-from dynamiq_operator.plan import make_plan
 from dynamiq_operator.plan.operations import RunOnce
+from dynamiq_operator.plan.planner import make_plan
 from tests.support import factories as given
 from tests.support.plan_lines import shown
 from tests.support.triggers import CRON, HOUR, NIGHTLY, at, change, container, cron_jobs, jobs, said, told, triggering

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from dynamiq_operator.model import freezes
 from dynamiq_operator.model.guards import AfterFreeze, Guard, GuardReason, RowKind
@@ -11,8 +12,10 @@ from dynamiq_operator.model.kinds import RECORD
 from dynamiq_operator.model.objects import DeployPolicy, Record, Rejection, format_time, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
 from dynamiq_operator.model.record import Phase, Pinned, Result, Source
-from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.hold import hold, runs_alike
+
+if TYPE_CHECKING:
+    from dynamiq_operator.plan.context import Context
 
 
 def guards_of(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:

@@ -6,12 +6,16 @@ scales. So it is known from the row that runs alone. It is over with a row of ot
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dynamiq_operator.model.guards import RowKind, RowOf
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Pinned, Source
-from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.said import resumed
 from dynamiq_operator.plan.history.lifecycle import waits
+
+if TYPE_CHECKING:
+    from dynamiq_operator.plan.context import Context
 
 
 def hold(context: Context) -> RowOf | None:

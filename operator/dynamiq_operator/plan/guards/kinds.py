@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from dynamiq_operator.model.guards import RowKind
 from dynamiq_operator.model.objects import DeployPolicy, Record
 from dynamiq_operator.model.policy import AUTOMATION_GROUPS
 from dynamiq_operator.model.record import Pinned, Source
-from dynamiq_operator.plan.context import Context
+
+if TYPE_CHECKING:
+    from dynamiq_operator.plan.context import Context
 
 _SERVICE_ACCOUNT = "system:serviceaccount:"
 

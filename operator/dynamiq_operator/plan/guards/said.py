@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.objects import Approval, Record
-from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards.kinds import is_automation, is_service_account
+
+if TYPE_CHECKING:
+    from dynamiq_operator.plan.context import Context
 
 
 def words(context: Context, row: Record, purpose: Purpose) -> Iterator[Approval]:

@@ -54,7 +54,7 @@ HOSTNAME_MAX = 63
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", defer_build=True)
 
 
 class _Runs(_Strict):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dynamiq_operator.model.runs import Verdict
+from dynamiq_operator.model.recorder import Verdict
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Comparison:
 
 
 class _Said(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class _Figures(_Said):
