@@ -1,4 +1,5 @@
-# `make` lists what there is. Everything runs in .venv, which is made when it is missing and again when the locks change.
+# `make` lists what there is. Everything runs in .venv, which is made when it is missing and again when the locks change,
+# or the plugin's pyproject.toml, which names its programs.
 PYTHON ?= python3
 NAME ?= dynamiq
 
@@ -23,7 +24,7 @@ help: ## what there is
 
 venv: $(READY) ## the virtual environment .venv, from locks/dev.txt
 
-$(READY): locks/dev.txt
+$(READY): locks/dev.txt operator/kubectl/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is "\
 		+ sys.version.split()[0] + ": name another one, make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	@echo ".venv: installing from locks/dev.txt, a minute or two when nothing is cached"
@@ -31,7 +32,7 @@ $(READY): locks/dev.txt
 	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) has no venv: install it, on Debian and Ubuntu apt-get install python3-venv"; exit 1; }
 	@# The lock names everything: resolved anew, an extra would be taken in its newest version, which has no hash here.
 	@$(TICKING) $(PIP) --no-deps --require-hashes -r locks/dev.txt
-	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(PIP) --no-deps --no-build-isolation -e . -e operator/kubectl
 	@touch $@
 
 # Pytest stays in .venv and starts programs in this one: the SDK pins other versions of what both need.
@@ -70,10 +71,11 @@ cluster-down: $(READY) ## stop it, and remove all that it took
 generate: $(READY) ## crds/ from the models, and the OpenAPI document that the console's types are made of
 	@$(BIN)/python -m dynamiq_operator.generate crds --openapi operator/console/openapi.json
 
-locks: $(READY) ## locks/*.txt from pyproject.toml
+locks: $(READY) ## locks/*.txt from pyproject.toml and operator/kubectl/pyproject.toml
 	$(LOCKED) pyproject.toml -o locks/operator.txt
 	$(LOCKED) pyproject.toml --group dev -c locks/operator.txt -o locks/dev.txt
 	$(LOCKED) --group pyproject.toml:console -c locks/dev.txt -o locks/console.txt
+	$(LOCKED) operator/kubectl/pyproject.toml -c locks/dev.txt -o locks/kubectl.txt
 	$(LOCKED) --group pyproject.toml:runtime -c locks/dev.txt -o locks/runtime.txt
 	$(LOCKED) --group pyproject.toml:recorder -c locks/dev.txt -o locks/recorder.txt
 	$(LOCKED) --group pyproject.toml:sdk -o locks/sdk.txt
@@ -113,7 +115,7 @@ end-waiting: ## reject every row that waits, of the cluster that kubectl talks t
 	@kubectl get deployments.dynamiq -A -o go-template-file=manifests/waiting-rows.tmpl >build/waiting-rows.yaml
 	@if [ -s build/waiting-rows.yaml ]; then kubectl create -f build/waiting-rows.yaml; else echo "no row waits"; fi
 
-dist: $(READY) ## what a release consists of: the wheel, the manifests in one file, and those of the recorder, in build/dist
+dist: $(READY) ## what a release consists of: the wheels of operator and plugin, the manifests in one file, and those of the recorder, in build/dist
 	@$(BIN)/python -m local.dist
 
 clean: ## remove .venv, .venv-sdk and what tools keep; clusters and builds stay

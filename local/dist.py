@@ -1,18 +1,21 @@
-"""Builds what a release consists of: the wheel, the manifests of an installation for each range of Kubernetes versions, and the recorder's.
+"""Builds what a release consists of: the wheels of operator and plugin, the manifests of an installation for each range of Kubernetes
+versions, and the recorder's.
 
-The version is that of pyproject.toml, and nothing else names one. The same checkout gives the same bytes: the wheel is built from a
+The version is that of pyproject.toml, and nothing else names one. The same checkout gives the same bytes: a wheel is built from a
 copy without caches and leftovers of older builds, with fixed times and modes. The console is built for it where it is not built yet, which
 is all that may need a network. It pushes nowhere.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from local import borrowed, console_build, images, rootfs
@@ -24,6 +27,8 @@ SUMS = "SHA256SUMS"
 BUNDLES = {"": "manifests", "-before-1.36": "manifests/overlays/before-1.36", "-recorder": "manifests/recorder"}
 """What a bundle's name ends with, and the kustomization that it is made of."""
 PACKAGED = (*(REPOSITORY / name for name in ("pyproject.toml", "README.md")), *(image.source for image in images.ALWAYS))
+PLUGIN = REPOSITORY / "operator" / "kubectl"
+"""The project of the plugin's wheel, which takes its modules from the operator's sources."""
 ZIP_EPOCH = "315532800"
 """1980-01-01 in Unix seconds: the first moment that a zip file can hold."""
 BUILD_WHEEL = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
@@ -34,23 +39,40 @@ class DistError(Exception):
 
 
 def build(out: Path) -> list[Path]:
-    """Builds the wheel and the bundles into `out`, with their SHA-256 sums in one more file. Raises DistError."""
+    """Builds the wheels and the bundles into `out`, with their SHA-256 sums in one more file. Raises DistError, BuildError."""
     out.mkdir(parents=True, exist_ok=True)
-    made = [build_wheel(out), *(bundle(out, suffix) for suffix in BUNDLES)]
+    made = [build_wheel(out), build_plugin(out), *(bundle(out, suffix) for suffix in BUNDLES)]
     sums = out / SUMS
     sums.write_text("".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in made))
     return [*made, sums]
 
 
 def build_wheel(out: Path) -> Path:
-    """The wheel with the packages of operator, reference runtime and recorder, and the console. Raises DistError, BuildError."""
+    """The wheel with the packages of operator, reference runtime and recorder, and the console, without the plugin. Raises DistError, BuildError."""
+    with _sources(PACKAGED) as source:
+        console_build.copy(console_build.ensure(), source / console_build.STATIC.relative_to(REPOSITORY))
+        return _wheel(out, source, "the wheel")
+
+
+def build_plugin(out: Path) -> Path:
+    """The wheel of the kubectl plugin, with what it imports of the operator's modules. Raises DistError."""
+    with _sources([PLUGIN, images.OPERATOR.source]) as source:
+        return _wheel(out, source / PLUGIN.relative_to(REPOSITORY), "the plugin's wheel")
+
+
+@contextlib.contextmanager
+def _sources(paths: Iterable[Path]) -> Iterator[Path]:
+    """A folder with a copy of these parts of the repository, at the same places in it, for as long as it is used."""
     with tempfile.TemporaryDirectory(prefix="dynamiq-dist-") as folder:
         source = Path(folder)
-        for path in PACKAGED:
+        for path in paths:
             _copy(path, source / path.relative_to(REPOSITORY))
-        console_build.copy(console_build.ensure(), source / console_build.STATIC.relative_to(REPOSITORY))
-        environment = {**os.environ, "SOURCE_DATE_EPOCH": ZIP_EPOCH, "PYTHONDONTWRITEBYTECODE": "1"}
-        said = _run("the wheel", [sys.executable, "-c", BUILD_WHEEL, str(out.resolve())], source, environment)
+        yield source
+
+
+def _wheel(out: Path, project: Path, what: str) -> Path:
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": ZIP_EPOCH, "PYTHONDONTWRITEBYTECODE": "1"}
+    said = _run(what, [sys.executable, "-c", BUILD_WHEEL, str(out.resolve())], project, environment)
     return out / said.splitlines()[-1]
 
 

@@ -23,7 +23,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(made: Path) -> zipfile.ZipFile:
-    (path,) = made.glob("*.whl")
+    (path,) = made.glob("dynamiq_operator-*.whl")
     return zipfile.ZipFile(path)
 
 
@@ -31,20 +31,21 @@ def metadata(wheel: zipfile.ZipFile, name: str) -> bytes:
     return wheel.read(f"dynamiq_operator-{images.version()}.dist-info/{name}")
 
 
-def test_the_wheel_has_the_version_and_what_the_operator_needs(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_has_the_version_and_what_the_operator_needs_and_no_program(wheel: zipfile.ZipFile) -> None:
     found = BytesParser().parsebytes(metadata(wheel, "METADATA"))
     assert (found["Name"], found["Version"]) == ("dynamiq-operator", images.version())
     assert any(needed.startswith("kopf") for needed in found.get_all("Requires-Dist", []))
-    assert b"kubectl-dynamiq = dynamiq_operator.cli:main" in metadata(wheel, "entry_points.txt")
+    assert not any(name.endswith("entry_points.txt") for name in wheel.namelist()), "the programs are those of the plugin"
 
 
-def test_the_wheel_has_every_module_of_the_packages_their_schemas_the_console_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_has_every_module_of_the_servers_their_schemas_the_console_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     source = images.REPOSITORY / "operator"
     modules = {str(path.relative_to(source)) for ending in ("py", "sql") for path in source.glob(f"dynamiq_*/**/*.{ending}")}
+    plugin = {name for name in modules if name.startswith("dynamiq_operator/cli/")}
     typed = {f"dynamiq_{name}/py.typed" for name in ("operator", "runtime", "recorder")}
     built = console_build.ensure()
     static = {f"dynamiq_operator/rest/static/{path.relative_to(built)}": path.read_bytes() for path in built.rglob("*") if path.is_file()}
-    assert {name for name in wheel.namelist() if ".dist-info/" not in name} == modules | typed | static.keys()
+    assert {name for name in wheel.namelist() if ".dist-info/" not in name} == (modules - plugin) | typed | static.keys()
     assert {name: wheel.read(name) for name in static} == static
     assert {Path(name).suffix for name in static} >= {".html", ".js", ".css"}
 
@@ -64,6 +65,11 @@ def test_a_bundle_is_what_kubectl_makes_of_the_manifests(made: Path, suffix: str
     workloads = [each for each in yaml.safe_load_all(bundle) if each["kind"] in ("Deployment", "StatefulSet")]
     used = {container["image"] for each in workloads for container in each["spec"]["template"]["spec"]["containers"]}
     assert used == {(images.RECORDER if suffix == "-recorder" else images.OPERATOR).reference}
+
+
+def test_the_plugin_has_a_wheel_of_its_own(made: Path) -> None:
+    names = [f"dynamiq_{name}-{images.version()}-py3-none-any.whl" for name in ("kubectl", "operator")]
+    assert sorted(path.name for path in made.glob("*.whl")) == names
 
 
 def test_the_sums_are_those_of_all_that_was_made(made: Path) -> None:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from dynamiq_operator import __version__
 from dynamiq_operator.cli import guard_arguments, parsing, run_arguments
 from dynamiq_operator.model.history_columns import COLUMNS, of_plugin
 
@@ -27,6 +28,8 @@ def parser() -> argparse.ArgumentParser:
         " The variable KUBECTL names another kubectl than that of the PATH; NO_COLOR takes the colours.",
         allow_abbrev=False,
     )
+    version = f"{parsing.PROG} {__version__}"
+    made.add_argument("--version", action="version", version=version, help="print the plugin's own version; `version` has the cluster's, too")
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=parsing.Parser)
     _reading(commands)
     _acting(commands)

@@ -38,6 +38,8 @@ OWN_WITH_VALUE = frozenset(
 """Options of the commands that take a value: the next argument is that value even where it looks like a flag. A test compares them with the parser."""
 
 HELP = frozenset(("-h", "--help"))
+VERSION = "--version"
+"""Before any command it asks for the plugin's own version; `deploy` has one that takes a value."""
 FILE = "--file"
 """With it `verify` reads a file in place of the cluster."""
 
@@ -56,8 +58,8 @@ class CommandLine:
 
     @property
     def needs_cluster(self) -> bool:
-        """Whether this can be more than a question for help or about a file."""
-        if not self.rest or self.lacks_value is not None or self.rest[0] == "help" or HELP & set(self.rest):
+        """Whether this can be more than a question for help, for the plugin's version, or about a file."""
+        if not self.rest or self.lacks_value is not None or self.rest[0] in ("help", VERSION) or HELP & set(self.rest):
             return False
         return self.rest[0] != "verify" or not any(argument.partition("=")[0] == FILE for argument in self.rest)
 

@@ -11,7 +11,9 @@ import pytest
 from dynamiq_operator.cli import arguments, kubectl_flags, output
 from dynamiq_operator.cli.kubectl_flags import split
 from dynamiq_operator.cli.transport import parse_duration
+from local import images
 from tests.support.cluster import REPOSITORY
+from tests.support.scripted_plugin import ScriptedPlugin
 
 COMMANDS = arguments.commands_of(arguments.parser())
 
@@ -62,8 +64,8 @@ def test_a_flag_without_its_value_is_named(typed: str, lacking: str) -> None:
     assert (given.lacks_value, given.needs_cluster) == (lacking, False)
 
 
-@pytest.mark.parametrize("typed", ["", "--help", "history -h", "help", "help history"])
-def test_a_question_for_help_needs_no_cluster(typed: str) -> None:
+@pytest.mark.parametrize("typed", ["", "--help", "history -h", "help", "help history", "--version", "--context mine --version"])
+def test_a_question_for_help_or_the_plugins_version_needs_no_cluster(typed: str) -> None:
     assert not split(typed.split()).needs_cluster
 
 
@@ -121,6 +123,18 @@ def _imported(module: str) -> set[str]:
 def test_history_starts_without_models_and_without_an_async_stack() -> None:
     loaded = _imported("dynamiq_operator.cli.program, dynamiq_operator.cli.commands.history")
     assert not loaded & {"pydantic", "asyncio", "aiohttp", "kubernetes", "kopf", "fastapi", "uvicorn", "click", "yaml", "subprocess"}
+
+
+def test_a_deploy_starts_without_what_decides_in_the_operator_and_without_the_answers_of_the_recorder() -> None:
+    loaded = _imported("dynamiq_operator.cli.program, dynamiq_operator.cli.commands.deploy")
+    assert "dynamiq_operator.actions.deploy" in loaded
+    unneeded = {"planner", "snapshot", "context", "operations", "status", "rollout"}
+    assert not loaded & ({f"dynamiq_operator.plan.{name}" for name in unneeded} | {"dynamiq_operator.model.runs", "asyncio"})
+
+
+def test_the_plugins_version_is_the_projects(plugin: ScriptedPlugin) -> None:
+    done = plugin("--version")
+    assert (done.code, done.out, done.err) == (0, f"kubectl dynamiq {images.version()}\n", "")
 
 
 def test_the_connection_is_begun_before_anything_else_is_imported() -> None:

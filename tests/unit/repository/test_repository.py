@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,8 @@ DOCUMENTS = (
     "docs/design/*.md",
     "tests/README.md",
 )
+MOST_OF_THE_PLUGIN = 12
+"""Packages that an installation of the plugin has, with its own."""
 REFERENCE = re.compile(r"`([\w./-]+\.\w+)::([\w.-]+)`")
 PLACE = re.compile(r"`((?:crds|docs|examples|local|locks|manifests|operator|tests)/[\w./-]*)`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
@@ -70,6 +73,17 @@ def test_each_package_and_the_image_that_runs_triggers_have_the_version_of_the_p
     assert dynamiq_operator.__version__ == images.version()
     assert dynamiq_runtime.__version__ == images.version()
     assert images.RUNTIME.reference == TRIGGER_IMAGE
+    plugin = tomllib.loads((REPOSITORY / "operator/kubectl/pyproject.toml").read_text())
+    assert plugin["project"]["version"] == images.version()
+
+
+def test_the_plugin_comes_with_few_packages_which_the_tests_run_with_too() -> None:
+    locked, tested = (
+        dict(re.findall(r"^([\w-]+)==(\S+)", (REPOSITORY / "locks" / name).read_text(), re.MULTILINE))
+        for name in ("kubectl.txt", "dev.txt")
+    )
+    assert 0 < len(locked) < MOST_OF_THE_PLUGIN
+    assert locked.items() <= tested.items()
 
 
 def test_the_changelog_has_a_section_for_the_version_of_the_project() -> None:

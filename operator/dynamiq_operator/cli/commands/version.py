@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from dynamiq_operator import __version__
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.transport import NotInstalled
@@ -14,14 +14,13 @@ from dynamiq_operator.model.manifests import API_VERSION, GROUP
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
-DISTRIBUTION = "dynamiq-operator"
 OPERATOR = "/apis/apps/v1/deployments"
 SELECTOR = "app.kubernetes.io/name=dynamiq-operator"
 
 
 def run(context: CommandContext) -> int:
     told: dict[str, Any] = {
-        "plugin": metadata.version(DISTRIBUTION),
+        "plugin": __version__,
         "operator": _operator(context),
         "resources": _resources(context),
         "kubernetes": context.api.request("GET", "/version").get("gitVersion"),
