@@ -1,20 +1,36 @@
-"""How long `kubectl dynamiq history` takes beside `kubectl get` of the same rows: a machine's speed goes out of the ratio."""
+"""How long the plugin takes to start beside a bare Python, and `kubectl dynamiq history` beside `kubectl get` of the same rows.
+
+Both are taken in turns in one run: a machine's speed goes out of the ratio.
+"""
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from pathlib import Path
 
+from local import dist
 from local.clusters import Cluster
 from tests.support import factories
 from tests.support.api import Api, fresh_namespace
 from tests.support.cluster import Kubectl
+from tests.support.installed_plugin import InstalledPlugin, without_checkout
 from tests.support.plugin import Plugin
 
 ROWS = 50
 ROUNDS = 15
 RATIO_MOST = 4.0
+STARTS = {
+    "--version": (0, 9.0),
+    "history --help": (0, 9.0),
+    "history chat": (1, 10.0),
+    "status chat": (1, 27.0),
+    "deploy chat": (1, 29.0),
+}
+"""What is started without a cluster: how it ends, and at most how many times the processor time of a bare Python it takes until then.
+
+A command that needs one gets as far as its first request, and ends since there is no kubectl."""
 
 
 def test_history_starts_within_four_times_of_kubectl_get(cluster: Cluster, tmp_path: Path) -> None:
@@ -39,3 +55,33 @@ def test_history_starts_within_four_times_of_kubectl_get(cluster: Cluster, tmp_p
         f"\nkubectl get of {ROWS} rows {get:.0f} ms; kubectl dynamiq history {history:.0f} ms; ratio {history / get:.2f}, at most {RATIO_MOST}"
     )
     assert history / get <= RATIO_MOST
+
+
+def test_the_installed_plugin_starts_in_few_times_of_a_bare_python(tmp_path: Path) -> None:
+    plugin = InstalledPlugin.of(dist.build_plugin(tmp_path), tmp_path / "plugin")
+    commands = {start: [plugin.program, *start.split()] for start in STARTS}
+    bare = [plugin.path("python"), "-c", "pass"]
+    took: dict[str, list[tuple[float, float]]] = {start: [] for start in ("bare", *STARTS)}
+    for _ in range(ROUNDS):
+        took["bare"].append(_times(bare, 0))
+        for start, command in commands.items():
+            took[start].append(_times(command, STARTS[start][0]))
+    cpu, wall = ({start: min(each[at] for each in found) for start, found in took.items()} for at in (0, 1))
+    print()
+    for start, seconds in cpu.items():
+        ratio, most = seconds / cpu["bare"], STARTS.get(start, (0, 1.0))[1]
+        print(f"{start:15} {wall[start] * 1000:4.0f} ms, of the processor {seconds * 1000:4.0f} ms; ratio {ratio:4.1f}, at most {most:g}")
+    assert [start for start, (_, most) in STARTS.items() if cpu[start] / cpu["bare"] > most] == []
+
+
+def _times(command: list[str], code: int) -> tuple[float, float]:
+    """The seconds of the processor, and those on the clock, that a program takes which finds no kubectl.
+
+    The least of several tells most: whatever else a machine does only adds to them. Raises AssertionError.
+    """
+    quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+    began = time.perf_counter()
+    process = os.posix_spawn(command[0], command, without_checkout() | {"KUBECTL": "/no/kubectl"}, file_actions=quiet)
+    _, status, used = os.wait4(process, 0)
+    assert os.waitstatus_to_exitcode(status) == code, command
+    return used.ru_utime + used.ru_stime, time.perf_counter() - began

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import zipfile
 from email.parser import BytesParser
 from pathlib import Path
@@ -16,10 +13,10 @@ import pytest
 from dynamiq_operator.cli import arguments
 from local import dist, images
 from tests.support import factories as given
+from tests.support.installed_plugin import LOCK, InstalledPlugin, run
 from tests.support.scripted_namespace import permitting
 from tests.support.scripted_plugin import ScriptedPlugin
 
-LOCK = images.REPOSITORY / "locks" / "kubectl.txt"
 MOST_PACKAGES = 12
 COMMANDS = arguments.commands_of(arguments.parser())
 OTHERS = ("controller", "gate", "rest", "__main__", "generate", "plan/planner")
@@ -47,25 +44,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The environment's folder."""
-    folder = tmp_path_factory.mktemp("plugin")
-    _run(sys.executable, "-m", "venv", "--without-pip", str(folder))
-    _pip(folder, "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(LOCK))
-    _pip(folder, "install", "--no-deps", "--no-index", str(wheel))
-    return folder
-
-
-def _pip(folder: Path, *arguments: str) -> str:
-    return _run(sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(folder / "bin" / "python"), *arguments)
-
-
-def _run(*command: str) -> str:
-    """What a program prints, started outside of the checkout, with nothing of it on Python's path. Raises AssertionError."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(command, env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> InstalledPlugin:
+    return InstalledPlugin.of(wheel, tmp_path_factory.mktemp("plugin"))
 
 
 def test_it_is_of_the_projects_version_and_has_both_programs(wheel: Path) -> None:
@@ -90,31 +70,28 @@ def test_it_is_the_same_whenever_it_is_built(wheel: Path, tmp_path: Path) -> Non
     assert dist.build_plugin(tmp_path).read_bytes() == wheel.read_bytes()
 
 
-def test_the_environment_has_few_packages_and_lacks_none(installed: Path) -> None:
-    packages = {each["name"].lower() for each in json.loads(_pip(installed, "list", "--format", "json"))}
+def test_the_environment_has_few_packages_and_lacks_none(installed: InstalledPlugin) -> None:
+    packages = {each["name"].lower() for each in json.loads(installed.pip("list", "--format", "json"))}
     locked = set(re.findall(r"^([\w-]+)==", LOCK.read_text(), re.MULTILINE))
     assert {name.replace("_", "-") for name in packages} == locked | {"dynamiq-kubectl"}
     assert len(packages) <= MOST_PACKAGES
-    _pip(installed, "check")
+    installed.pip("check")
 
 
-def test_whatever_a_module_of_it_imports_is_there(installed: Path) -> None:
-    (folder,) = installed.glob("lib/python*/site-packages/dynamiq_operator")
-    _run(str(installed / "bin" / "python"), "-c", IMPORT_ALL, str(folder))
+def test_whatever_a_module_of_it_imports_is_there(installed: InstalledPlugin) -> None:
+    run(installed.path("python"), "-c", IMPORT_ALL, str(installed.package))
 
 
-def test_it_tells_its_version_and_its_commands(installed: Path) -> None:
-    program = str(installed / "bin" / "kubectl-dynamiq")
-    assert _run(program, "--version") == f"kubectl dynamiq {images.version()}\n"
-    assert _run(program, "deploy", "--help").startswith("usage: kubectl dynamiq deploy")
-    offered = _run(str(installed / "bin" / "kubectl_complete-dynamiq"), "").splitlines()
+def test_it_tells_its_version_and_its_commands(installed: InstalledPlugin) -> None:
+    assert run(installed.program, "--version") == f"kubectl dynamiq {images.version()}\n"
+    assert run(installed.program, "deploy", "--help").startswith("usage: kubectl dynamiq deploy")
+    offered = run(installed.path("kubectl_complete-dynamiq"), "").splitlines()
     assert {line.partition("\t")[0] for line in offered[:-1]} == set(COMMANDS)
 
 
 def test_it_previews_a_deploy_and_shows_a_history(
-    installed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    installed: InstalledPlugin, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = str(installed / "bin" / "kubectl-dynamiq")
     with ScriptedPlugin(capsys, monkeypatch) as plugin:
         permitting(plugin.script)
         plugin.app(given.stored(given.app_manifest()))
@@ -122,6 +99,6 @@ def test_it_previews_a_deploy_and_shows_a_history(
         plugin.releases(given.stored(given.version_manifest("v1")), given.stored(given.version_manifest("v2")))
         plugin.runtimes(given.stored(given.runtime_manifest()))
         plugin.flows("v1", "v2")
-        assert "  version  v1 (#1) → v2\n" in _run(program, "deploy", given.NAME, "--preview")
-        assert "version: v2\n" in _run(program, "deploy", given.NAME, "--preview", "-o", "yaml")
-        assert _run(program, "history", given.NAME).splitlines()[1].startswith("v1 ")
+        assert "  version  v1 (#1) → v2\n" in run(installed.program, "deploy", given.NAME, "--preview")
+        assert "version: v2\n" in run(installed.program, "deploy", given.NAME, "--preview", "-o", "yaml")
+        assert run(installed.program, "history", given.NAME).splitlines()[1].startswith("v1 ")
