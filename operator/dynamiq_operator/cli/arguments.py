@@ -29,7 +29,9 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     version = f"{parsing.PROG} {__version__}"
-    made.add_argument("--version", action="version", version=version, help="print the plugin's own version; `version` has the cluster's, too")
+    made.add_argument(
+        "--version", action="version", version=version, help="print the plugin's own version; `version` has the cluster's, too"
+    )
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=parsing.Parser)
     _reading(commands)
     _acting(commands)
