@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from dynamiq_operator.desired.base import SERVICE, WORKLOAD, child
 from dynamiq_operator.model import ownership
-from dynamiq_operator.plan import make_plan, operations
+from dynamiq_operator.plan import operations
+from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.snapshot import LeftRow
 from tests.support import factories as given
 from tests.support.world import World, a_world, serving
