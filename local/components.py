@@ -2,7 +2,8 @@
 
 Five Go modules pin the versions. Kubernetes and what runs beside it share `build/components`, so that Go compiles what they have
 in common once. Contour does not compile with the client-go of that Kubernetes and has `build/contour`. OpenTelemetry's collector,
-which a test alone needs, has `build/collector`, and so have Flux's controllers `build/flux` and Velero `build/velero`.
+which a test alone needs, has `build/collector`, and so have Flux's controllers `build/flux`, Velero `build/velero`, and Helm `build/helm`,
+which names the versions of `build/components` where both have a module: Go then takes from its cache what it has compiled for Kubernetes.
 
 `build/*/modules/<component>.txt` lists the modules, and their versions, that are linked into a component. `python -m local.components`
 writes these lists from the `go.mod` files. A changed pin thus changes the digests of the components that it is linked into, and
@@ -20,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODULES = Path(__file__).parent / "build"
-COMPONENTS, GATEWAY_MODULE, COLLECTOR_MODULE, FLUX_MODULE, VELERO_MODULE = (
-    MODULES / name for name in ("components", "contour", "collector", "flux", "velero")
+COMPONENTS, GATEWAY_MODULE, COLLECTOR_MODULE, FLUX_MODULE, VELERO_MODULE, HELM_MODULE = (
+    MODULES / name for name in ("components", "contour", "collector", "flux", "velero", "helm")
 )
 # `-s -w` drops the debugging information, and `-dwarf=false` does not produce it: the same bytes in less time.
 BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
@@ -164,6 +165,14 @@ PAUSE = Component("pause", "1", _own("pause"))
 FORWARD = Component("forward", "1", _own("forward"))
 OTELCOL = Component("otelcol", "0.165.0", _own("otelcol"), module=COLLECTOR_MODULE)
 """OpenTelemetry's collector with OTLP in and OTLP out: nothing of a cluster, so it is built where a test asks for it."""
+HELM = Component(
+    "helm",
+    "4.3.2",
+    (("helm", "helm.sh/helm/v4/cmd/helm"),),
+    ldflags="-X helm.sh/helm/v4/internal/version.version=v4.3.2",
+    module=HELM_MODULE,
+)
+"""A program for who installs the chart, and nothing of a cluster."""
 FLUX_CRDS = "source-crds.yaml", "kustomize-crds.yaml"
 FLUX = tuple(
     Component(
@@ -225,7 +234,7 @@ CONTROL_PLANE = (ETCD, KUBERNETES, KWOK)
 # In this order, since what takes long comes first and can be overlapped with what needs no compiler.
 NODE = (PAUSE, FORWARD, ETCD, KUBERNETES, COREDNS, KUBE_ROUTER, CONTAINERD, CNI)
 GATEWAY = (GATEWAY_API, CONTOUR)
-ALL = (*NODE, KWOK, METRICS_SERVER, *GATEWAY, OTELCOL, *FLUX, VELERO)
+ALL = (*NODE, KWOK, METRICS_SERVER, *GATEWAY, OTELCOL, HELM, *FLUX, VELERO)
 
 
 def go_environment() -> dict[str, str]:

@@ -35,7 +35,7 @@ def for_demo(profile: Profile) -> None:
 
 def for_tests() -> None:
     """What `make test` needs. Raises BuildError, ImageError, LocalError."""
-    beside = [*envoy.missing(), *images.missing(), *builds.missing((*components.GATEWAY, components.OTELCOL))]
+    beside = [*envoy.missing(), *images.missing(), *builds.missing((*components.GATEWAY, components.HELM, components.OTELCOL))]
     _run(builds.missing(FOR_TESTS), beside)
 
 
