@@ -35,6 +35,7 @@ from dynamiq_operator.controller.log_floods import FloodFilter
 from dynamiq_operator.controller.notifications.wiring import NotifyOptions
 from dynamiq_operator.controller.run import RELIST_PERIOD, OperatorOptions, run
 from dynamiq_operator.controller.watch_loop import RECOVERS_LEAST, RECOVERS_WITHIN, NotRecovering
+from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.kube.exposition import PortTaken
 from dynamiq_operator.model.names import GATE_NAMESPACE, OPERATOR_NAMESPACE
 from dynamiq_operator.model.policy import SinkFormat
@@ -117,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     _log_level(running)
     _api_parser(commands)
     _gate_parser(commands)
+    _retire_parser(commands)
     return made
 
 
@@ -212,6 +214,20 @@ def _gate_parser(commands: Any) -> None:
     _log_level(gating)
 
 
+def _retire_parser(commands: Any) -> None:
+    retiring = commands.add_parser(
+        "retire-gate",
+        help="wake every App that sleeps, so that the gate can be uninstalled",
+        description="Takes the gate's replicas away, and waits until the operator has woken every App that sleeps behind it.",
+        epilog="exit codes: 0 once no App needs the gate any more, or where there is none; 1 where that takes too long, and then the gate has its "
+        "replicas back, or where it cannot be scaled; 2 for a wrong option",
+    )
+    _cluster(retiring)
+    setting(retiring, "--gate-namespace", GATE_NAMESPACE, "namespace of the gate")
+    setting(retiring, "--within", "240", "seconds after which it is given up", kind=seconds, variable="DYNAMIQ_RETIRE_WITHIN")
+    _log_level(retiring)
+
+
 def _cluster(to: argparse.ArgumentParser) -> None:
     to.add_argument("--kubeconfig", type=Path, help="kubeconfig file (default: $KUBECONFIG, ~/.kube/config, or the pod's account)")
     to.add_argument("--context", help="context of the kubeconfig (default: its current one)")
@@ -241,7 +257,7 @@ def main() -> int:
     if given.command == "api" and (wrong := _wrong_console(given)):
         options.error(wrong)
     try:
-        return {"run": _run, "api": _api, "gate": _gate}[given.command](given)
+        return {"run": _run, "api": _api, "gate": _gate, "retire-gate": _retire_gate}[given.command](given)
     except (ConfigException, NoConfig) as error:
         print(f"the cluster's configuration cannot be read: {error}", file=sys.stderr)
         return 1
@@ -337,6 +353,17 @@ def _gate(given: argparse.Namespace) -> int:
         print(f"a port of the gate's own is taken: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _retire_gate(given: argparse.Namespace) -> int:
+    from dynamiq_operator.gate.retire import retire
+
+    _log(given.log_level)
+    try:
+        return 0 if asyncio.run(retire(given.gate_namespace, given.within, given.kubeconfig, given.context)) else 1
+    except ApiError as error:
+        print(f"the gate cannot be scaled: {error}", file=sys.stderr)
+        return 1
 
 
 def _log(level: str, formatter: logging.Formatter | None = None) -> None:
