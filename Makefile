@@ -68,8 +68,9 @@ cluster: $(READY) ## a real Kubernetes on this machine, or what runs already
 cluster-down: $(READY) ## stop it, and remove all that it took
 	@$(BIN)/python -m local down --name $(NAME)
 
-generate: $(READY) ## crds/ from the models, and the OpenAPI document that the console's types are made of
+generate: $(READY) ## crds/ from the models, the OpenAPI document that the console's types are made of, and the Helm chart from manifests/
 	@$(BIN)/python -m dynamiq_operator.generate crds --openapi operator/console/openapi.json
+	@$(BIN)/python -m local.chart
 
 locks: $(READY) ## locks/*.txt from pyproject.toml and operator/kubectl/pyproject.toml
 	$(LOCKED) pyproject.toml -o locks/operator.txt
@@ -87,6 +88,7 @@ lint: $(READY) ## style, types, layers, and that what is generated is fresh
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m dynamiq_operator.generate crds --openapi operator/console/openapi.json --check
+	@$(BIN)/python -m local.chart --check
 
 check: $(READY) ## lint, and those tests without a cluster that take no time: under a minute, before each commit
 	@$(BIN)/python -m tests.run check

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from dynamiq_operator.model import kinds
 from local.clusters import Cluster
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl
+from tests.support.dry_run import namespaces_of
 from tests.support.operator import install_rights
 from tests.support.prometheus import definitions as prometheus
-from tests.support.waiting import eventually
 
 FOLDERS = sorted(
     path.parent.relative_to(REPOSITORY)
@@ -44,18 +43,6 @@ def kinds_of_prometheus(cluster: Cluster) -> Iterator[None]:
 
 def rendered(kubectl: Kubectl, folder: Path) -> list[Manifest]:
     return [each for each in yaml.safe_load_all(kubectl("kustomize", str(REPOSITORY / folder)).stdout) if each]
-
-
-@contextlib.contextmanager
-def namespaces_of(api: Api, objects: list[Manifest]) -> Iterator[None]:
-    """Those that the objects are in and bring along: a dry run makes none."""
-    wanted = [each for each in objects if each["kind"] == "Namespace" and not api.read(each).ok]
-    for each in wanted:
-        assert api.create(each).ok
-    yield
-    for each in wanted:
-        api.delete(each)
-    eventually("they are gone, before another folder brings them", lambda: not any(api.read(each).ok for each in wanted))
 
 
 def test_none_is_overlooked() -> None:

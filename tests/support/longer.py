@@ -7,6 +7,7 @@ _BY_FOLDER = {
     "controller": ["activity", "client", "comparisons", "informers", "leader_election", "notify", "notify_delivery", "process", "reconcile", "run"],
     "entry": ["arguments"],
     "gate": ["directory", "forwarding", "membership", "waking"],
+    "local": ["chart"],
     "model": ["chain", "flows_as_json", "freezes_by_minute"],
     "plan": ["guarded_histories", "interruptions", "strategies", "verification"],
     "recorder": [

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 WITHIN = float(os.environ.get("WITHIN", "60"))  # seconds
@@ -48,9 +49,9 @@ def tried(author: bool) -> str:
 def checks() -> list[tuple[str, Callable[[], str]]]:
     """What is tried, in words and in deed."""
     urls = [(name, os.environ.get(name.upper(), "")) for name in ("api", "console", "gate", "recorder")]
-    found: list[tuple[str, Callable[[], str]]] = [(f"the {name}, {url}", lambda url=url: answers(url)) for name, url in urls if url]
+    found: list[tuple[str, Callable[[], str]]] = [(f"the {name}, {url}", partial(answers, url)) for name, url in urls if url]
     stamped = os.environ.get("STAMPED") == "true"
-    return [*found, ("a row, which the API server is asked to take", lambda: tried(stamped))]
+    return [*found, ("a row, which the API server is asked to take", partial(tried, stamped))]
 
 
 def outcome(check: Callable[[], str], until: float) -> str:

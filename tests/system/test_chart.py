@@ -1,0 +1,246 @@
+"""The Helm chart by the real helm: linted, the same as kustomize makes, with every value at work, and with a sentence for what does not fit."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from local import images
+from tests.support.api import Manifest
+from tests.support.chart import (
+    CHART,
+    EVERYTHING,
+    NAMESPACE,
+    OF_ALL_PODS,
+    RELEASE,
+    VALUE_SETS,
+    Helm,
+    by_name,
+    differences,
+    kustomized,
+    leaves,
+    scalars,
+)
+
+WORKLOADS = {
+    "operator": "Deployment/dynamiq-system/dynamiq-operator",
+    "api": "Deployment/dynamiq-system/dynamiq-api",
+    "gate": "Deployment/dynamiq-gate/dynamiq-gate",
+}
+TOLD = {f"{name}.spec.template.spec.containers[{container}].env[DYNAMIQ_RECORDER]" for container, name in WORKLOADS.items()}
+"""By hand one tells them of the recorder, and the chart does that itself."""
+KEPT = "Namespace/dynamiq-recorder.metadata.annotations"
+SETTINGS = f"{WORKLOADS['api']}.spec.template.metadata.annotations"
+"""The API reads what the console is told when it starts: by hand one restarts it after a change."""
+RENDERINGS: dict[str, tuple[Manifest, tuple[str, ...], set[str]]] = {
+    "defaults": ({}, ("manifests", "manifests/gate"), set()),
+    "whole": (
+        VALUE_SETS["whole"],
+        ("manifests", "manifests/gate", "manifests/recorder", "manifests/monitoring"),
+        {*TOLD, KEPT},
+    ),
+    "on-a-database": (
+        {"recorder": {"enabled": True, "store": "postgresql"}},
+        ("manifests", "manifests/gate", "manifests/overlays/recorder-postgres"),
+        {*TOLD, KEPT},
+    ),
+    "before-1.36": ({"admission": {"mutating": False}, "gate": {"enabled": False}}, ("manifests/overlays/before-1.36",), set()),
+    "with-a-hostname": (
+        {
+            "api": {"ingress": {"hostname": "api.dynamiq.example.com", "tlsSecret": "dynamiq-api-tls"}},
+            "console": {"url": "https://api.dynamiq.example.com"},
+        },
+        ("manifests", "manifests/gate", "manifests/overlays/api-ingress"),
+        {SETTINGS},
+    ),
+}
+"""Values, the folders that are the same for kustomize, and what is known to differ."""
+OWN_NAMESPACE = f"Namespace/{NAMESPACE}"
+"""Helm makes that of the release itself, before all else: `--create-namespace`."""
+
+
+@pytest.fixture(scope="module")
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    return Helm(tmp_path_factory.mktemp("helm"))
+
+
+@pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
+def test_helm_finds_nothing_to_mend(helm: Helm, values: Manifest) -> None:
+    said = helm("lint", "--strict", "--namespace", NAMESPACE, str(CHART), values=values).stdout
+    assert "1 chart(s) linted, 0 chart(s) failed" in said
+
+
+@pytest.mark.parametrize(("values", "folders", "beside"), RENDERINGS.values(), ids=RENDERINGS)
+def test_it_is_what_kustomize_makes_of_the_same_manifests(helm: Helm, values: Manifest, folders: tuple[str, ...], beside: set[str]) -> None:
+    ours, theirs = by_name(helm.rendered(values)), by_name(kustomized(*folders))
+    del theirs[OWN_NAMESPACE]
+    assert len(ours) > 60
+    assert set(ours) == set(theirs)
+    assert {f"{name}{path}" for name in ours for path in differences(theirs[name], ours[name])} == beside
+
+
+def test_every_value_is_in_a_set_that_is_tried() -> None:
+    values = re.findall(r"^\| `([\w.]+)` \|", (CHART / "README.md").read_text(), re.MULTILINE)
+    tried = {path for each in VALUE_SETS.values() for path, _ in leaves(each)}
+    missing = [value for value in values if not any(f"{path}.".startswith(f"{value}.") for path in tried)]
+    assert len(values) > 100
+    assert not missing, "add them to tests/support/chart.py"
+
+
+@pytest.mark.parametrize("name", [name for name in VALUE_SETS if name not in ("defaults", "least")])
+def test_what_is_set_is_in_what_is_installed(helm: Helm, name: str) -> None:
+    """Each number as it is, and each text as a part of some text, since a tag is one of an image's name."""
+    rendered = list(scalars(helm.rendered(VALUE_SETS[name])))
+    texts, numbers = "\n".join(each for each in rendered if isinstance(each, str)), {each for each in rendered if not isinstance(each, str)}
+    wanting = [
+        (path, each)
+        for path, value in leaves(VALUE_SETS[name])
+        for each in scalars(value)
+        if not isinstance(each, bool) and not (each in numbers or str(each) in texts)
+    ]
+    if name == "everything":  # that of a database, and how many there are then
+        wanting = [each for each in wanting if each[0] not in ("recorder.replicas", "recorder.existingSecret")]
+    if name == "on-a-database":
+        wanting = [each for each in wanting if not each[0].startswith("recorder.storage.")]
+    assert wanting == []
+
+
+def test_what_is_set_for_one_program_holds_there_in_place_of_what_is_set_for_all(helm: Helm) -> None:
+    objects = by_name(helm.rendered({**OF_ALL_PODS, "api": {"nodeSelector": {"pool": "of-the-api"}}}))
+    pods = {name: objects[workload]["spec"]["template"]["spec"] for name, workload in WORKLOADS.items()}
+    assert {name: pod["nodeSelector"] for name, pod in pods.items()} == {
+        "operator": {"pool-of-all": "yes"},
+        "api": {"pool": "of-the-api"},
+        "gate": {"pool-of-all": "yes"},
+    }
+    assert {pod["priorityClassName"] for pod in pods.values()} == {"class-of-all"}
+
+
+def test_images_are_pulled_from_one_registry_with_one_secret_by_all_pods(helm: Helm) -> None:
+    found = [each["spec"].get("template", {"spec": each["spec"]})["spec"] for each in helm.rendered(EVERYTHING) if _has_pods(each)]
+    assert len(found) == 6, "four programs, helm test and the end of the gate"
+    for pod in found:
+        assert pod["imagePullSecrets"] == [{"name": "pull-secret"}]
+        (container,) = pod["containers"]
+        assert container["image"].startswith("registry.test/team/renamed-")
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert (pod["securityContext"]["runAsNonRoot"], container["securityContext"]["allowPrivilegeEscalation"]) == (True, False)
+
+
+def _has_pods(each: Manifest) -> bool:
+    return each["kind"] in ("Deployment", "StatefulSet", "Job", "Pod") and each["apiVersion"] in ("apps/v1", "batch/v1", "v1")
+
+
+def test_in_another_namespace_all_that_names_it_follows(helm: Helm) -> None:
+    rendered = helm.rendered(
+        {"gate": {"namespace": "gates"}, "recorder": {"enabled": True}, "monitoring": {"enabled": True}}, namespace="platform"
+    )
+    text = yaml.safe_dump_all(
+        [each for each in rendered if each["kind"] not in ("CustomResourceDefinition", "ConfigMap", "PrometheusRule")]
+    )
+    assert not re.search(r"namespace: dynamiq-(system|gate)\b", text)
+    objects = by_name(rendered)
+    (subject,) = objects["ClusterRoleBinding/dynamiq-operator"]["subjects"]
+    assert subject["namespace"] == "platform"
+    assert objects["PodMonitor/platform/dynamiq-gate"]["spec"]["namespaceSelector"] == {"matchNames": ["gates"]}
+    (container,) = objects["Deployment/platform/dynamiq-operator"]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "DYNAMIQ_GATE_NAMESPACE", "value": "gates"} in container["env"]
+
+
+@pytest.mark.parametrize(
+    ("values", "arguments", "said"),
+    [
+        ({"operator": {"replica": 3}}, (), "additional properties 'replica' not allowed"),
+        ({"operator": {"replicas": "three"}}, (), "/operator/replicas"),
+        ({"recorder": {"store": "mysql"}}, (), "/recorder/store"),
+        ({"images": {"operator": {"digest": "latest"}}}, (), "/images/operator/digest"),
+        ({"gate": {"extraEnv": [{"name": "POD_IPS", "value": "1"}]}}, (), "gate.extraEnv has POD_IPS, which the chart sets itself"),
+        (
+            {"apps": {"domain": "a.test"}, "api": {"extraEnv": [{"name": "DYNAMIQ_DOMAIN", "value": "b.test"}]}},
+            (),
+            "api.extraEnv has DYNAMIQ_DOMAIN",
+        ),
+        ({"console": {"oidc": {"issuer": "https://dex.test", "clientId": "a"}}}, (), "console.oidc.issuer needs console.url"),
+        ({"console": {"oidc": {"clientId": "a"}}}, (), "console.oidc needs an issuer"),
+        ({"gate": {"namespace": NAMESPACE}}, (), "so it has one to itself"),
+        ({}, ("--kube-version", "1.35.2"), "Kubernetes v1.35.2 has no MutatingAdmissionPolicy v1"),
+        ({"admission": {"mutating": False}}, ("--kube-version", "1.33.0"), "requires kubeVersion: >=1.34.0-0"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused_with_a_sentence(helm: Helm, values: Manifest, arguments: tuple[str, ...], said: str) -> None:
+    assert said in helm.refused(values, *arguments)
+
+
+def test_the_gate_ends_only_after_every_app_is_awake(helm: Helm) -> None:
+    """Before `helm uninstall` takes anything away, and under an account that may do that and nothing else."""
+    hooks = [each for each in helm.rendered({}) if (each["metadata"].get("annotations") or {}).get("helm.sh/hook") == "pre-delete"]
+    (job,) = [each for each in hooks if each["kind"] == "Job"]
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["retire-gate"]
+    assert job["spec"]["activeDeadlineSeconds"] > int(
+        next(each["value"] for each in container["env"] if each["name"] == "DYNAMIQ_RETIRE_WITHIN")
+    )
+    rules = [rule for each in hooks if each["kind"] in ("Role", "ClusterRole") for rule in each["rules"]]
+    assert rules == [
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list"]},
+        {"apiGroups": ["apps"], "resources": ["deployments/scale"], "resourceNames": ["dynamiq-gate"], "verbs": ["get", "patch"]},
+    ]
+    assert not [each for each in helm.rendered({"gate": {"retire": {"enabled": False}}}) if each["kind"] == "Job"]
+
+
+@pytest.mark.parametrize(
+    ("values", "commands"),
+    [
+        (
+            {},
+            (
+                "helm test dynamiq -n dynamiq-system",
+                "kubectl apply -f - <<'END'",
+                "kubectl port-forward -n dynamiq-system service/dynamiq-api 8080:80",
+            ),
+        ),
+        (
+            {"api": {"enabled": False}},
+            (
+                "helm test dynamiq -n dynamiq-system",
+                "kubectl apply -f - <<'END'",
+                "kubectl rollout status -n dynamiq-system deployment/dynamiq-operator",
+            ),
+        ),
+    ],
+)
+def test_its_notes_name_the_next_three_commands(helm: Helm, values: Manifest, commands: tuple[str, ...]) -> None:
+    said = helm("install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--dry-run=client", values=values).stdout
+    notes = said.partition("\nNOTES:\n")[2]
+    assert tuple(re.findall(r"^   ((?:helm|kubectl) .*)$", notes, re.MULTILINE)) == commands
+    runtime = yaml.safe_load(re.search(r"<<'END'\n(.*?)\n *END", notes, re.DOTALL)[1])  # type: ignore[index]
+    assert runtime["spec"]["image"] == images.RUNTIME.reference
+
+
+def test_what_it_says_of_itself_is_the_projects_version(helm: Helm, tmp_path: Path) -> None:
+    said = yaml.safe_load(helm("show", "chart", str(CHART)).stdout)
+    assert (said["version"], said["appVersion"]) == (images.version(), images.version())
+    helm("package", str(CHART), "--destination", str(tmp_path))
+    (archive,) = tmp_path.iterdir()
+    assert archive.name == f"dynamiq-{images.version()}.tgz"
+    assert by_name(helm.rendered({}, chart=archive)) == by_name(helm.rendered({}))
+
+
+def test_every_value_is_documented_where_it_stands_and_in_the_schema(helm: Helm) -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = helm("show", "values", str(CHART)).stdout.splitlines()
+    undocumented = [line for before, line in itertools.pairwise(values) if _names_a_value(line) and not before.strip().startswith("#")]
+    assert undocumented == []
+    parts = [schema, *schema["$defs"].values()]
+    assert not [name for part in parts for name, each in part["properties"].items() if not each.get("description")]
+    assert not [part for part in parts if part["additionalProperties"] is not False]
+
+
+def _names_a_value(line: str) -> bool:
+    """Not a line of a mapping that is one value, such as requests and limits."""
+    return bool(re.match(r" *[a-zA-Z]+:", line)) and not re.match(r" *(requests|limits):", line)

@@ -1,0 +1,183 @@
+"""How the chart is made: marked places, defaults that stand in the manifests, values that are documented, and what helm test asks in a pod."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from local.chart import __main__ as chart
+from local.chart import templates, written
+from local.chart.places import Marks
+from local.images import REPOSITORY
+from tests.support.api import Manifest
+from tests.support.scripted import Reply, Script, ScriptedServer, failure
+
+MANIFESTS = REPOSITORY / "manifests"
+ROWS = "/apis/dynamiq.getdynamiq.ai/v1alpha1/namespaces/team/deployments"
+ME = "system:serviceaccount:team:dynamiq-test"
+
+
+# Marked places.
+
+
+def test_a_mark_becomes_the_templates_words_at_its_own_depth() -> None:
+    marks = Marks()
+    spec: Manifest = {
+        "replicas": marks.value(".Values.a"),
+        marks.block("{{- with .Values.b }}\nb: {{- . | nindent +2 }}\n{{- end }}"): None,
+    }
+    spec["items"] = ["one", marks.block("{{- toYaml .Values.c | nindent +0 }}")]
+    assert marks.write([{"spec": spec}]).splitlines() == [
+        "spec:",
+        "  replicas: {{ .Values.a }}",
+        "  {{- with .Values.b }}",
+        "  b: {{- . | nindent 4 }}",
+        "  {{- end }}",
+        "  items:",
+        "  - one",
+        "  {{- toYaml .Values.c | nindent 2 }}",
+    ]
+
+
+def test_braces_of_a_manifest_are_none_of_the_template_engine() -> None:
+    assert Marks().write([{"summary": "Fails: {{ $labels.reason }}"}]) == "summary: 'Fails: {{ \"{{\" }} $labels.reason }}'\n"
+
+
+def test_long_texts_and_those_of_several_lines_are_what_they_were() -> None:
+    texts = ["a b " * 60, "one\ntwo\n", "one\n  two, indented\nthree", "", "yes", "0123"]
+    assert yaml.safe_load(Marks().write([texts])) == texts
+
+
+# Templates.
+
+
+def test_every_object_of_an_installation_is_in_a_template_but_the_releases_own_namespace() -> None:
+    made = templates.made(MANIFESTS).templates
+    wanted = {
+        path for path in MANIFESTS.rglob("*.yaml") if not path.is_relative_to(MANIFESTS / "chart") and path.name != "kustomization.yaml"
+    }
+    left_out = {
+        path.relative_to(MANIFESTS).as_posix()
+        for path in wanted
+        if path.relative_to(MANIFESTS).as_posix().removeprefix("overlays/") not in made
+    }
+    assert left_out == {"base/namespace.yaml", "overlays/api-ingress/ingress.yaml", "overlays/api-ingress/console.yaml"}
+    by_hand = {path.name for path in (chart.CHART / "templates").glob("*.yaml")}
+    assert {"ingress.yaml", "console.yaml"} <= by_hand
+
+
+def test_what_stands_in_a_manifest_is_the_default(tmp_path: Path) -> None:
+    shutil.copytree(MANIFESTS, tmp_path / "manifests", ignore=shutil.ignore_patterns("chart"))
+    path = tmp_path / "manifests" / "gate" / "deployment.yaml"
+    path.write_text(path.read_text().replace("replicas: 2 #", "replicas: 5 #").replace("memory: 1Gi", "memory: 3Gi"))
+    values = yaml.safe_load(written.values_yaml(written.of(templates.made(tmp_path / "manifests").defaults)))
+    assert (values["gate"]["replicas"], values["gate"]["resources"]["limits"]) == (5, {"memory": "3Gi"})
+    assert values["operator"]["replicas"] == 2
+
+
+def test_two_manifests_that_say_two_things_of_one_value_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(MANIFESTS, tmp_path / "manifests", ignore=shutil.ignore_patterns("chart"))
+    path = tmp_path / "manifests" / "api" / "deployment.yaml"
+    path.write_text(path.read_text().replace("imagePullPolicy: IfNotPresent", "imagePullPolicy: Always"))
+    with pytest.raises(ValueError, match=r"do not agree on images\.pullPolicy: 'IfNotPresent' and 'Always'"):
+        templates.made(tmp_path / "manifests")
+
+
+# Values.
+
+
+def test_a_value_without_a_default_anywhere_is_refused() -> None:
+    defaults = templates.made(MANIFESTS).defaults
+    del defaults["recorder.storage.size"]
+    with pytest.raises(ValidationError, match="storage"):
+        written.of(defaults)
+
+
+def test_what_is_written_of_the_values_are_the_values() -> None:
+    values = written.of(templates.made(MANIFESTS).defaults)
+    assert yaml.safe_load(written.values_yaml(values)) == json.loads(values.model_dump_json(by_alias=True))
+
+
+def test_a_stale_file_and_one_that_nothing_is_generated_for_any_more_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(chart.CHART, tmp_path / "chart")
+    monkeypatch.setattr(chart, "CHART", tmp_path / "chart")
+    assert chart.main(["--check"]) == 0
+    (tmp_path / "chart" / "values.yaml").write_text("")
+    (tmp_path / "chart" / "templates" / "gate" / "gone.yaml").write_text("")
+    assert chart.main(["--check"]) == 1
+    assert "values.yaml, templates/gate/gone.yaml; run `make generate`" in capsys.readouterr().err
+    assert chart.main([]) == 0
+    assert chart.main(["--check"]) == 0
+
+
+# What helm test asks.
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Path:
+    (tmp_path / "namespace").write_text("team")
+    (tmp_path / "token").write_text("token-of-a-test\n")
+    return tmp_path
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script().on("GET", "/readyz").on("GET", "/console/").on("POST", ROWS, {"spec": {"createdBy": ME}})
+
+
+@pytest.fixture
+def server(script: Script) -> Iterator[ScriptedServer]:
+    with ScriptedServer(script) as running:
+        yield running
+
+
+def tried(server: ScriptedServer, account: Path, *, within: float = 20, **more: str) -> tuple[int, list[str]]:
+    """The exit code, and what it said."""
+    urls = {"API": f"{server.url}/readyz", "CONSOLE": f"{server.url}/console/", "GATE": "", "RECORDER": ""}
+    known = {"SERVER": server.url, "ACCOUNT": str(account), "ACCOUNT_NAME": "dynamiq-test", "STAMPED": "true", "WITHIN": str(within)}
+    program = (chart.CHART / "files" / "installed.py").read_text()
+    environment = {**os.environ, **urls, **known, **more}
+    done = subprocess.run([sys.executable, "-I", "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_helm_test_passes_where_all_answers_and_a_row_gets_its_author(server: ScriptedServer, script: Script, account: Path) -> None:
+    code, said = tried(server, account)
+    assert (code, [line.partition(":")[0] for line in said]) == (0, ["ok"] * 3)
+    (row,) = [sent for sent in script.sent if sent.method == "POST"]
+    assert row.query == {"dryRun": "All"}
+    assert row.headers["Authorization"] == "Bearer token-of-a-test"
+
+
+def test_helm_test_waits_for_what_is_not_there_yet(server: ScriptedServer, script: Script, account: Path) -> None:
+    script.on("GET", "/readyz", Reply(503), {}).on("POST", ROWS, {"spec": {}}, {"spec": {"createdBy": ME}})
+    assert tried(server, account)[0] == 0
+
+
+def test_helm_test_says_what_is_wrong(server: ScriptedServer, script: Script, account: Path) -> None:
+    script.on("GET", "/console/", failure(404, "NotFound", "there is no console")).on("POST", ROWS, {"spec": {"createdBy": "somebody"}})
+    code, said = tried(server, account, within=0, GATE="http://127.0.0.1:1/readyz")
+    assert code == 1
+    assert said[0].startswith("ok: the api")
+    assert "failed: the console" in said[1]
+    assert "404" in said[1]
+    assert "there is no console" in said[1]
+    assert "refused" in said[2]
+    assert f"says that somebody created it, and it was {ME}" in said[3]
+
+
+def test_without_policies_that_stamp_no_author_is_asked_for(server: ScriptedServer, script: Script, account: Path) -> None:
+    script.on("POST", ROWS, {"spec": {}})
+    assert tried(server, account, within=0)[0] == 1
+    assert tried(server, account, within=0, STAMPED="false")[0] == 0
