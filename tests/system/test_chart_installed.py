@@ -1,0 +1,71 @@
+"""The chart on a cluster that has nothing of ours: installed, upgraded, rolled back and uninstalled, while somebody calls an App and another sleeps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dynamiq_operator.model.kinds import KINDS
+from local import clusters
+from local.clusters import Cluster
+from tests.support import release
+from tests.support.chart import NAMESPACE
+from tests.support.load.sleepers import serverless, until_asleep
+from tests.support.release import Release
+from tests.support.stage import Stage, stage, uids
+
+pytestmark = [pytest.mark.usefixtures("root"), pytest.mark.timeout(1200)]
+ANSWERED = 200
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    name = f"t{os.getpid()}-chart"
+    try:
+        yield clusters.start(name, "node", env={})
+    finally:
+        clusters.stop(name)
+
+
+def test_no_app_notices_an_upgrade_a_rollback_or_the_end_of_the_release(cluster: Cluster, tmp_path: Path) -> None:
+    installed = release.on(cluster, tmp_path)
+    installed.install()
+    installed.test()
+    with stage(cluster, "chart") as on:
+        _deployed(on)
+        made = installed.objects()
+        with on.load("answers") as heard:
+            installed.upgrade({"operator": {"podAnnotations": {"upgraded": "yes"}}, "api": {"replicas": 1}})
+            on.live("answers", "v2")
+            installed.rollback(1)
+            assert _annotations(installed) == "", "the rollback took back what the upgrade had changed"
+            until_asleep(on, "sleeps")
+            pods, rows = uids(on.until_settled("answers")), on.rows("answers")
+            installed.uninstall()
+            assert on.call("sleeps", on.key("sleeps"))[0] == ANSWERED, "nobody is left to wake it: it was woken before"
+        assert heard["failed"] == 0, heard["errors"]
+        assert heard["sent"] > 100
+        installed.until_gone(made)
+        assert installed.definitions() == {kind.crd_name for kind in KINDS}
+        assert (uids(on.pods("answers")), on.rows("answers")) == (pods, rows)
+
+
+def _deployed(on: Stage) -> None:
+    """An App that is called all along, and one that will sleep."""
+    on.release("v1", "v2")
+    on.runtime("fast", by_default=True)
+    for app in ("answers", "sleeps"):
+        on.app(app)
+    row = on.deploy("sleeps", "v1", config=serverless())
+    on.live("answers", "v1")
+    on.until(row, "Live")
+    on.until_reached("answers")
+
+
+def _annotations(installed: Release) -> str:
+    """Of the operator's pods, as its Deployment makes them; empty where they have none."""
+    path = "jsonpath={.spec.template.metadata.annotations}"
+    return installed.kubectl("get", "deployment.apps/dynamiq-operator", "-o", path, namespace=NAMESPACE).stdout
