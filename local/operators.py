@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -55,8 +55,8 @@ def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None) ->
     }
     before = {part: _images(kubectl, *part[1:]) for part in parts}
     told = {**(in_front.settings if in_front is not None else {}), "recorder": recorder.URL}
-    kubectl.run("apply", "-k", _overlay(cluster, MANIFESTS, "dynamiq-(operator|api)", told))
-    kubectl.run("apply", "-k", _overlay(cluster, GATE_MANIFESTS, "dynamiq-gate", {"recorder": recorder.URL}))
+    kubectl.run("apply", "-k", _overlay(cluster, MANIFESTS, ("operator", "api"), told))
+    kubectl.run("apply", "-k", _overlay(cluster, GATE_MANIFESTS, ("gate",), {"recorder": recorder.URL}))
     recorder.provide_volume(cluster, kubectl)
     kubectl.run("apply", "-k", recorder.MANIFESTS)
     for part, image_of in parts.items():
@@ -68,24 +68,27 @@ def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None) ->
     wait_for("the API server to apply the new kinds and policies", lambda: _is_applied(kubectl), seconds=60, every=0.5)
 
 
-def _overlay(cluster: Cluster, manifests: str, workloads: str, told: Mapping[str, str]) -> str:
-    """The folder of an overlay of `manifests` that tells `workloads`, a pattern of names, how Apps are called from outside or where the recorder is."""
+def _overlay(cluster: Cluster, manifests: str, programs: Sequence[str], told: Mapping[str, str]) -> str:
+    """The folder of an overlay of `manifests` that tells programs how Apps are called from outside, or where the recorder is."""
     folder = cluster.kubeconfig.parent / "installation" / Path(manifests).name
     folder.mkdir(parents=True, exist_ok=True)
     variables = {f"DYNAMIQ_{name.replace('-', '_').upper()}": value for name, value in told.items()}
-    patch = [
-        {"op": "add", "path": "/spec/template/spec/containers/0/env/-", "value": {"name": name, "value": value}}
-        for name, value in variables.items()
-    ]
     overlay = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [os.path.relpath(images.REPOSITORY.resolve() / manifests, folder.resolve())],
-        "patches": [{"target": {"kind": "Deployment", "name": workloads}, "patch": yaml.safe_dump(patch)}],
+        "patches": [{"patch": yaml.safe_dump(_told(program, variables))} for program in programs],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay, sort_keys=False))
     say(f"# {manifests} with {', '.join(f'{name}={value}' for name, value in variables.items())}")
     return str(folder)
+
+
+def _told(program: str, variables: Mapping[str, str]) -> dict[str, object]:
+    """A patch that names a program's Deployment, its container and its variables: where they stand in their lists does not matter."""
+    container = {"name": program, "env": [{"name": name, "value": value} for name, value in variables.items()]}
+    spec = {"template": {"spec": {"containers": [container]}}}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": f"dynamiq-{program}"}, "spec": spec}
 
 
 def _images(kubectl: Transcript, namespace: str, selector: str) -> list[str]:
