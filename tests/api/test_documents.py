@@ -12,9 +12,10 @@ import yaml
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
-from tests.support import documents, velero
+from tests.support import chart, documents, velero
 from tests.support.api import Manifest
-from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY, Kubectl
+from tests.support.chart import parsed
+from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY
 from tests.support.commands import blocks, shell
 from tests.support.history_stage import APP as WORKFLOW
 from tests.support.history_stage import HistoryStage
@@ -27,6 +28,7 @@ PLUGIN = REPOSITORY / "docs" / "plugin.md"
 BACKUP = REPOSITORY / "docs" / "backup.md"
 APPS = REPOSITORY / "docs" / "apps.md"
 RUNS = REPOSITORY / "docs" / "runs.md"
+INSTALL = REPOSITORY / "docs" / "install.md"
 ROLLOUTS = REPOSITORY / "docs" / "rollouts.md"
 APP = "support"
 """The App of the documents, in their namespace `demo`."""
@@ -52,35 +54,86 @@ def test_the_programs_that_the_readme_names_say_what_they_are(cluster: Cluster, 
     assert said.startswith("node/")
 
 
-def test_the_overlay_of_the_installation_names_the_images_that_were_pushed(cluster: Cluster, kubectl: Kubectl, tmp_path: Path) -> None:
-    """Docker is not needed: that its targets are there is read from the Dockerfile."""
+def test_the_readme_installs_the_images_that_were_pushed(cluster: Cluster, tmp_path: Path) -> None:
+    """Docker is not needed: that its targets are there is read from the Dockerfile; nor a cluster, since helm only says what it would install."""
     (block,) = [each for each in blocks(README) if "docker build" in each]
+    built = pushed(block)
+    assert set(built) == {"operator", "runtime"}
+    (tmp_path / "manifests").symlink_to(REPOSITORY / "manifests")
+    assert "\nhelm test dynamiq --namespace dynamiq-system\n" in block
+    (install,) = [line for line in block.splitlines() if line.startswith("helm install ")]
+    rendered = helmed(install.replace("helm install ", "helm template "), cluster, tmp_path)
+    assert images_of(rendered) == {
+        "dynamiq-operator": built["operator"],
+        "dynamiq-api": built["operator"],
+        "dynamiq-gate": built["operator"],
+    }
+    assert triggers_of(rendered) == {built["runtime"]}
+
+
+def pushed(block: str) -> dict[str, str]:
+    """The images that a block builds and pushes, by the targets of the Dockerfile."""
     built = dict(re.findall(r"docker build --target (\w+) -t (\S+) \.", block))
     targets = re.findall(r"^FROM \S+ AS (\S+)$", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
-    assert set(built) == {"operator", "runtime"} <= set(targets)
+    assert set(built) <= set(targets)
     assert re.findall(r"docker push (\S+)", block) == list(built.values())
+    return built
 
-    for folder in ("manifests", "crds"):
-        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
-    written = "".join(line for line in block.splitlines(keepends=True) if not line.startswith("docker "))
-    assert "\nkubectl apply -k mine\n" in written
-    install_rights(cluster)  # its namespace, without which nothing can be tried in it
-    trying = written.replace(
-        "kubectl apply -k mine", "kubectl apply --server-side --force-conflicts --dry-run=server -k mine; kubectl kustomize mine > rendered"
-    )
-    shell(trying, cluster, tmp_path)
-    containers = {
-        each["metadata"]["name"]: each["spec"]["template"]["spec"]["containers"][0]
-        for each in yaml.safe_load_all((tmp_path / "rendered").read_text())
-        if each["kind"] == "Deployment"
+
+def helmed(script: str, cluster: Cluster, folder: Path) -> list[Manifest]:
+    """What a script says that ends with `helm template`."""
+    return parsed(shell(f"PATH={chart.program().parent}:$PATH; HELM_CACHE_HOME={folder}/helm\n{script}", cluster, folder))
+
+
+def images_of(objects: list[Manifest]) -> dict[str, str]:
+    """The image of each workload."""
+    return {
+        each["metadata"]["name"]: each["spec"]["template"]["spec"]["containers"][0]["image"]
+        for each in objects
+        if each["kind"] in ("Deployment", "StatefulSet") and each["apiVersion"] == "apps/v1"
     }
-    assert set(containers) == {"dynamiq-operator", "dynamiq-api"}
-    for container in containers.values():
-        assert container["image"] == built["operator"]
-        assert {"name": "DYNAMIQ_TRIGGER_IMAGE", "value": built["runtime"]} in container["env"]
+
+
+def triggers_of(objects: list[Manifest]) -> set[str]:
+    """The images that operator and API are told of, which call Apps for their triggers."""
+    told = [each["spec"]["template"]["spec"]["containers"][0]["env"] for each in objects if each["apiVersion"] == "apps/v1"]
+    return {variable["value"] for variables in told for variable in variables if variable["name"] == "DYNAMIQ_TRIGGER_IMAGE"}
 
 
 # docs/.
+
+
+def test_the_page_on_installing_names_the_images_that_were_pushed_by_helm_and_by_kustomize(cluster: Cluster, tmp_path: Path) -> None:
+    images, install, values, *_, by_kustomize = blocks(INSTALL)
+    built = pushed(images)
+    assert set(built) == {"operator", "runtime", "recorder"}
+    for folder in ("manifests", "crds"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
+    short = helmed(install.replace("helm install ", "helm template ").partition("helm test")[0], cluster, tmp_path)
+    full = helmed(values.replace("helm upgrade --install ", "helm template "), cluster, tmp_path)
+    three = {f"dynamiq-{name}": built["operator"] for name in ("operator", "api", "gate")}
+    assert images_of(short) == three
+    assert images_of(full) == {**three, "dynamiq-recorder": built["recorder"]}
+    assert triggers_of(short) == triggers_of(full) == {built["runtime"]}
+
+    install_rights(cluster)  # its namespace, without which nothing can be tried in it
+    assert "\nkubectl apply -k mine\n" in by_kustomize
+    trying = by_kustomize.partition("\nmkdir mine-gate")[0].replace(
+        "kubectl apply -k mine", "kubectl apply --server-side --force-conflicts --dry-run=server -k mine >&2; kubectl kustomize mine"
+    )
+    overlay = parsed(shell(trying, cluster, tmp_path))
+    assert images_of(overlay) == dict.fromkeys(("dynamiq-operator", "dynamiq-api"), built["operator"])
+    assert triggers_of(overlay) == {built["runtime"]}
+    (written,) = re.findall("^(mkdir mine-gate.*?^END\n)", by_kustomize, re.MULTILINE | re.DOTALL)
+    assert images_of(_rendered(written, cluster, tmp_path)) == {"dynamiq-gate": built["operator"]}
+
+
+def test_the_page_on_installing_names_the_commands_that_tests_run(cluster: Cluster) -> None:
+    """What it shows of an upgrade, a rollback and an uninstallation is what tests/system/test_chart_installed.py does."""
+    page = "".join(blocks(INSTALL))
+    for command in ("helm test", "helm upgrade", "helm rollback", "helm uninstall"):
+        assert re.search(f"^{command} dynamiq ", page, re.MULTILINE)
+    assert "helm show crds manifests/chart | kubectl apply --server-side --force-conflicts -f -\nhelm upgrade " in page
 
 
 def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of_it(cluster: Cluster, tmp_path: Path) -> None:
@@ -110,15 +163,17 @@ def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of
     assert variable in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
     patches = re.search("^```yaml\n(patches:.*?)^```", RUNS.read_text(), re.MULTILINE | re.DOTALL)
     assert patches is not None
-    (told,) = yaml.safe_load(patches[1])["patches"]
-    assert yaml.safe_load(told["patch"])[0]["value"] == variable
-    assert told["target"] == {"kind": "Deployment", "name": "dynamiq-(operator|api)"}
+    shutil.copytree(REPOSITORY / "crds", tmp_path / "crds")
+    overlay = f"mkdir mine && cat > mine/kustomization.yaml <<END\nresources: [../manifests]\n{patches[1]}END\n"
+    told = [each for each in _rendered(overlay, cluster, tmp_path) if each["kind"] == "Deployment"]
+    assert {each["metadata"]["name"] for each in told} == {"dynamiq-operator", "dynamiq-api"}
+    assert all(variable in each["spec"]["template"]["spec"]["containers"][0]["env"] for each in told)
 
 
 def _rendered(block: str, cluster: Cluster, folder: Path) -> list[Manifest]:
     """What an overlay that a block writes has in it."""
     (written,) = re.findall("^(mkdir .*?^END\n)", block, re.MULTILINE | re.DOTALL)
-    name = written.split()[2]
+    name = re.findall(r"^mkdir (?:-p )?(\S+) ", written)[0]
     return list(yaml.safe_load_all(shell(f"{written}kubectl kustomize {name}; rm -r {name}", cluster, folder)))
 
 
