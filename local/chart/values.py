@@ -80,7 +80,7 @@ Replicas = Annotated[int, Field(ge=0, description="How many pods.")]
 
 
 class Operator(Component):
-    replicas: Annotated[int, Field(ge=0, description="How many pods. One works, by a Lease; the other takes over within a second.")]
+    replicas: Annotated[int, Field(ge=0, description="How many pods. One works, by a Lease; another has its caches warm and takes over.")]
 
 
 class Service(Values):
