@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,15 @@ SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
 OWN = f"/apis/discovery.k8s.io/v1/namespaces/{GATE}/endpointslices"
 
 
-def slice_of(service: str, namespace: str, ready: bool | None = None, **labels: str) -> dict[str, Any]:
+def slice_of(service: str, namespace: str, labels: Mapping[str, str] | None = None, *, ready: bool | None = None) -> dict[str, Any]:
     endpoints = [] if ready is None else [{"addresses": ["10.0.0.1"], "conditions": {"ready": ready}}]
-    found = {names.SERVICE_OF_SLICE_LABEL: service, **labels}
+    found = {names.SERVICE_OF_SLICE_LABEL: service, **(labels or {})}
     meta = {"name": f"{service}-x", "namespace": namespace, "resourceVersion": "1", "labels": found}
     return {"metadata": meta, "endpoints": endpoints}
 
 
-ASLEEP = slice_of("chat", "team", **{names.GATE_LABEL: "slice", names.SLICE_MANAGER_LABEL: names.FIELD_MANAGER})
-COPIED = slice_of("chat", "team", **{names.GATE_LABEL: "slice", names.SLICE_MANAGER_LABEL: "endpointslice-controller.k8s.io"})
+ASLEEP = slice_of("chat", "team", {names.GATE_LABEL: "slice", names.SLICE_MANAGER_LABEL: names.FIELD_MANAGER})
+COPIED = slice_of("chat", "team", {names.GATE_LABEL: "slice", names.SLICE_MANAGER_LABEL: "endpointslice-controller.k8s.io"})
 """Kubernetes' own slice of a Service that somebody has given the label."""
 
 
