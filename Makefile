@@ -6,6 +6,7 @@ NAME ?= dynamiq
 BIN := .venv/bin
 READY := .venv/.ready
 SDK_READY := .venv-sdk/.ready
+DOCS_READY := .venv-docs/.ready
 LOCKED := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--python-version 3.11 --custom-compile-command "make locks"
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo "  … $$seconds s"; done) & ticker=$$!; trap "kill $$ticker" EXIT;
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-sdk ci bench soak end-waiting dist clean
+.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-sdk ci docs bench soak end-waiting dist clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +42,13 @@ $(SDK_READY): locks/sdk.txt | $(READY)
 	@rm -rf .venv-sdk
 	@$(PYTHON) -m venv --without-pip .venv-sdk
 	@$(TICKING) $(BIN)/uv pip install --quiet --python .venv-sdk/bin/python --require-hashes -r locks/sdk.txt
+	@touch $@
+
+$(DOCS_READY): locks/docs.txt | $(READY)
+	@echo ".venv-docs: installing MkDocs from locks/docs.txt"
+	@rm -rf .venv-docs
+	@$(PYTHON) -m venv --without-pip .venv-docs
+	@$(BIN)/uv pip install --quiet --python .venv-docs/bin/python --require-hashes -r locks/docs.txt
 	@touch $@
 
 demo: $(READY) ## a real Kubernetes, and on it: deploy, redeploy, roll back, switch and sleep, while somebody calls
@@ -81,6 +89,7 @@ locks: $(READY) ## locks/*.txt from pyproject.toml and operator/kubectl/pyprojec
 	$(LOCKED) --group pyproject.toml:recorder -c locks/dev.txt -o locks/recorder.txt
 	$(LOCKED) --group pyproject.toml:sdk -o locks/sdk.txt
 	$(LOCKED) --group pyproject.toml:gateway -o locks/gateway.txt
+	$(LOCKED) --group pyproject.toml:docs -o locks/docs.txt
 
 lint: $(READY) ## style, types, layers, and that what is generated is fresh
 	@$(BIN)/ruff check --quiet .
@@ -117,10 +126,13 @@ end-waiting: ## reject every row that waits, of the cluster that kubectl talks t
 	@kubectl get deployments.dynamiq -A -o go-template-file=manifests/waiting-rows.tmpl >build/waiting-rows.yaml
 	@if [ -s build/waiting-rows.yaml ]; then kubectl create -f build/waiting-rows.yaml; else echo "no row waits"; fi
 
+docs: $(READY) $(DOCS_READY) ## the documentation as a site, in build/docs/site, with references made of the code; every link of it is checked
+	@$(BIN)/python -m local.docs
+
 dist: $(READY) ## what a release consists of: the wheels of operator and plugin, the manifests in one file, and those of the recorder, in build/dist
 	@$(BIN)/python -m local.dist
 
-clean: ## remove .venv, .venv-sdk and what tools keep; clusters and builds stay
-	rm -rf .venv .venv-sdk .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build operator/*.egg-info \
+clean: ## remove .venv, .venv-sdk, .venv-docs and what tools keep; clusters and builds stay
+	rm -rf .venv .venv-sdk .venv-docs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build operator/*.egg-info \
 		operator/console/node_modules tests/console/provider/node_modules operator/dynamiq_operator/rest/static
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     if given == ["serve"]:
         return _serve()  # a caller may wait for this pod's start: it loads no parser
-    options = _parser().parse_args(given)
+    options = parser().parse_args(given)
     if options.command == "call":
         from dynamiq_runtime.call import run_calls  # each command loads only what it needs: a pod's start is waited for
 
@@ -162,13 +162,14 @@ def _write_termination_message(line: str) -> None:
         file.write(line.encode("utf-8", "replace")[:TERMINATION_LIMIT])
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What may be given, and its help."""
     import argparse
 
-    parser = argparse.ArgumentParser(prog="dynamiq_runtime", description=DESCRIPTION)
-    parser.add_argument("--version", action="version", version=__version__)
+    made = argparse.ArgumentParser(prog="python -m dynamiq_runtime", description=DESCRIPTION)
+    made.add_argument("--version", action="version", version=__version__)
     raw = argparse.RawDescriptionHelpFormatter
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | call | trigger")
+    commands = made.add_subparsers(dest="command", required=True, metavar="serve | call | trigger")
     commands.add_parser("serve", help="serve a flow over HTTP", epilog=SERVE, formatter_class=raw)
     call = commands.add_parser("call", help="call an App, once or at a steady pace", epilog=CALL, formatter_class=raw)
     call.add_argument("url", help="where the App answers, e.g. http://hello.demo/")
@@ -187,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     trigger.add_argument("--not-after", metavar="TIME", help="RFC 3339: do not call after this time")
     trigger.add_argument("--connect-for", type=float, default=120, metavar="S", help="seconds to try to get a connection (default 120)")
     trigger.add_argument("--timeout", type=float, default=600, metavar="S", help="seconds to wait for the answer (default 600)")
-    return parser
+    return made
 
 
 if __name__ == "__main__":

@@ -1,0 +1,118 @@
+"""The reference of programs: the plugin's commands, and every setting of operator, API, gate, recorder and runtime, made of their parsers."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from local.docs.text import block, code, page, plain, table
+
+FOLDER = "reference"
+VARIABLE = re.compile(r"\s*\[(DYNAMIQ_[A-Z_]+)(?:, [^\]]*)?\]$")
+COLUMNS = "100"
+IN_HELP_ALONE = " Each option can also be given by the environment variable in brackets."
+
+
+def pages() -> dict[str, str]:
+    """Each page by its path. No environment variable of whoever builds it is seen in it."""
+    with _bare():
+        return {f"{FOLDER}/kubectl-dynamiq.md": _plugin(), f"{FOLDER}/settings.md": _settings()}
+
+
+@contextmanager
+def _bare() -> Iterator[None]:
+    """Without variables that are settings: a parser takes its defaults from them."""
+    kept = dict(os.environ)
+    for name in kept:
+        if name.startswith(("DYNAMIQ_", "POD_", "KUBE")):
+            del os.environ[name]
+    os.environ["COLUMNS"] = COLUMNS
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
+
+
+def _plugin() -> str:
+    from dynamiq_operator.cli import arguments
+
+    parser = arguments.parser()
+    about = arguments.helps_of(parser)
+    rows = [(f"[{code(name)}](#{name})", plain(said)) for name, said in about.items()]
+    commands = [_command(name, each, usage=True) for name, each in arguments.commands_of(parser).items() if name in about]
+    more = "[kubectl dynamiq](../plugin.md) says how it asks, what it prints for scripts, and how it logs in."
+    return page("# kubectl dynamiq", plain(parser.description or ""), more, table(("command", ""), rows), *commands)
+
+
+def _settings() -> str:
+    from dynamiq_operator import __main__ as operator
+    from dynamiq_recorder import options as recorder
+    from dynamiq_runtime import __main__ as runtime
+
+    said = "Each option is a flag of the program, or the variable beside it in the environment of its container. A flag counts where both are given."
+    programs = [*_programs(operator.parser()), *_programs(recorder.parser()), *_programs(runtime.parser())]
+    return page("# Settings", said, *programs)
+
+
+def _programs(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for each in _commands(parser).values():
+        yield _command(each.prog, each)
+
+
+def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    (found,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(found.choices)
+
+
+def _command(name: str, parser: argparse.ArgumentParser, *, usage: bool = False) -> str:
+    """A command's section: what it does, how it is called, its options, and what its help ends with."""
+    actions = [action for action in parser._actions if action.help != argparse.SUPPRESS and not isinstance(action, argparse._HelpAction)]
+    given = [action for action in actions if not action.option_strings]
+    options = [action for action in actions if action.option_strings]
+    return page(
+        f"## {code(name)} {{ #{re.sub(r'[^a-z0-9]+', '-', name.lower())} }}",
+        plain((parser.description or "").replace(IN_HELP_ALONE, "")),
+        _usage(parser) if usage else "",
+        table(("argument", ""), [(code(str(each.metavar or each.dest)), plain(each.help or "")) for each in given]),
+        _options(options),
+        block(parser.epilog) if parser.epilog else "",
+    )
+
+
+def _usage(parser: argparse.ArgumentParser) -> str:
+    """How it is called. Lines after the first are as far in as the program's name, without the word before it."""
+    label = "usage: "
+    return block(parser.format_usage().removeprefix(label).replace(f"\n{' ' * len(label)}", "\n"))
+
+
+def _options(actions: list[argparse.Action]) -> str:
+    variables = any(VARIABLE.search(action.help or "") for action in actions)
+    rows = []
+    for action in actions:
+        said = action.help or ""
+        variable = VARIABLE.search(said)
+        cells = [_flags(action), plain(VARIABLE.sub("", said) + _choices(action, said) + _default(action, said))]
+        if variables:
+            cells.insert(1, code(variable[1]) if variable else "")
+        rows.append(cells)
+    return table(("option", "variable", "") if variables else ("option", ""), rows)
+
+
+def _flags(action: argparse.Action) -> str:
+    value = "" if action.nargs == 0 else f" {action.metavar or ('VALUE' if action.choices is None else '|'.join(map(str, action.choices)))}"
+    return ", ".join(code(f"{flag}{value}") for flag in action.option_strings)
+
+
+def _choices(action: argparse.Action, said: str) -> str:
+    if action.choices is None or all(str(choice) in said for choice in action.choices):
+        return ""
+    return f"; one of {', '.join(f'`{choice}`' for choice in action.choices)}"
+
+
+def _default(action: argparse.Action, said: str) -> str:
+    known = action.default not in (None, "", argparse.SUPPRESS, False, ()) and "(default" not in said
+    return f" (default: `{action.default}`)" if known else ""
