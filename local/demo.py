@@ -176,8 +176,8 @@ def _go_on(cluster: Cluster, in_front: Gateway | None, seconds: float) -> None:
     say(f'use it:     eval "$(.venv/bin/python -m local env{suffix})"')
     say("look:       kubectl get dynamiq -n demo        kubectl describe app support -n demo")
     if in_front is not None:
-        say(f"call:       curl http://{HOSTNAME}:{in_front.port} -H …        README.md has the headers")
-    say("deploy:     kubectl create -f examples/records/02-v2.yaml        README.md has more")
+        say(f"call:       curl http://{HOSTNAME}:{in_front.port} -H …        docs/first-app.md has the headers")
+    say("deploy:     kubectl create -f examples/records/02-v2.yaml        docs/deploying.md has more")
     say(f"remove it:  {'make cluster-down' if not suffix else f'.venv/bin/python -m local down{suffix}'}")
 
 

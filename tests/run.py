@@ -112,10 +112,10 @@ def test() -> Plan:
 
 
 def ci() -> Plan:
-    """All that has to pass: lint, and while programs are built the SDK is installed; then every suite."""
+    """All that has to pass: lint beside the documentation; while programs are built the SDK is installed; then every suite."""
     plan = test()
     (build,) = plan.first
-    first = ((make("lint", "lint"),), (*build, make(".venv-sdk/.ready", "install-sdk")))
+    first = ((make("lint", "lint"), make("docs", "docs")), (*build, make(".venv-sdk/.ready", "install-sdk")))
     return Plan(plan.lanes, first=first, then=(*plan.then, suite("sdk")))
 
 

@@ -15,6 +15,7 @@ from local.docs.markup import Markup
 
 STYLE_LOADS = re.compile(r"url\(\s*['\"]?([^'\")]*)['\"]?\s*\)|@import\s+['\"]([^'\"]+)['\"]")
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+LEAVES = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//")
 HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}")
 TOP = "__"
 """What the theme's own ids begin with; and a link to the top of a page has an empty anchor."""
@@ -47,8 +48,7 @@ def _of_style(name: str, text: str, files: set[str]) -> Iterator[str]:
 
 def _leaves(address: str) -> bool:
     """Whether an address names another site, or what is no page at all."""
-    parts = urlsplit(address)
-    return bool(parts.scheme or parts.netloc)
+    return LEAVES.match(address) is not None
 
 
 def _external(link: str) -> Iterator[str]:
@@ -86,7 +86,7 @@ def _loaded(page: str, address: str, files: set[str]) -> Iterator[str]:
 
 def _resolved(page: str, path: str) -> str:
     """The file that a path leads to, from a page. A path that begins with / is one of the site, whatever its address is."""
-    path = unquote(urlsplit(path).path)
+    path = unquote(path.partition("?")[0])
     if not path:
         return page
     found = normpath(path.lstrip("/") or "." if path.startswith("/") else str(PurePosixPath(page).parent / path))

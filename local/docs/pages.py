@@ -27,12 +27,12 @@ TEXTS: Mapping[str, str] = {
     "SECURITY.md": "project/security.md",
     "tests/README.md": "project/tests.md",
 }
-"""Texts outside of docs/ and the pages that they are. A link to README.md leads to the first page, which says the same."""
+"""Texts outside of docs/ and the pages that they are."""
 
 FILES = PurePosixPath("files")
 LANGUAGES = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".py": "python", ".toml": "toml", ".sh": "sh"}
 UNSEARCHED = "---\nsearch:\n  exclude: true\n---\n"
-LINK = re.compile(r"(?<=\]\()([^()\s]+)(?=\))")
+LINK = re.compile(r"(?<=\]\()[^()\s]+(?=\))|(?<=\bsrc=\")[^\"]+|(?<=\bsrcset=\")[^\"]+")
 FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
 ITEM = re.compile(r"^(?:[-*] |\d+\. )")
 INSIDE = re.compile(r"^ {2,3}(\S.*)")
@@ -89,8 +89,7 @@ def collected() -> dict[str, str]:
         path = PurePosixPath(source.relative_to(REPOSITORY).as_posix())
         pages.add(path, str(path.relative_to(DOCS)), source.read_text())
     for name, target in TEXTS.items():
-        if target not in pages.texts:
-            pages.add(PurePosixPath(name), target, (REPOSITORY / name).read_text())
+        pages.add(PurePosixPath(name), target, (REPOSITORY / name).read_text())
     for made in (resources.pages(), rest.pages(), options.pages()):
         pages.texts.update(made)
     shown = {str(FILES / f"{name}.md"): shows(name) for name in sorted(pages.shown)}
@@ -121,7 +120,7 @@ def prepared(text: str, led: Callable[[str], str]) -> str:
             line = _further_in(line, lines)
             if ITEM.match(line) and lines and lines[-1].strip() and not _goes_on(lines):
                 lines.append("")
-            line = line if fence else LINK.sub(lambda link: led(link[1]), line)
+            line = line if fence else LINK.sub(lambda link: led(link[0]), line)
         lines.append(line)
     return "\n".join(lines) + "\n"
 

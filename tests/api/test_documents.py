@@ -12,15 +12,14 @@ import yaml
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
-from tests.support import chart, documents, velero
+from tests.support import chart, documents, restores, velero
 from tests.support.api import Manifest
 from tests.support.chart import parsed
 from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY
 from tests.support.commands import blocks, shell
 from tests.support.history_stage import APP as WORKFLOW
-from tests.support.history_stage import HistoryStage
+from tests.support.history_stage import HistoryStage, specs
 from tests.support.operator import OPERATOR_ACCOUNT, Operator, install_rights
-from tests.support.restores import lose_the_namespace
 
 README = REPOSITORY / "README.md"
 LEDGER = REPOSITORY / "docs" / "ledger.md"
@@ -34,9 +33,6 @@ APP = "support"
 """The App of the documents, in their namespace `demo`."""
 
 
-# README.md.
-
-
 def test_make_has_what_the_documents_name() -> None:
     documents = [README, *(REPOSITORY / "docs").glob("*.md")]
     commands = "".join(block for each in documents for block in blocks(each))
@@ -47,28 +43,11 @@ def test_make_has_what_the_documents_name() -> None:
     assert named <= set(re.findall(r"^  make ([a-z-]+)", listed, re.MULTILINE))
 
 
-def test_the_programs_that_the_readme_names_say_what_they_are(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_programs_that_the_documents_name_say_what_they_are(cluster: Cluster, tmp_path: Path) -> None:
     assert "--image-policy" in shell("python -m dynamiq_operator run --help", cluster, tmp_path)
     assert "__start_kubectl" in shell("source <(kubectl completion bash); complete -p kubectl", cluster, tmp_path)
     said = shell(f'eval "$(python -m local env --name {cluster.name})" && kubectl get nodes -o name', cluster, REPOSITORY)
     assert said.startswith("node/")
-
-
-def test_the_readme_installs_the_images_that_were_pushed(cluster: Cluster, tmp_path: Path) -> None:
-    """Docker is not needed: that its targets are there is read from the Dockerfile; nor a cluster, since helm only says what it would install."""
-    (block,) = [each for each in blocks(README) if "docker build" in each]
-    built = pushed(block)
-    assert set(built) == {"operator", "runtime"}
-    (tmp_path / "manifests").symlink_to(REPOSITORY / "manifests")
-    assert "\nhelm test dynamiq --namespace dynamiq-system\n" in block
-    (install,) = [line for line in block.splitlines() if line.startswith("helm install ")]
-    rendered = helmed(install.replace("helm install ", "helm template "), cluster, tmp_path)
-    assert images_of(rendered) == {
-        "dynamiq-operator": built["operator"],
-        "dynamiq-api": built["operator"],
-        "dynamiq-gate": built["operator"],
-    }
-    assert triggers_of(rendered) == {built["runtime"]}
 
 
 def pushed(block: str) -> dict[str, str]:
@@ -100,10 +79,8 @@ def triggers_of(objects: list[Manifest]) -> set[str]:
     return {variable["value"] for variables in told for variable in variables if variable["name"] == "DYNAMIQ_TRIGGER_IMAGE"}
 
 
-# docs/.
-
-
 def test_the_page_on_installing_names_the_images_that_were_pushed_by_helm_and_by_kustomize(cluster: Cluster, tmp_path: Path) -> None:
+    """Docker is not needed: that its targets are there is read from the Dockerfile."""
     images, install, values, *_, by_kustomize = blocks(INSTALL)
     built = pushed(images)
     assert set(built) == {"operator", "runtime", "recorder"}
@@ -200,21 +177,22 @@ def test_the_commands_of_the_ledgers_page(stage: HistoryStage, support: str, log
     exported = stage.kubectl("get", "deployments.dynamiq", "-o", "yaml", namespace=stage.namespace).stdout
     (tmp_path / "export.yaml").write_text(exported)
     digest = stage.rows(APP)[-1]["spec"]["pinned"]["digest"]
-    checks, restoring = [each.replace("-n demo", f"-n {stage.namespace}").replace("sha256:…", digest) for each in blocks(LEDGER)]
+    (checks,) = [each.replace("-n demo", f"-n {stage.namespace}").replace("sha256:…", digest) for each in blocks(LEDGER)]
     said = shell(checks, stage.cluster, tmp_path, logged_in).splitlines()
     assert len(said) == len(checks.splitlines()) == 2
     assert all("2 rows fit" in line and digest in line for line in said), said
-    assert "annotated" in shell(restoring, stage.cluster, tmp_path, logged_in)
 
 
-@pytest.mark.usefixtures("policies")
-def test_the_commands_of_the_page_on_backups(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("policies", "support")
+def test_the_commands_of_the_page_on_backups(stage: HistoryStage, logged_in: Path, tmp_path: Path) -> None:
     """Velero's are looked up: it is in tests/soak."""
+    before, keys = stage.rows(APP), restores.keys(stage, APP)
     by_hand, _, by_velero = [each.replace("-n demo", f"-n {stage.namespace}").splitlines(keepends=True) for each in blocks(BACKUP)]
     shell("".join(line for line in by_hand if " get " in line), stage.cluster, tmp_path, logged_in)
-    lose_the_namespace(stage)
+    restores.lose_the_namespace(stage)
     shell("".join(line for line in by_hand if " get " not in line), stage.cluster, tmp_path, logged_in)
-    stage.until_served("v2", APP, rows=2)
+    assert stage.until_served("v2", APP, rows=2) == before[-1]["metadata"]["name"]
+    assert (specs(stage.rows(APP)), restores.keys(stage, APP)) == (specs(before), keys)
 
     setting = f" clusterrolebinding {OPERATOR_ACCOUNT} {names.RESTORERS_ANNOTATION}"
     assert [line.rpartition(setting)[2] for line in by_velero if setting in line] == [f"={velero.ACCOUNT}\n", "-\n"]

@@ -18,6 +18,22 @@ from tests.support.ports import free_port
 
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WITHIN = 900.0  # seconds
+SESSIONS = (
+    "README.md",
+    "docs/rollouts.md",
+    "docs/serverless.md",
+    "docs/runs.md",
+    "docs/rolling-back.md",
+    "docs/deploying.md",
+    "docs/gitops.md",
+    "docs/first-app.md",
+    "docs/rest.md",
+    "docs/triggers.md",
+    "docs/install.md",
+)
+"""Documents with sessions, in the order in which they are run on what the demo leaves: README.md shows that, the next ones read its runs, the
+fifth counts rows from there on, and the last removes everything. After a rollback what Git asks for waits, so a deploy comes between the two."""
+
 FORWARD = re.compile(r"kubectl port-forward\b.* (\d+):\d+")
 PRELUDE = """set -euo pipefail
 head() { awk -v most="${1#-}" 'NR <= most'; }

@@ -1,4 +1,4 @@
-"""Records README.md's session of the plugin: `python -m tests.support.record_session --name NAME`, on the cluster that `make demo` has just left.
+"""Records the plugin's session of docs/rolling-back.md: `python -m tests.support.record_session --name NAME`, on the cluster that `make demo` has just left.
 
 It runs the document's ```console blocks from the first up to those of the section, in order, and writes below each command of
 the section what it really said. What differs each time is written as `…`; a test runs the same commands and compares.
@@ -22,7 +22,8 @@ from local.images import REPOSITORY
 from tests.support import documents
 from tests.support.plugin import Plugin
 
-SECTION = "## From a terminal: kubectl dynamiq\n"
+DOCUMENT = REPOSITORY / "docs" / "rolling-back.md"
+SECTION = "## From a terminal\n"
 VARIES = (
     (re.compile(r" after (\d+ min )?\d+ s$", re.MULTILINE), " after … s"),
     (re.compile(r"sha256:[0-9a-f]{64}"), "sha256:…"),
@@ -39,15 +40,14 @@ SECONDS = re.compile(r", (\d+ min )?\d+ s$")
 def main(arguments: list[str] | None = None) -> int:
     """Runs the commands and rewrites the section; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m tests.support.record_session", description="Records README.md's session of the plugin."
+        prog="python -m tests.support.record_session", description="Records the plugin's session of docs/rolling-back.md."
     )
     parser.add_argument("--name", default="dynamiq", help="the cluster that the demo left (default: %(default)s)")
     options = parser.parse_args(arguments)
     if (cluster := clusters.find(options.name)) is None:
         print(f"error: no cluster {options.name} runs: `make demo NAME={options.name}` starts one", file=sys.stderr)
         return 1
-    document = REPOSITORY / "README.md"
-    text = document.read_text()
+    text = DOCUMENT.read_text()
     before, heading, section = text.partition(SECTION)
     section, rest = _parted(section)
     played = REPOSITORY / ".session.md"
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     shown = _on_terminal(cluster)
     section = re.sub(r"```console\n.*?```", lambda _: f"```console\n{recorded}```", section, count=1, flags=re.DOTALL)
     section = re.sub(r"```text\n.*?```", lambda _: f"```text\n{shown}```", section, count=1, flags=re.DOTALL)
-    document.write_text(before + heading + section + rest)
+    DOCUMENT.write_text(before + heading + section + rest)
     print(recorded + shown, end="")
     return 0
 

@@ -1,4 +1,4 @@
-"""The demo and README.md, run as a newcomer runs them: first `make demo`, then every command of the README on what it left."""
+"""The demo and the documents, run as a newcomer runs them: first `make demo`, then every command of README.md and docs/ on what it left."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DESK = "desk"
 
 
 pytestmark = pytest.mark.timeout(1200)
-"""The first test builds, starts and installs; the last runs a whole README."""
+"""The first test builds, starts and installs; one of a document may wait for several rollouts."""
 
 
 @dataclass
@@ -220,9 +220,8 @@ def test_an_app_that_a_client_of_the_api_makes_is_called_at_the_hostname_that_it
     kubectl("delete", "app", "told", namespace="demo")  # what follows shows every App of the namespace
 
 
-@pytest.mark.parametrize("document", ["docs/rollouts.md", "docs/serverless.md", "docs/runs.md", "README.md"])
+@pytest.mark.parametrize("document", documents.SESSIONS)
 def test_every_command_of_a_document_says_what_the_document_shows(told: tuple[Cluster, str], document: str) -> None:
-    """README.md comes last: it ends with the removal of everything."""
     cluster = told[0]
     assert cluster.real_pods, (
         "the pods of this machine are simulated, and nothing answers the document's calls: be root on Linux, or start Docker"

@@ -16,6 +16,7 @@ import dynamiq_operator
 import dynamiq_runtime
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
 from local import images
+from tests.support import documents
 
 REPOSITORY = Path(__file__).parents[3]
 IMAGES_NAMED_IN = ("Dockerfile", "README.md", "docs/**/*.md", "examples/**/*.yaml", "manifests/**/*.yaml")
@@ -33,7 +34,11 @@ MOST_OF_THE_PLUGIN = 12
 """Packages that an installation of the plugin has, with its own."""
 REFERENCE = re.compile(r"`([\w./-]+\.\w+)::([\w.-]+)`")
 PLACE = re.compile(r"`((?:crds|docs|examples|local|locks|manifests|operator|tests)/[\w./-]*)`")
-LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
+EVERY_DOCUMENT = ("*.md", "docs/**/*.md", "tests/README.md")
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
+HEADING = re.compile(r"^#+ +(.*?) *$", re.MULTILINE)
+PAGE = 100  # lines
+FENCED = re.compile(r"^(```+).*?^\1$", re.MULTILINE | re.DOTALL)
 
 
 def texts(*patterns: str) -> Iterator[tuple[Path, str]]:
@@ -64,7 +69,9 @@ def _names(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
 
 def test_every_image_that_a_text_names_has_the_version_of_the_project() -> None:
     found = [(path.relative_to(REPOSITORY).as_posix(), tag) for path, text in texts(*IMAGES_NAMED_IN) for tag in TAG.findall(text)]
-    assert {"Dockerfile", "README.md", "manifests/base/deployment.yaml", "manifests/api/deployment.yaml"} <= {path for path, _ in found}
+    assert {"Dockerfile", "docs/install.md", "manifests/base/deployment.yaml", "manifests/api/deployment.yaml"} <= {
+        path for path, _ in found
+    }
     stale = sorted({path for path, tag in found if tag != images.version()})
     assert not stale, f"they name another version than {images.version()}: {', '.join(stale)}"
 
@@ -102,5 +109,31 @@ def test_what_a_document_names_is_there(pattern: str) -> None:
     for document, text in texts(pattern):
         missing = [f"{path}::{name}" for path, name in REFERENCE.findall(text) if name not in defined_in(REPOSITORY / path)]
         missing += [place for place in PLACE.findall(text) if not (REPOSITORY / place).exists()]
-        missing += [link for link in LINK.findall(text) if not (document.parent / link).exists()]
         assert missing == [], document.name
+
+
+@pytest.mark.parametrize("pattern", EVERY_DOCUMENT)
+def test_every_link_of_a_document_leads_to_what_is_there(pattern: str) -> None:
+    broken = []
+    for document, text in texts(pattern):
+        for path, anchor in LINK.findall(FENCED.sub("", text)):
+            target = document.parent / path if path else document
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                broken.append(f"{document.relative_to(REPOSITORY)}: {path}#{anchor}")
+    assert broken == []
+
+
+@cache
+def anchors(document: Path) -> frozenset[str]:
+    """The headings of a document, as a forge and the site name them."""
+    said = HEADING.findall(FENCED.sub("", document.read_text()))
+    return frozenset(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in said)
+
+
+def test_every_session_of_a_document_is_run() -> None:
+    found = {document.relative_to(REPOSITORY).as_posix() for document, text in texts(*EVERY_DOCUMENT) if documents.BLOCK.search(text)}
+    assert found == set(documents.SESSIONS)
+
+
+def test_the_readme_stays_a_page_long() -> None:
+    assert len((REPOSITORY / "README.md").read_text().splitlines()) <= PAGE

@@ -230,6 +230,10 @@ def test_every_suite_is_run_in_two_lanes() -> None:
     assert [step.name for step in run.console().lanes[0]] == ["browser", "vitest", "console"]
 
 
+def test_what_has_to_pass_begins_with_lint_and_the_links_of_the_documentation() -> None:
+    assert [step.name for step in run.ci().first[0]] == ["lint", "docs"]
+
+
 def test_what_vitest_found_counts_as_pytests_does(tmp_path: Path) -> None:
     found = tmp_path / "vitest.xml"
     case = '<testcase classname="src/pure/time.test.ts" name="ago" time="0.5"/>'
