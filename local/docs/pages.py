@@ -33,7 +33,7 @@ FILES = PurePosixPath("files")
 LANGUAGES = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".py": "python", ".toml": "toml", ".sh": "sh"}
 UNSEARCHED = "---\nsearch:\n  exclude: true\n---\n"
 LINK = re.compile(r"(?<=\]\()[^()\s]+(?=\))|(?<=\bsrc=\")[^\"]+|(?<=\bsrcset=\")[^\"]+")
-FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
+FENCE = re.compile(r"^(`{3,}|~{3,})")
 ITEM = re.compile(r"^(?:[-*] |\d+\. )")
 INSIDE = re.compile(r"^ {2,3}(\S.*)")
 ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|/|#")
@@ -108,20 +108,22 @@ def shows(name: str) -> str:
 
 
 def prepared(text: str, led: Callable[[str], str]) -> str:
-    """A text as MkDocs takes it, outside of its blocks of code: links as `led` says, and an empty line before each list."""
+    """A text as MkDocs takes it: links as `led` says, and empty lines around lists and blocks of code, in which nothing is changed."""
     lines: list[str] = []
     fence = ""
     for line in text.splitlines():
         found = FENCE.match(line)
         if fence:
-            fence = "" if found and found[1].startswith(fence) else fence
-        else:
-            fence = found[1] if found else ""
-            line = _further_in(line, lines)
-            if ITEM.match(line) and lines and lines[-1].strip() and not _goes_on(lines):
+            lines.append(line)
+            if found and found[1].startswith(fence):
+                fence = ""
                 lines.append("")
-            line = line if fence else LINK.sub(lambda link: led(link[0]), line)
-        lines.append(line)
+            continue
+        line = _further_in(line, lines)
+        if lines and lines[-1].strip() and (found or (ITEM.match(line) and not _goes_on(lines))):
+            lines.append("")
+        fence = found[1] if found else ""
+        lines.append(line if fence else LINK.sub(lambda link: led(link[0]), line))
     return "\n".join(lines) + "\n"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
@@ -107,13 +107,13 @@ def test_a_link_to_what_the_repository_does_not_have_is_refused() -> None:
     made = pages.Pages()
     for link in ("gone.md", "../../outside.md", "../gone/"):
         with pytest.raises(DocsError, match=re.escape(f"docs/a.md links to {link}")):
-            made.add(pages.PurePosixPath("docs/a.md"), "a.md", f"[a]({link})")
+            made.add(PurePosixPath("docs/a.md"), "a.md", f"[a]({link})")
 
 
 def test_lists_are_written_as_mkdocs_reads_them_and_code_stays_as_it_is() -> None:
-    written = "Three:\n- a\n  goes on\n- b\n  - c\n\n  Still b.\n```sh\n- [x](gone.md)\n```\n"
+    written = "Three:\n- a\n  goes on\n- b\n  - c\n\n  Still b.\n```sh\n- [x](gone.md)\n```\n[y](y.md)\n"
     assert pages.prepared(written, lambda _: "led.md") == (
-        "Three:\n\n- a\n  goes on\n- b\n    - c\n\n    Still b.\n```sh\n- [x](gone.md)\n```\n"
+        "Three:\n\n- a\n  goes on\n- b\n    - c\n\n    Still b.\n\n```sh\n- [x](gone.md)\n```\n\n[y](led.md)\n"
     )
 
 
