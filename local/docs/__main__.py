@@ -25,8 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--environment", type=Path, default=ENVIRONMENT, help="virtual environment with MkDocs (default: .venv-docs)")
     given = parser.parse_args(arguments)
     try:
+        python = _python(given.environment)
         written = pages.write(BUILT / "pages")
-        _mkdocs(given.environment)
+        _mkdocs(python)
         checked = finish(BUILT / "site")
     except DocsError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -37,9 +38,17 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _mkdocs(environment: Path) -> None:
+def _python(environment: Path) -> Path:
+    """Raises DocsError where MkDocs was never installed."""
+    found = environment / "bin" / "python"
+    if not found.exists():
+        raise DocsError(f"MkDocs is not there, in {environment}: `make docs` installs it")
+    return found
+
+
+def _mkdocs(python: Path) -> None:
     """Raises DocsError where MkDocs warns of anything."""
-    command = [str(environment / "bin" / "python"), "-m", "mkdocs", "build", "--strict", "--clean", "--config-file", str(CONFIG)]
+    command = [str(python), "-m", "mkdocs", "build", "--strict", "--clean", "--config-file", str(CONFIG)]
     variables = {**os.environ, "SOURCE_DATE_EPOCH": "0", "NO_MKDOCS_2_WARNING": "true"}
     done = subprocess.run(command, cwd=REPOSITORY, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:

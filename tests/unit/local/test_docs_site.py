@@ -92,6 +92,11 @@ def test_a_page_without_a_place_for_its_policy_is_refused() -> None:
         policy.with_policy("<html><body></body></html>", markup.read(""))
 
 
+def test_where_mkdocs_is_missing_the_message_says_what_installs_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert docs.main(["--environment", str(tmp_path)]) == 1
+    assert "`make docs` installs it" in capsys.readouterr().err
+
+
 def test_links_of_a_page_lead_through_the_site() -> None:
     found = pages.collected()
     assert "](project/security.md)" in found["index.md"]
