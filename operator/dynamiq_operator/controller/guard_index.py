@@ -76,9 +76,9 @@ class GuardIndex:
             yield self._apps, key[0], key
         elif resource is RECORDS and _is_undecided(raw["spec"]):
             yield self._undecided, key[0], key
-            source = (raw["spec"].get("promotedFrom") or {}).get("namespace")
-            if isinstance(source, str):
-                yield self._promoting, source, key
+            source = raw["spec"].get("promotedFrom") or {}
+            if isinstance(source.get("namespace"), str) and "cluster" not in source:
+                yield self._promoting, source["namespace"], key
         elif resource is APPROVALS:
             yield self._approvals, (key[0], _row_of(raw)), key
             if (said := _said(raw)) is not None:

@@ -100,7 +100,7 @@ class GuardReader:
         at_source, rejections = dict[str, Rejection](), dict[str, dict[str, Rejection]]()
         for record in undecided:
             source = record.spec.promoted_from
-            if source is None:
+            if source is None or source.cluster is not None:
                 continue
             if not self._denials.is_watched(source.namespace):
                 if promotions is not None and _is_promotion(record, await promotions):

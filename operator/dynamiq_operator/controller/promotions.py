@@ -19,13 +19,13 @@ from dynamiq_operator.plan.history.lifecycle import waits
 async def read_sources(client: Client, cache: Cache, records: Iterable[Record], unknown: dict[ChildKey, str]) -> dict[str, Record]:
     """By the name of a row that is to be pinned, or waits, the row that it says it was promoted from, where that can be read.
 
-    Of one that only another row with the same flow took the place of, such as one that scales, the version is live still. `unknown` gets
+    One in another cluster is never read: what has its name here is another row. Of one that only another row with the same flow took the place of, such as one that scales, the version is live still. `unknown` gets
     why one that is there cannot be read. Raises errors.ApiError.
     """
     found = {}
     for record in records:
         source = record.spec.promoted_from
-        if source is None or record.outcome or (record.pinned and not waits(record)):
+        if source is None or source.cluster is not None or record.outcome or (record.pinned and not waits(record)):
             continue
         try:
             raw = await client.get(RECORDS, source.namespace, source.row)

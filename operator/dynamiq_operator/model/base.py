@@ -83,6 +83,18 @@ ObjectName = Annotated[
         ),
     ),
 ]
+ClusterName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        json_schema_extra=matching(
+            r"^[a-zA-Z0-9]([-._:/a-zA-Z0-9]*[a-zA-Z0-9])?$",
+            "a cluster is named by letters, digits and . _ : / -, beginning and ending with a letter or digit",
+        ),
+    ),
+]
+"""What tells one cluster from another: the uid of its namespace kube-system, or a name that its administrators gave it."""
 VersionName = Annotated[
     str, Field(max_length=11, json_schema_extra=matching("^v[1-9][0-9]*$", "a version is v and a number from 1, such as v3"))
 ]

@@ -112,6 +112,8 @@ def complete(
     runtime = _runtime(record, known, live, release.ran_on)
     if not isinstance(runtime, PinnedRuntime):
         return runtime
+    if (other := _other_flow(record, release)) is not None:
+        return other
     config = complete_config(record.spec.config, live.config if live else None, runtime)
     if isinstance(config, Refused):
         return config
@@ -221,9 +223,20 @@ def _promoted(record: Record, release: _Release, source: Record | None) -> Promo
     if claimed is None:
         return None
     ran = source.pinned if source is not None and source.spec.app == claimed.app else None
-    if source is None or ran is None or not claimed.hash == ran.workflow_hash == release.flow_hash:
+    if source is None or ran is None or claimed.cluster is not None or not claimed.hash == ran.workflow_hash == release.flow_hash:
         return Promoted(verified=False)
     return Promoted(verified=True, sequence=source.sequence)
+
+
+def _other_flow(record: Record, release: _Release) -> Refused | None:
+    """Why a row from another cluster cannot run: what has the version's name here is not what was promoted, and nobody else can tell."""
+    claimed = record.spec.promoted_from
+    if claimed is None or claimed.cluster is None or claimed.hash == release.flow_hash:
+        return None
+    return Refused(
+        f"{release.workflow} {release.version} has another flow here than the one that was promoted ({claimed.hash[:19]}…): "
+        "bring that one along under another version"
+    )
 
 
 def newest_runtime(runtimes: Iterable[Runtime]) -> Runtime | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dynamiq_operator.model.base import SEQUENCE_MAX, Moment, ObjectName, Part, never_empty
+from dynamiq_operator.model.base import SEQUENCE_MAX, ClusterName, Moment, ObjectName, Part, never_empty
 from dynamiq_operator.model.manifests import GuardReason as GuardReason
 
 
@@ -113,4 +113,8 @@ class StandingGuard(Part):
     ] = None
     namespaces: Annotated[
         tuple[ObjectName, ...] | None, Field(max_length=32, description="Soaking: where its source has to be. Left out: anywhere.")
+    ] = None
+    clusters: Annotated[
+        tuple[ClusterName, ...] | None,
+        Field(max_length=32, description="Soaking: other clusters in which its source may be. Left out: none."),
     ] = None

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from dynamiq_operator.model.base import DNS_LABEL_SAID, GROUP, RULES, Moment, ObjectName, Part, matching, rule, validated
+from dynamiq_operator.model.base import DNS_LABEL_SAID, GROUP, RULES, ClusterName, Moment, ObjectName, Part, matching, rule, validated
 from dynamiq_operator.model.guards import AfterFreeze
 
 NAME_OF_NAMESPACE = "kubernetes.io/metadata.name"
@@ -152,6 +152,14 @@ class Promotion(Part):
     ]
     namespaces: Annotated[
         tuple[ObjectName, ...], Field(max_length=32, description="Namespaces from where versions are promoted. Left out: any.")
+    ] = ()
+    clusters: Annotated[
+        tuple[ClusterName, ...],
+        Field(
+            max_length=32,
+            description="Other clusters from where versions are promoted, as rows name them: by the uid of their namespace kube-system. What such a "
+            "row says of its source, how long it was live included, is not verified. Left out: none.",
+        ),
     ] = ()
 
 

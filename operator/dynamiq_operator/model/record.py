@@ -9,6 +9,7 @@ from pydantic import Field
 
 from dynamiq_operator.model.base import (
     SEQUENCE_MAX,
+    ClusterName,
     Condition,
     Digest,
     DnsLabel,
@@ -130,6 +131,13 @@ class PromotedFrom(Part):
     app: Annotated[DnsLabel, Field(description="Name of the source App.")]
     row: Annotated[ObjectName, Field(description="Name of the source's row.")]
     hash: Annotated[Digest, Field(description="Hash of the source's flow.")]
+    cluster: Annotated[
+        ClusterName | None,
+        Field(
+            description="Where the source is in another cluster: which, by the uid of its namespace kube-system or a name that was given. What such "
+            "a row says of its source cannot be verified; that it runs the flow of this hash can, or it fails. Left out: this cluster."
+        ),
+    ] = None
 
 
 class Restored(Part):
@@ -142,7 +150,12 @@ class Restored(Part):
 class Promoted(Part):
     """What the operator found of the row that a record says it was promoted from."""
 
-    verified: Annotated[bool, Field(description="True where that row was found, is of that App, and ran the flow that this one runs.")]
+    verified: Annotated[
+        bool,
+        Field(
+            description="True where that row was found, is of that App, and ran the flow that this one runs. Never so of one in another cluster."
+        ),
+    ]
     sequence: Annotated[int | None, Field(ge=1, le=SEQUENCE_MAX, description="Its sequence, where verified.")] = None
 
 

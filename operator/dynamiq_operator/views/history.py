@@ -96,7 +96,8 @@ def newest_first(rows: Iterable[Manifest]) -> list[Manifest]:
 
 
 def provenance(spec: Mapping[str, Any]) -> str | None:
-    """Where a row came from: `restores #3`, `revert, restores #3`, `promoted from staging/support #12`, `from Git`; None for a deploy of a version."""
+    """Where a row came from: `restores #3`, `revert, restores #3`, `promoted from staging/support #12`, with ` of cluster …` where that is
+    another one, `from Git`; None for a deploy of a version."""
     pinned = spec.get("pinned") or {}
     if (restored := pinned.get("restores")) is not None:
         return f"{'revert, ' if pinned.get('source') == 'Revert' else ''}restores #{restored['sequence']}"
@@ -106,7 +107,8 @@ def provenance(spec: Mapping[str, Any]) -> str | None:
         found = pinned.get("promotedFrom") or {}
         row = f"#{found['sequence']}" if "sequence" in found else source["row"]
         unverified = " (unverified)" if pinned and not found.get("verified") else ""
-        return f"promoted from {source['namespace']}/{source['app']} {row}{unverified}"
+        cluster = f" of cluster {source['cluster']}" if "cluster" in source else ""
+        return f"promoted from {source['namespace']}/{source['app']} {row}{cluster}{unverified}"
     return "from Git" if pinned.get("source") == "App" else None
 
 

@@ -24,7 +24,7 @@ CHANGED: Manifest = {
     "runtime": "tiny-2",
     "config": {"type": "server", "autoscaling": {"minReplicas": 1, "maxReplicas": 3}},
     "message": "second",
-    "promotedFrom": {**ASKED["promotedFrom"], "row": "chat-2"},
+    "promotedFrom": {**ASKED["promotedFrom"], "cluster": "eu"},
     "hold": True,
     "bypass": {"reason": "prod was down"},
     "createdBy": "mallory",

@@ -41,6 +41,7 @@ DNS_LABEL = "use lower-case letters, digits and '-', beginning with a letter and
 OBJECT_NAME = "no object has such a name: use lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
 VERSION_NAME = "a version is v and a number from 1, such as v3"
 AMOUNT = "an amount is a number and, where needed, a unit: such as 100m or 2 of cpu, 256Mi or 1Gi of memory"
+CLUSTER = "a cluster is named by letters, digits and . _ : / -, beginning and ending with a letter or digit"
 HASH = "a hash is sha256: and 64 digits of 0-9 and a-f"
 HOSTNAME = "hostname is not a DNS name: use lower-case letters, digits and '-' between dots, such as chat.example.com"
 ONE_SOURCE = "a variable has exactly one of value, secret and configMap"
@@ -301,6 +302,7 @@ ROW_RULES = (
     _row("why the rules are gone past", asking(bypass={"reason": "prod is down"}), asking(bypass={"reason": " \t\u00a0"}), "spec.bypass.reason", "say why the rules are gone past: bypass.reason is never empty"),
     _row("no word on why", asking(bypass={"reason": "x"}), asking(bypass={"reason": ""}), "spec.bypass.reason", "should be at least 1 chars long"),
     _row("source of a promotion", asking(promotedFrom=PROMOTED), asking(promotedFrom={**PROMOTED, "hash": "sha256:A"}), "spec.promotedFrom.hash", HASH),
+    _row("cluster of a promotion's source", asking(promotedFrom={**PROMOTED, "cluster": "arn:aws:eks:eu-1:7:cluster/staging"}), asking(promotedFrom={**PROMOTED, "cluster": "a b"}), "spec.promotedFrom.cluster", CLUSTER),
 )  # fmt: skip
 OTHER_RULES = (
     *_name_rules("Workflow", "a Workflow"),
@@ -335,6 +337,7 @@ POLICY_RULES = (
     _policy("a freeze's duration", _freeze(**{**EVENINGS, "duration": "1h30m"}), _freeze(**{**EVENINGS, "duration": "2 days"}), "freezes[0].duration", "a duration has hours and minutes, such as 62h, 90m or 1h30m"),
     _policy("a freeze of no duration", _freeze(**{**EVENINGS, "duration": "90m"}), _freeze(**{**EVENINGS, "duration": ""}), "freezes[0].duration", "a duration has hours and minutes, such as 62h, 90m or 1h30m"),
     _policy("a service account that approves", with_spec(approvals={"count": 1, "serviceAccounts": ["system:serviceaccount:ci:evals"]}), with_spec(approvals={"count": 1, "serviceAccounts": ["ada"]}), "approvals.serviceAccounts[0]", ACCOUNTS),
+    _policy("clusters that versions come from", with_spec(promotion={"minLiveSeconds": 60, "clusters": ["eu"]}), with_spec(promotion={"minLiveSeconds": 60, "clusters": ["eu "]}), "promotion.clusters[0]", CLUSTER),
     _policy("how many approve", with_spec(approvals={"count": 1}), with_spec(approvals={"count": 0}), "approvals.count", "should be greater than or equal to 1"),
     _policy("groups that are Git's", with_spec(automation={"groups": ["system:serviceaccounts:argocd"]}), with_spec(automation={"groups": ["developers"]}), "automation.groups[0]", GROUPS),
     _policy("who hears of it", with_spec(notifications=[{"name": "chat", "secretName": "chat"}]), with_spec(notifications=[{"name": "Chat", "secretName": "chat"}]), "notifications[0].name", f"the name of a sink is a DNS label: {DNS_LABEL.removeprefix('use ')}"),

@@ -126,6 +126,8 @@ def test_a_rejection_concerns_the_apps_whose_rows_are_to_be_pinned_or_wait_there
     watched.put(RECORDS, given.row_manifest("a", given.progressing(2, guards=AWAITS)))
     promoted = {"namespace": given.NAMESPACE, "app": "chat", "row": "live", "hash": given.flow_hash("v1")}
     watched.put(RECORDS, given.row_manifest("p", given.in_namespace("shop"), given.asking(promotedFrom=promoted)))
+    elsewhere = {**promoted, "cluster": "eu-staging"}
+    watched.put(RECORDS, given.row_manifest("e", given.in_namespace("depot"), given.asking(promotedFrom=elsewhere)))
     assert watched.put(REJECTIONS, rejection_manifest("again", "v4")) == {APP, OTHER}
     released = {"at": "2026-01-01T00:00:00Z", "guards": ["AwaitingApproval"]}
     watched.put(RECORDS, given.row_manifest("a", given.progressing(2, guards=AWAITS), given.with_spec(released=released)))
@@ -227,6 +229,8 @@ async def test_a_promotion_meets_the_rejection_at_its_source_and_its_source_is_r
     script.on("GET", at(RECORDS), listed())
     script.on("GET", RECORDS.path("shop", "of-v2"), stored(given.row_manifest("of-v2", given.live(1))))
     script.on("GET", RECORDS.path("shop", "of-v3"), stored(given.row_manifest("of-v3", given.live(2, "v3"))))
+    elsewhere = {**promotion("v2"), "cluster": "eu-staging"}
+    watched.put(RECORDS, given.row_manifest("far", given.asking(promotedFrom=elsewhere), given.progressing(3, guards=AWAITS)))
     snapshot = await process.observer.observe(APP)
     assert {row: each.meta.name for row, each in snapshot.guards.at_source.items()} == {"bad": "bad"}
     assert set(snapshot.promotions) == {"bad", "good"}, "whatever it waits for"

@@ -326,7 +326,9 @@ async def test_source_of_a_promotion_is_read_where_it_may_be(process: Process, s
     policies(script)
     script.on("GET", RECORDS.path("test", "a"), stored(given.row_manifest("a", given.live(1))))
     script.on("GET", RECORDS.path("test", "b"), failure(404, "NotFound")).on("GET", RECORDS.path("test", "c"), failure(403, "Forbidden"))
-    assert set((await observe(process)).promotions) == {"yes"}
+    elsewhere = {"namespace": "test", "app": "chat", "row": "a", "hash": given.UNSEALED, "cluster": "eu-staging"}
+    cache(process, RECORDS, given.row_manifest("elsewhere", given.asking(promotedFrom=elsewhere)))
+    assert set((await observe(process)).promotions) == {"yes"}, "what has the name here is another row"
 
 
 # Problems.

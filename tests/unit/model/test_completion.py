@@ -165,6 +165,20 @@ def test_a_promotion_that_does_not_hold_says_so_and_nothing_more(row: Record, so
     assert pins(row, promoted=source).promoted_from == Promoted(verified=False)
 
 
+def test_what_comes_from_another_cluster_is_never_verified() -> None:
+    """Not even where a row of that name, here, ran the same flow: it is another row."""
+    found = completed(promoting(cluster="eu-staging"), promoted=a_row("good", live(12)))
+    assert isinstance(found, Pinned)
+    assert found.promoted_from == Promoted(verified=False)
+
+
+def test_what_comes_from_another_cluster_runs_what_was_promoted_or_nothing() -> None:
+    row = promoting(cluster="eu-staging", hash=flow_hash("v2"))
+    found = completed(row)
+    assert isinstance(found, Refused)
+    assert found.message.startswith("chat v1 has another flow here than the one that was promoted (sha256:")
+
+
 def test_without_an_app_the_row_waits() -> None:
     known = Known(app=None, live=None, versions=(), runtimes={}, rows={}, flows=frozenset(), settings=Settings())
     assert complete(new(), known, sequence=1, source=Source.RECORD, previous_digest=None, now=NOW) == Missing(

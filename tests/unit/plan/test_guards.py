@@ -567,3 +567,55 @@ def test_rejected_version_that_runs_is_scaled() -> None:
     rows.settle()
     assert rows.live == asked
     assert given.flow_hash("v1") in rows.rejections
+
+
+# Rows from another cluster.
+
+
+def promoted_from(cluster: str | None, namespace: str = "staging") -> dict[str, Any]:
+    claimed = {"namespace": namespace, "app": given.NAME, "row": "chat-1", "hash": given.flow_hash("v2")}
+    return {"workflowVersion": "v2", "promotedFrom": {**claimed, **({"cluster": cluster} if cluster else {})}}
+
+
+def test_row_from_another_cluster_is_deployed_where_no_policy_asks_for_a_soak_time() -> None:
+    rows = rows_with("v1", afterFreeze="Deploy")
+    asked = rows.ask(**promoted_from("eu"))
+    rows.settle()
+    assert rows.live == asked
+
+
+def test_row_from_another_cluster_is_deployed_where_every_policy_names_that() -> None:
+    rows = rows_with("v1", promotion={"minLiveSeconds": 86400, "clusters": ["eu", "us"]})
+    asked = rows.ask(**promoted_from("eu"))
+    rows.settle()
+    assert rows.live == asked, "nobody here can know for how long it was live there"
+
+
+@pytest.mark.parametrize(
+    ("promotion", "says"),
+    [
+        ({}, "it comes from App chat in staging of cluster eu, and of other clusters policy production takes versions from none"),
+        ({"clusters": ["us", "ap"]}, "of other clusters policy production takes versions from us, ap alone (promotion.clusters)"),
+        (
+            {"clusters": ["eu"], "namespaces": ["qa"]},
+            "it was promoted from App chat in staging of cluster eu, and a policy takes versions from qa alone",
+        ),
+    ],
+)
+def test_row_from_a_cluster_that_a_policy_does_not_name_fails_at_once_and_a_bypass_passes(promotion: dict[str, Any], says: str) -> None:
+    rows = rows_with("v1", promotion={"minLiveSeconds": 60, **promotion})
+    refused = rows.ask(**promoted_from("eu"))
+    rows.settle()
+    assert (rows.ended(refused) or "").startswith("Failed: ")
+    assert says in (rows.ended(refused) or "")
+    bypassed = rows.ask(**promoted_from("eu"), bypass={"reason": "prod is down"})
+    rows.settle()
+    assert rows.live == bypassed
+
+
+def test_one_policy_of_several_that_does_not_name_the_cluster_is_enough() -> None:
+    rows = rows_with("v1", promotion={"minLiveSeconds": 60, "clusters": ["eu"]})
+    rows.set_policy("stricter", promotion={"minLiveSeconds": 60})
+    refused = rows.ask(**promoted_from("eu"))
+    rows.settle()
+    assert "policy stricter takes versions from none" in (rows.ended(refused) or "")

@@ -40,7 +40,7 @@ def test_a_first_promotion_makes_what_the_target_lacks_and_then_the_row(stage: R
     paths = [sent.path for sent in stage.script.writes() if "dryRun" not in sent.query]
     assert [path for path in paths if "/prod/" in path] == [each.path("prod") for each in (VERSIONS, APPS, RECORDS)]
     assert told["app_id"] == stage.uid(APPS, "chat", "prod")
-    assert told["promoted_from"]["namespace"] == "demo"
+    assert (told["promoted_from"]["namespace"], told["promoted_from"]["cluster"]) == ("demo", None)
 
 
 def test_without_a_body_production_is_meant(stage: RestStage) -> None:

@@ -53,6 +53,7 @@ def test_a_row_that_no_operator_has_seen_is_what_was_asked() -> None:
         (row("a", given.live(1, promotedFrom={"verified": False}), given.asking(promotedFrom=SOURCE)), "promoted from staging/chat chat-s (unverified)"),
         (row("a", given.live(1, promotedFrom={"verified": True, "sequence": 12}), given.asking(promotedFrom=SOURCE)), "promoted from staging/chat #12"),
         (row("a", given.asking(promotedFrom=SOURCE)), "promoted from staging/chat chat-s"),
+        (row("a", given.live(1, promotedFrom={"verified": False}), given.asking(promotedFrom={**SOURCE, "cluster": "eu"})), "promoted from staging/chat chat-s of cluster eu (unverified)"),
         (row("a", given.live(1, source="App")), "from Git"),
         (row("a", given.live(1)), None),
         (row("a"), None),

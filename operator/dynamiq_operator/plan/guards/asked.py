@@ -11,7 +11,8 @@ from dynamiq_operator.model.guards import AfterFreeze, Guard, GuardReason, RowKi
 from dynamiq_operator.model.kinds import RECORD
 from dynamiq_operator.model.objects import DeployPolicy, Record, Rejection, format_time, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
-from dynamiq_operator.model.record import Phase, Pinned, Result, Source
+from dynamiq_operator.model.record import Phase, Pinned, PromotedFrom, Result, Source
+from dynamiq_operator.plan.guards import sentences
 from dynamiq_operator.plan.guards.hold import hold, runs_alike
 
 if TYPE_CHECKING:
@@ -97,12 +98,14 @@ def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
     if claimed is None:
         return ""
     where = f"App {claimed.app} in {claimed.namespace}"
+    if claimed.cluster is not None:
+        return _why_not_from(context, claimed, f"{where} of cluster {claimed.cluster}")
     if pinned.promoted_from is None or not pinned.promoted_from.verified:
         return (
             f"it says that it was promoted from {where}, which cannot be verified: a policy asks how long the version has been live there"
         )
-    if (allowed := _sources(context)) and claimed.namespace not in allowed:
-        return f"it was promoted from {where}, and a policy takes versions from {', '.join(sorted(allowed))} alone"
+    if (why := _why_not_namespace(context, claimed, where)):
+        return why
     if source is None:
         is_gone = (RECORD.kind, row.name) not in context.snapshot.unknown and _soaks(context, pinned)
         return (
@@ -115,6 +118,23 @@ def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
     if source.phase in (Phase.LIVE, None) or (row.pinned is not None and not _soaks(context, pinned)):
         return ""
     return f"its version is no longer live in {where}: a policy asks that it is live there until it has been long enough"
+
+
+def _why_not_from(context: Context, claimed: PromotedFrom, where: str) -> str:
+    """Why no version is taken from another cluster; empty where every policy that asks for a soak time names it.
+
+    Whether the version has soaked there cannot be known here: who names a cluster leaves that to whoever promotes from it.
+    """
+    for policy in context.snapshot.guards.policies:
+        if policy.spec.promotion is not None and claimed.cluster not in policy.spec.promotion.clusters:
+            return sentences.not_from_cluster(where, policy.meta.name, policy.spec.promotion.clusters)
+    return _why_not_namespace(context, claimed, where)
+
+
+def _why_not_namespace(context: Context, claimed: PromotedFrom, where: str) -> str:
+    if (allowed := _sources(context)) and claimed.namespace not in allowed:
+        return f"it was promoted from {where}, and a policy takes versions from {', '.join(sorted(allowed))} alone"
+    return ""
 
 
 def _sources(context: Context) -> frozenset[str]:

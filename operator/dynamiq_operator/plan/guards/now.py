@@ -55,6 +55,7 @@ def _of_policy(policy: DeployPolicy, now: datetime) -> Iterator[StandingGuard]:
             policy=name,
             seconds=spec.promotion.min_live_seconds,
             namespaces=spec.promotion.namespaces or None,
+            clusters=spec.promotion.clusters or None,
         )
     if spec.approvals is not None:
         message = sentences.would_hold_awaiting(policy)

@@ -41,6 +41,12 @@ def soaking(row: Record, guard: Guard, until: datetime) -> str:
     return f"its version has to be {where} until {format_time(until)} (policy {guard.policy})"
 
 
+def not_from_cluster(where: str, policy: str, clusters: Sequence[str]) -> str:
+    """Of a row, and of what is asked for now."""
+    taken = f"from {', '.join(clusters)} alone" if clusters else "from none"
+    return f"it comes from {where}, and of other clusters policy {policy} takes versions {taken} (promotion.clusters)"
+
+
 def awaiting(context: Context, row: Record, given: int, needed: int, policies: Sequence[str]) -> str:
     people = "1 approval" if needed == 1 else f"{needed} approvals"
     of = f"policy {policies[0]}" if len(policies) == 1 else f"policies {', '.join(policies)}"

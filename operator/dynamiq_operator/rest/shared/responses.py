@@ -75,6 +75,7 @@ class PromotedFrom(ResponseModel):
     app: str
     row: str
     hash: str
+    cluster: Annotated[str | None, Field(description="Where the row is in another cluster: which. Then nothing of this is verified.")]
 
 
 class Right(ResponseModel):

@@ -70,7 +70,7 @@ def serialize_deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | N
         "workflow_version": {"id": version_id, "version": version, "description": row.description} if version else None,
         "deployment_config": config(pinned.get("config") or _merged(spec.get("config"), (kept or {}).get("config"))),
         "restores": restored,
-        "promoted_from": dict(source) if source else None,
+        "promoted_from": {**source, "cluster": source.get("cluster")} if source else None,
         "is_live": row.status == Phase.LIVE,
         "restores_sequence": restores.get("sequence") or (ids.sequence_of(namespace, restored) if restored else None),
         "waits": waits(waits_of(raw)),
