@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +41,10 @@ PATH=/usr/bin:/bin
 case "$1" in
 proxy)
     [ ! -e "$STAND_IN/complaint" ] || { cat "$STAND_IN/complaint" >&2; exit 1; }
-    for argument; do case "$argument" in --unix-socket=*) ln -s "$STAND_IN/api" "${argument#*=}";; esac; done
+    printf '%s ' "$@" >>"$STAND_IN/proxies"; echo >>"$STAND_IN/proxies"
+    api=api
+    for argument; do case "$argument" in --context=*) [ ! -S "$STAND_IN/api-${argument#*=}" ] || api="api-${argument#*=}";; esac; done
+    for argument; do case "$argument" in --unix-socket=*) ln -s "$STAND_IN/$api" "${argument#*=}";; esac; done
     echo "Starting to serve on the socket"
     [ ! -e "$STAND_IN/says" ] || cat "$STAND_IN/says" >&2
     exec sleep 600;;
@@ -117,7 +121,7 @@ class ScriptedPlugin:
     patch: pytest.MonkeyPatch
     script: PluginScript = field(default_factory=PluginScript)
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="plugin-", dir="/tmp")))
-    _server: ScriptedServer | None = None
+    _servers: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> ScriptedPlugin:
         kubectl = self.folder / "kubectl"
@@ -127,9 +131,19 @@ class ScriptedPlugin:
         self.logs_in({"client-certificate-data": "Y2VydA=="})
         for name, value in self.environment(kubectl).items():
             self.patch.setenv(name, value)
-        self._server = ScriptedServer(self.script, unix=self.folder / "api")
-        self._server.__enter__()
+        self._servers.enter_context(ScriptedServer(self.script, unix=self.folder / "api"))
         return self
+
+    def context(self, name: str) -> PluginScript:
+        """Another cluster, which this context of the kubeconfig leads to."""
+        script = PluginScript()
+        self._servers.enter_context(ScriptedServer(script, unix=self.folder / f"api-{name}"))
+        return script
+
+    @property
+    def proxies(self) -> list[list[str]]:
+        """The arguments of each proxy that was started."""
+        return [line.split() for line in (self.folder / "proxies").read_text().splitlines()]
 
     def environment(self, kubectl: Path) -> Mapping[str, str]:
         """What the plugin finds in its environment: no terminal's colours or width, no desktop."""
@@ -144,8 +158,7 @@ class ScriptedPlugin:
         }
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        assert self._server is not None
-        self._server.__exit__(kind, error, trace)
+        self._servers.__exit__(kind, error, trace)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __call__(self, *arguments: str, typed: str | None = None, terminal: bool = False) -> Ended:

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dynamiq_operator.actions import history, rejections
-from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.actions.refusals import NotNow, Refusal
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.guards import GuardReason, RowKind, RowOf, StandingGuard
 from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable, format_time, read
 from dynamiq_operator.model.record import Pinned, RecordSpec
+from dynamiq_operator.plan.guards import sentences
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def yet_to_soak(found: Sequence[StandingGuard], live_since: datetime, now: datet
 
 def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Record | None, *, bypass: bool) -> None:
     """Raises Rejected where the flow is rejected in the namespace, unless that is gone past, or the flow and its runtime are live there."""
-    if bypass or _is_live(then, live):
+    if bypass or is_live(then, live):
         return
     for found in rejections.standing(api, namespace, then.workflow_hash):
         raise rejections.Rejected(found, then.workflow_version, namespace)
@@ -93,14 +94,38 @@ def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Record | No
 
 def check_source(found: Sequence[StandingGuard], namespace: str, then: Pinned, live: Record | None, *, bypass: bool) -> None:
     """Raises Refusal where what stands before promotions takes no version from the namespace, unless that is gone past, or it is live already."""
-    if bypass or _is_live(then, live):
+    if bypass or is_live(then, live):
         return
     for each in found:
         if each.namespaces is not None and namespace not in each.namespaces:
             raise Refusal(f"policy {each.policy} takes versions from {', '.join(each.namespaces)} alone, and not from {namespace}")
 
 
-def _is_live(then: Pinned, live: Record | None) -> bool:
+def check_crossing(
+    found: Sequence[StandingGuard], cluster: str, namespace: str, live_since: datetime, now: datetime, *, where: str, bypass: bool
+) -> None:
+    """Of a promotion from another cluster. Raises Refusal where what stands before promotions takes no version from there, unless that is gone past.
+
+    Nobody can tell the operator for how long a version was live in another cluster, so whoever promotes looks at it.
+    """
+    soaks = [] if bypass else [each for each in found if each.reason is GuardReason.SOAKING]
+    for each in soaks:
+        if cluster not in (each.clusters or ()):
+            raise Refusal(sentences.not_from_cluster(where, each.policy or "", each.clusters or ()))
+        if each.namespaces is not None and namespace not in each.namespaces:
+            raise Refusal(f"policy {each.policy} takes versions from {', '.join(each.namespaces)} alone, and not from {namespace}")
+        until = live_since + timedelta(seconds=each.seconds or 0)
+        if now < until:
+            raise NotNow(f"it has to be live where it comes from until {format_time(until)} (policy {each.policy}): promote it after that")
+
+
+def not_of_crossings(found: Sequence[StandingGuard]) -> tuple[StandingGuard, ...]:
+    """What would hold a promotion from another cluster: soak times hold no such row."""
+    return tuple(each for each in found if each.reason is not GuardReason.SOAKING)
+
+
+def is_live(then: Pinned, live: Record | None) -> bool:
+    """Whether the flow and its runtime are live there."""
     return live is not None and live.pinned is not None and _pair(live.pinned) == _pair(then)
 
 

@@ -39,7 +39,7 @@ NOTED_MOST = 32
 TRIES = 20
 PAUSE = 0.25
 """Seconds at most between two tries: so that the same two writers do not meet again."""
-ADDED = frozenset(("hold", "bypass_reason"))
+ADDED = frozenset(("hold", "bypass_reason", "crossing"))
 """Fields of requests that earlier versions did not have."""
 _NOTED_DIGITS = 16
 _NOTED = re.compile(rf"[0-9a-f]{{{_NOTED_DIGITS + 64}}}")

@@ -2,22 +2,23 @@
 
 The version travels by its flow's hash, and the target keeps its own config, hostname, keys and variables. All of it goes
 out in the name of the caller, who needs the rights in both namespaces; what is lacking is said before anything is made.
+The target may be in another cluster: then each is asked through a client of its own, and neither knows of the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from dynamiq_operator.actions import guards, history, idempotency
 from dynamiq_operator.actions.confirmed import check, shown, spelled_out
-from dynamiq_operator.actions.deploy import DeployRequest, Flow, PreviewedDeploy, perform_deploy, plan_unseen, previewed
+from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, perform_deploy, plan_unseen, previewed
 from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
 from dynamiq_operator.actions.refusals import Lacks, Need, NotAllowed, Refusal, Taken, Unknown, refused
-from dynamiq_operator.actions.release import version_manifest
 from dynamiq_operator.actions.rights import BYPASS, DEPLOY, lacking
+from dynamiq_operator.actions.travelling import Served, check_not_rejected_at_source, release_there, served
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -44,6 +45,14 @@ class NeedsHostname(Refusal):
 
 
 @dataclass(frozen=True)
+class Crossing:
+    """That the target is in another cluster. `cluster`: how the row names the one that it comes from; `place`: how messages name the other."""
+
+    cluster: str
+    place: str
+
+
+@dataclass(frozen=True)
 class PromotionRequest:
     """What is asked to be promoted, and where to. `target_namespace` stands for a search by label, which takes the right to list namespaces.
 
@@ -57,6 +66,7 @@ class PromotionRequest:
     hostname: str | None = None
     message: str | None = None
     bypass_reason: str | None = None
+    crossing: Crossing | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ class PromotionPlan:
     """A promotion that has not been done. `version` and `new_app`: what has to be made before the row, None where it is there."""
 
     request: PromotionRequest
-    source: Record
+    source: Served
     target_namespace: str
     version: Manifest | None
     new_app: Manifest | None
@@ -76,89 +86,117 @@ class PromotionPlan:
 
     def lines(self) -> list[str]:
         """The promotion as text."""
-        source, app = self.source.pinned, self.request.app
-        said = [
-            f"promote {self.request.namespace}/{app} {source.workflow_version if source else ''} (#{self.source.sequence})"
-            f" to {self.request.environment}"
-        ]
+        crossing = self.request.crossing
+        said = [f"promote {self.source.title} to {self.request.environment}{f' of {crossing.place}' if crossing is not None else ''}"]
         if self.new_app is not None:
-            said.append(f"  App {app} is made in {self.target_namespace}")
+            said.append(f"  App {self.request.app} is made in {self.target_namespace}")
         if self.version is not None:
             said.append(f"  WorkflowVersion {self.version['metadata']['name']} is put into {self.target_namespace}")
         return said + self.preview.lines()
 
 
-def plan_promotion(api: Api, request: PromotionRequest, target: str | None = None, claim: KeyClaim | None = None) -> PromotionPlan:
+def plan_promotion(
+    api: Api, request: PromotionRequest, target: str | None = None, claim: KeyClaim | None = None, *, there: Api | None = None
+) -> PromotionPlan:
     """What promoting the live row would do, which takes the right to read. `target`: the target's namespace where a surface found it in its own
-    way.
+    way. `there`: the other cluster, where the request crosses into one.
 
     Raises Refusal where the target lacks something, and kube.errors.ApiError.
     """
-    namespace, app, environment = request.namespace, request.app, request.environment
-    source_app = history.find_app(api, namespace, app)
-    source = history.open_rows(api, namespace, app, source_app.meta.uid).live
-    if source is None or source.pinned is None:
-        raise Refusal(f"{app} serves nothing in namespace {namespace} yet: deploy it there first")
-    target = target or request.target_namespace or find_target(api, namespace, environment)
-    if target == namespace:
+    namespace, app, environment, crossing = request.namespace, request.app, request.environment, request.crossing
+    there = there or api
+    source = served(api, namespace, app)
+    target = target or request.target_namespace or find_target(api, namespace, environment, there=there)
+    if target == namespace and crossing is None:
         raise Refusal(f"namespace {namespace} is {environment} itself: promote from another environment")
-    guards.check_not_rejected(api, namespace, source.pinned, None, bypass=request.bypass_reason is not None)
-    text = history.flow_of(api, namespace, app, source.pinned)
-    if text is None:
-        raise Refusal(f"the flow of {app} {source.pinned.workflow_version} is in no ConfigMap and no WorkflowVersion that you may read")
-    there = _there(api, target, app)
-    new_app = _first(source_app, target, request.hostname) if there is None else None
-    deployed = there or App.of({**(new_app or {}), "status": {"guards": [each.as_json() for each in guards.of_namespace(api, target)]}})
+    bypass = request.bypass_reason is not None
+    check_not_rejected_at_source(api, source, bypass=bypass)
+    found = _find(there, target, app)
+    new_app = first_app(source.app, target, request.hostname) if found is None else None
+    deployed = found or App.of({**(new_app or {}), "status": {"guards": [each.as_json() for each in guards.of_namespace(there, target)]}})
     if deployed.spec.workflow != source.pinned.workflow:
         raise Taken(f"App {app} in {target} runs workflow {deployed.spec.workflow}, not {source.pinned.workflow}: it is another App")
-    _require_variables(api, target, deployed.spec, environment)
-    if new_app is not None and source_app.spec.hostname is not None and request.hostname is None:
+    _require_variables(there, target, deployed.spec, environment)
+    if new_app is not None and source.app.spec.hostname is not None and request.hostname is None:
         # Only now: nobody chooses a hostname for an App that could not be made yet.
         raise NeedsHostname(f"App {app} is new in {environment} and needs a hostname of its own there: give one", "hostname")
-    flow, made = _version(api, target, source.pinned, text, f"{namespace}/{app}")
-    rows = history.open_rows(api, target, app, there.meta.uid) if there is not None else History(())
-    guards.check_source(deployed.status.guards, namespace, source.pinned, rows.live, bypass=request.bypass_reason is not None)
+    flow, made = release_there(there, target, source, origin(request))
+    rows = history.open_rows(there, target, app, found.meta.uid) if found is not None else History(())
+    _check_source(request, source, deployed, rows.live)
     # An App may be there from a promotion that made no row, or whose row failed: what it would keep is what is live, and nothing is.
-    asked = _deploy_request(source, source.pinned, request, target, flow.version.version, is_first=rows.live is None)
-    deploy = previewed(api, plan_unseen(asked, claim), deployed, rows, arriving=flow, policy=source_app.status.image_policy)
-    rights = tuple(f"you could not do this: {why}" for why in lacking(api, target, *_created(made, new_app), verbs=deploy.verbs))
-    warnings = rights + deploy.preview.warnings + _warnings(source_app, deployed, there is None)
-    deploy = replace(deploy, preview=replace(deploy.preview, guards=_holding(deploy.preview, source), warnings=warnings))
+    asked = _deploy_request(source, request, target, flow.version.version, is_first=rows.live is None)
+    policy = source.app.status.image_policy if crossing is None else None
+    deploy = previewed(there, plan_unseen(asked, claim), deployed, rows, arriving=flow, policy=policy)
+    rights = tuple(f"you could not do this: {why}" for why in lacking(there, target, *_created(made, new_app), verbs=deploy.verbs))
+    warnings = rights + deploy.preview.warnings + _warnings(source.app, deployed, found is None)
+    if crossing is not None:
+        warnings += tuple(_of_crossing(crossing, source.pinned, deploy.then, rows.live is None))
+    deploy = replace(deploy, preview=replace(deploy.preview, guards=_holding(request, deploy.preview, source.row), warnings=warnings))
     return PromotionPlan(request, source, target, made, new_app, deploy)
 
 
-def _holding(preview: Preview, source: Record) -> tuple[StandingGuard, ...]:
+def _holding(request: PromotionRequest, preview: Preview, source: Record) -> tuple[StandingGuard, ...]:
     """What would hold the row: a soak time that the version has behind it at its source would not."""
-    since = parse_time(source.outcome.at) if source.outcome is not None else source.meta.created
-    return guards.yet_to_soak(preview.guards, since, datetime.now(UTC))
+    if request.crossing is not None:
+        return guards.not_of_crossings(preview.guards)
+    return guards.yet_to_soak(preview.guards, _live_since(source), datetime.now(UTC))
 
 
-def perform_promotion(api: Api, plan: PromotionPlan) -> Performed:
+def _live_since(row: Record) -> datetime:
+    return parse_time(row.outcome.at) if row.outcome is not None else row.meta.created
+
+
+def _check_source(request: PromotionRequest, source: Served, deployed: App, live: Record | None) -> None:
+    """Raises Refusal where the target's policies take no version from here."""
+    bypass, crossing = request.bypass_reason is not None, request.crossing
+    if crossing is None:
+        guards.check_source(deployed.status.guards, request.namespace, source.pinned, live, bypass=bypass)
+        return
+    where = f"App {request.app} in {request.namespace} of cluster {crossing.cluster}"
+    guards.check_crossing(
+        deployed.status.guards,
+        crossing.cluster,
+        request.namespace,
+        _live_since(source.row),
+        datetime.now(UTC),
+        where=where,
+        bypass=bypass or guards.is_live(source.pinned, live),
+    )
+
+
+def _of_crossing(crossing: Crossing, here: Pinned, then: Pinned, is_first: bool) -> Iterator[str]:
+    yield f"nobody in {crossing.place} can verify where this comes from: the row says so, and names cluster {crossing.cluster}"
+    if is_first and then.runtime != here.runtime:
+        yield f"Runtime {here.runtime.name} is another one there: {then.runtime.image} in place of {here.runtime.image}"
+
+
+def perform_promotion(api: Api, plan: PromotionPlan, *, there: Api | None = None) -> Performed:
     """Makes what the target lacks, then the row. Raises NotAllowed before anything is made, Refusal, Taken where others make the same now, and
     kube.errors.ApiError.
     """
-    _require_rights(api, plan)
+    there = there or api
+    _require_rights(there, plan)
     try:
         if (claim := plan.deploy.claim) is not None:
             idempotency.note(api, plan.request.namespace, plan.request.app, claim)
         if plan.version is not None:
-            _make(api, VERSIONS, plan.version)
+            _make(there, VERSIONS, plan.version)
         if plan.new_app is not None:
-            _make(api, APPS, plan.new_app)
-        return perform_deploy(api, plan.deploy)
+            _make(there, APPS, plan.new_app)
+        return perform_deploy(there, plan.deploy)
     except errors.Invalid as error:
         raise refused(error) from None
 
 
-def perform_confirmed_promotion(api: Api, plan: PromotionPlan) -> Performed:
+def perform_confirmed_promotion(api: Api, plan: PromotionPlan, *, there: Api | None = None) -> Performed:
     """Promotes what the plan showed. Raises Changed where that is no longer what would be promoted, and as planning and performing do."""
-    now = plan_promotion(api, plan.request, plan.target_namespace, plan.deploy.claim)
+    now = plan_promotion(api, plan.request, plan.target_namespace, plan.deploy.claim, there=there)
     check({**shown(plan.preview), **_made(plan)}, {**shown(now.preview), **_made(now)})
-    return perform_promotion(api, spelled_out_promotion(api, now))
+    return perform_promotion(api, spelled_out_promotion(there or api, now), there=there)
 
 
 def spelled_out_promotion(api: Api, plan: PromotionPlan) -> PromotionPlan:
-    """The plan whose record names all that its preview shows."""
+    """The plan whose record names all that its preview shows. `api`: of the target."""
     return replace(plan, deploy=replace(plan.deploy, record=spelled_out(api, plan.deploy).record))
 
 
@@ -204,12 +242,12 @@ def promotion_claim(
     return KeyClaim.of(key, "promote", app_uid, request, request.app, confirmed) if key else None
 
 
-def find_target(api: Api, namespace: str, environment: str) -> str:
-    """The namespace of an environment in the project of `namespace`. Raises Refusal saying which labels are missing."""
+def find_target(api: Api, namespace: str, environment: str, *, there: Api | None = None) -> str:
+    """The namespace of an environment in the project of `namespace`; `there`: in another cluster. Raises Refusal saying which labels are missing."""
     labels = _labels(requests.get(api, NAMESPACES, "", namespace))
     project = labels.get(names.PROJECT_LABEL)
     try:
-        found = requests.items(api, NAMESPACES, label=f"{names.PROJECT_LABEL}={project}") if project else []
+        found = requests.items(there or api, NAMESPACES, label=f"{names.PROJECT_LABEL}={project}") if project else []
     except errors.Denied:
         raise NotAllowed("you may not list namespaces: name the target's (--target-namespace)") from None
     return target_among({each["metadata"]["name"]: _labels(each) for each in found}, namespace, labels, environment)
@@ -233,22 +271,28 @@ def target_among(found: Mapping[str, Mapping[str, str]], namespace: str, own: Ma
     raise Unknown(f"project {project} has no environment {environment}; {there}", "environment")
 
 
-def _there(api: Api, namespace: str, app: str) -> App | None:
+def origin(request: PromotionRequest) -> str:
+    """Where a version that is brought along came from."""
+    cluster = f"cluster {request.crossing.cluster}, " if request.crossing is not None else ""
+    return f"{cluster}{request.namespace}/{request.app}"
+
+
+def _find(api: Api, namespace: str, app: str) -> App | None:
     try:
         return history.typed(App, requests.get(api, APPS, namespace, app))
     except errors.NotFound:
         return None
 
 
-def _first(source: App, target: str, hostname: str | None) -> Manifest:
-    """The App that a first promotion makes: as the source, under its own hostname."""
+def first_app(source: App, target: str | None, hostname: str | None) -> Manifest:
+    """The App that a first promotion makes: as the source, under its own hostname. Without `target` whoever applies it names the namespace."""
     spec = {field: value for field, value in source.spec.as_json().items() if field not in NOT_COPIED and value != []}
     if hostname is not None:
         spec["hostname"] = hostname
     return {
         "apiVersion": API_VERSION,
         "kind": kinds.APP.kind,
-        "metadata": {"name": source.meta.name, "namespace": target},
+        "metadata": {"name": source.meta.name, **({"namespace": target} if target else {})},
         "spec": spec,
     }
 
@@ -287,32 +331,8 @@ def _require_variables(api: Api, namespace: str, spec: AppSpec, environment: str
         raise Lacks(environment, needs)
 
 
-def _version(api: Api, namespace: str, pinned: Pinned, text: str, origin: str) -> tuple[Flow, Manifest | None]:
-    """The release of this flow in the target, and the manifest of one where there is none: under its own name, else the next free one."""
-    try:
-        there = Flow.of(requests.get(api, VERSIONS, namespace, names.workflow_version(pinned.workflow, pinned.workflow_version)))
-        if there.version.flow_hash == pinned.workflow_hash:
-            return there, None
-    except errors.NotFound:
-        return _copy(namespace, pinned, text, pinned.workflow_version, origin)
-    brought = requests.items(api, VERSIONS, namespace, label=f"{names.FLOW_LABEL}={names.flow_label(pinned.workflow_hash)}")
-    for flow in map(Flow.of, brought):
-        if (flow.version.workflow, flow.version.flow_hash) == (pinned.workflow, pinned.workflow_hash):
-            return flow, None
-    newest = history.releases(api, namespace, pinned.workflow)[-1].number
-    return _copy(namespace, pinned, text, f"v{newest + 1}", origin)
-
-
-def _copy(namespace: str, pinned: Pinned, text: str, version: str, origin: str) -> tuple[Flow, Manifest]:
-    manifest = version_manifest(namespace, pinned.workflow, version, text, pinned.description)
-    manifest["metadata"]["labels"] = {names.FLOW_LABEL: names.flow_label(pinned.workflow_hash)}
-    manifest["metadata"]["annotations"] = {names.ORIGIN_ANNOTATION: f"{origin} {pinned.workflow_version}"}
-    return Flow.of(manifest), manifest
-
-
-def _deploy_request(
-    source: Record, pinned: Pinned, request: PromotionRequest, target: str, version: str, *, is_first: bool
-) -> DeployRequest:
+def _deploy_request(source: Served, request: PromotionRequest, target: str, version: str, *, is_first: bool) -> DeployRequest:
+    pinned = source.pinned
     return DeployRequest(
         target,
         request.app,
@@ -320,9 +340,16 @@ def _deploy_request(
         runtime=pinned.runtime.name if is_first else None,
         config=pinned.config.as_json() if is_first else None,
         message=request.message,
-        promoted_from={"namespace": request.namespace, "app": request.app, "row": source.name, "hash": pinned.workflow_hash},
+        promoted_from=claim_of(source, request.crossing.cluster if request.crossing is not None else None),
         bypass_reason=request.bypass_reason,
     )
+
+
+def claim_of(source: Served, cluster: str | None) -> dict[str, str]:
+    """What a row says of where it comes from."""
+    meta = source.app.meta
+    claimed = {"namespace": meta.namespace, "app": meta.name, "row": source.row.name, "hash": source.pinned.workflow_hash}
+    return {**claimed, **({"cluster": cluster} if cluster is not None else {})}
 
 
 def _warnings(source: App, target: App, first: bool) -> tuple[str, ...]:

@@ -181,19 +181,56 @@ def _promote(commands: Any) -> None:
         commands,
         "promote",
         "deploy what an App serves here to another environment of its project",
-        "The version goes as it is; the App there keeps its own config, hostname, keys and variables.",
-        ("support -n staging", "support -n staging --to production --hostname support.example.com"),
+        "The version goes as it is; the App there keeps its own config, hostname, keys and variables. Where the environment is in another"
+        " cluster, --to-context reads with this context of the kubeconfig and writes with that one; where the two never meet, --to-file writes what"
+        " `kubectl apply` takes there. Such a row says from which cluster and row it came, and that nobody could verify it.",
+        (
+            "support -n staging",
+            "support -n staging --to production --hostname support.example.com",
+            "support -n staging --to-context prod --preview",
+            "support -n staging --to-context prod --target-namespace support",
+            "support -n staging --to-file support-v4.yaml --with-app --hostname support.example.com",
+        ),
         DEPLOY_EXITS,
     )
+    promote.check = _wrong_of_promotion
     parsing.app(promote)
     promote.add_argument("--to", metavar="ENVIRONMENT", default="production", help="environment to promote to (default: %(default)s)")
     promote.add_argument(
         "--target-namespace",
         metavar="NAMESPACE",
-        help="the target's namespace, for whoever may not list namespaces (default: found by its labels)",
+        help="the target's namespace, for whoever may not list namespaces (default: found by its labels; of --to-file: of whoever applies it)",
     )
     promote.add_argument("--hostname", help="hostname there, for a first promotion")
+    places = promote.add_mutually_exclusive_group()
+    places.add_argument(
+        "--to-context", metavar="CONTEXT", help="context of the kubeconfig whose cluster the target is in (default: this cluster)"
+    )
+    places.add_argument("--to-file", metavar="FILE", help="write it into a file, for a cluster that cannot be reached from here")
+    promote.add_argument(
+        "--from-cluster",
+        metavar="NAME",
+        help="how the row names this cluster, for whoever may not read its identity (default: the uid of its namespace kube-system)",
+    )
+    promote.add_argument("--with-app", action="store_true", help="of --to-file: the App goes along, for a first promotion")
+    promote.add_argument(
+        "--as-version",
+        type=parsing.version,
+        metavar="VERSION",
+        help="of --to-file: the version's name there, such as v7, where its own is taken by another flow",
+    )
     _add_deploy_flags(promote)
+
+
+def _wrong_of_promotion(options: argparse.Namespace) -> str:
+    if options.to_file is None:
+        if options.with_app or options.as_version is not None:
+            return "--with-app and --as-version are for --to-file: elsewhere it is seen what is there"
+        if options.from_cluster is not None and options.to_context is None:
+            return "--from-cluster is for --to-context and --to-file: within a cluster a row needs no name of it"
+    elif options.hostname is not None and not options.with_app:
+        return "--hostname is the App's: with --to-file it goes along with --with-app alone"
+    return ""
 
 
 def _release(commands: Any) -> None:

@@ -25,6 +25,7 @@ NAMELESS = frozenset(("list", "version", "run", "score"))
 """Commands whose arguments are no names of objects."""
 WITH_ROWS = {"diff": 3, "compare": 3, **dict.fromkeys(("approve", "resume", "reject", "withdraw"), 2)}
 """Commands whose arguments after the App are rows, and how many arguments there are at most."""
+FILE_OPTIONS = [kubectl_flags.FILE], [kubectl_flags.NEW_FILE]
 TIMEOUT = 3  # seconds
 Candidates = Iterable[tuple[str, str]]
 
@@ -55,7 +56,7 @@ def main() -> int:
     """The entry; the arguments are those after `kubectl dynamiq`, the last one as far as it is typed."""
     *typed, prefix = sys.argv[1:] or [""]
     try:
-        lines = [*_lines(candidates(typed, prefix), prefix), FILES if typed[-1:] == [kubectl_flags.FILE] else NO_FILES]
+        lines = [*_lines(candidates(typed, prefix), prefix), FILES if typed[-1:] in FILE_OPTIONS else NO_FILES]
     except (NotConnected, OSError, subprocess.SubprocessError):
         lines = [NO_FILES]
     sys.stdout.write("\n".join(lines) + "\n")
@@ -76,7 +77,7 @@ def candidates(typed: list[str], prefix: str) -> Candidates:
     if command not in commands:
         return ()
     if last in kubectl_flags.OWN_WITH_VALUE:
-        return _value(given, command, last)
+        return _value(given, command, last, prefix)
     if prefix.startswith("-"):
         return [*arguments.options(commands[command]).items(), *_flags()]
     return _argument(given, command)
@@ -100,13 +101,15 @@ def _argument(given: kubectl_flags.CommandLine, command: str) -> Candidates:
     return _rows(given, before[0]) if len(before) < WITH_ROWS.get(command, 0) else ()
 
 
-def _value(given: kubectl_flags.CommandLine, command: str, option: str) -> Candidates:
+def _value(given: kubectl_flags.CommandLine, command: str, option: str, prefix: str) -> Candidates:
     """Candidates for the value of an option."""
     app = (_positional(given) or [""])[0]
     choices: dict[str, Callable[[], Candidates]] = {
         "--version": lambda: _versions(given, app),
         "--to": lambda: _get(given, "namespaces", ENVIRONMENTS) if command == "promote" else _versions(given, app),
         "--to-row": lambda: _rows(given, app),
+        "--to-context": lambda: _from_kubectl("--context", prefix),
+        "--as-version": lambda: _versions(given, app),
         "--row": lambda: _rows(given, app),
         "--key": lambda: _get(given, "secrets", KEYS, access_keys(app)),
         "--runtime": lambda: _get(given, "runtimes", RUNTIMES),

@@ -30,6 +30,12 @@ class CommandContext:
     api: Transport
     out: Screen
     err: Screen
+    elsewhere: str = ""
+    """The context, where `api` leads to another cluster than the one that the command was given."""
+
+    def see(self, app: str, namespace: str) -> str:
+        """The command that shows an App."""
+        return f"`kubectl dynamiq status {app} -n {namespace}{f' --context {self.elsewhere}' if self.elsewhere else ''}`"
 
     @cached_property
     def namespace(self) -> str:

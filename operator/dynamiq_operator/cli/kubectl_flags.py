@@ -32,16 +32,29 @@ OWN_WITH_VALUE = frozenset(
             "--app-id",
             "--bypass",
             "--for",
+            "--to-context",
+            "--to-file",
+            "--from-cluster",
+            "--as-version",
         ),
     )
 )
 """Options of the commands that take a value: the next argument is that value even where it looks like a flag. A test compares them with the parser."""
+
+OF_ONE_CLUSTER = frozenset(
+    (
+        *("--certificate-authority", "--client-certificate", "--client-key", "--cluster", "--context", "--insecure-skip-tls-verify"),
+        *("--password", "--proxy-url", "--server", "-s", "--tls-server-name", "--token", "--user", "--username"),
+    )
+)
+"""What says which cluster is meant, and how to log in there: a token of one is not sent to another."""
 
 HELP = frozenset(("-h", "--help"))
 VERSION = "--version"
 """Before any command it asks for the plugin's own version; `deploy` has one that takes a value."""
 FILE = "--file"
 """With it `verify` reads a file in place of the cluster."""
+NEW_FILE = "--to-file"
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,17 @@ class CommandLine:
             elif argument.startswith(f"{flag}="):
                 found = argument.partition("=")[2]
         return found
+
+
+def in_context(given: CommandLine, context: str) -> CommandLine:
+    """The same call of another context of the kubeconfig: who acts, and how long one waits, are as given; where, and by which login, its own."""
+    kept: list[str] = []
+    left = iter(given.kubectl)
+    for argument in left:
+        name, has_value, _ = argument.partition("=")
+        whole = [argument] if has_value or name not in WITH_VALUE else [argument, *_next(left)]
+        kept += whole if name not in OF_ONE_CLUSTER else []
+    return CommandLine((*kept, f"--context={context}"), given.namespace, given.rest)
 
 
 def split(arguments: list[str]) -> CommandLine:

@@ -183,6 +183,31 @@ def as_yaml(data: Any) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=False).rstrip("\n")
 
 
+def as_manifests(objects: Iterable[Any], heading: Iterable[str]) -> str:
+    """Objects as kubectl reads them, after a comment of these lines. Texts of several lines stand as they are, for who reviews them.
+
+    Every other text is quoted but for plain words: what YAML 1.1 and 1.2 take for numbers, times and truth values is not the same.
+    """
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, _: Any) -> bool:
+            return True
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        style = "|" if "\n" in value else None if _PLAIN_WORD.fullmatch(value) and value.lower() not in _NO_WORDS else '"'
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+    Dumper.add_representer(str, text)
+    comment = "".join(f"# {safe(line)}\n" for line in heading)
+    return comment + "".join(
+        f"---\n{yaml.dump(each, Dumper=Dumper, sort_keys=False, allow_unicode=False, width=10**9)}" for each in objects
+    )
+
+
+_PLAIN_WORD = re.compile(r"[A-Za-z][\w./-]+")
+_NO_WORDS = frozenset(("true", "false", "yes", "no", "on", "off", "null"))
+
 JSONPATH = "jsonpath="
 DATA = ("json", "yaml", f"{JSONPATH}TEMPLATE")
 

@@ -87,6 +87,12 @@ def _format(text: str, known: tuple[str, ...]) -> str:
     return text
 
 
+def version(text: str) -> str:
+    if not text.startswith("v") or not text[1:].isdecimal() or text[1] == "0":
+        raise argparse.ArgumentTypeError(f"{text} is no version: v and a number from 1, such as v7")
+    return text
+
+
 def count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1000:
         raise argparse.ArgumentTypeError(f"{text} is no number from 1 to 1000")

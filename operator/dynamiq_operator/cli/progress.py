@@ -41,11 +41,11 @@ def followed(context: CommandContext, namespace: str, name: str, app: str) -> in
                 break
     except KeyboardInterrupt:
         line.end()
-        context.err.lines([f"interrupted: the deploy of {name} goes on; see `kubectl dynamiq status {app} -n {namespace}`"])
+        context.err.lines([f"interrupted: the deploy of {name} goes on; see {context.see(app, namespace)}"])
         return 130
     except ApiError:
         line.end()
-        context.err.lines([f"the deploy of {name} goes on; see `kubectl dynamiq status {app} -n {namespace}`"])
+        context.err.lines([f"the deploy of {name} goes on; see {context.see(app, namespace)}"])
         raise
     finally:
         line.end()
@@ -91,7 +91,7 @@ def _report_waiting(context: CommandContext, namespace: str, row: HistoryRow) ->
         context.out.lines([output.named("Deployment", row.name) if how == "name" else output.formatted(as_data(row), how)])
     said = [
         f"{row.app}: {title(row)} waits: {row.waits}",
-        f"it goes on by itself then; see `kubectl dynamiq status {row.app} -n {namespace}`",
+        f"it goes on by itself then; see {context.see(row.app, namespace)}",
     ]
     (context.out if how is None else context.err).lines(safe(line) for line in said)
     return UNDER_WAY
@@ -102,7 +102,7 @@ def _report_timeout(context: CommandContext, namespace: str, row: HistoryRow) ->
     if row.sequence is None:
         why = f"no operator has looked at it yet: see `kubectl get pods -A -l app.kubernetes.io/name={names.FIELD_MANAGER}`"
     else:
-        why = f"it goes on; see `kubectl dynamiq status {row.app} -n {namespace}`"
+        why = f"it goes on; see {context.see(row.app, namespace)}"
     context.err.lines([f"error: {safe(title(row))} is still {safe(row.status)} after {waited}: {why}"])
     return UNDER_WAY
 

@@ -131,6 +131,21 @@ class Transport:
             raise errors.Unavailable(f"{request}: the answer was cut: {error or type(error).__name__}") from error
 
 
+class TransportElsewhere(Transport):
+    """To another cluster than the one that the command is given. Its errors say where they come from."""
+
+    def __init__(self, connection: Connection, patience: Patience, place: str) -> None:
+        super().__init__(connection, patience)
+        self._place = place
+
+    def request(self, *arguments: Any, **options: Any) -> Manifest:
+        try:
+            return super().request(*arguments, **options)
+        except (errors.ApiError, NotConnected) as error:
+            error.add_note(self._place)
+            raise
+
+
 def _lines(response: http.client.HTTPResponse, path: str) -> Iterator[bytes]:
     try:
         while line := response.readline():
@@ -161,7 +176,12 @@ def parse_duration(text: str) -> float | None:
 
 
 def error_message(error: Exception) -> str:
-    """The message for the user: what went wrong, and the next step."""
+    """The message for the user: what went wrong, and the next step; and first in which of two clusters."""
+    places = getattr(error, "__notes__", ())
+    return f"{places[0]}: {_error_message(error)}" if places else _error_message(error)
+
+
+def _error_message(error: Exception) -> str:
     said = str(error)
     match error:
         case NotConnected():

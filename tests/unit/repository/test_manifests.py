@@ -326,6 +326,12 @@ def test_only_who_reads_logs_reads_what_callers_sent_and_nobody_sends_runs_unles
     assert "labels" not in roles("rbac/users.yaml")["dynamiq-run-writer"]["metadata"]
 
 
+def test_who_tells_clusters_apart_reads_one_namespace_and_is_bound_to_it_by_name() -> None:
+    role = roles("rbac/users.yaml")["dynamiq-clusters"]
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]}]
+    assert "labels" not in role["metadata"]
+
+
 @pytest.mark.parametrize("path", ["base/deployment.yaml", "api/deployment.yaml"])
 def test_whoever_runs_triggers_is_told_their_image_first(path: str) -> None:
     (deployment,) = documents(path)

@@ -1,40 +1,120 @@
-"""`promote`: what an App serves here goes to another environment of its project."""
+"""`promote`: what an App serves here goes to another environment of its project, in this cluster or in another one."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.actions.promote import NeedsHostname, PromotionPlan, PromotionRequest, perform_confirmed_promotion, plan_promotion
-from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.actions.bundle import Bundle, BundleRequest, plan_bundle
+from dynamiq_operator.actions.identity import cluster, crossed_from
+from dynamiq_operator.actions.promote import (
+    Crossing,
+    NeedsHostname,
+    PromotionPlan,
+    PromotionRequest,
+    perform_confirmed_promotion,
+    plan_promotion,
+)
+from dynamiq_operator.actions.refusals import Refusal, Taken
 from dynamiq_operator.cli import confirm, output
+from dynamiq_operator.cli.connection import Connection
+from dynamiq_operator.cli.kubectl_flags import in_context
+from dynamiq_operator.cli.output import safe
+from dynamiq_operator.cli.transport import TransportElsewhere
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 
 def run(context: CommandContext) -> int:
-    plan = _plan(context)
+    if context.options.to_file is not None:
+        return _into_file(context, context.options.to_file)
+    if context.options.to_context is not None:
+        with Connection(in_context(context.given, context.options.to_context)) as connection:
+            connection.start()
+            return _into_cluster(context, connection, context.options.to_context)
+    return _promote(context, context, None)
+
+
+def _into_cluster(context: CommandContext, connection: Connection, name: str) -> int:
+    """Reads here, and writes in the other cluster, each under the login of its own context."""
+    there = TransportElsewhere(connection, context.api.patience, f"context {name}")
+    crossing = Crossing(crossed_from(context.api, there, context.options.from_cluster), f"context {name}")
+    return _promote(context, replace(context, connection=connection, api=there, elsewhere=name), crossing)
+
+
+def _promote(here: CommandContext, there: CommandContext, crossing: Crossing | None) -> int:
+    plan = _plan(here, there, crossing)
     return confirm.perform_and_follow(
-        context, plan.lines(), plan.preview.as_json(), lambda: perform_confirmed_promotion(context.api, plan).made, plan.target_namespace
+        there,
+        plan.lines(),
+        plan.preview.as_json(),
+        lambda: perform_confirmed_promotion(here.api, plan, there=there.api).made,
+        plan.target_namespace,
     )
 
 
-def _plan(context: CommandContext) -> PromotionPlan:
+def _plan(here: CommandContext, there: CommandContext, crossing: Crossing | None) -> PromotionPlan:
     """Plans the promotion. A missing hostname is asked for on a terminal. Raises Refusal, which names the option, where there is no answer."""
-    options = context.options
+    options = here.options
     hostname = options.hostname
     while True:
         try:
             request = PromotionRequest(
-                context.namespace, options.app, options.to, options.target_namespace, hostname, options.message, options.bypass
+                here.namespace, options.app, options.to, options.target_namespace, hostname, options.message, options.bypass, crossing
             )
-            return plan_promotion(context.api, request)
+            return plan_promotion(here.api, request, there=there.api)
         except NeedsHostname as lacking:
-            if options.yes or options.preview or not confirm.can_ask() or not (hostname := _ask_for_hostname(context, lacking)):
+            if options.yes or options.preview or not confirm.can_ask() or not (hostname := _ask_for_hostname(here, lacking)):
                 raise Refusal(f"{lacking}: --hostname", lacking.field) from None
 
 
 def _ask_for_hostname(context: CommandContext, lacking: NeedsHostname) -> str:
     context.err.write(f"{output.safe(lacking)}\nHostname: ")
     return sys.stdin.readline().strip()
+
+
+def _into_file(context: CommandContext, file: str) -> int:
+    """Writes what was shown, byte for byte, for a cluster that this one never meets."""
+    if Path(file).exists():
+        raise Taken(f"{file} is there already: name another file, or remove it")
+    bundle = _bundle(context)
+    if not confirm.agreed(context, bundle.lines(file), bundle.as_json(file)):
+        return 0 if context.options.preview else confirm.declined(context)
+    _write(bundle, file)
+    how = context.options.output
+    if how is not None:
+        context.out.lines([output.named("Deployment", bundle.row) if how == "name" else output.formatted(bundle.as_json(file), how)])
+    else:
+        context.out.lines([safe(f"{file} is written: `{bundle.apply(file)}`, where {bundle.row} is the row")])
+    return 0
+
+
+def _bundle(context: CommandContext) -> Bundle:
+    options = context.options
+    request = BundleRequest(
+        context.namespace,
+        options.app,
+        options.from_cluster or cluster(context.api),
+        target_namespace=options.target_namespace,
+        with_app=options.with_app,
+        hostname=options.hostname,
+        version=options.as_version,
+        message=options.message,
+        bypass_reason=options.bypass,
+    )
+    try:
+        return plan_bundle(context.api, request)
+    except NeedsHostname as lacking:
+        raise Refusal(f"{lacking}: --hostname", lacking.field) from None
+
+
+def _write(bundle: Bundle, file: str) -> None:
+    heading = [f"{bundle.source.title}, of cluster {bundle.request.cluster}", bundle.apply(file)]
+    try:
+        with Path(file).open("x", encoding="utf-8") as opened:
+            opened.write(output.as_manifests(bundle.objects, heading))
+    except OSError as error:
+        raise Refusal(f"{file} cannot be written: {error.strerror or error}") from None

@@ -104,7 +104,7 @@ def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
         return (
             f"it says that it was promoted from {where}, which cannot be verified: a policy asks how long the version has been live there"
         )
-    if (why := _why_not_namespace(context, claimed, where)):
+    if why := _why_not_namespace(context, claimed, where):
         return why
     if source is None:
         is_gone = (RECORD.kind, row.name) not in context.snapshot.unknown and _soaks(context, pinned)
