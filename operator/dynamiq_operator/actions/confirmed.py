@@ -12,16 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dynamiq_operator.actions import history, idempotency
-from dynamiq_operator.actions.deploy import DeployPlan, PreviewedDeploy, perform_deploy, plan_again, record_of
+from dynamiq_operator.actions import idempotency
+from dynamiq_operator.actions.deploy import DeployPlan, PreviewedDeploy, perform_deploy, plan_again, record_of, runtime_named
 from dynamiq_operator.actions.idempotency import Performed
 from dynamiq_operator.actions.refusals import Changed, Difference
-from dynamiq_operator.kube import api as requests
-from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import RUNTIMES
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Runtime
 from dynamiq_operator.views.preview import Preview
 
 STARTS = ("from", "under_way")
@@ -92,11 +88,4 @@ def spelled_out(api: Api, plan: PreviewedDeploy) -> DeployPlan:
 
 def _runtime_of(api: Api, plan: PreviewedDeploy) -> str | None:
     """The name of the Runtime; None where another one has this name by now than the one that is kept, or it is not known which it is."""
-    then = plan.then.runtime
-    if plan.is_runtime_unread:
-        return None
-    try:
-        found = history.typed(Runtime, requests.get(api, RUNTIMES, "", then.name))
-    except (errors.NotFound, errors.Denied):
-        return then.name
-    return then.name if found.spec.pins(then.name) == then else None
+    return None if plan.is_runtime_unread else runtime_named(api, plan.then.runtime)

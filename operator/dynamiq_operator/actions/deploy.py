@@ -332,6 +332,15 @@ def _runtimes(api: Api, requested: str | None, kept: PinnedRuntime | None) -> tu
     return {each.meta.name: each for raw in found if not isinstance(each := read(Runtime, raw), Unreadable)}, False
 
 
+def runtime_named(api: Api, kept: PinnedRuntime) -> str | None:
+    """The name of a Runtime that a row pinned; None where another one has this name by now."""
+    try:
+        found = history.typed(Runtime, requests.get(api, RUNTIMES, "", kept.name))
+    except (errors.NotFound, errors.Denied):
+        return kept.name
+    return kept.name if found.spec.pins(kept.name) == kept else None
+
+
 def _unread(name: str) -> dict[str, Runtime]:
     """Stands for a Runtime that the caller may not read."""
     return {name: Runtime.of({"metadata": {"name": name}, "spec": {"version": name, "image": UNREAD_IMAGE}})}

@@ -110,6 +110,7 @@ def _acting(commands: Any) -> None:
     _rollback(commands)
     _promote(commands)
     _release(commands)
+    _sync(commands)
 
 
 def _deploy(commands: Any) -> None:
@@ -244,6 +245,28 @@ def _release(commands: Any) -> None:
     release.add_argument("workflow", metavar="WORKFLOW", help="name of the workflow")
     release.add_argument("--description", help="what changed (default: the draft's description)")
     parsing.add_preview_flags(release)
+
+
+def _sync(commands: Any) -> None:
+    sync = parsing.command(
+        commands,
+        "sync",
+        "print the change of spec.deploy by which Git says what is live",
+        "After a rollback by hand Git asks for something else than what runs. It changes nothing: the patch is on standard output, for the App's"
+        " file in Git, what is to be known beside it on standard error. What Git leaves out stays out. It takes the right to read.",
+        (
+            "support --to-git",
+            "support --to-git --full -m 'As production is'",
+            "support --to-git --exit-code",
+        ),
+        "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted; with --exit-code also 3 Git says something else",
+    )
+    parsing.app(sync)
+    sync.add_argument("--to-git", action="store_true", required=True, help="for Git, which this command does not write")
+    sync.add_argument("--full", action="store_true", help="with runtime and config, though Git names neither")
+    sync.add_argument("-m", "--message", help="message of the row that it becomes (default: which row it is as)")
+    sync.add_argument("--exit-code", action="store_true", help="end with 3 where Git says something else than what is live")
+    parsing.output(sync)
 
 
 def _pods(commands: Any) -> None:

@@ -1,0 +1,138 @@
+"""The way back to Git: what `spec.deploy` of an App has to say so that Git says what is live, as a patch for whoever commits it.
+
+It reads and changes nothing: Git is its users'. Fields that Git leaves out stay out, since what is left out is kept from the live row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dynamiq_operator.actions.deploy import runtime_named
+from dynamiq_operator.actions.travelling import Served, release_there, served
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.guards import RowOf
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.record import Source
+from dynamiq_operator.plan.history.ledger import ASKED_IN_APP
+
+Deploy = Mapping[str, Any]
+MESSAGE_MOST = 1024
+
+
+@dataclass(frozen=True)
+class SyncPlan:
+    """`git`: spec.deploy as it is applied, None where there is none; `deploy`: as it says what is live, the same where it does already.
+
+    `version`: the WorkflowVersion that has to be in Git again, None where it is there. `runtime_is_another`: what is live runs on a Runtime whose
+    name another one has by now.
+    """
+
+    served: Served
+    git: Deploy | None
+    deploy: Deploy
+    version: Manifest | None
+    runtime_is_another: bool
+
+    @property
+    def is_in_sync(self) -> bool:
+        return self.git == self.deploy
+
+    @property
+    def patch(self) -> Manifest:
+        """A merge patch, and a patch of kustomize: a field that has to go is null."""
+        meta = self.served.app.meta
+        gone = dict.fromkeys((self.git or {}).keys() - self.deploy.keys())
+        return {
+            "apiVersion": API_VERSION,
+            "kind": kinds.APP.kind,
+            "metadata": {"name": meta.name, "namespace": meta.namespace},
+            "spec": {"deploy": {**self.deploy, **gone}},
+        }
+
+    @property
+    def title(self) -> str:
+        """What is live: `v1 (#6, support-zq8nd)`."""
+        return f"{self.served.pinned.workflow_version} (#{self.served.row.sequence}, {self.served.row.name})"
+
+    def sentences(self) -> Iterator[str]:
+        """What is to be known."""
+        meta = self.served.app.meta
+        if self.is_in_sync:
+            yield f"{meta.name} in {meta.namespace}: Git says what is live, {self.title}"
+            return
+        asks = f"Git asks for {self.git.get('workflowVersion', 'the newest version')}" if self.git is not None else "Git deploys nothing"
+        yield f"{meta.name} in {meta.namespace}: {asks}, and {self.title} is live"
+        if self.version is not None:
+            yield f"WorkflowVersion {self.version['metadata']['name']} has to be in Git as well: what is live is in none that is there"
+        if self.runtime_is_another:
+            name = self.served.pinned.runtime.name
+            yield f"runtime is left out, so that it stays as it is live: Runtime {name} is another one by now"
+        yield "it is one more row, and no pod restarts"
+        if (by := _holds(self.served)) is not None:
+            yield f"it waits, as all that Git asks for after {by.row} (#{by.sequence}) went back: then `kubectl dynamiq resume {meta.name}`"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "namespace": self.served.app.meta.namespace,
+            "app": self.served.app.meta.name,
+            "row": self.served.row.name,
+            "sequence": self.served.row.sequence,
+            "inSync": self.is_in_sync,
+            "git": dict(self.git) if self.git is not None else None,
+            "deploy": dict(self.deploy),
+            "patch": self.patch if not self.is_in_sync else None,
+            "workflowVersion": self.version,
+        }
+
+
+def plan_sync(api: Api, namespace: str, app: str, *, message: str | None = None, full: bool = False) -> SyncPlan:
+    """What Git has to say. `full`: with runtime and config, though Git names neither. Raises Refusal and kube.errors.ApiError."""
+    found = served(api, namespace, app)
+    asked = found.app.spec.deploy
+    git = {name: value for name, value in asked.as_json().items() if name in ASKED_IN_APP} if asked is not None else None
+    if git is not None and not full and found.pinned.source is Source.APP and _asked(found) == git:
+        return SyncPlan(found, git, git, None, False)
+    flow, made = release_there(api, namespace, found)
+    runtime = runtime_named(api, found.pinned.runtime)
+    names_all = full or git is None
+    deploy: dict[str, Any] = {"workflowVersion": flow.version.version}
+    if (names_all or "runtime" in (git or {})) and runtime is not None:
+        deploy["runtime"] = runtime
+    config = found.pinned.config.as_json()
+    if kept := config if names_all else _as_live((git or {}).get("config") or {}, config):
+        deploy["config"] = kept
+    if git is not None and made is None and {name: value for name, value in git.items() if name != "message"} == deploy:
+        return SyncPlan(found, git, git, None, False)
+    deploy["message"] = message or _message(found)
+    return SyncPlan(found, git, deploy, made, runtime is None and (names_all or "runtime" in (git or {})))
+
+
+def _asked(found: Served) -> Deploy:
+    return {name: found.row.raw_spec[name] for name in ASKED_IN_APP if name in found.row.raw_spec}
+
+
+def _as_live(named: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a config that Git names, as they are live; those that what is live does not have are left out."""
+    kept: dict[str, Any] = {}
+    for name, value in named.items():
+        if name not in live:
+            continue
+        if isinstance(value, Mapping) and isinstance(live[name], Mapping):
+            if part := _as_live(value, live[name]):
+                kept[name] = part
+        else:
+            kept[name] = live[name]
+    return kept
+
+
+def _message(found: Served) -> str:
+    said = f": {found.row.spec.message}" if found.row.spec.message else ""
+    return f"{found.pinned.workflow_version} as it is live since #{found.row.sequence}{said}"[:MESSAGE_MOST]
+
+
+def _holds(found: Served) -> RowOf | None:
+    return found.app.status.holds

@@ -1,0 +1,35 @@
+"""`sync --to-git`: the change of `spec.deploy` by which Git says what is live; the patch alone is on standard output."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dynamiq_operator.actions.sync import SyncPlan, plan_sync
+from dynamiq_operator.cli import output
+from dynamiq_operator.views.flow_diff import flow_diff
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+DIFFERS = 3
+"""Exit code with --exit-code: Git says something else than what is live."""
+
+
+def run(context: CommandContext) -> int:
+    options = context.options
+    plan = plan_sync(context.api, context.namespace, options.app, message=options.message, full=options.full)
+    if options.output is not None:
+        context.out.lines([output.formatted(plan.as_json(), options.output)])
+    else:
+        context.err.preview([*plan.sentences(), *_diff(plan)])
+        if not plan.is_in_sync:
+            context.out.write(output.as_manifests([*([plan.version] if plan.version is not None else []), plan.patch], []))
+    return DIFFERS if options.exit_code and not plan.is_in_sync else 0
+
+
+def _diff(plan: SyncPlan) -> list[str]:
+    """From what Git says to what is live, as YAML."""
+    if plan.is_in_sync:
+        return []
+    before = output.as_yaml({"deploy": dict(plan.git)}) if plan.git is not None else ""
+    return ["", *flow_diff(before, output.as_yaml({"deploy": dict(plan.deploy)}), "spec of the App as Git has it", "as it is live"), ""]

@@ -1,0 +1,163 @@
+"""`sync --to-git`: what Git has to say so that it says what is live."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from dynamiq_operator.kube.resources import VERSIONS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+from tests.support import factories as given
+from tests.support.factories import NAME, NAMESPACE
+from tests.support.scripted import listed, missing
+from tests.support.scripted_plugin import Ended, ScriptedPlugin
+
+SCALED = {**given.CONFIG, "autoscaling": {"minReplicas": 2, "maxReplicas": 4, "targetCPUUtilizationPercentage": 80}}
+
+
+@pytest.fixture
+def cluster(plugin: ScriptedPlugin) -> ScriptedPlugin:
+    """App chat, whose row #6 brought v1 back by hand."""
+    back = given.row_manifest("chat-b", given.asking(restores="chat-a", message="v2 loses invoices"), given.live(6, "v1", config=SCALED))
+    serves(plugin, back)
+    plugin.flows("v1")
+    plugin.releases(given.stored(given.version_manifest("v1")))
+    plugin.runtimes(given.stored(given.runtime_manifest()))
+    return plugin
+
+
+def serves(plugin: ScriptedPlugin, row: Manifest) -> None:
+    plugin.rows(given.stored(row))
+
+
+def declares(plugin: ScriptedPlugin, deploy: Manifest | None, **status: Any) -> None:
+    """What Git says of the App."""
+    modifiers = [given.with_deploy(**deploy)] if deploy is not None else []
+    plugin.app(given.stored(given.app_manifest(*modifiers, given.with_status(**status))))
+
+
+def patch(done: Ended) -> Manifest:
+    """The change that was printed."""
+    assert done.code == 0, done.err
+    *_, made = yaml.safe_load_all(done.out)
+    assert (made["kind"], made["metadata"]) == ("App", {"name": NAME, "namespace": NAMESPACE})
+    deploy: Manifest = made["spec"]["deploy"]
+    return deploy
+
+
+def test_after_a_rollback_by_hand_git_gets_the_version_that_is_live(cluster: ScriptedPlugin) -> None:
+    declares(cluster, {"workflowVersion": "v2", "message": "Answers in French"}, holds={"row": "chat-b", "sequence": 6})
+    done = cluster("sync", NAME, "--to-git")
+    assert patch(done) == {"workflowVersion": "v1", "message": "v1 as it is live since #6: v2 loses invoices"}
+    assert done.err.startswith(
+        "chat in demo: Git asks for v2, and v1 (#6, chat-b) is live\n"
+        "it is one more row, and no pod restarts\n"
+        "it waits, as all that Git asks for after chat-b (#6) went back: then `kubectl dynamiq resume chat`\n"
+    )
+    assert "-  workflowVersion: v2\n" in done.err
+    assert "+  workflowVersion: v1\n" in done.err
+    assert cluster.script.writes() == []
+
+
+def test_what_git_leaves_out_stays_out_and_what_it_names_is_as_it_is_live(cluster: ScriptedPlugin) -> None:
+    declares(cluster, {"workflowVersion": "v2", "runtime": "tiny-0", "config": {"autoscaling": {"minReplicas": 1}}})
+    assert patch(cluster("sync", NAME, "--to-git", "-m", "why")) == {
+        "workflowVersion": "v1",
+        "runtime": given.RUNTIME_NAME,
+        "config": {"autoscaling": {"minReplicas": 2}},
+        "message": "why",
+    }
+
+
+def test_in_full_it_names_runtime_and_config_as_well(cluster: ScriptedPlugin) -> None:
+    declares(cluster, {"workflowVersion": "v2"})
+    found = patch(cluster("sync", NAME, "--to-git", "--full"))
+    assert (found["runtime"], found["config"]) == (given.RUNTIME_NAME, SCALED)
+
+
+def test_an_app_that_git_does_not_deploy_yet_gets_all_of_it(cluster: ScriptedPlugin) -> None:
+    declares(cluster, None)
+    done = cluster("sync", NAME, "--to-git")
+    assert "Git deploys nothing, and v1 (#6, chat-b) is live" in done.err
+    assert (patch(done)["runtime"], patch(done)["config"]) == (given.RUNTIME_NAME, SCALED)
+
+
+def test_what_the_live_config_no_longer_has_goes(cluster: ScriptedPlugin) -> None:
+    asleep = {"type": "serverless", "maxReplicas": 3, "idleSeconds": 300, "holdSeconds": 120, "resources": given.CONFIG["resources"]}
+    serves(cluster, given.row_manifest("chat-b", given.live(6, "v1", config=asleep)))
+    declares(cluster, {"workflowVersion": "v1", "config": {"autoscaling": {"minReplicas": 2}}})
+    found = patch(cluster("sync", NAME, "--to-git"))
+    assert (found["workflowVersion"], found["config"]) == ("v1", None), "null takes it away"
+
+
+@pytest.mark.parametrize(
+    "deploy",
+    [
+        {"workflowVersion": "v1", "message": "of old"},
+        {"workflowVersion": "v1", "config": {"autoscaling": {"maxReplicas": 4}}},
+        {"workflowVersion": "v1", "runtime": given.RUNTIME_NAME},
+    ],
+)
+def test_where_git_says_it_already_nothing_is_printed(cluster: ScriptedPlugin, deploy: Manifest) -> None:
+    declares(cluster, deploy)
+    done = cluster("sync", NAME, "--to-git", "--exit-code")
+    assert (done.code, done.out, done.err) == (0, "", "chat in demo: Git says what is live, v1 (#6, chat-b)\n")
+
+
+def test_a_row_of_git_that_is_live_is_what_git_says_though_it_named_no_version(cluster: ScriptedPlugin) -> None:
+    asked = {"runtime": given.RUNTIME_NAME, "message": "the newest"}
+    serves(cluster, given.row_manifest("chat-b", given.asking(**asked), given.live(6, "v1", source="App")))
+    declares(cluster, asked)
+    assert cluster("sync", NAME, "--to-git").out == ""
+    declares(cluster, {"message": "the newest, once more"})
+    assert patch(cluster("sync", NAME, "--to-git"))["workflowVersion"] == "v1", "it may be another one by now"
+
+
+def test_a_script_is_told_by_the_exit_code(cluster: ScriptedPlugin) -> None:
+    declares(cluster, {"workflowVersion": "v2"})
+    assert cluster("sync", NAME, "--to-git").code == 0
+    done = cluster("sync", NAME, "--to-git", "--exit-code", "-o", "json")
+    data = json.loads(done.out)
+    assert (done.code, done.err, data["inSync"], data["git"], data["row"]) == (3, "", False, {"workflowVersion": "v2"}, "chat-b")
+    assert data["deploy"] == data["patch"]["spec"]["deploy"]
+
+
+def test_a_version_that_is_gone_has_to_come_back_to_git(cluster: ScriptedPlugin) -> None:
+    """A rollback needs no WorkflowVersion: the row's flow is kept."""
+    cluster.script.on("GET", VERSIONS.path(NAMESPACE, "chat-v1"), missing("workflowversions", "chat-v1"))
+    declares(cluster, {"workflowVersion": "v2"})
+    done = cluster("sync", NAME, "--to-git")
+    version, _ = yaml.safe_load_all(done.out)
+    assert (version["metadata"]["name"], version["spec"]["flow"]) == ("chat-v1", given.flow("v1"))
+    assert "WorkflowVersion chat-v1 has to be in Git as well" in done.err
+
+
+def test_a_version_that_has_another_flow_by_now_gets_another_name(cluster: ScriptedPlugin) -> None:
+    other = given.stored(given.version_manifest("v1", given.with_spec(flow=given.flow("other"))))
+    cluster.releases(other, given.stored(given.version_manifest("v4")))
+    label = {"labelSelector": f"{names.FLOW_LABEL}={names.flow_label(given.flow_hash('v1'))}"}
+    cluster.script.on("GET", VERSIONS.path(NAMESPACE), listed(), query=label)
+    declares(cluster, {"workflowVersion": "v1"})
+    done = cluster("sync", NAME, "--to-git")
+    assert patch(done)["workflowVersion"] == "v5"
+    assert next(yaml.safe_load_all(done.out))["metadata"]["name"] == "chat-v5"
+
+
+def test_a_runtime_whose_name_another_one_has_by_now_is_left_out(cluster: ScriptedPlugin) -> None:
+    cluster.runtimes(given.stored(given.runtime_manifest(given.with_image("registry.test/runtime:2"))))
+    declares(cluster, {"workflowVersion": "v2", "runtime": given.RUNTIME_NAME})
+    done = cluster("sync", NAME, "--to-git")
+    assert patch(done)["runtime"] is None
+    assert f"runtime is left out, so that it stays as it is live: Runtime {given.RUNTIME_NAME} is another one by now\n" in done.err
+
+
+def test_where_nothing_is_live_there_is_nothing_to_say(cluster: ScriptedPlugin) -> None:
+    declares(cluster, {"workflowVersion": "v2"})
+    cluster.rows()
+    done = cluster("sync", NAME, "--to-git")
+    assert (done.code, done.err) == (1, "error: chat serves nothing in namespace demo yet: deploy it there first\n")
+    assert cluster("sync", NAME).code == 2
