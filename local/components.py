@@ -1,9 +1,10 @@
 """What clusters are made of: each component, the version of its project, its programs, and the digest of all that goes into it.
 
-Five Go modules pin the versions. Kubernetes and what runs beside it share `build/components`, so that Go compiles what they have
-in common once. Contour does not compile with the client-go of that Kubernetes and has `build/contour`. OpenTelemetry's collector,
-which a test alone needs, has `build/collector`, and so have Flux's controllers `build/flux`, Velero `build/velero`, and Helm `build/helm`,
-which names the versions of `build/components` where both have a module: Go then takes from its cache what it has compiled for Kubernetes.
+Each folder of `build` is a Go module that pins versions. Kubernetes and what runs beside it share `build/components`, so that Go compiles
+what they have in common once; Helm has `build/helm`, which names the versions of `build/components` where both have a module, so that Go
+takes from its cache what it has compiled for Kubernetes. Contour does not compile with the client-go of that Kubernetes and has
+`build/contour`. What tests alone need has modules of its own: OpenTelemetry's collector, Flux's controllers, Argo CD, Velero, and what runs the
+health checks that Flux and Argo CD get.
 
 `build/*/modules/<component>.txt` lists the modules, and their versions, that are linked into a component. `python -m local.components`
 writes these lists from the `go.mod` files. A changed pin thus changes the digests of the components that it is linked into, and
@@ -21,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODULES = Path(__file__).parent / "build"
-COMPONENTS, GATEWAY_MODULE, COLLECTOR_MODULE, FLUX_MODULE, VELERO_MODULE, HELM_MODULE = (
-    MODULES / name for name in ("components", "contour", "collector", "flux", "velero", "helm")
+COMPONENTS, GATEWAY_MODULE, COLLECTOR_MODULE, FLUX_MODULE, ARGO_MODULE, HEALTH_MODULE, VELERO_MODULE, HELM_MODULE = (
+    MODULES / name for name in ("components", "contour", "collector", "flux", "argo", "health", "velero", "helm")
 )
 # `-s -w` drops the debugging information, and `-dwarf=false` does not produce it: the same bytes in less time.
 BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
@@ -73,8 +74,9 @@ class Component:
 
     @property
     def _go_version(self) -> bytes:
-        """The line of go.mod that decides the language's version and the defaults of GODEBUG."""
-        return next(line for line in (self.module / "go.mod").read_bytes().splitlines() if line.startswith(b"go "))
+        """The lines of go.mod that decide the language's version with the defaults of GODEBUG, and the toolchain where it asks for one."""
+        lines = (self.module / "go.mod").read_bytes().splitlines()
+        return b"\n".join(line for line in lines if line.startswith((b"go ", b"toolchain ")))
 
     @property
     def _sources(self) -> list[Path]:
@@ -229,17 +231,36 @@ VELERO = Component(
     module=VELERO_MODULE,
 )
 """Velero, with a plugin of ours that keeps backups as files: built by `make soak`, as Flux is."""
+ARGO_CRDS, ARGO_VERIFIER = "argo-crds.yaml", "git-verify-wrapper.sh"
+ARGO = Component(
+    "argo-cd",
+    "3.6.1",
+    (("argocd", "github.com/argoproj/argo-cd/v3/cmd"), *_own("argocd-cache")),
+    ("argocd-repo-server", "argocd-application-controller"),
+    joined=(
+        (
+            ARGO_CRDS,
+            "github.com/argoproj/argo-cd/v3",
+            tuple(f"manifests/crds/{name}-crd.yaml" for name in ("application", "applicationset", "appproject")),
+        ),
+        (ARGO_VERIFIER, "github.com/argoproj/argo-cd/v3", ("hack/git-verify-wrapper.sh",)),
+    ),
+    module=ARGO_MODULE,
+)
+"""Argo CD, which `make soak` builds as well; its go.mod asks for a newer Go than ours, which Go fetches as it does a module."""
+HEALTH = Component("health-checks", "1", _own("checks"), module=HEALTH_MODULE)
+"""Runs health checks of Argo CD and of Flux, as they do, without either."""
 
 CONTROL_PLANE = (ETCD, KUBERNETES, KWOK)
 # In this order, since what takes long comes first and can be overlapped with what needs no compiler.
 NODE = (PAUSE, FORWARD, ETCD, KUBERNETES, COREDNS, KUBE_ROUTER, CONTAINERD, CNI)
 GATEWAY = (GATEWAY_API, CONTOUR)
-ALL = (*NODE, KWOK, METRICS_SERVER, *GATEWAY, OTELCOL, HELM, *FLUX, VELERO)
+ALL = (*NODE, KWOK, METRICS_SERVER, *GATEWAY, OTELCOL, HELM, HEALTH, *FLUX, ARGO, VELERO)
 
 
 def go_environment() -> dict[str, str]:
-    """The environment of every call of Go: nothing that the user has set may change what is built."""
-    return os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
+    """The environment of every call of Go: nothing that the user has set may change what is built. A toolchain that a go.mod asks for is fetched as a module is."""
+    return os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off", "GOTOOLCHAIN": "auto"}
 
 
 def number_of_packages(component: Component, package: str) -> int:

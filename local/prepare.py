@@ -35,7 +35,8 @@ def for_demo(profile: Profile) -> None:
 
 def for_tests() -> None:
     """What `make test` needs. Raises BuildError, ImageError, LocalError."""
-    beside = [*envoy.missing(), *images.missing(), *builds.missing((*components.GATEWAY, components.HELM, components.OTELCOL))]
+    tools = builds.missing((*components.GATEWAY, components.HELM, components.OTELCOL, components.HEALTH))
+    beside = [*envoy.missing(), *images.missing(), *tools]
     _run(builds.missing(FOR_TESTS), beside)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ FOLDERS = sorted(
     path.parent.relative_to(REPOSITORY)
     for top in ("crds", "manifests", "examples")
     for path in (REPOSITORY / top).rglob("kustomization.yaml")
+    if yaml.safe_load(path.read_text())["kind"] != "Component"  # which is a part of another one's
 )
 HARMFUL = {"Deployment", "ValidatingAdmissionPolicy", "MutatingAdmissionPolicy", "CustomResourceDefinition", "Namespace", "ClusterRole"}
 """Where one of these is among them, other tests would meet them, so the API server is only asked whether it would take them. Other tests
@@ -60,3 +62,15 @@ def test_the_api_server_takes_it(api: Api, kubectl: Kubectl, folder: Path) -> No
     print(f"{folder}: {len(said)} objects {'would be taken' if harmful else 'applied'}")
     if not harmful:
         kubectl("delete", "-k", str(REPOSITORY / folder))
+
+
+def test_a_kustomization_of_flux_gets_its_health_checks_by_the_component(kubectl: Kubectl, tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / "manifests" / "flux", tmp_path / "component")
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    applied = {"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization", "metadata": {"name": "apps"}, "spec": {"prune": True}}
+    (overlay / "apps.yaml").write_text(yaml.safe_dump(applied))
+    (overlay / "kustomization.yaml").write_text("resources: [apps.yaml]\ncomponents: [../component]\n")
+    (found,) = yaml.safe_load_all(kubectl("kustomize", str(overlay)).stdout)
+    given = yaml.safe_load((REPOSITORY / "manifests" / "flux" / "health-checks.yaml").read_text())["spec"]
+    assert (found["metadata"]["name"], found["spec"]) == ("apps", {"prune": True, **given})

@@ -11,8 +11,11 @@ from tests.support.waiting import eventually
 
 @contextlib.contextmanager
 def namespaces_of(api: Api, objects: list[Manifest]) -> Iterator[None]:
-    """Those that the objects are in and bring along: a dry run makes none."""
-    wanted = [each for each in objects if each["kind"] == "Namespace" and not api.read(each).ok]
+    """Those that the objects are in and bring along, since a dry run makes none, or expect, as settings of Argo CD do."""
+    names = {each["metadata"]["name"] for each in objects if each["kind"] == "Namespace"}
+    names |= {each["metadata"]["namespace"] for each in objects if "namespace" in each["metadata"]}
+    every = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(names)]
+    wanted = [each for each in every if not api.read(each).ok]
     for each in wanted:
         assert api.create(each).ok
     yield

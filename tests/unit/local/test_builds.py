@@ -15,7 +15,8 @@ from local.builds import BuildError
 from local.components import Component
 
 BY_NAME = {component.name: component for component in components.ALL}
-PINNED = [component for component in components.ALL if component not in (components.PAUSE, components.FORWARD)]
+OURS = components.PAUSE, components.FORWARD, components.HEALTH
+PINNED = [component for component in components.ALL if component not in OURS]
 
 
 def pins(module: Path) -> dict[str, str]:

@@ -303,6 +303,23 @@ def test_a_row_that_is_created_late_for_a_spec_that_was_changed_since_is_not_dep
     assert world.serving == "v2", "asked anew it is another row"
 
 
+def test_at_no_moment_is_what_git_asks_for_told_to_be_done_before_it_is() -> None:
+    """A GitOps tool looks at any moment, and goes on with what relies on the App."""
+    world = a_world(given.with_deploy(workflowVersion="v1"))
+    world.run()
+    looked: list[tuple[str, str]] = []
+
+    def look() -> None:
+        app = world.app
+        if app.status.observed_generation == app.meta.generation and (app.status.live is None or app.status.live.workflow_version != "v2"):
+            looked.append(world.condition("Progressing"))
+
+    world.checks.append(look)
+    _ask(world, "v2")
+    world.run()
+    assert set(looked) == {("True", "Deploying")}
+
+
 def test_a_row_that_began_and_was_overtaken_is_told_of_twice_and_the_same_end_once() -> None:
     world = serving("v1")
     world.deploy("b", "v2")

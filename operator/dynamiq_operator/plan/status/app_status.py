@@ -20,7 +20,7 @@ from dynamiq_operator.plan.guards.hold import hold
 from dynamiq_operator.plan.guards.now import standing_guards
 from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.observed.problems import ChildProblem
-from dynamiq_operator.plan.records.deploy_spec import name_taken, override
+from dynamiq_operator.plan.records.deploy_spec import create_deploy_row, name_taken, override
 from dynamiq_operator.plan.revert.comparing import noted_trial
 from dynamiq_operator.plan.sleep.hindrances import sleeping_config
 from dynamiq_operator.plan.status.conditions import (
@@ -165,6 +165,9 @@ def _progressing(context: Context, failed: FailedRow | None) -> Condition:
             said = f"{events.title(history.candidate)} is being verified: its pods are asked before a caller reaches them"
             return condition(PROGRESSING, True, "Verifying", said)
         return condition(PROGRESSING, True, "Deploying", f"{events.title(history.candidate)} is being deployed")
+    if context.lost is None and create_deploy_row(context):
+        # Else who waits for what Git asks, as GitOps tools do, would be told that it is done before it has begun.
+        return condition(PROGRESSING, True, "Deploying", "what spec.deploy asks becomes a row")
     guarded = next((row for row in reversed(history.rows) if row.name in context.guarded), None)
     if guarded is not None and (waiting is None or waiting.sequence < guarded.sequence):
         guard = context.guarded[guarded.name]
