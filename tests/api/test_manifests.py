@@ -68,7 +68,12 @@ def test_a_kustomization_of_flux_gets_its_health_checks_by_the_component(kubectl
     shutil.copytree(REPOSITORY / "manifests" / "flux", tmp_path / "component")
     overlay = tmp_path / "overlay"
     overlay.mkdir()
-    applied = {"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization", "metadata": {"name": "apps"}, "spec": {"prune": True}}
+    applied = {
+        "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+        "kind": "Kustomization",
+        "metadata": {"name": "apps"},
+        "spec": {"prune": True},
+    }
     (overlay / "apps.yaml").write_text(yaml.safe_dump(applied))
     (overlay / "kustomization.yaml").write_text("resources: [apps.yaml]\ncomponents: [../component]\n")
     (found,) = yaml.safe_load_all(kubectl("kustomize", str(overlay)).stdout)
