@@ -1,10 +1,11 @@
-"""A rollback by hand stays, whatever Flux applies after it: Flux itself, and a Git that goes on changing."""
+"""Flux itself: a rollback by hand stays whatever it applies after it, comes back to Git, and a Kustomization waits for what it asks for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
@@ -15,6 +16,7 @@ from tests.support.flows import answering
 from tests.support.flux import flux
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator, admission_policies, install_account
+from tests.support.plugin import Plugin
 from tests.support.waiting import eventually
 
 CHANGES = 20
@@ -68,6 +70,82 @@ def test_twenty_changes_in_git_after_a_rollback_by_hand_deploy_nothing_until_som
         print(f"Flux: {CHANGES} changes after a rollback by hand, one scaling beside them: 0 deployed, 1 waiting row, resumed: {newest}")
         git.until_applied(git.push(on.declared("v3")))
         on.until_served("v3")
+
+
+@pytest.mark.timeout(3600)
+def test_the_image_of_a_runtime_comes_from_git_and_a_rollback_by_hand_comes_back_to_it(cluster: Cluster, tmp_path: Path) -> None:
+    account = install_account(cluster, tmp_path)
+    with (
+        admission_policies(cluster),
+        history_stage.stage(cluster, "flux") as on,
+        Operator(account, tmp_path, [on.namespace]),
+        flux(cluster, on.namespace, tmp_path) as git,
+    ):
+        plugin = Plugin(cluster, on.namespace, tmp_path, ANNA)
+        older, newer = (runtime_in_git(f"{on.namespace}-{name}", digit) for name, digit in (("older", "1"), ("newer", "2")))
+        for runtime in (older, newer):
+            git.until_applied(git.push(runtime, on.declared("v1", runtime=runtime["metadata"]["name"])))
+            eventually("its image runs", lambda runtime=runtime: image(on) == runtime["spec"]["image"])  # type: ignore[misc]
+        on.until_served("v1", rows=2)
+        assert "Git says what is live" in plugin("sync", APP, "--to-git", "--exit-code").stderr
+
+        back = _by_hand(on, restores=on.rows(APP)[0]["metadata"]["name"], message="the newer image is slow")
+        on.until(back, "Live")
+        assert image(on) == older["spec"]["image"]
+        git.again()
+        assert on.served()["row"] == back, "the older image comes back, and stays"
+        template = on.workload(APP)["spec"]["template"]
+
+        # The way back: what is printed goes to Git as it is.
+        said = plugin("sync", APP, "--to-git", "--exit-code")
+        assert said.returncode == 3
+        patch = yaml.safe_load(said.stdout)
+        assert patch["spec"]["deploy"]["runtime"] == older["metadata"]["name"]
+        app = on.declared("v1")
+        app["spec"]["deploy"] = patch["spec"]["deploy"]
+        git.until_applied(git.push(app, message="as it is live"))
+        held = eventually("it waits for somebody who resumes it", lambda: _waiting(on, "v1"))
+        assert held["status"]["waits"]["reason"] == "Held"
+        plugin.said("resume", APP, "-m", "Git says the same", "--yes")
+        on.until(held["metadata"]["name"], "Live")
+        assert on.workload(APP)["spec"]["template"] == template, "no pod was made anew"
+        on.until_condition(APP, "DeploySpecOverridden", "False", reason="AsDeclared")
+        assert plugin("sync", APP, "--to-git", "--exit-code").returncode == 0
+        git.until_applied(git.push(on.declared("v2", runtime=older["metadata"]["name"])))
+        on.until_served("v2")
+        print("Flux: image of a runtime changed in Git, rolled back by hand, back in Git: 0 pods anew, and Git deploys again")
+
+
+@pytest.mark.timeout(3600)
+def test_a_kustomization_waits_until_what_git_asks_for_is_live_and_says_where_it_failed(cluster: Cluster, tmp_path: Path) -> None:
+    account = install_account(cluster, tmp_path)
+    with (
+        admission_policies(cluster),
+        history_stage.stage(cluster, "flux") as on,
+        Operator(account, tmp_path, [on.namespace]),
+        flux(cluster, on.namespace, tmp_path, waits=True) as git,
+    ):
+        quick = factories.with_deadline(20)
+        for version in ("v1", "v2"):
+            git.until_applied(git.push(on.declared(version, quick)))
+            assert on.served()["workflowVersion"] == version, "it did not say so before"
+        said = git.until_failed(git.push(on.declared("v9", quick)))
+        assert f"App/{on.namespace}/{APP}" in said
+        assert on.served()["workflowVersion"] == "v2"
+        git.until_applied(git.push(on.declared("v3", quick)))
+        assert on.served()["workflowVersion"] == "v3"
+        print("Flux: 3 deploys waited for until they were live, 1 failed one told")
+
+
+def runtime_in_git(name: str, digit: str) -> Manifest:
+    """A Runtime as Git has it: the image by its digest, and a new image under a new name."""
+    return factories.runtime_manifest(factories.with_image(f"registry.test/runtime@sha256:{digit * 64}"), name=name)
+
+
+def image(on: HistoryStage) -> str:
+    """The image that the App's workload runs."""
+    found = on.find("Workload", APP)
+    return str(found["spec"]["template"]["spec"]["containers"][0]["image"]) if found is not None else ""
 
 
 def _by_hand(on: HistoryStage, **asked: object) -> str:

@@ -7,33 +7,35 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import yaml
 
+from dynamiq_operator.model.base import GROUP
 from local import builds, components
 from local.clusters import Cluster
 from tests.support.api import Manifest
-from tests.support.cluster import Kubectl
+from tests.support.cluster import REPOSITORY, Kubectl
+from tests.support.git_server import BRANCH, committed, git, served
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 NAME = "apps"
-"""Of the GitRepository and of the Kustomization."""
+"""Of the GitRepository, of the Kustomization, and of what this applies: the folder for a namespace."""
+PLATFORM = "platform"
+"""The Kustomization of what belongs to the cluster, and its folder."""
 KUSTOMIZATION = "kustomization.kustomize.toolkit.fluxcd.io"
 ACCOUNT = "flux"
-BRANCH = "main"
 STARTS_WITHIN = 60.0  # seconds
 APPLIES_WITHIN = 60.0
+FAILS_WITHIN = 180.0
+WAITS = "120s"
+"""For how long a Kustomization waits for what it has applied, where it does."""
+HEALTH = REPOSITORY / "manifests" / "flux" / "health-checks.yaml"
 REQUESTED = "reconcile.fluxcd.io/requestedAt"
-IDENTITY = {"GIT_AUTHOR_NAME": "anna", "GIT_AUTHOR_EMAIL": "anna@example.com", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-COMMITTER = {"GIT_COMMITTER_NAME": "anna", "GIT_COMMITTER_EMAIL": "anna@example.com"}
 
 
 @dataclass
@@ -48,41 +50,62 @@ class Flux:
     def push(self, *objects: Manifest, message: str = "change") -> str:
         """Commits these objects, each in a file of its own, beside those that are there; returns the revision as Flux writes it."""
         for each in objects:
-            (self.repository / f"{each['kind']}-{each['metadata']['name']}.yaml".lower()).write_text(yaml.safe_dump(each))
-        git(self.repository, "add", "--all")
-        git(self.repository, "commit", "--quiet", f"--message={message}")
-        return f"{BRANCH}@sha1:{git(self.repository, 'rev-parse', 'HEAD').strip()}"
+            folder = self.repository / (NAME if "namespace" in each["metadata"] else PLATFORM)
+            (folder / f"{each['kind']}-{each['metadata']['name']}.yaml".lower()).write_text(yaml.safe_dump(each))
+        return f"{BRANCH}@sha1:{committed(self.repository, message)}"
 
     def until_applied(self, revision: str) -> None:
         """Tells Flux of a change, as a webhook of a forge does, and waits until it has applied it."""
-        self._told("gitrepository")
-        eventually(f"Flux has {revision}", lambda: self._get("gitrepository", "{.status.artifact.revision}") == revision, APPLIES_WITHIN)
+        self._fetched(revision)
+        for name in (PLATFORM, NAME):
+            self._until_applied_by(name, revision)
+
+    def until_failed(self, revision: str) -> str:
+        """Tells Flux of a change, and waits until it says that what the change asks for failed; returns its message."""
+        self._fetched(revision)
         self._told(KUSTOMIZATION)
-        eventually(f"{revision} is applied", lambda: self._get(KUSTOMIZATION, "{.status.lastAppliedRevision}") == revision, APPLIES_WITHIN)
+        ready = '{.status.lastAttemptedRevision} {.status.conditions[?(@.type=="Ready")].reason}'
+        eventually("its health check fails", lambda: self._get(KUSTOMIZATION, ready) == f"{revision} HealthCheckFailed", FAILS_WITHIN)
+        return self._get(KUSTOMIZATION, '{.status.conditions[?(@.type=="Ready")].message}')
 
     def again(self) -> None:
         """Has Flux apply what it has applied already, and waits for it."""
         asked = self._told(KUSTOMIZATION)
         eventually("it is applied again", lambda: self._get(KUSTOMIZATION, "{.status.lastHandledReconcileAt}") == asked, APPLIES_WITHIN)
 
-    def _told(self, kind: str) -> str:
+    def _fetched(self, revision: str) -> None:
+        self._told("gitrepository")
+        eventually(f"Flux has {revision}", lambda: self._get("gitrepository", "{.status.artifact.revision}") == revision, APPLIES_WITHIN)
+
+    def _until_applied_by(self, name: str, revision: str) -> None:
+        self._told(KUSTOMIZATION, name)
+        path, within = "{.status.lastAppliedRevision}", FAILS_WITHIN
+        eventually(f"{revision} is applied by {name}", lambda: self._get(KUSTOMIZATION, path, name) == revision, within)
+
+    def _told(self, kind: str, name: str = NAME) -> str:
         self.requested += 1
-        self.kubectl("annotate", "--overwrite", kind, NAME, f"{REQUESTED}={self.requested}", namespace=self.namespace)
+        self.kubectl("annotate", "--overwrite", kind, name, f"{REQUESTED}={self.requested}", namespace=self.namespace)
         return str(self.requested)
 
-    def _get(self, kind: str, path: str) -> str:
-        return self.kubectl("get", kind, NAME, "-o", f"jsonpath={path}", namespace=self.namespace).stdout
+    def _get(self, kind: str, path: str, name: str = NAME) -> str:
+        return self.kubectl("get", kind, name, "-o", f"jsonpath={path}", namespace=self.namespace).stdout
 
 
 @contextmanager
-def flux(cluster: Cluster, namespace: str, folder: Path) -> Iterator[Flux]:
-    """Flux at work for a namespace, in which its account may edit. It is built where the cache does not have it: minutes."""
+def flux(cluster: Cluster, namespace: str, folder: Path, *, waits: bool = False) -> Iterator[Flux]:
+    """Flux at work for a namespace, in which its account may edit, and make Runtimes. It is built where the cache does not have it: minutes.
+
+    `waits`: it waits for what it has applied, by the health checks of `manifests/flux`.
+    """
     built = builds.ensure(components.FLUX)
     kubectl = Kubectl(cluster)
     repository = folder / "git" / NAME
-    repository.mkdir(parents=True)
+    for name in (NAME, PLATFORM):
+        (repository / name).mkdir(parents=True)
     git(repository, "init", "--quiet", f"--initial-branch={BRANCH}")
     made = Flux(kubectl, namespace, repository)
+    known = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": PLATFORM, "namespace": namespace}}
+    (repository / PLATFORM / "known.yaml").write_text(yaml.safe_dump(known))  # of nothing at all Flux makes no Kustomization
     for name in components.FLUX_CRDS:
         kubectl("apply", "--server-side", "-f", str(built[name]))
     kubectl(
@@ -93,7 +116,7 @@ def flux(cluster: Cluster, namespace: str, folder: Path) -> Iterator[Flux]:
         "kustomizations.kustomize.toolkit.fluxcd.io",
     )
     with ExitStack() as running:
-        url = running.enter_context(_served(repository.parent))
+        url = running.enter_context(served(repository.parent))
         address = f"127.0.0.1:{free_port()}"
         storage = folder / "artifacts"
         storage.mkdir()
@@ -101,13 +124,15 @@ def flux(cluster: Cluster, namespace: str, folder: Path) -> Iterator[Flux]:
         running.enter_context(_controller(built["source-controller"], cluster, folder, *stored))
         running.enter_context(_controller(built["kustomize-controller"], cluster, folder))
         try:
-            kubectl("apply", "-f", "-", input=list(_objects(namespace, f"{url}/{NAME}")), namespace=namespace)
+            kubectl("apply", "-f", "-", input=list(_objects(namespace, f"{url}/{NAME}", waits)))
             yield made
         finally:  # while somebody is there to take the finalizers off
-            kubectl("delete", "--ignore-not-found", f"{KUSTOMIZATION},gitrepository", NAME, namespace=namespace)
+            kubectl("delete", "--ignore-not-found", KUSTOMIZATION, NAME, PLATFORM, namespace=namespace)
+            kubectl("delete", "--ignore-not-found", "gitrepository", NAME, namespace=namespace)
+            kubectl("delete", "--ignore-not-found", "clusterrole,clusterrolebinding", f"{ACCOUNT}-{namespace}")
 
 
-def _objects(namespace: str, url: str) -> Iterator[Manifest]:
+def _objects(namespace: str, url: str, waits: bool) -> Iterator[Manifest]:
     meta = {"name": NAME, "namespace": namespace}
     account = {"name": ACCOUNT, "namespace": namespace}
     yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}
@@ -118,17 +143,37 @@ def _objects(namespace: str, url: str) -> Iterator[Manifest]:
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
         "subjects": [{"kind": "ServiceAccount", **account}],
     }
+    yield from _runtimes_for(namespace)
     source = {"url": url, "ref": {"branch": BRANCH}, "interval": "10m"}
     yield {"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository", "metadata": meta, "spec": source}
     applied = {
         "interval": "10m",
         "retryInterval": "5s",
         "prune": True,
-        "targetNamespace": namespace,
         "serviceAccountName": ACCOUNT,
         "sourceRef": {"kind": "GitRepository", "name": NAME},
     }
-    yield {"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization", "metadata": meta, "spec": applied}
+    apps = {**applied, "path": f"./{NAME}", "targetNamespace": namespace}
+    if waits:
+        apps |= {**yaml.safe_load(HEALTH.read_text())["spec"], "timeout": WAITS}
+    kind = {"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization"}
+    yield {**kind, "metadata": meta, "spec": apps}
+    yield {**kind, "metadata": {**meta, "name": PLATFORM}, "spec": {**applied, "path": f"./{PLATFORM}", "prune": False}}
+
+
+def _runtimes_for(namespace: str) -> Iterator[Manifest]:
+    """The right to make Runtimes, which belong to the cluster: that of who administers it, or of a Git of its own."""
+    meta = {"name": f"{ACCOUNT}-{namespace}"}
+    authorization = "rbac.authorization.k8s.io"
+    rules = [{"apiGroups": [GROUP], "resources": ["runtimes"], "verbs": ["get", "list", "create", "patch", "update"]}]
+    yield {"apiVersion": f"{authorization}/v1", "kind": "ClusterRole", "metadata": meta, "rules": rules}
+    yield {
+        "apiVersion": f"{authorization}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": meta,
+        "roleRef": {"apiGroup": authorization, "kind": "ClusterRole", "name": meta["name"]},
+        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}],
+    }
 
 
 @contextmanager
@@ -154,64 +199,3 @@ def _controller(program: Path, cluster: Cluster, folder: Path, *flags: str) -> I
     finally:
         process.terminate()
         process.wait()
-
-
-@contextmanager
-def _served(root: Path) -> Iterator[str]:
-    """The repositories below `root`, by the program that every forge had first: git http-backend, a CGI program."""
-
-    class Backend(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.0"
-
-        def do_GET(self) -> None:
-            self._pass_on()
-
-        def do_POST(self) -> None:
-            self._pass_on()
-
-        def _pass_on(self) -> None:
-            asked = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            done = subprocess.run(
-                ["git", "http-backend"],
-                env=os.environ | self._variables(asked.path, asked.query, body),
-                input=body,
-                capture_output=True,
-                check=True,
-            )
-            head, _, content = done.stdout.partition(b"\r\n\r\n")
-            headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
-            self.send_response(int(headers.pop("Status", "200 OK").split()[0]))
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def _variables(self, path: str, query: str, body: bytes) -> Mapping[str, str]:
-            return {
-                "GIT_PROJECT_ROOT": str(root),
-                "GIT_HTTP_EXPORT_ALL": "1",
-                "PATH_INFO": path,
-                "QUERY_STRING": query,
-                "REQUEST_METHOD": self.command,
-                "CONTENT_TYPE": self.headers.get("Content-Type") or "",
-                "CONTENT_LENGTH": str(len(body)),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding") or "",
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol") or "",
-            }
-
-        def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Backend) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """What git says of a repository, whatever its user has configured. Raises CalledProcessError."""
-    command = ["git", "-c", "commit.gpgSign=false", *arguments]
-    return subprocess.run(command, cwd=folder, env=os.environ | IDENTITY | COMMITTER, capture_output=True, text=True, check=True).stdout

@@ -1,0 +1,134 @@
+"""Argo CD itself: what it says of Apps with our health checks and without them, a rollback by hand, and its way back to Git."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dynamiq_operator.model import kinds
+from local.clusters import Cluster
+from tests.support import factories, history_stage
+from tests.support.api import Manifest
+from tests.support.argo import Argo, argo
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.operator import Operator, admission_policies, install_account
+from tests.support.plugin import Plugin
+from tests.support.waiting import eventually
+
+ANNA = ("--as=anna@example.com", "--as-group=system:masters")
+QUICK = 20
+"""Seconds that the App gives a deploy."""
+LOOKS = 2
+"""Times that Argo CD looks at Git and the cluster after a rollback by hand."""
+ROUNDS = 6
+HEALTHY_WITHIN = 120.0
+
+
+def until_healthy(git: Argo, status: str, kind: str = kinds.APP.kind, name: str = APP) -> str:
+    """Waits until an object has this health; returns what is said of it."""
+    eventually(f"{kind} {name} is {status}: {git.health(kind, name)}", lambda: git.health(kind, name)[0] == status, HEALTHY_WITHIN)
+    return git.health(kind, name)[1]
+
+
+@pytest.mark.timeout(3600)  # minutes of them to build Argo CD, where the cache does not have it
+def test_an_app_under_argo_cd(cluster: Cluster, tmp_path: Path) -> None:
+    account = install_account(cluster, tmp_path)
+    with (
+        admission_policies(cluster),
+        history_stage.stage(cluster, "argocd") as on,
+        Operator(account, tmp_path, [on.namespace]),
+        argo(cluster, on.namespace, tmp_path) as git,
+    ):
+        quick = factories.with_deadline(QUICK)
+        _without_checks_a_failure_is_healthy(on, git, quick)
+        _what_git_asks_for_is_waited_for(on, git, quick)
+        _rollbacks_by_hand_stay(on, git)
+        _the_way_back_to_git(on, git, quick, Plugin(cluster, on.namespace, tmp_path, ANNA))
+        _an_image_of_a_runtime_comes_from_git(on, git, quick)
+        git.until_synced(git.push(message="nothing"))
+        git.drop("App", APP)
+        git.refresh()
+        assert on.find(kinds.APP.kind, APP) is not None, "an App that Git drops stays"
+
+
+def _without_checks_a_failure_is_healthy(on: HistoryStage, git: Argo, quick: factories.Modifier) -> None:
+    """The first deploy fails: nothing serves. Argo CD knows that once it has our checks."""
+    git.until_synced(git.push(on.declared("v9", quick)))
+    on.until_condition(APP, "Ready", "False", reason="DeployFailed")
+    git.refresh()
+    assert git.health(kinds.APP.kind, APP)[0] in ("", "Healthy")
+    eventually("the Application is called healthy", lambda: git.health()[0] == "Healthy", HEALTHY_WITHIN)
+    git.checks_health()
+    git.refresh()
+    assert "WorkflowVersion" in until_healthy(git, "Degraded")
+    eventually("and so is not the Application", lambda: git.health()[0] == "Degraded", HEALTHY_WITHIN)
+
+
+def _what_git_asks_for_is_waited_for(on: HistoryStage, git: Argo, quick: factories.Modifier) -> None:
+    for version in ("v1", "v2"):
+        git.push(on.declared(version, quick))
+        git.refresh()
+        on.until_served(version)
+        until_healthy(git, "Healthy")
+        assert on.served()["workflowVersion"] == version
+    # The row in Git's own words, and what needs no more than to be there.
+    runtime = on.get(kinds.RUNTIME.kind, on.default_runtime)
+    git.until_synced(
+        git.push({name: runtime[name] for name in ("apiVersion", "kind", "spec")} | {"metadata": {"name": on.default_runtime}})
+    )
+    until_healthy(git, "Healthy", kinds.RUNTIME.kind, on.default_runtime)
+
+
+def _rollbacks_by_hand_stay(on: HistoryStage, git: Argo) -> None:
+    live = {row["spec"]["pinned"]["workflowVersion"]: row["metadata"]["name"] for row in on.rows(APP) if "pinned" in row["spec"]}
+    for turn in range(ROUNDS):
+        version = ("v1", "v2")[turn % 2]
+        back = on.live(APP, restores=live[version])
+        for _ in range(LOOKS):
+            git.refresh()
+            assert on.served()["row"] == back
+            assert git.status()["sync"]["status"] == "Synced"
+    back = on.live(APP, restores=live["v1"], message="v2 loses invoices")
+    git.refresh()
+    assert "made by hand, runs in its place" in until_healthy(git, "Healthy")
+    assert on.served()["row"] == back
+    print(f"Argo CD: {ROUNDS + 1} rollbacks by hand, {LOOKS} looks at each: 0 undone")
+
+
+def _the_way_back_to_git(on: HistoryStage, git: Argo, quick: factories.Modifier, plugin: Plugin) -> None:
+    git.until_synced(git.push(on.declared("v3", quick)))
+    assert f"`kubectl dynamiq resume {APP}`" in until_healthy(git, "Suspended")
+    said = plugin("sync", APP, "--to-git", "--exit-code")
+    assert said.returncode == 3
+    app = on.declared("v1", quick)
+    app["spec"]["deploy"] = yaml.safe_load(said.stdout)["spec"]["deploy"]
+    git.until_synced(git.push(app, message="as it is live"))
+    template = on.workload(APP)["spec"]["template"]
+    held = eventually("Git's row of v1 waits", lambda: _waiting(on, "v1"))
+    plugin.said("resume", APP, "--yes")
+    on.until(held["metadata"]["name"], "Live")
+    assert on.workload(APP)["spec"]["template"] == template, "no pod was made anew"
+    until_healthy(git, "Healthy")
+    assert plugin("sync", APP, "--to-git", "--exit-code").returncode == 0
+
+
+def _an_image_of_a_runtime_comes_from_git(on: HistoryStage, git: Argo, quick: factories.Modifier) -> None:
+    name = f"{on.namespace}-newer"
+    runtime = factories.runtime_manifest(factories.with_image(f"registry.test/runtime@sha256:{'2' * 64}"), name=name)
+    git.push(runtime, on.declared("v1", quick, runtime=name))
+    git.refresh()
+    eventually(
+        "its image runs",
+        lambda: on.workload(APP)["spec"]["template"]["spec"]["containers"][0]["image"] == runtime["spec"]["image"],
+        HEALTHY_WITHIN,
+    )
+    on.until_served("v1")
+
+
+def _waiting(on: HistoryStage, version: str) -> Manifest | None:
+    """The one row without an end, once it is the one of `version`."""
+    found = [row for row in on.rows(APP) if "outcome" not in row["spec"]]
+    is_it = len(found) == 1 and found[0]["spec"].get("pinned", {}).get("workflowVersion") == version
+    return found[0] if is_it and "waits" in found[0].get("status", {}) else None

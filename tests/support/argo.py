@@ -1,0 +1,229 @@
+"""Argo CD itself: its repo-server and application-controller beside a cluster, and a Git repository that they fetch by HTTP.
+
+It acts as a service account of its namespace that may do everything, as an Argo CD does that is installed for a whole cluster.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local import builds, components
+from local.clusters import Cluster
+from tests.support.api import Manifest
+from tests.support.cluster import REPOSITORY, Kubectl
+from tests.support.git_server import BRANCH, committed, git, served
+from tests.support.ports import free_port
+from tests.support.waiting import eventually
+
+NAMESPACE = "argocd"
+NAME = "apps"
+"""Of the Application, and of the repository."""
+APPLICATION = "applications.argoproj.io"
+ACCOUNT = "argocd-application-controller"
+REFRESH = "argocd.argoproj.io/refresh"
+CHECKS = REPOSITORY / "manifests" / "argocd"
+STARTS_WITHIN = 120.0  # seconds
+SYNCS_WITHIN = 180.0
+PART = {"app.kubernetes.io/part-of": "argocd"}
+"""Label without which Argo CD reads no settings."""
+
+
+@dataclass
+class Argo:
+    """What Git holds for a namespace, and Argo CD that keeps the namespace as Git has it."""
+
+    kubectl: Kubectl
+    namespace: str
+    repository: Path
+
+    def push(self, *objects: Manifest, message: str = "change") -> str:
+        """Commits these objects, each in a file of its own, beside those that are there; returns the commit."""
+        for each in objects:
+            self._file(each["kind"], each["metadata"]["name"]).write_text(yaml.safe_dump(each))
+        return committed(self.repository, message)
+
+    def drop(self, kind: str, name: str) -> str:
+        """Commits that an object is no longer in Git; returns the commit."""
+        self._file(kind, name).unlink()
+        return committed(self.repository, f"without {kind} {name}")
+
+    def until_synced(self, commit: str) -> None:
+        """Tells Argo CD of a change, as a webhook of a forge does, and waits until it says that the cluster is as this commit has it."""
+        self.refresh()
+        eventually(f"{commit} is synced: {self.status()}", lambda: self._is_synced(commit), SYNCS_WITHIN)
+
+    def refresh(self) -> None:
+        """Has it read Git and the cluster anew, and waits until it has."""
+        self.kubectl("annotate", "--overwrite", APPLICATION, NAME, f"{REFRESH}=hard", namespace=NAMESPACE)
+        eventually("it has looked", lambda: REFRESH not in self._application()["metadata"].get("annotations", {}), SYNCS_WITHIN)
+
+    def status(self) -> Manifest:
+        found: Manifest = self._application().get("status", {})
+        return found
+
+    def health(self, kind: str = "", name: str = "") -> tuple[str, str]:
+        """Status and message of an object's health, or of the Application's; empty where it has none."""
+        status = self.status()
+        objects = (each for each in status.get("resources", ()) if (each["kind"], each["name"]) == (kind, name))
+        place: Manifest = next(objects, {}) if kind else status
+        found = place.get("health", {})
+        return found.get("status", ""), found.get("message", "")
+
+    def checks_health(self) -> None:
+        """Gives it our health checks, as docs/gitops.md says."""
+        self.kubectl("apply", "--server-side", "--field-manager=dynamiq", "-k", str(CHECKS))
+
+    def _is_synced(self, commit: str) -> bool:
+        status = self.status()
+        sync, operation = status.get("sync", {}), status.get("operationState", {})
+        return (sync.get("status"), sync.get("revision"), operation.get("phase")) == ("Synced", commit, "Succeeded")
+
+    def _application(self) -> Manifest:
+        found: Manifest = json.loads(self.kubectl("get", APPLICATION, NAME, "-o", "json", namespace=NAMESPACE).stdout)
+        return found
+
+    def _file(self, kind: str, name: str) -> Path:
+        return self.repository / f"{kind}-{name}.yaml".lower()
+
+
+@contextmanager
+def argo(cluster: Cluster, namespace: str, folder: Path) -> Iterator[Argo]:
+    """Argo CD at work for a namespace, without any health check of ours. It is built where the cache does not have it: minutes."""
+    built = builds.ensure([components.ARGO])
+    kubectl = Kubectl(cluster)
+    repository = folder / "git" / NAME
+    repository.mkdir(parents=True)
+    git(repository, "init", "--quiet", f"--initial-branch={BRANCH}")
+    kubectl("apply", "--server-side", "-f", str(built[components.ARGO_CRDS]))
+    kubectl("wait", "--for=condition=Established", "crd", APPLICATION, "appprojects.argoproj.io")
+    made = Argo(kubectl, namespace, repository)
+    with ExitStack() as running:
+        url = running.enter_context(served(repository.parent))
+        kubectl("apply", "--server-side", "-f", "-", input=list(_installation()))
+        running.callback(_removed, kubectl)
+        kubectl("apply", "--server-side", "-f", "-", input=list(_settings(kubectl, namespace, f"{url}/{NAME}")))
+        running.callback(kubectl, "delete", "--ignore-not-found", APPLICATION, NAME, namespace=NAMESPACE)
+        redis, repo = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        beside = ["--redis", redis, "--metrics-port"]
+        running.enter_context(_program(cluster, folder, [built["argocd-cache"], redis], redis))
+        host, port = repo.split(":")
+        plain = ["--disable-tls", "--client-ca-path", ""]
+        answers: list[str | Path] = [built["argocd-repo-server"], *beside, str(free_port()), "--address", host, "--port", port, *plain]
+        running.enter_context(_program(cluster, _with_verifier(folder, built), answers, repo))
+        acts: list[str | Path] = [
+            built["argocd-application-controller"],
+            *beside,
+            str(free_port()),
+            "--repo-server",
+            repo,
+            "--repo-server-plaintext",
+        ]
+        acts += ["--kubeconfig", str(cluster.kubeconfig), "--namespace", NAMESPACE, "--app-resync", "10", "--persist-resource-health"]
+        running.enter_context(_program(cluster, folder, acts))
+        yield made
+
+
+def _installation() -> Iterator[Manifest]:
+    """What an installation of Argo CD brings along, but for its programs."""
+    yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+    meta = {"name": ACCOUNT, "namespace": NAMESPACE}
+    yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}
+    yield {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": ACCOUNT},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", **meta}],
+    }
+    settings = {"argocd-cm": {"timeout.reconciliation": "10s"}, "argocd-rbac-cm": {}}
+    for name, data in settings.items():
+        yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": NAMESPACE, "labels": PART}, "data": data}
+    key = base64.b64encode(os.urandom(32)).decode()
+    secret = {"name": "argocd-secret", "namespace": NAMESPACE, "labels": PART}
+    yield {"apiVersion": "v1", "kind": "Secret", "metadata": secret, "stringData": {"server.secretkey": key}}
+
+
+def _settings(kubectl: Kubectl, namespace: str, url: str) -> Iterator[Manifest]:
+    """The cluster as it is known to Argo CD, which runs outside of it, a project, and the Application."""
+    known = yaml.safe_load(kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)["clusters"][0]["cluster"]
+    token = kubectl("create", "token", ACCOUNT, "--duration=12h", namespace=NAMESPACE).stdout.strip()
+    login: dict[str, Any] = {"bearerToken": token, "tlsClientConfig": {"caData": known["certificate-authority-data"]}}
+    label = {"argocd.argoproj.io/secret-type": "cluster"}
+    yield {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "here", "namespace": NAMESPACE, "labels": label},
+        "stringData": {"name": "here", "server": known["server"], "config": json.dumps(login)},
+    }
+    everything = {"group": "*", "kind": "*"}
+    yield {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AppProject",
+        "metadata": {"name": "default", "namespace": NAMESPACE},
+        "spec": {
+            "sourceRepos": ["*"],
+            "destinations": [{"namespace": "*", "server": "*"}],
+            "clusterResourceWhitelist": [everything],
+        },
+    }
+    yield {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Application",
+        "metadata": {"name": NAME, "namespace": NAMESPACE},
+        "spec": {
+            "project": "default",
+            "source": {"repoURL": url, "path": ".", "targetRevision": BRANCH},
+            "destination": {"server": known["server"], "namespace": namespace},
+            "syncPolicy": {"automated": {"prune": True, "selfHeal": True}},
+        },
+    }
+
+
+def _removed(kubectl: Kubectl) -> None:
+    kubectl("delete", "--ignore-not-found", "clusterrolebinding", ACCOUNT)
+    kubectl("delete", "--ignore-not-found", "namespace", NAMESPACE)
+
+
+def _with_verifier(folder: Path, built: dict[str, Path]) -> Path:
+    """A folder of programs that the repo-server starts by name."""
+    programs = folder / "programs"
+    programs.mkdir()
+    script = programs / components.ARGO_VERIFIER
+    script.write_text(built[components.ARGO_VERIFIER].read_text())
+    script.chmod(0o755)
+    return programs
+
+
+@contextmanager
+def _program(cluster: Cluster, folder: Path, command: list[str | Path], address: str = "") -> Iterator[None]:
+    """One of its programs, from when it listens; `folder` is its home, and on its PATH."""
+    name = Path(command[0]).name
+    own = {"KUBECONFIG": str(cluster.kubeconfig), "HOME": str(folder), "TMPDIR": str(folder), "ARGOCD_GPG_ENABLED": "false"}
+    environment = os.environ | own | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    log = folder / f"{name}.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)
+    try:
+        eventually(f"{name} runs: see {log}", lambda: process.poll() is None and (not address or _listens(address)), STARTS_WITHIN)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _listens(address: str) -> bool:
+    host, port = address.split(":")
+    with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+        return True
+    return False
