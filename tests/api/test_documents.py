@@ -13,9 +13,9 @@ import yaml
 from dynamiq_operator.model import names
 from local.clusters import Cluster
 from tests.support import chart, documents, restores, velero
-from tests.support.api import Manifest
+from tests.support.api import Manifest, fresh_namespace
 from tests.support.chart import parsed
-from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY
+from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY, Kubectl
 from tests.support.commands import blocks, shell
 from tests.support.history_stage import APP as WORKFLOW
 from tests.support.history_stage import HistoryStage, specs
@@ -29,6 +29,8 @@ APPS = REPOSITORY / "docs" / "apps.md"
 RUNS = REPOSITORY / "docs" / "runs.md"
 INSTALL = REPOSITORY / "docs" / "install.md"
 ROLLOUTS = REPOSITORY / "docs" / "rollouts.md"
+GITOPS = REPOSITORY / "docs" / "gitops.md"
+PROMOTION = REPOSITORY / "docs" / "promotion.md"
 APP = "support"
 """The App of the documents, in their namespace `demo`."""
 
@@ -236,6 +238,37 @@ def test_the_commands_of_the_page_on_rollouts(stage: HistoryStage, support: str,
     assert "patched" in shell(policy, stage.cluster, tmp_path, logged_in)
     assert stage.get("App", APP)["spec"]["rollout"]["revert"] == {"seconds": 300, "maxFailedPercent": 20, "minRuns": 20}
     assert re.search(r"is Live after \d+ s$", shell(by_hand, stage.cluster, tmp_path, logged_in).strip())
+
+
+@pytest.mark.usefixtures("policies")
+def test_the_commands_of_the_page_on_gitops(stage: HistoryStage, operator: Operator, logged_in: Path, tmp_path: Path) -> None:
+    back, committed, looked, checks = (block.replace("-n demo", f"-n {stage.namespace}") for block in blocks(GITOPS))
+    for version in ("v1", "v2"):
+        stage.apply(stage.declared(version, name=APP))
+        stage.until_served(version, APP)
+    said = shell(back, stage.cluster, tmp_path, logged_in)
+    assert f"{APP}: v1 (#3, {APP}-" in said
+    assert "workflowVersion: v1\n" in said.partition("kind: App")[2]
+    template = stage.workload(APP)["spec"]["template"]
+    assert "condition met" in shell(committed, stage.cluster, tmp_path, logged_in)
+    stage.until_served("v1", APP, rows=4)
+    assert stage.workload(APP)["spec"]["template"] == template, "no pod restarts"
+    stage.until_condition(APP, "DeploySpecOverridden", "False", reason="AsDeclared")
+    assert shell(looked, stage.cluster, tmp_path, logged_in) == "", "Git says what is live"
+    (folder,) = re.findall(r"^kubectl apply --server-side --field-manager=dynamiq -k (\S+)$", checks, re.MULTILINE)
+    assert (REPOSITORY / folder / "kustomization.yaml").exists()
+
+
+def test_the_commands_of_the_page_on_promotion(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
+    """Those to another cluster are for who has two: tests/soak/test_other_cluster.py."""
+    within, _to_context, to_file = (block.replace("-n demo", f"-n {stage.namespace}") for block in blocks(PROMOTION))
+    with fresh_namespace(stage.api, "promoted") as target:
+        said = shell(within.replace("--target-namespace shop", f"--target-namespace {target}"), stage.cluster, tmp_path, logged_in)
+    assert f"App {APP} is made in {target}" in said
+    said = shell(to_file, stage.cluster, tmp_path, logged_in)
+    version, row = yaml.safe_load_all((tmp_path / "bundle.yaml").read_text())
+    assert (version["metadata"]["name"], row["spec"]["promotedFrom"]["namespace"]) == (f"{WORKFLOW}-v2", stage.namespace)
+    assert "kubectl apply --server-side -n NAMESPACE -f bundle.yaml" in said
 
 
 def test_ports_of_a_session_are_free_ones() -> None:

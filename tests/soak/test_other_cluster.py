@@ -15,7 +15,8 @@ from dynamiq_operator.views.history import HistoryRow
 from local.clusters import Cluster
 from tests.support import contexts, factories, history_stage
 from tests.support.api import Manifest
-from tests.support.cluster import session_cluster
+from tests.support.cluster import REPOSITORY, session_cluster
+from tests.support.commands import blocks, shell
 from tests.support.flows import answering
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator, admission_policies, install_account
@@ -143,6 +144,17 @@ def test_a_promotion_reads_with_one_context_and_writes_with_the_other(both: Both
     assert newest["workflowHash"] == both.staging.rows(APP)[-1]["spec"]["pinned"]["workflowHash"]
     assert "3 rows fit" in both.there.said("verify", APP)
     print("promoted twice to another cluster: 2 rows there, 0 writes here, chain verified")
+
+
+def test_the_commands_of_the_page(both: Both, cluster: Cluster, tmp_path: Path) -> None:
+    _, across, _ = blocks(REPOSITORY / "docs" / "promotion.md")
+    places = {"-n demo": f"-n {both.staging.namespace}", "-n shop": f"-n {both.production.namespace}", "support": APP}
+    for written_there, here in places.items():
+        across = across.replace(written_there, here)
+    said = shell(across, cluster, tmp_path, tmp_path / "kubeconfig")
+    assert f"App {APP} is made in {both.production.namespace}" in said
+    assert f"{APP}: v1 (#1, {APP}-" in said
+    assert [row["spec"]["message"] for row in both.production.rows(APP)] == ["Passed in staging"]
 
 
 def test_a_policy_says_which_clusters_versions_come_from(both: Both) -> None:
