@@ -127,6 +127,8 @@ def test_a_user_of_one_namespace_sees_and_does_nothing_elsewhere(
         ("deploy", served, "--version", "v2", "--yes"),
         ("rollback", served, "--yes", "--to-row", name),
         ("promote", served, "--yes"),
+        ("promote", served, "--yes", "--to-file", str(plugin.folder / "bundle.yaml"), "--from-cluster", "here"),
+        ("sync", served, "--to-git"),
         ("logs", served),
         ("release", APP, "--yes"),
     ):

@@ -57,6 +57,8 @@ def known(plugin: ScriptedPlugin) -> ScriptedPlugin:
         (["diff", "chat", "1", "2", ""], []),
         (["deploy", "chat", "--runtime", ""], ["tiny-1\t1.0.0"]),
         (["promote", "chat", "--to", ""], ["staging", "production"]),
+        (["promote", "chat", "--from-cluster", ""], []),
+        (["sync", ""], ["chat\tv2", "billing"]),
         (["history", "chat", "-o", ""], ["wide", "name", "json", "yaml", "jsonpath="]),
         (["status", "chat", "--output", "j"], ["json", "jsonpath="]),
         (["deploy", "chat", "-m", ""], []),
@@ -80,11 +82,13 @@ def test_versions_are_those_of_the_apps_workflow_newest_first(known: ScriptedPlu
 
 def test_values_of_kubectls_own_flags_are_kubectls(known: ScriptedPlugin) -> None:
     assert known.complete("history", "--context", "") == ["__complete", "get", "pods", "--context", "", ":4"]
+    assert known.complete("promote", "chat", "--to-context", "") == ["__complete", "get", "pods", "--context", "", ":4"]
     assert known.complete("history", "-n", "po") == ["pods", "po", ":4"]
 
 
 def test_a_file_is_the_shells_to_complete(known: ScriptedPlugin) -> None:
     assert known.complete("verify", "chat", "--file", "ex") == [":0"]
+    assert known.complete("promote", "chat", "--to-file", "b") == [":0"]
 
 
 @pytest.mark.parametrize("kubectl", ["/none/kubectl", "/bin/false"])
