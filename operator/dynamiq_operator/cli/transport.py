@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -235,8 +236,9 @@ def _forward_messages(messages: int) -> None:
 
     Log entries are dropped: an entry may have many lines, and each error is in a response, too.
     """
-    while part := os.read(messages, 65536):
-        text = part.decode(errors="replace")
-        log = _LOG_LINE.search(text)
-        sys.stderr.write(text[: log.start()] if log else text)
-        sys.stderr.flush()
+    with contextlib.suppress(OSError):  # it ends with its connection, which may be closed before the command ends
+        while part := os.read(messages, 65536):
+            text = part.decode(errors="replace")
+            log = _LOG_LINE.search(text)
+            sys.stderr.write(text[: log.start()] if log else text)
+            sys.stderr.flush()
