@@ -9,6 +9,7 @@ import pytest
 
 from dynamiq_operator.model import chain
 from dynamiq_operator.model.objects import format_time
+from dynamiq_operator.plan.guards.now import standing_guards
 from tests.support import factories as given
 from tests.support.guarded_rows import ANNA, BERT, CARA, FLUX, GuardedRows
 
@@ -619,3 +620,12 @@ def test_one_policy_of_several_that_does_not_name_the_cluster_is_enough() -> Non
     refused = rows.ask(**promoted_from("eu"))
     rows.settle()
     assert "policy stricter takes versions from none" in (rows.ended(refused) or "")
+
+
+def test_an_app_says_which_clusters_versions_may_come_from() -> None:
+    rows = rows_with("v1", promotion={"minLiveSeconds": 60, "clusters": ["eu"], "namespaces": ["staging"]})
+    (found,) = standing_guards(rows.context())
+    assert (found.clusters, found.namespaces, found.seconds) == (("eu",), ("staging",), 60)
+    rows.set_policy("production", promotion={"minLiveSeconds": 60})
+    (found,) = standing_guards(rows.context())
+    assert "clusters" not in found.as_json()
