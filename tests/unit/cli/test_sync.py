@@ -115,6 +115,9 @@ def test_a_row_of_git_that_is_live_is_what_git_says_though_it_named_no_version(c
     assert cluster("sync", NAME, "--to-git").out == ""
     declares(cluster, {"message": "the newest, once more"})
     assert patch(cluster("sync", NAME, "--to-git"))["workflowVersion"] == "v1", "it may be another one by now"
+    serves(cluster, given.row_manifest("chat-b", given.asking(**asked), given.live(6, "v1")))
+    declares(cluster, asked)
+    assert patch(cluster("sync", NAME, "--to-git"))["workflowVersion"] == "v1", "somebody else asked the same, at another time"
 
 
 def test_a_script_is_told_by_the_exit_code(cluster: ScriptedPlugin) -> None:
