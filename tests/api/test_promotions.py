@@ -50,7 +50,7 @@ def staged(stage: HistoryStage, *modifiers: factories.Modifier, version: str = "
     return stage.live(APP, version, runtime=stage.default_runtime, config={"autoscaling": {"maxReplicas": 3}})
 
 
-def planned_for(acting: ActionClient, stage: HistoryStage, **options: str) -> PromotionPlan:
+def planned_for(acting: ActionClient, stage: HistoryStage, **options: Any) -> PromotionPlan:
     return plan_promotion(acting, PromotionRequest(stage.namespace, APP, **options))
 
 
