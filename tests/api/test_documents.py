@@ -179,10 +179,13 @@ def test_the_commands_of_the_ledgers_page(stage: HistoryStage, support: str, log
     exported = stage.kubectl("get", "deployments.dynamiq", "-o", "yaml", namespace=stage.namespace).stdout
     (tmp_path / "export.yaml").write_text(exported)
     digest = stage.rows(APP)[-1]["spec"]["pinned"]["digest"]
-    (checks,) = [each.replace("-n demo", f"-n {stage.namespace}").replace("sha256:…", digest) for each in blocks(LEDGER)]
+    checks, audits = [each.replace("-n demo", f"-n {stage.namespace}").replace("sha256:…", digest) for each in blocks(LEDGER)]
     said = shell(checks, stage.cluster, tmp_path, logged_in).splitlines()
     assert len(said) == len(checks.splitlines()) == 2
     assert all("2 rows fit" in line and digest in line for line in said), said
+    reports = shell(audits, stage.cluster, tmp_path, logged_in)
+    assert reports.count("2 deploys of 1 App; 2 rows fit") == 2, reports
+    assert "# Deploys" in reports
 
 
 @pytest.mark.usefixtures("policies", "support")

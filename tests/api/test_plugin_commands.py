@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 import yaml
 
 from dynamiq_operator.model import kinds
-from dynamiq_operator.model.manifests import GROUP
+from dynamiq_operator.model.manifests import GROUP, format_time, parse_time
 from dynamiq_operator.model.names import APP_LABEL, KEYS_CHANGED_ANNOTATION
 from tests.support import factories
 from tests.support.history_stage import APP, HistoryStage
@@ -98,6 +99,30 @@ def test_history_as_data_has_stable_fields(module_stage: HistoryStage, plugin: P
         )
     explained = plugin.said("history", "--help")
     assert all(field in explained for field in fields.split())
+
+
+def test_a_report_has_every_deploy_and_says_that_the_history_fits(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
+    report = plugin.data("report", told, "--since", "1d")
+    first, second = (row["spec"] for row in module_stage.rows(told))
+    for row, spec in zip(report["deploys"], (first, second), strict=True):
+        assert (row["sequence"], row["began"], row["digest"]) == (spec["sequence"], spec["pinned"]["createdAt"], spec["pinned"]["digest"])
+        assert (row["createdBy"], row["authorVerified"], row["result"]) == ("admin", True, "Succeeded")
+    assert [row["liveUntil"] for row in report["deploys"]] == [second["outcome"]["at"], None]
+    assert (report["fits"], report["histories"][0]["newest"]) == (True, second["pinned"]["digest"])
+    assert [line.split(",")[2] for line in plugin.said("report", told, "-o", "csv").splitlines()] == ["sequence", "1", "2"]
+    assert f"{module_stage.namespace}/{told}" in plugin.said("report", "-A", "-o", "md")
+
+
+def test_at_a_time_the_row_is_live_that_had_gone_live_by_then(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
+    first, second = (row["spec"]["outcome"]["at"] for row in module_stage.rows(told))
+    before = format_time(parse_time(second) - timedelta(seconds=1))
+    assert before >= first, "v2 was asked for once v1 was live, and its pods took longer than a second"
+    assert plugin.data("at", second, told)["row"]["version"] == "v2"
+    assert plugin.data("at", before, told)["row"]["version"] == "v1"
+    done = plugin("at", "2020-01-01", told)
+    assert (done.returncode, f"nothing was live, the first row went live at {first}" in done.stdout) == (3, True)
+    shown = [line.split()[:2] for line in plugin.said("at", second).splitlines()]
+    assert [told, "v2"] in shown
 
 
 def test_under_switch_a_rollback_is_warm_as_its_preview_says(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:

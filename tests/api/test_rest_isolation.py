@@ -312,6 +312,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "status": (OTHERS_APP,),
     "diff": (OTHERS_APP, "1", "1"),
     "verify": (OTHERS_APP,),
+    "report": (OTHERS_APP,),
+    "at": ("1h", OTHERS_APP),
     "deploy": (OTHERS_APP, "--version", "v1", "--yes", "--no-wait"),
     "rollback": (OTHERS_APP, "--yes", "--no-wait"),
     "promote": (OTHERS_APP, "--yes", "--no-wait"),

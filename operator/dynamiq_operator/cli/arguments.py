@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dynamiq_operator import __version__
-from dynamiq_operator.cli import guard_arguments, parsing, run_arguments
+from dynamiq_operator.cli import guard_arguments, parsing, report_arguments, run_arguments
 from dynamiq_operator.model.history_columns import COLUMNS, of_plugin
 
 FOLLOW_SECONDS = 600.0
@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     _pods(commands)
     guard_arguments.add(commands)
     run_arguments.add(commands)
+    report_arguments.add(commands)
     return made
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from dynamiq_operator.cli.parsing import moment
 from dynamiq_operator.cli.recorder import Query, Recorder
-from dynamiq_operator.cli.run_arguments import OVERTAKEN, WATCHED_MOST, moment
+from dynamiq_operator.cli.run_arguments import OVERTAKEN, WATCHED_MOST
 from dynamiq_operator.model.recorder import RunSort
 
 REMEMBERED = 20_000

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 PROG = "kubectl dynamiq"
@@ -114,3 +116,21 @@ def duration(text: str) -> float:
     if not (found := parse_duration(text)):
         raise argparse.ArgumentTypeError(f"{text} is no duration, such as 90s or 5m")
     return found
+
+
+def moment(text: str, now: datetime | None = None) -> str:
+    """A time as RFC 3339, in UTC: of `1h` or `7d`, so long ago; of a date, its begin in UTC. Raises ArgumentTypeError."""
+    from dynamiq_operator.cli.transport import parse_duration
+
+    days = re.fullmatch(r"(\d{1,5})d(.*)", text)
+    rest = parse_duration(days[2] if days else text)
+    try:
+        if rest is not None or (days is not None and not days[2]):
+            found = (now or datetime.now(UTC)) - timedelta(days=int(days[1]) if days else 0, seconds=rest or 0)
+        else:
+            given = datetime.fromisoformat(text)
+            found = given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        said = f"{text} is no time: write how long ago (90s, 1h, 7d), a date (2026-11-24), or a time (2026-11-24T22:22:45Z)"
+        raise argparse.ArgumentTypeError(said) from None
+    return found.isoformat(timespec="microseconds").replace("+00:00", "Z")

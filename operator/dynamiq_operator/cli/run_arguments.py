@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dynamiq_operator.cli import parsing
+from dynamiq_operator.cli.parsing import moment
 from dynamiq_operator.model.recorder import RunSort, RunStatus
 
 SORTS = {sort.name.lower(): sort for sort in RunSort}
@@ -201,24 +201,6 @@ def _limit(to: argparse.ArgumentParser, says: str) -> None:
 
 def _statuses() -> str:
     return f"that ended so: {', '.join(RunStatus)}; repeatable"
-
-
-def moment(text: str, now: datetime | None = None) -> str:
-    """A time as the recorder takes it: of `1h` or `7d`, so long ago; of a date, its begin in UTC. Raises ArgumentTypeError."""
-    from dynamiq_operator.cli.transport import parse_duration
-
-    days = re.fullmatch(r"(\d{1,5})d(.*)", text)
-    rest = parse_duration(days[2] if days else text)
-    try:
-        if rest is not None or (days is not None and not days[2]):
-            found = (now or datetime.now(UTC)) - timedelta(days=int(days[1]) if days else 0, seconds=rest or 0)
-        else:
-            given = datetime.fromisoformat(text)
-            found = given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        said = f"{text} is no time: write how long ago (90s, 1h, 7d), a date (2026-11-24), or a time (2026-11-24T22:22:45Z)"
-        raise argparse.ArgumentTypeError(said) from None
-    return found.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _run_id(text: str) -> str:

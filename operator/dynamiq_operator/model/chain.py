@@ -78,31 +78,42 @@ class _Link:
         )
 
 
-def verify(records: Iterable[Mapping[str, Any]], *, expected: str | None = None) -> Verdict:
-    """Walks the rows of one App, oldest first. `expected`: a digest that some row must have, as exported earlier.
+class Chain:
+    """The rows of one App while they are read, in any order. Of each row little is kept once it has been seen, so those of many Apps may come mixed."""
 
-    A row is taken as it comes, whatever its fields hold: a copy of a history may be damaged in any place. Of each row little is kept once
-    it has been seen, so `records` may be read while they are verified.
-    """
-    misfits: list[Misfit] = []
-    links: list[_Link] = []
-    for raw in records:
+    def __init__(self) -> None:
+        self._misfits: list[Misfit] = []
+        self._links: list[_Link] = []
+
+    def add(self, raw: Mapping[str, Any]) -> None:
+        """A row is taken as it comes, whatever its fields hold: a copy of a history may be damaged in any place."""
         name, spec = _name(raw), raw.get("spec")
         if not isinstance(spec, Mapping):
-            misfits.append(Misfit(name, "it has no spec"))
+            self._misfits.append(Misfit(name, "it has no spec"))
         elif isinstance(sequence := spec.get("sequence"), int) and sequence > 0:
-            links.append(_Link.of(sequence, name, spec))
+            self._links.append(_Link.of(sequence, name, spec))
         elif {"sequence", "pinned", "outcome"} & set(spec):
-            misfits.append(Misfit(name, "it has no sequence: it was changed"))
-    rows = len(links) + len(misfits)
-    links.sort(key=lambda link: (link.sequence, link.name))
-    misfits += _walk(links)
-    found = [(link.digest, link.name) for link in links if isinstance(link.digest, str)]
-    expected_row = next((name for digest, name in found if digest == expected), None)
-    if expected is not None and expected_row is None:
-        misfits.append(Misfit("(none)", f"no row has the expected digest {expected}: the row that had it is missing or was changed"))
-    (oldest, _), (newest, newest_row) = (found[0], found[-1]) if found else ((None, None), (None, None))
-    return Verdict(rows, oldest, newest, tuple(misfits), newest_row, expected_row)
+            self._misfits.append(Misfit(name, "it has no sequence: it was changed"))
+
+    def verdict(self, *, expected: str | None = None) -> Verdict:
+        """Walks the rows that were added, oldest first. `expected`: a digest that some row must have, as exported earlier."""
+        misfits, links = list(self._misfits), sorted(self._links, key=lambda link: (link.sequence, link.name))
+        rows = len(links) + len(misfits)
+        misfits += _walk(links)
+        found = [(link.digest, link.name) for link in links if isinstance(link.digest, str)]
+        expected_row = next((name for digest, name in found if digest == expected), None)
+        if expected is not None and expected_row is None:
+            misfits.append(Misfit("(none)", f"no row has the expected digest {expected}: the row that had it is missing or was changed"))
+        (oldest, _), (newest, newest_row) = (found[0], found[-1]) if found else ((None, None), (None, None))
+        return Verdict(rows, oldest, newest, tuple(misfits), newest_row, expected_row)
+
+
+def verify(records: Iterable[Mapping[str, Any]], *, expected: str | None = None) -> Verdict:
+    """The same of rows that come one after the other."""
+    chain = Chain()
+    for raw in records:
+        chain.add(raw)
+    return chain.verdict(expected=expected)
 
 
 def fits_alone(spec: Mapping[str, Any]) -> bool:

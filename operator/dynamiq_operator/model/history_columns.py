@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from dynamiq_operator.model.text import in_camel_case
+
 
 class Format(StrEnum):
     """How a value becomes text in a table (`views.columns` does it); data has the value as it is."""
@@ -48,8 +50,7 @@ class HistoryColumn:
     @property
     def json_name(self) -> str:
         """The key in camelCase: `created_by` is `createdBy`."""
-        first, *others = self.key.split("_")
-        return first + "".join(other.capitalize() for other in others)
+        return in_camel_case(self.key)
 
     def json_schema(self) -> dict[str, Any]:
         """The schema of the value in an OpenAPI document: of its type, or null."""

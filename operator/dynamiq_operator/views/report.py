@@ -1,0 +1,186 @@
+"""A report of deploys: every row whose deploy began in a time, and whether the histories that they are of verify, each over all of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from dynamiq_operator.model.chain import Chain, Verdict
+from dynamiq_operator.model.manifests import Manifest, parse_time
+from dynamiq_operator.model.text import in_camel_case
+from dynamiq_operator.views import audited
+from dynamiq_operator.views.audited import COLUMNS, TABLE, AuditedRow, WentLive, live_until
+from dynamiq_operator.views.sheets import Cell, csv_lines, escaped, markdown_table
+from dynamiq_operator.views.verdict import sentence
+
+NOT_ALL = "a digest that was written down elsewhere tells whether the newest rows are all there: kubectl dynamiq verify --expect"
+
+
+@dataclass(frozen=True)
+class VerifiedHistory:
+    """One App's history, and how all of its rows verified."""
+
+    namespace: str
+    app: str
+    verdict: Verdict
+
+    @property
+    def fits(self) -> bool:
+        return not self.verdict.misfits
+
+    @property
+    def says(self) -> str:
+        """The verdict in a sentence."""
+        return sentence(self.verdict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """`since`, `until`: RFC 3339, None where nothing bounds it; `until` itself is out. `made`: when the rows were read.
+
+    `rows`: in the order in which their deploys began.
+    """
+
+    since: str | None
+    until: str | None
+    made: str
+    rows: tuple[AuditedRow, ...]
+    histories: tuple[VerifiedHistory, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether every history verifies, those without a row in the time as well."""
+        return all(each.fits for each in self.histories)
+
+    @property
+    def says(self) -> str:
+        """How many there are, and whether they verify: `3 deploys of 2 Apps; 14 rows fit`."""
+        apps = len({(each.namespace, each.row.app) for each in self.rows})
+        deploys = f"{len(self.rows)} deploy{'s' if len(self.rows) != 1 else ''} of {apps} App{'s' if apps != 1 else ''}"
+        wrong = sum(not each.fits for each in self.histories)
+        if wrong:
+            return f"{deploys}; {wrong} of {len(self.histories)} histories do{'es' if wrong == 1 else ''} not fit"
+        count = sum(each.verdict.rows for each in self.histories)
+        return f"{deploys}; {count} row{'s fit' if count != 1 else ' fits'}"
+
+    @property
+    def wrong(self) -> Iterator[str]:
+        """A sentence for each misfit of each history."""
+        for each in self.histories:
+            yield from (f"{each.namespace}/{each.app}: row {misfit.row} does not fit: {misfit.reason}" for misfit in each.verdict.misfits)
+
+
+@dataclass
+class _History:
+    """What is kept of the rows of one App while they are read."""
+
+    chain: Chain = field(default_factory=Chain)
+    went_live: list[WentLive] = field(default_factory=list)
+    rows: list[AuditedRow] = field(default_factory=list)
+
+
+class Reading:
+    """Makes a report while rows are read, of any Apps in any order: of those that began at another time little is kept."""
+
+    def __init__(self, since: str | None, until: str | None) -> None:
+        self._since, self._until = since, until
+        self._from = parse_time(since) if since is not None else None
+        self._to = parse_time(until) if until is not None else None
+        self._histories: dict[tuple[str, str], _History] = {}
+        self.taken = 0
+        """Rows that are in the report so far."""
+
+    def add(self, raw: Manifest) -> None:
+        """A row as it is stored."""
+        spec = raw["spec"]
+        history = self._histories.setdefault((raw["metadata"]["namespace"], spec["app"]), _History())
+        history.chain.add(raw)
+        if (went_live := WentLive.of(raw)) is not None:
+            history.went_live.append(went_live)
+        if self._takes(raw):
+            history.rows.append(AuditedRow.of(raw))
+            self.taken += 1
+
+    def report(self, made: str) -> Report:
+        """The report of the rows that were added. `made`: when they were read, RFC 3339."""
+        histories, rows = [], list[AuditedRow]()
+        for (namespace, app), history in sorted(self._histories.items()):
+            verdict = history.chain.verdict()
+            histories.append(VerifiedHistory(namespace, app, verdict))
+            misfits = {each.row: each.reason for each in reversed(verdict.misfits)}
+            until = live_until(history.went_live)
+            rows += [row.within(until, misfits.get(row.row.name)) for row in history.rows]
+        return Report(self._since, self._until, made, tuple(sorted(rows, key=_order)), tuple(histories))
+
+    def _takes(self, raw: Manifest) -> bool:
+        meta, pinned = raw["metadata"], raw["spec"].get("pinned") or {}
+        began = parse_time(pinned.get("createdAt") or meta["creationTimestamp"])
+        return (self._from is None or began >= self._from) and (self._to is None or began < self._to)
+
+
+def as_data(report: Report, spelled: Callable[[str], str] = in_camel_case) -> dict[str, Any]:
+    """The report as data, by the names that the plugin has, or as `spelled` spells them."""
+    return {
+        "since": report.since,
+        "until": report.until,
+        "made": report.made,
+        "fits": report.fits,
+        "says": report.says,
+        "deploys": [audited.as_data(row, spelled) for row in report.rows],
+        "histories": [_history_as_data(each) for each in report.histories],
+    }
+
+
+def as_csv(report: Report) -> str:
+    """Every column of every row. Whether a history that has no row in the time verifies, no line of it says."""
+    rows: list[list[Cell]] = [[column.cell(row) for column in COLUMNS] for row in report.rows]
+    return csv_lines([[column.key for column in COLUMNS], *rows])
+
+
+def as_markdown(report: Report) -> str:
+    """A document for people: what it is about, whether the histories verify, and the main columns of every row, with its digest."""
+    histories = [
+        [f"{each.namespace}/{each.app}", each.verdict.rows, "yes" if each.fits else each.says, each.verdict.newest]
+        for each in report.histories
+    ]
+    rows = [[*(column.cell(row) for column in TABLE), row.row.digest] for row in report.rows]
+    lines = [
+        "# Deploys",
+        "",
+        f"Begun {_span(report)}, as of {report.made}: {report.says}.",
+        "",
+        *markdown_table([*(column.title for column in TABLE), "DIGEST"], rows),
+        "",
+        "## Histories",
+        "",
+        f"Every digest was computed anew, over every row; {NOT_ALL}.",
+        "",
+        *markdown_table(["APP", "ROWS", "FITS", "NEWEST DIGEST"], histories),
+        *(["", *(f"- {escaped(each)}" for each in report.wrong)] if not report.fits else []),
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _span(report: Report) -> str:
+    bounds = {"from": report.since, "before": report.until}
+    return " and ".join(f"{word} {time}" for word, time in bounds.items() if time is not None) or "at any time"
+
+
+def _history_as_data(each: VerifiedHistory) -> dict[str, Any]:
+    verdict = each.verdict
+    return {
+        "namespace": each.namespace,
+        "app": each.app,
+        "rows": verdict.rows,
+        "fits": each.fits,
+        "says": each.says,
+        "oldest": verdict.oldest,
+        "newest": verdict.newest,
+        "misfits": [{"row": misfit.row, "says": misfit.reason} for misfit in verdict.misfits],
+    }
+
+
+def _order(row: AuditedRow) -> tuple[datetime, str, str, int]:
+    return parse_time(row.row.date or ""), row.namespace, row.row.app, row.row.sequence or 0
