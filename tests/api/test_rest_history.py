@@ -12,7 +12,8 @@ import pytest
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.rest.deployments.responses import ComparisonShape, DeploymentDetail, HistoryFilters, Verification
+from dynamiq_operator.rest.deployments.responses import ComparisonShape, DeploymentDetail, HistoryFilters, LiveAtShape, Verification
+from dynamiq_operator.rest.reports.responses import DeployReport
 from dynamiq_operator.rest.workflows.responses import FlowDifference
 from local.clusters import Cluster
 from tests.support import factories, rest, rest_rehearsal
@@ -99,6 +100,37 @@ def test_what_there_is_to_filter_by_is_what_the_rows_have(story: Story) -> None:
     assert [(each["value"], each["count"]) for each in told["versions"]] == [("v2", 1), ("v1", 2)]
     times = sorted(row["created_at"] for row in story.rows)
     assert (told["first_at"], told["last_at"]) == (times[0], times[-1])
+
+
+def test_at_a_time_the_row_is_told_that_was_live(story: Story) -> None:
+    restored, scaled, first = story.rows[1:]
+    ends = [story.stored(row)["spec"]["outcome"]["at"] for row in (first, scaled, restored)]
+    for row, begin, end in zip((first, scaled, restored), ends, [*ends[1:], None], strict=True):
+        told = story.get(f"/at?time={begin}")
+        LiveAtShape.model_validate(told)
+        if end == begin:
+            continue  # the one after it went live within the same second
+        assert (told["deployment"], told["live_from"], told["live_until"]) == (row, begin, end)
+    assert story.get("/at?time=2020-01-01")["deployment"] is None
+    assert story.get("/at")["deployment"]["id"] == restored["id"]
+    problem(story.stranger("GET", story.path("/at")), 404)
+
+
+def test_a_report_has_the_deploys_that_the_caller_may_list_and_verifies_them(story: Story) -> None:
+    project = story.at.ids["project"]
+    for who in (story.at.caller, story.reader):
+        for asked in ("/v1/report", f"/v1/report?project_id={project}"):
+            told = who.get(asked)
+            DeployReport.model_validate(told)
+            assert {each["namespace"] for each in told["deploys"]} == {story.at.stage.namespace}
+            found = [each for each in told["deploys"] if each["app"] == story.name]
+            assert [each["name"] for each in found] == [row["name"] for row in story.rows[::-1]]
+            assert [each["created_by"] for each in found] == [story.stored(row)["spec"].get("createdBy") for row in story.rows[::-1]]
+            assert next(each for each in told["histories"] if each["app"] == story.name)["fits"] is True
+    assert story.stranger.get("/v1/report")["deploys"] == []
+    problem(story.stranger("GET", f"/v1/report?project_id={project}"), 404)
+    answer = story.reader("GET", "/v1/report?format=csv")
+    assert (answer.headers["Content-Type"], story.name in answer.text) == ("text/csv; charset=utf-8", True)
 
 
 def test_a_row_is_told_as_it_is_stored(story: Story) -> None:

@@ -37,6 +37,7 @@ from dynamiq_operator.rest.identity import routes as identity
 from dynamiq_operator.rest.kube.client import CONNECTIONS, ApiServer
 from dynamiq_operator.rest.kube.id_index import IdIndex
 from dynamiq_operator.rest.pods import routes as pods
+from dynamiq_operator.rest.reports import routes as reports
 from dynamiq_operator.rest.rights import routes as rights
 from dynamiq_operator.rest.runs import figure_routes as run_figures
 from dynamiq_operator.rest.runs import routes as runs
@@ -54,6 +55,7 @@ ROUTERS = (
     apps.router,
     history_routes.router,
     deployments.router,
+    reports.router,
     guards.router,
     rejections.router,
     workflows.router,

@@ -13,8 +13,9 @@ from dynamiq_operator.desired.pins import Pins, pod_selector
 from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.rest.deployments import rows, verification
+from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.deployments.responses import ComparisonShape, DeploymentDetail, HistoryFilters, Verification
+from dynamiq_operator.rest.shared import row_pages
 from dynamiq_operator.rest.shared.responses import Deployment
 from dynamiq_operator.rest.workflows.responses import FlowDifference
 from tests.support import factories as make
@@ -504,7 +505,7 @@ def test_rows_of_a_deleted_app_of_this_name_are_not_verified(chained: RestStage)
 
 def test_a_history_of_several_pages(chained: RestStage) -> None:
     rows = [chained.object(RECORDS, name) for name in ("chat-c", "chat-a", "chat-b")]
-    asked = {"fieldSelector": "spec.app=chat", "limit": str(verification.PAGE)}
+    asked = {"fieldSelector": "spec.app=chat", "limit": str(row_pages.PAGE)}
     chained.script.on("GET", RECORDS.path("demo"), listed(*rows[2:]), query={**asked, "continue": "more"})
     chained.script.on("GET", RECORDS.path("demo"), listed(*rows[:2], token="more"), query=asked)
     chained.script.on("GET", RECORDS.path("demo"), listed(*rows[2:]), query={**asked, "continue": "more"})

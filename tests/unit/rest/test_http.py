@@ -256,11 +256,13 @@ GET /v1/apps/{app_id}/deployments
 GET /v1/apps/{app_id}/deployments/filters
 GET /v1/apps/{app_id}/deployments/{deployment_id}
 GET /v1/apps/{app_id}/deployments/{deployment_id}/diff
+GET /v1/apps/{app_id}/at
 GET /v1/apps/{app_id}/verify
 POST /v1/apps/{app_id}/deploy
 POST /v1/apps/{app_id}/deploy/preview
 POST /v1/apps/{app_id}/promote
 POST /v1/apps/{app_id}/promote/preview
+GET /v1/report
 GET /v1/apps/{app_id}/guards
 POST /v1/apps/{app_id}/suspend
 POST /v1/apps/{app_id}/unsuspend

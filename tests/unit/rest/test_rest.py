@@ -24,6 +24,7 @@ from dynamiq_operator.rest.identity.routes import me
 from dynamiq_operator.rest.kube.client import ApiClient, ApiServer
 from dynamiq_operator.rest.kube.entries import owned_by
 from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
+from dynamiq_operator.rest.reports import responses as of_reports
 from dynamiq_operator.rest.shared import serialize
 from dynamiq_operator.rest.triggers import responses as of_triggers
 from dynamiq_operator.rest.workflows import responses as of_workflows
@@ -106,7 +107,7 @@ def test_the_runtime_runs_the_node_types_that_are_told() -> None:
 
 
 def test_examples_are_of_their_models() -> None:
-    modules = (of_apps, of_catalog, of_deployments, of_identity, of_triggers, of_workflows)
+    modules = (of_apps, of_catalog, of_deployments, of_identity, of_reports, of_triggers, of_workflows)
     models = [each for module in modules for each in vars(module).values() if isinstance(each, type) and issubclass(each, BaseModel)]
     with_examples = 0
     for model in models:

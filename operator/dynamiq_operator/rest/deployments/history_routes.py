@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -15,12 +16,12 @@ from dynamiq_operator.actions.history import flow_of
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.objects import Manifest, Record, Unreadable, read
 from dynamiq_operator.rest.context import ContextOf, SessionOf
-from dynamiq_operator.rest.deployments import filters, responses, rows, serialize, verification
+from dynamiq_operator.rest.deployments import filters, live, responses, rows, serialize, verification
 from dynamiq_operator.rest.deployments.filters import FiltersOf
 from dynamiq_operator.rest.deployments.pins import Pins, kept_pins
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
-from dynamiq_operator.rest.http.errors import HttpProblem, hidden_as_unknown
+from dynamiq_operator.rest.http.errors import HttpProblem, hidden_as_unknown, invalid_request
 from dynamiq_operator.rest.http.models import Id, Many, One
 from dynamiq_operator.rest.http.pagination import PagingOf
 from dynamiq_operator.rest.http.routes import StrictRoute
@@ -31,6 +32,7 @@ from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.responses import Deployment
 from dynamiq_operator.rest.shared.rows import DeploymentId, read_row
 from dynamiq_operator.rest.shared.serialize import serialize_deployment
+from dynamiq_operator.rest.shared.times import TIME, moment
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["apps"], route_class=StrictRoute)
 DIGEST = "^sha256:[0-9a-f]{64}$"
@@ -109,6 +111,27 @@ def difference(
         older = rows.before(context, app, entry)
         before = read_row(context, session, app, older.uid)[1] if older is not None else None
     return Json({"data": serialize.comparison(compare(session.api, before, after), before, after)})
+
+
+@router.get("/at", responses=documented(One[responses.LiveAtShape], 404, 422))
+def live_at(
+    context: ContextOf,
+    session: SessionOf,
+    app_id: AppId,
+    time: Annotated[str | None, Query(pattern=TIME, description="The time, or the begin of a date, UTC. Left out: now.")] = None,
+) -> Json:
+    """What the App served at a time, as its rows say, and what was being rolled out then."""
+    app, now = context.find(APPS, app_id), datetime.now(UTC)
+    asked = moment("time", time) or now
+    if asked > now:
+        raise invalid_request([("time", "this time is still to come")])
+    with hidden_as_unknown("App", app_id):
+        found = live.live_at(context, session, app, asked.isoformat().replace("+00:00", "Z"))
+    live_row, rolling_out = (
+        serialize_deployment(raw, app.uid, context) if (raw := found.raw(row)) is not None else None
+        for row in (found.told.row, found.told.rolling_out)
+    )
+    return Json({"data": serialize.live_at(found.told, live_row, rolling_out)})
 
 
 @router.get("/verify", responses=documented(One[responses.Verification], 404, 422))

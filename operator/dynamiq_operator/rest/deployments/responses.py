@@ -211,6 +211,30 @@ class ComparisonShape(ResponseModel):
     warnings: Annotated[list[str], Field(description="That a flow cannot be read, so that there is no diff.")]
 
 
+class LiveAtShape(ResponseModel):
+    """What an App served at a time."""
+
+    model_config = example(
+        time="2026-11-24T23:00:00Z",
+        known=True,
+        deployment=DEPLOYMENT,
+        live_from="2026-11-24T22:22:49Z",
+        live_until=None,
+        rolling_out=None,
+        says="v2 (#2, support-x8cc4) was live, from 2026-11-24T22:22:49Z and still is",
+    )
+
+    time: Time
+    known: Annotated[bool, Field(description="False where rows that would say it are not kept any more.")]
+    deployment: Annotated[Deployment | None, Field(description="What was live, as its row is now; none where nothing was.")]
+    live_from: Time | None
+    live_until: Annotated[Time | None, Field(description="When another row took its place; none where it is live still.")]
+    rolling_out: Annotated[
+        Deployment | None, Field(description="A row that was being rolled out: by strategy Rolling it answered calls as well.")
+    ]
+    says: Annotated[str, Field(description="The same in a sentence.")]
+
+
 class NewestRow(ResponseModel):
     deployment_id: Id
     sequence: int | None

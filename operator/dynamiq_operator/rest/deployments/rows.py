@@ -68,7 +68,7 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
     for _ in range(TRIES):
         newest_first = paging.sort == "-created_at"
         entries, total = index.part(groups_of(app), paging.begin, paging.page_size, newest_first=newest_first, accepts=accepts)
-        found = _read(context, session, app, entries)
+        found = read(context, session, app, entries)
         rows = [found[entry.uid] for entry in entries if entry.uid in found]
         if len(rows) == len(entries):
             break
@@ -102,18 +102,18 @@ def before(context: ApiContext, app: Entry, entry: Entry) -> Entry | None:
     return next((each for each in newest_first if each.row is not None and each.row.version), None)
 
 
-def _read(context: ApiContext, session: CallerSession, app: Entry, entries: Sequence[Entry]) -> dict[str, Manifest]:
-    """The rows of the entries by uid, without those that are gone."""
+def read(context: ApiContext, session: CallerSession, app: Entry, entries: Sequence[Entry]) -> dict[str, Manifest]:
+    """The rows of the entries by uid, without those that are gone, for a caller who may list rows. Raises errors.ApiError."""
     found = {entry.uid: row for entry in entries if (row := context.rows.get(entry)) is not None}
     missing = [entry for entry in entries if entry.uid not in found]
     # Of all rows, not of those that a filter takes: a list has no such filter.
     is_short = context.index.of(RECORDS).count(groups_of(app)) <= LISTED_MOST
-    read = _read_many(session, app) if len(missing) > READ_MOST and is_short else []
+    answered = _read_many(session, app) if len(missing) > READ_MOST and is_short else []
     # A list may be short of some: it has the rows of a deleted App of this name, too, until they are collected.
-    listed = {row["metadata"]["uid"] for row in read}
+    listed = {row["metadata"]["uid"] for row in answered}
     alone = [entry for entry in missing if entry.uid not in listed]
-    read += [row for row in context.map_parallel(lambda entry: _row(session, entry), alone) if row is not None]
-    for row in read:
+    answered += [row for row in context.map_parallel(lambda entry: _row(session, entry), alone) if row is not None]
+    for row in answered:
         version = int(row["metadata"].pop("resourceVersion"))
         found[row["metadata"]["uid"]] = row
         if _is_closed(row):

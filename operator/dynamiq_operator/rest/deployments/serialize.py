@@ -10,6 +10,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.shared.config_fields import SCALING, SERVERLESS_CONFIG
 from dynamiq_operator.rest.shared.serialize import SERVER, SERVERLESS, Data, author, condition, config, guard
 from dynamiq_operator.views.history import HistoryRow
+from dynamiq_operator.views.live_at import LiveAt
 from dynamiq_operator.views.preview import Side
 
 
@@ -67,6 +68,19 @@ def details(raw: Manifest, serialized: Data, ready: Data | None, flow: str | Non
         "conditions": [condition(each) for each in (raw.get("status") or {}).get("conditions") or ()],
         "ready": ready,
         "flow": flow,
+    }
+
+
+def live_at(found: LiveAt, row: Data | None, rolling_out: Data | None) -> Data:
+    """What was live at a time. `row`, `rolling_out`: the rows that `found` names, serialized."""
+    return {
+        "time": found.time,
+        "known": found.unknown is None,
+        "deployment": row,
+        "live_from": found.row.live_from if found.row is not None else None,
+        "live_until": found.row.live_until if found.row is not None else None,
+        "rolling_out": rolling_out,
+        "says": found.says,
     }
 
 

@@ -1,0 +1,1 @@
+"""Reports over the deployments of many Apps."""

@@ -1,0 +1,55 @@
+"""Reads the rows of a report with the caller's token, and no more of them than a request can take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dynamiq_operator.actions.rights import may
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.context import ApiContext
+from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.kube.entries import Entry
+from dynamiq_operator.rest.shared.row_pages import rows
+from dynamiq_operator.views.report import Reading
+
+READ_MOST = 20_000
+"""Rows that are read: those of all times, since a history is verified whole."""
+TOLD_MOST = 5_000
+"""Deploys of one report."""
+NARROWER = "ask for one project, or make the report with kubectl dynamiq, which has no such limit"
+
+
+def read(context: ApiContext, session: CallerSession, project: Entry | None, reading: Reading) -> None:
+    """Adds the rows of a project, or of every one whose rows the caller may list, to a report.
+
+    Raises HttpProblem 422 where there are too many, and errors.ApiError: Denied where the caller may not list those of the project.
+    """
+    found = rows(session, project.name) if project is not None else _everywhere(context, session)
+    for number, row in enumerate((row for row in found if _is_of_app(context, row)), 1):
+        if number > READ_MOST:
+            raise HttpProblem(422, f"there are more than {READ_MOST:,} rows, of all times, to be verified: {NARROWER}")
+        reading.add(row)
+        if reading.taken > TOLD_MOST:
+            raise HttpProblem(422, f"there are more than {TOLD_MOST:,} deploys in that time: ask for a shorter one, {NARROWER}")
+
+
+def _everywhere(context: ApiContext, session: CallerSession) -> Iterator[Manifest]:
+    """The rows of all namespaces by one list, or, where the caller may not have that, namespace by namespace."""
+    known = sorted({entry.namespace for entry in context.index.of(RECORDS).all()})
+    for namespace in [""] if may(session.api, "list", RECORDS, "") else known:
+        try:
+            yield from rows(session, namespace)
+        except errors.Denied as error:
+            if error.status == 401:
+                raise
+
+
+def _is_of_app(context: ApiContext, row: Manifest) -> bool:
+    """Whether a row is not one of a deleted App, whose name another may have by now: rows that nobody owns are nobody else's."""
+    meta = row["metadata"]
+    owners = [each["uid"] for each in meta.get("ownerReferences") or () if each.get("kind") == APPS.kind]
+    app = context.index.of(APPS).named(meta["namespace"], row["spec"]["app"]) if owners else None
+    return not owners or (app is not None and app.uid in owners)

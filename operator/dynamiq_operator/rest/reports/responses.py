@@ -1,0 +1,124 @@
+"""Responses of reports, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from dynamiq_operator.rest.http.models import ResponseModel, Time, example
+from dynamiq_operator.rest.shared.examples import ANNA, DEPLOYMENT, OTTO
+
+_DEPLOY: dict[str, Any] = {
+    "namespace": "demo",
+    "app": "support",
+    "sequence": DEPLOYMENT["sequence"],
+    "name": DEPLOYMENT["name"],
+    "began": DEPLOYMENT["created_at"],
+    "version": "v2",
+    "description": DEPLOYMENT["workflow_version"]["description"],
+    "result": "Succeeded",
+    "reason": None,
+    "ended": "2026-11-24T22:22:49Z",
+    "live_from": "2026-11-24T22:22:49Z",
+    "live_until": None,
+    "created_by": ANNA["username"],
+    "author_verified": True,
+    "approved_by": OTTO["username"],
+    "waited_for": ["AwaitingApproval"],
+    "bypass_reason": None,
+    "provenance": None,
+    "source": "Record",
+    "message": DEPLOYMENT["message"],
+    "runtime": "1.4.0",
+    "image": "registry.example/runtime@sha256:5d7a…",
+    "config": {"type": "server", "autoscaling": {"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilizationPercentage": 80}},
+    "flow_hash": DEPLOYMENT["flow_hash"],
+    "digest": DEPLOYMENT["digest"],
+    "fits": True,
+    "misfit": None,
+}
+_HISTORY: dict[str, Any] = {
+    "namespace": "demo",
+    "app": "support",
+    "rows": 2,
+    "fits": True,
+    "says": "2 rows fit",
+    "oldest": "sha256:b3d1…",
+    "newest": DEPLOYMENT["digest"],
+    "misfits": [],
+}
+
+
+class ReportedDeploy(ResponseModel):
+    """One deploy, as CSV has it as well."""
+
+    model_config = example(**_DEPLOY)
+
+    namespace: str
+    app: Annotated[str, Field(description="The App's name in its namespace.")]
+    sequence: int | None
+    name: Annotated[str, Field(description="The record's name: kubectl get ddep.")]
+    began: Time
+    version: str | None
+    description: str | None
+    result: Annotated[str, Field(description="Succeeded, Failed or Overtaken; of one that has not ended Pending or Progressing.")]
+    reason: Annotated[str | None, Field(description="Why it did not go live.")]
+    ended: Time | None
+    live_from: Time | None
+    live_until: Annotated[Time | None, Field(description="When another row took its place; none where it is live still.")]
+    created_by: Annotated[str | None, Field(description="The username of who asked for it.")]
+    author_verified: Annotated[bool | None, Field(description="The API server stamped the author.")]
+    approved_by: Annotated[str | None, Field(description="Who approved or resumed it, with commas between them.")]
+    waited_for: Annotated[list[str], Field(description="What held it when it was pinned.")]
+    bypass_reason: Annotated[str | None, Field(description="Why rules were gone past.")]
+    provenance: Annotated[str | None, Field(description="Where it came from, in words.")]
+    source: str | None
+    message: str | None
+    runtime: Annotated[str | None, Field(description="Version of the runtime.")]
+    image: Annotated[str | None, Field(description="Image that its pods ran.")]
+    config: Annotated[dict[str, Any] | None, Field(description="Its config, in the fields of the record.")]
+    flow_hash: Annotated[str | None, Field(description="SHA-256 of its flow.")]
+    digest: str | None
+    fits: Annotated[bool, Field(description="It verifies.")]
+    misfit: Annotated[str | None, Field(description="Why it does not.")]
+
+
+class ReportedMisfit(ResponseModel):
+    row: str
+    says: str
+
+
+class ReportedHistory(ResponseModel):
+    """One App's history, verified over all of its rows."""
+
+    namespace: str
+    app: str
+    rows: Annotated[int, Field(description="Rows that were verified.")]
+    fits: bool
+    says: str
+    oldest: Annotated[str | None, Field(description="Digest of the oldest row that was rolled out.")]
+    newest: Annotated[str | None, Field(description="That of the newest one: keep it elsewhere, and expect it later.")]
+    misfits: list[ReportedMisfit]
+
+
+class DeployReport(ResponseModel):
+    """Every deploy of a time."""
+
+    model_config = example(
+        since="2026-11-01T00:00:00Z",
+        until="2026-12-01T00:00:00Z",
+        made="2026-12-01T08:00:00Z",
+        fits=True,
+        says="1 deploy of 1 App; 2 rows fit",
+        deploys=[_DEPLOY],
+        histories=[_HISTORY],
+    )
+
+    since: Time
+    until: Annotated[Time | None, Field(description="None: up to when it was made.")]
+    made: Annotated[Time, Field(description="When the rows were read.")]
+    fits: Annotated[bool, Field(description="Every history fits, those without a deploy in the time as well.")]
+    says: str
+    deploys: Annotated[list[ReportedDeploy], Field(description="In the order in which they began.")]
+    histories: list[ReportedHistory]

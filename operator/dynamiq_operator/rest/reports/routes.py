@@ -1,0 +1,107 @@
+"""A report of the deploys of a time: as data, as a spreadsheet, or to be read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import NAMESPACES
+from dynamiq_operator.model.manifests import format_time
+from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
+from dynamiq_operator.rest.http.documented import Responses, documented
+from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.rest.http.errors import invalid_request, unknown_id
+from dynamiq_operator.rest.http.models import Id, One
+from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.kube.entries import Entry
+from dynamiq_operator.rest.reports import responses
+from dynamiq_operator.rest.reports.reading import READ_MOST, TOLD_MOST, read
+from dynamiq_operator.rest.shared.times import TIME, moment
+from dynamiq_operator.views import report as view
+
+router = APIRouter(prefix="/v1/report", tags=["reports"], route_class=StrictRoute)
+CSV, MARKDOWN = "text/csv", "text/markdown"
+SPAN, SPAN_MOST = timedelta(days=30), timedelta(days=366)
+
+SAYS = (
+    f"Every deploy that began in a time of at most {SPAN_MOST.days} days, in whatever project the caller may list deployments, and whether the"
+    f" histories that they are of verify, each over all of its rows. At most {TOLD_MOST:,} deploys, of histories with {READ_MOST:,} rows together."
+)
+
+
+class Form(StrEnum):
+    """What a report comes as."""
+
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "md"
+
+
+def _documented() -> Responses:
+    found = documented(One[responses.DeployReport], 404, 422)
+    found[200]["content"][CSV] = {"schema": {"type": "string"}, "example": "namespace,app,sequence,…\r\n"}
+    found[200]["content"][MARKDOWN] = {"schema": {"type": "string"}, "example": "# Deploys\n"}
+    return found
+
+
+@router.get("", description=SAYS, responses=_documented())
+async def report(
+    context: ContextOf,
+    session: SessionOf,
+    since: Annotated[
+        str | None, Query(pattern=TIME, description="Deploys that began at this time or date, or later. Left out: 30 days before the end.")
+    ] = None,
+    until: Annotated[
+        str | None, Query(pattern=TIME, description="Deploys that began before this time or date. Left out: until now.")
+    ] = None,
+    project_id: Annotated[Id | None, Query(description="Deploys of this project alone.")] = None,
+    form: Annotated[Form, Query(alias="format", description="json, csv for a spreadsheet, or md to be read.")] = Form.JSON,
+) -> Response:
+    """Every deploy of a time."""
+    begin, end = _span(since, until)
+    project = context.find(NAMESPACES, project_id, "project_id") if project_id is not None else None
+    # Seconds of a processor for thousands of rows: few at once, and of one caller one.
+    async with context.verifications.slot(session.user.id):
+        made = await run_in_threadpool(_made, context, session, project, view.Reading(begin, end))
+        return await run_in_threadpool(_written, made, form)
+
+
+def _span(since: str | None, until: str | None) -> tuple[str, str | None]:
+    """The begin and the end, None for now, as RFC 3339. Raises HttpProblem 422."""
+    begin, end, now = moment("since", since), moment("until", until), datetime.now(UTC)
+    last = min(end or now, now)
+    begin = begin or last - SPAN
+    if begin >= (end or now):
+        raise invalid_request([("since", "this is not before the end")])
+    if last - begin > SPAN_MOST:
+        raise invalid_request([("since", f"a report is of at most {SPAN_MOST.days} days: make several")])
+    return _text(begin), _text(end) if end is not None and end <= now else None
+
+
+def _made(context: ApiContext, session: CallerSession, project: Entry | None, reading: view.Reading) -> view.Report:
+    try:
+        read(context, session, project, reading)
+    except errors.Denied as error:
+        if error.status == 401 or project is None:
+            raise
+        raise unknown_id("project", project.uid, "project_id") from None
+    return reading.report(format_time(datetime.now(UTC)))
+
+
+def _written(made: view.Report, form: Form) -> Response:
+    if form is Form.JSON:
+        return Json({"data": view.as_data(made, str)})
+    text, kind = (view.as_csv(made), CSV) if form is Form.CSV else (view.as_markdown(made), MARKDOWN)
+    name = f"deploys-{(made.since or '')[:10]}-{(made.until or made.made)[:10]}.{form}"
+    return Response(text, media_type=f"{kind}; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat().replace("+00:00", "Z")
