@@ -253,6 +253,62 @@ def test_an_audit_report_is_printed(page_as: PageAs, told: Told) -> None:
     expect(page.locator(".report")).to_have_count(0)
 
 
+LOCAL = "(time) => { const at = new Date(time); return new Date(at - at.getTimezoneOffset() * 60000).toISOString().slice(0, 19) }"
+"""A time as an input has it, in the zone of the browser."""
+
+
+def test_what_was_live_at_a_time(page_as: PageAs, told: Told) -> None:
+    page = opened(page_as, told, user="viewer").page
+    page.get_by_role("button", name="Live at…").click()
+    dialog = page.get_by_role("dialog", name=f"What was live of {APP}")
+    spec = told.stage.row(told.names[0])["spec"]
+    at = spec["outcome"]["at"]
+    dialog.get_by_label("Time").fill(page.evaluate(LOCAL, at))
+    dialog.get_by_role("button", name="Show").click()
+    expect(dialog.get_by_role("link", name="v1 (#1)")).to_have_attribute("href", told.address(1))
+    for wanted in (spec["pinned"]["digest"], "The first", f"kubectl dynamiq at {at} {APP} -n {told.stage.namespace}"):
+        expect(dialog).to_contain_text(wanted)
+    assert axe(page) == []
+    dialog.get_by_label("Time").fill("2020-01-01T00:00:00")
+    dialog.get_by_role("button", name="Show").click()
+    expect(dialog.get_by_role("status")).to_contain_text("Nothing was live, the first row went live at")
+    dialog.get_by_label("Time").fill("2999-01-01T00:00:00")
+    dialog.get_by_role("button", name="Show").click()
+    expect(dialog).to_contain_text("still to come")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Live at…")).to_be_focused()
+
+
+def test_deploys_of_a_time_are_reported_into_a_file(page_as: PageAs, told: Told) -> None:
+    page = page_as("deployer", "/console/").page
+    page.get_by_role("button", name="Report", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Report of deploys")
+    assert axe(page) == []
+    files = {}
+    for kind in ("csv", "md", "json"):
+        dialog.get_by_text(kind, exact=True).click()
+        with page.expect_download() as waiting:
+            dialog.get_by_role("button", name="Make the report").click()
+        files[kind] = waiting.value.path().read_text(encoding="utf-8-sig")
+        assert waiting.value.suggested_filename.endswith(f".{kind}")
+        expect(dialog.get_by_role("status")).to_contain_text(
+            re.compile(r"\d+ deploys of \d+ Apps?; \d+ rows fit\. The report is in deploys-")
+        )
+    mine = [each for each in csv.DictReader(io.StringIO(files["csv"])) if each["app"] == APP]
+    assert [(each["sequence"], each["result"]) for each in mine] == [
+        ("1", "Succeeded"),
+        ("2", "Failed"),
+        ("3", "Succeeded"),
+        ("4", "Succeeded"),
+    ]
+    assert mine[2]["message"] == f"'{FORMULA}"
+    assert files["md"].startswith("# Deploys")
+    assert [each["message"] for each in json.loads(files["json"])["deploys"] if each["app"] == APP][2] == FORMULA
+    dialog.get_by_label("Since").fill("")
+    dialog.get_by_role("button", name="Make the report").click()
+    expect(dialog).to_contain_text("Choose when it begins.")
+
+
 def test_a_new_row_comes_in_at_the_top_and_moves_nothing_that_is_read(page_as: PageAs, stage: HistoryStage) -> None:
     stage.create(factories.workflow_manifest(factories.in_namespace(stage.namespace), name="growing"))
     stage.release("v1", workflow="growing")

@@ -166,6 +166,7 @@ def test_a_report_comes_as_a_spreadsheet_and_as_a_document(chained: RestStage) -
     asked = "/v1/report?since=2026-11-01&until=2026-11-28"
     answered = chained.call("GET", f"{asked}&format=csv")
     assert answered.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answered.headers["x-dynamiq-report"] == "3 deploys of 1 App; 3 rows fit"
     assert answered.headers["content-disposition"] == 'attachment; filename="deploys-2026-11-01-2026-11-28.csv"'
     assert [line["sequence"] for line in csv.DictReader(io.StringIO(answered.content.decode()))] == ["1", "2", "3"]
     document = chained.call("GET", f"{asked}&format=md")

@@ -28,6 +28,7 @@ export type FilterChoices = Schemas["HistoryFilters"];
 export type Counted = Schemas["Count"];
 export type Comparison = Schemas["ComparisonShape"];
 export type Verification = Schemas["Verification"];
+export type LiveAt = Schemas["LiveAtShape"];
 
 export interface Page {
   rows: Row[];
@@ -70,4 +71,10 @@ export async function readComparison(
 export async function readVerification(app: string, expect?: string, signal?: AbortSignal): Promise<Verification> {
   const params = { path: { app_id: app }, query: { expect } };
   return (await call(GET("/v1/apps/{app_id}/verify", { params, signal }))).data;
+}
+
+/** What the App served at a time, RFC 3339. */
+export async function readLiveAt(app: string, time: string, signal?: AbortSignal): Promise<LiveAt> {
+  const params = { path: { app_id: app }, query: { time } };
+  return (await call(GET("/v1/apps/{app_id}/at", { params, signal }))).data;
 }

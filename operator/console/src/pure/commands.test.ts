@@ -1,5 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { deployLine, newAppLines, objectName, promoteLine, rollBackCall, rollBackLine, wordLine } from "./commands.ts";
+import {
+  atLine,
+  deployLine,
+  newAppLines,
+  objectName,
+  promoteLine,
+  reportLine,
+  rollBackCall,
+  rollBackLine,
+  wordLine,
+} from "./commands.ts";
 
 const PLACE = { namespace: "demo", app: "support" };
 
@@ -120,6 +130,22 @@ describe("the line of a promotion", () => {
       }),
     ).toBe(
       "kubectl dynamiq promote support -n demo --to production --target-namespace demo-prod --hostname a.example.com -m ok",
+    );
+  });
+});
+
+it("asks what was live at a time", () => {
+  expect(atLine({ ...PLACE, time: "2026-11-24T18:20:50Z" })).toBe(
+    "kubectl dynamiq at 2026-11-24T18:20:50Z support -n demo",
+  );
+});
+
+describe("the line of a report", () => {
+  it("names the time, and where", () => {
+    const since = "2026-11-01T00:00:00Z";
+    expect(reportLine({ since, format: "csv" })).toBe(`kubectl dynamiq report --since ${since} -A -o csv`);
+    expect(reportLine({ since, until: "2026-12-01T00:00:00Z", namespace: "demo", format: "md" })).toBe(
+      `kubectl dynamiq report --since ${since} --until 2026-12-01T00:00:00Z -n demo -o md`,
     );
   });
 });

@@ -219,3 +219,23 @@ export function promoteLine(asked: PromoteLine): string {
     message(asked.message),
   );
 }
+
+/** Says what was live at a time. */
+export function atLine({ namespace, app, time }: Place & { time: string }): string {
+  return `kubectl dynamiq at ${quoted(time)} ${quoted(app)} -n ${quoted(namespace)}`;
+}
+
+export interface ReportLine {
+  /** Left out: all namespaces. */
+  namespace?: string;
+  since: string;
+  until?: string;
+  format: string;
+}
+
+/** Reports the deploys of a time. */
+export function reportLine({ namespace, since, until, format }: ReportLine): string {
+  const where = namespace ? ["-n", quoted(namespace)] : ["-A"];
+  const options = [option("--since", since), option("--until", until), where, option("-o", format)];
+  return ["kubectl dynamiq report", ...options.flat()].join(" ");
+}

@@ -11,6 +11,10 @@ it("is the same time in the reader's zone, and back", () => {
   expect(fromLocal(toLocal("2026-03-29T00:30:00Z"))).toBe("2026-03-29T00:30:00Z");
 });
 
+it("is told to the second where that is asked for", () => {
+  expect(fromLocal(toLocal("2026-11-26T18:25:47.5Z", true))).toBe("2026-11-26T18:25:47Z");
+});
+
 it("is nothing where nothing is given", () => {
   expect(toLocal(null)).toBe("");
   expect(fromLocal("")).toBeUndefined();

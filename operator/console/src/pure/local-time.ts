@@ -1,11 +1,11 @@
-/** Times as `<input type="datetime-local">` has them: in the reader's own zone, to the minute. */
+/** Times as `<input type="datetime-local">` has them: in the reader's own zone. */
 
-/** `2026-11-26T18:25` of an RFC 3339 time; empty for none. */
-export function toLocal(time: string | null | undefined): string {
+/** `2026-11-26T18:25` of an RFC 3339 time; empty for none. `toSeconds`: `2026-11-26T18:25:07`, for an input with a step of one. */
+export function toLocal(time: string | null | undefined, toSeconds = false): string {
   if (!time) return "";
   const found = new Date(time);
   const shifted = new Date(found.getTime() - found.getTimezoneOffset() * 60_000);
-  return shifted.toISOString().slice(0, 16);
+  return shifted.toISOString().slice(0, toSeconds ? 19 : 16);
 }
 
 /** The RFC 3339 time in UTC of what the input has; undefined for none. */

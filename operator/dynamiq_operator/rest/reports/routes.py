@@ -28,6 +28,8 @@ from dynamiq_operator.views import report as view
 
 router = APIRouter(prefix="/v1/report", tags=["reports"], route_class=StrictRoute)
 CSV, MARKDOWN = "text/csv", "text/markdown"
+SAID = "X-Dynamiq-Report"
+"""Header with the report in a sentence: no line of a CSV says whether the histories fit."""
 SPAN, SPAN_MOST = timedelta(days=30), timedelta(days=366)
 
 SAYS = (
@@ -46,6 +48,8 @@ class Form(StrEnum):
 
 def _documented() -> Responses:
     found = documented(One[responses.DeployReport], 404, 422)
+    says = {"description": "How many deploys there are, and whether the histories fit, in a sentence.", "schema": {"type": "string"}}
+    found[200]["headers"] = {**found[200]["headers"], SAID: says}
     found[200]["content"][CSV] = {"schema": {"type": "string"}, "example": "namespace,app,sequence,…\r\n"}
     found[200]["content"][MARKDOWN] = {"schema": {"type": "string"}, "example": "# Deploys\n"}
     return found
@@ -97,10 +101,11 @@ def _made(context: ApiContext, session: CallerSession, project: Entry | None, re
 
 def _written(made: view.Report, form: Form) -> Response:
     if form is Form.JSON:
-        return Json({"data": view.as_data(made, str)})
+        return Json({"data": view.as_data(made, str)}, headers={SAID: made.says})
     text, kind = (view.as_csv(made), CSV) if form is Form.CSV else (view.as_markdown(made), MARKDOWN)
     name = f"deploys-{(made.since or '')[:10]}-{(made.until or made.made)[:10]}.{form}"
-    return Response(text, media_type=f"{kind}; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    headers = {SAID: made.says, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(text, media_type=f"{kind}; charset=utf-8", headers=headers)
 
 
 def _text(time: datetime) -> str:

@@ -1,4 +1,4 @@
-import { useMemo } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { readApps } from "../../api/read.ts";
 import { type Asked, askedOf, queryOf, searched, sorted } from "../../pure/app-list.ts";
 import { inProject, project } from "../../state/project.ts";
@@ -8,6 +8,7 @@ import { Action } from "../../ui/action.tsx";
 import { useLocation } from "../../ui/location.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { useTitle } from "../../ui/title.ts";
+import { ReportDialog } from "../parts.ts";
 import { NoApps, NoMatch } from "./empty.tsx";
 import { Filters } from "./filters.tsx";
 import { AppTable } from "./table.tsx";
@@ -19,6 +20,7 @@ export function DeploymentsScreen() {
   const apps = useQuery(`apps ${project.value}`, (signal) => readApps(project.value, signal));
   useProjectEvents(project.value);
   useTitle("Deployments");
+  const [isReporting, setReporting] = useState(false);
   const found = apps.data.value;
   const matching = useMemo(() => searched(found ?? [], asked.q), [found, asked.q]);
   const shown = useMemo(() => {
@@ -30,10 +32,16 @@ export function DeploymentsScreen() {
     <>
       <div class="heading">
         <h1>Deployments</h1>
-        <Action href={inProject("/console/workflows")} kind="primary">
-          Deploy
-        </Action>
+        <div class="buttons">
+          <button type="button" class="button" onClick={() => setReporting(true)}>
+            Report
+          </button>
+          <Action href={inProject("/console/workflows")} kind="primary">
+            Deploy
+          </Action>
+        </div>
       </div>
+      {isReporting && <ReportDialog onClose={() => setReporting(false)} />}
       <Loaded query={apps} lines={8}>
         {(all) =>
           all.length === 0 ? (

@@ -10,6 +10,7 @@ import { line } from "../../pure/shell.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { save } from "../../ui/save.ts";
 import { collect } from "./collect.ts";
 import { Progress } from "./progress.tsx";
 
@@ -138,12 +139,4 @@ function fileOf(app: App, filters: HistoryFilters, rows: Row[], format: Format):
     deployments: rows,
   };
   return new Blob([JSON.stringify(about, null, 2)], { type: "application/json" });
-}
-
-function save(file: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(file);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -4,7 +4,7 @@ import type { App } from "../../api/read.ts";
 import type { HistoryFilters } from "../../pure/history-filters.ts";
 import { verdictOf } from "../../pure/verdict.ts";
 import { Icon } from "../../ui/icons.tsx";
-import { ExportDialog, PrintDialog } from "../parts.ts";
+import { ExportDialog, LiveAtDialog, PrintDialog } from "../parts.ts";
 
 /** The part of the Overview that has the lines to copy. */
 const CALLS = "call-it";
@@ -22,7 +22,7 @@ interface Props {
 
 /** The table's name, how many rows there are, and what can be done with all of them. */
 export function HistoryToolbar({ app, filters, total, verified, isVerifying, onVerify }: Props) {
-  const [opened, open] = useState<"export" | "print">();
+  const [opened, open] = useState<"at" | "export" | "print">();
   const close = () => open(undefined);
   const isIntact = verified !== undefined && verdictOf(verified).isIntact;
   usePrintKey(total !== undefined && total > 0, () => open("print"));
@@ -46,6 +46,9 @@ export function HistoryToolbar({ app, filters, total, verified, isVerifying, onV
               "Verify"
             )}
           </button>
+          <button type="button" class="button tiny" onClick={() => open("at")}>
+            Live at…
+          </button>
           <button type="button" class="button tiny" disabled={total === 0} onClick={() => open("export")}>
             Export
           </button>
@@ -57,6 +60,7 @@ export function HistoryToolbar({ app, filters, total, verified, isVerifying, onV
           </a>
         </div>
       )}
+      {opened === "at" && <LiveAtDialog app={app} onClose={close} />}
       {opened === "export" && <ExportDialog app={app} filters={filters} total={total ?? 0} onClose={close} />}
       {opened === "print" && (
         <PrintDialog

@@ -1,0 +1,139 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import { type LiveAt, type Row, readLiveAt } from "../../api/history.ts";
+import { problemOf } from "../../api/problem.ts";
+import type { App } from "../../api/read.ts";
+import { atLine } from "../../pure/commands.ts";
+import { fromLocal, toLocal } from "../../pure/local-time.ts";
+import { configOf, provenanceOf, titleOf } from "../../pure/row-words.ts";
+import { sentence } from "../../pure/texts.ts";
+import { Action } from "../../ui/action.tsx";
+import { Command } from "../../ui/copy.tsx";
+import { Dialog } from "../../ui/dialog.tsx";
+import { Field } from "../../ui/field.tsx";
+import { Moment } from "../../ui/time.tsx";
+
+interface Props {
+  app: App;
+  onClose: () => void;
+}
+
+/** What the App served at a time that one asks for. */
+export function LiveAtDialog({ app, onClose }: Props) {
+  const [text, setText] = useState(() => toLocal(new Date().toISOString(), true));
+  const [found, setFound] = useState<LiveAt>();
+  const [wrong, setWrong] = useState("");
+  const [isReading, setReading] = useState(false);
+  const running = useRef<AbortController | undefined>(undefined);
+  useEffect(() => () => running.current?.abort(), []);
+  const time = fromLocal(text);
+  const show = async () => {
+    running.current?.abort();
+    if (time === undefined) {
+      setWrong("Choose a date and a time.");
+      return;
+    }
+    const mine = new AbortController();
+    running.current = mine;
+    setWrong("");
+    setReading(true);
+    try {
+      setFound(await readLiveAt(app.id, time, mine.signal));
+    } catch (thrown) {
+      if (mine.signal.aborted) return;
+      setFound(undefined);
+      setWrong(problemOf(thrown).message);
+    }
+    if (running.current === mine) setReading(false);
+  };
+  return (
+    <Dialog title={`What was live of ${app.name}`} onClose={onClose}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void show();
+        }}
+      >
+        <div class="body">
+          <Field label="Time" hint="In your own time zone." wrong={wrong}>
+            {(attributes) => (
+              <input
+                {...attributes}
+                class="input"
+                type="datetime-local"
+                step={1}
+                value={text}
+                onInput={(event) => setText(event.currentTarget.value)}
+              />
+            )}
+          </Field>
+          <div role="status" aria-busy={isReading}>
+            {found && <Served app={app} found={found} />}
+          </div>
+          {time !== undefined && <Command text={atLine({ namespace: app.namespace, app: app.resource_name, time })} />}
+        </div>
+        <footer>
+          <div class="buttons end">
+            <button type="button" class="button" onClick={onClose}>
+              Close
+            </button>
+            <Action kind="primary" type="submit" disabled={isReading}>
+              Show
+            </Action>
+          </div>
+        </footer>
+      </form>
+    </Dialog>
+  );
+}
+
+function Served({ app, found }: { app: App; found: LiveAt }) {
+  const { deployment: row, rolling_out: other } = found;
+  if (!row) return <p class={found.known ? "muted" : "notice warn"}>{sentence(found.says)}.</p>;
+  return (
+    <dl class="facts">
+      <dt>Live</dt>
+      <dd>
+        <Link app={app} row={row} /> {row.workflow_version?.description}
+      </dd>
+      <dt>From</dt>
+      <dd>
+        {found.live_from && <Moment at={found.live_from} />}{" "}
+        {found.live_until ? (
+          <>
+            until <Moment at={found.live_until} />
+          </>
+        ) : (
+          "and it still is"
+        )}
+      </dd>
+      <dt>Created by</dt>
+      <dd>{row.created_by?.username ?? "unknown"}</dd>
+      <dt>Runtime</dt>
+      <dd>{row.runtime?.version ?? "—"}</dd>
+      <dt>Config</dt>
+      <dd>{configOf(row.deployment_config)}</dd>
+      {(row.message || row.provenance) && (
+        <>
+          <dt>Message</dt>
+          <dd class="break">{[provenanceOf(row), row.message].filter(Boolean).join(" · ")}</dd>
+        </>
+      )}
+      <dt>Digest</dt>
+      <dd>
+        <code class="break">{row.digest}</code>
+      </dd>
+      {other && (
+        <>
+          <dt>Rolled out then</dt>
+          <dd>
+            <Link app={app} row={other} />: its pods may have answered calls, too
+          </dd>
+        </>
+      )}
+    </dl>
+  );
+}
+
+function Link({ app, row }: { app: App; row: Row }) {
+  return <a href={`/console/apps/${app.id}/history/${row.id}`}>{titleOf(row)}</a>;
+}
