@@ -1,4 +1,4 @@
-"""What the admission policies stamp and refuse, request by request: rows, Apps, statuses, flows, and what a restorer brings back."""
+"""What the admission policies stamp and refuse, request by request: rows, Apps, their settings' changes, statuses, flows, and restorers."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from tests.support.api import Answer, Api, Manifest
 from tests.support.factories import (
     Modifier,
     annotated,
+    app_change_manifest,
     app_manifest,
     asking,
     in_namespace,
@@ -56,6 +57,10 @@ def row(namespace: str, *modifiers: Modifier, name: str = "first") -> Manifest:
 
 def app(namespace: str, *modifiers: Modifier) -> Manifest:
     return app_manifest(in_namespace(namespace), *modifiers)
+
+
+def change(namespace: str, *modifiers: Modifier) -> Manifest:
+    return app_change_manifest(in_namespace(namespace), *modifiers)
 
 
 # Rows: created.
@@ -239,6 +244,81 @@ def test_who_changed_what_git_asks(api: Api, namespace: str) -> None:
     print(f"{len(table) + 1} changes and repeats of spec.deploy: each names who changed it last")
 
 
+def test_who_changed_settings(api: Api, namespace: str) -> None:
+    """Each time somebody replaces the App: what of its spec they set, and whom it then names."""
+    spec = made(admin(api, "ada").create(app(namespace, with_spec(settingsChangedBy="mallory"))))["spec"]
+    assert spec["settingsChangedBy"] == "ada"
+    model, key = {"name": "MODEL", "value": "large"}, {"name": "KEY", "value": "a"}
+    table: list[tuple[str, Manifest, str]] = [
+        ("bob", {}, "ada"),
+        ("bob", {"settingsChangedBy": "bob"}, "ada"),
+        ("bob", {"settingsChangedBy": None}, "ada"),
+        ("bob", {"variables": [model], "settingsChangedBy": "ada"}, "bob"),
+        ("ada", {"deploy": {"workflowVersion": "v1"}}, "bob"),
+        ("ada", {"variables": [key, model]}, "ada"),
+        ("bob", {"variables": [{**key, "value": "b"}, model]}, "bob"),
+        ("ada", {"variables": None}, "ada"),
+        ("bob", {"access": {"type": "public"}}, "bob"),
+        ("ada", {"access": {"type": "public"}, "deploy": None}, "bob"),
+        ("ada", {"suspend": True}, "ada"),
+        (OPERATOR, {"suspend": True}, "ada"),
+    ]
+    said = []
+    for user, fields, _ in table:
+        found = made(api.read(app(namespace)))
+        found["spec"] = {name: value for name, value in {**found["spec"], **fields}.items() if value is not None}
+        said.append(made(admin(api, user).replace(found))["spec"]["settingsChangedBy"])
+    assert said == [by for *_, by in table]
+    patched = made(admin(api, "eve").merge(app(namespace), {"spec": {"description": "Answers questions"}}))
+    assert patched["spec"]["settingsChangedBy"] == "eve"
+    assert made(admin(api, "bob").merge(patched, {"metadata": {"labels": {"team": "a"}}}))["spec"] == patched["spec"]
+
+
+# Changes of settings.
+
+
+@pytest.mark.parametrize("user", [ADMIN, *SYSTEM])
+def test_a_change_of_settings_is_recorded_by_the_operator_alone(api: Api, namespace: str, user: str) -> None:
+    refused(admin(api, user).create(change(namespace)), f"AppChanges are written by the operator, not by {user}", "change the App")
+    owner = made(api.create(app(namespace)))
+    assert made(operator(api).create(change(namespace, with_meta(ownerReferences=[owned_by(owner)]))))["metadata"]["ownerReferences"]
+
+
+def test_a_record_of_settings_stays(api: Api, namespace: str) -> None:
+    owner = made(api.create(app(namespace)))
+    found = made(operator(api).create(change(namespace, with_meta(ownerReferences=[owned_by(owner)]))))
+    for who in (api, restorer(api)):
+        for metadata in ({"ownerReferences": None}, {"finalizers": ["a.test/b"]}):
+            answer = who.merge(found, {"metadata": metadata})
+            refused(answer, "ownerReferences and finalizers of an AppChange belong to the operator")
+    refused(api.merge(found, {"metadata": {"ownerReferences": [STRANGER]}}), "leave them as they are")
+    for options in ({}, {"gracePeriodSeconds": 0}, {"propagationPolicy": "Orphan"}):
+        refused(api.delete(found, **options), "AppChange chat-settings-1 is history, and admin may not delete it")
+    assert restorer(api).delete(found).status == 403
+    assert essence(made(api.read(found))) == essence(found)
+    assert operator(api).delete(found).ok
+
+
+@pytest.mark.parametrize("user", SYSTEM)
+def test_the_cluster_may_end_a_record_of_settings(api: Api, namespace: str, user: str) -> None:
+    found = made(operator(api).create(change(namespace)))
+    made(admin(api, user).merge(found, {"metadata": {"finalizers": ["foregroundDeletion"]}}))
+    made(admin(api, user).merge(found, {"metadata": {"finalizers": None}}))
+    assert admin(api, user).delete(found).ok
+
+
+def test_a_record_of_settings_that_a_restorer_brings_back_has_no_owner_of_old(api: Api, namespace: str) -> None:
+    owner = made(api.create(app(namespace)))
+    old = owned_by(owner, uid=NOBODY)
+    sent = change(namespace, with_meta(ownerReferences=[old]))
+    found = made(restorer(api).create(sent))
+    assert (found["spec"], "ownerReferences" in found["metadata"]) == (sent["spec"], False)
+    refused(restorer(api).create(change(namespace, with_meta(name="other", ownerReferences=[STRANGER]))), "leave them out")
+    made(operator(api).merge(found, {"metadata": {"ownerReferences": [owned_by(owner)]}}))
+    again = made(restorer(api).merge(found, {"metadata": {"ownerReferences": [old]}}))
+    assert again["metadata"]["ownerReferences"] == [owned_by(owner)]
+
+
 def test_a_protected_app_stays(api: Api, namespace: str) -> None:
     found = made(api.create(app(namespace, PROTECTED)))
     for user in (ADMIN, OPERATOR, COLLECTOR):
@@ -289,10 +369,11 @@ def test_other_configmaps_are_their_users(api: Api, namespace: str) -> None:
 
 def test_a_restored_app_is_stamped_and_has_no_owner(api: Api, namespace: str) -> None:
     sent = app(namespace, with_spec(deploy={"workflowVersion": "v1", "changedBy": "ada"}), with_meta(ownerReferences=[STRANGER]))
+    sent["spec"]["settingsChangedBy"] = "bob"
     found = made(restorer(api).create(sent))
     assert found["metadata"]["annotations"][RESTORING] == "true"
     assert "ownerReferences" not in found["metadata"]
-    assert found["spec"]["deploy"]["changedBy"] == "ada"
+    assert (found["spec"]["deploy"]["changedBy"], found["spec"]["settingsChangedBy"]) == ("ada", "bob")
     again = made(restorer(api).merge(found, {"metadata": {"ownerReferences": [STRANGER]}}))
     assert "ownerReferences" not in again["metadata"]
     free = made(restorer(api).merge(found, {"metadata": {"annotations": {RESTORING: None}}}))
@@ -344,5 +425,10 @@ def test_where_nothing_stamps_nothing_is_forged(cluster: Cluster, api: Api, name
         found = made(api.create(app(namespace, with_spec(deploy={**asked, "changedBy": ADMIN}))))
         refused(api.merge(found, {"spec": {"deploy": {"changedBy": "mallory"}}}), "leave changedBy as it is")
         made(admin(api, "bob").merge(found, {"spec": {"description": "unchanged is who asked"}}))
+        refused(creates(with_spec(settingsChangedBy="mallory"), make=app), "which is admin", "set it to null")
+        set_by = made(api.merge(found, {"spec": {"description": "changed", "settingsChangedBy": ADMIN}}))
+        refused(api.merge(set_by, {"spec": {"settingsChangedBy": "mallory"}}), "leave settingsChangedBy as it is")
+        refused(admin(api, "bob").merge(set_by, {"spec": {"description": "again"}}), "which is bob")
+        made(admin(api, "bob").merge(set_by, {"spec": {"description": "again", "settingsChangedBy": None}}))
         refused(admin(api, "bob").merge(found, {"spec": {"deploy": {"workflowVersion": "v2"}}}), "which is bob", "set it to null")
         made(admin(api, "bob").merge(found, {"spec": {"deploy": {"workflowVersion": "v2", "changedBy": None}}}))

@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.usefixtures("guarded")
 
 DELETABLE, WEAKER, UNTIL = (f"dynamiq.getdynamiq.ai/allow-{what}" for what in ("delete", "weakening", "weakening-until"))
-FROZEN = ("Deployment", "WorkflowVersion", "Runtime", "Approval", "Rejection")
+FROZEN = ("Deployment", "WorkflowVersion", "Runtime", "Approval", "Rejection", "AppChange")
 COLLECTION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 WALKED = 9
 """Levels of a schema below its root that the policy looks at."""

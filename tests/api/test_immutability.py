@@ -13,6 +13,7 @@ from dynamiq_operator.model.record import RecordSpec
 from local.clusters import Cluster
 from tests.support.api import Answer, Api, fresh_namespace
 from tests.support.factories import (
+    app_change_manifest,
     approval_manifest,
     asking,
     in_namespace,
@@ -26,6 +27,7 @@ from tests.support.factories import (
 from tests.support.schema.frozen import (
     APPROVAL_NEVER,
     ASKED,
+    CHANGE_NEVER,
     CHANGED,
     COMPLETED,
     COMPLETED_OTHERWISE,
@@ -60,6 +62,7 @@ def stored(cluster: Cluster, namespace: str) -> Iterator[dict[str, Manifest]]:
         "approval": approval_manifest(here, with_spec(message="fine", by="grace")),
         "rejection": rejection_manifest(here, with_spec(**REJECTED)),
         "withdrawn": rejection_manifest(here, with_spec(**REJECTED, withdrawn=WITHDRAWN), name="withdrawn"),
+        "change": app_change_manifest(here),
         "runtime": runtime_manifest(
             with_spec(drainSeconds=30, probes={"readiness": {"path": "/readyz"}}, resources={"requests": {"cpu": "1"}}), name=namespace
         ),
@@ -232,6 +235,27 @@ APPROVAL_CHANGES: tuple[tuple[str, Any], ...] = (
 def test_an_approval_never_changes(api: Api, stored: dict[str, Manifest], field: str, value: Any, way: Way) -> None:
     _refused(way(api, stored["approval"], field, value), f"spec: Forbidden: {APPROVAL_NEVER}")
     same = way(api, stored["approval"], "row", stored["approval"]["spec"]["row"])
+    assert same.ok, same.message
+
+
+SETTINGS_CHANGES: tuple[tuple[str, Any], ...] = (
+    ("app", "other"),
+    ("sequence", 2),
+    ("by", "mallory"),
+    ("by", None),
+    ("byVerified", None),
+    ("changes", [{"field": "hostname", "change": "Added"}]),
+    ("states", None),
+    ("summary", "nothing was changed"),
+    ("after", 1),
+)
+
+
+@pytest.mark.parametrize("way", [merge_patch, json_patch, apply, replace], ids=lambda way: way.__name__)
+@pytest.mark.parametrize(("field", "value"), SETTINGS_CHANGES)
+def test_a_record_of_settings_never_changes(api: Api, stored: dict[str, Manifest], field: str, value: Any, way: Way) -> None:
+    _refused(way(api, stored["change"], field, value), f"spec: Forbidden: {CHANGE_NEVER}")
+    same = way(api, stored["change"], "summary", stored["change"]["spec"]["summary"])
     assert same.ok, same.message
 
 

@@ -15,6 +15,7 @@ from local.clusters import Cluster
 from tests.support.api import Api, fresh_namespace
 from tests.support.cluster import Kubectl
 from tests.support.factories import (
+    app_change_manifest,
     app_manifest,
     approval_manifest,
     asking,
@@ -60,6 +61,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
             approval_manifest(here, with_spec(message="Looks right", by="grace")),
             rejection_manifest(here, with_spec(by="grace")),
             rejection_manifest(here, with_spec(by="grace", withdrawn={"by": "heidi", "reason": "fixed"}), name="mended"),
+            app_change_manifest(here, with_spec(after=2)),
             policy,
             runtime,
         ):
@@ -111,6 +113,12 @@ def test_words_on_rows_and_bad_versions_say_whose_they_are(kubectl: Kubectl, nam
     ]
 
 
+def test_a_change_of_settings_says_what_and_by_whom(kubectl: Kubectl, namespace: str) -> None:
+    header, row = _table(kubectl("get", "appchanges", namespace=namespace).stdout)
+    assert header[:-1] == ["NAME", "APP", "SEQ", "SUMMARY", "BY", "AFTER"]
+    assert row[:-1] == ["chat-settings-1", "chat", "1", "the App was created", "ada", "2"]
+
+
 def test_a_policy_says_what_it_asks_for(kubectl: Kubectl, namespace: str) -> None:
     header, row = _table(kubectl("get", "deploypolicies", namespace).stdout)
     assert header[:-1] == ["NAME", "APPROVALS", "FREEZE", "SOAK"]
@@ -160,7 +168,9 @@ def test_rows_are_selected_by_app_and_phase(kubectl: Kubectl, namespace: str, se
 
 
 @pytest.mark.parametrize(
-    ("kind", "selector"), [("dapp", "spec.workflow=chat"), ("dwfv", "spec.workflow=chat,spec.version=v1")], ids=["App", "WorkflowVersion"]
+    ("kind", "selector"),
+    [("dapp", "spec.workflow=chat"), ("dwfv", "spec.workflow=chat,spec.version=v1"), ("dchg", "spec.app=chat")],
+    ids=["App", "WorkflowVersion", "AppChange"],
 )
 def test_other_kinds_are_selected_too(kubectl: Kubectl, namespace: str, kind: str, selector: str) -> None:
     assert kubectl("get", kind, f"--field-selector={selector}", "-o", "name", namespace=namespace).stdout.strip()

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from dynamiq_operator.model import kinds
+from dynamiq_operator.model import chain, kinds
 from tests.support import factories as given
 from tests.support import restores
 from tests.support.history_stage import APP, HistoryStage, counted, specs
@@ -22,7 +22,8 @@ pytestmark = pytest.mark.usefixtures("policies")
 @pytest.mark.timeout(1200)
 def test_a_backup_in_any_order_ends_as_it_was(stage: HistoryStage, operator: Operator) -> None:
     live = restores.a_history(stage)
-    before, keys, running = stage.rows(APP), restores.keys(stage), stage.mounted()
+    before, keys, running, recorded = stage.rows(APP), restores.keys(stage), stage.mounted(), restores.changes(stage)
+    assert recorded, "the first record of the App's settings"
     phases = {row["metadata"]["name"]: row["status"]["phase"] for row in before}
     times, slowest, seed = counted(20), 0.0, random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
@@ -45,8 +46,12 @@ def test_a_backup_in_any_order_ends_as_it_was(stage: HistoryStage, operator: Ope
         assert (watcher.rows, watcher.flows) == ({live}, {running[0]}), f"restore {time}: {watcher.seen}"
         assert specs(stage.rows(APP)) == specs(before)
         assert (restores.keys(stage), stage.mounted()) == (keys, running)
+        changes = restores.changes(stage)
+        assert specs(changes)[: len(recorded)] == specs(recorded)
+        assert chain.verify_changes(changes).misfits == ()
     uid = stage.get(kinds.APP.kind, APP)["metadata"]["uid"]
-    assert {owner["uid"] for row in stage.rows(APP) for owner in row["metadata"]["ownerReferences"]} == {uid}
+    owned = [*stage.rows(APP), *restores.changes(stage)]
+    assert {owner["uid"] for each in owned for owner in each["metadata"]["ownerReferences"]} == {uid}
     print(f"{times} restores in random order, each sent 3 times: {times} times the same live row, order, authors, dates, outcomes and keys")
     print(f"the slowest end of the namespace took {slowest:.1f} s")
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -39,6 +39,8 @@ from dynamiq_operator.controller.notifications.sinks import Sink
 from dynamiq_operator.controller.notifications.takeover import Takeover
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
+from dynamiq_operator.controller.settings_recorder import SettingsRecorder
+from dynamiq_operator.controller.stamps import Stamps
 from dynamiq_operator.controller.verifying import VerificationReader
 from dynamiq_operator.controller.workers import Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
@@ -73,6 +75,16 @@ class Clock:
         self.now += seconds
 
 
+class NothingRecorded:
+    """In the place of the recorder of settings: it asks for nothing."""
+
+    def note(self, key: AppKey) -> None:
+        """Notes nothing."""
+
+    async def record(self, key: AppKey) -> None:
+        """Records nothing."""
+
+
 @dataclass
 class Process:
     """The parts of one replica, wired as `controller.run` does."""
@@ -88,6 +100,8 @@ class Process:
     sink: Sink | None = None
     """Who hears of every namespace."""
     sinks_in: tuple[Network, ...] = ()
+    records_settings: bool = False
+    """Whether reconciles record changes of settings, which asks for more."""
 
     def __post_init__(self) -> None:
         self.cache, self.queue, self.states = Cache(self.settings.gate_namespace), WorkQueue[AppKey](), AppStates(self.clock)
@@ -122,7 +136,11 @@ class Process:
         takeover = Takeover(self.client, self.cache, self.observer.policies_in)
         self.notifier = Notifier(secrets, delivery, takeover, Figures(self.metrics.registry), self.client.now, self.sink)
         self.election.notes = self.notifier.notes
-        self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states, self.metrics, self.notifier)
+        self.settings_recorder = SettingsRecorder(
+            fenced, self.cache, self.states, Stamps(self.client, self.clock), SYSTEM, self.client.now, lambda count: b"k" * count
+        )
+        settings = self.settings_recorder if self.records_settings else cast(SettingsRecorder, NothingRecorded())
+        self.reconciler = Reconciler(self.queue, self.observer, self.executor, self.states, self.metrics, self.notifier, settings)
         self.gate_keys = GateKeys(fenced, self.cache, self.denials, self.settings.gate_namespace, self.namespaces, self.clock)
         self.left_words = LeftWords(fenced, self.cache, self.denials, self.client.now, self.clock)
         self.lost_claims = LostClaims(fenced, self.cache, self.claims, self.executor, SYSTEM, self.clock)

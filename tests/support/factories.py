@@ -108,6 +108,25 @@ def rejection_manifest(*modifiers: Modifier, name: str = "bad") -> Manifest:
     return manifest(kinds.REJECTION, name, spec, *modifiers)
 
 
+def app_change_manifest(*modifiers: Modifier, name: str = f"{NAME}-settings-1") -> Manifest:
+    """The first record of the App's settings; its digest is none."""
+    spec = {
+        "app": NAME,
+        "uid": "0d2c1f3e-5a6b-4c7d-8e9f-a0b1c2d3e4f5",
+        "sequence": 1,
+        "reason": "First",
+        "at": format_time(NOW),
+        "generation": {"to": 1},
+        "by": "ada",
+        "byVerified": True,
+        "summary": "the App was created",
+        "states": [{"field": "variables", "name": "MODEL", "mac": "a" * 32}, {"field": "workflow", "value": NAME}],
+        "key": "0" * 16,
+        "digest": UNSEALED,
+    }
+    return manifest(kinds.APP_CHANGE, name, spec, *modifiers)
+
+
 # Typed objects, as stored.
 
 

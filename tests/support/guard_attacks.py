@@ -20,6 +20,7 @@ from tests.support import rest
 from tests.support.admission import ADMIN, ADMINS, NOBODY, RESTORERS, RESTORING, made
 from tests.support.api import Answer, Api, Manifest, path
 from tests.support.factories import (
+    app_change_manifest,
     app_manifest,
     approval_manifest,
     in_namespace,
@@ -69,13 +70,18 @@ class Place:
 
     approval: Manifest
     rejection: Manifest
+    change: Manifest
+    """A record of the App's settings."""
+
     policy: Manifest
     project: Manifest
     """The namespace, which is somebody's production."""
 
     def now(self, api: Api) -> list[Any]:
         """All that nobody may have changed."""
-        stored = [made(api.read(each)) for each in (self.app, self.row, self.approval, self.rejection, self.policy, self.project)]
+        stored = [
+            made(api.read(each)) for each in (self.app, self.row, self.approval, self.rejection, self.change, self.policy, self.project)
+        ]
         kept = ("labels", "annotations", "ownerReferences", "finalizers")
         return [(each["spec"], {key: each["metadata"].get(key) for key in kept}) for each in stored]
 
@@ -141,6 +147,7 @@ def place(api: Api, namespace: str) -> Place:
         row=made(restorer.create(row_manifest("waiting", here, with_spec(**waiting, createdBy="dora")))),
         approval=made(api.acting_as("grace").create(approval_manifest(here, with_spec(message="fine")))),
         rejection=made(api.acting_as("grace").create(rejection_manifest(here))),
+        change=made(restorer.create(app_change_manifest(here))),
         policy=made(api.create(policy)),
         project=made(api.merge(project, {"metadata": {"labels": labels}})),
     )
@@ -158,7 +165,7 @@ class Drawn:
         families: Sequence[Callable[[], Attack]] = (
             *(self._deploys, self._bypasses, self._blank, self._completes, self._releases, self._says_status),
             *(self._approves, self._in_anothers_name, self._as_restored, self._changes_a_word, self._deletes),
-            *(self._rejects, self._withdraws, self._changes_a_rejection),
+            *(self._rejects, self._withdraws, self._changes_a_rejection, self._records_settings, self._changes_a_record_of_settings),
             *(self._changes_an_app, self._makes_an_app, self._adds_a_job, self._labels, self._takes_a_label, self._changes_a_policy),
         )
         return [families[number % len(families)]() for number in range(count)]
@@ -235,7 +242,7 @@ class Drawn:
         return self._changes("a change of an Approval", self._place.approval, {part: {name: fields[name]}}, "rita", "grace", ADMIN)
 
     def _deletes(self) -> Attack:
-        which = self._chance.choice([self._place.approval, self._place.rejection, self._place.row])
+        which = self._chance.choice([self._place.approval, self._place.rejection, self._place.change, self._place.row])
         url = path(which)
         body = self._chance.choice([None, {"propagationPolicy": "Orphan"}, {"gracePeriodSeconds": 0}])
         if self._chance.random() < 0.3:
@@ -261,6 +268,23 @@ class Drawn:
         spec = {"workflowHash": "sha256:" + "b" * 64, "workflow": "other", "version": "v2", "reason": "none", "by": EVE}
         name = self._chance.choice(sorted(spec))
         return self._changes("a change of a Rejection", self._place.rejection, {"spec": {name: spec[name]}}, "grace", "rita", ADMIN)
+
+    # What changed of Apps' settings.
+
+    def _records_settings(self) -> Attack:
+        sent = app_change_manifest(with_spec(sequence=2, summary="nothing was changed", by=EVE), name=self._name())
+        return replace(self._creates("a record of settings", sent, "rita", "edda", "adam", ADMIN), by_rights=False)
+
+    def _changes_a_record_of_settings(self) -> Attack:
+        spec: Manifest = {"by": EVE, "summary": "nothing was changed", "changes": [], "byVerified": False, "after": 9, "states": []}
+        meta: Manifest = {
+            "finalizers": ["a.test/b"],
+            "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": NOBODY}],
+        }
+        chosen: tuple[str, Manifest] = self._chance.choice([("spec", spec), ("metadata", meta)])
+        part, fields = chosen
+        name = self._chance.choice(sorted(fields))
+        return self._changes("a change of a record of settings", self._place.change, {part: {name: fields[name]}}, "rita", ADMIN)
 
     # Apps.
 

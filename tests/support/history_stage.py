@@ -138,9 +138,9 @@ class HistoryStage(Stage):
         assert self._state(app) == before
 
     def _state(self, app: str) -> tuple[Any, ...]:
-        """The rows, and what the App says, but for how much of it has been seen."""
+        """The rows, and what the App says, but for how much of it has been seen, and recorded."""
         found = self.get(kinds.APP.kind, app)
-        said = {key: value for key, value in found["status"].items() if key not in ("observedGeneration", "conditions")}
+        said = {key: value for key, value in found["status"].items() if key not in ("observedGeneration", "conditions", "settings")}
         conditions = [{key: value for key, value in each.items() if key != "observedGeneration"} for each in found["status"]["conditions"]]
         return [(row["metadata"]["name"], row["metadata"]["resourceVersion"]) for row in self.rows(app)], said, conditions
 

@@ -16,7 +16,7 @@ from tests.support.api import Manifest
 from tests.support.history_stage import APP, RESTORERS, HistoryStage
 from tests.support.waiting import eventually
 
-OURS = ",".join(f"{kind.plural}.{GROUP}" for kind in (kinds.APP, kinds.RECORD, kinds.WORKFLOW, kinds.WORKFLOW_VERSION))
+OURS = ",".join(f"{kind.plural}.{GROUP}" for kind in (kinds.APP, kinds.APP_CHANGE, kinds.RECORD, kinds.WORKFLOW, kinds.WORKFLOW_VERSION))
 STAMP = names.RESTORING_ANNOTATION
 
 
@@ -91,6 +91,12 @@ def take_the_stamp_off(stage: HistoryStage, app: str = APP) -> None:
 def keys(stage: HistoryStage, app: str = APP) -> Manifest:
     data: Manifest = stage.get("Secret", names.access_keys(app))["data"]
     return data
+
+
+def changes(stage: HistoryStage, app: str = APP) -> list[Manifest]:
+    """The records of the App's settings, oldest first."""
+    found = stage.api.get(kinds.APP_CHANGE.kind, "", stage.namespace, fieldSelector=f"spec.app={app}").body["items"]
+    return sorted(found, key=lambda each: int(each["spec"]["sequence"]))
 
 
 @dataclass

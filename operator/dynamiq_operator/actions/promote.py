@@ -36,7 +36,7 @@ from dynamiq_operator.views.preview import Preview
 PRODUCTION = "production"
 TRIES = 8
 """Of a promotion under a key, while the same request is carried out elsewhere."""
-NOT_COPIED = ("hostname", "exposure", "deploy", "suspend", "triggers")
+NOT_COPIED = ("hostname", "exposure", "deploy", "suspend", "triggers", "settingsChangedBy")
 """What a first promotion does not take along: it belongs to one environment."""
 
 

@@ -50,7 +50,7 @@ class AdmissionPolicies:
         definitions = [await self._client.get(DEFINITIONS, "", name) for name in names.FROZEN_DEFINITIONS]
         for definition in definitions:
             await self._say_weakening(definition)
-        lacking = tuple([one for resource in (*VALIDATING_POLICIES, *POLICIES) for one in await self._missing(resource)])
+        lacking = tuple([kind for resource in (*VALIDATING_POLICIES, *POLICIES) if (kind := await self._missing(resource))])
         self._unknown = ""
         if lacking == self._lacking:
             return
@@ -69,13 +69,17 @@ class AdmissionPolicies:
             self._unknown = why
             log.warning("whether the admission policies are in place cannot be read: %s", why)
 
-    async def _missing(self, resource: ApiResource) -> list[str]:
+    async def _missing(self, resource: ApiResource) -> str:
+        """The kind, and which of it are missing: an Event has no room for the kind before each name."""
         wanted = names.VALIDATING_POLICIES if resource in VALIDATING_POLICIES else names.MUTATING_POLICIES
         found: set[str] = set()
         with contextlib.suppress(errors.NotFound):  # a cluster without mutating policies
             async for page in self._client.pages(resource):
                 found |= {raw["metadata"]["name"] for raw in page["items"] if _works(raw)}
-        return [f"{resource.kind} {name}" for name in wanted if name not in found]
+        missing = [name for name in wanted if name not in found]
+        if len(missing) == len(wanted):
+            return f"every {resource.kind}"
+        return f"{resource.kind} {', '.join(missing)}" if missing else ""
 
     async def _say_weakening(self, definition: Manifest) -> None:
         annotations = definition["metadata"].get("annotations") or {}

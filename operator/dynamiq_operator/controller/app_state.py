@@ -14,7 +14,7 @@ from dynamiq_operator.controller.references import CachedKeys
 from dynamiq_operator.controller.verifying import Verification
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.kube import errors
-from dynamiq_operator.model.objects import Record
+from dynamiq_operator.model.objects import AppChange, Record
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
 from dynamiq_operator.plan.observed.run_counts import RunCounts
@@ -45,6 +45,15 @@ class KeptProblem:
         return replace(self.problem, retry_in=max(self.since + errors.retry_child(self.found) - now, 0.0))
 
 
+@dataclass(frozen=True)
+class SeenSettings:
+    """Settings of an App that have not been compared yet with those that were recorded. `after`: the sequence of the newest row then."""
+
+    generation: int
+    at: datetime
+    after: int | None
+
+
 @dataclass
 class AppState:
     """`uid`: of the App that all of it is of. `problems`: children that could not be made; `row_problems`: by name, rows that may not be written."""
@@ -71,6 +80,15 @@ class AppState:
 
     verification: Verification = field(default_factory=Verification)
     """What the new pods of its row have answered, where they are asked before a caller reaches them."""
+
+    seen_settings: SeenSettings | None = None
+    """Settings that are to be compared with those that were recorded."""
+    changes: list[AppChange] | None = None
+    """The records of the App's settings, oldest first, where they have been read."""
+    settings_refused_until: float = 0.0
+    """The monotonic time until which its settings are not recorded, since the API server refused a record, or one can't be read."""
+    changes_kept_from: int = 0
+    """The sequence of the oldest row that was kept when records were let go last; 0 where retention has let go of none."""
 
     failure: ReconcileFailure | None = None
     """What of the last reconcile failed, for the App to say."""

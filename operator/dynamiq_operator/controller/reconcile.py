@@ -15,7 +15,9 @@ from dynamiq_operator.controller.leader import LeadershipLost
 from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.notifications.notifier import Notifier
 from dynamiq_operator.controller.observe import Observer
+from dynamiq_operator.controller.settings_recorder import SettingsRecorder
 from dynamiq_operator.controller.workqueue import WorkQueue
+from dynamiq_operator.kube import errors
 from dynamiq_operator.plan.groups import FAILURE
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Group, Plan
@@ -27,6 +29,8 @@ CHANGES_BEFORE_THROTTLING = 8
 THROTTLE_SECONDS, THROTTLE_MOST = 1.0, 60.0
 TOLD_AGAIN_AFTER = 60.0
 """Seconds for which an App says of a failure what it said first: words that differ each time, by a port or an id, would be a write each time."""
+RECORDED_LATER = 5.0
+"""Seconds after which changes of an App's settings that could not be recorded are tried again."""
 REQUEUE_AFTER_MIN = 0.1
 """Seconds: a plan that wants the next reconcile sooner gets it after these."""
 
@@ -68,9 +72,10 @@ class Reconciler:
         states: AppStates,
         metrics: Metrics,
         notifier: Notifier,
+        settings: SettingsRecorder,
     ) -> None:
         self._queue, self._observer, self._executor, self._states, self._metrics = queue, observer, executor, states, metrics
-        self._notifier = notifier
+        self._notifier, self._settings = notifier, settings
         self._changes: dict[AppKey, _Changes] = {}
 
     async def process(self, app: AppKey) -> None:
@@ -103,12 +108,14 @@ class Reconciler:
 
         Raises errors.ApiError of a read, LeadershipLost, and whatever an observation or a plan raises.
         """
+        self._settings.note(app)
         snapshot = await self._observer.observe(app)
         plan = make_plan(snapshot)
         if plan.requeue_after is not None:
             self._queue.add_after(app, max(plan.requeue_after, REQUEUE_AFTER_MIN))
         if not plan.operations:
             self._changes.pop(app, None)
+            await self._record_settings(app)
             return ()
         for operation in plan.operations:
             log.info("App %s/%s: %s", *app, type(operation).__name__)
@@ -124,6 +131,16 @@ class Reconciler:
         else:
             self._queue.add_after(app, changes.throttle)
         return ()
+
+    async def _record_settings(self, app: AppKey) -> None:
+        """Once nothing is left to be done: no deploy waits for it, and where it fails nothing else does. Raises LeadershipLost."""
+        try:
+            later = await self._settings.record(app)
+        except errors.ApiError as error:
+            log.warning("App %s/%s: what changed of its settings is recorded later: %s", *app, error)
+            later = RECORDED_LATER
+        if later is not None:
+            self._queue.add_after(app, later)
 
     def _count(self, app: AppKey) -> int:
         state = self._states.of(app)

@@ -31,6 +31,8 @@ from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.notifications.wiring import NotifyOptions, notifier
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
+from dynamiq_operator.controller.settings_recorder import SettingsRecorder
+from dynamiq_operator.controller.stamps import Stamps
 from dynamiq_operator.controller.verifying import VerificationReader
 from dynamiq_operator.controller.watch_loop import RECOVERS_WITHIN, WatchScope, handle_signals, supervise, watch
 from dynamiq_operator.controller.workers import NAMESPACE_SHARE, Workers
@@ -103,7 +105,10 @@ async def run(options: OperatorOptions) -> None:
         telling = notifier(options.notify, client, cache, options.settings.operator_namespace, observer.policies_in, metrics.registry)
         teller = await stack.enter_async_context(telling)
         election.notes = teller.notes
-        reconciler = Reconciler(queue, observer, executor, states, metrics, teller)
+        settings = SettingsRecorder(
+            fenced, cache, states, Stamps(client, states.clock), options.lease_namespace, client.now, secrets.token_bytes
+        )
+        reconciler = Reconciler(queue, observer, executor, states, metrics, teller, settings)
         lost = LostClaims(fenced, cache, claims, executor, options.lease_namespace)
         sweeps = gate_keys.sweep, left_words.sweep, lost.sweep
         workers = Workers(queue, cache, states, reconciler, client.until_answered, *sweeps, begin=lost.begin)

@@ -77,6 +77,7 @@ RUNTIMES = _ours(kinds.RUNTIME)
 DEPLOY_POLICIES = _ours(kinds.DEPLOY_POLICY)
 APPROVALS = _ours(kinds.APPROVAL)
 REJECTIONS = _ours(kinds.REJECTION)
+APP_CHANGES = _ours(kinds.APP_CHANGE)
 BY_KIND = {entry.kind: _child(entry) for entry in CHILD_KINDS}
 """Resource of a child by its kind."""
 JOBS = BY_KIND[base.JOB.kind]

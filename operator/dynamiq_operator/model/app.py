@@ -293,6 +293,10 @@ class AppSpec(Part):
     deploy: Annotated[
         DeploySpec | None, Field(description="Deploy from Git: a change of it is one row. Left out: rows are created by hand.")
     ] = None
+    settings_changed_by: Annotated[
+        str | None,
+        Field(max_length=1024, description="Who changed anything but deploy last; stamped by the API server, whatever was sent."),
+    ] = None
 
     @property
     def wants_gateway(self) -> bool:
@@ -320,6 +324,13 @@ class FailedRow(Part):
     row: Annotated[str, Field(description="Name of the row that failed.")]
     sequence: Annotated[int, Field(description="Its sequence.")]
     reason: Annotated[str, Field(description="Why it failed.")]
+
+
+class RecordedSettings(Part):
+    """Up to where changes of the App's settings have been recorded."""
+
+    generation: Annotated[int, Field(description="The App's metadata.generation that was compared last.")]
+    sequence: Annotated[int, Field(description="Sequence of the newest AppChange.")]
 
 
 class RunOutcome(StrEnum):
@@ -370,6 +381,9 @@ class AppStatus(Part):
     triggers: Annotated[
         tuple[TriggerRun, ...], Field(max_length=RUNS_KEPT, description="The last runs of the App's triggers, the newest first.")
     ] = ()
+    settings: Annotated[
+        RecordedSettings | None, Field(description="Up to where changes of the App's settings have been recorded, as AppChanges.")
+    ] = None
     conditions: tuple[Condition, ...] = conditions_field()
 
     @property

@@ -121,6 +121,47 @@ def fits_alone(spec: Mapping[str, Any]) -> bool:
     return not any(_alone(spec))
 
 
+def verify_changes(records: Iterable[Mapping[str, Any]]) -> Verdict:
+    """Walks the records of one App's settings, oldest first: each digest over its content, and over the record before it.
+
+    Retention deletes the oldest, so what is kept verifies from its oldest record on.
+    """
+    misfits: list[Misfit] = []
+    found: list[tuple[int, str, Mapping[str, Any]]] = []
+    for raw in records:
+        name, spec = _name(raw), raw.get("spec")
+        if isinstance(spec, Mapping) and isinstance(sequence := spec.get("sequence"), int) and sequence > 0:
+            found.append((sequence, name, spec))
+        else:
+            misfits.append(Misfit(name, "it has no spec, or no sequence: it was changed"))
+    rows = len(found) + len(misfits)
+    found.sort(key=lambda each: each[:2])
+    before: tuple[int, str, Mapping[str, Any]] | None = None
+    for each in found:
+        misfits += _misfits_of_change(each, before)
+        before = each
+    digests_ = [spec.get("digest") for _, _, spec in found]
+    oldest, newest = (digests_[0], digests_[-1]) if digests_ else (None, None)
+    return Verdict(rows, oldest, newest, tuple(misfits))
+
+
+def _misfits_of_change(change: tuple[int, str, Mapping[str, Any]], before: tuple[int, str, Mapping[str, Any]] | None) -> Iterator[Misfit]:
+    sequence, name, spec = change
+    try:
+        digest = digests.change_digest(spec)
+    except (rfc8785.CanonicalizationError, TypeError, ValueError):
+        yield Misfit(name, "its content is no JSON: it was changed")
+        return
+    if spec.get("digest") != digest:
+        yield Misfit(name, "its content does not have its digest: it was changed")
+    if before is None:
+        return
+    if before[0] == sequence:
+        yield Misfit(name, f"sequence {sequence} is that of {before[1]}, too")
+    elif before[0] != sequence - 1 or spec.get("previousDigest") != before[2].get("digest"):
+        yield Misfit(name, f"it does not follow {before[1]}: a record between them is missing, or one was changed")
+
+
 def _walk(links: Sequence[_Link]) -> Iterator[Misfit]:
     by_sequence: dict[int, str] = {}
     before: _Link | None = None

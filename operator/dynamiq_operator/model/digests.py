@@ -37,5 +37,10 @@ def outcome_digest(digest: str, outcome: Mapping[str, Any], spec: Mapping[str, A
     return canonical({"digest": digest, "outcome": {key: value for key, value in outcome.items() if key != "digest"}, **between})
 
 
+def change_digest(spec: Mapping[str, Any]) -> str:
+    """Digest of an AppChange's spec as stored, without `digest`; `previousDigest` is inside."""
+    return canonical({key: value for key, value in spec.items() if key != "digest"})
+
+
 def _sha256(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"

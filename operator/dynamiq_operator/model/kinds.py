@@ -8,6 +8,7 @@ from typing import Any
 
 from dynamiq_operator.model import history_columns
 from dynamiq_operator.model.app import DEFAULT_APP_STATUS, AppSpec, AppStatus
+from dynamiq_operator.model.app_change import AppChangeSpec
 from dynamiq_operator.model.approval import ApprovalSpec
 from dynamiq_operator.model.base import GROUP, RULES, Part, name_rule
 from dynamiq_operator.model.policy import DeployPolicySpec
@@ -179,4 +180,22 @@ REJECTION = Kind(
     ),
 )
 
-KINDS = (APP, RECORD, WORKFLOW, WORKFLOW_VERSION, RUNTIME, DEPLOY_POLICY, APPROVAL, REJECTION)
+APP_CHANGE = Kind(
+    kind="AppChange",
+    plural="appchanges",
+    description="AppChange is one change of an App's settings: what by name, by whom and when, after which row. It never changes.",
+    spec=AppChangeSpec,
+    short_names=("dchg",),
+    selectable=(".spec.app",),
+    columns=(
+        Column("APP", ".spec.app"),
+        Column("SEQ", ".spec.sequence", "integer"),
+        Column("SUMMARY", ".spec.summary"),
+        Column("BY", ".spec.by"),
+        Column("AFTER", ".spec.after", "integer", description="Sequence of the newest row that there was then."),
+        Column("AT", ".spec.at", "date"),
+        Column("DIGEST", ".spec.digest", wide=True),
+    ),
+)
+
+KINDS = (APP, RECORD, WORKFLOW, WORKFLOW_VERSION, RUNTIME, DEPLOY_POLICY, APPROVAL, REJECTION, APP_CHANGE)

@@ -116,10 +116,15 @@ AUTHOR_POLICY = "dynamiq-rows"
 APPROVAL_POLICY = "dynamiq-approvals"
 """The same of who makes an Approval."""
 
-MUTATING_POLICIES = ("dynamiq-apps", "dynamiq-approvals", "dynamiq-rejections", "dynamiq-restored", AUTHOR_POLICY)
+SETTINGS_POLICY = "dynamiq-apps-settings"
+"""The same of who changes the settings of an App."""
+
+MUTATING_POLICIES = ("dynamiq-apps", SETTINGS_POLICY, APPROVAL_POLICY, "dynamiq-rejections", "dynamiq-restored", AUTHOR_POLICY)
 VALIDATING_POLICIES = (
     *("dynamiq-approvals", "dynamiq-apps-deploy", "dynamiq-apps-protected", "dynamiq-apps-rights", "dynamiq-apps-secrets"),
     *(
+        SETTINGS_POLICY,
+        "dynamiq-changes",
         "dynamiq-crds",
         "dynamiq-crds-delete",
         "dynamiq-flows",
@@ -135,7 +140,9 @@ VALIDATING_POLICIES = (
     ),
 )
 """The admission policies, each with a binding of its name: `manifests/admission`."""
-FROZEN_DEFINITIONS = tuple(f"{plural}.{GROUP}" for plural in ("deployments", "workflowversions", "runtimes", "approvals", "rejections"))
+FROZEN_DEFINITIONS = tuple(
+    f"{plural}.{GROUP}" for plural in ("deployments", "workflowversions", "runtimes", "approvals", "rejections", "appchanges")
+)
 """The CustomResourceDefinitions whose schemas may not keep less than they did."""
 WEAKENING_ANNOTATION = f"{GROUP}/allow-weakening"
 """Of one of them: what of it may go all the same, a line each, until the time of the other."""
@@ -200,6 +207,15 @@ def workload(app: str, pins: str = "") -> str:
 def gate_slice(app: str) -> str:
     """The EndpointSlice by which a sleeping App's callers reach the gate."""
     return f"{app}-gate"
+
+
+SETTINGS_KEY = "dynamiq-settings-key"
+"""The Secret, in the operator's namespace, of the key by which values of Apps' settings are compared."""
+
+
+def app_change(app: str, sequence: int) -> str:
+    """The AppChange of an App that is this one in its order."""
+    return f"{app}-settings-{sequence}"
 
 
 def gate_keys(namespace: str, app: str) -> str:

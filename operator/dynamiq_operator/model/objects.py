@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from dynamiq_operator.model import freezes
 from dynamiq_operator.model.app import AppSpec, AppStatus
+from dynamiq_operator.model.app_change import AppChangeSpec
 from dynamiq_operator.model.approval import ApprovalSpec
 from dynamiq_operator.model.manifests import Manifest as Manifest
 from dynamiq_operator.model.manifests import format_time as format_time
@@ -187,7 +188,17 @@ class Rejection:
         return cls(Meta.of(raw), RejectionSpec.model_validate(raw["spec"]))
 
 
-T = TypeVar("T", App, Record, Runtime, DeployPolicy, Approval, Rejection)
+@dataclass(frozen=True)
+class AppChange:
+    meta: Meta
+    spec: AppChangeSpec
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> AppChange:
+        return cls(Meta.of(raw), AppChangeSpec.model_validate(raw["spec"]))
+
+
+T = TypeVar("T", App, Record, Runtime, DeployPolicy, Approval, Rejection, AppChange)
 
 
 def read(kind: type[T], raw: Mapping[str, Any]) -> T | Unreadable:

@@ -65,9 +65,10 @@ REJECTED_OTHERWISE: Manifest = {
 REJECTION_NEVER = {name: f"{name} of a Rejection never changes: withdraw it, and create another one" for name in REJECTED}
 WITHDRAWN: Manifest = {"by": "grace", "reason": "It was the invoice"}
 WITHDRAWN_ONCE = "a Rejection is withdrawn once: create another one to reject the version again"
+CHANGE_NEVER = "an AppChange never changes: it says what was so"
 MESSAGES = (
     *ROW_NEVER.values(),
     *ROW_ONCE.values(),
     *REJECTION_NEVER.values(),
-    *(VERSION_NEVER, RUNTIME_NEVER, TOO_LARGE, APPROVAL_NEVER, WITHDRAWN_ONCE),
+    *(VERSION_NEVER, RUNTIME_NEVER, TOO_LARGE, APPROVAL_NEVER, WITHDRAWN_ONCE, CHANGE_NEVER),
 )

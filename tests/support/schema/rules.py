@@ -9,6 +9,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import SERVERLESS_FIELDS
 from tests.support.factories import (
     Modifier,
+    app_change_manifest,
     app_manifest,
     approval_manifest,
     asking,
@@ -36,6 +37,7 @@ BASES: dict[str, Callable[..., Manifest]] = {
     "DeployPolicy": policy_manifest,
     "Approval": approval_manifest,
     "Rejection": rejection_manifest,
+    "AppChange": app_change_manifest,
 }
 DNS_LABEL = "use lower-case letters, digits and '-', beginning with a letter and not ending with '-'"
 OBJECT_NAME = "no object has such a name: use lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
@@ -342,6 +344,13 @@ POLICY_RULES = (
     _policy("groups that are Git's", with_spec(automation={"groups": ["system:serviceaccounts:argocd"]}), with_spec(automation={"groups": ["developers"]}), "automation.groups[0]", GROUPS),
     _policy("who hears of it", with_spec(notifications=[{"name": "chat", "secretName": "chat"}]), with_spec(notifications=[{"name": "Chat", "secretName": "chat"}]), "notifications[0].name", f"the name of a sink is a DNS label: {DNS_LABEL.removeprefix('use ')}"),
 )  # fmt: skip
+HASHED = "sha256:" + "a" * 64
+
+
+def _changing(change: str) -> Modifier:
+    return with_spec(changes=[{"field": "variables", "name": "MODEL", "change": change}])
+
+
 WORD_RULES = (
     Rule("Approval", "its row", with_spec(row="row.1"), with_spec(row="row_1"), "spec.row", OBJECT_NAME),
     Rule("Approval", "its digest", with_spec(), with_spec(digest="sha256:A"), "spec.digest", HASH),
@@ -351,5 +360,7 @@ WORD_RULES = (
     Rule("Rejection", "more than spaces", with_spec(), with_spec(reason=" \u00a0"), "spec.reason", "say why nobody is to deploy it: reason is never empty"),
     Rule("Rejection", "why it is withdrawn", with_spec(), with_spec(withdrawn={"reason": " "}), "spec.withdrawn.reason", "say why it may be deployed again: withdrawn.reason is never empty"),
     Rule("Rejection", "its version", with_spec(version="v10"), with_spec(version="10"), "spec.version", VERSION_NAME),
+    Rule("AppChange", "the digest before", with_spec(previousDigest=HASHED), with_spec(previousDigest="sha256:A"), "spec.previousDigest", HASH),
+    Rule("AppChange", "what became of a setting", _changing("Changed"), _changing("Renamed"), "spec.changes[0].change", 'supported values: "Added", "Removed", "Changed"'),
 )  # fmt: skip
 RULES = (*APP_RULES, *ROW_RULES, *OTHER_RULES, *POLICY_RULES, *WORD_RULES)

@@ -78,7 +78,14 @@ async def test_a_binding_that_does_not_refuse_is_none(client: Client, script: Sc
     await AdmissionPolicies(client, "a").check()
     ((reason, _, message),) = events(script)
     assert reason == "Unprotected"
-    assert "ValidatingAdmissionPolicyBinding dynamiq-status" in message
+    assert ": every ValidatingAdmissionPolicyBinding, every MutatingAdmissionPolicyBinding; " in message
+
+
+async def test_an_event_has_room_for_all_that_may_be_missing(client: Client, script: Script) -> None:
+    for resource in (*VALIDATING_POLICIES, *POLICIES):
+        script.on("GET", resource.path(), listed())
+    await AdmissionPolicies(client, "a").check()
+    assert events(script)[0][2].endswith("; apply manifests/admission again")
 
 
 async def test_what_cannot_be_read_is_not_missing(client: Client, script: Script) -> None:
@@ -92,7 +99,7 @@ async def test_a_cluster_without_mutating_policies_lacks_them(client: Client, sc
     for resource in POLICIES:
         script.on("GET", resource.path(), failure(404, "NotFound"))
     await AdmissionPolicies(client, "a").check()
-    assert "MutatingAdmissionPolicy dynamiq-rows" in events(script)[0][2]
+    assert ": every MutatingAdmissionPolicy, every MutatingAdmissionPolicyBinding; " in events(script)[0][2]
 
 
 async def test_what_may_be_weakened_is_told_of_and_that_its_time_is_over(client: Client, script: Script) -> None:

@@ -14,15 +14,18 @@ from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.notifications.notifier import Notifier
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
+from dynamiq_operator.controller.settings_recorder import SettingsRecorder
 from dynamiq_operator.controller.workers import WORKERS, Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
+from tests.support.controller import NothingRecorded
 
 SOON = 60.0  # seconds
 APP = ("demo", "chat")
+NOTHING = cast(SettingsRecorder, NothingRecorded())
 
 
 class _Observer:
@@ -43,7 +46,7 @@ async def _answers() -> None:
 async def test_an_app_that_arrives_as_the_lease_is_lost_is_reconciled_when_it_is_back() -> None:
     queue, observer, states = WorkQueue[AppKey](), _Observer(), AppStates()
     cache = Cache()
-    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, Metrics(), cast(Notifier, None))
+    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, Metrics(), cast(Notifier, None), NOTHING)
     workers = Workers(queue, cache, states, reconciler, _answers, _answers)
     running = asyncio.create_task(workers.run())
     await asyncio.sleep(0.05)  # the workers wait for an App
@@ -89,7 +92,7 @@ class _CalledOff(_Observer):
 async def test_a_wait_that_is_called_off_within_a_reconcile_costs_no_worker() -> None:
     queue, observer, states, cache = WorkQueue[AppKey](), _CalledOff(), AppStates(), Cache()
     cache.update(APPS, given.stored(given.app_manifest()))
-    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, Metrics(), cast(Notifier, None))
+    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, Metrics(), cast(Notifier, None), NOTHING)
     workers = Workers(queue, cache, states, reconciler, _answers, _answers)
     running = asyncio.create_task(workers.run())
     for _ in range(WORKERS):
@@ -103,7 +106,7 @@ async def test_a_wait_that_is_called_off_within_a_reconcile_costs_no_worker() ->
 async def test_apps_that_there_are_not_leave_nothing_behind() -> None:
     """Their names are the users' to choose."""
     queue, observer, states = WorkQueue[AppKey](), _Observer(), AppStates()
-    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, Metrics(), cast(Notifier, None))
+    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, Metrics(), cast(Notifier, None), NOTHING)
     for number in range(100):
         app = ("demo", f"preview-{number}")
         queue.add(app)

@@ -67,6 +67,7 @@ def needed() -> Rights:
             ask(resource, "patch", subresource="/scale")
     ask(resources.RECORDS, "get", "create", "patch", "delete")
     ask(resources.APPROVALS, "delete")
+    ask(resources.APP_CHANGES, "get", "list", "create", "patch", "delete")
     ask(resources.RECORDS, "patch", subresource="/status")
     ask(resources.APPS, "patch", subresource="/status")
     ask(resources.APPS, "get", subresource="/runs")
@@ -126,8 +127,8 @@ def test_who_the_operator_is_says_one_object_and_no_policy() -> None:
         assert {each["name"] for each in told.values()} <= {binding["metadata"]["name"], GATE}
         asked |= {name for name, how in told.items() if how["parameterNotFoundAction"] == "Deny"}
     rows = {"dynamiq-rows", "dynamiq-rows-delete", "dynamiq-rows-rights"}
-    apps = {"dynamiq-apps", "dynamiq-apps-deploy", "dynamiq-apps-rights"}
-    assert asked == rows | apps | {"dynamiq-approvals", "dynamiq-rejections", "dynamiq-status", "dynamiq-flows"}
+    apps = {"dynamiq-apps", "dynamiq-apps-deploy", "dynamiq-apps-rights", "dynamiq-apps-settings"}
+    assert asked == rows | apps | {"dynamiq-approvals", "dynamiq-rejections", "dynamiq-changes", "dynamiq-status", "dynamiq-flows"}
 
 
 def test_who_restores_is_a_group_and_whom_the_same_object_names_in_every_policy() -> None:
@@ -141,8 +142,8 @@ def test_who_restores_is_a_group_and_whom_the_same_object_names_in_every_policy(
             if knows.search(text) and policy["metadata"]["name"] != "dynamiq-namespaces":
                 found.add((policy["kind"], policy["metadata"]["name"]))
                 assert text.count(named) == len(knows.findall(text)), policy["metadata"]["name"]
-    validating = ("approvals", "apps-deploy", "apps-rights", "rejections", "rows", "rows-rights")
-    mutating = ("approvals", "apps", "rejections", "restored", "rows")
+    validating = ("approvals", "apps-deploy", "apps-rights", "apps-settings", "changes", "rejections", "rows", "rows-rights")
+    mutating = ("approvals", "apps", "apps-settings", "rejections", "restored", "rows")
     assert found == {
         *(("ValidatingAdmissionPolicy", f"dynamiq-{name}") for name in validating),
         *(("MutatingAdmissionPolicy", f"dynamiq-{name}") for name in mutating),

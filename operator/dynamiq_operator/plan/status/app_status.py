@@ -82,6 +82,7 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         url=exposure.url(app, context.settings),
         image_policy=context.settings.image_policy if context.settings.image_policy is not ImagePolicy.ANY else None,
         triggers=run_statuses.last_runs(context),
+        settings=app.status.settings,  # the recorder's to say: no plan relies on it
         conditions=dated([ready(conditions), *conditions], app.status.conditions, context.now, app.meta.generation),
     )
 

@@ -1,0 +1,220 @@
+"""Records changes of Apps' settings, beside the plans: nothing that is decided about an App relies on it, so what fails here holds up nothing.
+
+What an App's status notes as recorded is not looked at again, also not after a restart. Of any other App the records are listed once.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from dynamiq_operator.controller.app_state import AppState, AppStates, SeenSettings
+from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.controller.stamps import Stamps
+from dynamiq_operator.desired.base import awaits_garbage_collection, is_owned, owner
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import APP_CHANGES, APPS, SECRETS
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.app import RecordedSettings
+from dynamiq_operator.model.app_change import AppChangeSpec
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.objects import App, AppChange, Manifest, Unreadable, read
+from dynamiq_operator.model.settings_changes import Seen, SettingsKey, next_change
+
+KEY, KEY_BYTES = "key", 32
+"""Of the Secret: the data's name, and how long the key is."""
+UNAVAILABLE_FOR = 60.0
+"""Seconds after which records that may not be read, or written, are tried again."""
+DELETED_AT_ONCE = 20
+"""Records that are let go at once, so that a limit that was lowered a lot keeps nobody waiting."""
+
+TRIES = 2
+"""Records that are made at most of what is seen once: the first may be there already, by a leader before, and of another moment."""
+
+log = logging.getLogger(__name__)
+
+
+class _NoKeyError(Exception):
+    """The Secret of the key holds none."""
+
+
+class SettingsRecorder:
+    """`client` sends nothing once another replica may lead. `namespace`: where the key is kept. `now`: the time by the API server's clock."""
+
+    def __init__(
+        self,
+        client: Client,
+        cache: Cache,
+        states: AppStates,
+        stamps: Stamps,
+        namespace: str,
+        now: Callable[[], datetime],
+        make_key: Callable[[int], bytes],
+    ) -> None:
+        self._client, self._cache, self._states, self._stamps = client, cache, states, stamps
+        self._namespace, self._now, self._make_key = namespace, now, make_key
+        self._key: SettingsKey | None = None
+        self._unavailable_until = 0.0
+
+    def note(self, key: AppKey) -> None:
+        """Notes when a change is seen first, and after which row: one that came along with it gets its number later in the same pass."""
+        raw = self._cache.get(APPS, *key)
+        if raw is None:
+            return
+        state, generation = self._states.of_uid(key, raw["metadata"]["uid"]), raw["metadata"].get("generation", 0)
+        if _recorded(raw) == generation:
+            state.seen_settings = None
+        elif state.seen_settings is None:
+            state.seen_settings = SeenSettings(generation, self._now(), (raw.get("status") or {}).get("lastSequence"))
+        elif state.seen_settings.generation != generation:
+            state.seen_settings = SeenSettings(generation, self._now(), state.seen_settings.after)
+
+    async def record(self, key: AppKey) -> float | None:
+        """Records what has changed since the record before, and lets go of records as retention let go of rows.
+
+        Seconds after which to try again, where it can't be done now. Raises errors.ApiError where it may be done at once.
+        """
+        raw = self._cache.get(APPS, *key)
+        if raw is None:
+            return None
+        state = self._states.of_uid(key, raw["metadata"]["uid"])
+        seen, oldest = state.seen_settings, _oldest_row(raw, state)
+        if seen is None and oldest == state.changes_kept_from:
+            return None
+        if (left := max(self._unavailable_until, state.settings_refused_until) - self._states.clock()) > 0:
+            return left
+        app = read(App, raw)
+        if isinstance(app, Unreadable) or app.meta.deleting or names.RESTORING_ANNOTATION in app.meta.annotations:
+            return None
+        try:
+            await self._bring_up_to_date(app, raw, state, oldest)
+        except (errors.Denied, errors.NotFound, _NoKeyError) as error:
+            self._unavailable_until = self._states.clock() + UNAVAILABLE_FOR
+            log.warning("changes of Apps' settings are not recorded for %.0f s: %s", UNAVAILABLE_FOR, error)
+            return UNAVAILABLE_FOR
+        except (errors.Invalid, ValueError) as error:
+            state.settings_refused_until = self._states.clock() + UNAVAILABLE_FOR
+            log.warning("App %s/%s: what changed of its settings is not recorded for %.0f s: %s", *key, UNAVAILABLE_FOR, error)
+            return UNAVAILABLE_FOR
+        return None
+
+    async def _bring_up_to_date(self, app: App, raw: Manifest, state: AppState, oldest: int) -> None:
+        changes = await self._changes(app, state)
+        if state.seen_settings is not None:
+            await self._record(app, raw, state.seen_settings, changes)
+            state.seen_settings = None
+        if await self._let_go(app, changes, oldest):
+            state.changes_kept_from = oldest
+
+    async def _record(self, app: App, raw: Manifest, seen: SeenSettings, changes: list[AppChange]) -> None:
+        settings = Seen(
+            namespace=app.meta.namespace,
+            app=app.meta.name,
+            uid=app.meta.uid,
+            generation=app.meta.generation,
+            spec=raw["spec"],
+            at=seen.at,
+            after=seen.after,
+            stamped_since=await self._stamps.since(names.SETTINGS_POLICY),
+            created=app.meta.created,
+        )
+        key = self._key or await self._read_key()
+        for _ in range(TRIES):  # and not until nothing differs: what the API server stores may be less than what was sent
+            change = next_change(settings, key, changes[-1].spec if changes else None)
+            if change is None:
+                break
+            changes.append(await self._create(app, change))
+        recorded = RecordedSettings(generation=app.meta.generation, sequence=changes[-1].spec.sequence)
+        if recorded != app.status.settings:
+            patch = {"metadata": {"resourceVersion": app.meta.resource_version}, "status": {"settings": recorded.as_json()}}
+            self._cache.update(APPS, await self._client.patch(APPS, app.meta.namespace, app.meta.name, patch, subresource="status"))
+
+    async def _create(self, app: App, change: AppChangeSpec) -> AppChange:
+        """Creates a record; one of its number that exists is of an attempt before, or of a leader before, and the next is made after it.
+
+        Raises errors.Conflict where that is of an App of the same name that is going, and ValueError where this version can't read it.
+        """
+        name = names.app_change(app.meta.name, change.sequence)
+        manifest: Manifest = {
+            "apiVersion": API_VERSION,
+            "kind": kinds.APP_CHANGE.kind,
+            "metadata": {"name": name, "namespace": app.meta.namespace, "ownerReferences": [owner(app)]},
+            "spec": change.as_json(),
+        }
+        try:
+            found = await self._client.create(APP_CHANGES, manifest)
+        except errors.AlreadyExists:
+            found = await self._client.get(APP_CHANGES, app.meta.namespace, name)
+            if awaits_garbage_collection(found, app):
+                raise errors.Conflict(f"AppChange {name} of the App that had this name before is being deleted") from None
+        return AppChange.of(found)
+
+    async def _changes(self, app: App, state: AppState) -> list[AppChange]:
+        """The App's records, oldest first: listed once. The App becomes the owner of those that a restore brought back."""
+        if state.changes is not None:
+            return state.changes
+        found: list[AppChange] = []
+        async for page in self._client.pages(APP_CHANGES, app.meta.namespace, field=f"spec.app={app.meta.name}"):
+            for raw in page["items"]:
+                if not awaits_garbage_collection(raw, app):
+                    found.append(AppChange.of(raw if is_owned(raw, app) else await self._own(app, raw)))
+        state.changes = sorted(found, key=lambda each: each.spec.sequence)
+        return state.changes
+
+    async def _own(self, app: App, raw: Manifest) -> Manifest:
+        meta = raw["metadata"]
+        patch = {"metadata": {"resourceVersion": meta["resourceVersion"], "ownerReferences": [owner(app)]}}
+        return await self._client.patch(APP_CHANGES, meta["namespace"], meta["name"], patch)
+
+    async def _let_go(self, app: App, changes: list[AppChange], oldest: int) -> bool:
+        """Deletes records that stand before the oldest row that is kept, from the oldest on; the newest stays, which the next is compared with.
+
+        Whether none is left that is to go.
+        """
+        for change in changes[:-1][:DELETED_AT_ONCE]:
+            if (change.spec.after or 0) >= oldest:
+                return True
+            await self._client.delete(APP_CHANGES, app.meta.namespace, change.meta.name, change.meta.uid)
+            changes.remove(change)
+        return len(changes) <= 1
+
+    async def _read_key(self) -> SettingsKey:
+        """The key, which is made where there is none. Raises errors.ApiError, and _NoKeyError where what is there is none."""
+        manifest: Manifest = {
+            "apiVersion": SECRETS.api_version,
+            "kind": SECRETS.kind,
+            "metadata": {"name": names.SETTINGS_KEY, "namespace": self._namespace},
+            "data": {KEY: base64.b64encode(self._make_key(KEY_BYTES)).decode()},
+        }
+        try:
+            found = await self._client.get(SECRETS, self._namespace, names.SETTINGS_KEY)
+        except errors.NotFound:
+            try:
+                found = await self._client.create(SECRETS, manifest)
+            except errors.AlreadyExists:
+                found = await self._client.get(SECRETS, self._namespace, names.SETTINGS_KEY)
+        try:
+            secret = base64.b64decode((found.get("data") or {}).get(KEY, ""), validate=True)
+        except binascii.Error:
+            secret = b""
+        if len(secret) < KEY_BYTES:
+            raise _NoKeyError(f"Secret {names.SETTINGS_KEY} in namespace {self._namespace} holds no key: delete it, and it is made again")
+        self._key = SettingsKey(secret)
+        return self._key
+
+
+def _recorded(raw: Manifest) -> int | None:
+    """The generation of the App that has been recorded, as its status says."""
+    found: int | None = ((raw.get("status") or {}).get("settings") or {}).get("generation")
+    return found
+
+
+def _oldest_row(raw: Manifest, state: AppState) -> int:
+    """The sequence of the oldest row that is kept, where retention lets go of rows and they have been read; else 0."""
+    limited = (raw["spec"].get("history") or {}).get("limit") is not None
+    rows = state.ledger.in_order if limited and state.ledger is not None and state.ledger.known else ()
+    return rows[0].sequence if rows and rows[0].sequence > 1 else 0

@@ -1,0 +1,98 @@
+"""AppChange: one change of an App's settings, as a record among its rows: what by name, by whom and when, and never a value that may be secret."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from dynamiq_operator.model.base import SEQUENCE_MAX, Digest, DnsLabel, Moment, Part, rule, validated
+
+
+class ChangeKind(StrEnum):
+    """What became of a setting."""
+
+    ADDED = "Added"
+    REMOVED = "Removed"
+    CHANGED = "Changed"
+
+
+class ChangeReason(StrEnum):
+    """Why there is the record. First: the App has none yet. Rekeyed: values can't be compared with those before, since the key is another one."""
+
+    FIRST = "First"
+    CHANGED = "Changed"
+    REKEYED = "Rekeyed"
+
+
+SHOWN_MAX = 253
+"""Characters of a value that is told; the longest is a hostname."""
+NAME_MAX = 128
+SETTINGS_MAX = 256
+"""Settings of an App: 128 variables, 32 triggers, and its other fields."""
+MAC = "^[0-9a-f]{32}$"
+
+
+class SettingChange(Part):
+    """One setting that changed."""
+
+    field: Annotated[str, Field(max_length=NAME_MAX, description="Field of the App's spec, such as variables or hostname.")]
+    name: Annotated[str | None, Field(max_length=NAME_MAX, description="Of variables and triggers, the name.")] = None
+    change: Annotated[ChangeKind, Field(description="Added, Removed or Changed.")]
+    from_: Annotated[
+        str | None, Field(alias="from", max_length=SHOWN_MAX, description="The value before, of what callers of the App see anyway.")
+    ] = None
+    to: Annotated[str | None, Field(max_length=SHOWN_MAX, description="The value from then on.")] = None
+
+
+class SettingState(Part):
+    """A setting as it was then: its value where that is told, else an HMAC of it, by which the next record knows that it changed."""
+
+    field: Annotated[str, Field(max_length=NAME_MAX, description="Field of the App's spec.")]
+    name: Annotated[str | None, Field(max_length=NAME_MAX, description="Of variables and triggers, the name.")] = None
+    value: Annotated[str | None, Field(max_length=SHOWN_MAX, description="The value, where it is told.")] = None
+    mac: Annotated[str | None, Field(max_length=32, description="Half of an HMAC-SHA-256 of the value, in hexadecimal digits.")] = None
+
+
+class Generations(Part):
+    """Versions of the App's spec, by its metadata.generation."""
+
+    from_: Annotated[int | None, Field(alias="from", description="The one that the record before is about; none for the first record.")] = (
+        None
+    )
+    to: Annotated[int, Field(description="The one that this record is about.")]
+
+
+@validated(
+    rule("self == oldSelf", "an AppChange never changes: it says what was so", reason="FieldValueForbidden"),
+)
+class AppChangeSpec(Part):
+    """What changed of an App since the record before."""
+
+    app: Annotated[DnsLabel, Field(description="The App, in the same namespace.")]
+    uid: Annotated[str, Field(max_length=64, description="The App's metadata.uid then; a restore gives it another one.")]
+    sequence: Annotated[int, Field(ge=1, le=SEQUENCE_MAX, description="Place among the records of the App's settings, from 1.")]
+    reason: Annotated[ChangeReason, Field(description="First, Changed or Rekeyed.")]
+    at: Annotated[Moment, Field(description="When the operator saw the change.")]
+    after: Annotated[
+        int | None,
+        Field(ge=1, le=SEQUENCE_MAX, description="Sequence of the newest row that there was then; none where there was no row yet."),
+    ] = None
+    generation: Annotated[Generations, Field(description="Which versions of the App it is about.")]
+    by: Annotated[
+        str | None,
+        Field(max_length=1024, description="Who changed the App's settings last, as the API server stamped it; none where it did not."),
+    ] = None
+    by_verified: Annotated[
+        bool,
+        Field(description="True where the API server stamped who changes settings since before the change. Not so before Kubernetes 1.36."),
+    ] = False
+    changes: Annotated[
+        tuple[SettingChange, ...], Field(max_length=2 * SETTINGS_MAX, description="What changed; nothing in the first record.")
+    ] = ()
+    summary: Annotated[str, Field(max_length=1024, description="That, in a sentence.")]
+    states: Annotated[tuple[SettingState, ...], Field(max_length=SETTINGS_MAX, description="Every setting as it was then.")] = ()
+    key: Annotated[str, Field(max_length=16, description="Which key the HMACs are by.")]
+    previous_digest: Annotated[Digest | None, Field(description="Digest of the record before; none for the first.")] = None
+    digest: Annotated[Digest, Field(description="SHA-256 over the canonical JSON (RFC 8785) of the spec without this field.")]

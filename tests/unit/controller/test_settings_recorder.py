@@ -1,0 +1,270 @@
+"""Changes of Apps' settings are recorded once, by whoever leads, and nothing else waits for it, or fails by it."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.controller import reconcile
+from dynamiq_operator.desired.base import owner
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APP_CHANGES, APPS, POLICIES, SECRETS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import App, AppChange, Manifest
+from dynamiq_operator.model.settings_changes import Seen, SettingsKey, next_change
+from dynamiq_operator.plan.history.ledger import Ledger
+from dynamiq_operator.plan.operations import Plan
+from tests.support import factories as given
+from tests.support.controller import SYSTEM, Process, at, stored
+from tests.support.scripted import Reply, Script, Sent, failure, listed
+
+APP = (given.NAMESPACE, given.NAME)
+CHANGES, STATUS = at(APP_CHANGES), at(APPS, given.NAME, "status")
+KEY = SettingsKey(b"k" * 32)
+KEY_PATH = SECRETS.path(SYSTEM, names.SETTINGS_KEY)
+SECRET = {"metadata": {"name": names.SETTINGS_KEY}, "data": {"key": base64.b64encode(KEY.secret).decode()}}
+
+
+def app_manifest(generation: int = 1, recorded: int | None = None, last: int | None = None, **spec: Any) -> Manifest:
+    status: dict[str, Any] = {"lastSequence": last} if last is not None else {}
+    status |= {"settings": {"generation": recorded, "sequence": 1}} if recorded is not None else {}
+    meta = given.with_meta(generation=generation, resourceVersion=str(generation * 100 + (last or 0)))
+    made = given.app_manifest(given.with_spec(settingsChangedBy="anna", **spec), meta)
+    return {**given.stored(made), "status": status}
+
+
+def created(sent: Sent) -> Reply:
+    return Reply(201, stored(sent.body))
+
+
+@pytest.fixture
+def script() -> Script:
+    """A cluster with the key, where nothing has been recorded yet."""
+    made = Script().on("GET", KEY_PATH, SECRET).on("GET", CHANGES, listed()).on("POST", CHANGES, created)
+    for resource in POLICIES:
+        made.on("GET", resource.path("", names.SETTINGS_POLICY), {"metadata": {"name": "p", "creationTimestamp": "2026-11-01T00:00:00Z"}})
+    return made.on("PATCH", STATUS, lambda sent: stored(app_manifest(), int(sent.body["metadata"]["resourceVersion"])))
+
+
+def change_of(app: Manifest, before: AppChange | None = None, after: int | None = None) -> Manifest:
+    """The record that an App's settings take, as it is stored and owned."""
+    read = App.of(app)
+    seen = Seen(*APP, read.meta.uid, read.meta.generation, app["spec"], given.NOW, after, None, read.meta.created)
+    spec = next_change(seen, KEY, before.spec if before is not None else None)
+    assert spec is not None
+    made = {"metadata": {"name": names.app_change(given.NAME, spec.sequence), "ownerReferences": [owner(read)]}, "spec": spec.as_json()}
+    return stored({"apiVersion": APP_CHANGES.api_version, "kind": APP_CHANGES.kind, **made})
+
+
+async def see(process: Process, app: Manifest) -> float | None:
+    """A pass over the App as it is now, which has nothing else to do."""
+    process.informers.on_watch_event(APPS, "ADDED", app)
+    process.settings_recorder.note((given.NAMESPACE, app["metadata"]["name"]))
+    return await process.settings_recorder.record((given.NAMESPACE, app["metadata"]["name"]))
+
+
+def made(script: Script) -> list[dict[str, Any]]:
+    return [body["spec"] for body in script.bodies("POST", CHANGES)]
+
+
+def asked(script: Script) -> list[tuple[str, str]]:
+    return [(sent.method, sent.path) for sent in script.sent]
+
+
+async def test_the_first_record_is_made_and_noted(process: Process, script: Script) -> None:
+    await process.lead()
+    assert await see(process, app_manifest(1, variables=[{"name": "MODEL", "value": "gpt"}])) is None
+    (change,) = script.bodies("POST", CHANGES)
+    assert change["metadata"] == {
+        "name": "chat-settings-1",
+        "namespace": given.NAMESPACE,
+        "ownerReferences": [owner(App.of(app_manifest()))],
+    }
+    assert (change["spec"]["summary"], change["spec"]["by"], change["spec"]["key"]) == ("the App was created", "anna", KEY.id)
+    (noted,) = script.bodies("PATCH", STATUS)
+    assert noted["status"] == {"settings": {"generation": 1, "sequence": 1}}
+    assert noted["metadata"]["resourceVersion"] == "100", "an App that somebody wrote meanwhile is looked at again"
+
+
+async def test_what_has_been_recorded_asks_nothing(process: Process, script: Script) -> None:
+    """So a restart costs no request, however many Apps there are."""
+    await process.lead()
+    assert await see(process, app_manifest(3, recorded=3)) is None
+    assert script.sent == []
+
+
+async def test_a_change_is_compared_with_the_record_before(process: Process, script: Script) -> None:
+    await process.lead()
+    script.on("GET", CHANGES, listed(change_of(app_manifest(1, hostname="a.test"))))
+    await see(process, app_manifest(2, recorded=1, last=4, hostname="b.test"))
+    (change,) = made(script)
+    assert (change["sequence"], change["summary"], change["after"]) == (2, "hostname a.test → b.test", 4)
+    assert (change["byVerified"], change["generation"]) == (True, {"from": 1, "to": 2})
+    (listing,) = [sent for sent in script.sent if sent.path == CHANGES and sent.method == "GET"]
+    assert listing.query["fieldSelector"] == "spec.app=chat"
+    script.sent.clear()
+    await see(process, app_manifest(3, recorded=2, hostname="c.test"))
+    assert [path for method, path in asked(script) if method == "GET"] == [], "what was read is kept"
+    assert made(script)[-1]["previousDigest"] == change["digest"]
+
+
+async def test_a_version_of_the_app_with_the_same_settings_is_noted_and_no_record(process: Process, script: Script) -> None:
+    await process.lead()
+    script.on("GET", CHANGES, listed(change_of(app_manifest(1))))
+    await see(process, app_manifest(2, recorded=1, deploy={"workflowVersion": "v2"}))
+    assert made(script) == []
+    assert script.bodies("PATCH", STATUS)[0]["status"]["settings"] == {"generation": 2, "sequence": 1}
+
+
+async def test_a_change_stands_before_the_row_that_came_with_it(process: Process, script: Script) -> None:
+    """The row has its number by the time that the change is recorded."""
+    await process.lead()
+    script.on("GET", CHANGES, listed(change_of(app_manifest(1))))
+    process.informers.on_watch_event(APPS, "ADDED", app_manifest(2, recorded=1, last=4, hostname="a.test"))
+    process.settings_recorder.note(APP)
+    await see(process, app_manifest(2, recorded=1, last=5, hostname="a.test"))
+    await see(process, app_manifest(3, recorded=2, last=5, hostname="b.test"))
+    assert [change["after"] for change in made(script)] == [4, 5]
+
+
+async def test_the_key_is_made_once(process: Process, script: Script) -> None:
+    await process.lead()
+    script.on("GET", KEY_PATH, failure(404, "NotFound")).on("POST", SECRETS.path(SYSTEM), created)
+    await see(process, app_manifest(1))
+    (secret,) = script.bodies("POST", SECRETS.path(SYSTEM))
+    assert base64.b64decode(secret["data"]["key"]) == b"k" * 32
+    assert made(script)[0]["key"] == KEY.id
+    await see(process, app_manifest(2, recorded=1, hostname="a.test"))
+    assert len(script.bodies("POST", SECRETS.path(SYSTEM))) == 1
+
+
+async def test_of_two_that_make_the_key_the_first_counts(process: Process, script: Script) -> None:
+    await process.lead()
+    other = {**SECRET, "data": {"key": base64.b64encode(b"o" * 32).decode()}}
+    script.on("GET", KEY_PATH, failure(404, "NotFound"), other).on("POST", SECRETS.path(SYSTEM), failure(409, "AlreadyExists"))
+    await see(process, app_manifest(1))
+    assert made(script)[0]["key"] == SettingsKey(b"o" * 32).id
+
+
+@pytest.mark.parametrize("data", [{}, {"key": "no base64!"}, {"key": base64.b64encode(b"short").decode()}])
+async def test_a_secret_that_holds_no_key_is_said_and_nothing_is_recorded_by_it(
+    process: Process, script: Script, caplog: pytest.LogCaptureFixture, data: dict[str, str]
+) -> None:
+    await process.lead()
+    script.on("GET", KEY_PATH, {**SECRET, "data": data})
+    assert await see(process, app_manifest(1)) == 60
+    assert made(script) == []
+    assert "dynamiq-settings-key in namespace dynamiq-system holds no key" in caplog.text
+
+
+@pytest.mark.parametrize("answer", [failure(404, "NotFound"), failure(403, "Forbidden")])
+async def test_where_records_may_not_be_read_it_is_tried_again_later(process: Process, script: Script, answer: Reply) -> None:
+    """An operator that is newer than the definitions, or than its rights."""
+    await process.lead()
+    script.on("GET", CHANGES, answer, listed())
+    assert await see(process, app_manifest(1)) == 60
+    script.sent.clear()
+    process.clock.later(20)
+    assert await see(process, app_manifest(1)) == 40
+    assert script.sent == []
+    process.clock.later(41)
+    await process.lead()  # its lease is over by this clock
+    assert await see(process, app_manifest(1)) is None
+    assert len(made(script)) == 1
+
+
+async def test_a_record_that_is_refused_holds_up_no_other_app(process: Process, script: Script) -> None:
+    await process.lead()
+    script.on("POST", CHANGES, failure(422, "Invalid"))
+    assert await see(process, app_manifest(1)) == 60
+    script.on("POST", CHANGES, created)
+    assert await see(process, app_manifest(1)) == 60
+    other = {**app_manifest(1), "metadata": {**app_manifest(1)["metadata"], "name": "other", "uid": "o"}}
+    script.on("PATCH", at(APPS, "other", "status"), other)
+    assert await see(process, other) is None
+
+
+async def test_a_record_that_a_leader_before_made_is_taken_and_what_came_since_is_the_next(process: Process, script: Script) -> None:
+    await process.lead()
+    there = change_of(app_manifest(1, hostname="a.test"))
+    script.on("POST", CHANGES, failure(409, "AlreadyExists"), created).on("GET", at(APP_CHANGES, "chat-settings-1"), there)
+    await see(process, app_manifest(2, hostname="b.test"))
+    assert [(change["sequence"], change["summary"]) for change in made(script)][1:] == [(2, "hostname a.test → b.test")]
+
+
+async def test_a_record_of_an_app_that_had_this_name_before_is_waited_for(process: Process, script: Script) -> None:
+    await process.lead()
+    old = change_of(app_manifest(1))
+    old["metadata"]["ownerReferences"][0]["uid"] = "gone"
+    script.on("GET", CHANGES, listed(old)).on("POST", CHANGES, failure(409, "AlreadyExists")).on(
+        "GET", at(APP_CHANGES, "chat-settings-1"), old
+    )
+    with pytest.raises(errors.Conflict):
+        await see(process, app_manifest(1))
+    assert script.bodies("PATCH", STATUS) == []
+
+
+async def test_records_of_a_backup_are_gone_on_with_and_get_their_owner(process: Process, script: Script) -> None:
+    await process.lead()
+    restored = change_of(app_manifest(5, hostname="a.test"))
+    del restored["metadata"]["ownerReferences"]
+    path = at(APP_CHANGES, "chat-settings-1")
+    script.on("GET", CHANGES, listed(restored)).on("PATCH", path, restored)
+    await see(process, app_manifest(1, hostname="a.test"))
+    assert script.bodies("PATCH", path)[0]["metadata"]["ownerReferences"] == [owner(App.of(app_manifest()))]
+    assert made(script) == [], "the settings are those of the backup"
+
+
+async def test_while_a_restore_arrives_nothing_is_recorded(process: Process, script: Script) -> None:
+    await process.lead()
+    app = app_manifest(1)
+    app["metadata"]["annotations"] = {names.RESTORING_ANNOTATION: "true"}
+    await see(process, app)
+    assert script.sent == []
+
+
+async def test_records_go_with_the_rows_that_they_stand_among(process: Process, script: Script) -> None:
+    """From the oldest on; the newest stays, since the next is compared with it."""
+    await process.lead()
+    records: list[Manifest] = []
+    for number, after in enumerate((None, 2, 5, 9), 1):
+        before = AppChange.of(records[-1]) if records else None
+        records.append(change_of(app_manifest(number, hostname=f"{number}.test"), before, after))
+    script.on("GET", CHANGES, listed(*records))
+    for record in records:
+        script.on("DELETE", at(APP_CHANGES, record["metadata"]["name"]), {"metadata": {}})
+    app = app_manifest(4, recorded=4, hostname="4.test", history={"limit": 10})
+    state = process.states.of(APP)
+    state.uid = app["metadata"]["uid"]
+
+    async def let_go(oldest: int) -> list[str]:
+        state.ledger = Ledger(known=True).having([given.a_row("a", given.live(oldest))])
+        script.sent.clear()
+        await see(process, app)
+        return [sent.path.rpartition("/")[2] for sent in script.sent if sent.method == "DELETE"]
+
+    assert await let_go(5) == ["chat-settings-1", "chat-settings-2"]
+    assert await let_go(5) == []
+    assert script.sent == [], "it is not looked again before other rows go"
+    assert await let_go(20) == ["chat-settings-3"]
+
+
+async def test_an_app_without_a_limit_keeps_every_record(process: Process, script: Script) -> None:
+    await process.lead()
+    process.states.of(APP).ledger = Ledger(known=True).having([given.a_row("a", given.live(7))])
+    await see(process, app_manifest(1, recorded=1))
+    assert script.sent == []
+
+
+async def test_a_pass_that_is_done_records_and_fails_for_nothing(process: Process, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "make_plan", lambda _: Plan())
+    recording = Process(process.client, script, records_settings=True)
+    await recording.lead()
+    recording.informers.on_watch_event(APPS, "ADDED", app_manifest(1, access={"type": "public"}))
+    script.on("GET", CHANGES, failure(500, "InternalError"), listed())
+    assert await recording.reconciler.reconcile(APP) == ()
+    assert made(script) == []
+    assert await recording.reconciler.reconcile(APP) == ()
+    assert len(made(script)) == 1
