@@ -20,6 +20,7 @@ from tests.support.commands import blocks, shell
 from tests.support.history_stage import APP as WORKFLOW
 from tests.support.history_stage import HistoryStage, specs
 from tests.support.operator import OPERATOR_ACCOUNT, Operator, install_rights
+from tests.support.waiting import eventually
 
 README = REPOSITORY / "README.md"
 LEDGER = REPOSITORY / "docs" / "ledger.md"
@@ -176,13 +177,18 @@ def logged_in(stage: HistoryStage, tmp_path: Path) -> Path:
 
 
 def test_the_commands_of_the_ledgers_page(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
-    exported = stage.kubectl("get", "deployments.dynamiq", "-o", "yaml", namespace=stage.namespace).stdout
+    eventually("the App's settings are recorded", lambda: restores.changes(stage, support))
+    exported = stage.kubectl("get", "deployments.dynamiq,appchanges", "-o", "yaml", namespace=stage.namespace).stdout
     (tmp_path / "export.yaml").write_text(exported)
     digest = stage.rows(APP)[-1]["spec"]["pinned"]["digest"]
-    checks, audits = [each.replace("-n demo", f"-n {stage.namespace}").replace("sha256:…", digest) for each in blocks(LEDGER)]
+    checks, history, audits = [each.replace("-n demo", f"-n {stage.namespace}").replace("sha256:…", digest) for each in blocks(LEDGER)]
     said = shell(checks, stage.cluster, tmp_path, logged_in).splitlines()
-    assert len(said) == len(checks.splitlines()) == 2
-    assert all("2 rows fit" in line and digest in line for line in said), said
+    assert len(said) == 2 * len(checks.splitlines()) == 4
+    assert all("2 rows fit" in line and digest in line for line in said[::2]), said
+    assert all("1 record of its settings fits" in line for line in said[1::2]), said
+    among = shell(history, stage.cluster, tmp_path, logged_in)
+    assert re.search(r"^ +the App was created +Settings +", among, re.MULTILINE), among
+    assert f"{support}-settings-1" in among
     reports = shell(audits, stage.cluster, tmp_path, logged_in)
     assert reports.count("2 deploys of 1 App; 2 rows fit") == 2, reports
     assert "# Deploys" in reports

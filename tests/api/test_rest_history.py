@@ -12,7 +12,14 @@ import pytest
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.rest.deployments.responses import ComparisonShape, DeploymentDetail, HistoryFilters, LiveAtShape, Verification
+from dynamiq_operator.rest.deployments.responses import (
+    AppChangeShape,
+    ComparisonShape,
+    DeploymentDetail,
+    HistoryFilters,
+    LiveAtShape,
+    Verification,
+)
 from dynamiq_operator.rest.reports.responses import DeployReport
 from dynamiq_operator.rest.workflows.responses import FlowDifference
 from local.clusters import Cluster
@@ -182,6 +189,7 @@ def test_a_history_that_nobody_touched_fits_and_a_row_that_is_taken_out_shows(st
     newest = story.rows[1]
     assert told["newest"] == {"deployment_id": newest["id"], "sequence": newest["sequence"], "digest": newest["digest"]}
     assert (told["rows"], told["fits"], told["says"]) == (4, True, "4 rows fit")
+    assert told["settings"]["fits"] is True
     first = story.rows[-1]
     expected = story.get(f"/verify?expect={first['digest']}")["expected"]
     assert expected == {"digest": first["digest"], "deployment_id": first["id"], "sequence": first["sequence"], "found": True}
@@ -196,6 +204,16 @@ def test_a_history_that_nobody_touched_fits_and_a_row_that_is_taken_out_shows(st
     told = at.caller.get(f"/v1/apps/{app}/verify?expect={middle['digest']}")
     assert (told["rows"], told["fits"], told["expected"]["found"]) == (2, False, False)
     assert [(each["deployment_id"], "does not follow" in each["says"]) for each in told["misfits"]] == [(newest["id"], True)]
+
+
+def test_what_changed_of_the_app_is_told_and_its_digest_may_be_expected(story: Story) -> None:
+    found = eventually("the App's settings are recorded", lambda: story.get("/changes"))
+    for each in found:
+        AppChangeShape.model_validate(each)
+    assert (found[-1]["sequence"], found[-1]["reason"], found[-1]["changes"]) == (1, "First", [])
+    told = story.get(f"/verify?expect={found[0]['digest']}")
+    assert (told["fits"], told["expected"]["found"], told["expected"]["deployment_id"]) == (True, True, None)
+    assert told["settings"]["newest_digest"] == found[0]["digest"]
 
 
 def test_rows_of_a_deleted_app_of_the_same_name_are_not_its_own(story: Story) -> None:
@@ -225,6 +243,7 @@ def test_who_may_read_an_app_may_read_all_of_its_history_and_a_stranger_none(sto
         story.path("/deployments/filters"),
         story.path(f"/deployments/{row}"),
         story.path(f"/deployments/{row}/diff"),
+        story.path("/changes"),
         story.path("/verify"),
         f"/v1/workflows/{ids['workflow']}/versions/{ids['v2']}/diff",
         f"/v1/workflows/{ids['workflow']}/versions/{ids['v2']}/diff?with=draft",

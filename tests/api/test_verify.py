@@ -53,9 +53,14 @@ def test_each_end_has_its_exit_code(stage: HistoryStage, plugin: Plugin, exporte
     cluster = ("-n", stage.namespace)
     code, text = run(plugin, APP, *cluster)
     assert code == 0, text
-    assert "5 rows fit" in text
-    newest = text.split()[-1]
-    assert run(plugin, APP, "--file", str(exported)) == (code, text)
+    rows, settings = text.splitlines()
+    assert "5 rows fit" in rows
+    assert "1 record of its settings fits" in settings
+    newest = rows.split()[-1]
+    assert run(plugin, APP, "--file", str(exported)) == (code, f"{rows}\n")
+    both = tmp_path / "both.yaml"
+    both.write_text(stage.kubectl("get", "deployments.dynamiq,appchanges", "-o", "yaml", namespace=stage.namespace).stdout)
+    assert run(plugin, APP, "--file", str(both), "--expect", settings.split()[-1]) == (code, text)
     assert run(plugin, APP, *cluster, "--expect", newest)[0] == 0
     code, text = run(plugin, APP, *cluster, "--expect", f"sha256:{'0' * 64}")
     assert (code, "no row has the expected digest" in text) == (1, True)
@@ -99,7 +104,7 @@ def test_one_byte_changed_anywhere_names_the_row(exported: Path, tmp_path: Path)
 def _damage(copy: Path, rows: dict[str, Manifest], newest: str) -> str:
     """What became of a copy; fails where a row was changed and `verify` does not name it, or the one after it, or misses the newest."""
     try:
-        found = export.rows(copy, None, APP)
+        found = export.read(copy, None, APP).rows
         everything = yaml.load(copy.read_text(), Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError):
         return "no YAML"

@@ -76,7 +76,7 @@ def listed(*items: Manifest, version: str = "1", token: str = "") -> dict[str, A
     return {"metadata": {"resourceVersion": version, **({"continue": token} if token else {})}, "items": list(items)}
 
 
-EMPTY = ("rejections", "approvals", "deploypolicies")
+EMPTY = ("rejections", "approvals", "deploypolicies", "appchanges")
 """Lists that are empty where no line says otherwise: most clusters have no rules for deploys."""
 
 

@@ -49,11 +49,17 @@ def _reading(commands: Any) -> None:
         "history",
         "show the rows of an App, the newest first",
         _outputs_of_history(),
-        ("support", "support -o wide", "support -o json | jq '.[0].version'", "support --watch"),
+        ("support", "support -o wide", "support -o json | jq '.[0].version'", "support --watch", "support --all"),
     )
     parsing.app(shown)
     parsing.output(shown, "wide", "name")
-    shown.add_argument("-w", "--watch", action="store_true", help="go on, and print each row again when it changes")
+    how = shown.add_mutually_exclusive_group()
+    how.add_argument("-w", "--watch", action="store_true", help="go on, and print each row again when it changes")
+    how.add_argument(
+        "--all",
+        action="store_true",
+        help="show among the rows what else of the App changed: variables, access, hostname, triggers and so on, by name, and who did it",
+    )
 
     status = parsing.command(
         commands,
@@ -80,18 +86,18 @@ def _reading(commands: Any) -> None:
         commands,
         "verify",
         "verify that nobody changed or removed a row of an App's history",
-        "Walks the chain of digests, oldest row first, and names the first row that does not fit.",
+        "Walks the chain of digests, oldest row first, and names the first row that does not fit; and so the records of what changed of the App.",
         ("support", "support --expect sha256:…", "support --file export.yaml --expect sha256:…"),
-        "exit codes: 0 every row fits, 1 a row does not, 2 wrong usage, or no answer from the cluster or the file, 3 no row",
+        "exit codes: 0 every row and record fits, 1 one does not, 2 wrong usage, or no answer from the cluster or the file, 3 no row",
     )
     parsing.app(verify)
     verify.add_argument(
         "--file",
         metavar="FILE",
-        help="an export (`kubectl get deployments.dynamiq -o yaml`) in place of the cluster, which is not asked then;"
+        help="an export (`kubectl get deployments.dynamiq,appchanges -o yaml`) in place of the cluster, which is not asked then;"
         " its rows may be of any namespace where no -n is given",
     )
-    verify.add_argument("--expect", metavar="DIGEST", help="a digest printed earlier, which some row must still have")
+    verify.add_argument("--expect", metavar="DIGEST", help="a digest printed earlier, which some row or record must still have")
 
 
 def _outputs_of_history() -> str:
@@ -102,7 +108,9 @@ def _outputs_of_history() -> str:
         f"-o wide adds {', '.join(added)} and {last}, and where a recorder is installed how many runs a row had, how many of them failed, their"
         " 95th percentile, their cost, and the verdict on it. DEPLOYABLE says whether a row could be brought back now, and why not."
         f" -o json prints a list, the newest row first. Fields, null where a row has none: {fields}; and"
-        " deployable (whether it could be brought back now: ok, reasons, waits, notes and warm)."
+        " deployable (whether it could be brought back now: ok, reasons, waits, notes and warm). With --all each has a kind, Deployment or"
+        " AppChange; the fields of the latter: name, uid, app, sequence, reason, date, after (the sequence of the newest row then), by,"
+        " byVerified, generation, changes (field, name, change, from, to), summary and digest."
     )
 
 

@@ -14,7 +14,7 @@ from dynamiq_operator.controller.references import CachedKeys
 from dynamiq_operator.controller.verifying import Verification
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.kube import errors
-from dynamiq_operator.model.objects import AppChange, Record
+from dynamiq_operator.model.objects import Record
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
 from dynamiq_operator.plan.observed.run_counts import RunCounts
@@ -83,8 +83,6 @@ class AppState:
 
     seen_settings: SeenSettings | None = None
     """Settings that are to be compared with those that were recorded."""
-    changes: list[AppChange] | None = None
-    """The records of the App's settings, oldest first, where they have been read."""
     settings_refused_until: float = 0.0
     """The monotonic time until which its settings are not recorded, since the API server refused a record, or one can't be read."""
     changes_kept_from: int = 0

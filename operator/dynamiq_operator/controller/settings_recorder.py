@@ -1,12 +1,15 @@
 """Records changes of Apps' settings, beside the plans: nothing that is decided about an App relies on it, so what fails here holds up nothing.
 
-What an App's status notes as recorded is not looked at again, also not after a restart. Of any other App the records are listed once.
+What an App's status notes as recorded is not looked at again, also not after a restart. Of any other App the records are listed, and not kept:
+most Apps change seldom, and a record is as large as the App.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import itertools
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -29,8 +32,9 @@ KEY, KEY_BYTES = "key", 32
 """Of the Secret: the data's name, and how long the key is."""
 UNAVAILABLE_FOR = 60.0
 """Seconds after which records that may not be read, or written, are tried again."""
-DELETED_AT_ONCE = 20
-"""Records that are let go at once, so that a limit that was lowered a lot keeps nobody waiting."""
+DELETED_AT_ONCE, NEXT_AFTER = 20, 1.0
+"""Records that are let go at once, so that a limit that was lowered a lot keeps nobody waiting, and the seconds until the next ones."""
+EVERYWHERE = ""
 
 TRIES = 2
 """Records that are made at most of what is seen once: the first may be there already, by a leader before, and of another moment."""
@@ -39,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 class _NoKeyError(Exception):
-    """The Secret of the key holds none."""
+    """There is no key."""
 
 
 class SettingsRecorder:
@@ -58,7 +62,8 @@ class SettingsRecorder:
         self._client, self._cache, self._states, self._stamps = client, cache, states, stamps
         self._namespace, self._now, self._make_key = namespace, now, make_key
         self._key: SettingsKey | None = None
-        self._unavailable_until = 0.0
+        self._unavailable: dict[str, float] = {}
+        """By namespace, or everywhere, the monotonic time until which nothing is recorded: one tenant's quota or rights are not another's."""
 
     def note(self, key: AppKey) -> None:
         """Notes when a change is seen first, and after which row: one that came along with it gets its number later in the same pass."""
@@ -85,30 +90,44 @@ class SettingsRecorder:
         seen, oldest = state.seen_settings, _oldest_row(raw, state)
         if seen is None and oldest == state.changes_kept_from:
             return None
-        if (left := max(self._unavailable_until, state.settings_refused_until) - self._states.clock()) > 0:
+        if (left := self._free_at(app=key, state=state) - self._states.clock()) > 0:
             return left
         app = read(App, raw)
         if isinstance(app, Unreadable) or app.meta.deleting or names.RESTORING_ANNOTATION in app.meta.annotations:
             return None
         try:
-            await self._bring_up_to_date(app, raw, state, oldest)
-        except (errors.Denied, errors.NotFound, _NoKeyError) as error:
-            self._unavailable_until = self._states.clock() + UNAVAILABLE_FOR
+            is_done = await self._bring_up_to_date(app, raw, state, oldest)
+        except _NoKeyError as error:
+            self._give_up(EVERYWHERE)
             log.warning("changes of Apps' settings are not recorded for %.0f s: %s", UNAVAILABLE_FOR, error)
+            return UNAVAILABLE_FOR
+        except (errors.Denied, errors.NotFound) as error:
+            self._give_up(key[0])
+            log.warning("namespace %s: changes of Apps' settings are not recorded for %.0f s: %s", key[0], UNAVAILABLE_FOR, error)
             return UNAVAILABLE_FOR
         except (errors.Invalid, ValueError) as error:
             state.settings_refused_until = self._states.clock() + UNAVAILABLE_FOR
             log.warning("App %s/%s: what changed of its settings is not recorded for %.0f s: %s", *key, UNAVAILABLE_FOR, error)
             return UNAVAILABLE_FOR
-        return None
+        return None if is_done else NEXT_AFTER
 
-    async def _bring_up_to_date(self, app: App, raw: Manifest, state: AppState, oldest: int) -> None:
-        changes = await self._changes(app, state)
+    def _free_at(self, app: AppKey, state: AppState) -> float:
+        return max(self._unavailable.get(EVERYWHERE, 0.0), self._unavailable.get(app[0], 0.0), state.settings_refused_until)
+
+    def _give_up(self, namespace: str) -> None:
+        now = self._states.clock()
+        kept = {each: until for each, until in self._unavailable.items() if until > now}
+        self._unavailable = {**kept, namespace: now + UNAVAILABLE_FOR}
+
+    async def _bring_up_to_date(self, app: App, raw: Manifest, state: AppState, oldest: int) -> bool:
+        """Whether nothing is left to be done."""
+        changes = await self._changes(app)
         if state.seen_settings is not None:
             await self._record(app, raw, state.seen_settings, changes)
             state.seen_settings = None
-        if await self._let_go(app, changes, oldest):
+        if is_done := await self._let_go(app, changes, oldest):
             state.changes_kept_from = oldest
+        return is_done
 
     async def _record(self, app: App, raw: Manifest, seen: SeenSettings, changes: list[AppChange]) -> None:
         settings = Seen(
@@ -131,7 +150,8 @@ class SettingsRecorder:
         recorded = RecordedSettings(generation=app.meta.generation, sequence=changes[-1].spec.sequence)
         if recorded != app.status.settings:
             patch = {"metadata": {"resourceVersion": app.meta.resource_version}, "status": {"settings": recorded.as_json()}}
-            self._cache.update(APPS, await self._client.patch(APPS, app.meta.namespace, app.meta.name, patch, subresource="status"))
+            with contextlib.suppress(errors.NotFound):  # the App is gone
+                self._cache.update(APPS, await self._client.patch(APPS, app.meta.namespace, app.meta.name, patch, subresource="status"))
 
     async def _create(self, app: App, change: AppChangeSpec) -> AppChange:
         """Creates a record; one of its number that exists is of an attempt before, or of a leader before, and the next is made after it.
@@ -153,17 +173,14 @@ class SettingsRecorder:
                 raise errors.Conflict(f"AppChange {name} of the App that had this name before is being deleted") from None
         return AppChange.of(found)
 
-    async def _changes(self, app: App, state: AppState) -> list[AppChange]:
-        """The App's records, oldest first: listed once. The App becomes the owner of those that a restore brought back."""
-        if state.changes is not None:
-            return state.changes
+    async def _changes(self, app: App) -> list[AppChange]:
+        """The App's records, oldest first. The App becomes the owner of those that a restore brought back."""
         found: list[AppChange] = []
         async for page in self._client.pages(APP_CHANGES, app.meta.namespace, field=f"spec.app={app.meta.name}"):
             for raw in page["items"]:
                 if not awaits_garbage_collection(raw, app):
                     found.append(AppChange.of(raw if is_owned(raw, app) else await self._own(app, raw)))
-        state.changes = sorted(found, key=lambda each: each.spec.sequence)
-        return state.changes
+        return sorted(found, key=lambda each: each.spec.sequence)
 
     async def _own(self, app: App, raw: Manifest) -> Manifest:
         meta = raw["metadata"]
@@ -175,15 +192,13 @@ class SettingsRecorder:
 
         Whether none is left that is to go.
         """
-        for change in changes[:-1][:DELETED_AT_ONCE]:
-            if (change.spec.after or 0) >= oldest:
-                return True
+        gone = list(itertools.takewhile(lambda each: (each.spec.after or 0) < oldest, changes[:-1]))
+        for change in gone[:DELETED_AT_ONCE]:
             await self._client.delete(APP_CHANGES, app.meta.namespace, change.meta.name, change.meta.uid)
-            changes.remove(change)
-        return len(changes) <= 1
+        return len(gone) <= DELETED_AT_ONCE
 
     async def _read_key(self) -> SettingsKey:
-        """The key, which is made where there is none. Raises errors.ApiError, and _NoKeyError where what is there is none."""
+        """The key, which is made where there is none. Raises errors.ApiError, and _NoKeyError where it can't be had."""
         manifest: Manifest = {
             "apiVersion": SECRETS.api_version,
             "kind": SECRETS.kind,
@@ -191,12 +206,9 @@ class SettingsRecorder:
             "data": {KEY: base64.b64encode(self._make_key(KEY_BYTES)).decode()},
         }
         try:
-            found = await self._client.get(SECRETS, self._namespace, names.SETTINGS_KEY)
-        except errors.NotFound:
-            try:
-                found = await self._client.create(SECRETS, manifest)
-            except errors.AlreadyExists:
-                found = await self._client.get(SECRETS, self._namespace, names.SETTINGS_KEY)
+            found = await self._stored_key(manifest)
+        except (errors.Denied, errors.NotFound) as error:
+            raise _NoKeyError(f"Secret {names.SETTINGS_KEY} in namespace {self._namespace}: {error}") from error
         try:
             secret = base64.b64decode((found.get("data") or {}).get(KEY, ""), validate=True)
         except binascii.Error:
@@ -205,6 +217,15 @@ class SettingsRecorder:
             raise _NoKeyError(f"Secret {names.SETTINGS_KEY} in namespace {self._namespace} holds no key: delete it, and it is made again")
         self._key = SettingsKey(secret)
         return self._key
+
+    async def _stored_key(self, made: Manifest) -> Manifest:
+        try:
+            return await self._client.get(SECRETS, self._namespace, names.SETTINGS_KEY)
+        except errors.NotFound:
+            try:
+                return await self._client.create(SECRETS, made)
+            except errors.AlreadyExists:
+                return await self._client.get(SECRETS, self._namespace, names.SETTINGS_KEY)
 
 
 def _recorded(raw: Manifest) -> int | None:

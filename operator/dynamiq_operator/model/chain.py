@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import rfc8785
 
@@ -121,45 +121,59 @@ def fits_alone(spec: Mapping[str, Any]) -> bool:
     return not any(_alone(spec))
 
 
-def verify_changes(records: Iterable[Mapping[str, Any]]) -> Verdict:
-    """Walks the records of one App's settings, oldest first: each digest over its content, and over the record before it.
+def change_fits_alone(spec: Mapping[str, Any]) -> bool:
+    """Whether a record of settings has the digest of its content, whatever stands beside it."""
+    return not _change_alone(spec)
 
-    Retention deletes the oldest, so what is kept verifies from its oldest record on.
+
+def verify_changes(records: Iterable[Mapping[str, Any]], *, expected: str | None = None) -> Verdict:
+    """Walks the records of one App's settings, in any order: each digest over its content, and over the record before it.
+
+    Retention deletes the oldest, so what is kept verifies from its oldest record on. `expected`: a digest that one may have.
     """
     misfits: list[Misfit] = []
-    found: list[tuple[int, str, Mapping[str, Any]]] = []
+    found: list[_ChangeLink] = []
     for raw in records:
         name, spec = _name(raw), raw.get("spec")
         if isinstance(spec, Mapping) and isinstance(sequence := spec.get("sequence"), int) and sequence > 0:
-            found.append((sequence, name, spec))
+            found.append(_ChangeLink(sequence, name, _change_alone(spec), spec.get("digest"), spec.get("previousDigest")))
         else:
             misfits.append(Misfit(name, "it has no spec, or no sequence: it was changed"))
     rows = len(found) + len(misfits)
-    found.sort(key=lambda each: each[:2])
-    before: tuple[int, str, Mapping[str, Any]] | None = None
-    for each in found:
-        misfits += _misfits_of_change(each, before)
-        before = each
-    digests_ = [spec.get("digest") for _, _, spec in found]
-    oldest, newest = (digests_[0], digests_[-1]) if digests_ else (None, None)
-    return Verdict(rows, oldest, newest, tuple(misfits))
+    found.sort(key=lambda link: (link.sequence, link.name))
+    before: _ChangeLink | None = None
+    for link in found:
+        misfits += [Misfit(link.name, reason) for reason in (link.wrong, _misplaced(link, before)) if reason]
+        before = link
+    oldest, newest = (found[0].digest, found[-1].digest) if found else (None, None)
+    has_it = next((link.name for link in found if expected is not None and link.digest == expected), None)
+    return Verdict(rows, oldest, newest, tuple(misfits), found[-1].name if found else None, has_it)
 
 
-def _misfits_of_change(change: tuple[int, str, Mapping[str, Any]], before: tuple[int, str, Mapping[str, Any]] | None) -> Iterator[Misfit]:
-    sequence, name, spec = change
+class _ChangeLink(NamedTuple):
+    """What is left of a record of settings once its own content has been verified. `wrong`: what is wrong with it by itself."""
+
+    sequence: int
+    name: str
+    wrong: str
+    digest: Any
+    previous: Any
+
+
+def _change_alone(spec: Mapping[str, Any]) -> str:
     try:
         digest = digests.change_digest(spec)
     except (rfc8785.CanonicalizationError, TypeError, ValueError):
-        yield Misfit(name, "its content is no JSON: it was changed")
-        return
-    if spec.get("digest") != digest:
-        yield Misfit(name, "its content does not have its digest: it was changed")
-    if before is None:
-        return
-    if before[0] == sequence:
-        yield Misfit(name, f"sequence {sequence} is that of {before[1]}, too")
-    elif before[0] != sequence - 1 or spec.get("previousDigest") != before[2].get("digest"):
-        yield Misfit(name, f"it does not follow {before[1]}: a record between them is missing, or one was changed")
+        return "its content is no JSON: it was changed"
+    return "" if spec.get("digest") == digest else "its content does not have its digest: it was changed"
+
+
+def _misplaced(link: _ChangeLink, before: _ChangeLink | None) -> str:
+    if before is None or (before.sequence == link.sequence - 1 and link.previous == before.digest):
+        return ""
+    if before.sequence == link.sequence:
+        return f"sequence {link.sequence} is that of {before.name}, too"
+    return f"it does not follow {before.name}: a record between them is missing, or one was changed"
 
 
 def _walk(links: Sequence[_Link]) -> Iterator[Misfit]:

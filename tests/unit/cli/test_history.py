@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APP_CHANGES, APPS, RECORDS
 from dynamiq_operator.model import ownership
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
@@ -237,3 +237,83 @@ def test_a_watch_that_is_refused_is_an_error(plugin: ScriptedPlugin) -> None:
     done = plugin("history", "chat", "--watch")
     assert done.code == 1
     assert done.err.startswith('error: forbidden: User "eve" cannot watch: ask for the ClusterRole that allows it')
+
+
+# With what changed of the App.
+
+
+def changes() -> list[Manifest]:
+    """Before the first row and after the second one, as the API server lists them, in no order."""
+    spec = {"sequence": 2, "reason": "Changed", "after": 2, "by": "bo", "summary": "variables KEY added, MODEL changed"}
+    told = [{"field": "variables", "name": "KEY", "change": "Added"}, {"field": "variables", "name": "MODEL", "change": "Changed"}]
+    second = given.app_change_manifest(given.with_spec(**spec, changes=told), name="chat-settings-2")
+    return [given.stored(second), given.stored(given.app_change_manifest())]
+
+
+@pytest.fixture
+def changed_app(plugin: ScriptedPlugin) -> ScriptedPlugin:
+    plugin.rows(*rows())
+    plugin.app(given.stored(given.app_manifest()))
+    plugin.keeps("v2")
+    plugin.script.on("GET", APP_CHANGES.path(given.NAMESPACE), listed(*changes()))
+    return plugin
+
+
+def test_with_all_changes_of_settings_stand_among_the_rows(changed_app: ScriptedPlugin) -> None:
+    done = changed_app("history", "chat", "--all")
+    assert (done.code, done.err) == (0, "")
+    cells = [[cell.strip() for cell in line.split("   ") if cell.strip()] for line in done.out.splitlines()[1:]]
+    assert [line[:4] for line in cells] == [
+        ["v3", "What v3 does", "Failed", "bo"],
+        ["variables KEY added, MODEL changed", "Settings", "bo", "2026-11-24T12:00:00Z"],
+        ["v2", "What v2 does", "Live", "anna"],
+        ["v1", "What v1 does", "Superseded", "1.0.0"],
+        ["the App was created", "Settings", "ada", "2026-11-24T12:00:00Z"],
+    ]
+    sent = [each for each in changed_app.script.sent if each.path == APP_CHANGES.path(given.NAMESPACE)]
+    assert [each.query["fieldSelector"] for each in sent] == ["spec.app=chat"]
+    assert changed_app("history", "chat").out == PLAIN
+
+
+def test_with_all_as_data_each_says_of_which_kind_it_is(changed_app: ScriptedPlugin) -> None:
+    data = json.loads(changed_app("history", "chat", "--all", "-o", "json").out)
+    assert [(each["kind"], each["name"]) for each in data] == [
+        ("Deployment", "chat-c"),
+        ("AppChange", "chat-settings-2"),
+        ("Deployment", "chat-b"),
+        ("Deployment", "chat-a"),
+        ("AppChange", "chat-settings-1"),
+    ]
+    assert data[1]["changes"][0] == {"field": "variables", "name": "KEY", "change": "Added", "from": None, "to": None}
+    assert "kind" not in json.loads(changed_app("history", "chat", "-o", "json").out)[0]
+    named = changed_app("history", "chat", "--all", "-o", "name").out.splitlines()
+    assert named[:2] == ["deployment.dynamiq.getdynamiq.ai/chat-c", "appchange.dynamiq.getdynamiq.ai/chat-settings-2"]
+
+
+def test_with_all_a_wide_line_of_a_change_has_its_digest_and_name(changed_app: ScriptedPlugin) -> None:
+    line = changed_app("history", "chat", "--all", "-o", "wide").out.splitlines()[2]
+    assert line.split()[-2:] == [f"sha256:{'0' * 12}", "chat-settings-2"]
+
+
+def test_changes_of_an_app_that_was_never_deployed_are_shown(changed_app: ScriptedPlugin) -> None:
+    changed_app.rows()
+    done = changed_app("history", "chat", "--all")
+    assert (done.code, done.err, len(done.out.splitlines())) == (0, "", 3)
+
+
+@pytest.mark.parametrize(
+    ("reply", "sentence"),
+    [
+        (failure(404, "NotFound", "the server could not find the requested resource"), "its definitions are older than this plugin"),
+        (failure(403, "Forbidden", 'forbidden: User "eve" cannot list appchanges'), 'User "eve" cannot list appchanges'),
+    ],
+)
+def test_changes_that_cannot_be_had_are_not_taken_for_none(changed_app: ScriptedPlugin, reply: Reply, sentence: str) -> None:
+    changed_app.script.on("GET", APP_CHANGES.path(given.NAMESPACE), reply)
+    done = changed_app("history", "chat", "--all")
+    assert (done.code, done.out, sentence in done.err) == (1, "", True)
+
+
+def test_all_is_what_there_is_and_is_not_watched(plugin: ScriptedPlugin) -> None:
+    done = plugin("history", "chat", "--all", "--watch")
+    assert (done.code, "not allowed with argument" in done.err) == (2, True)

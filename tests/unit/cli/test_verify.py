@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import APP_CHANGES, RECORDS
 from dynamiq_operator.model import ownership
+from dynamiq_operator.model.digests import change_digest
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
-from tests.support.scripted import failure
+from tests.support.scripted import failure, listed
 from tests.support.scripted_plugin import ScriptedPlugin
 
 
@@ -137,3 +139,75 @@ def test_a_file_that_is_not_there(plugin: ScriptedPlugin, tmp_path: Path) -> Non
 
 def test_a_wrong_option_ends_with_2(plugin: ScriptedPlugin) -> None:
     assert plugin("verify", "chat", "--nonsense").code == 2
+
+
+# The records of what changed of the App.
+
+
+def a_chain(*summaries: str) -> list[Manifest]:
+    """Records of settings, each over the one before it."""
+    made: list[Manifest] = []
+    for sequence, summary in enumerate(summaries, 1):
+        before = {"previousDigest": made[-1]["spec"]["digest"]} if made else {}
+        spec = given.app_change_manifest(given.with_spec(sequence=sequence, summary=summary, **before))["spec"]
+        spec["digest"] = change_digest(spec)
+        made.append(given.stored({**given.app_change_manifest(name=f"chat-settings-{sequence}"), "spec": spec}))
+    return made
+
+
+def records(plugin: ScriptedPlugin, *changes: Manifest) -> list[Manifest]:
+    plugin.rows(*history())
+    plugin.script.on("GET", APP_CHANGES.path(given.NAMESPACE), listed(*changes))
+    return list(changes)
+
+
+def test_records_of_settings_are_walked_as_well(plugin: ScriptedPlugin) -> None:
+    first, _, third = records(plugin, *a_chain("the App was created", "MODEL changed", "KEY added")[::-1])[::-1]
+    done = plugin("verify", "chat")
+    said = f"chat: 3 records of its settings fit, from {first['spec']['digest']} to {third['spec']['digest']}"
+    assert (done.code, done.err, done.out.splitlines()[1:]) == (0, "", [said])
+    assert plugin("verify", "chat", "--expect", first["spec"]["digest"]).code == 0
+    assert plugin("verify", "chat", "--expect", digests(history())[0]).code == 0
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda records: records[1]["spec"].update(by="mallory"), "chat-settings-2 does not fit: its content does not have its digest"),
+        (
+            lambda records: records.pop(1),
+            "chat-settings-3 does not fit: it does not follow chat-settings-1: a record between them is missing",
+        ),
+        (lambda records: records[2].update(spec="gone"), "chat-settings-3 does not fit: it has no spec"),
+    ],
+    ids=["changed", "removed", "emptied"],
+)
+def test_a_record_of_settings_that_does_not_fit_is_named(
+    plugin: ScriptedPlugin, tmp_path: Path, damage: Callable[[list[Manifest]], object], said: str
+) -> None:
+    made = a_chain("the App was created", "MODEL changed", "KEY added")
+    damage(made)
+    records(plugin, *made)
+    for done in (plugin("verify", "chat"), plugin("verify", "chat", "--file", exported(tmp_path, a_list(*history(), *made)))):
+        assert (done.code, "chat: 3 rows fit" in done.out, f"chat: AppChange {said}" in done.out) == (1, True, True)
+
+
+def test_of_an_export_only_the_apps_records_count(plugin: ScriptedPlugin, tmp_path: Path) -> None:
+    made = a_chain("the App was created")
+    path = exported(tmp_path, a_list(*history(), *made))
+    assert plugin("verify", "chat", "--file", path).out.splitlines()[1].startswith("chat: 1 record of its settings fits")
+    assert plugin("verify", "other", "--file", path).out == "other: no row was found\n"
+    made[0]["spec"]["app"] = "chxt"
+    done = plugin("verify", "chat", "--file", exported(tmp_path, a_list(*history(), *made)))
+    assert (done.code, "AppChange chat-settings-1 does not fit: its content" in done.out) == (1, True)
+
+
+def test_records_that_may_not_be_read_are_told_of_and_rows_verify_all_the_same(plugin: ScriptedPlugin) -> None:
+    records(plugin)
+    plugin.script.on("GET", APP_CHANGES.path(given.NAMESPACE), failure(403, "Forbidden", 'User "eve" cannot list'))
+    done = plugin("verify", "chat")
+    assert (done.code, len(done.out.splitlines())) == (0, 1)
+    assert done.err == 'the records of its settings are not verified: User "eve" cannot list\n'
+    plugin.script.on("GET", APP_CHANGES.path(given.NAMESPACE), failure(404, "NotFound"))
+    done = plugin("verify", "chat")
+    assert (done.code, len(done.out.splitlines()), done.err) == (0, 1, "")

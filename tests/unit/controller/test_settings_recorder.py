@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller import reconcile
+from dynamiq_operator.controller import reconcile, settings_recorder
 from dynamiq_operator.desired.base import owner
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APP_CHANGES, APPS, POLICIES, SECRETS
@@ -104,10 +104,11 @@ async def test_a_change_is_compared_with_the_record_before(process: Process, scr
     assert (change["byVerified"], change["generation"]) == (True, {"from": 1, "to": 2})
     (listing,) = [sent for sent in script.sent if sent.path == CHANGES and sent.method == "GET"]
     assert listing.query["fieldSelector"] == "spec.app=chat"
-    script.sent.clear()
+    first, second = change_of(app_manifest(1, hostname="a.test")), stored(script.bodies("POST", CHANGES)[0])
+    script.on("GET", CHANGES, listed(second, first))
     await see(process, app_manifest(3, recorded=2, hostname="c.test"))
-    assert [path for method, path in asked(script) if method == "GET"] == [], "what was read is kept"
     assert made(script)[-1]["previousDigest"] == change["digest"]
+    assert asked(script).count(("GET", KEY_PATH)) == 1
 
 
 async def test_a_version_of_the_app_with_the_same_settings_is_noted_and_no_record(process: Process, script: Script) -> None:
@@ -159,18 +160,39 @@ async def test_a_secret_that_holds_no_key_is_said_and_nothing_is_recorded_by_it(
     assert "dynamiq-settings-key in namespace dynamiq-system holds no key" in caplog.text
 
 
+async def test_a_key_that_may_not_be_read_is_said(process: Process, script: Script, caplog: pytest.LogCaptureFixture) -> None:
+    await process.lead()
+    script.on("GET", KEY_PATH, failure(403, "Forbidden", "secrets is forbidden"))
+    assert await see(process, app_manifest(1)) == 60
+    assert "Secret dynamiq-settings-key in namespace dynamiq-system: secrets is forbidden" in caplog.text
+
+
+async def test_an_app_that_is_gone_by_then_holds_up_no_other(process: Process, script: Script) -> None:
+    await process.lead()
+    script.on("PATCH", STATUS, failure(404, "NotFound"))
+    assert await see(process, app_manifest(1)) is None
+
+
 @pytest.mark.parametrize("answer", [failure(404, "NotFound"), failure(403, "Forbidden")])
 async def test_where_records_may_not_be_read_it_is_tried_again_later(process: Process, script: Script, answer: Reply) -> None:
-    """An operator that is newer than the definitions, or than its rights."""
+    """An operator that is newer than the definitions, or than its rights; a tenant's quota holds up nobody else's Apps."""
     await process.lead()
+    elsewhere = {**app_manifest(1), "metadata": {**app_manifest(1)["metadata"], "namespace": "shop", "uid": "o"}}
+    script.on("GET", APP_CHANGES.path("shop"), listed()).on("POST", APP_CHANGES.path("shop"), created)
+    script.on("PATCH", APPS.path("shop", given.NAME, "status"), elsewhere)
     script.on("GET", CHANGES, answer, listed())
     assert await see(process, app_manifest(1)) == 60
     script.sent.clear()
     process.clock.later(20)
     assert await see(process, app_manifest(1)) == 40
     assert script.sent == []
-    process.clock.later(41)
     await process.lead()  # its lease is over by this clock
+    process.informers.on_watch_event(APPS, "ADDED", elsewhere)
+    process.settings_recorder.note(("shop", given.NAME))
+    assert await process.settings_recorder.record(("shop", given.NAME)) is None
+    assert len(script.bodies("POST", APP_CHANGES.path("shop"))) == 1
+    process.clock.later(41)
+    await process.lead()
     assert await see(process, app_manifest(1)) is None
     assert len(made(script)) == 1
 
@@ -248,7 +270,26 @@ async def test_records_go_with_the_rows_that_they_stand_among(process: Process, 
     assert await let_go(5) == ["chat-settings-1", "chat-settings-2"]
     assert await let_go(5) == []
     assert script.sent == [], "it is not looked again before other rows go"
+    script.on("GET", CHANGES, listed(*records[2:]))
     assert await let_go(20) == ["chat-settings-3"]
+
+
+async def test_many_records_go_a_few_at_once(process: Process, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings_recorder, "DELETED_AT_ONCE", 2)
+    await process.lead()
+    records: list[Manifest] = []
+    for number in range(1, 5):
+        before = AppChange.of(records[-1]) if records else None
+        records.append(change_of(app_manifest(number, hostname=f"{number}.test"), before, number))
+        script.on("DELETE", at(APP_CHANGES, f"chat-settings-{number}"), {"metadata": {}})
+    script.on("GET", CHANGES, listed(*records), listed(*records[2:]))
+    app = app_manifest(4, recorded=4, hostname="4.test", history={"limit": 10})
+    process.states.of(APP).uid = app["metadata"]["uid"]
+    process.states.of(APP).ledger = Ledger(known=True).having([given.a_row("a", given.live(9))])
+    assert await see(process, app) == settings_recorder.NEXT_AFTER
+    assert await see(process, app) is None
+    gone = [sent.path.rpartition("-")[2] for sent in script.sent if sent.method == "DELETE"]
+    assert gone == ["1", "2", "3"]
 
 
 async def test_an_app_without_a_limit_keeps_every_record(process: Process, script: Script) -> None:

@@ -466,6 +466,14 @@ def test_a_history_that_fits(chained: RestStage) -> None:
         "expected": None,
         "misfit_count": 0,
         "misfits": [],
+        "settings": {
+            "records": 0,
+            "fits": True,
+            "newest_digest": None,
+            "misfit_count": 0,
+            "misfits": [],
+            "says": "0 records of its settings fit",
+        },
         "says": "3 rows fit",
     }
 

@@ -257,6 +257,7 @@ GET /v1/apps/{app_id}/deployments/filters
 GET /v1/apps/{app_id}/deployments/{deployment_id}
 GET /v1/apps/{app_id}/deployments/{deployment_id}/diff
 GET /v1/apps/{app_id}/at
+GET /v1/apps/{app_id}/changes
 GET /v1/apps/{app_id}/verify
 POST /v1/apps/{app_id}/deploy
 POST /v1/apps/{app_id}/deploy/preview

@@ -1,4 +1,4 @@
-"""`history`: the rows of an App. It reads them without pydantic's models, whose import would double the time to the first line."""
+"""`history`: the rows of an App, with `--all` what changed of its settings among them. It reads them without pydantic's models, whose import would double the time to the first line."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Table, safe
+from dynamiq_operator.cli.transport import NotInstalled
+from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import pages_at
 from dynamiq_operator.kube.app_objects import only_of_app
 from dynamiq_operator.model.history_columns import HistoryColumn, of_plugin
 from dynamiq_operator.model.manifests import API_VERSION, Manifest
+from dynamiq_operator.views import app_changes
+from dynamiq_operator.views.app_changes import ChangeRow, Entry
 from dynamiq_operator.views.columns import as_data, cell
 from dynamiq_operator.views.history import HistoryRow, history, newest_first
 
@@ -29,23 +34,28 @@ PAUSE = 1.0
 def run(context: CommandContext) -> int:
     how = context.options.output
     found, version = _rows(context)
-    if not found and not context.options.watch:
+    changes = _settings(context) if context.options.all else []
+    if not found and not changes and not context.options.watch:
         return _report_empty(context)
-    shown = history(found)
+    shown = app_changes.among(history(found), changes)
     columns = of_plugin(wide=how == "wide")
     more = _more(context, found) if how == "wide" else None
     rows = [_cells(row, columns, more) for row in shown]
     table = Table(_header(columns, more), rows, context.out, cut=_cut(how), status="STATUS")
     if how == "name":
-        context.out.lines(output.named("Deployment", row.name) for row in shown)
+        context.out.lines(output.named(_kind(row), row.name) for row in shown)
     elif output.is_data(how):
         data = _data(context, shown, found)
         context.out.lines(map(_document(how), reversed(data)) if context.options.watch else [output.formatted(data, how)])
     else:
         context.out.lines([table.header(), *map(table.row, rows)])
     if context.options.watch:
-        _follow(context, table, {row.name: row for row in shown}, version, more)
+        _follow(context, table, {row.name: row for row in shown if isinstance(row, HistoryRow)}, version, more)
     return 0
+
+
+def _kind(entry: Entry) -> str:
+    return "Deployment" if isinstance(entry, HistoryRow) else "AppChange"
 
 
 class More(NamedTuple):
@@ -72,19 +82,28 @@ def _cut(how: str | None) -> str:
     return "" if how == "wide" else "DESCRIPTION"
 
 
-def _cells(row: HistoryRow, columns: Sequence[HistoryColumn], more: More | None) -> list[str]:
-    *cells, last = (safe(cell(row, column)) for column in columns)
+def _cells(row: Entry, columns: Sequence[HistoryColumn], more: More | None) -> list[str]:
+    *cells, last = (safe(cell(row, column) if isinstance(row, HistoryRow) else app_changes.cell(row, column)) for column in columns)
     if more is None:
         return [*cells, last]
+    if not isinstance(row, HistoryRow):
+        return [*cells, *[""] * len(more.runs.COLUMNS), last, ""]
     return [*cells, *map(safe, more.runs.cells(row.uid)), last, safe(more.deployable.cell(row.name))]
 
 
-def _data(context: CommandContext, shown: Sequence[HistoryRow], found: Sequence[Manifest]) -> list[dict[str, Any]]:
-    """Rows as data, each with whether it could be brought back now. `found`: the same as they are stored, in any order."""
+def _data(context: CommandContext, shown: Sequence[Entry], found: Sequence[Manifest]) -> list[dict[str, Any]]:
+    """Rows as data, each with whether it could be brought back now. `found`: the same as they are stored, in any order.
+
+    With changes among them each says of which kind it is.
+    """
     from dynamiq_operator.cli.deployable_rows import DeployableRows
 
     deployable = DeployableRows.of(context, found)
-    return [{**as_data(row), "deployable": deployable.data(row.name)} for row in shown]
+
+    def data(row: Entry) -> dict[str, Any]:
+        return {**as_data(row), "deployable": deployable.data(row.name)} if isinstance(row, HistoryRow) else app_changes.as_data(row)
+
+    return [{**({"kind": _kind(row)} if context.options.all else {}), **data(row)} for row in shown]
 
 
 def _document(how: str) -> Callable[[dict[str, Any]], str]:
@@ -116,8 +135,19 @@ def _rows(context: CommandContext) -> tuple[list[Manifest], str]:
     return only_of_app(context.api, context.namespace, context.options.app, found), version
 
 
-def _path(context: CommandContext) -> str:
-    return f"/apis/{API_VERSION}/namespaces/{quote(context.namespace, safe='')}/deployments"
+def _settings(context: CommandContext) -> list[ChangeRow]:
+    """What changed of the App's settings, newest first. Raises Refusal where the cluster does not know of such records."""
+    field = f"spec.app={context.options.app}"
+    try:
+        return app_changes.newest_first(
+            raw for page in pages_at(context.api, _path(context, "appchanges"), field=field) for raw in page["items"]
+        )
+    except (errors.NotFound, NotInstalled):
+        raise Refusal("this cluster records no changes of settings: its definitions are older than this plugin, leave --all out") from None
+
+
+def _path(context: CommandContext, plural: str = "deployments") -> str:
+    return f"/apis/{API_VERSION}/namespaces/{quote(context.namespace, safe='')}/{plural}"
 
 
 def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow], version: str, more: More | None) -> None:

@@ -1,4 +1,4 @@
-"""`verify`: whether anybody changed or removed a row of an App's history, in the cluster or in an export."""
+"""`verify`: whether anybody changed or removed a row of an App's history, or a record of its settings, in the cluster or in an export."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.output import safe
+from dynamiq_operator.cli.transport import NotInstalled
 from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.app_objects import only_of_app
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import APP_CHANGES, RECORDS
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.views.verdict import check
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+    from dynamiq_operator.cli.export import Exported
 
 
 def run(context: CommandContext) -> int:
     options = context.options
-    rows = _exported(context) if options.file is not None else _stored(context)
-    text, code = check(options.app, rows, options.expect)
+    rows, changes = _exported(context) if options.file is not None else (_stored(context), _changes(context))
+    text, code = check(options.app, rows, options.expect, changes)
     context.out.lines(safe(line) for line in text.splitlines())
     return code
 
@@ -31,13 +34,26 @@ def _stored(context: CommandContext) -> list[Manifest]:
     return only_of_app(context.api, context.namespace, app, found)
 
 
-def _exported(context: CommandContext) -> list[Manifest]:
-    """The rows of the file, of any namespace where none is given. Raises Refusal where it cannot be read."""
+def _changes(context: CommandContext) -> list[Manifest]:
+    """The records of the App's settings; where they may not be read, a sentence on standard error says so."""
+    app = context.options.app
+    try:
+        found = requests.items(context.api, APP_CHANGES, context.namespace, field=f"spec.app={app}")
+    except (errors.NotFound, NotInstalled):  # a cluster whose definitions are older
+        return []
+    except errors.Denied as error:
+        context.err.lines([safe(f"the records of its settings are not verified: {error}")])
+        return []
+    return only_of_app(context.api, context.namespace, app, found)
+
+
+def _exported(context: CommandContext) -> Exported:
+    """The history of the file, of any namespace where none is given. Raises Refusal where it cannot be read."""
     import yaml  # which nothing else of the plugin waits for
 
     from dynamiq_operator.cli import export
 
     try:
-        return export.rows(Path(context.options.file), context.given.namespace, context.options.app)
+        return export.read(Path(context.options.file), context.given.namespace, context.options.app)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise Refusal(f"the history cannot be read: {' '.join(str(error).split())}") from error

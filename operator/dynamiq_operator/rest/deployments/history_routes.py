@@ -16,7 +16,7 @@ from dynamiq_operator.actions.history import flow_of
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.objects import Manifest, Record, Unreadable, read
 from dynamiq_operator.rest.context import ContextOf, SessionOf
-from dynamiq_operator.rest.deployments import filters, live, responses, rows, serialize, verification
+from dynamiq_operator.rest.deployments import filters, live, responses, rows, serialize, settings, verification
 from dynamiq_operator.rest.deployments.filters import FiltersOf
 from dynamiq_operator.rest.deployments.pins import Pins, kept_pins
 from dynamiq_operator.rest.http.documented import documented
@@ -134,14 +134,28 @@ def live_at(
     return Json({"data": serialize.live_at(found.told, live_row, rolling_out)})
 
 
+@router.get("/changes", responses=documented(Many[responses.AppChangeShape], 404, 422))
+def changes(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: AppId) -> Json:
+    """What changed of the App beside its deployments: variables, access, hostname, triggers and all else, by name and without values, newest first.
+
+    Each stands after a row, by its sequence. Values are told of what callers see anyway: hostname, access, display name, workflow and suspension.
+    """
+    app = context.find(APPS, app_id)
+    with hidden_as_unknown("App", app_id):
+        found = settings.changes(session, app)
+    return paging.of(found, settings.change)
+
+
 @router.get("/verify", responses=documented(One[responses.Verification], 404, 422))
 async def verify(
     context: ContextOf,
     session: SessionOf,
     app_id: AppId,
-    expect: Annotated[str | None, Query(pattern=DIGEST, description="A digest that some row must have, as it was told earlier.")] = None,
+    expect: Annotated[
+        str | None, Query(pattern=DIGEST, description="A digest that some row or record must have, as it was told earlier.")
+    ] = None,
 ) -> Json:
-    """Whether anybody changed or removed a row of the App's history: every digest is computed anew, over every row."""
+    """Whether anybody changed or removed a row of the App's history, or a record of what changed of it: every digest is computed anew."""
     # Seconds of a processor for thousands of rows: few at once, and of one caller one.
     async with context.verifications.slot(session.user.id):
         return await run_in_threadpool(_verified, context, session, app_id, expect)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -235,6 +235,50 @@ class LiveAtShape(ResponseModel):
     says: Annotated[str, Field(description="The same in a sentence.")]
 
 
+class SettingChangeShape(ResponseModel):
+    field: Annotated[str, Field(description="The field of the App's spec, such as variables or hostname.")]
+    name: Annotated[str | None, Field(description="Of variables and triggers, the name.")]
+    change: Literal["Added", "Removed", "Changed"]
+    from_: Annotated[str | None, Field(alias="from", description="The value before, of what callers see anyway.")]
+    to: str | None
+
+
+class AppChangeShape(ResponseModel):
+    """What changed of an App beside its deployments."""
+
+    model_config = example(
+        id="b1c1f1de-6a3c-4c39-9d3e-4a5b1f2c7d80",
+        name="support-settings-3",
+        sequence=3,
+        reason="Changed",
+        created_at="2026-11-24T22:40:03Z",
+        after=2,
+        by=ANNA,
+        by_verified=True,
+        changes=[
+            {"field": "hostname", "name": None, "change": "Changed", "from": "a.example.com", "to": "b.example.com"},
+            {"field": "variables", "name": "MODEL", "change": "Changed", "from": None, "to": None},
+        ],
+        says="hostname a.example.com → b.example.com; variables MODEL changed",
+        digest="sha256:6f1d0c8a5b8d6f6c7b0c2f1f4f8c0f2d3c8a9f5e1b7c6d5e4f3a2b1c0d9e8f7a",
+    )
+
+    id: Id
+    name: str
+    sequence: Annotated[int, Field(description="Its place among these records, from 1.")]
+    reason: Annotated[
+        Literal["First", "Changed", "Rekeyed"],
+        Field(description="First: later ones are compared with it. Rekeyed: which values changed is not known, since the key was lost."),
+    ]
+    created_at: Annotated[Time, Field(description="When the operator saw the change.")]
+    after: Annotated[int | None, Field(description="Sequence of the row that was the newest then; none where there was none.")]
+    by: Annotated[Author | None, Field(description="Who changed it last; none where nobody is known.")]
+    by_verified: Annotated[bool, Field(description="Whether the API server stamped who changes it since before the change.")]
+    changes: list[SettingChangeShape]
+    says: Annotated[str, Field(description="The same in a sentence.")]
+    digest: str
+
+
 class NewestRow(ResponseModel):
     deployment_id: Id
     sequence: int | None
@@ -255,6 +299,20 @@ class MisfitShape(ResponseModel):
     says: str
 
 
+class SettingsMisfit(ResponseModel):
+    name: str
+    says: str
+
+
+class SettingsVerification(ResponseModel):
+    records: Annotated[int, Field(description="Records of what changed of the App that were verified.")]
+    fits: bool
+    newest_digest: Annotated[str | None, Field(description="Keep it, and expect it later.")]
+    misfit_count: int
+    misfits: Annotated[list[SettingsMisfit], Field(description="The records that do not fit, at most 100.")]
+    says: Annotated[str, Field(description="The same in a sentence.")]
+
+
 class Verification(ResponseModel):
     """Whether anybody changed or removed a row of a history."""
 
@@ -265,13 +323,26 @@ class Verification(ResponseModel):
         expected=None,
         misfit_count=0,
         misfits=[],
+        settings={
+            "records": 17,
+            "fits": True,
+            "newest_digest": "sha256:6f1d0c8a5b8d6f6c7b0c2f1f4f8c0f2d3c8a9f5e1b7c6d5e4f3a2b1c0d9e8f7a",
+            "misfit_count": 0,
+            "misfits": [],
+            "says": "17 records of its settings fit",
+        },
         says="412 rows fit",
     )
 
     rows: Annotated[int, Field(description="Rows that were verified.")]
-    fits: Annotated[bool, Field(description="Every row fits, and one has the expected digest, where one is expected.")]
+    fits: Annotated[
+        bool, Field(description="Every row and record of settings fits, and one has the expected digest, where one is expected.")
+    ]
     newest: Annotated[NewestRow | None, Field(description="The newest row that was rolled out: keep its digest, and expect it later.")]
     expected: Annotated[ExpectedRow | None, Field(description="Where a digest is expected.")]
     misfit_count: int
     misfits: Annotated[list[MisfitShape], Field(description="The rows that do not fit, at most 100.")]
+    settings: Annotated[
+        SettingsVerification | None, Field(description="The same of what changed of the App; none where that may not be read.")
+    ]
     says: Annotated[str, Field(description="The same in a sentence.")]

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dynamiq_operator.kube import errors
 from dynamiq_operator.model import chain
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import may_be_of
+from dynamiq_operator.rest.deployments import settings
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.shared.row_pages import rows
 from dynamiq_operator.rest.shared.serialize import Data
-from dynamiq_operator.views.verdict import sentence
+from dynamiq_operator.views.verdict import sentence, settings_sentence
 
 TOLD_MOST = 100
 """Misfits that are told one by one."""
 
 
 def verify(session: CallerSession, app: Entry, expected: str | None) -> Data:
-    """How the App's history verifies. `expected`: a digest that some row must have. Raises errors.ApiError."""
+    """How the App's history verifies. `expected`: a digest that some row or record must have. Raises errors.ApiError."""
     ids: dict[str, tuple[str, int | None]] = {}
 
     def noted() -> Iterator[Manifest]:
@@ -28,20 +30,45 @@ def verify(session: CallerSession, app: Entry, expected: str | None) -> Data:
                 ids[meta["name"]] = meta["uid"], spec.get("sequence") if isinstance(spec, dict) else None
                 yield row
 
-    verdict = chain.verify(noted(), expected=expected)
+    of_settings = _settings(session, app, expected)
+    is_there = of_settings is not None and of_settings.expected_row is not None
+    verdict = chain.verify(noted(), expected=None if is_there else expected)
+    told = settings_sentence(of_settings) if of_settings is not None and of_settings.misfits else None
     nobody = (None, None)
     misfits = [each for each in verdict.misfits if each.row in ids]
     newest_id, newest = ids.get(verdict.newest_row or "", nobody)
     found_id, found = ids.get(verdict.expected_row or "", nobody)
     return {
         "rows": verdict.rows,
-        "fits": not verdict.misfits,
+        "fits": not verdict.misfits and told is None,
         "newest": {"deployment_id": newest_id, "sequence": newest, "digest": verdict.newest} if newest_id is not None else None,
-        "expected": {"digest": expected, "deployment_id": found_id, "sequence": found, "found": found_id is not None} if expected else None,
+        "expected": {"digest": expected, "deployment_id": found_id, "sequence": found, "found": is_there or found_id is not None}
+        if expected
+        else None,
         "misfit_count": len(misfits),
         "misfits": [
             {"deployment_id": ids[each.row][0], "name": each.row, "sequence": ids[each.row][1], "says": each.reason}
             for each in misfits[:TOLD_MOST]
         ],
-        "says": sentence(verdict),
+        "settings": _told(of_settings) if of_settings is not None else None,
+        "says": sentence(verdict) if told is None or verdict.misfits else told,
+    }
+
+
+def _settings(session: CallerSession, app: Entry, expected: str | None) -> chain.Verdict | None:
+    """How the records of the App's settings verify; None where the caller may not read them, or the cluster has no such records."""
+    try:
+        return chain.verify_changes(settings.records(session, app), expected=expected)
+    except (errors.Denied, errors.NotFound):
+        return None
+
+
+def _told(verdict: chain.Verdict) -> Data:
+    return {
+        "records": verdict.rows,
+        "fits": not verdict.misfits,
+        "newest_digest": verdict.newest,
+        "misfit_count": len(verdict.misfits),
+        "misfits": [{"name": each.row, "says": each.reason} for each in verdict.misfits[:TOLD_MOST]],
+        "says": settings_sentence(verdict),
     }

@@ -1,4 +1,4 @@
-"""Rows with the caller's token, a page at a time, so that of thousands few are held at once.
+"""Rows, or what else is of a history, with the caller's token, a page at a time, so that of thousands few are held at once.
 
 Only the fields that are looked at are decoded: managedFields alone are half of what the API server sends.
 """
@@ -12,7 +12,7 @@ from typing import Any, TypedDict, cast
 import msgspec
 
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.kube.resources import RECORDS, ApiResource
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.http.sessions import CallerSession
 
@@ -49,9 +49,9 @@ class _Page(TypedDict):
 _PAGE = msgspec.json.Decoder(_Page)
 
 
-def rows(session: CallerSession, namespace: str, field: str = "") -> Iterator[Manifest]:
+def rows(session: CallerSession, namespace: str, field: str = "", resource: ApiResource = RECORDS) -> Iterator[Manifest]:
     """The rows of a namespace, or of all where it is empty, which the field selector limits. Raises errors.ApiError."""
-    path, query = RECORDS.path(namespace), dict[str, str | int](limit=PAGE)
+    path, query = resource.path(namespace), dict[str, str | int](limit=PAGE)
     if field:
         query["fieldSelector"] = field
     while True:

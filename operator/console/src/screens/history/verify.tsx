@@ -74,7 +74,7 @@ export function VerifyPanel({ app, verified, onVerified, onShow }: Props) {
       <form onSubmit={submit}>
         <Field
           label="Expected digest"
-          hint="One that was written down earlier: a row must still have it. Only so does it show when the newest rows are gone."
+          hint="One that was written down earlier: a row or record must still have it. Only so does it show when the newest rows are gone."
           wrong={wrong}
         >
           {(attributes) => (
@@ -106,8 +106,12 @@ export function VerifyPanel({ app, verified, onVerified, onShow }: Props) {
 }
 
 function Verdict({ verified, onShow }: { verified: Verification; onShow: (sequence: number) => void }) {
-  const { newest, misfits } = verified;
-  const untold = verified.misfit_count - misfits.length;
+  const { newest, settings } = verified;
+  const misfits = [
+    ...verified.misfits,
+    ...(settings?.misfits ?? []).map((each) => ({ ...each, deployment_id: each.name, sequence: null })),
+  ];
+  const untold = verified.misfit_count + (settings?.misfit_count ?? 0) - misfits.length;
   const told = verdictOf(verified);
   return (
     <>
