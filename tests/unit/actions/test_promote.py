@@ -197,6 +197,12 @@ def test_a_first_promotion_of_a_suspended_app_is_not_suspended() -> None:
     assert "suspend" not in plan.new_app["spec"]
 
 
+def test_a_first_promotion_names_nobody_as_who_changed_the_new_app() -> None:
+    plan = plan_promotion(ScriptedApi(staging(given.with_spec(settingsChangedBy="ada"))), REQUEST)
+    assert plan.new_app is not None
+    assert "settingsChangedBy" not in plan.new_app["spec"]
+
+
 def test_a_promotion_that_has_changed_after_its_preview_is_refused() -> None:
     script = staging()
     plan = plan_promotion(ScriptedApi(script), REQUEST)

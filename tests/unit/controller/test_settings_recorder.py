@@ -130,6 +130,16 @@ async def test_a_change_stands_before_the_row_that_came_with_it(process: Process
     assert [change["after"] for change in made(script)] == [4, 5]
 
 
+async def test_changes_that_come_one_after_the_other_stand_where_the_first_one_came(process: Process, script: Script) -> None:
+    await process.lead()
+    script.on("GET", CHANGES, listed(change_of(app_manifest(1))))
+    process.informers.on_watch_event(APPS, "ADDED", app_manifest(2, recorded=1, last=4, hostname="a.test"))
+    process.settings_recorder.note(APP)
+    await see(process, app_manifest(3, recorded=1, last=5, hostname="b.test"))
+    (change,) = made(script)
+    assert (change["after"], change["generation"], change["summary"]) == (4, {"from": 1, "to": 3}, "hostname set to b.test")
+
+
 async def test_the_key_is_made_once(process: Process, script: Script) -> None:
     await process.lead()
     script.on("GET", KEY_PATH, failure(404, "NotFound")).on("POST", SECRETS.path(SYSTEM), created)

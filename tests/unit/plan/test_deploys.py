@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.model.app import RecordedSettings
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import ImagePolicy, Settings
@@ -430,3 +431,14 @@ def test_while_further_rows_wait_for_a_number_nothing_is_rolled_out_and_then_the
     world.run()
     assert world.serving == "v3"
     assert world.phases["r3"] == "#5 Live"
+
+
+def test_what_has_been_recorded_of_settings_stays_in_the_status() -> None:
+    """The recorder notes it there; a plan that dropped it would have every App's settings compared anew at each write."""
+    world = serving("v1")
+    app = world.objects[(API_VERSION, "App", given.NAME)]
+    app["status"]["settings"] = {"generation": 3, "sequence": 2}
+    world.edited(app)
+    world.deploy("b", "v2")
+    world.run()
+    assert world.app.status.settings == RecordedSettings(generation=3, sequence=2)

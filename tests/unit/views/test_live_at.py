@@ -77,6 +77,12 @@ def test_of_two_that_went_live_within_a_second_the_newer_one_counts() -> None:
     assert (found.row.row.sequence, found.row.live_until) == (2, None)
 
 
+def test_an_older_row_that_ended_after_a_newer_one_was_live_is_not_rolled_out_any_more() -> None:
+    rows = [row(1, "Succeeded", 0, 1), row(2, "Overtaken", 5, 9), row(3, "Succeeded", 6, 8)]
+    told = [live_at(rows, at(minutes)).rolling_out for minutes in (7, 8.5)]
+    assert [each and each.row.sequence for each in told] == [3, None]
+
+
 def test_before_the_first_row_nothing_was_live() -> None:
     assert live_at(HISTORY, at(0)).says == f"nothing was live, the first row went live at {at(1)}"
     assert live_at([], at(0)).says == "nothing was live"
