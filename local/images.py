@@ -14,11 +14,11 @@ import os
 import platform
 import shutil
 import stat
-import sys
 import tarfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +31,6 @@ KEPT = 3  # finished archives of each image that stay in the cache: another chec
 
 NONROOT = "65532"
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
-EPOCH = "1970-01-01T00:00:00Z"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _MEDIA = "application/vnd.oci.image"
 
@@ -80,6 +79,14 @@ class Image:
         return f"{HOST}/{self.name}:{version()}"
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How images are made: on which base, and the time that their files and their configuration say, in Unix seconds (SOURCE_DATE_EPOCH)."""
+
+    base: rootfs.Base = rootfs.HOST
+    epoch: int = 0
+
+
 RUNTIME = Image("runtime", "dynamiq_runtime", "serve")
 OPERATOR = Image("operator", "dynamiq_operator", "run", console=True)
 RECORDER = Image(
@@ -103,12 +110,14 @@ def version() -> str:
 ALWAYS = (RUNTIME, OPERATOR, RECORDER)
 """What every installation runs."""
 
+FOR_THIS_MACHINE = Recipe()
 
-def ensure(images: Sequence[Image] = ALWAYS) -> dict[str, Path]:
+
+def ensure(images: Sequence[Image] = ALWAYS, recipe: Recipe = FOR_THIS_MACHINE) -> dict[str, Path]:
     """Builds what is missing, and returns the archives by the images' names. Raises ImageError."""
     while True:
-        steps.run(missing(images))
-        archives = {image.reference: _archive(image) for image in images}
+        steps.run(missing(images, recipe))
+        archives = {image.reference: _archive(image, recipe) for image in images}
         # Another checkout may build meanwhile, and forget what was used longest ago: these.
         with builds.locked("images"):
             used = [_use(archive) for archive in archives.values()]
@@ -116,11 +125,11 @@ def ensure(images: Sequence[Image] = ALWAYS) -> dict[str, Path]:
                 return archives
 
 
-def missing(images: Sequence[Image] = ALWAYS) -> list[Step]:
+def missing(images: Sequence[Image] = ALWAYS, recipe: Recipe = FOR_THIS_MACHINE) -> list[Step]:
     """The steps that build the images which the cache does not have, and the console where one of them needs it."""
-    absent = [image for image in images if not _archive(image).exists()]
+    absent = [image for image in images if not _archive(image, recipe).exists()]
     console = console_build.missing() if any(image.console for image in absent) else []
-    return [*console, *(Step(f"image {image.name}", partial(_build, image)) for image in absent)]
+    return [*console, *(Step(f"image {image.name}", partial(_build, image, recipe)) for image in absent)]
 
 
 def digest_of(archive: Path) -> str:
@@ -133,56 +142,65 @@ def digest_of(archive: Path) -> str:
     return digest
 
 
-def _base(image: Image) -> Path:
-    """The folder with Python and the packages: it depends on this Python, on this machine's libraries and on the lock."""
+def _stem(image: Image, recipe: Recipe) -> str:
+    return image.name + recipe.base.suffix
+
+
+def _base(image: Image, recipe: Recipe) -> Path:
+    """The folder with Python and the packages: it depends on where Python comes from, and on the lock."""
     inputs = hashlib.sha256(Path(rootfs.__file__).read_bytes())
-    inputs.update(f"{sys.version}\0{sys.base_prefix}\0{platform.libc_ver()}\0{platform.machine()}".encode())
+    inputs.update(recipe.base.inputs())
     inputs.update(image.lock.read_bytes())
-    return builds.cache_root() / "images" / f"{image.name}-base-{inputs.hexdigest()[:12]}"
+    return builds.cache_root() / "images" / f"{_stem(image, recipe)}-base-{inputs.hexdigest()[:12]}"
 
 
-def _archive(image: Image) -> Path:
-    """The finished image: it depends on its base, on our sources, and on the console's where it serves that."""
-    base = _base(image)
-    inputs = hashlib.sha256(base.name.encode() + Path(__file__).read_bytes())
+def _archive(image: Image, recipe: Recipe) -> Path:
+    """The finished image: it depends on its base, on its time, on our sources, and on the console's where it serves that."""
+    base = _base(image, recipe)
+    inputs = hashlib.sha256(f"{base.name}\0{recipe.epoch}\0".encode() + Path(__file__).read_bytes())
     for path in image.sources:
         inputs.update(f"\0{path.relative_to(image.source.parent)}\0".encode() + path.read_bytes())
     if image.console:
         inputs.update(f"\0console\0{console_build.digest()}".encode())
-    return base.with_name(f"{image.name}-{version()}-{inputs.hexdigest()[:12]}.tar")
+    return base.with_name(f"{_stem(image, recipe)}-{version()}-{inputs.hexdigest()[:12]}.tar")
 
 
-def _build(image: Image, task: Task) -> str:
+def _build(image: Image, recipe: Recipe, task: Task) -> str:
     """Builds one image, unless another process has built it meanwhile, and returns its size for the reader.
 
     Packages change rarely: the folder with Python and packages is kept, and sources are added to a copy of it.
     """
     with builds.locked("images"):
-        base, archive = _base(image), _archive(image)
+        base, archive, stem = _base(image, recipe), _archive(image, recipe), _stem(image, recipe)
         if not archive.exists():
             if not base.exists():
-                _forget(base.parent, f"{image.name}-base-*", 0)
-                _make_base(base, image, task)
-            root = base.with_name(f"{image.name}-root")
+                _forget(base.parent, f"{stem}-base-*", 0)
+                _make_base(base, image, recipe.base, task)
+            root = base.with_name(f"{stem}-root")
             shutil.rmtree(root, ignore_errors=True)
             shutil.copytree(base, root, symlinks=True, copy_function=os.link)
-            rootfs.add_sources(root, image.source.parent, image.sources)
+            rootfs.add_sources(root, image.source.parent, image.sources, recipe.base.python(root))
             if image.console:
                 console_build.build(task)  # it is there, unless another checkout's builds have taken its place meanwhile
                 console_build.copy(console_build.folder(), root / rootfs.APP / console_build.STATIC.relative_to(image.source.parent))
-            entrypoint = ["/usr/local/bin/python3", "-m", image.package]
-            write_image(archive, image.reference, root, entrypoint=entrypoint, cmd=[image.command], env=rootfs.ENVIRONMENT)
+            _pack(archive, image, root, recipe)
             shutil.rmtree(root)
-            _forget(base.parent, f"{image.name}-{version()}-*.tar", KEPT)
+            _forget(base.parent, f"{stem}-{version()}-*.tar", KEPT)
         return f"{archive.stat().st_size / 1e6:.0f} MB"
 
 
-def _make_base(base: Path, image: Image, task: Task) -> None:
+def _pack(archive: Path, image: Image, root: Path, recipe: Recipe) -> None:
+    entrypoint = ["/usr/local/bin/python3", "-m", image.package]
+    environment = recipe.base.environment
+    write_image(archive, image.reference, root, entrypoint=entrypoint, cmd=[image.command], env=environment, epoch=recipe.epoch)
+
+
+def _make_base(base: Path, image: Image, origin: rootfs.Base, task: Task) -> None:
     unfinished = base.with_name(base.name + ".partial")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
-        rootfs.make_root(unfinished, image.lock, image.built, task, whole=image.whole)
+        origin.make_root(unfinished, image.lock, image.built, task, whole=image.whole)
     except rootfs.RootError as error:
         raise ImageError(str(error)) from error
     unfinished.rename(base)
@@ -212,11 +230,12 @@ def write_image(
     user: str = NONROOT,
     env: Mapping[str, str] | None = None,
     workdir: str = "/",
+    epoch: int = 0,
 ) -> str:
     """Packs the folder `root` into the OCI archive `out` under `name` (host/path:tag); returns the manifest's digest, `sha256:…`.
 
-    The host needs a dot: containerd resolves a name without one to Docker Hub. Files become root's, 0644 or 0755; a sticky
-    folder (/tmp) stays 1777. Raises ImageError.
+    The host needs a dot: containerd resolves a name without one to Docker Hub. Files become root's, 0644 or 0755, of the time `epoch` in
+    Unix seconds; a sticky folder (/tmp) stays 1777. Raises ImageError.
     """
     host, _, tag = name.partition("/")[0], *name.rpartition(":")[1:]
     if "." not in host or not tag or "/" in tag:
@@ -225,8 +244,8 @@ def write_image(
     layer = out.with_name(out.name + ".layer")
     partial = out.with_name(out.name + ".partial")
     try:
-        layer_digest = _write_layer(layer, root)
-        config = _json(_config(layer_digest, entrypoint, cmd, user, env or {}, workdir))
+        layer_digest = _write_layer(layer, root, epoch)
+        config = _json(_config(layer_digest, entrypoint, cmd, user, env or {}, workdir, epoch))
         manifest = _json(
             {
                 "schemaVersion": 2,
@@ -250,11 +269,12 @@ def write_image(
     return digest
 
 
-def _write_layer(layer: Path, root: Path) -> str:
+def _write_layer(layer: Path, root: Path, epoch: int) -> str:
     with tarfile.open(layer, "w", format=tarfile.PAX_FORMAT) as archive:
         for path in sorted(root.rglob("*"), key=lambda path: path.relative_to(root).parts):
             mode = path.lstat().st_mode
             entry = tarfile.TarInfo(path.relative_to(root).as_posix())
+            entry.mtime = epoch
             if stat.S_ISLNK(mode):
                 entry.type, entry.mode, entry.linkname = tarfile.SYMTYPE, 0o777, str(path.readlink())
                 archive.addfile(entry)
@@ -272,8 +292,9 @@ def _write_layer(layer: Path, root: Path) -> str:
 
 
 def _config(
-    layer_digest: str, entrypoint: Sequence[str], cmd: Sequence[str], user: str, env: Mapping[str, str], workdir: str
+    layer_digest: str, entrypoint: Sequence[str], cmd: Sequence[str], user: str, env: Mapping[str, str], workdir: str, epoch: int
 ) -> dict[str, object]:
+    created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     config: dict[str, object] = {
         "User": user,
         "Env": [f"{key}={value}" for key, value in ({"PATH": SEARCH_PATH} | dict(env)).items()],
@@ -286,10 +307,10 @@ def _config(
     return {
         "architecture": _architecture(),
         "os": "linux",
-        "created": EPOCH,
+        "created": created,
         "config": config,
         "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
-        "history": [{"created": EPOCH, "created_by": "local/images.py"}],
+        "history": [{"created": created, "created_by": "local/images.py"}],
     }
 
 

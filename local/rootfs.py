@@ -3,18 +3,22 @@
 The interpreter goes to /usr/local, packages and sources to /app, byte-compiled so that a read-only root starts fast; shared
 libraries keep the place their loader looks in. It works from any CPython 3.11+ on glibc Linux, needs no root and no compiler,
 installs nothing that the lock does not name by hash, and refuses a Python whose parts are missing, saying which.
+
+That is the base of images for clusters of this machine. A release has another one, `local/debian.py`, which is the same on every machine.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from local import console_build
 from local.steps import CommandError, Task
@@ -22,7 +26,6 @@ from local.steps import CommandError, Task
 APP = "app"
 ENVIRONMENT = {
     "PYTHONPATH": f"/{APP}",
-    "LD_LIBRARY_PATH": "/usr/local/lib",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONSAFEPATH": "1",
     "PYTHONUNBUFFERED": "1",
@@ -54,20 +57,61 @@ class RootError(Exception):
     """The folder could not be made; the message says what is missing, and what to do."""
 
 
+class Base(Protocol):
+    """Where the Python of an image comes from, and all that is below it."""
+
+    suffix: str
+    """Tells apart what is kept of one image on two bases."""
+    environment: Mapping[str, str]
+
+    def inputs(self) -> bytes:
+        """What it depends on, but for the lock of the packages: other inputs make another base."""
+
+    def make_root(self, root: Path, lock: Path, built: Sequence[str], task: Task, *, whole: bool) -> None:
+        """Fills the new folder `root` with Python and the packages of `lock`. Raises RootError."""
+
+    def python(self, root: Path) -> list[str | Path]:
+        """The command that runs the Python which the folder `root` has."""
+
+
+class Host:
+    """This machine's Python and libraries: nothing has to be downloaded, and another machine makes another image."""
+
+    suffix = ""
+    environment: Mapping[str, str] = ENVIRONMENT | {"LD_LIBRARY_PATH": "/usr/local/lib"}
+
+    def inputs(self) -> bytes:
+        return f"{sys.version}\0{sys.base_prefix}\0{platform.libc_ver()}\0{platform.machine()}".encode()
+
+    def make_root(self, root: Path, lock: Path, built: Sequence[str], task: Task, *, whole: bool) -> None:
+        make_root(root, lock, built, task, whole=whole)
+
+    def python(self, root: Path) -> list[str | Path]:  # noqa: ARG002 - what is copied there is this one
+        return [_interpreter()]
+
+
+HOST = Host()
+
+
 def make_root(root: Path, lock: Path, built: Sequence[str], task: Task, *, whole: bool = False) -> None:
     """Fills the new folder `root` with Python and the packages of `lock`, those in `built` from their sources. Raises RootError.
 
     `whole`: with the seldom used parts of the standard library, too.
     """
-    for folder in (APP, "etc", "tmp", "usr/local/bin", "usr/local/lib"):
-        (root / folder).mkdir(parents=True)
-    (root / "tmp").chmod(0o1777)
-    for name, content in FILES.items():
-        (root / name).write_text(content)
+    make_folders(root)
     _copy_python(root, STDLIB_LEFT_OUT if whole else STDLIB_LEFT_OUT + STDLIB_SELDOM_USED)
     _install(root / APP, lock, built, task)
     _copy_libraries(root)
-    compile_all(root, [_stdlib(root), root / APP])
+    compile_all(root, [_stdlib(root), root / APP], HOST.python(root))
+
+
+def make_folders(root: Path) -> None:
+    """What every image has of folders and of accounts."""
+    for folder in (APP, "etc", "tmp", "usr/local/bin", "usr/local/lib"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "tmp").chmod(0o1777)
+    for name, content in FILES.items():
+        (root / name).write_text(content)
 
 
 def sources(package: Path) -> list[Path]:
@@ -76,23 +120,25 @@ def sources(package: Path) -> list[Path]:
     return sorted(path for path in found if not path.is_relative_to(console_build.STATIC))
 
 
-def add_sources(root: Path, folder: Path, files: Iterable[Path]) -> None:
-    """Copies `files`, which are of packages in `folder`, into `root` and compiles them."""
+def add_sources(root: Path, folder: Path, files: Iterable[Path], python: Sequence[str | Path]) -> None:
+    """Copies `files`, which are of packages in `folder`, into `root` and compiles them by `python`, which is a command."""
     packages = set()
     for path in files:
         target = root / APP / path.relative_to(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)
         packages.add(root / APP / path.relative_to(folder).parts[0])
-    compile_all(root, sorted(packages))
+    compile_all(root, sorted(packages), python)
 
 
-def compile_all(root: Path, folders: Iterable[Path]) -> None:
+def compile_all(root: Path, folders: Iterable[Path], python: Sequence[str | Path]) -> None:
     """Byte-compiles for an unwritable root: the result is used without checking the source, and is the same everywhere."""
     mode = ["-q", "--invalidation-mode", "unchecked-hash"]
-    command = [str(_interpreter()), "-m", "compileall", *mode, "-s", str(root), "-p", "/", *map(str, folders)]
+    command = [*map(str, python), "-m", "compileall", *mode, "-s", str(root), "-p", "/", *map(str, folders)]
+    # What this Python imports it would otherwise compile its own way, with times and this machine's paths, and compileall would leave that.
+    environment = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
     # Of a wheel's test data some files are not Python of this version; such a file stays uncompiled.
-    subprocess.run(command, env={"PYTHONHASHSEED": "0"}, capture_output=True, check=False)
+    subprocess.run(command, env=environment, capture_output=True, check=False)
 
 
 def _interpreter() -> Path:
@@ -132,6 +178,11 @@ def _install(target: Path, lock: Path, built: Sequence[str], task: Task) -> None
                 f"{sys.executable} has no pip: make a virtual environment with `python3 -m venv`, or install python3-pip"
             ) from error
         raise RootError(f"pip could not install {lock.name}:\n{error}") from error
+    leave_out(target)
+
+
+def leave_out(target: Path) -> None:
+    """Removes from the folder of packages what no pod needs, and what names this machine."""
     for name in PACKAGES_LEFT_OUT:
         shutil.rmtree(target / name, ignore_errors=True)
     for path in [path for path in target.rglob("*") if path.suffix in SOURCES_LEFT_OUT]:
