@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo "  … $$seconds s"; done) & ticker=$$!; trap "kill $$ticker" EXIT;
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-sdk ci docs bench soak end-waiting dist clean
+.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-sdk ci docs bench soak end-waiting dist release release-check clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,7 +80,7 @@ generate: $(READY) ## crds/ from the models, the OpenAPI document that the conso
 	@$(BIN)/python -m dynamiq_operator.generate crds --openapi operator/console/openapi.json
 	@$(BIN)/python -m local.chart
 
-locks: $(READY) ## locks/*.txt from pyproject.toml and operator/kubectl/pyproject.toml
+locks: $(READY) ## locks/*.txt from pyproject.toml and operator/kubectl/pyproject.toml, and locks/debian.txt from Debian's archives
 	$(LOCKED) pyproject.toml -o locks/operator.txt
 	$(LOCKED) pyproject.toml --group dev -c locks/operator.txt -o locks/dev.txt
 	$(LOCKED) --group pyproject.toml:console -c locks/dev.txt -o locks/console.txt
@@ -90,6 +90,7 @@ locks: $(READY) ## locks/*.txt from pyproject.toml and operator/kubectl/pyprojec
 	$(LOCKED) --group pyproject.toml:sdk -o locks/sdk.txt
 	$(LOCKED) --group pyproject.toml:gateway -o locks/gateway.txt
 	$(LOCKED) --group pyproject.toml:docs -o locks/docs.txt
+	$(BIN)/python -m local.debian_lock
 
 lint: $(READY) ## style, types, layers, and that what is generated is fresh
 	@$(BIN)/ruff check --quiet .
@@ -131,6 +132,12 @@ docs: $(READY) $(DOCS_READY) ## the documentation as a site, in build/docs/site,
 
 dist: $(READY) ## what a release consists of: the wheels of operator and plugin, the manifests in one file, and those of the recorder, in build/dist
 	@$(BIN)/python -m local.dist
+
+release: $(READY) ## the files of a release in build/release: wheels, images, manifests, bills of materials, sums; VERSION=0.1.0 has to be the project's
+	@$(BIN)/python -m local.release build $(VERSION)
+
+release-check: $(READY) ## install from the files in build/release alone, on a fresh cluster, and run the demo there
+	@$(BIN)/python -m local.release check
 
 clean: ## remove .venv, .venv-sdk, .venv-docs and what tools keep; clusters and builds stay
 	rm -rf .venv .venv-sdk .venv-docs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build operator/*.egg-info \

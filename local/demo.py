@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from local import clusters, gateway, operators, prepare
+from local import clusters, gateway, images, operators, prepare
 from local.builds import BuildError
 from local.caller import Responses, following, wait_for_response
 from local.clusters import Cluster
@@ -39,15 +39,16 @@ VERDICT = "improved: "  # v2 takes 150 ms longer for each answer
 
 @dataclass(frozen=True)
 class Demo:
-    """One run on one cluster; `gateway`: None where none of ours is in front of it."""
+    """One run on one cluster; `gateway`: None where none of ours is in front of it. `archives`: the images, of this checkout by default."""
 
     cluster: Cluster
     kubectl: Transcript
     gateway: Gateway | None
+    archives: operators.Archives = images.ensure
 
     def run(self) -> None:
         """Runs all steps in order. Raises LocalError where one does not have the expected result."""
-        operators.install(self.cluster, self.kubectl, self.gateway)
+        operators.install(self.cluster, self.kubectl, self.gateway, self.archives)
         self._prepare()
         self._deploy("Deploy v1", "01-v1")
         with self._calls() as responses:

@@ -1,5 +1,5 @@
 """Builds what a release consists of: the wheels of operator and plugin, the manifests of an installation for each range of Kubernetes
-versions, and the recorder's.
+versions, the gate's and the recorder's.
 
 The version is that of pyproject.toml, and nothing else names one. The same checkout gives the same bytes: a wheel is built from a
 copy without caches and leftovers of older builds, with fixed times and modes. The console is built for it where it is not built yet, which
@@ -24,7 +24,12 @@ from local.images import REPOSITORY, version
 
 OUT = REPOSITORY / "build" / "dist"
 SUMS = "SHA256SUMS"
-BUNDLES = {"": "manifests", "-before-1.36": "manifests/overlays/before-1.36", "-recorder": "manifests/recorder"}
+BUNDLES = {
+    "": "manifests",
+    "-before-1.36": "manifests/overlays/before-1.36",
+    "-gate": "manifests/gate",
+    "-recorder": "manifests/recorder",
+}
 """What a bundle's name ends with, and the kustomization that it is made of."""
 PACKAGED = (*(REPOSITORY / name for name in ("pyproject.toml", "README.md")), *(image.source for image in images.ALWAYS))
 PLUGIN = REPOSITORY / "operator" / "kubectl"

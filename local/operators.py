@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -35,17 +35,23 @@ GATE_SELECTOR = "app.kubernetes.io/name=dynamiq-gate"
 WAIT = 120  # seconds
 
 
-def install(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None = None) -> None:
-    """Installs the operator of this checkout, or brings the one that is there to it; `in_front`: the gateway. Raises LocalError."""
+Archives = Callable[[], Mapping[str, Path]]
+"""Finds or makes the archives of the images, by the names that the manifests use."""
+
+
+def install(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None = None, archives: Archives = images.ensure) -> None:
+    """Installs the operator of the folder in which `kubectl` runs, or brings the one that is there to it; `in_front`: the gateway.
+
+    Raises LocalError.
+    """
     heading("Install the operator")
     if cluster.real_pods:
-        _as_pods(cluster, kubectl, in_front)
+        _as_pods(cluster, kubectl, in_front, archives())
     else:
         _as_process(cluster, kubectl)
 
 
-def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None) -> None:
-    archives = images.ensure()
+def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None, archives: Mapping[str, Path]) -> None:
     digests = {reference: images.digest_of(archive) for reference, archive in archives.items()}
     _load(cluster, kubectl, archives, digests)
     parts = {
@@ -55,8 +61,8 @@ def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None) ->
     }
     before = {part: _images(kubectl, *part[1:]) for part in parts}
     told = {**(in_front.settings if in_front is not None else {}), "recorder": recorder.URL}
-    kubectl.run("apply", "-k", _overlay(cluster, MANIFESTS, ("operator", "api"), told))
-    kubectl.run("apply", "-k", _overlay(cluster, GATE_MANIFESTS, ("gate",), {"recorder": recorder.URL}))
+    kubectl.run("apply", "-k", _overlay(cluster, kubectl, MANIFESTS, ("operator", "api"), told))
+    kubectl.run("apply", "-k", _overlay(cluster, kubectl, GATE_MANIFESTS, ("gate",), {"recorder": recorder.URL}))
     recorder.provide_volume(cluster, kubectl)
     kubectl.run("apply", "-k", recorder.MANIFESTS)
     for part, image_of in parts.items():
@@ -68,7 +74,7 @@ def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None) ->
     wait_for("the API server to apply the new kinds and policies", lambda: _is_applied(kubectl), seconds=60, every=0.5)
 
 
-def _overlay(cluster: Cluster, manifests: str, programs: Sequence[str], told: Mapping[str, str]) -> str:
+def _overlay(cluster: Cluster, kubectl: Transcript, manifests: str, programs: Sequence[str], told: Mapping[str, str]) -> str:
     """The folder of an overlay of `manifests` that tells programs how Apps are called from outside, or where the recorder is."""
     folder = cluster.kubeconfig.parent / "installation" / Path(manifests).name
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +82,7 @@ def _overlay(cluster: Cluster, manifests: str, programs: Sequence[str], told: Ma
     overlay = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [os.path.relpath(images.REPOSITORY.resolve() / manifests, folder.resolve())],
+        "resources": [os.path.relpath(Path(kubectl.root).resolve() / manifests, folder.resolve())],
         "patches": [{"patch": yaml.safe_dump(_told(program, variables))} for program in programs],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay, sort_keys=False))

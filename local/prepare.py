@@ -33,6 +33,15 @@ def for_demo(profile: Profile) -> None:
         for_cluster(profile)
 
 
+def for_release(profile: Profile) -> None:
+    """What the demo needs where a release brings the images. Raises BuildError, LocalError."""
+    if profile == "node":
+        beside = [*packages.missing(), *envoy.missing(), *builds.missing(components.GATEWAY)]
+        _run(builds.missing(components.NODE), beside)
+    else:
+        for_cluster(profile)
+
+
 def for_tests() -> None:
     """What `make test` needs. Raises BuildError, ImageError, LocalError."""
     tools = builds.missing((*components.GATEWAY, components.HELM, components.OTELCOL, components.HEALTH))

@@ -21,10 +21,14 @@ EXTRA = 30.0  # seconds beyond kubectl's own timeout before it is given up
 
 @dataclass(frozen=True)
 class Transcript:
-    """kubectl against one cluster, run in the repository's folder `root`, so that files are named as a reader names them."""
+    """kubectl against one cluster, run in the repository's folder `root`, so that files are named as a reader names them.
+
+    `plugin` is the folder with another plugin of kubectl than this environment's.
+    """
 
     cluster: Cluster
     root: os.PathLike[str]
+    plugin: Path | None = None
 
     def run(self, *arguments: str, seconds: float = 120, still: Callable[[], str] = lambda: "", shown: str = "") -> str:
         """Prints `$ kubectl …`, its output as it comes, and a line of progress (with `still()`) where it is silent for long.
@@ -90,7 +94,8 @@ class Transcript:
     @property
     def _env(self) -> dict[str, str]:
         found = os.environ | self.cluster.env
-        return found | {"PATH": f"{found['PATH']}{os.pathsep}{Path(sys.executable).parent}"}  # where the plugin of kubectl is
+        own = Path(sys.executable).parent  # where the plugin of kubectl is
+        return found | {"PATH": os.pathsep.join([*([str(self.plugin)] if self.plugin else []), found["PATH"], str(own)])}
 
 
 def heading(text: str) -> None:

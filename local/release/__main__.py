@@ -1,0 +1,67 @@
+"""The command line: `python -m local.release build VERSION` and `python -m local.release check`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from local.builds import BuildError
+from local.debian_lock import LockError
+from local.dist import DistError
+from local.errors import LocalError
+from local.images import REPOSITORY, ImageError
+from local.progress import say
+from local.release import build, check
+from local.release.build import ReleaseError
+from local.release.changelog import ChangelogError
+from local.release.layout import LayoutError
+from local.release.parts import PartsError
+from local.release.sbom import SbomError
+from local.resolver import FORCEABLE
+
+WORK = REPOSITORY / "build" / "release-check"
+ERRORS = (BuildError, ChangelogError, DistError, ImageError, LayoutError, LocalError, LockError, PartsError, ReleaseError, SbomError)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns the exit status: 0, or 1 with one message on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except ERRORS as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local.release", description="Builds and checks a release.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    built = commands.add_parser("build", help="make the files of a release")
+    built.add_argument("version", nargs="?", default="", help="the version, which has to be the project's")
+    built.set_defaults(run=_build)
+    checked = commands.add_parser("check", help="install from the files of a release alone on a fresh cluster, and run the demo")
+    checked.set_defaults(run=_check)
+    checked.add_argument("--profile", choices=FORCEABLE, help="force a profile; see `python -m local --help`")
+    for command in (built, checked):
+        command.add_argument("--folder", type=Path, default=build.OUT, help="the folder of the release (default: build/release)")
+    return parser
+
+
+def _build(options: argparse.Namespace) -> None:
+    made = build.build(options.version.removeprefix("v"), options.folder)
+    say(f"version {options.version}, in {options.folder}:")
+    for path in made:
+        say(f"  {path.name}  {path.stat().st_size:,} bytes")
+
+
+def _check(options: argparse.Namespace) -> None:
+    check.check(options.folder, WORK, options.profile)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Makes the files of a release in one folder: wheels, images, manifests, examples, bills of materials, the changes, and the sums of all.
+
+The same commit gives the same bytes: images are made on Debian's packages by their hashes, and every time in them is the commit's
+(`SOURCE_DATE_EPOCH` where that is set). It refuses a version that is not the project's, files that are in no commit, and an image with a
+package that no lock names. It pushes nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from local import console_build, debian, debian_lock, dist, images
+from local.images import REPOSITORY, Image, Recipe
+from local.progress import say
+from local.release import changelog, layout, parts, sbom
+from local.release.layout import Archive, Index
+
+OUT = REPOSITORY / "build" / "release"
+LOCKS = REPOSITORY / "locks"
+LOCK_OF_WHEEL = {"dynamiq_operator": "operator.txt", "dynamiq_kubectl": "kubectl.txt"}
+"""The lock by which a wheel's dependencies can be installed, by the name that the wheel's file begins with."""
+EXAMPLES = REPOSITORY / "examples"
+
+
+class ReleaseError(Exception):
+    """A release can't be built from this checkout; the message says why."""
+
+
+def build(version: str, out: Path = OUT) -> list[Path]:
+    """Makes the release anew in `out`, and returns its files. Raises ReleaseError, and the errors of its parts."""
+    require_version(version)
+    changes = changelog.notes((REPOSITORY / "CHANGELOG.md").read_text(), version)
+    if changelog.unreleased(changes):
+        say("CHANGELOG.md has entries of no version yet; the release has them, and its notes say so")
+    commit, epoch = source()
+    shutil.rmtree(out, ignore_errors=True)
+    dist.build(out)
+    # A chart of `manifests/chart` would be packed here, so that its archive is one more file: `helm package` with the times of the commit.
+    index = Index(version, commit, epoch, {image.reference: _image(image, out, commit, epoch) for image in images.ALWAYS})
+    for wheel in sorted(out.glob("*.whl")):
+        _beside_wheel(wheel, version, commit, epoch)
+    _pack(EXAMPLES, out / layout.examples(version), epoch)
+    (out / layout.NOTES).write_text(changes)
+    (out / layout.INDEX).write_text(index.written())
+    made = sorted(path for path in out.iterdir() if path.name != layout.SUMS)
+    (out / layout.SUMS).write_text(layout.sums(made))
+    return [*made, out / layout.SUMS]
+
+
+def require_version(version: str) -> None:
+    """Refuses a version which the checkout does not have: its manifests, images and packages name another. Raises ReleaseError."""
+    if version != images.version():
+        asked = f"VERSION={version} is asked for, and" if version else "VERSION names the version:"
+        raise ReleaseError(f"{asked} pyproject.toml says {images.version()}. CONTRIBUTING.md has the steps of a release")
+
+
+def source() -> tuple[str, int]:
+    """The commit, and its time in Unix seconds or `SOURCE_DATE_EPOCH`. Raises ReleaseError where files are in no commit."""
+    if changed := _git("status", "--porcelain", "--", *_released()).splitlines():
+        named = ", ".join(line[3:] for line in changed[:5])
+        raise ReleaseError(f"a release is of a commit, and these files are in none as they are: {named}")
+    set_by_hand = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return _git("rev-parse", "HEAD").strip(), int(set_by_hand or _git("log", "-1", "--format=%ct"))
+
+
+def _released() -> Iterator[str]:
+    """What a release is made of."""
+    yield from ("CHANGELOG.md", "README.md", "pyproject.toml", "crds", "examples", "local", "locks", "manifests", "operator")
+
+
+def _image(image: Image, out: Path, commit: str, epoch: int) -> Archive:
+    """Makes an image with its bill of materials."""
+    (archive,) = images.ensure([image], Recipe(debian.DEBIAN, epoch)).values()
+    found = parts.of_image(archive)
+    packages = debian_lock.parse(debian_lock.LOCK.read_text()).packages
+    if unlocked := parts.unlocked(found.parts, parts.of_lock(image.lock.read_text()), packages):
+        raise ReleaseError(f"image {image.name} has packages that no lock names: {', '.join(unlocked)}")
+    file = layout.image(image.name, images.version(), found.architecture)
+    beside = layout.beside(file, layout.SBOM)
+    listed = [*parts.with_hashes(found.parts, packages), *(_console() if image.console else [])]
+    subject = sbom.image(image.reference, found.architecture, found.digest)
+    (out / beside).write_text(sbom.written(subject, listed, epoch=epoch, commit=commit))
+    shutil.copyfile(archive, out / file)
+    return Archive(file, found.digest, beside)
+
+
+def _beside_wheel(wheel: Path, version: str, commit: str, epoch: int) -> None:
+    """Writes the wheel's bill of materials: what it brings of other projects, and what is installed with it by its lock, which comes along."""
+    distribution = wheel.name.partition("-")[0]
+    lock = (LOCKS / LOCK_OF_WHEEL[distribution]).read_text()
+    listed = [*parts.of_lock(lock), *(_console() if distribution == "dynamiq_operator" else [])]
+    sha256 = layout.sums([wheel]).partition(" ")[0]
+    subject = sbom.wheel(distribution.replace("_", "-"), version, sha256)
+    wheel.with_name(layout.beside(wheel.name, layout.SBOM)).write_text(sbom.written(subject, listed, epoch=epoch, commit=commit))
+    wheel.with_name(layout.beside(wheel.name, layout.REQUIREMENTS)).write_text(lock)
+
+
+def _console() -> list[parts.Part]:
+    return parts.of_console((console_build.SOURCE / "package-lock.json").read_text())
+
+
+def _pack(folder: Path, out: Path, epoch: int) -> None:
+    """The files of a folder, below its name, without owners and with one time."""
+    with tarfile.open(out, "w", format=tarfile.PAX_FORMAT) as archive:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            entry = tarfile.TarInfo(path.relative_to(folder.parent).as_posix())
+            entry.size, entry.mtime, entry.mode = path.stat().st_size, epoch, 0o644
+            with path.open("rb") as content:
+                archive.addfile(entry, content)
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise ReleaseError("there is no git, which says what commit a release is of") from error
+    if done.returncode:
+        raise ReleaseError(f"`git {' '.join(arguments[:2])}` failed, and a release is of a commit:\n{done.stderr.strip()}")
+    return done.stdout

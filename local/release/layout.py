@@ -1,0 +1,94 @@
+"""The files of a release: their names, and what `release.json` says of them. All are in one folder, as a forge shows them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+SUMS = "SHA256SUMS"
+INDEX = "release.json"
+NOTES = "CHANGES.md"
+SBOM = ".cdx.json"
+REQUIREMENTS = ".requirements.txt"
+
+
+class LayoutError(Exception):
+    """A file of the release is missing, is too much, or is another one than the release says."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One image: its file, the digest of its manifest, and its bill of materials."""
+
+    file: str
+    digest: str
+    sbom: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """What `release.json` says: the version, the commit and its time in Unix seconds, and the images by the names that the manifests use."""
+
+    version: str
+    commit: str
+    epoch: int
+    images: Mapping[str, Archive]
+
+    def written(self) -> str:
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+
+def read(folder: Path) -> Index:
+    """What the release in `folder` says of itself. Raises LayoutError."""
+    try:
+        found = json.loads((folder / INDEX).read_text())
+        images = {name: Archive(**archive) for name, archive in found["images"].items()}
+        return Index(found["version"], found["commit"], found["epoch"], images)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise LayoutError(f"{folder} is no release: {INDEX} can't be read ({error}); build one, `make release VERSION=…`") from error
+
+
+def examples(version: str) -> str:
+    """The archive with the folder `examples`."""
+    return f"dynamiq-examples-{version}.tar"
+
+
+def image(name: str, version: str, architecture: str) -> str:
+    """The OCI archive of an image."""
+    return f"{name}-{version}-linux-{architecture}.oci.tar"
+
+
+def beside(file: str, ending: str) -> str:
+    """The name of what belongs to a file: its bill of materials, or the lock of a wheel."""
+    for known in (".oci.tar", ".whl"):
+        file = file.removesuffix(known)
+    return file + ending
+
+
+def sums(paths: Iterable[Path]) -> str:
+    """The lines that `sha256sum --check` reads."""
+    return "".join(f"{_sha256(path)}  {path.name}\n" for path in sorted(paths))
+
+
+def require_sums(folder: Path) -> None:
+    """Refuses a release with a file that its sums do not name, without one that they name, or with another one. Raises LayoutError."""
+    try:
+        lines = (folder / SUMS).read_text().splitlines()
+    except OSError as error:
+        raise LayoutError(f"{folder} has no {SUMS}: build a release, `make release VERSION=…`") from error
+    named = {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines)}
+    present = {path.name for path in folder.iterdir()} - {SUMS}
+    for what, names in (("is missing", named.keys() - present), (f"is not in {SUMS}", present - named.keys())):
+        if names:
+            raise LayoutError(f"{', '.join(sorted(names))} {what}")
+    for name, sha256 in named.items():
+        if _sha256(folder / name) != sha256:
+            raise LayoutError(f"{name} is not the file that {SUMS} names")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
