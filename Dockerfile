@@ -3,14 +3,16 @@
 #   docker build --target recorder -t dynamiq.local/recorder:0.1.0 .
 #   docker build --target runtime  -t dynamiq.local/runtime:0.1.0 .
 #   docker build --target runtime-sdk -t dynamiq.local/runtime-sdk:0.1.0 .
-ARG PYTHON=3.11-slim
-
-FROM python:${PYTHON} AS base
+# A release's images are made without Docker (`make release`), on packages of Debian by their hashes. Here the base is Docker's, by its digest: the
+# tag beside it is for readers. What else differs between two builds are times:
+#   docker buildx build --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) --output type=oci,dest=operator.tar,rewrite-timestamp=true --target operator .
+FROM python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b AS base
 ENV PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1 PYTHONUTF8=1 HOME=/tmp
-RUN groupadd --gid 65532 nonroot && useradd --uid 65532 --gid 65532 --home-dir /tmp --no-create-home --shell /sbin/nologin nonroot
+# useradd would write the day of the build into /etc/shadow
+RUN echo nonroot:x:65532:65532::/tmp:/sbin/nologin >>/etc/passwd && echo nonroot:x:65532: >>/etc/group
 
 FROM base AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PYTHONHASHSEED=0
 
 FROM build AS build-runtime
 COPY locks/runtime.txt /locks/

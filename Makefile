@@ -134,7 +134,7 @@ dist: $(READY) ## what a release consists of: the wheels of operator and plugin,
 	@$(BIN)/python -m local.dist
 
 release: $(READY) ## the files of a release in build/release: wheels, images, manifests, bills of materials, sums; VERSION=0.1.0 has to be the project's
-	@$(BIN)/python -m local.release build $(VERSION)
+	@$(BIN)/python -m local.release build "$(VERSION)"
 
 release-check: $(READY) ## install from the files in build/release alone, on a fresh cluster, and run the demo there
 	@$(BIN)/python -m local.release check

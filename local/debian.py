@@ -73,7 +73,7 @@ class Debian:
             raise RootError(
                 f"{lock.name} has packages without a wheel, {', '.join(built)}: such an image is for this machine's clusters alone"
             )
-        _unpack_all(root, task)
+        unpack(root, task)
         rootfs.make_folders(root)
         for name in ("python3", "python"):
             (root / "usr/local/bin" / name).symlink_to(f"/usr/bin/python{PYTHON}")
@@ -97,7 +97,8 @@ def architecture() -> str:
     return found
 
 
-def _unpack_all(root: Path, task: Task) -> None:
+def unpack(root: Path, task: Task) -> None:
+    """Fills `root` with the packages that the lock names, but for what no program of ours needs. Raises RootError."""
     try:
         lock = debian_lock.parse(debian_lock.LOCK.read_text())
         packages = lock.of(architecture())

@@ -34,8 +34,9 @@ class ReleaseError(Exception):
 def build(version: str, out: Path = OUT) -> list[Path]:
     """Makes the release anew in `out`, and returns its files. Raises ReleaseError, and the errors of its parts."""
     require_version(version)
-    changes = changelog.notes((REPOSITORY / "CHANGELOG.md").read_text(), version)
-    if changelog.unreleased(changes):
+    told = (REPOSITORY / "CHANGELOG.md").read_text()
+    changes = changelog.notes(told, version)
+    if changelog.unreleased(told):
         say("CHANGELOG.md has entries of no version yet; the release has them, and its notes say so")
     commit, epoch = source()
     shutil.rmtree(out, ignore_errors=True)

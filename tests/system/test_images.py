@@ -21,12 +21,14 @@ from typing import Any
 import pytest
 
 import dynamiq_runtime
-from local import builds, console_build, images, rootfs
+from local import builds, console_build, debian, debian_lock, images, rootfs
+from local.release import parts
 from local.steps import Commands, Task
 from tests.support.runtime import ECHO
 from tests.support.waiting import eventually
 
 NEEDS_ROOT = pytest.mark.usefixtures("root")
+OF_A_RELEASE = images.Recipe(debian.DEBIAN, 1_700_000_000)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,12 @@ def archives() -> dict[str, Path]:
 @pytest.fixture
 def runtime(archives: dict[str, Path]) -> Path:
     return archives[images.RUNTIME.reference]
+
+
+@pytest.fixture(scope="module")
+def released() -> Path:
+    """The image of the runtime as a release has it."""
+    return images.ensure([images.RUNTIME], OF_A_RELEASE)[images.RUNTIME.reference]
 
 
 class Layout:
@@ -133,6 +141,38 @@ def test_a_second_build_from_nothing_is_the_same_image(tmp_path: Path, monkeypat
     assert images.digest_of(images.ensure([images.RUNTIME])[images.RUNTIME.reference]) == images.digest_of(runtime)
 
 
+def test_an_image_of_a_release_is_the_same_from_nothing_and_of_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, released: Path
+) -> None:
+    monkeypatch.setenv("DYNAMIQ_CACHE", str(tmp_path))
+    (again,) = images.ensure([images.RUNTIME], OF_A_RELEASE).values()
+    assert images.digest_of(again) == images.digest_of(released)
+    layout = Layout(again)
+    assert layout.image["created"] == "2023-11-14T22:13:20Z"
+    with tarfile.open(fileobj=io.BytesIO(layout.layer)) as layer:
+        assert {member.mtime for member in layer} == {OF_A_RELEASE.epoch}
+
+
+def test_an_image_of_a_release_has_what_the_locks_name_and_nothing_else(released: Path) -> None:
+    found = parts.of_image(released)
+    packages = debian_lock.parse(debian_lock.LOCK.read_text()).of(debian.architecture())
+    assert {(each.name, each.version) for each in found.parts if each.kind == "deb"} == {(each.name, each.version) for each in packages}
+    assert {each.distribution for each in found.parts if each.kind == "deb"} == {"debian-12"}
+    locked = parts.of_lock(images.RUNTIME.lock.read_text())
+    assert {each.name for each in found.parts if each.kind == "pypi"} == {each.name for each in locked}
+    assert parts.unlocked(found.parts, locked, packages) == []
+
+
+@NEEDS_ROOT
+def test_an_image_of_a_release_trusts_public_authorities(released: Path, tmp_path: Path) -> None:
+    with unpacked(released, tmp_path / "root") as (inside, environment):
+        script = "import ssl; print(len(ssl.create_default_context().get_ca_certs()))"
+        command = [*inside, "/usr/local/bin/python3", "-c", script]
+        done = subprocess.run(command, env=environment | {"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100
+
+
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The sources of a runtime without packages, in a repository and a cache of the test."""
@@ -222,8 +262,9 @@ def unpacked(archive: Path, folder: Path) -> Iterator[tuple[list[str], dict[str,
 
 
 @NEEDS_ROOT
-def test_the_runtimes_image_serves_on_a_read_only_root(runtime: Path, tmp_path: Path) -> None:
-    with unpacked(runtime, tmp_path / "root") as (inside, environment):
+@pytest.mark.parametrize("image", ["runtime", "released"])
+def test_the_runtimes_image_serves_on_a_read_only_root(image: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    with unpacked(request.getfixturevalue(image), tmp_path / "root") as (inside, environment):
         (tmp_path / "root" / "flow").write_text(ECHO)
         (tmp_path / "log").touch()
         began = time.monotonic()

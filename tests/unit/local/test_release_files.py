@@ -1,0 +1,190 @@
+"""The files of a release: their sums, what the release says of itself, its notes, and what is installed from them."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from local import dist, images
+from local.release import build, changelog, check, layout
+from local.release.build import ReleaseError
+from local.release.changelog import ChangelogError
+from local.release.layout import Archive, Index, LayoutError
+
+CHANGELOG = """\
+# Changelog
+
+## [Unreleased]
+
+### Added
+- Something new.
+
+## [0.2.0] - 2026-12-01
+
+### Fixed
+- A fault.
+
+## [0.1.0] - 2026-11-25
+
+The first one.
+"""
+VERSION = "0.2.0"
+IMAGE = f"dynamiq.local/runtime:{VERSION}"
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """A small release whose sums are right."""
+    folder = tmp_path / "release"
+    (tmp_path / "root").mkdir()
+    folder.mkdir()
+    archive = layout.image("runtime", VERSION, "amd64")
+    digest = images.write_image(folder / archive, IMAGE, tmp_path / "root", entrypoint=["/a"])
+    for suffix in dist.BUNDLES:
+        (folder / f"dynamiq-operator-{VERSION}{suffix}.yaml").write_text(f"kind: Bundle\nof: '{suffix}'\n")
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "app.yaml").write_text("kind: App\n")
+    with tarfile.open(folder / layout.examples(VERSION), "w") as packed:
+        packed.add(tmp_path / "examples", "examples")
+    (folder / f"dynamiq_operator-{VERSION}-py3-none-any.whl").write_bytes(b"wheel")
+    index = Index(VERSION, "c0ffee", 1_700_000_000, {IMAGE: Archive(archive, digest, layout.beside(archive, layout.SBOM))})
+    (folder / layout.INDEX).write_text(index.written())
+    return sum_up(folder)
+
+
+def sum_up(folder: Path) -> Path:
+    (folder / layout.SUMS).unlink(missing_ok=True)
+    (folder / layout.SUMS).write_text(layout.sums(folder.iterdir()))
+    return folder
+
+
+def test_a_release_that_is_what_it_says_is_taken(release: Path) -> None:
+    found = check.verified(release)
+    assert (found.index.version, found.index.commit, found.index.epoch) == (VERSION, "c0ffee", 1_700_000_000)
+    assert found.archives() == {IMAGE: release / f"runtime-{VERSION}-linux-amd64.oci.tar"}
+    assert found.index.images[IMAGE].sbom == f"runtime-{VERSION}-linux-amd64.cdx.json"
+
+
+def test_its_sums_are_read_by_the_program_that_everybody_has(release: Path) -> None:
+    done = subprocess.run(["sha256sum", "--check", "--strict", layout.SUMS], cwd=release, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(list(release.iterdir())) - 1
+
+
+def change(folder: Path) -> None:
+    (folder / layout.INDEX).write_text("{}")
+
+
+def add(folder: Path) -> None:
+    (folder / "more.yaml").write_text("kind: Secret\n")
+
+
+def remove(folder: Path) -> None:
+    (folder / layout.examples(VERSION)).unlink()
+
+
+def swap(folder: Path) -> None:
+    """Another image, and sums that are of it."""
+    archive = folder / layout.image("runtime", VERSION, "amd64")
+    images.write_image(archive, IMAGE, folder.parent / "examples", entrypoint=["/b"])
+    sum_up(folder)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (change, r"release\.json is not the file that SHA256SUMS names"),
+        (add, r"more\.yaml is not in SHA256SUMS"),
+        (remove, r"dynamiq-examples-0\.2\.0\.tar is missing"),
+        (swap, r"has the image sha256:.*, and release\.json says .* is sha256:"),
+    ],
+)
+def test_a_release_with_another_file_than_it_says_is_refused(release: Path, harm: Callable[[Path], None], said: str) -> None:
+    harm(release)
+    with pytest.raises(LayoutError, match=said):
+        check.verified(release)
+
+
+def test_where_there_is_no_release_the_command_that_builds_one_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match=r"make release VERSION="):
+        check.verified(tmp_path)
+
+
+def test_it_is_laid_out_as_the_demo_names_its_files(release: Path, tmp_path: Path) -> None:
+    root = tmp_path / "installation"
+    check.verified(release).lay_out(root)
+    for suffix, folder in dist.BUNDLES.items():
+        (name,) = yaml.safe_load((root / folder / "kustomization.yaml").read_text())["resources"]
+        assert yaml.safe_load((root / folder / name).read_text())["of"] == suffix
+    assert (root / "examples" / "app.yaml").read_text() == "kind: App\n"
+
+
+def test_the_plugin_comes_from_the_wheel_that_has_little_else_where_there_is_one(release: Path) -> None:
+    assert check.verified(release).wheel().name.startswith("dynamiq_operator-")
+    (release / f"dynamiq_kubectl-{VERSION}-py3-none-any.whl").write_bytes(b"wheel")
+    assert check.verified(sum_up(release)).wheel().name.startswith("dynamiq_kubectl-")
+
+
+def test_what_belongs_to_a_file_is_named_after_it() -> None:
+    assert layout.beside("operator-0.1.0-linux-arm64.oci.tar", layout.SBOM) == "operator-0.1.0-linux-arm64.cdx.json"
+    assert (
+        layout.beside("dynamiq_operator-0.1.0-py3-none-any.whl", layout.REQUIREMENTS)
+        == "dynamiq_operator-0.1.0-py3-none-any.requirements.txt"
+    )
+
+
+def test_sums_are_of_the_content(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        (tmp_path / name).write_text(name)
+    assert layout.sums(tmp_path.iterdir()) == "".join(f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n" for name in "ab")
+
+
+def test_the_notes_are_the_section_of_the_version() -> None:
+    assert changelog.section(CHANGELOG, "0.2.0") == "## [0.2.0] - 2026-12-01\n\n### Fixed\n- A fault.\n"
+    assert changelog.section(CHANGELOG, "0.1.0").endswith("The first one.\n")
+    with pytest.raises(ChangelogError, match=r"no section \[0\.3\.0\]: name its section \[Unreleased\] so"):
+        changelog.section(CHANGELOG, "0.3.0")
+
+
+def test_what_has_no_version_yet_is_told_with_the_release_that_has_it() -> None:
+    assert changelog.unreleased(CHANGELOG) == "### Added\n- Something new."
+    told = changelog.notes(CHANGELOG, "0.2.0")
+    assert told.index("Something new.") < told.index("## [0.2.0]") < told.index("A fault.")
+    assert "The first one." not in told
+    finished = CHANGELOG.replace("\n### Added\n- Something new.\n", "")
+    assert changelog.notes(finished, "0.2.0") == changelog.section(CHANGELOG, "0.2.0")
+
+
+@pytest.mark.parametrize("version", ["", "0.0.99", "latest"])
+def test_a_version_that_the_checkout_does_not_have_is_refused(version: str) -> None:
+    with pytest.raises(ReleaseError, match=r"pyproject\.toml says .*CONTRIBUTING\.md"):
+        build.require_version(version)
+    build.require_version(images.version())
+
+
+def test_a_release_is_of_a_commit_and_of_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "REPOSITORY", tmp_path)
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "@1700000000 +0000")
+    who = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.com", "-c", "commit.gpgsign=false")
+    (tmp_path / "README.md").write_text("one\n")
+    for command in (("init", "--quiet"), ("add", "README.md"), (*who, "commit", "--quiet", "--message", "One")):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
+    assert build.source() == (commit, 1_700_000_000)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
+    assert build.source() == (commit, 1_800_000_000)
+    (tmp_path / "operator").mkdir()
+    (tmp_path / "operator" / "module.py").write_text("")
+    with pytest.raises(ReleaseError, match=r"these files are in none as they are: operator/"):
+        build.source()
+
+
+def test_each_wheel_of_a_release_has_a_lock_for_what_it_needs() -> None:
+    assert (build.LOCKS / build.LOCK_OF_WHEEL["dynamiq_operator"]).exists()
