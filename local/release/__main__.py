@@ -10,7 +10,7 @@ from local.builds import BuildError
 from local.debian_lock import LockError
 from local.dist import DistError
 from local.errors import LocalError
-from local.images import REPOSITORY, ImageError
+from local.images import REPOSITORY, ImageError, version
 from local.progress import say
 from local.release import build, check
 from local.release.build import ReleaseError
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _build(options: argparse.Namespace) -> None:
     made = build.build(options.version.removeprefix("v"), options.folder)
-    say(f"version {options.version}, in {options.folder}:")
+    say(f"version {version()}, in {options.folder}:")
     for path in made:
         say(f"  {path.name}  {path.stat().st_size:,} bytes")
 
