@@ -139,11 +139,10 @@ def _settings(context: CommandContext) -> list[ChangeRow]:
     """What changed of the App's settings, newest first. Raises Refusal where the cluster does not know of such records."""
     field = f"spec.app={context.options.app}"
     try:
-        return app_changes.newest_first(
-            raw for page in pages_at(context.api, _path(context, "appchanges"), field=field) for raw in page["items"]
-        )
+        found = [raw for page in pages_at(context.api, _path(context, "appchanges"), field=field) for raw in page["items"]]
     except (errors.NotFound, NotInstalled):
         raise Refusal("this cluster records no changes of settings: its definitions are older than this plugin, leave --all out") from None
+    return app_changes.newest_first(only_of_app(context.api, context.namespace, context.options.app, found))
 
 
 def _path(context: CommandContext, plural: str = "deployments") -> str:
