@@ -17,11 +17,11 @@ from datetime import datetime
 from dynamiq_operator.controller.app_state import AppState, AppStates, SeenSettings
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.stamps import Stamps
-from dynamiq_operator.desired.base import awaits_garbage_collection, is_owned, owner
+from dynamiq_operator.desired.base import is_owned, owner
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APP_CHANGES, APPS, SECRETS
-from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model import kinds, names, ownership
 from dynamiq_operator.model.app import RecordedSettings
 from dynamiq_operator.model.app_change import AppChangeSpec
 from dynamiq_operator.model.base import API_VERSION
@@ -169,7 +169,7 @@ class SettingsRecorder:
             found = await self._client.create(APP_CHANGES, manifest)
         except errors.AlreadyExists:
             found = await self._client.get(APP_CHANGES, app.meta.namespace, name)
-            if awaits_garbage_collection(found, app):
+            if ownership.is_anothers(found, app.meta.uid):
                 raise errors.Conflict(f"AppChange {name} of the App that had this name before is being deleted") from None
         return AppChange.of(found)
 
@@ -178,7 +178,7 @@ class SettingsRecorder:
         found: list[AppChange] = []
         async for page in self._client.pages(APP_CHANGES, app.meta.namespace, field=f"spec.app={app.meta.name}"):
             for raw in page["items"]:
-                if not awaits_garbage_collection(raw, app):
+                if not ownership.is_anothers(raw, app.meta.uid):
                     found.append(AppChange.of(raw if is_owned(raw, app) else await self._own(app, raw)))
         return sorted(found, key=lambda each: each.spec.sequence)
 
