@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from dynamiq_operator.model.guards import AfterFreeze, Guard, RowOf
 from dynamiq_operator.model.objects import App, DeployPolicy, Record, format_time
 from dynamiq_operator.model.policy import Promotion
-from dynamiq_operator.plan.context import Context
+
+if TYPE_CHECKING:
+    from dynamiq_operator.plan.context import Context
 
 
 def suspended(app: App) -> str:
