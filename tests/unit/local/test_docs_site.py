@@ -102,7 +102,7 @@ def test_links_of_a_page_lead_through_the_site() -> None:
     assert "](project/security.md)" in found["index.md"]
     assert 'src="images/history-light.png"' in found["index.md"]
     assert "](files/examples/records/02-v2.yaml.md)" in found["deploying.md"]
-    assert "](../install.md#images)" in found["project/contributing.md"]
+    assert "](../releases.md)" in found["project/contributing.md"]
     assert "workflowVersion: v2" in found["files/examples/records/02-v2.yaml.md"]
     assert "## agent" not in found["files/examples/agent.md"]
     assert "## app.yaml" in found["files/examples/agent.md"]
