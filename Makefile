@@ -21,6 +21,7 @@ help: ## what there is
 	@echo
 	@echo "  PYTHON=python3.12   the Python that makes .venv, 3.11 or newer        NAME=other   another cluster than $(NAME)"
 	@echo "  PORT=8081           another port for make console             TLS=1        its console by HTTPS, as Safari needs it"
+	@echo "  KUBERNETES=1.36     that Kubernetes, built once; 1.35 and 1.36 beside the newest, see docs/versions.md"
 	@echo "  CLUSTER=my-context  a cluster of yours, by its kube context    PROFILE=control-plane   no root: simulated pods"
 
 venv: $(READY) ## the virtual environment .venv, from locks/dev.txt

@@ -23,6 +23,7 @@ A real Kubernetes on this machine. `up` chooses the best one possible, in this o
   2. kind, where `docker info` answers
   3. the node profile, as root on Linux         (real components, real pods, no Docker)
   4. the control-plane profile                  (real control plane, simulated pods, no root)
+KUBERNETES=1.36 in the environment builds that Kubernetes for the third or fourth; docs/versions.md has which there are.
 """
 
 

@@ -219,7 +219,7 @@ def _cluster(record: Record) -> Cluster:
         name=record.name,
         profile=record.profile,  # type: ignore[arg-type]
         kubeconfig=record.kubeconfig,
-        kubectl=builds.ensure([components.KUBERNETES])["kubectl"] if ours else borrowed.kubectl(),
+        kubectl=builds.ensure([components.kubernetes_among(record.builds)])["kubectl"] if ours else borrowed.kubectl(),
         real_pods=record.profile != "control-plane",
         audit_log=record.folder / "audit" / "audit.log" if ours else None,
     )

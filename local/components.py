@@ -1,7 +1,8 @@
 """What clusters are made of: each component, the version of its project, its programs, and the digest of all that goes into it.
 
 Each folder of `build` is a Go module that pins versions. Kubernetes and what runs beside it share `build/components`, so that Go compiles
-what they have in common once; Helm has `build/helm`, which names the versions of `build/components` where both have a module, so that Go
+what they have in common once. The Kubernetes before that one have `build/kubernetes-1.36` and the like, with what Kubernetes itself pins
+there: `KUBERNETES=1.36` in the environment makes a process take that one, and all else stays as it is. Helm has `build/helm`, which names the versions of `build/components` where both have a module, so that Go
 takes from its cache what it has compiled for Kubernetes. Contour does not compile with the client-go of that Kubernetes and has
 `build/contour`. What tests alone need has modules of its own: OpenTelemetry's collector, Flux's controllers, Argo CD, Velero, and what runs the
 health checks that Flux and Argo CD get.
@@ -20,6 +21,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from local.errors import LocalError
 
 MODULES = Path(__file__).parent / "build"
 COMPONENTS, GATEWAY_MODULE, COLLECTOR_MODULE, FLUX_MODULE, ARGO_MODULE, HEALTH_MODULE, VELERO_MODULE, HELM_MODULE = (
@@ -88,16 +91,49 @@ def _own(program: str) -> tuple[tuple[str, str], ...]:
     return ((program, f"./{program}"),)
 
 
-KUBERNETES = Component(
-    "kubernetes",
-    "1.37.2",
-    _own("kubernetes"),
-    ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"),
-    ldflags=" ".join(
-        f"-X k8s.io/component-base/version.{key}={value}"
-        for key, value in (("gitVersion", "v1.37.2"), ("gitMajor", "1"), ("gitMinor", "37"))
-    ),
-)
+def _kubernetes(version: str, folder: str = "") -> Component:
+    """Kubernetes of a version; `folder` of an older one is where it is pinned, and its name."""
+    major, minor, _ = version.split(".")
+    return Component(
+        folder or "kubernetes",
+        version,
+        _own("kubernetes"),
+        ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"),
+        ldflags=" ".join(
+            f"-X k8s.io/component-base/version.{key}={value}"
+            for key, value in (("gitVersion", f"v{version}"), ("gitMajor", major), ("gitMinor", minor))
+        ),
+        module=MODULES / folder if folder else COMPONENTS,
+    )
+
+
+NEWEST = "1.37"
+KUBERNETES_OF = {
+    "1.35": _kubernetes("1.35.4", "kubernetes-1.35"),
+    "1.36": _kubernetes("1.36.3", "kubernetes-1.36"),
+    NEWEST: _kubernetes("1.37.2"),
+}
+"""Kubernetes by its minor version, oldest first: of each the newest patch that the Go module proxy has."""
+
+
+def asked_kubernetes(env: Mapping[str, str]) -> Component:
+    """The Kubernetes that `$KUBERNETES` names, such as 1.36; the newest where it names none. Raises LocalError for one that is not built here."""
+    asked = env.get("KUBERNETES") or NEWEST
+    if asked not in KUBERNETES_OF:
+        raise LocalError(f"KUBERNETES={asked} is not built here: name one of {', '.join(KUBERNETES_OF)}")
+    return KUBERNETES_OF[asked]
+
+
+def kubernetes_among(builds: Iterable[str]) -> Component:
+    """The Kubernetes that a cluster was made of, by the names of its builds; the one that is asked for where they name none."""
+    found = [each for name in builds for each in KUBERNETES_OF.values() if name.startswith(f"{each.name}-{each.version}-")]
+    return found[0] if found else KUBERNETES
+
+
+try:
+    KUBERNETES = asked_kubernetes(os.environ)
+except LocalError as error:  # a process has one Kubernetes, from its first line on
+    raise SystemExit(f"error: {error}") from error
 ETCD = Component("etcd", "3.7.3", (("etcd", "go.etcd.io/etcd/server/v3"),))
 CONTAINERD = Component(
     "containerd",
@@ -255,7 +291,7 @@ CONTROL_PLANE = (ETCD, KUBERNETES, KWOK)
 # In this order, since what takes long comes first and can be overlapped with what needs no compiler.
 NODE = (PAUSE, FORWARD, ETCD, KUBERNETES, COREDNS, KUBE_ROUTER, CONTAINERD, CNI)
 GATEWAY = (GATEWAY_API, CONTOUR)
-ALL = (*NODE, KWOK, METRICS_SERVER, *GATEWAY, OTELCOL, HELM, HEALTH, *FLUX, ARGO, VELERO)
+ALL = tuple(dict.fromkeys((*NODE, *KUBERNETES_OF.values(), KWOK, METRICS_SERVER, *GATEWAY, OTELCOL, HELM, HEALTH, *FLUX, ARGO, VELERO)))
 
 
 def go_environment() -> dict[str, str]:

@@ -49,17 +49,30 @@ def inspect_machine() -> Machine:
 
 def decide(env: Mapping[str, str], profile: str | None, inspect: Callable[[], Machine]) -> Choice:
     """The choice for the machine that `inspect` returns; it is called only when needed. `profile` precedes `$PROFILE`."""
-    context, forced = env.get("CLUSTER", ""), profile or env.get("PROFILE", "")
+    context, forced, version = env.get("CLUSTER", ""), profile or env.get("PROFILE", ""), env.get("KUBERNETES", "")
     if forced and forced not in FORCEABLE:
         raise LocalError(f"there is no profile {forced!r}: choose one of {', '.join(FORCEABLE)}")
     if forced and context:
         raise LocalError(f"both CLUSTER={context} and the profile {forced} are asked for: choose one")
+    if version and (context or forced == "kind"):
+        raise LocalError(
+            f"KUBERNETES={version} says what is built here, and {context or 'kind'} has a Kubernetes of its own: name one of them"
+        )
     if context:
         return Choice("context", f"CLUSTER={context} asks for that kube context", context)
     found = inspect()
     if not found.is_linux and not (found.docker_answers and found.kind_installed):
         raise LocalError("the components run on Linux only: here, install Docker and kind, or name a kube context in CLUSTER")
-    return _forced(forced, found) if forced else _best(found)
+    return _forced(forced, found) if forced else _built(found, version) if version else _best(found)
+
+
+def _built(machine: Machine, version: str) -> Choice:
+    """Where a version is asked for, it is built: the best profile of those."""
+    if not machine.is_linux:
+        raise LocalError(f"KUBERNETES={version} is built, and what is built runs on Linux only")
+    if machine.is_root:
+        return Choice("node", f"KUBERNETES={version} is built here, and this is root on Linux")
+    return Choice("control-plane", f"KUBERNETES={version} is built here, and this is not root, which real pods need")
 
 
 def _best(machine: Machine) -> Choice:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from local import builds, components
 from local.builds import BuildError
-from local.components import Component
+from local.components import KUBERNETES_OF, Component
 
 BY_NAME = {component.name: component for component in components.ALL}
 OURS = components.PAUSE, components.FORWARD, components.HEALTH
@@ -31,7 +33,7 @@ def pins(module: Path) -> dict[str, str]:
 @pytest.fixture
 def copied(tmp_path: Path) -> dict[str, Component]:
     """All components, of a copy of the Go modules that a test may change."""
-    shutil.copytree(components.MODULES, tmp_path / "build")
+    shutil.copytree(components.MODULES, tmp_path / "build", symlinks=True)
     return {name: replace(component, module=tmp_path / "build" / component.module.name) for name, component in BY_NAME.items()}
 
 
@@ -74,6 +76,58 @@ def test_another_version_of_the_language_builds_all_of_its_module_anew(copied: d
     edit(copied["etcd"].module / "go.mod", "\ngo 1.", "\ngo 2.")
     changed = {name for name, component in copied.items() if component.digest != BY_NAME[name].digest}
     assert changed == {component.name for component in components.ALL if component.module == components.COMPONENTS}
+
+
+def test_each_kubernetes_has_pins_of_its_own_and_all_are_one_program(copied: dict[str, Component]) -> None:
+    every = {component.name for component in KUBERNETES_OF.values()}
+    old = copied["kubernetes-1.35"].linked_modules
+    old.write_text(old.read_text().replace("k8s.io/apiserver v0.35.", "k8s.io/apiserver v0.36."))
+    assert [name for name, component in copied.items() if component.digest != BY_NAME[name].digest] == ["kubernetes-1.35"]
+    edit(copied["kubernetes"].module / "kubernetes" / "main.go", "package main", "package main // changed")
+    assert {name for name, component in copied.items() if component.digest != BY_NAME[name].digest} == every
+
+
+@pytest.mark.parametrize(("minor", "component"), KUBERNETES_OF.items(), ids=KUBERNETES_OF)
+def test_a_kubernetes_is_of_its_minor_version_with_all_its_parts_and_says_so(minor: str, component: Component) -> None:
+    major, number = minor.split(".")
+    assert component.version.startswith(f"{minor}.")
+    for said in (f"gitVersion=v{component.version}", f"gitMajor={major}", f"gitMinor={number}"):
+        assert said in component.ldflags
+    parts = {line.split()[1] for line in component.linked_modules.read_text().splitlines() if line.startswith("k8s.io/kube")}
+    assert f"v{component.version}" in parts
+    pinned = pins(component.module)
+    staging = [
+        version for module, version in pinned.items() if module in ("k8s.io/apiserver", "k8s.io/kubelet", "k8s.io/kubectl", "k8s.io/api")
+    ]
+    assert staging == [f"v0.{component.version.split('.', 1)[1]}"] * 4
+
+
+def test_the_variable_chooses_kubernetes_and_nothing_else() -> None:
+    script = "from local import components as c; print(*(f'{each.name}={each.version}' for each in (*c.NODE, *c.CONTROL_PLANE)))"
+
+    def made_of(version: str) -> set[str]:
+        command = [sys.executable, "-c", script]
+        return set(
+            subprocess.run(command, env=os.environ | {"KUBERNETES": version}, capture_output=True, text=True, check=True).stdout.split()
+        )
+
+    newest, older = made_of(""), made_of("1.36")
+    assert newest == made_of(components.NEWEST)
+    assert (newest - older, older - newest) == ({"kubernetes=1.37.2"}, {f"kubernetes-1.36={KUBERNETES_OF['1.36'].version}"})
+
+
+def test_a_version_that_is_not_built_here_is_refused_with_those_that_are() -> None:
+    command = [sys.executable, "-m", "local", "status"]
+    done = subprocess.run(command, env=os.environ | {"KUBERNETES": "1.30"}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: KUBERNETES=1.30 is not built here: name one of {', '.join(KUBERNETES_OF)}\n"
+
+
+def test_a_cluster_keeps_the_kubectl_of_its_own_kubernetes() -> None:
+    for component in KUBERNETES_OF.values():
+        made = ["etcd-3.7.3-0123456789ab", f"{component.name}-{component.version}-0123456789ab"]
+        assert components.kubernetes_among(made) is component
+    assert components.kubernetes_among([]) is components.KUBERNETES
 
 
 @pytest.fixture

@@ -32,6 +32,9 @@ def choose(machine: Machine, env: dict[str, str], profile: str | None = None) ->
         (KIND, {"PROFILE": "node"}, None, "node"),
         (KIND, {"PROFILE": "node"}, "control-plane", "control-plane"),
         (BARE_ROOT, {"PROFILE": "control-plane"}, None, "control-plane"),
+        (KIND, {"KUBERNETES": "1.36"}, None, "node"),
+        (replace(KIND, is_root=False), {"KUBERNETES": "1.36"}, None, "control-plane"),
+        (KIND, {"KUBERNETES": "1.36", "PROFILE": "control-plane"}, None, "control-plane"),
     ],
 )
 def test_the_best_profile_is_taken(machine: Machine, env: dict[str, str], profile: str | None, expected: str) -> None:
@@ -58,6 +61,9 @@ def test_a_context_is_taken_without_a_look_at_the_machine() -> None:
         (DOCKER, {"PROFILE": "kind"}, "needs a Docker that answers .* and `kind` on PATH"),
         (USER, {"PROFILE": "node"}, "needs root on Linux; PROFILE=control-plane needs neither"),
         (MAC, {}, "on Linux only: here, install Docker and kind"),
+        (KIND, {"KUBERNETES": "1.36", "CLUSTER": "mine"}, "KUBERNETES=1.36 says what is built here, and mine has a Kubernetes of its own"),
+        (KIND, {"KUBERNETES": "1.36", "PROFILE": "kind"}, "KUBERNETES=1.36 says what is built here, and kind has a Kubernetes of its own"),
+        (replace(KIND, is_linux=False), {"KUBERNETES": "1.36"}, "KUBERNETES=1.36 is built, and what is built runs on Linux only"),
     ],
 )
 def test_a_wish_that_can_not_be_met_is_refused(machine: Machine, env: dict[str, str], message: str) -> None:
