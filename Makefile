@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo "  … $$seconds s"; done) & ticker=$$!; trap "kill $$ticker" EXIT;
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-sdk ci docs bench soak end-waiting dist release release-check clean
+.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-versions test-sdk ci docs bench soak end-waiting dist release release-check clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -112,6 +112,9 @@ test: $(READY) ## every test, on clusters that are started for them and stopped 
 
 ci: $(READY) ## what has to pass: lint, every test, and those with Dynamiq's SDK
 	@$(BIN)/python -m tests.run ci
+
+test-versions: $(READY) ## ledger, rollouts and surfaces on Kubernetes 1.35, 1.36 and 1.37, each of which is built once; docs/versions.md
+	@$(BIN)/python -m tests.run versions
 
 test-sdk: $(READY) $(SDK_READY) ## the runtime with Dynamiq's SDK as its engine: servers of .venv-sdk, a model of our own, no network
 	@echo "tests: tests/sdk, with the SDK in .venv-sdk, which takes seconds to load each time"

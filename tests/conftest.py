@@ -7,12 +7,17 @@ from collections.abc import Iterator
 import pytest
 
 from local.clusters import Cluster
+from tests.support import versions
 from tests.support.api import Api, fresh_namespace
 from tests.support.cluster import Kubectl
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that start metrics-server come last: from then on autoscalers add pods to any App of their cluster that a busy machine lets use CPU."""
+    """Files that start metrics-server come last: from then on autoscalers add pods to any App of their cluster that a busy machine lets use CPU.
+
+    What needs a newer Kubernetes than the one that is asked for is expected to fail.
+    """
+    versions.expect(items)
     items.sort(key=lambda item: item.get_closest_marker("metrics") is not None)
 
 

@@ -1,5 +1,5 @@
-"""`python -m tests.run check|coverage|console|test|ci|soak`: the suites side by side, as `make check`, `make coverage`, `make console-test`, `make test`,
-`.ci/run` and `make soak` want them.
+"""`python -m tests.run check|coverage|console|test|ci|soak|versions`: the suites side by side, as `make check`, `make coverage`, `make console-test`,
+`make test`, `.ci/run`, `make soak` and `make test-versions` want them.
 
 Each step's output is in `build/tests/`. What failed is printed at the end, with the time of each step and the slowest tests; the last line is
 what pytest would say of all of them together.
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.components import KUBERNETES_OF
 from tests.support import longer, results
 from tests.support.lanes import Command, Ended, Interrupted, Lanes
 
@@ -30,6 +31,18 @@ IN_BROWSERS = ("-n", "2", "--dist", "loadfile")
 COVERED = ("--cov", "--cov-report=")
 WIDTH = 100
 SOAK = "soak"
+VERSIONS = "versions"
+VERSION_FILES: dict[str, tuple[str, ...]] = {
+    "ledger": (
+        *(f"tests/api/test_{name}.py" for name in ("schema", "immutability", "endings", "admission", "versions")),
+        "tests/api/test_guards_attacks.py::test_without_stamps_a_word_names_its_own_author_or_is_refused",
+    ),
+    "rollouts": tuple(f"tests/node/test_{name}.py" for name in ("rollouts", "deploys")),
+    "surfaces": tuple(f"tests/api/test_{name}.py" for name in ("kubectl", "plugin_commands", "rest_story")),
+    "console": ("tests/console/test_sign_in.py",),
+}
+"""What `make test-versions` runs on each Kubernetes, by purpose."""
+
 SOAK_LOG = Path("docs", "measured", "soak.txt")
 BORROWED = ("CLUSTER", "CLUSTER_NAME")
 """Variables that name a cluster that is there already: all suites get the same, so they run one after another."""
@@ -128,7 +141,53 @@ def soak() -> Plan:
     return Plan((simulated, others), first=((python("build", "local", "build"),),), last=(suite("soak/quiet", "--capture=no"),))
 
 
-PLANS: dict[str, Callable[[], Plan]] = {"check": check, "coverage": coverage, "console": console, "test": test, "ci": ci, SOAK: soak}
+def of_version(minor: str, purpose: str) -> Command:
+    """The files of a purpose, on a Kubernetes of this minor version."""
+    name = f"{minor}-{purpose}"
+    found = OUT / f"{name}.xml"
+    command = ("env", f"KUBERNETES={minor}", sys.executable, "-m", "pytest", *VERSION_FILES[purpose], "--verbose", f"--junitxml={found}")
+    return Command(name, command, OUT / f"{name}.log", found)
+
+
+def versions() -> Plan:
+    """Ledger, rollouts and surfaces on every Kubernetes that is built here, oldest first; each is built before the first test."""
+    builds = tuple(
+        Command(f"{minor}-build", ("env", f"KUBERNETES={minor}", sys.executable, "-m", "local", "build"), OUT / f"{minor}-build.log")
+        for minor in KUBERNETES_OF
+    )
+    simulated = tuple(of_version(minor, purpose) for minor in KUBERNETES_OF for purpose in ("ledger", "surfaces", "console"))
+    pods = tuple(of_version(minor, "rollouts") for minor in KUBERNETES_OF)
+    return Plan((simulated, pods), first=(*((each,) for each in builds), (browser(),)))
+
+
+def by_version(ended: Sequence[Ended]) -> list[str]:
+    """A table of what came of each version, and below it all that the first command said that failed."""
+    found = {each.command.name: each for each in ended}
+    lines = [f"| Kubernetes | {' | '.join(VERSION_FILES)} |", f"|{'---|' * (len(VERSION_FILES) + 1)}"]
+    for minor, component in KUBERNETES_OF.items():
+        cells = [_came_to(found.get(f"{minor}-{purpose}")) for purpose in VERSION_FILES]
+        lines.append(f"| {component.version} | {' | '.join(cells)} |")
+    bad = next((each for each in ended if each.code), None)
+    return [*lines, *([_title(bad.command.name), *bad.command.log.read_text().splitlines()] if bad else [])]
+
+
+def _came_to(one: Ended | None) -> str:
+    """What a step's tests came to; what its version lacks, as docs/versions.md has it, is told apart."""
+    if one is None or one.code is None or one.command.results is None:
+        return "not begun"
+    found = results.read(one.command.results)
+    return found.counts().replace("skipped", "lacking") if found.tests else str(one)
+
+
+PLANS: dict[str, Callable[[], Plan]] = {
+    "check": check,
+    "coverage": coverage,
+    "console": console,
+    "test": test,
+    "ci": ci,
+    SOAK: soak,
+    VERSIONS: versions,
+}
 
 
 def borrows() -> bool:
@@ -218,6 +277,8 @@ def main(arguments: list[str] | None = None) -> int:
         code = 130
     took = time.monotonic() - began
     print("\n".join(report(lanes.ended, took)), flush=True)
+    if name == VERSIONS:
+        print("\n".join(by_version(lanes.ended)), flush=True)
     if name == SOAK:  # without what names places of this machine
         SOAK_LOG.write_text("\n".join([f"make soak at {commit}, {os.cpu_count()} cores", "", *summary(lanes.ended, took), ""]))
     return code

@@ -66,6 +66,7 @@ def change(namespace: str, *modifiers: Modifier) -> Manifest:
 # Rows: created.
 
 
+@pytest.mark.stamped
 def test_a_row_says_who_created_it_and_belongs_to_nobody(api: Api, namespace: str) -> None:
     found = made(api.create(row(namespace, with_spec(createdBy="mallory"), with_meta(ownerReferences=[STRANGER], finalizers=["a.test/b"]))))
     assert found["spec"]["createdBy"] == ADMIN
@@ -73,6 +74,7 @@ def test_a_row_says_who_created_it_and_belongs_to_nobody(api: Api, namespace: st
     assert found["metadata"]["annotations"] == {SYNC: "Prune=false", PRUNE: "disabled"}
 
 
+@pytest.mark.stamped
 @pytest.mark.parametrize("who", [operator, restorer], ids=["operator", "restorer"])
 def test_the_operator_and_restorers_say_for_whom_they_act(api: Api, namespace: str, who: Callable[[Api], Api]) -> None:
     found = made(who(api).create(row(namespace, with_spec(createdBy="ada"))))
@@ -80,6 +82,7 @@ def test_the_operator_and_restorers_say_for_whom_they_act(api: Api, namespace: s
     assert made(who(api).create(row(namespace, name="second")))["spec"]["createdBy"] in (OPERATOR, "restorer")
 
 
+@pytest.mark.stamped
 def test_the_operators_own_rows_have_their_app_from_the_beginning_and_nobody_elses(api: Api, namespace: str) -> None:
     """So they go with it, should it be deleted at that moment. A backup's rows name an App that is gone."""
     owner = made(api.create(app(namespace)))
@@ -111,6 +114,7 @@ SYNC_OPTIONS = {
 }
 
 
+@pytest.mark.stamped
 @pytest.mark.parametrize("sent", SYNC_OPTIONS)
 @pytest.mark.parametrize("make", [row, app], ids=["row", "App"])
 def test_argo_cd_prunes_nothing(api: Api, namespace: str, make: Callable[..., Manifest], sent: str) -> None:
@@ -156,6 +160,7 @@ def test_a_row_stays_as_it_is(api: Api, namespace: str, what: str) -> None:
     assert essence(made(api.read(found))) == essence(found)
 
 
+@pytest.mark.stamped
 def test_what_an_update_leaves_out_is_put_back(api: Api, namespace: str) -> None:
     _, found = stored(api, namespace)
     sparse = copy.deepcopy(found)
@@ -168,6 +173,7 @@ def test_what_an_update_leaves_out_is_put_back(api: Api, namespace: str) -> None
         assert essence(made(api.merge(found, {"spec": {field: None}}))) == essence(found)
 
 
+@pytest.mark.stamped
 def test_an_author_that_is_sent_again_changes_nothing(api: Api, namespace: str) -> None:
     _, found = stored(api, namespace)
     assert essence(made(admin(api, "eve").merge(found, {"spec": {"createdBy": "eve"}}))) == essence(found)
@@ -220,6 +226,7 @@ def deploys(api: Api, namespace: str, user: str, deploy: Manifest | None) -> str
     return said
 
 
+@pytest.mark.stamped
 def test_who_changed_what_git_asks(api: Api, namespace: str) -> None:
     first = made(admin(api, "ada").create(app(namespace, with_spec(deploy={"workflowVersion": "v1", "changedBy": "mallory"}))))
     assert first["spec"]["deploy"]["changedBy"] == "ada"
@@ -244,6 +251,7 @@ def test_who_changed_what_git_asks(api: Api, namespace: str) -> None:
     print(f"{len(table) + 1} changes and repeats of spec.deploy: each names who changed it last")
 
 
+@pytest.mark.stamped
 def test_who_changed_settings(api: Api, namespace: str) -> None:
     """Each time somebody replaces the App: what of its spec they set, and whom it then names."""
     spec = made(admin(api, "ada").create(app(namespace, with_spec(settingsChangedBy="mallory"))))["spec"]
@@ -307,6 +315,7 @@ def test_the_cluster_may_end_a_record_of_settings(api: Api, namespace: str, user
     assert admin(api, user).delete(found).ok
 
 
+@pytest.mark.stamped
 def test_a_record_of_settings_that_a_restorer_brings_back_has_no_owner_of_old(api: Api, namespace: str) -> None:
     owner = made(api.create(app(namespace)))
     old = owned_by(owner, uid=NOBODY)
@@ -367,6 +376,7 @@ def test_other_configmaps_are_their_users(api: Api, namespace: str) -> None:
 # Restorers.
 
 
+@pytest.mark.stamped
 def test_a_restored_app_is_stamped_and_has_no_owner(api: Api, namespace: str) -> None:
     sent = app(namespace, with_spec(deploy={"workflowVersion": "v1", "changedBy": "ada"}), with_meta(ownerReferences=[STRANGER]))
     sent["spec"]["settingsChangedBy"] = "bob"
@@ -381,6 +391,7 @@ def test_a_restored_app_is_stamped_and_has_no_owner(api: Api, namespace: str) ->
     assert RESTORING not in made(api.create({**sent, "metadata": {"name": "other", "namespace": namespace}}))["metadata"]["annotations"]
 
 
+@pytest.mark.stamped
 @pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])
 def test_what_a_restorer_brings_back_has_no_owner_of_old(api: Api, namespace: str, kind: str) -> None:
     owner = made(api.create(app(namespace)))
@@ -397,6 +408,7 @@ def test_what_a_restorer_brings_back_has_no_owner_of_old(api: Api, namespace: st
     assert made(api.create({**sent, "metadata": {**meta, "name": "users"}}))["metadata"]["ownerReferences"] == [old]
 
 
+@pytest.mark.stamped
 def test_a_row_brought_back_twice_keeps_the_owner_that_it_has_by_then(api: Api, namespace: str) -> None:
     sent = row(namespace, live(1), with_spec(createdBy="ada"), with_meta(ownerReferences=[STRANGER], finalizers=["a.test/b"]))
     found = made(restorer(api).create(sent))

@@ -250,7 +250,7 @@ def test_who_writes_policies_labels_namespaces(api: Api, place: Place) -> None:
 def test_without_stamps_a_word_names_its_own_author_or_is_refused(cluster: Cluster, api: Api, place: Place) -> None:
     here = in_namespace(place.namespace)
     grace, restorer = api.acting_as("grace"), api.acting_as("somebody", RESTORERS)
-    rejection = made(grace.create(rejection_manifest(here, name="unstamped")))
+    rejection = made(grace.create(rejection_manifest(here, with_spec(by="grace"), name="unstamped")))
     with without_stamps(cluster):
         for make in (approval_manifest, rejection_manifest):
             for by in (None, "eve", ""):

@@ -60,6 +60,7 @@ def _sequence(module_stage: HistoryStage, app: str) -> list[str]:
 # What each command does.
 
 
+@pytest.mark.stamped
 def test_history_has_the_products_columns_newest_first(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
     text = plugin.said("history", told)
     assert "\x1b" not in text
@@ -101,6 +102,7 @@ def test_history_as_data_has_stable_fields(module_stage: HistoryStage, plugin: P
     assert all(field in explained for field in fields.split())
 
 
+@pytest.mark.stamped
 def test_a_report_has_every_deploy_and_says_that_the_history_fits(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
     report = plugin.data("report", told, "--since", "1d")
     first, second = (row["spec"] for row in module_stage.rows(told))
@@ -170,6 +172,7 @@ def test_watch_shows_a_new_row_and_its_end(module_stage: HistoryStage, plugin: P
         assert (found["name"], found["version"]) == (row, "v2")
 
 
+@pytest.mark.stamped
 def test_deploy_previews_and_follows_until_live(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
     done = plugin("deploy", app, "--yes", "--version", "v1", "--runtime", module_stage.default_runtime, "-m", "first")
     assert done.returncode == 0, done.stderr

@@ -133,7 +133,7 @@ def install(api: Api, namespace: str) -> None:
 
 
 def place(api: Api, namespace: str) -> Place:
-    """Objects to attack: the row is as a restore brings it, so that no operator is needed."""
+    """Objects to attack: the row is as a restore brings it, so that no operator is needed. Words name who says them: before 1.36 no policy does."""
     here = in_namespace(namespace)
     restorer = api.acting_as("restorer", RESTORERS)
     guards = [{"reason": "AwaitingApproval", "policy": "production", "approvals": 1}]
@@ -145,8 +145,8 @@ def place(api: Api, namespace: str) -> Place:
         namespace,
         app=made(api.create(app_manifest(here, with_deploy(workflowVersion="v1"), with_spec(rollout=SWITCH)))),
         row=made(restorer.create(row_manifest("waiting", here, with_spec(**waiting, createdBy="dora")))),
-        approval=made(api.acting_as("grace").create(approval_manifest(here, with_spec(message="fine")))),
-        rejection=made(api.acting_as("grace").create(rejection_manifest(here))),
+        approval=made(api.acting_as("grace").create(approval_manifest(here, with_spec(message="fine", by="grace")))),
+        rejection=made(api.acting_as("grace").create(rejection_manifest(here, with_spec(by="grace")))),
         change=made(restorer.create(app_change_manifest(here))),
         policy=made(api.create(policy)),
         project=made(api.merge(project, {"metadata": {"labels": labels}})),

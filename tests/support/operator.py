@@ -13,7 +13,7 @@ from types import TracebackType
 
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
-from tests.support import factories
+from tests.support import factories, versions
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl, login_of
 from tests.support.inside import in_network
@@ -57,15 +57,15 @@ def logged_in(cluster: Cluster, folder: Path, namespace: str) -> Path:
 
 @contextlib.contextmanager
 def admission_policies(cluster: Cluster) -> Iterator[None]:
-    """The admission policies, at work while the block runs and gone after it."""
-    kubectl, api = Kubectl(cluster), Api.of(cluster)
+    """The admission policies that this Kubernetes knows, at work while the block runs and gone after it."""
+    api, stamps = Api.of(cluster), versions.stamps(cluster)
     install_rights(cluster)  # its binding says who the operator is: without it the policies refuse everybody
     try:
-        kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ADMISSION))
-        eventually("the policies work", lambda: _guarded(api) and _stamped(api))
+        versions.apply_policies(cluster, ADMISSION)
+        eventually("the policies work", lambda: _guarded(api) and _stamped(api) == stamps)
         yield
     finally:
-        kubectl("delete", "--ignore-not-found", "-k", str(ADMISSION))
+        versions.delete_policies(cluster, ADMISSION)
         eventually("the policies are gone", lambda: not _guarded(api) and not _stamped(api))
 
 
