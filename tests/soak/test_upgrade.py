@@ -1,10 +1,11 @@
-"""An upgrade from the version before guards with a hundred Apps at work, and the way back: each as docs/upgrading.md says it."""
+"""Upgrades from older versions with a hundred Apps at work, and the ways back, as docs/upgrading.md says them; their pods are simulated.
+
+From the version before guards, and from the first that had all surfaces. The one before this is upgraded under traffic, on real pods, by
+tests/soak/pods/test_upgrade.py.
+"""
 
 from __future__ import annotations
 
-import io
-import subprocess
-import tarfile
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,18 +16,20 @@ import pytest
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from local.clusters import Cluster
-from tests.support import history_stage
-from tests.support.api import Api, Manifest
+from tests.support import history_stage, upgrades
+from tests.support.api import Manifest
 from tests.support.cluster import CRDS, REPOSITORY, Kubectl, session_cluster
-from tests.support.commands import blocks, shell
+from tests.support.commands import shell
 from tests.support.factories import with_spec
 from tests.support.history_stage import APP as WORKFLOW
-from tests.support.history_stage import HistoryStage
+from tests.support.history_stage import HistoryStage, counted
 from tests.support.operator import Operator, logged_in
 from tests.support.waiting import eventually
 
 BEFORE = "8b45af8"
 """The last commit without guards."""
+FIRST = "01d9b2e6"
+"""The last commit of the first version that had all surfaces: kubectl, the plugin, REST and the console."""
 APPS = 100
 OF_GIT = 20
 """So many of them have spec.deploy."""
@@ -34,45 +37,62 @@ SWITCHED = 20
 """So many are of strategy Switch."""
 SETTLED_WITHIN = 600.0
 WAITING = 20
-PARTS = ("rbac", "admission")
+ENDING, POLICIES = "make end-waiting", "manifests/admission/guard-approvals.yaml"
+"""What the blocks of docs/upgrading.md have that end rows that wait, and that take away policies which an older version does not have."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """A cluster of its own: its definitions are those of before."""
+    """A cluster of its own for each test: its definitions are those of before."""
     with session_cluster("control-plane", pytestconfig) as started:
         yield started
 
 
-@pytest.fixture
-def before(tmp_path: Path) -> Path:
-    """The checkout of before."""
-    packed = subprocess.run(["git", "archive", BEFORE, "operator", "crds", "manifests"], cwd=REPOSITORY, capture_output=True, check=True)
-    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
-        archive.extractall(tmp_path / "before", filter="data")
-    return tmp_path / "before"
+@pytest.mark.timeout(3600)
+def test_from_the_first_version_with_all_surfaces_and_back_nothing_changes(cluster: Cluster, tmp_path: Path) -> None:
+    kubectl, before = Kubectl(cluster), upgrades.older(FIRST, tmp_path)
+    upgrades.install_definitions_of(cluster, before)
+    upgrades.install(kubectl, before.manifests)
+    account = logged_in(cluster, tmp_path, "dynamiq-system")
+    theirs = (str(before.program),)
+    with history_stage.stage(cluster, "first") as on, upgrades.operators(account, tmp_path, on.namespace, None) as replicas:
+        scene = upgrades.prepare(on, counted(APPS), sleeps=False)
+        replicas.leader.start(theirs)
+        upgrades.settle(scene)
+        scene.all_seen()
+        scene.until_quiet()
+        was, verdicts = scene.state(), scene.verified()
+
+        kubectl("apply", "--server-side", "-k", str(CRDS))
+        upgrades.install(kubectl, REPOSITORY / "manifests")
+        replicas.hand_over(("-m", "dynamiq_operator"))
+        scene.all_seen()
+        assert (scene.state(), scene.verified()) == (was, verdicts), "the upgrade"
+
+        shell(upgrades.step(POLICIES), cluster, REPOSITORY)
+        upgrades.install(kubectl, before.manifests)
+        replicas.hand_over(theirs)
+        scene.all_seen()
+        assert (scene.state(), scene.verified()) == (was, verdicts), "the way back"
+        on.live(scene.plain[0], "v3")
+    print(f"upgrade from {FIRST} and back, both operators side by side: {scene.rows} rows, 0 changed, 0 pods restarted")
 
 
 @pytest.mark.timeout(3600)
-def test_neither_an_upgrade_nor_the_way_back_changes_a_row_or_restarts_a_pod(cluster: Cluster, before: Path, tmp_path: Path) -> None:
-    kubectl = Kubectl(cluster)
-    kubectl("delete", "-k", str(CRDS))
-    kubectl("apply", "--server-side", "-k", str(before / "crds"))
-    eventually(
-        "they are served", lambda: all(Api.of(cluster).get(kind, "", "default").ok for kind in ("App", "Runtime", "WorkflowVersion"))
-    )
-    _install(kubectl, before / "manifests")
+def test_neither_an_upgrade_nor_the_way_back_changes_a_row_or_restarts_a_pod(cluster: Cluster, tmp_path: Path) -> None:
+    kubectl, before = Kubectl(cluster), upgrades.older(BEFORE, tmp_path)
+    upgrades.install_definitions_of(cluster, before)
+    upgrades.install(kubectl, before.manifests)
     account = logged_in(cluster, tmp_path, "dynamiq-system")
-    older = _program(before, tmp_path)
     with history_stage.stage(cluster, "upgrade") as on:
         operator = Operator(account, tmp_path, [on.namespace])
-        operator.start([str(older)])
+        operator.start([str(before.program)])
         apps = _deployed(on)
         was = _state(on)
         operator.stop()
 
         kubectl("apply", "--server-side", "-k", str(CRDS))
-        _install(kubectl, REPOSITORY / "manifests")
+        upgrades.install(kubectl, REPOSITORY / "manifests")
         operator.start()
         _all_seen(on, apps)
         assert _state(on) == was, "the upgrade"
@@ -80,18 +100,16 @@ def test_neither_an_upgrade_nor_the_way_back_changes_a_row_or_restarts_a_pod(clu
         waiting = _waits(on, apps)
         waiting += _held(on, apps[0])
         was = _state(on, without=waiting)
-        steps = blocks(REPOSITORY / "docs" / "upgrading.md")
-        ending, policies = steps[:2]
-        assert "make end-waiting" in ending
+        ending = upgrades.step(ENDING)
         shell(ending, cluster, REPOSITORY)
         eventually("no row waits", lambda: all("outcome" in on.row(name)["spec"] for name in waiting), SETTLED_WITHIN)
         assert shell(ending.splitlines()[-1], cluster, REPOSITORY).strip() == ""
         operator.stop()
 
-        shell(policies, cluster, REPOSITORY)
-        _install(kubectl, before / "manifests")
+        shell(upgrades.step(POLICIES), cluster, REPOSITORY)
+        upgrades.install(kubectl, before.manifests)
         ended = _state(on)
-        operator.start([str(older)])
+        operator.start([str(before.program)])
         _all_seen(on, apps)
         assert _state(on) == ended, "the way back"
         assert _state(on, without=waiting) == was
@@ -101,22 +119,6 @@ def test_neither_an_upgrade_nor_the_way_back_changes_a_row_or_restarts_a_pod(clu
     print(
         f"upgrade from {BEFORE} with {APPS} Apps, and back: 0 rows changed, 0 pods restarted, {len(waiting)} that waited ended, 0 rolled out"
     )
-
-
-def _program(before: Path, folder: Path) -> Path:
-    """What Python is to run for the operator of before."""
-    path = folder / "older.py"
-    path.write_text(
-        f"import sys\nsys.path.insert(0, {str(before / 'operator')!r})\nfrom dynamiq_operator import __main__\nsys.exit(__main__.main())\n"
-    )
-    return path
-
-
-def _install(kubectl: Kubectl, manifests: Path) -> None:
-    for file in ("namespace.yaml", "service-account.yaml"):
-        kubectl("apply", "--server-side", "--force-conflicts", "-f", str(manifests / "base" / file), "-n", "dynamiq-system")
-    for part in PARTS:
-        kubectl("apply", "--server-side", "--force-conflicts", "-k", str(manifests / part))
 
 
 def _deployed(on: HistoryStage) -> Sequence[str]:

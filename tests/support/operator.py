@@ -103,25 +103,38 @@ class Operator:
         self._process: subprocess.Popen[bytes] | None = None
         self.log = folder / "operator.log"
 
-    def start(self, program: Sequence[str] = ("-m", "dynamiq_operator")) -> None:
-        """Returns once it works. `program`: what Python is to run in its place. Raises AssertionError naming its log."""
+    def start(self, program: Sequence[str] = ("-m", "dynamiq_operator"), *, leads: bool = True) -> None:
+        """Returns once it works, or where it does not lead once it follows. `program`: what Python is to run in its place.
+
+        Raises AssertionError naming its log.
+        """
         assert self._process is None, "it runs already"
         self.log = self._folder / f"operator-{uuid.uuid4().hex[:6]}.log"
         enter, kubeconfig = in_network(self._cluster, self._kubeconfig, self._folder)
         command = [*enter, sys.executable, *program, "run", "--kubeconfig", str(kubeconfig), *self._options]
         command += [f"--lease-namespace={self._home}", *(f"--namespace={each}" for each in self._namespaces)]
         with self.log.open("wb") as output:
-            self._process = process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=output, stderr=output
             )
         try:
-            eventually(
-                f"the operator leads: see {self.log}", lambda: process.poll() is None and "leading as" in self.log.read_text(), WORKS_WITHIN
-            )
+            if leads:
+                self.until_leading()
+            else:
+                self._until("follows", "following: ")
         except BaseException:
-            process.kill()  # nobody would stop it, and it would lead where the next one is to
+            self._process.kill()  # nobody would stop it, and it would lead where the next one is to
             self._process = None
             raise
+
+    def until_leading(self) -> None:
+        """Waits until it leads. Raises AssertionError naming its log."""
+        self._until("leads", "leading as")
+
+    def _until(self, what: str, said: str) -> None:
+        process = self._process
+        assert process is not None, "it does not run"
+        eventually(f"the operator {what}: see {self.log}", lambda: process.poll() is None and said in self.log.read_text(), WORKS_WITHIN)
 
     def stop(self) -> None:
         """Ends it as Kubernetes does, and fails where it does not end well."""

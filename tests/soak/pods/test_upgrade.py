@@ -1,0 +1,187 @@
+"""An upgrade of the operator from the commit before this version, and the way back, on a hundred Apps with real pods that callers call all along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import chain, kinds
+from local import components
+from local.clusters import Cluster
+from tests.support import upgrades
+from tests.support.admission import RESTORERS, RESTORING
+from tests.support.api import Manifest
+from tests.support.cluster import CRDS, REPOSITORY, Kubectl, session_cluster
+from tests.support.history_stage import counted, in_full
+from tests.support.load import sleepers
+from tests.support.operator import logged_in
+from tests.support.plugin import Plugin
+from tests.support.stage import Stage, stage
+from tests.support.upgrades import ELSEWHERE, Older, Scene
+from tests.support.waiting import eventually
+
+BEFORE = "b668e27d"
+"""The commit before the records of settings, promotions from other clusters and the chart."""
+APPS = 100
+CALLED = 2
+"""Apps of a kind that are called all along."""
+EVERY = 0.2  # seconds between two calls of one of them
+OURS = ("-m", "dynamiq_operator")
+LOG = REPOSITORY / "docs" / "measured" / "upgrade.txt"
+
+
+@pytest.fixture(scope="module")
+def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """A cluster of its own: its definitions are those of before."""
+    with session_cluster("node", pytestconfig) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Older:
+    return upgrades.older(BEFORE, tmp_path_factory.mktemp("before"))
+
+
+@pytest.mark.timeout(5400)
+def test_neither_an_upgrade_nor_the_way_back_is_noticed_by_anybody(cluster: Cluster, before: Older, tmp_path: Path) -> None:
+    kubectl = Kubectl(cluster)
+    sleepers.install(cluster)
+    upgrades.install_definitions_of(cluster, before)
+    upgrades.install(kubectl, before.manifests)
+    account = logged_in(cluster, tmp_path, "dynamiq-system")
+    theirs = (str(before.program),)
+    with stage(cluster, "upgrade") as on, upgrades.operators(account, tmp_path, on.namespace, cluster) as replicas, ExitStack() as calls:
+        scene = upgrades.prepare(on, counted(APPS), sleeps=True)
+        replicas.leader.start(theirs)
+        upgrades.settle(scene)
+        scene.all_seen()
+        sleepers.until_asleep(on, *scene.sleeping, seconds=upgrades.SETTLED_WITHIN)
+        scene.until_quiet()
+        for app in _called(scene):
+            on.until_reached(app)
+        heard = {app: calls.enter_context(on.load(app, every=EVERY)) for app in _called(scene)}
+        was, verdicts = scene.state(), scene.verified()
+
+        _definitions_and_manifests(kubectl, REPOSITORY)
+        replicas.hand_over(OURS)
+        _unchanged(scene, was, verdicts, "the upgrade")
+        records = eventually("each App has its first record", lambda: _records(scene), upgrades.SETTLED_WITHIN, 1)
+        meanwhile = _made_by_ours(on, scene)
+        was, verdicts = scene.state(), scene.verified()
+
+        upgrades.install(kubectl, before.manifests)
+        replicas.hand_over(theirs)
+        _unchanged(scene, was, verdicts, "the way back")
+        assert on.row(meanwhile)["spec"]["promotedFrom"]["cluster"] == ELSEWHERE["cluster"], "a field that it does not know"
+        _kept(scene, records)
+        by = _settings_changed(on, scene.plain[0])
+        rolled = on.live(scene.plain[1], "v3")
+        scene.until_quiet()
+        was, verdicts = scene.state(), scene.verified()
+
+        _definitions_and_manifests(kubectl, REPOSITORY)
+        replicas.hand_over(OURS)
+        _unchanged(scene, was, verdicts, "the second upgrade")
+        eventually("what changed meanwhile is recorded", lambda: _last(scene, scene.plain[0]).get("by") == by, upgrades.SETTLED_WITHIN)
+        assert on.row(rolled)["status"]["phase"] == "Live"
+        _wakes(on, scene)
+        _comes_back(on, scene)
+        fits = Plugin(cluster, on.namespace, tmp_path).said("verify", scene.plain[0])
+        assert "do not fit" not in fits
+    _tell(scene, heard)
+
+
+def _definitions_and_manifests(kubectl: Kubectl, of: Path) -> None:
+    """As docs/upgrading.md has it: the definitions first."""
+    kubectl("apply", "--server-side", "-k", str(CRDS))
+    upgrades.install(kubectl, of / "manifests")
+
+
+def _called(scene: Scene) -> list[str]:
+    """Some of each kind, and the serverless one that does not sleep, since it is called. One is deployed while it is called."""
+    of_kinds = (scene.plain[1:], scene.of_git, scene.switching, scene.rolling_out)
+    return [*(app for each in of_kinds for app in each[: CALLED if in_full() else 1]), *scene.woken]
+
+
+def _unchanged(scene: Scene, was: dict[str, Any], verdicts: dict[str, chain.Verdict], when: str) -> None:
+    """Once the operator that leads has acted on every App, all is as it was: rows, pods, restarts, templates, and what `verify` finds."""
+    scene.all_seen()
+    now = scene.state()
+    for part, before in was.items():
+        assert now[part] == before, f"{when}: {part}"
+    assert scene.verified() == verdicts, when
+    for app in scene.sleeping:
+        assert sleepers.is_asleep(scene.on, app), f"{when}: {app}"
+    assert scene.on.find("Workload", scene.stopped) is None, f"{when}: an App that is being restored stands still"
+
+
+def _records(scene: Scene) -> dict[str, list[Manifest]] | None:
+    found = scene.changes()
+    return found if all(found.values()) else None
+
+
+def _last(scene: Scene, app: str) -> Manifest:
+    last: Manifest = scene.changes()[app][-1]["spec"]
+    return last
+
+
+def _kept(scene: Scene, records: dict[str, list[Manifest]]) -> None:
+    """The older operator knows no records of settings: each is there as it was, and the note of it in the App's status."""
+    now = scene.changes()
+    for app, before in records.items():
+        assert now[app][: len(before)] == before
+        assert chain.verify_changes(now[app]).misfits == ()
+        assert scene.on.get("App", app)["status"]["settings"]["sequence"] == len(now[app])
+        assert scene.on.get("App", app)["spec"]["settingsChangedBy"]
+
+
+def _made_by_ours(on: Stage, scene: Scene) -> str:
+    """A row that says it was promoted from another cluster, once it is Live."""
+    target = scene.plain[-1]
+    flow_hash = on.rows(target)[-1]["spec"]["pinned"]["workflowHash"]
+    row = on.deploy(target, "v1", promotedFrom={**ELSEWHERE, "hash": flow_hash})
+    on.until(row, "Live", upgrades.SETTLED_WITHIN)
+    return row
+
+
+def _settings_changed(on: Stage, app: str) -> str:
+    """Somebody changes a variable while the older operator works; returns who. It is stamped by the API server, whatever operator works."""
+    user = "ada"
+    changed = on.api.acting_as(user, "system:masters").merge(on.named("App", app), {"spec": {"description": "changed meanwhile"}})
+    assert changed.ok, changed.message
+    assert changed.body["spec"]["settingsChangedBy"] == user
+    return user
+
+
+def _wakes(on: Stage, scene: Scene) -> None:
+    """An App that slept through all of it answers its first call."""
+    app = scene.sleeping[0]
+    assert on.answer(app, on.key(app)) == "v1"
+
+
+def _comes_back(on: Stage, scene: Scene) -> None:
+    """The App that stood still is let go, and serves what its history says."""
+    app = on.named(kinds.APP.kind, scene.stopped)
+    freed = on.api.acting_as("restorer", RESTORERS).merge(app, {"metadata": {"annotations": {RESTORING: None}}})
+    assert freed.ok, freed.message
+    eventually("it serves v1", lambda: upgrades.serves(on, scene.stopped, "v1"), upgrades.SETTLED_WITHIN)
+    on.until_answer(scene.stopped, "v1", on.key(scene.stopped))
+
+
+def _tell(scene: Scene, heard: dict[str, Manifest]) -> None:
+    """What the calls heard, once all callers have ended; nobody was refused."""
+    failed = {app: each["errors"] for app, each in heard.items() if each["failed"]}
+    sent = sum(each["sent"] for each in heard.values())
+    assert not failed
+    text = (
+        f"{'make soak' if in_full() else 'shortened'}: Kubernetes {components.KUBERNETES.version}, real pods: {len(scene.at_work) + 1} Apps with "
+        f"{scene.rows} rows, {len(scene.sleeping)} asleep, {len(scene.switching)} of strategy Switch, {len(scene.rolling_out)} being rolled out, one "
+        f"being restored.\nFrom {BEFORE}, back to it and from it again, each time with both operators side by side: {sent} calls of {len(heard)} "
+        "Apps, 0 failed; 0 rows changed, 0 pods restarted or replaced, what verify finds is the same."
+    )
+    print("\n" + text)
+    LOG.write_text(text + "\n")
