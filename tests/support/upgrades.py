@@ -33,8 +33,11 @@ PARTS = ("rbac", "admission")
 OLD_ROWS = 10
 """Rows of an App's history, so that a hundred Apps have a thousand."""
 SMALL: Manifest = {**given.CONFIG, "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}}}
+CALM = {"readiness": {"path": "/readyz", "periodSeconds": 5, "timeoutSeconds": 10, "failureThreshold": 6}}
+"""A probe a second of each of a hundred pods would be most of what a small machine does."""
 NO_NODE_HAS = {"requests": {"cpu": "9000"}}
-FAR = 36_000  # seconds: a rollout under way stays so
+PATIENT = {"progressDeadlineSeconds": 86_400}
+"""A rollout under way stays so, and a hundred that begin at once may take their time."""
 ELSEWHERE: Manifest = {"namespace": "staging", "app": "chat", "row": "chat-older", "cluster": "4a1f7c52-0b52-4bb5-9d3e-6d6f0d0c7a11"}
 """What a row says that was promoted from another cluster, but for the hash: `cluster` is a field that older operators do not know."""
 
@@ -198,13 +201,13 @@ def prepare(on: Stage, apps: int, *, sleeps: bool) -> Scene:
 
     A tenth is to sleep where it `sleeps`: that needs a gate, and real pods.
     """
-    made_ = Scene(on, on.runtime("scene", by_default=True))
+    made_ = Scene(on, on.runtime("scene", by_default=True, probes=CALM))
     on.release("v1", "v2", "v3")
     tenth = max(apps // 10, 1)
     parts: list[tuple[list[str], int, given.Modifier | None]] = [
         (made_.of_git, 2 * tenth, given.with_deploy(workflowVersion="v1", runtime=made_.runtime)),
-        (made_.switching, 2 * tenth, given.with_spec(rollout={"strategy": "Switch"})),
-        (made_.rolling_out, tenth, given.with_spec(rollout={"progressDeadlineSeconds": FAR})),
+        (made_.switching, 2 * tenth, given.with_spec(rollout={"strategy": "Switch", **PATIENT})),
+        (made_.rolling_out, tenth, None),
         (made_.sleeping, tenth if sleeps else 0, None),
         (made_.woken, int(sleeps), None),
     ]
@@ -213,7 +216,7 @@ def prepare(on: Stage, apps: int, *, sleeps: bool) -> Scene:
     for place, count, modify in parts:
         for number in range(count):
             place.append(name := f"{_called(made_, place)}-{number}")
-            on.app(name, *([modify] if modify else []))
+            on.app(name, given.with_spec(rollout=PATIENT), *([modify] if modify else []))
             rows += _history(made_, name)
     asked = given.app_manifest(given.in_namespace(on.namespace), given.with_spec(workflow=WORKFLOW), name=made_.stopped)
     stamped = made(restorer(on.api).create(asked))
