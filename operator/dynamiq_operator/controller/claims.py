@@ -1,6 +1,8 @@
 """Claims of hostnames: a ConfigMap in the operator's namespace for each hostname, created by POST, so that the first App has it.
 
 Where a claim is missing, the routes of Apps, as they are cached, tell whose the hostname is: claims can be lost, and what serves stays.
+Operators of different namespaces share the claims of one namespace. What is not cached since another one serves it is read, where that is
+allowed: whether the App that holds a claim is there yet, and whether an App elsewhere serves the hostname that none has claimed.
 """
 
 from __future__ import annotations
@@ -10,12 +12,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from time import monotonic
 
-from dynamiq_operator.controller.cache import AppKey, Cache, key_of
+from dynamiq_operator.controller.cache import AppKey, Cache
+from dynamiq_operator.controller.foreign_routes import ForeignRoutes
 from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, ROUTES
+from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import App, Manifest, Meta, Unreadable, format_time, parse_time, read
 from dynamiq_operator.model.record import Result
@@ -26,8 +29,6 @@ from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim
 
 OWN_CLAIM_TTL = 30.0
 """Seconds for which the App's own claim is cached."""
-FOREIGN_ROUTE_TTL = 14.0
-"""Seconds for which foreign routes of hostnames are cached: to find one reads every route of the cluster."""
 FAILED_TTL = 14.0
 """Seconds after which a claim that could not be made is tried again."""
 CLAIMS = BY_KIND[CONFIG_MAP.kind]
@@ -52,11 +53,7 @@ class Claims:
         self._namespace, self._namespaces, self._clock = namespace, namespaces, clock
         self._own: dict[AppKey, tuple[tuple[str, str], HostnameClaim, float]] = {}
         self._not_made: dict[AppKey, tuple[str, str, float]] = {}
-        self._sought: dict[str, float] = {}
-        """Hostnames of which a foreign route was looked for lately, and when."""
-        self._foreign: dict[str, list[tuple[str, AppKey]]] = {}
-        """By hostname, the kind and the key of each route that the last reading, of `_foreign_at`, found of those hostnames."""
-        self._foreign_at = 0.0
+        self._foreign = ForeignRoutes(client, namespaces, clock)
         self.is_read = True
         """Whether it is known which claims there are: what is not is not to be taken for missing."""
 
@@ -113,7 +110,7 @@ class Claims:
             ):  # an old claim, brought back by a restore
                 return HostnameClaim(ClaimState.HELD, rival)
             return HostnameClaim(ClaimState.OURS, holder, _released_at(raw), raw)
-        return self._of_another(key, host, raw, holder, serving)
+        return self._of_another(key, raw, holder, serving, wanted=await self._is_wanted_anywhere(holder, host))
 
     async def _unclaimed(self, key: AppKey, host: str, serving: Mapping[AppKey, Age]) -> HostnameClaim:
         """Without a claim it is the App's whose route is the oldest; one that serves needs not look for routes of others."""
@@ -122,17 +119,19 @@ class Claims:
             return HostnameClaim(ClaimState.FREE, since=serving[key].created)
         if first is not None:
             return HostnameClaim(ClaimState.CONTESTED if key in serving else ClaimState.HELD, first)
-        foreign = await self._foreign_route(key, host)
-        return HostnameClaim(ClaimState.HELD, stranger=foreign) if foreign is not None else HostnameClaim(ClaimState.FREE)
+        foreign = await self._foreign.of(key, host)
+        if foreign is None:
+            return HostnameClaim(ClaimState.FREE)
+        return HostnameClaim(ClaimState.HELD, foreign.app) if foreign.app else HostnameClaim(ClaimState.HELD, stranger=foreign.kind)
 
-    def _of_another(self, key: AppKey, host: str, raw: Manifest, holder: AppKey, serving: Mapping[AppKey, Age]) -> HostnameClaim:
-        """A claim of another App against a route of this one.
+    def _of_another(self, key: AppKey, raw: Manifest, holder: AppKey, serving: Mapping[AppKey, Age], *, wanted: bool) -> HostnameClaim:
+        """A claim of another App, which has the hostname `wanted` or has not, against a route of this one.
 
         The route serves on where it was made with this hostname and the other one serves it, too, or may: after claims were lost, both may have had it.
         """
-        wanted, seen = self._is_wanted(holder, host), self._is_served(holder[0])
+        seen = self._is_served(holder[0])
         if key in serving and holder not in serving and (not wanted or serving[key].precedes(_claimed_since(raw))):
-            return HostnameClaim(ClaimState.STALE, holder, raw=raw if seen else None)
+            return HostnameClaim(ClaimState.STALE, holder, raw=raw if seen or not wanted else None)
         both = holder in serving or not seen or _time(raw, names.CLAIMED_ANNOTATION) is not None
         if key in serving and not serving[key].changed and wanted and both:
             return HostnameClaim(ClaimState.CONTESTED, holder)
@@ -184,6 +183,24 @@ class Claims:
         app = read(App, raw) if raw is not None else None
         return isinstance(app, Unreadable) or (app is not None and exposure.external_hostname(app, self._settings) == host)
 
+    async def _is_wanted_anywhere(self, holder: AppKey, host: str) -> bool:
+        """As `_is_wanted`; in a namespace that is not cached the holder is read. True where that is not allowed.
+
+        Its operator may have another domain: whichever the hostname is made of, it may be that.
+        """
+        if self._is_served(holder[0]):
+            return self._is_wanted(holder, host)
+        try:
+            app = read(App, await self._client.get(APPS, *holder))
+        except errors.NotFound:
+            return False
+        except errors.Denied:
+            return True
+        if isinstance(app, Unreadable):
+            return True
+        domain = host.removeprefix(f"{app.meta.name}.{app.meta.namespace}.")
+        return exposure.external_hostname(app, self._settings.model_copy(update={"domain": domain})) == host
+
     def _is_served(self, namespace: str) -> bool:
         """Whether the Apps of a namespace are cached."""
         return self._namespaces is None or namespace in self._namespaces
@@ -208,38 +225,6 @@ class Claims:
             return parse_time(live["pinned"]["createdAt"]) if live is not None else NEVER
         except (KeyError, TypeError, ValueError):
             return NEVER
-
-    async def _foreign_route(self, key: AppKey, host: str) -> str | None:
-        """The kind of a route that is not the operator's and has the hostname; it is looked for before a hostname is claimed.
-
-        One reading finds those of all hostnames that are looked for: a tenant may have a thousand Apps whose hostnames others serve.
-        """
-        self._sought[host] = self._clock()
-        known = self._known_foreign(key, host) if self._clock() - self._foreign_at < FOREIGN_ROUTE_TTL else None
-        if known is None:
-            await self._read_foreign_routes()
-            known = self._known_foreign(key, host)
-        return known
-
-    def _known_foreign(self, key: AppKey, host: str) -> str | None:
-        """The kind of a route of the hostname that is none of the App's: one of its name is told of by its own condition."""
-        own = (key[0], names.route(key[1]))
-        return next((kind for kind, route in self._foreign.get(host, ()) if route != own), None)
-
-    async def _read_foreign_routes(self) -> None:
-        now, found = self._clock(), dict[str, list[tuple[str, AppKey]]]()
-        self._sought = {host: at for host, at in self._sought.items() if now - at < 2 * FOREIGN_ROUTE_TTL}
-        for resource in ROUTES:
-            for namespace in sorted(self._namespaces or {""}):
-                try:
-                    async for page in self._client.pages(resource, namespace, label=f"{names.MANAGED_BY}!={names.FIELD_MANAGER}"):
-                        for raw in page["items"]:
-                            for host in self._sought.keys() & exposure.hosts_of(raw):
-                                found.setdefault(host, []).append((resource.kind, key_of(raw)))
-                except errors.NotFound:
-                    if not resource.optional:
-                        raise
-        self._foreign, self._foreign_at = found, now
 
 
 def _holder(claim: Manifest) -> AppKey | None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.controller.claims import CLAIMS, FAILED_TTL, FOREIGN_ROUTE_TTL, OWN_CLAIM_TTL
+from dynamiq_operator.controller.claims import CLAIMS, FAILED_TTL, OWN_CLAIM_TTL
+from dynamiq_operator.controller.foreign_routes import FOREIGN_ROUTE_TTL
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, HTTP_ROUTES, RECORDS
@@ -95,10 +96,66 @@ async def test_claim_of_another_app_is_abandoned_once_that_does_not_want_it(
     assert (found.state, found.holder) == (state, (given.NAMESPACE, "another"))
 
 
-async def test_holder_in_a_namespace_that_is_not_served_here_wants_its_hostname(client: Client, script: Script) -> None:
-    process = Process(client, script, namespaces=frozenset({given.NAMESPACE}))
-    script.on("GET", PATH, claim("another", "elsewhere"))
-    assert (await of(process)).state is ClaimState.HELD
+# An operator beside this one, which serves other namespaces and shares the claims.
+
+ELSEWHERE = ("elsewhere", "another")
+HOLDER = APPS.path(*ELSEWHERE)
+
+
+@pytest.fixture
+def limited(client: Client, script: Script) -> Process:
+    """An operator of one namespace."""
+    return Process(client, script, namespaces=frozenset({given.NAMESPACE}))
+
+
+def elsewhere(*modifiers: given.Modifier) -> Manifest:
+    return stored(given.app_manifest(given.in_namespace("elsewhere"), *modifiers, name="another"))
+
+
+@pytest.mark.parametrize(
+    ("holder", "state"),
+    [
+        (elsewhere(given.with_hostname(HOST)), ClaimState.HELD),
+        (elsewhere(given.with_hostname("other.example.com")), ClaimState.ABANDONED),
+        (elsewhere(given.with_hostname(HOST), given.exposed("ClusterIP")), ClaimState.ABANDONED),
+        (elsewhere(), ClaimState.ABANDONED),
+        (elsewhere(given.with_spec(workflow=7)), ClaimState.HELD),
+        (failure(404, "NotFound"), ClaimState.ABANDONED),
+        (failure(403, "Forbidden"), ClaimState.HELD),
+    ],
+)
+async def test_a_holder_whom_another_operator_serves_is_read(limited: Process, script: Script, holder: Any, state: ClaimState) -> None:
+    """Also while nobody serves it: an operator that is down keeps no hostname from anybody."""
+    script.on("GET", PATH, claim("another", "elsewhere")).on("GET", HOLDER, holder)
+    found = await of(limited)
+    assert (found.state, found.holder) == (state, ELSEWHERE)
+
+
+async def test_a_hostname_of_another_operators_domain_is_wanted_by_the_app_that_it_is_made_of(limited: Process, script: Script) -> None:
+    host = "another.elsewhere.apps.example.org"
+    path = CLAIMS.path(SYSTEM, names.claim(host))
+    script.on("GET", path, claim("another", "elsewhere")).on("GET", HOLDER, elsewhere())
+    assert (await of(limited, given.an_app(given.with_hostname(host)))).state is ClaimState.HELD
+
+
+async def test_a_hostname_that_an_app_of_another_operator_serves_is_its_also_without_a_claim(limited: Process, script: Script) -> None:
+    served = route("another", "elsewhere", labels=names.labels("another"), rules=[{"host": HOST}])
+    own = route("own", labels=names.labels("own"), rules=[{"host": HOST}])
+    script.on("GET", INGRESSES.path(), listed(own), listed(own, served))
+    assert (await of(limited)).state is ClaimState.FREE, "routes of namespaces that are served are cached: what is not there is gone"
+    limited.clock.later(FOREIGN_ROUTE_TTL)
+    found = await of(limited)
+    assert (found.state, found.holder) == (ClaimState.HELD, ELSEWHERE)
+
+
+async def test_who_may_read_its_own_namespaces_alone_looks_for_strangers_there(limited: Process, script: Script) -> None:
+    for resource in (INGRESSES, HTTP_ROUTES):
+        script.on("GET", resource.path(), failure(403, "Forbidden")).on("GET", resource.path(given.NAMESPACE), listed())
+    assert (await of(limited)).state is ClaimState.FREE
+    limited.clock.later(FOREIGN_ROUTE_TTL)
+    script.on("GET", INGRESSES.path(given.NAMESPACE), listed(route("theirs", rules=[{"host": HOST}])))
+    found = await of(limited)
+    assert (found.state, found.stranger) == (ClaimState.HELD, "Ingress")
 
 
 # Routes of other managers.
@@ -311,12 +368,14 @@ async def test_before_it_is_known_which_claims_there_are_nothing_is_decided(proc
     assert script.sent == []
 
 
-async def test_a_claim_of_an_app_that_is_not_seen_here_is_left_where_it_is(client: Client, script: Script) -> None:
-    process = Process(client, script, namespaces=frozenset({given.NAMESPACE}))
-    serves(process, given.NAME, OLD)
-    script.on("GET", PATH, claim("another", "elsewhere", creationTimestamp=NEW))
-    found = await of(process)
-    assert (found.state, found.raw) == (ClaimState.STALE, None)
+@pytest.mark.parametrize(("holder", "is_left"), [(elsewhere(given.with_hostname(HOST)), True), (failure(404, "NotFound"), False)])
+async def test_a_claim_of_an_app_that_is_not_seen_here_is_left_where_it_is(
+    limited: Process, script: Script, holder: Any, is_left: bool
+) -> None:
+    serves(limited, given.NAME, OLD)
+    script.on("GET", PATH, claim("another", "elsewhere", creationTimestamp=NEW)).on("GET", HOLDER, holder)
+    found = await of(limited)
+    assert (found.state, found.raw is None) == (ClaimState.STALE, is_left)
 
 
 async def test_an_old_claim_of_ours_that_a_restore_brought_back_takes_nothing_from_whom_it_serves(process: Process, script: Script) -> None:
