@@ -31,6 +31,7 @@ RETRY_LEAST = 0.1
 """The share of the retry period that lies between two attempts at least."""
 MISSED_RENEWALS = 2
 """Renewals that a follower does not hear of before it asks: the leader may be gone, or the watch may be."""
+EVERYWHERE = "*"
 UNATTENDED_AFTER = 2
 """Durations of a lease without a renewal after which nobody can have worked: a takeover is over long before."""
 
@@ -55,7 +56,10 @@ class Timing:
 
 
 class LeaderElection:
-    """An election by the Lease `namespace`/`name`, in which this replica stands as `identity`. `clock`: monotonic seconds."""
+    """An election by the Lease `namespace`/`name`, in which this replica stands as `identity`. `clock`: monotonic seconds.
+
+    `serves`: the namespaces that it is to serve, alike for all that stand in one election; `*`: all. It is noted on the Lease.
+    """
 
     def __init__(
         self,
@@ -65,10 +69,11 @@ class LeaderElection:
         identity: str,
         timing: Timing = Timing(),
         clock: Callable[[], float] = lambda: time.clock_gettime(_CLOCK),
+        serves: str = EVERYWHERE,
     ) -> None:
         self._client = client
         self._namespace, self._name, self.identity = namespace, name, identity
-        self._timing, self._clock = timing, clock
+        self._timing, self._clock, self._serves = timing, clock, serves
         self._observed_version: str | None = None
         self._observed_at = self._observed_duration = 0.0
         self._observed_holder = ""
@@ -115,12 +120,23 @@ class LeaderElection:
                     return
                 if leader and leader != following:
                     log.info("following: %s holds the lease %s/%s", leader, self._namespace, self._name)
+                    self._compare_scopes(leader)
                     following = leader
                 watching = watching or asyncio.create_task(watch.run())
                 await self._wait(leader, watch, self._clock() - began)
         finally:
             if watching is not None:
                 watching.cancel()
+
+    def _compare_scopes(self, leader: str) -> None:
+        """Says where this replica waits for one that does other work: what only one of the two is to do, nobody does."""
+        serves = self.annotations.get(names.SERVES_ANNOTATION, self._serves)  # none is noted by an older version
+        if serves != self._serves:
+            log.error(
+                "%s serves other namespaces (%s) than this replica is to (%s): of these two only one works at a time. Operators of"
+                " different namespaces need a lease each (--lease-name)",
+                *(leader, serves, self._serves),
+            )
 
     async def _try(self) -> str:
         """Who holds the lease after an attempt to take it, empty where that is not known."""
@@ -253,7 +269,10 @@ class LeaderElection:
             "metadata": {
                 "name": self._name,
                 "namespace": self._namespace,
-                "annotations": {names.UNATTENDED_ANNOTATION: format_time(datetime.now(UTC))},
+                "annotations": {
+                    names.UNATTENDED_ANNOTATION: format_time(datetime.now(UTC)),
+                    names.SERVES_ANNOTATION: self._serves,
+                },
             },
             "spec": {"acquireTime": _now(), **self._held()},
         }
@@ -271,8 +290,8 @@ class LeaderElection:
         assert self._raw is not None  # noqa: S101 - for the type checker: it is read before it is written
         path = LEASES.path(self._namespace, self._name)
         meta = self._raw["metadata"]
-        noted = {"annotations": {**(meta.get("annotations") or {}), **notes}} if (notes := self.notes()) else {}
-        self._raw = await self._client.request("PUT", path, body={**self._raw, "metadata": {**meta, **noted}, "spec": spec})
+        noted = {**(meta.get("annotations") or {}), names.SERVES_ANNOTATION: self._serves, **self.notes()}
+        self._raw = await self._client.request("PUT", path, body={**self._raw, "metadata": {**meta, "annotations": noted}, "spec": spec})
 
 
 def _time(text: str | None) -> datetime | None:

@@ -22,7 +22,7 @@ from dynamiq_operator.controller.fenced import FencedClient
 from dynamiq_operator.controller.gate_keys import GateKeys
 from dynamiq_operator.controller.gateway_api import GatewayApi
 from dynamiq_operator.controller.informers import Informers
-from dynamiq_operator.controller.leader import LeaderElection
+from dynamiq_operator.controller.leader import EVERYWHERE, LeaderElection
 from dynamiq_operator.controller.leader_loop import lead
 from dynamiq_operator.controller.left_words import LeftWords
 from dynamiq_operator.controller.live_rows import LiveRows
@@ -91,7 +91,9 @@ async def run(options: OperatorOptions) -> None:
         gateway_api = GatewayApi(client)
         denials = Denials(namespaces)
         informers = Informers(client, cache, queue, namespaces, gateway_api, denials, gate_namespace)
-        election = LeaderElection(lease_client, options.lease_namespace, options.lease_name, options.identity)
+        election = LeaderElection(
+            lease_client, options.lease_namespace, options.lease_name, options.identity, serves=",".join(sorted(namespaces or EVERYWHERE))
+        )
         fenced = FencedClient(client, election)
         claims = Claims(fenced, cache, options.settings, options.lease_namespace, namespaces)
         left_words = LeftWords(fenced, cache, denials, client.now)

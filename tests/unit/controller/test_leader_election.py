@@ -351,3 +351,20 @@ async def test_a_write_that_is_not_answered_is_given_up_in_time(client: Client, 
         await FencedClient(client, election).patch(PODS, "demo", "a", {})
     never.set()
     assert time.monotonic() - began < SOON, "the lease has not expired"
+
+
+# Operators of different namespaces.
+
+
+@pytest.mark.parametrize(("serves", "is_told"), [("team-b", True), (leader.EVERYWHERE, True), ("team-a", False), (None, False)])
+async def test_a_replica_that_waits_for_one_that_serves_other_namespaces_says_so(
+    client: Client, script: Script, caplog: pytest.LogCaptureFixture, serves: str | None, is_told: bool
+) -> None:
+    held = lease(OTHER)
+    held["metadata"]["annotations"] = {names.SERVES_ANNOTATION: serves} if serves else {}
+    script.on("GET", LEASE, held, lease("", "2")).on("PUT", LEASE, echo)
+    election = LeaderElection(client, SYSTEM, "dynamiq-operator", "replica-a", QUICK, serves="team-a")
+    await asyncio.wait_for(election.acquire(), SOON)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert any("need a lease each (--lease-name)" in each for each in told) == is_told
+    assert script.writes()[-1].body["metadata"]["annotations"][names.SERVES_ANNOTATION] == "team-a"
