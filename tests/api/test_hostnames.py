@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,10 @@ from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from dynamiq_operator.model.objects import format_time
 from local.clusters import Cluster
 from tests.support import factories as given
-from tests.support.api import Api, Manifest, fresh_namespace
+from tests.support.api import Api, fresh_namespace
 from tests.support.cluster import Kubectl
 from tests.support.history_stage import HistoryStage
+from tests.support.hostnames import asked_long_ago, claim, refused, routes, settled
 from tests.support.operator import Operator
 from tests.support.waiting import eventually
 
@@ -44,35 +45,6 @@ def operator(account: Path, two: Stages, tmp_path: Path) -> Iterator[Operator]:
 def host(two: Stages, name: str = "chat") -> str:
     """A hostname that no other test uses."""
     return f"{name}.{two[0].namespace}.example.test"
-
-
-def routes(stage: HistoryStage, app: str) -> bool:
-    return stage.find("Ingress", app) is not None
-
-
-def settled(stage: HistoryStage, app: str) -> bool:
-    """Whether the App has a route, or a condition that says why not."""
-    return routes(stage, app) or stage.condition(app, "ChildrenApplied").get("reason") == "HostnameTaken"
-
-
-def refused(stage: HistoryStage, app: str) -> str:
-    """What the App's conditions say of its hostname, once they do."""
-    said = str(stage.until_condition(app, "ChildrenApplied", "False", reason="HostnameTaken")["message"])
-    assert not routes(stage, app)
-    assert stage.condition(app, "Ready")["status"] == "False"
-    return said
-
-
-def claim(hostname: str) -> Manifest:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": names.claim(hostname), "namespace": OPERATOR_NAMESPACE}}
-
-
-def asked_long_ago(stage: HistoryStage, hostname: str) -> None:
-    """Turns the clock of a claim that another App asks for: its grace has passed."""
-    noted = names.RELEASED_ANNOTATION
-    eventually("the claim is asked for", lambda: noted in stage.api.read(claim(hostname)).body["metadata"].get("annotations", {}))
-    then = format_time(datetime.now(UTC) - timedelta(seconds=61))
-    assert stage.api.merge(claim(hostname), {"metadata": {"annotations": {noted: then}}}).ok
 
 
 def test_the_second_claimant_gets_a_condition_and_no_route(two: Stages, operator: Operator) -> None:
