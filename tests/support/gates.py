@@ -149,6 +149,11 @@ class GateProcess:
         with urllib.request.urlopen(f"http://{self.listens}:{self._ports[1]}/metrics", timeout=60) as answer:
             return samples(answer.read().decode())
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)

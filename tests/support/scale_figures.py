@@ -39,13 +39,23 @@ class Started:
 
     def mebibytes(self, what: str) -> float:
         """VmRSS, what it has in memory now, or VmHWM, the most that it ever had."""
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
+        return mebibytes(self.process.pid, what)
 
     def cpu(self) -> float:
         """Seconds that it has worked."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return cpu_seconds(self.process.pid)
+
+
+def mebibytes(pid: int, what: str) -> float:
+    """VmRSS of a process, what it has in memory now, or VmHWM, the most that it ever had."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Seconds that a process has worked."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 @contextmanager

@@ -83,6 +83,10 @@ class Audit:
         """The operator's, wherever: in the namespace, of the whole cluster, and in its own, such as claims."""
         return [Request.of(entry) for entry in self._entries(operators.USER) if _is_theirs(entry)]
 
+    def count_of(self, user: str) -> int:
+        """How many requests a user has made, wherever, all of them."""
+        return sum(entry["user"]["username"] == user for entry in self._entries(user))
+
     def count_writes(self) -> int:
         return sum(request.is_write for request in self.requests())
 

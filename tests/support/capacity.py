@@ -1,0 +1,309 @@
+"""What operator, management API and gate cost in a cluster of some size, by processes of this checkout over a control plane with simulated nodes.
+
+Apps come as a restore brings them: rows that have ended, of which the last is live, and no status. An operator makes of them what it makes of
+any, so no App is deployed one by one. A size grows into the next: what is there stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import statistics
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, ApiResource
+from dynamiq_operator.model import digests, kinds
+from dynamiq_operator.model.base import API_VERSION, GROUP
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
+from local import processes, state
+from local.clusters import Cluster
+from tests.support import factories as given
+from tests.support import gates, rest
+from tests.support.api import Api, Manifest
+from tests.support.capacity_figures import Size
+from tests.support.faults import operators
+from tests.support.faults.audit import Audit
+from tests.support.faults.operators import OperatorProcess
+from tests.support.ports import free_port
+from tests.support.scale import LEASE, first_seen, flow
+from tests.support.scale_figures import cpu_seconds, mebibytes, p95
+from tests.support.swarm import MERGE, Request, Swarm, shared, swarm
+from tests.support.waiting import eventually
+
+LIVE_SEQUENCE = 100_000
+"""Of the row that is live: rows that are added later stand before it."""
+PROJECTS = 10
+DEPLOYS, CALLS = 20, 100
+LISTS = 2
+LOOKED_EVERY = 1.0
+"""Seconds: a look at the metrics has a series of every App."""
+CALM_WITHIN, COUNTED_WITHIN, LIVE_WITHIN = 3600.0, 300.0, 60.0
+API_USER = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{rest.ACCOUNT}"
+NOTHING = Size(0, 0, 0)
+
+
+# What there is.
+
+
+def places(apps: int) -> Iterator[tuple[str, str]]:
+    """Namespace and name of each App."""
+    return ((f"scale-{number % PROJECTS}", f"chat-{number}") for number in range(apps))
+
+
+def grow(cluster: Cluster, before: Size, after: Size) -> None:
+    """Makes what `after` has more than `before`, while no operator runs."""
+    asyncio.run(_grow(cluster, before, after))
+
+
+async def _grow(cluster: Cluster, before: Size, after: Size) -> None:
+    async with swarm(cluster) as sending:
+        if not before.apps:
+            for number in range(PROJECTS):
+                name = f"scale-{number}"
+                await _post(sending, NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+            await _post(sending, RUNTIMES, given.runtime_manifest())
+
+        async def of_app(_: int, numbered: tuple[int, tuple[str, str]]) -> None:
+            number, place = numbered
+            await _app(sending, before if number < before.apps else NOTHING, after, *place)
+
+        await shared(enumerate(places(after.apps)), of_app)
+
+
+async def _app(sending: Swarm, before: Size, after: Size, namespace: str, app: str) -> None:
+    here = given.in_namespace(namespace)
+    if not before.apps:
+        await _post(sending, APPS, given.app_manifest(here, given.with_spec(workflow=app), name=app))
+    wanted = [(f"v{number}", after.flow_kib) for number in range(before.releases + 1, after.releases + 1)]
+    wanted += [(f"v{1000 + number}", after.large_kib) for number in range(before.large + 1, after.large + 1)]
+    for version, kib in wanted:
+        spec = given.with_spec(flow=flow(app, version, kib * 1024))
+        await _post(sending, VERSIONS, given.version_manifest(version, here, spec, workflow=app))
+    pins = {"workflow": app, "workflowHash": digests.flow_hash(flow(app, "v1", after.flow_kib * 1024))}
+    made = (await _get(sending, APPS, namespace, app))["metadata"]
+    owner = given.with_meta(ownerReferences=[{"apiVersion": API_VERSION, "kind": kinds.APP.kind, "name": app, "uid": made["uid"]}])
+    for number in range(max(before.rows, 1), after.rows):  # one of them is the live one
+        name = f"{app}-r{number}"
+        await _post(sending, RECORDS, given.row_manifest(name, here, given.of_app(app), given.superseded(number, "v1", **pins), owner))
+        status = {"status": {"phase": "Superseded", "observedGeneration": 1}}
+        answer = await sending.send(Request("PATCH", RECORDS.path(namespace, name, "status"), status, MERGE))
+        assert answer.ok, answer.message
+    if not before.rows:
+        live = given.row_manifest(f"{app}-live", here, given.of_app(app), given.live(LIVE_SEQUENCE, "v1", **pins), owner)
+        live.pop("status")
+        await _post(sending, RECORDS, live)
+
+
+async def _post(sending: Swarm, resource: ApiResource, made: Manifest) -> None:
+    answer = await sending.send(Request("POST", resource.path(made["metadata"].get("namespace", "")), made))
+    assert answer.ok, answer.message
+
+
+async def _get(sending: Swarm, resource: ApiResource, namespace: str, name: str) -> Manifest:
+    answer = await sending.send(Request("GET", resource.path(namespace, name)))
+    assert answer.ok, answer.message
+    return answer.body
+
+
+# The operator.
+
+
+@dataclass
+class Operator:
+    """An operator of the whole cluster, with metrics."""
+
+    process: OperatorProcess
+    port: int
+    began: float = field(default_factory=time.monotonic)
+
+    def until_calm(self, apps: int) -> float:
+        """Waits until it leads, every App serves and none waits to be looked at; returns the seconds since its start."""
+        self.process.wait_until_leading()
+        eventually(f"{apps} Apps serve, and none waits", lambda: self._is_calm(apps), CALM_WITHIN, LOOKED_EVERY)
+        return time.monotonic() - self.began
+
+    def _is_calm(self, apps: int) -> bool:
+        assert self.process.alive, self.process.log.read_text()[-4000:]
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=60) as answer:
+            found = gates.samples(answer.read().decode())
+        serving = sum(name.startswith("dynamiq_app_live_row{") for name in found)
+        return serving >= apps and found["dynamiq_workqueue_depth"] == 0
+
+
+@contextlib.contextmanager
+def running(cluster: Cluster, api: Api, folder: Path, *flags: str) -> Iterator[Operator]:
+    port = free_port()
+    options = (f"--metrics-port={port}", *flags)
+    login = operators.Login.of(cluster, api)
+    process = operators.start(login, None, folder, *options, lease=LEASE, lease_namespace=OPERATOR_NAMESPACE)
+    try:
+        yield Operator(process, port)
+    finally:
+        process.stop()
+
+
+def settle(cluster: Cluster, api: Api, apps: int, folder: Path) -> float:
+    """Has an operator make all that Apps need, so that the next one finds it; returns the seconds that took."""
+    with running(cluster, api, folder) as operator:
+        return operator.until_calm(apps)
+
+
+def of_operator(cluster: Cluster, api: Api, size: Size, folder: Path, rest_for: float) -> dict[str, float]:
+    """Of an operator that is started where everything is in place. `rest_for`: seconds of a figure at rest."""
+    audit = Audit(cluster, "")
+    with running(cluster, api, folder) as operator:
+        found = {"operator.start.seconds": operator.until_calm(size.apps)}
+        pid = operator.process.pid
+        found |= {"operator.start.requests": len(audit.requests()), "operator.start.cpu": cpu_seconds(pid)}
+        found["operator.memory.peak"] = mebibytes(pid, "VmHWM")
+        cpu, asked = at_rest(pid, lambda: len(audit.requests()), rest_for)
+        found |= {"operator.rest.cpu": cpu, "operator.rest.requests": asked, "operator.memory.rest": mebibytes(pid, "VmRSS")}
+        took = asyncio.run(_deploys(cluster))
+        found |= {"deploy.p50": statistics.median(took), "deploy.p95": p95(took)}
+    with running(cluster, api, folder, f"--list-again-every={rest_for:.0f}") as operator:
+        operator.until_calm(size.apps)
+        worked, _ = at_rest(operator.process.pid, lambda: 0, LISTS * rest_for)
+        found["operator.list.cpu"] = max(worked - found["operator.rest.cpu"], 0.0) * rest_for / 60
+    return found
+
+
+def at_rest(pid: int, requests: Callable[[], int], seconds: float) -> tuple[float, float]:
+    """CPU seconds a minute of a process, and requests a second, while nothing happens."""
+    worked, asked = cpu_seconds(pid), requests()
+    time.sleep(seconds)  # what is done in this time is the figure
+    return (cpu_seconds(pid) - worked) * 60 / seconds, (requests() - asked) / seconds
+
+
+async def _deploys(cluster: Cluster) -> list[float]:
+    """Milliseconds of deploys of two Apps, one after the other, from before the POST until a watch shows the row as ended."""
+    took = []
+    async with swarm(cluster) as sending:
+        for number in range(DEPLOYS):
+            namespace, app = list(places(2))[number % 2]
+            row = f"{app}-{uuid.uuid4().hex[:8]}"
+            seen = asyncio.create_task(first_seen(sending, RECORDS, namespace, row, lambda found: "outcome" in found["spec"]))
+            await asyncio.sleep(0.2)  # until the watch is open
+            version = f"v{2 + number // 2 % 2}"
+            made = given.row_manifest(row, given.in_namespace(namespace), given.of_app(app), given.asking(workflowVersion=version))
+            began = time.monotonic()
+            await _post(sending, RECORDS, made)
+            took.append((await asyncio.wait_for(seen, LIVE_WITHIN) - began) * 1000)
+            ended = await _get(sending, RECORDS, namespace, row)
+            assert ended["spec"]["outcome"]["result"] == "Succeeded", ended["spec"]["outcome"]
+    return took
+
+
+# The management API.
+
+
+def of_api(cluster: Cluster, api: Api, folder: Path, rest_for: float) -> dict[str, float]:
+    """Of an API that is started over all of it, and of lists by a caller who may view one project."""
+    kubeconfig, port = rest.install(cluster, folder), free_port()
+    url, began = f"http://127.0.0.1:{port}", time.monotonic()
+    with rest.process(kubeconfig, folder / "api.log", port, answers=lambda: _is_ready(url)) as process:
+        found = {"api.start.seconds": time.monotonic() - began}
+        audit = Audit(cluster, "")
+        cpu, asked = at_rest(process.pid, lambda: audit.count_of(API_USER), rest_for)
+        found |= {"api.rest.cpu": cpu, "api.rest.requests": asked, "api.memory.rest": mebibytes(process.pid, "VmRSS")}
+        namespace, app = next(places(1))
+        caller = rest.client(api, url, namespace, f"viewer-{uuid.uuid4().hex[:6]}", "view")
+        project, id_ = rest.uid(api, "Namespace", namespace), rest.uid(api, kinds.APP.kind, app, namespace)
+        lists = {"api.apps.p95": f"/v1/apps?project_id={project}&page_size=50", "api.rows.p95": f"/v1/apps/{id_}/deployments?page_size=50"}
+        eventually("rights apply", lambda: all(caller("GET", path).status_code == 200 for path in lists.values()))
+        for name, path in lists.items():
+            found[name] = p95([_milliseconds(lambda path=path: caller.get(path)) for _ in range(CALLS)])  # type: ignore[misc]
+        found["api.memory.peak"] = mebibytes(process.pid, "VmHWM")
+    return found
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
+    began = time.monotonic()
+    call()
+    return (time.monotonic() - began) * 1000
+
+
+# The gate.
+
+
+def of_gate(cluster: Cluster, folder: Path, rest_for: float) -> dict[str, float]:
+    """Of a replica of the gate that has nothing to do: no App sleeps."""
+    gates.install_rights(cluster)
+    audit = Audit(cluster, "")
+    gate = gates.GateProcess(gates.logged_in(cluster, folder), folder, "10.9.0.1", "127.0.0.1", free_port(), free_port())
+    try:
+        gate.start()
+        cpu, asked = at_rest(gate.pid, lambda: audit.count_of(gates.USER), rest_for)
+        return {"gate.rest.cpu": cpu, "gate.rest.requests": asked, "gate.memory.peak": mebibytes(gate.pid, "VmHWM")}
+    finally:
+        gate.kill()
+
+
+# Kubernetes.
+
+
+def of_kubernetes(cluster: Cluster, size: Size) -> dict[str, float]:
+    """Memory of the API server and of etcd, and what they say that objects take."""
+    counted = {APPS: size.apps, RECORDS: size.apps * size.rows, VERSIONS: size.apps * (size.releases + size.large)}
+    eventually("the API server has counted what there is", lambda: _has_counted(cluster, counted), COUNTED_WITHIN, 5)
+    said = _metrics(cluster)
+    found = {"etcd.size": sum(value for name, value in said.items() if name.startswith("apiserver_storage_size_bytes")) / 2**20}
+    for name, resource in (("app", APPS), ("row", RECORDS), ("release", VERSIONS)):
+        found[f"etcd.bytes.{name}"] = said[_of("apiserver_resource_size_estimate_bytes", resource)] / said[_of(OBJECTS, resource)]
+    for program in ("kube-apiserver", "etcd"):
+        found[f"{program}.memory"] = mebibytes(_pid(cluster, program), "VmRSS")
+    return found
+
+
+OBJECTS = "apiserver_resource_objects"
+
+
+def _of(metric: str, resource: ApiResource) -> str:
+    return f'{metric}{{group="{GROUP}",resource="{resource.plural}"}}'
+
+
+def _has_counted(cluster: Cluster, wanted: dict[ApiResource, int]) -> bool:
+    said = _metrics(cluster)
+    return all(said.get(_of(OBJECTS, resource), -1) >= count for resource, count in wanted.items())
+
+
+def _metrics(cluster: Cluster) -> dict[str, float]:
+    """The API server's own."""
+
+    async def read() -> str:
+        async with swarm(cluster) as sending:
+            answer = await sending.send(Request("GET", "/metrics"))
+            assert answer.ok, answer.message
+            return answer.message
+
+    return gates.samples(asyncio.run(read()))
+
+
+def _pid(cluster: Cluster, program: str) -> int:
+    record = state.load(cluster.name)
+    assert record is not None, f"{cluster.name} is no cluster of this machine"
+    found = [pid for pid in processes.find(record.token) if _program(pid) == program]
+    assert len(found) == 1, f"{program}: {found}"
+    return found[0]
+
+
+def _program(pid: int) -> str:
+    return Path(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()).name
+
+
+def measured(cluster: Cluster, api: Api, size: Size, folder: Path, rest_for: float) -> dict[str, float]:
+    """Every figure at a size, where all is in place. `rest_for`: seconds of a figure at rest."""
+    found = of_operator(cluster, api, size, folder, rest_for) | of_api(cluster, api, folder, rest_for)
+    return found | of_gate(cluster, folder, rest_for) | of_kubernetes(cluster, size)
