@@ -1,0 +1,112 @@
+"""docs/capacity.md says what was measured and nothing else: its figures are those of the log, its limits those of the code."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from dynamiq_operator.controller.run import RELIST_PERIOD
+from dynamiq_operator.controller.workers import RESYNC_PERIOD
+from dynamiq_operator.kube.resources import WATCHED
+from dynamiq_operator.kube.watching import WATCH_FOR
+from tests.support import capacity_figures as figures
+from tests.support.capacity_figures import FIGURES, MANY, PAGE, REPOSITORY, Size
+
+UNITS = r"(?:KiB|MiB/s|MiB|GiB|ms|s|min|%|kinds|requests a second)"
+SAID = re.compile(rf"(?<![\w.,])(\d[\d,.]*) ({UNITS})\b")
+NUMBER = re.compile(r"(?<![\w.])-?\d[\d.]*(?:e[+-]\d+)?")
+NAMESPACED = sum(resource.namespaced for resource in WATCHED)
+FLOWS = MANY * 10 * 40 / 2**20
+"""GiB of 10 releases of 40 KiB."""
+LIMITS = {
+    "40 KiB": 40,
+    "3.8 GiB": FLOWS,
+    "2 GiB": 2,
+    "8 GiB": 8,
+    "600 s": RELIST_PERIOD,
+    "6.5 MiB/s": FLOWS * 1024 / RELIST_PERIOD,
+    "3 s": RESYNC_PERIOD,
+    "30,000 s": MANY * RESYNC_PERIOD,
+    "6 s": WATCH_FOR,
+    "20 kinds": len(WATCHED),
+    "17 kinds": NAMESPACED,
+    "29 requests a second": (len(WATCHED) - NAMESPACED + 10 * NAMESPACED) / WATCH_FOR,
+    "284 requests a second": (len(WATCHED) - NAMESPACED + 100 * NAMESPACED) / WATCH_FOR,
+    "20 requests a second": 20,
+    "512 MiB": 512,
+    "1 GiB": 1,
+}
+"""What the page says of the code and of Kubernetes, with what that is here. Every other figure has to be a measured one."""
+FEW = Size(1000, 20)
+SIZES = (FEW, Size(3000, 20), Size(3000, 40), Size(3000, 40, large=1))
+
+
+def values(first: float) -> dict[str, float]:
+    return {each.name: first + number for number, each in enumerate(FIGURES)}
+
+
+@pytest.fixture
+def log() -> str:
+    """As the program that measures writes it: of each size the figures, then what follows from them."""
+    points = [(size, values(first)) for size, first in zip(SIZES, (100.0, 300.0, 360.0, 652.96875), strict=True)]
+    told = [line for size, found in points for line in ("", *figures.section(size, found), "What is new was written in 9 s.")]
+    return "\n".join(["make soak: Kubernetes", *told, "", *figures.conclusions(*points)])
+
+
+def test_the_page_has_the_figures_of_the_log_and_no_others() -> None:
+    page = PAGE.read_text()
+    assert page == figures.with_tables(page, figures.measured()), "python -m tests.support.capacity_figures writes them anew"
+
+
+def test_what_the_page_says_beside_the_figures_is_so_in_the_code() -> None:
+    before, _, rest = PAGE.read_text().partition(figures.BEGIN)
+    text = " ".join((before + rest.partition(figures.END)[2]).split())
+    said = {f"{number} {unit}" for number, unit in SAID.findall(text)}
+    assert said == set(LIMITS)
+    for each in said:
+        number = each.split()[0].replace(",", "")
+        digits = len(number.partition(".")[2])
+        assert f"{LIMITS[each]:.{digits}f}" == number, each
+
+
+def test_the_limits_of_memory_are_those_of_the_manifests() -> None:
+    found = {}
+    for name in ("base", "api", "gate"):
+        manifest = yaml.safe_load((REPOSITORY / "manifests" / name / "deployment.yaml").read_text())
+        found[name] = manifest["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"]
+    assert found == {"base": "512Mi", "api": "512Mi", "gate": "1Gi"}
+
+
+def test_every_figure_of_the_tables_stands_in_the_log(log: str) -> None:
+    there = set(NUMBER.findall(log))
+    assert set(NUMBER.findall(figures.tables(log))) - there == set()
+    told = figures.tables(log)
+    for size in SIZES:
+        assert str(size) in told
+    assert "not measured |" not in told
+
+
+def test_a_figure_that_was_not_measured_is_left_out_and_the_page_says_so(log: str) -> None:
+    told = figures.tables("\n".join(line for line in log.splitlines() if not line.startswith("gate.")))
+    lines = [line for line in told.splitlines() if line.startswith("| Gate: most memory")]
+    assert [set(line.split(" | ")[1:]) for line in lines] == [{"not measured", "not measured |"}] * 2
+    assert "Not measured yet" in figures.tables(None)
+
+
+def test_slopes_have_one_factor_each_and_are_extended_by_the_one_of_apps(log: str) -> None:
+    found = figures.parse(log)
+    slopes = found[figures.SLOPES]
+    assert slopes["operator.start.seconds per App"] == "100 ms", "200 s more for 2,000 Apps more"
+    assert slopes["operator.start.seconds of no App"] == "0.0 s"
+    assert slopes["operator.start.seconds per row"] == "1 ms", "60 s more for 60,000 rows more"
+    assert slopes["operator.start.seconds per MiB of flow"] == "500 ms", "293 s more for 586 MiB more"
+    (extended,) = (each for title, each in found.items() if title.startswith(figures.ARITHMETIC))
+    assert extended["operator.start.seconds"] == "1000 s", "300 s for 3,000 Apps, and 100 ms for each of 7,000"
+    assert "deploy.p50" not in extended, "it does not grow with Apps"
+
+
+def test_a_size_says_what_there_is_and_how_much_of_it_is_flows() -> None:
+    assert str(SIZES[-1]) == "3000 Apps, each with 40 rows, 5 releases of 40 KiB, 1 of 200 KiB"
+    assert FEW.flows_mib == pytest.approx(195.3, abs=0.1)
