@@ -67,7 +67,12 @@ def parser() -> argparse.ArgumentParser:
         "3 where it does not recover by itself, see --recovers-within: Kubernetes starts it anew",
     )
     _cluster(running)
-    running.add_argument("--namespace", action="append", dest="namespaces", help="serve this namespace alone; repeatable (default: all)")
+    running.add_argument(
+        "--namespace",
+        action="append",
+        dest="namespaces",
+        help="serve this namespace alone; repeatable (default: all); operators of different namespaces need a --lease-name each",
+    )
     setting(running, "--domain", None, "Apps without a hostname get <app>.<namespace>.<DOMAIN>")
     _public(running)
     setting(running, "--ingress-class", None, "IngressClass of Apps that name none")
