@@ -117,11 +117,14 @@ def browser() -> Command:
 def test() -> Plan:
     """Every suite that `make test` promises: those with simulated pods beside those with real ones, and the console's last.
 
+    At the end, whether all of them together used every right that our programs have.
     A third cluster would save minutes and cost answers: on two cores an App then waits seconds for its share, and says that it has too many runs.
     """
     simulated = suite("unit", *PARALLEL), prometheus(), suite("api")
     pods = browser(), suite("load"), suite("node"), suite("system")
-    return Plan((simulated, pods), first=((python("build", "local", "build"),),), then=of_console())
+    # A cluster of somebody else has no audit log, and others use it.
+    last = () if borrows() else (python("rights", "tests.rights", shown=True),)
+    return Plan((simulated, pods), first=((python("build", "local", "build"),),), then=of_console(), last=last)
 
 
 def ci() -> Plan:
@@ -129,7 +132,7 @@ def ci() -> Plan:
     plan = test()
     (build,) = plan.first
     first = ((make("lint", "lint"), make("docs", "docs")), (*build, make(".venv-sdk/.ready", "install-sdk")))
-    return Plan(plan.lanes, first=first, then=(*plan.then, suite("sdk")))
+    return Plan(plan.lanes, first=first, then=(*plan.then, suite("sdk")), last=plan.last)
 
 
 def soak() -> Plan:
@@ -267,7 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
     if name == SOAK:
         os.environ["SOAK"] = "1"
     began, lanes, commit = time.monotonic(), Lanes(), _commit()
-    for left in OUT.rglob("*.xml"):
+    for left in (*OUT.rglob("*.xml"), *(OUT / "rights").glob("*.json")):
         left.unlink()
     code = 0
     try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
-from local.docs import options, resources, rest
+from local.docs import options, resources, rest, rights
 from local.docs.errors import DocsError
 from local.docs.text import block, page
 
@@ -90,7 +90,7 @@ def collected() -> dict[str, str]:
         pages.add(path, str(path.relative_to(DOCS)), source.read_text())
     for name, target in TEXTS.items():
         pages.add(PurePosixPath(name), target, (REPOSITORY / name).read_text())
-    for made in (resources.pages(), rest.pages(), options.pages()):
+    for made in (resources.pages(), rest.pages(), options.pages(), rights.pages()):
         pages.texts.update(made)
     shown = {str(FILES / f"{name}.md"): shows(name) for name in sorted(pages.shown)}
     return pages.texts | shown

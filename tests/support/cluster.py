@@ -24,6 +24,7 @@ from local import builds, clusters
 from local.clusters import Cluster
 from local.errors import LocalError
 from local.progress import say
+from tests.support import audited
 from tests.support.api import Api, Manifest
 from tests.support.waiting import eventually
 
@@ -60,7 +61,10 @@ def session_cluster(profile: str, pytest_config: pytest.Config, *, default_limit
                     say(f"tests: cluster {name}, left by a session that was killed, is gone")
                 cluster = clusters.start(name, None if borrowed else profile, default_limits=default_limits)
                 install(cluster)
-            yield cluster
+            try:
+                yield cluster
+            finally:
+                audited.keep(cluster, audited.suite_of(pytest_config))
         finally:
             with _shown(pytest_config):
                 if keep:

@@ -18,6 +18,7 @@ import yaml
 
 from local.clusters import Cluster
 from tests.support.api import REQUEST_TIMEOUT, Answer
+from tests.support.audited import AGENT
 
 WORKERS = 16
 APPLY = "application/apply-patch+yaml; charset=utf-8"
@@ -70,7 +71,7 @@ async def swarm(cluster: Cluster, credentials: Credentials | None = None) -> Asy
     config = yaml.safe_load(cluster.kubeconfig.read_text())
     at, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     given = credentials or Credentials(user.get("token", ""), _pem(user, "client-certificate"), _pem(user, "client-key"))
-    headers = {"Authorization": f"Bearer {given.token}"} if given.token else {}
+    headers = {"User-Agent": AGENT} | ({"Authorization": f"Bearer {given.token}"} if given.token else {})
     connector = aiohttp.TCPConnector(ssl=_context(_pem(at, "certificate-authority"), given), limit=WORKERS)
     timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)
     async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as session:

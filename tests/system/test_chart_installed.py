@@ -11,7 +11,7 @@ import pytest
 from dynamiq_operator.model.kinds import KINDS
 from local import clusters
 from local.clusters import Cluster
-from tests.support import release
+from tests.support import audited, release
 from tests.support.chart import NAMESPACE
 from tests.support.load.sleepers import serverless, until_asleep
 from tests.support.release import Release
@@ -27,7 +27,7 @@ def cluster() -> Iterator[Cluster]:
     try:
         yield clusters.start(name, "node", env={})
     finally:
-        clusters.stop(name)
+        audited.stop(name)
 
 
 def test_no_app_notices_an_upgrade_a_rollback_or_the_end_of_the_release(cluster: Cluster, tmp_path: Path) -> None:

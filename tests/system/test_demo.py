@@ -20,7 +20,7 @@ from playwright.sync_api import expect
 from dynamiq_operator.model import names
 from local import clusters, demo, operators, steps
 from local.clusters import Cluster
-from tests.support import documents
+from tests.support import audited, documents
 from tests.support.browser import chromium
 from tests.support.browser.everything import Reader, Way
 from tests.support.browser.opened import Opened, opened
@@ -68,7 +68,7 @@ def told() -> Iterator[tuple[Cluster, str]]:
         assert cluster is not None
         yield cluster, output.getvalue()
     finally:
-        clusters.stop(name)
+        audited.stop(name)
 
 
 def test_the_demo_ends_with_three_rows_and_the_newest_live(told: tuple[Cluster, str]) -> None:

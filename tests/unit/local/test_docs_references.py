@@ -16,7 +16,8 @@ from dynamiq_operator.model import crd
 from dynamiq_operator.model.kinds import KINDS, Kind
 from dynamiq_recorder import options as recorder
 from dynamiq_runtime import __main__ as runtime
-from local.docs import options, resources, rest, text
+from local import rights as granted
+from local.docs import options, resources, rest, rights, text
 
 ANCHOR = re.compile(r"\{ #(\S+) \}")
 
@@ -107,3 +108,14 @@ def test_what_a_model_says_means_nothing_in_markdown() -> None:
     assert text.plain("a *b* <c> [d](e) {f} #g `*h*`\n  i") == r"a \*b\* &lt;c\> \[d\](e) \{f\} \#g `*h*` i"
     assert text.block("```\ncode\n```").startswith("````text\n```\n")
     assert text.table(("a", "b"), [("`c|d`", "e\nf")]) == "| a | b |\n|---|---|\n| `c\\|d` | e f |\n"
+
+
+def test_every_role_stands_on_the_page_of_rights_and_each_rule_says_what_it_is_for() -> None:
+    page = rights.pages()[rights.PAGE]
+    roles = granted.roles()
+    assert [f"### {role.kind} `{role.name}`" in page for role in roles] == [True] * len(roles)
+    for role in roles:
+        section = page.split(f"### {role.kind} `{role.name}`\n")[1].partition("\n#")[0]
+        assert all(f"| {text.plain(rule.why)} |" in section for rule in role.rules)
+        assert all(f"`{verb}`" in section for rule in role.rules for verb in rule.verbs)
+    assert set(rights.PROGRAMS) == {role.holder for role in roles if role.is_program}

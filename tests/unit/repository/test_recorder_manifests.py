@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dynamiq_operator.cli.recorder import PROXY
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.names import GATE_NAMESPACE
 from dynamiq_operator.model.runs import RECORDER_NAMESPACE, RECORDER_SERVICE
@@ -49,7 +50,7 @@ def test_it_is_found_by_the_names_that_others_know() -> None:
 def test_whoever_is_signed_in_reaches_it_through_the_api_server_and_nothing_else_there() -> None:
     (role,) = roles("recorder/proxy.yaml", "Role").values()
     assert rights(role) == {("", "services/proxy"): {"get", "create", "delete"}}
-    assert all(RECORDER_SERVICE in name for name in role["rules"][0]["resourceNames"])
+    assert [f"/{name}/proxy" in PROXY for name in role["rules"][0]["resourceNames"]] == [True]
     (binding,) = roles("recorder/proxy.yaml", "RoleBinding").values()
     assert binding["subjects"] == [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:authenticated"}]
 

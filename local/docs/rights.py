@@ -1,0 +1,54 @@
+"""The reference of rights: what each program and each role may do, and what for, made of the roles in `manifests/`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from local import rights
+from local.docs.text import code, page, plain, table
+from local.rights import Role, Rule
+
+PAGE = "reference/rights.md"
+PROGRAMS = {
+    "dynamiq-operator": "The operator",
+    "dynamiq-api": "The management API",
+    "dynamiq-gate": "The gate",
+    "dynamiq-recorder": "The recorder",
+    "dynamiq-retire-gate": "The chart's hook that retires the gate",
+    "dynamiq-test": "The chart's test",
+}
+"""Accounts in the order of the page, and whose they are."""
+
+ABOUT = (
+    "What the accounts of our programs may ask of the API server, and what the roles for people give. Pods of Apps, the Jobs of their triggers and those "
+    "of evaluations have no token for the API server; the console and whoever calls the management API ask with the token of who signed in.",
+    "`make test` reads the audit logs of its clusters at its end, and fails where a program has a right that nothing has used. "
+    "`python -m tests.rights --all` says how often each one was.",
+)
+
+
+def pages() -> dict[str, str]:
+    """The page by its path."""
+    found = rights.roles()
+    programs = [role for role in found if role.is_program]
+    sections = [_section(title, account, [role for role in programs if role.holder == account]) for account, title in PROGRAMS.items()]
+    people = [_role(role, "###") for role in found if not role.is_program]
+    said = "Bound by whoever installs, but for those that name their group; `manifests/rbac/users.yaml` says which of them go into `view`, `edit` and `admin`."
+    return {PAGE: page("# Rights", *(plain(each) for each in ABOUT), *sections, "## People { #people }", plain(said), *people)}
+
+
+def _section(title: str, account: str, found: Iterable[Role]) -> str:
+    return page(f"## {title} {{ #{account} }}", f"ServiceAccount {code(account)}.", *(_role(role, "###") for role in found))
+
+
+def _role(role: Role, level: str) -> str:
+    given = f"Given to {code(role.holder)}." if role.holder and not role.is_program else ""
+    rows = [(_things(rule), ", ".join(code(verb) for verb in rule.verbs), plain(rule.why)) for rule in role.rules]
+    where = "" if role.kind == "ClusterRole" or not role.is_program else "In one namespace alone."
+    return page(f"{level} {role.kind} {code(role.name)}", plain(role.about), given, where, table(("resources", "verbs", "what for"), rows))
+
+
+def _things(rule: Rule) -> str:
+    """Resources with their group, and the names of those objects that alone are reached."""
+    things = [code(f"{resource}.{group}" if group else resource) for group in rule.groups for resource in rule.resources]
+    return ", ".join(things) + (f" named {', '.join(map(code, rule.names))}" if rule.names else "")
