@@ -56,16 +56,19 @@ def logged_in(cluster: Cluster, folder: Path, namespace: str) -> Path:
 
 
 @contextlib.contextmanager
-def admission_policies(cluster: Cluster) -> Iterator[None]:
-    """The admission policies that this Kubernetes knows, at work while the block runs and gone after it."""
-    api, stamps = Api.of(cluster), versions.stamps(cluster)
+def admission_policies(cluster: Cluster, folder: Path = ADMISSION, *, stamp: bool = True) -> Iterator[None]:
+    """The admission policies that this Kubernetes knows, at work while the block runs and gone after it.
+
+    `folder` has them; `stamp`: those that stamp among them.
+    """
+    api, stamps = Api.of(cluster), stamp and versions.stamps(cluster)
     install_rights(cluster)  # its binding says who the operator is: without it the policies refuse everybody
     try:
-        versions.apply_policies(cluster, ADMISSION)
+        versions.apply_policies(cluster, folder)
         eventually("the policies work", lambda: _guarded(api) and _stamped(api) == stamps)
         yield
     finally:
-        versions.delete_policies(cluster, ADMISSION)
+        versions.delete_policies(cluster, folder)
         eventually("the policies are gone", lambda: not _guarded(api) and not _stamped(api))
 
 

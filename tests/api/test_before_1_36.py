@@ -1,0 +1,91 @@
+"""`manifests/overlays/before-1.36` as it is installed: deploys and rollbacks go as ever, what refuses refuses, and what its comment calls lost is lost.
+
+Its pods are simulated as all pods here are, so the operator of the tests does the work. That it differs from `manifests/` by the policies that
+stamp alone, `test_guarded_crds.py` shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dynamiq_operator.model import names
+from dynamiq_operator.model.digests import flow_hash
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
+from local.clusters import Cluster
+from tests.support import admission
+from tests.support.admission import ADMIN, PRUNE, SYNC, refused
+from tests.support.api import Api
+from tests.support.cluster import REPOSITORY, Kubectl
+from tests.support.factories import in_namespace, public, rejection_manifest, row_manifest, with_spec
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.operator import Operator, admission_policies
+from tests.support.plugin import Plugin
+from tests.support.waiting import eventually
+
+OVERLAY = REPOSITORY / "manifests" / "overlays" / "before-1.36"
+WORKS = "deployments.apps,poddisruptionbudgets,networkpolicies,services"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed(cluster: Cluster, account: Path) -> Iterator[None]:
+    """All that the overlay has. The account and its rights stay: they are the session's."""
+    kubectl = Kubectl(cluster)
+    try:
+        with admission_policies(cluster, OVERLAY, stamp=False):
+            admission.wait_until_all_refuse(Api.of(cluster))
+            yield
+    finally:
+        kubectl("delete", WORKS, "--all", "--wait=false", namespace=OPERATOR_NAMESPACE)
+
+
+@pytest.fixture
+def plugin(stage: HistoryStage, tmp_path: Path) -> Plugin:
+    return Plugin(stage.cluster, stage.namespace, tmp_path)
+
+
+def test_deploys_and_a_rollback_go_as_ever_and_nobody_can_tell_whose_they_are(
+    stage: HistoryStage, operator: Operator, plugin: Plugin
+) -> None:
+    stage.app(APP, public(), workflow=APP)
+    stage.live(APP, "v1", runtime=stage.default_runtime)
+    second = row_manifest("second", in_namespace(stage.namespace), with_spec(app=APP, workflowVersion="v2"))
+    stage.kubectl("apply", "-f", "-", input=second)
+    stage.until("second", "Live")
+    stage.kubectl("apply", "-f", "-", input=second)
+    replaced = stage.kubectl("replace", "-f", "-", input=second, check=False)
+    assert (replaced.returncode, "second" in replaced.stderr) == (1, True), "with the policies that stamp it would change nothing"
+    assert "is Live after" in plugin.said("rollback", APP, "--yes")
+    stage.until_served("v1", rows=3)
+    assert plugin("verify", APP).returncode == 0
+
+    rows = stage.rows(APP)
+    assert ["createdBy" in row["spec"] for row in rows] == [False] * 3
+    assert [row["spec"]["pinned"].get("createdByVerified", False) for row in rows] == [False] * 3
+    assert not {SYNC, PRUNE} & {key for row in rows for key in row["metadata"].get("annotations") or {}}
+    forged = row_manifest("forged", in_namespace(stage.namespace), with_spec(app=APP, workflowVersion="v2", createdBy="mallory"))
+    refused(stage.api.create(forged), "createdBy of a row is whoever creates it")
+    refused(stage.api.delete(rows[0]), "a row is history and is not deleted by hand")
+
+
+def test_a_version_is_rejected_with_kubectl_and_ones_own_name_alone(stage: HistoryStage, operator: Operator, plugin: Plugin) -> None:
+    stage.app(APP, public(), workflow=APP)
+    stage.live(APP, "v1", runtime=stage.default_runtime)
+    assert f"set spec.by to {ADMIN}" in plugin.refused("reject-version", APP, "v2", "-m", "loses invoices", "--yes")
+    asked = {"workflow": APP, "version": "v2", "workflowHash": flow_hash(stage.get("WorkflowVersion", f"{APP}-v2")["spec"]["flow"])}
+    stage.create(rejection_manifest(in_namespace(stage.namespace), with_spec(**asked, by=ADMIN), name="invoices"))
+    stage.until(stage.deploy(APP, "v2"), "Failed")
+    stage.live(APP, "v3")
+
+
+def test_the_operator_says_what_does_not_protect(stage: HistoryStage, operator: Operator) -> None:
+    """Where the policies that stamp are left out knowingly it says so, too: nothing tells it why they are missing."""
+
+    def told() -> str | None:
+        found = stage.api.get("Event", "", "default", fieldSelector=f"involvedObject.name={names.FROZEN_DEFINITIONS[0]}").body["items"]
+        texts = [event["message"] for event in found if event["reason"] == "Unprotected"]
+        return next((text for text in texts if "every MutatingAdmissionPolicy," in text and "Validating" not in text), None)
+
+    assert "every MutatingAdmissionPolicyBinding" in eventually("what is missing is told of, and nothing else", told)
