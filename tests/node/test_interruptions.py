@@ -23,6 +23,7 @@ from tests.support.stage import Stage, operator, stage, uids
 from tests.support.waiting import eventually
 
 DOMAIN = "apps.example.test"
+SHORT = 10  # seconds of a run that a drain meets
 LONG = 60 if os.environ.get("SOAK") else 30
 """Seconds of a run: more than the 15 after which Envoy gives up where nobody tells it not to."""
 ROLLED_OUT = 60
@@ -138,3 +139,24 @@ def test_a_drain_of_the_node_keeps_the_disruption_budget_and_fails_no_call(on: S
         after = on.until_settled("drained")
     assert not uids(before) & uids(after)
     assert heard["failed"] == 0, heard["errors"]
+
+
+@pytest.mark.timeout(600)
+def test_a_drain_takes_the_only_pod_once_its_runs_have_ended_and_waits_for_nobody(on: Stage, at: Gateway, tmp_path: Path) -> None:
+    """An App of one pod cannot keep a drain from ending. What it was asked is answered; the next caller hears at once that nobody is there."""
+    app, log = "single", tmp_path / "drain.log"
+    on.app(app, exposed("Gateway"))
+    on.live(app, "v1", config={"autoscaling": {"minReplicas": 1, "maxReplicas": 1}})
+    until_answer(host(on, app), at, "v1", on.key(app))
+    (before,), rows = on.until_settled(app), on.rows(app)
+    with running(on, app, at, SHORT) as calls, draining(on, app, before["spec"]["nodeName"], log) as drain:
+        assert drain.wait(PATIENCE) == 0, log.read_text()
+        assert "disruption budget" not in log.read_text()
+        (run, (status, events)), body = (call.result(PATIENCE) for call in calls), answer("v1")[1]
+        assert (run, status, f"data: {body}\n" in events) == ((200, body), 200, True)
+        eventually("callers hear of it", lambda: asked(ThroughTheGateway(host(on, app), at), on.key(app))[0] in (502, 503))
+        on.until_condition(app, "Available", "False")
+        assert not uids([before]) & uids(on.pods(app)), "the next one waits for a node"
+    until_answer(host(on, app), at, "v1", on.key(app))
+    on.until_condition(app, "Ready", "True")
+    assert [row["metadata"]["name"] for row in on.rows(app)] == [row["metadata"]["name"] for row in rows], "no deploy ended by it"

@@ -1,4 +1,4 @@
-"""The network limits of an App on a cluster that enforces them: who reaches its pods, and whom they reach, by pod and by Service."""
+"""NetworkPolicies on a cluster that enforces them: who reaches an App's pods, and whom they reach, by pod and by Service; who reaches our programs."""
 
 from __future__ import annotations
 
@@ -7,40 +7,56 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
+import yaml
 
 from dynamiq_operator.desired.exposure import METRICS_PORT
+from dynamiq_operator.desired.network_policy import NAMESPACE_NAME
 from dynamiq_operator.model import names
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from dynamiq_operator.model.objects import format_time
 from local.clusters import Cluster
-from tests.support.api import Manifest
+from tests.support.api import Manifest, fresh_namespace
+from tests.support.cluster import REPOSITORY
 from tests.support.factories import public, with_spec
 from tests.support.stage import Stage, operator, stage
 from tests.support.waiting import eventually
 
 LIMITED, FREE, BOUND = "limited", "free", "bound"
-FRIEND, STRANGER = "friend", "stranger"
+FRIEND, STRANGER, RECORDER = "friend", "stranger", "dynamiq-recorder"
+PROGRAMS = {"base": "deployment", "api": "deployment", "gate": "deployment", "recorder": "statefulset"}
+"""Folders of manifests with a NetworkPolicy, and the file of whose pods it is."""
+MANIFESTS = REPOSITORY / "manifests"
 TRIGGERED_WITHIN = 120.0  # seconds: a pod starts, imports, calls, and ends
 ENFORCED_WITHIN = 90.0  # seconds: kube-router looks at every pod of the node for each change
 PORT = 8080  # of an App, and of whom it calls
 OTHER_PORT = 8081
 
-SERVE = f"""
+
+def serve(*ports: int) -> tuple[str, ...]:
+    """The command of a pod that answers at these ports."""
+    program = f"""
 import http.server, threading
 class Answers(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
-for port in ({PORT}, {OTHER_PORT}):
+for port in {ports}:
     threading.Thread(target=http.server.ThreadingHTTPServer(("", port), Answers).serve_forever).start()
 """
+    return "python3", "-c", program
+
+
+SERVE = serve(PORT, OTHER_PORT)
+AT_HOME = {"podSelector": {"matchLabels": {"role": FRIEND}}}
+"""The friend of the App's own namespace."""
 
 
 @dataclass(frozen=True)
 class Town:
-    """The stage, with pods that call and are called."""
+    """The stage, with pods that call and are called; `abroad` is a namespace with a friend of the same labels, and what stands in for the recorder."""
 
     on: Stage
+    abroad: str
 
     def ways(self, app: str) -> list[str]:
         """The ways to an App's calls: its Service, and each of its pods."""
@@ -51,35 +67,47 @@ class Town:
         (pod,) = self.on.pods(app)
         return str(pod["metadata"]["name"])
 
-    def address(self, pod: str) -> str:
-        return str(self.on.get("Pod", pod)["status"]["podIP"])
+    def address(self, pod: str, namespace: str | None = None) -> str:
+        return str(self.on.api.get("Pod", pod, namespace or self.on.namespace).body["status"]["podIP"])
 
-    def until_reached(self, pod: str, targets: list[str], wanted: list[str]) -> None:
+    def until_reached(self, pod: str, targets: list[str], wanted: list[str], namespace: str | None = None) -> None:
         """Waits until of `targets` the pod reaches `wanted` and no other."""
-        eventually(f"{pod} reaches {wanted} alone", lambda: self.on.reached(pod, *targets) == wanted, ENFORCED_WITHIN, 0.5)
+        eventually(
+            f"{pod} reaches {wanted} alone", lambda: self.on.reached(pod, *targets, namespace=namespace) == wanted, ENFORCED_WITHIN, 0.5
+        )
 
     def limit(self, app: str, **network: Manifest | list[Manifest] | None) -> None:
         self.on.change("App", app, spec={"network": network})
 
 
+def told(abroad: str) -> list[str]:
+    """The operator knows of a recorder, and of somebody who reads metrics."""
+    return [f"--recorder=http://{RECORDER}.{abroad}.svc:{PORT}", f"--metrics-from={abroad}/role={FRIEND}"]
+
+
 @pytest.fixture(scope="module")
 def town(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """Three Apps: one that says who may call it, one that says whom it calls, one that says nothing."""
-    with stage(cluster, "network") as on, operator(on, folder=tmp_path_factory.mktemp("network")):
+    folder = tmp_path_factory.mktemp("network")
+    with stage(cluster, "network") as on, fresh_namespace(on.api, "abroad") as abroad, operator(on, folder=folder, options=told(abroad)):
         on.release("v1")
         on.runtime("fast", by_default=True)
-        on.app(LIMITED, with_spec(network={"ingressFrom": [{"podSelector": {"matchLabels": {"role": FRIEND}}}]}))
+        on.app(LIMITED, with_spec(network={"ingressFrom": [AT_HOME]}))
         on.app(BOUND, public(), with_spec(network={"egress": []}))
         on.app(FREE, public())
         rows = [on.deploy(app, "v1") for app in (LIMITED, BOUND, FREE)]
-        on.pod(FRIEND, "python3", "-c", SERVE, labels={"role": FRIEND})
-        on.pod(STRANGER, "python3", "-c", SERVE, labels={"role": STRANGER})
+        on.pod(FRIEND, *SERVE, labels={"role": FRIEND})
+        on.pod(STRANGER, *SERVE, labels={"role": STRANGER})
+        on.pod(FRIEND, *SERVE, labels={"role": FRIEND}, namespace=abroad)
+        on.pod(RECORDER, *SERVE, labels={names.NAME_LABEL: RECORDER}, namespace=abroad)
         for name in (FRIEND, STRANGER):
             ports = [{"name": f"p{port}", "port": port} for port in (PORT, OTHER_PORT)]
             on.create({**on.named("Service", name), "spec": {"selector": {"role": name}, "ports": ports}})
+        service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": RECORDER, "namespace": abroad}}
+        on.create({**service, "spec": {"selector": {names.NAME_LABEL: RECORDER}, "ports": [{"port": PORT}]}})
         for row in rows:
             on.until(row, "Live")
-        yield Town(on)
+        yield Town(on, abroad)
 
 
 @pytest.fixture
@@ -107,8 +135,95 @@ def test_an_app_is_called_by_those_that_it_names_alone(town: Town) -> None:
     town.until_reached(FRIEND, ways, [])
     town.limit(LIMITED, ingressFrom=[])
     town.until_reached(STRANGER, ways, [])
-    town.limit(LIMITED, ingressFrom=[{"podSelector": {"matchLabels": {"role": FRIEND}}}])
+    town.limit(LIMITED, ingressFrom=[AT_HOME])
     town.until_reached(FRIEND, ways, ways)
+
+
+def test_a_caller_of_another_namespace_is_let_through_where_that_is_named(town: Town) -> None:
+    """Whoever has the same labels elsewhere is somebody else; and where their namespace is named, those at home are."""
+    ways, free = town.ways(LIMITED), town.ways(FREE)
+    assert town.on.reached(FRIEND, *free, namespace=town.abroad) == free, "nothing else is in the way"
+    town.limit(LIMITED, ingressFrom=[AT_HOME])
+    town.until_reached(FRIEND, ways, ways)
+    town.until_reached(FRIEND, ways, [], town.abroad)
+    town.limit(LIMITED, ingressFrom=[{"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: town.abroad}}, **AT_HOME}])
+    town.until_reached(FRIEND, ways, ways, town.abroad)
+    town.until_reached(FRIEND, ways, [])
+    assert town.on.reached(RECORDER, *ways, namespace=town.abroad) == [], "another pod of that namespace"
+    town.limit(LIMITED, ingressFrom=[AT_HOME])
+    town.until_reached(FRIEND, ways, ways)
+
+
+def test_an_app_calls_another_one_where_both_say_so(town: Town) -> None:
+    ways = town.ways(LIMITED)
+    towards, by = (
+        {"to": [{"podSelector": {"matchLabels": names.pod_selector(LIMITED)}}]},
+        {"podSelector": {"matchLabels": names.pod_selector(BOUND)}},
+    )
+    bound, free = town.pod_of(BOUND), town.pod_of(FREE)
+    town.limit(BOUND, egress=[towards])
+    town.limit(LIMITED, ingressFrom=[AT_HOME])
+    town.until_reached(bound, ways, [])
+    town.limit(LIMITED, ingressFrom=[AT_HOME, by])
+    town.until_reached(bound, ways, ways)
+    town.until_reached(free, ways, [])
+    town.limit(BOUND, egress=[])
+    town.limit(LIMITED, ingressFrom=[AT_HOME])
+
+
+def test_runs_and_metrics_pass_whatever_an_app_limits(town: Town) -> None:
+    """Runs to the recorder, and metrics to those whom the operator is told of."""
+    on, abroad = town.on, town.abroad
+    recorder = [f"{RECORDER}.{abroad}.svc:{PORT}", f"{town.address(RECORDER, abroad)}:{PORT}"]
+    others = [f"{town.address(RECORDER, abroad)}:{OTHER_PORT}", f"{town.address(FRIEND, abroad)}:{PORT}"]
+    town.until_reached(town.pod_of(FREE), [*recorder, *others], [*recorder, *others])
+    town.limit(BOUND, egress=[])
+    town.until_reached(town.pod_of(BOUND), [*recorder, *others], recorder)
+    (pod,) = on.pods(LIMITED)
+    asked = [f"{pod['status']['podIP']}:{METRICS_PORT}", *town.ways(LIMITED)]
+    town.limit(LIMITED, ingressFrom=[])
+    town.until_reached(FRIEND, asked, asked[:1], abroad)
+    assert on.reached(RECORDER, *asked, namespace=abroad) == []
+    town.limit(LIMITED, ingressFrom=[AT_HOME])
+
+
+def test_those_who_verify_new_pods_reach_them_and_nobody_else_does(town: Town, operators_pod: str) -> None:
+    """What stands in for a pod of the App has its labels and its port's name: by these the policy finds both."""
+    on, app = town.on, "verified"
+    verify = {"cases": [{"name": "any", "input": "{}", "expect": {"status": 200}}]}
+    on.app(app, public(), with_spec(network={"ingressFrom": []}, rollout={"strategy": "Switch", "verify": verify}))
+    on.pod("stands-in", *SERVE, labels=names.pod_selector(app), ports=[{"name": "http", "containerPort": PORT}])
+    on.pod("evaluates", labels=names.evaluation_labels(app))
+    targets = [f"{town.address('stands-in')}:{port}" for port in (PORT, OTHER_PORT)]
+    town.until_reached(STRANGER, targets, [])
+    town.until_reached("evaluates", targets, targets[:1])
+    town.until_reached(operators_pod, targets, targets[:1], OPERATOR_NAMESPACE)
+
+
+def stand_in(on: Stage, folder: str, workload: str) -> tuple[list[str], list[str]]:
+    """A pod with the labels and the named ports of a program's, under its NetworkPolicy; where it is to be reached, and where not."""
+    (policy,) = yaml.safe_load_all((MANIFESTS / folder / "network-policy.yaml").read_text())
+    (program,) = yaml.safe_load_all((MANIFESTS / folder / f"{workload}.yaml").read_text())
+    template, spec, name = program["spec"]["template"], policy["spec"], policy["metadata"]["name"]
+    (container,), labels, (rule,) = template["spec"]["containers"], spec["podSelector"]["matchLabels"], spec["ingress"]
+    assert labels.items() <= template["metadata"]["labels"].items(), "the policy is over its pods"
+    numbers = {each["name"]: each["containerPort"] for each in container["ports"]}
+    ranges = [(first := numbers.get(each["port"], each["port"]), each.get("endPort", first)) for each in rule["ports"]]
+    opened = sorted({port for ends in ranges for port in ends})
+    shut = sorted({port for first, last in ranges for port in (first - 1, last + 1)} - set(opened))
+    on.create({**policy, "metadata": on.named("NetworkPolicy", name)["metadata"]})
+    on.pod(name, *serve(*opened, *shut), labels=labels, ports=container["ports"])
+    address = on.get("Pod", name)["status"]["podIP"]
+    return [f"{address}:{port}" for port in opened], [f"{address}:{port}" for port in shut]
+
+
+def test_our_programs_are_reached_at_the_ports_that_their_policies_name_alone(town: Town) -> None:
+    """From any namespace; the kubelet, which is on the node, reaches whatever it asks."""
+    found = [stand_in(town.on, folder, workload) for folder, workload in PROGRAMS.items()]
+    opened, everything = [each for some, _ in found for each in some], [each for some, rest in found for each in (*some, *rest)]
+    eventually("all of them listen", lambda: town.on.reached_from_node(*everything) == everything)
+    town.until_reached(STRANGER, everything, opened)
+    town.until_reached(FRIEND, everything, opened, town.abroad)
 
 
 def test_metrics_are_read_by_the_operator_alone_where_an_app_names_its_callers(town: Town, operators_pod: str) -> None:

@@ -221,10 +221,18 @@ class Stage:
 
     # What callers see.
 
-    def pod(self, name: str, *command: str, labels: Mapping[str, str] | None = None, namespace: str | None = None) -> None:
-        """A pod of the runtime's image that runs `command`, for as long as nothing is given; returns when it runs."""
+    def pod(
+        self,
+        name: str,
+        *command: str,
+        labels: Mapping[str, str] | None = None,
+        namespace: str | None = None,
+        ports: Sequence[Manifest] = (),
+    ) -> None:
+        """A pod of the runtime's image that runs `command`, for as long as nothing is given; returns when it runs. `ports` name its container's."""
         made = _caller(name, namespace or self.namespace, list(command) or ["python3", "-c", WAIT_FOR_THE_END])
         made["metadata"]["labels"] = dict(labels or {})
+        made["spec"]["containers"][0]["ports"] = list(ports)
         self.create(made)
         eventually(f"pod {name} runs", lambda: self.api.read(made).body["status"]["phase"] == "Running")
 
