@@ -1,0 +1,94 @@
+"""What the operator may do and seldom does, done under its own account: it looks whose a name is that is taken, and keeps digests of keys at the gate.
+
+`python -m tests.rights` takes each right for needed that it is seen to use: what nothing but chance would show is here.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import kinds, names
+from local.clusters import Cluster
+from tests.support import gates
+from tests.support.admission import made
+from tests.support.api import Manifest
+from tests.support.cluster import Kubectl
+from tests.support.factories import public, with_spec
+from tests.support.history_stage import APP, HistoryStage
+from tests.support.operator import Operator
+from tests.support.waiting import eventually
+
+OF_OTHERS: dict[str, Manifest] = {
+    "Service": {"selector": {"app": "other"}, "ports": [{"port": 9}]},
+    "Ingress": {"defaultBackend": {"service": {"name": "other", "port": {"number": 9}}}},
+    "HorizontalPodAutoscaler": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"}},
+    "PodDisruptionBudget": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "other"}}},
+}
+"""Kinds of children that have the App's own name, and what somebody else's says."""
+
+
+def test_objects_of_others_under_an_apps_names_are_looked_at_and_left_alone(stage: HistoryStage, operator: Operator) -> None:
+    """An App for each kind: what one of them lacks keeps nothing of the others back."""
+    apps = {kind: f"{APP}-{kind.lower()[:12]}" for kind in OF_OTHERS}
+    theirs = {kind: stage.create({**stage.named(kind, app), "spec": OF_OTHERS[kind]})["metadata"]["uid"] for kind, app in apps.items()}
+    for app in apps.values():
+        stage.app(app, public(), with_spec(hostname=f"{app}.{stage.namespace}.example.test"), workflow=APP)
+        stage.deploy(app, "v1", runtime=stage.default_runtime)
+    for kind, app in apps.items():
+        said = stage.until_condition(app, "ChildrenApplied", "False", reason="NameTaken")["message"]
+        assert f"{kind} {app} exists and is not this App's" in said
+    found = {kind: stage.get(kind, app) for kind, app in apps.items()}
+    assert {kind: each["metadata"]["uid"] for kind, each in found.items()} == theirs
+    assert not any(entry["manager"] == names.FIELD_MANAGER for each in found.values() for entry in each["metadata"]["managedFields"])
+
+
+@pytest.fixture
+def at_the_gate(cluster: Cluster, stage: HistoryStage) -> Iterator[None]:
+    """A gate as far as the operator sees one: its namespace, the right to it, and a slice that says that a pod of it is ready."""
+    gates.install_rights(cluster)
+    right = (gates.MANIFESTS / "operator.yaml").read_text()
+    Kubectl(cluster)("apply", "--server-side", "--force-conflicts", "-f", "-", input=right, namespace=names.GATE_NAMESPACE)
+    labels = {
+        names.SERVICE_OF_SLICE_LABEL: names.GATE_SERVICE,
+        names.SLICE_MANAGER_LABEL: "tests",
+        names.ENDPOINTS_LABEL: names.WATCHED_ENDPOINTS,
+    }
+    target = {"kind": "Pod", "namespace": names.GATE_NAMESPACE, "name": "gate-a", "uid": "uid-a"}
+    ready: dict[str, Any] = {"addresses": ["10.9.0.9"], "conditions": {"ready": True}, "targetRef": target}
+    manifest: Manifest = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "dynamiq-gate-with-keys", "namespace": names.GATE_NAMESPACE, "labels": labels},
+        "addressType": "IPv4",
+        "ports": [],
+        "endpoints": [ready],
+    }
+    made(stage.api.apply(manifest))
+    yield
+    made(stage.api.delete(manifest))
+
+
+def test_digests_of_the_keys_of_a_private_app_that_may_sleep_follow_them_and_go_with_it(
+    account: Path, stage: HistoryStage, at_the_gate: None, tmp_path: Path
+) -> None:
+    def digests() -> int:
+        """How many keys the gate knows; 0 where there is no Secret of the App's."""
+        answer = stage.api.get("Secret", names.gate_keys(stage.namespace, APP), names.GATE_NAMESPACE)
+        return len(base64.b64decode(answer.body["data"]["digests"]).split()) if answer.ok else 0
+
+    with Operator(account, tmp_path, [stage.namespace]):
+        stage.app(APP, workflow=APP)
+        stage.live(APP, "v1", runtime=stage.default_runtime, config={"type": "serverless"})
+        eventually("the gate knows its key", lambda: digests() == 1)
+        second = base64.b64encode(b"a second key, of twenty letters and more").decode()
+        stage.change("Secret", names.access_keys(APP), data={"second": second})
+        eventually("the gate knows the second one, too", lambda: digests() == 2)
+        stage.delete(kinds.APP.kind, APP)
+        eventually("the App is gone", lambda: stage.find(kinds.APP.kind, APP) is None)
+    with Operator(account, tmp_path, [stage.namespace]):  # it looks through them at its start, and then once a minute
+        eventually("nothing is left of them", lambda: digests() == 0)
