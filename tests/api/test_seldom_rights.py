@@ -18,7 +18,7 @@ from tests.support import gates
 from tests.support.admission import made
 from tests.support.api import Manifest
 from tests.support.cluster import Kubectl
-from tests.support.factories import public, with_spec
+from tests.support.factories import public, with_deadline, with_spec
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
 from tests.support.waiting import eventually
@@ -45,6 +45,16 @@ def test_objects_of_others_under_an_apps_names_are_looked_at_and_left_alone(stag
     found = {kind: stage.get(kind, app) for kind, app in apps.items()}
     assert {kind: each["metadata"]["uid"] for kind, each in found.items()} == theirs
     assert not any(entry["manager"] == names.FIELD_MANAGER for each in found.values() for entry in each["metadata"]["managedFields"])
+
+
+def test_a_first_deploy_that_fails_takes_away_what_was_made_for_it_and_keeps_the_service(stage: HistoryStage, operator: Operator) -> None:
+    stage.app(APP, public(), with_deadline(10), workflow=APP)
+    row = stage.deploy(APP, "v1", runtime=stage.default_runtime, config={"resources": {"requests": {"cpu": "1000"}}})
+    of_row = ("Workload", "HorizontalPodAutoscaler", "PodDisruptionBudget")
+    eventually("all is made that the row needs", lambda: all(stage.find(kind, APP) for kind in of_row))
+    stage.until(row, "Failed")
+    eventually("it is gone", lambda: not any(stage.find(kind, APP) for kind in of_row))
+    assert stage.get("Service", APP)
 
 
 @pytest.fixture
