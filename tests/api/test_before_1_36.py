@@ -75,7 +75,7 @@ def test_deploys_and_a_rollback_go_as_ever_and_nobody_can_tell_whose_they_are(
     assert not {SYNC, PRUNE} & {key for row in rows for key in row["metadata"].get("annotations") or {}}
     forged = row_manifest("forged", in_namespace(stage.namespace), with_spec(app=APP, workflowVersion="v2", createdBy="mallory"))
     refused(stage.api.create(forged), "createdBy of a row is whoever creates it")
-    refused(stage.api.delete(rows[0]), "a row is history and is not deleted by hand")
+    refused(stage.api.delete(rows[0]), "may not delete it: it ends with its App")
 
 
 def test_a_version_is_rejected_with_kubectl_and_ones_own_name_alone(stage: HistoryStage, operator: Operator, plugin: Plugin) -> None:
