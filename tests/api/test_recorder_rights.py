@@ -316,6 +316,17 @@ def test_runs_are_of_the_row_that_made_their_pod(place: Place) -> None:
     assert verdicts.json() == {"data": []}, "a row that names another namespace's App is nobody's"
 
 
+def test_pods_that_outlive_their_app_send_runs_of_nothing(place: Place) -> None:
+    """The recorder asks for an App that its watch does not have before it says that there is none: a new one may have come first."""
+    namespace = place.namespaces[MINE]
+    app = recorders.an_app(place.api, namespace, name="leaving")
+    pod = recorders.a_pod(place.api, namespace, app, name="leaving")
+    token = recorders.token(place.api, namespace, "default", audience=RECORDER_AUDIENCE, pod=pod)
+    assert place.recorder.send(token, request(a_run(), instance="leaving")).status_code == 200
+    made(place.api.delete(app, propagationPolicy="Orphan"))
+    eventually("they are refused", lambda: place.recorder.send(token, request(a_run(), instance="leaving")).status_code == 403)
+
+
 def test_the_gate_relays_and_nobody_of_its_name_elsewhere_does(place: Place) -> None:
     api = place.api
     api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": GATE_NAMESPACE}})
