@@ -162,6 +162,17 @@ def test_a_stranger_is_left_alone_and_what_can_never_run_is_said(on: HistoryStag
     eventually("the other one is scheduled", lambda: cron_job(on, names.trigger(APP, "fine")), SEEN_WITHIN)
 
 
+def test_a_job_of_somebody_else_under_the_name_of_a_run_is_left_alone(on: HistoryStage) -> None:
+    serve(on)
+    moment = soon(2)
+    name = names.single_run(on.get("App", APP)["metadata"]["uid"], APP, "once", moment)
+    pod = {"restartPolicy": "Never", "containers": [{"name": "theirs", "image": "registry.test/theirs:1"}]}
+    stranger = on.create({**on.named("Job", name), "spec": {"suspend": True, "template": {"spec": pod}}})
+    change(on, {"name": "once", "runAt": moment})
+    assert name in on.until_condition(APP, "TriggersReady", "False", reason="NameTaken")["message"]
+    assert on.get("Job", name)["metadata"]["uid"] == stranger["metadata"]["uid"]
+
+
 def test_a_moment_is_run_once_whenever_the_operator_is_started_anew(on: HistoryStage, operator: Operator) -> None:
     serve(on)
     on.until_condition(APP, "Ready", "True")

@@ -132,15 +132,17 @@ def test_a_rollback_during_a_verification_waits_for_none_of_it(made: Operated, c
     until_serving(on, APP, second)
     release(on, slow)
     with calling(cluster, host_of(on, APP), on.key(APP), new=RATE, kept=RATE) as heard:
-        on.change(
-            "App", APP, spec={"rollout": {"verify": {"cases": [{"name": "a", "input": "{}", "seconds": 60, "expect": {"status": 200}}]}}}
-        )
+        case = {"name": "a", "input": "{}", "seconds": 60, "expect": {"status": 200}}
+        job = {"image": images.RUNTIME.reference, "command": ["python3", "-c", "import time; time.sleep(600)"]}
+        on.change("App", APP, spec={"rollout": {"verify": {"cases": [case], "job": job}}})
         asked = on.deploy(APP, slow.name)
         verifying_row(on, asked)
+        eventually("its Job is there", lambda: on.api.get("Job", "", on.namespace, api_version="batch/v1").body["items"])
         rollback = on.live(APP, None, restores=on.rows(APP)[0]["metadata"]["name"])
         until_answer(host_of(on, APP), made.at, "yes v1 good", on.key(APP))
     FIGURES.note(f"a rollback during a verification: Live after {took(on.row(rollback)):.2f} s; {heard}")
     assert on.row(asked)["spec"]["outcome"]["result"] == "Overtaken"
+    eventually("its Job goes with it", lambda: not on.api.get("Job", "", on.namespace, api_version="batch/v1").body["items"])
     assert not heard.failed, heard.why()
     assert not [text for text in heard.by_text if "slow" in text]
 
