@@ -138,6 +138,24 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     ended: int | None = None
 
 
+class ArchivedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of an App's history that left the cluster, or is about to. `content`: the row as it was stored there, JSON.
+
+    `digest`: None of one that was never pinned. `namespace`, `app`: of the App; empty in what is read.
+    """
+
+    uid: str
+    app_uid: str
+    name: str
+    sequence: int
+    digest: str | None
+    outcome_digest: str
+    flow_hash: str | None
+    content: str
+    namespace: str = ""
+    app: str = ""
+
+
 class Score(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     value: float

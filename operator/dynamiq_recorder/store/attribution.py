@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from dynamiq_recorder.model import Row
-from dynamiq_recorder.store import rollups
+from dynamiq_recorder.store import archive, rollups
 from dynamiq_recorder.store.database import MANY, Cell, Connection, Database, pieces
 from dynamiq_recorder.store.loading import stored
 from dynamiq_recorder.store.periods import changed
@@ -139,6 +139,7 @@ def _become(connection: Connection, old: int, new: int) -> int:
     count = int(connection.all("SELECT count(*) FROM runs WHERE app_key = ?", (old,))[0][0])
     for name in _WITH_APP:
         connection.do(f"UPDATE {name} SET app_key = ? WHERE app_key = ?", (new, old))  # noqa: S608 - our own names
+    archive.become(connection, old, new)
     connection.do("UPDATE apps SET became = ? WHERE key = ? OR became = ?", (new, old, old))
     for table in (rollups.RUNS, rollups.NODES):
         rollups.rekey(connection, table, "app_key = ?", (old,), lambda key: (new, *key[1:]))

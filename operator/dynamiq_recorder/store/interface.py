@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval
 from dynamiq_recorder.model import (
     MICROSECONDS,
+    ArchivedRow,
     Batch,
     Filter,
     Point,
@@ -48,6 +49,21 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     runs: tuple[Run, ...]
+    total: int
+    cursor: str | None
+
+
+class Archived(msgspec.Struct, frozen=True):
+    """What became of rows that were to be archived. `taken`: uids of those that are there now, or were; `refused`: by uid, why not."""
+
+    taken: tuple[str, ...]
+    refused: Mapping[str, str]
+
+
+class ArchivedPage(msgspec.Struct, frozen=True):
+    """Archived rows of an App in order of sequence. `total`: of all. `cursor`: of what follows, None at the end."""
+
+    rows: tuple[ArchivedRow, ...]
     total: int
     cursor: str | None
 
@@ -153,6 +169,34 @@ class Store(Protocol):
         ...
 
     def delete_run(self, run_id: str) -> bool: ...
+
+    def archive(self, rows: Sequence[ArchivedRow], flows: Mapping[str, str]) -> Archived:
+        """Writes rows, each once, with those of the flows, by their hashes, that they name. Who calls has verified all digests.
+
+        A row with the uid of one that is there is that one, or is refused. One with the same place, name and digests as another row of
+        its App was brought back by a restore: it is there already.
+        """
+        ...
+
+    def archived_flows(self, app_uid: str, hashes: Sequence[str]) -> frozenset[str]:
+        """Those of the hashes whose flow is archived."""
+        ...
+
+    def archived(self, app_uid: str, *, limit: int, offset: int = 0, cursor: str | None = None, newest_first: bool = True) -> ArchivedPage:
+        """Archived rows of an App by sequence. `cursor` goes before `offset`. Raises ValueError for a cursor that no page gave."""
+        ...
+
+    def archived_row(self, app_uid: str, wanted: str) -> ArchivedRow | None:
+        """The row of a uid, or else the newest of a name."""
+        ...
+
+    def archived_flow(self, app_uid: str, wanted: str) -> str | None:
+        """The flow of a hash."""
+        ...
+
+    def forget_archives(self, is_there: Callable[[str], bool], now: int, keep: int) -> int:
+        """Notes since when Apps, by their uids, are missed, and deletes what is archived of those missed for `keep` seconds. Returns how many rows."""
+        ...
 
     def retain(self, now: int, keep: Retention) -> int:
         """Deletes what is too old, in pieces that hold nobody up; gives disk back. Returns how many rows of tables went."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval
-from dynamiq_recorder.model import MICROSECONDS, Batch, Filter, Point, Row, RowFigures, Run, Score, Session, Wholeness
-from dynamiq_recorder.store import attribution, deleting, paging, reading, rebuilding, retention, schema, writing
+from dynamiq_recorder.model import MICROSECONDS, ArchivedRow, Batch, Filter, Point, Row, RowFigures, Run, Score, Session, Wholeness
+from dynamiq_recorder.store import archive, attribution, deleting, paging, reading, rebuilding, retention, schema, writing
 from dynamiq_recorder.store.database import Connection, Database, Lines
-from dynamiq_recorder.store.interface import NEWEST_FIRST, Page, Retention, Sort, Written
+from dynamiq_recorder.store.interface import NEWEST_FIRST, Archived, ArchivedPage, Page, Retention, Sort, Written
 from dynamiq_recorder.store.loading import stored
 from dynamiq_recorder.store.texts import clean
 
@@ -122,6 +122,28 @@ class SqlStore:
 
     def delete_run(self, run_id: str) -> bool:
         return deleting.delete_run(self._database, run_id, self._clock())
+
+    def archive(self, rows: Sequence[ArchivedRow], flows: Mapping[str, str]) -> Archived:
+        return archive.put(self._database, rows, flows, self._clock())
+
+    def archived_flows(self, app_uid: str, hashes: Sequence[str]) -> frozenset[str]:
+        with self._database.reading() as connection:
+            return archive.known_flows(connection, app_uid, hashes)
+
+    def archived(self, app_uid: str, *, limit: int, offset: int = 0, cursor: str | None = None, newest_first: bool = True) -> ArchivedPage:
+        with self._database.reading() as connection:
+            return archive.page(connection, app_uid, limit=limit, offset=offset, cursor=cursor, newest_first=newest_first)
+
+    def archived_row(self, app_uid: str, wanted: str) -> ArchivedRow | None:
+        with self._database.reading() as connection:
+            return archive.row(connection, app_uid, wanted)
+
+    def archived_flow(self, app_uid: str, wanted: str) -> str | None:
+        with self._database.reading() as connection:
+            return archive.flow(connection, app_uid, wanted)
+
+    def forget_archives(self, is_there: Callable[[str], bool], now: int, keep: int) -> int:
+        return archive.forget(self._database, is_there, now, keep)
 
     def retain(self, now: int, keep: Retention) -> int:
         return retention.retain(self._database, now, keep)

@@ -1,0 +1,208 @@
+"""Rows that left the cluster, each written once, with the flows that they name.
+
+A row is the same again by its uid, or, where a restore gave it another, by its place, its name and its digests. What is the same is there, and what
+has the uid of another content is refused: so whoever is told that a row is there may delete his own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from dynamiq_recorder.model import MICROSECONDS, ArchivedRow
+from dynamiq_recorder.store.database import Cell, Connection, Database, pieces
+from dynamiq_recorder.store.filters import app_key
+from dynamiq_recorder.store.interface import Archived, ArchivedPage
+from dynamiq_recorder.store.writing import app_keys
+
+_COLUMNS = ("app_key", "uid", "name", "sequence", "digest", "outcome_digest", "flow_hash", "archived_at", "content")
+_PUT = f"INSERT INTO archived_rows ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - our own names
+_COUNT = (
+    "INSERT INTO archived_apps (app_key, row_count) VALUES (?, ?) "
+    "ON CONFLICT (app_key) DO UPDATE SET row_count = archived_apps.row_count + excluded.row_count, gone_at = NULL"
+)
+_ROW = "uid, name, sequence, digest, outcome_digest, flow_hash, content"
+ANOTHER = "the archive has a row of this uid with another content, and keeps it"
+
+
+def put(database: Database, rows: Sequence[ArchivedRow], flows: Mapping[str, str], now: int) -> Archived:
+    """See Store.archive."""
+    return database.transact(lambda connection: _put(connection, rows, flows, now)) if rows else Archived((), {})
+
+
+def _put(connection: Connection, rows: Sequence[ArchivedRow], flows: Mapping[str, str], now: int) -> Archived:
+    connection.hold_rows(sorted({(row.namespace, row.app) for row in rows}), alone=False)
+    apps = app_keys(connection, [(row.app_uid, row.namespace, row.app) for row in rows])
+    connection.hold_rollups(sorted(set(apps.values())))  # of two that send one App's rows, the second finds those of the first
+    taken: list[str] = []
+    refused: dict[str, str] = {}
+    for row in {row.uid: row for row in rows}.values():
+        app = apps[row.app_uid]
+        there = _same(connection, app, row)
+        if there is None:
+            line = (app, row.uid, row.name, row.sequence, row.digest, row.outcome_digest, row.flow_hash, now, row.content)
+            connection.do(_PUT, line)
+            connection.do(_COUNT, (app, 1))
+        elif not there:
+            refused[row.uid] = ANOTHER
+            continue
+        if row.flow_hash is not None and row.flow_hash in flows:
+            text = msgspec.json.encode(flows[row.flow_hash]).decode()  # no database takes every character as it is
+            connection.do(
+                "INSERT INTO archived_flows (app_key, hash, content) VALUES (?, ?, ?) ON CONFLICT (app_key, hash) DO NOTHING",
+                (app, row.flow_hash, text),
+            )
+        taken.append(row.uid)
+    return Archived(tuple(taken), refused)
+
+
+def _same(connection: Connection, app: int, row: ArchivedRow) -> bool | None:
+    """Whether a row that is there is this one; None where there is none."""
+    by_uid = connection.all("SELECT app_key, name, sequence, digest, outcome_digest FROM archived_rows WHERE uid = ?", (row.uid,))
+    if by_uid:
+        return bool(by_uid[0] == (app, row.name, row.sequence, row.digest, row.outcome_digest))
+    restored = connection.all(
+        "SELECT digest FROM archived_rows WHERE app_key = ? AND sequence = ? AND name = ? AND outcome_digest = ?",
+        (app, row.sequence, row.name, row.outcome_digest),
+    )
+    return True if (row.digest,) in restored else None
+
+
+def known_flows(connection: Connection, app_uid: str, hashes: Sequence[str]) -> frozenset[str]:
+    """Those of the hashes whose flow is there."""
+    app, found = app_key(connection, app_uid), set[str]()
+    for part in pieces(sorted(set(hashes))) if app is not None else ():
+        marks = ", ".join("?" * len(part))
+        lines = connection.all(f"SELECT hash FROM archived_flows WHERE app_key = ? AND hash IN ({marks})", [app, *part])  # noqa: S608
+        found |= {line[0] for line in lines}
+    return frozenset(found)
+
+
+def page(
+    connection: Connection, app_uid: str, *, limit: int, offset: int = 0, cursor: str | None = None, newest_first: bool = True
+) -> ArchivedPage:
+    """See Store.archived."""
+    after = _place(cursor) if cursor is not None else None
+    app = app_key(connection, app_uid)
+    total = _total(connection, app) if app is not None else 0
+    if app is None or not total or (after is None and offset >= total):
+        return ArchivedPage((), total, None)
+    way, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
+    first: Cell | None = after
+    if after is None and offset:
+        first, beyond = _at(connection, app, total, offset, newest_first=newest_first), f"{beyond}="
+    further = f" AND (sequence, key) {beyond} (?, ?)" if first is not None else ""
+    lines = connection.all(
+        f"SELECT key, {_ROW} FROM archived_rows WHERE app_key = ?{further} ORDER BY sequence {way}, key {way} LIMIT ?",  # noqa: S608
+        (app, *(first or ()), limit + 1),
+    )
+    more = lines[limit - 1] if len(lines) > limit else None
+    return ArchivedPage(tuple(_row(app_uid, line[1:]) for line in lines[:limit]), total, f"{more[3]}.{more[0]}" if more else None)
+
+
+def _at(connection: Connection, app: int, total: int, offset: int, *, newest_first: bool) -> Cell:
+    """The place of the row after so many others: by the index alone, from the end that is nearer."""
+    from_other_end = offset > total // 2
+    way = "DESC" if newest_first is not from_other_end else "ASC"
+    skipped = total - 1 - offset if from_other_end else offset
+    lines = connection.all(
+        f"SELECT sequence, key FROM archived_rows WHERE app_key = ? ORDER BY sequence {way}, key {way} LIMIT 1 OFFSET ?",  # noqa: S608
+        (app, skipped),
+    )
+    return lines[0]
+
+
+def _place(cursor: str) -> Cell:
+    sequence, _, key = cursor.partition(".")
+    if not (sequence.isascii() and sequence.isdecimal() and key.isascii() and key.isdecimal() and len(cursor) <= 40):
+        raise ValueError("this is no cursor of an archive")
+    return int(sequence), int(key)
+
+
+def row(connection: Connection, app_uid: str, wanted: str) -> ArchivedRow | None:
+    """See Store.archived_row."""
+    app = app_key(connection, app_uid)
+    if app is None:
+        return None
+    lines = connection.all(f"SELECT {_ROW} FROM archived_rows WHERE uid = ? AND app_key = ?", (wanted, app))  # noqa: S608 - our own names
+    by_name = f"SELECT {_ROW} FROM archived_rows WHERE app_key = ? AND name = ? ORDER BY sequence DESC, key DESC LIMIT 1"  # noqa: S608
+    lines = lines or connection.all(by_name, (app, wanted))
+    return _row(app_uid, lines[0]) if lines else None
+
+
+def flow(connection: Connection, app_uid: str, wanted: str) -> str | None:
+    """See Store.archived_flow."""
+    lines = connection.all("SELECT content FROM archived_flows WHERE app_key = ? AND hash = ?", (app_key(connection, app_uid), wanted))
+    return msgspec.json.decode(lines[0][0], type=str) if lines else None
+
+
+def become(connection: Connection, old: int, new: int) -> None:
+    """All that is archived of an App is the other's from now on."""
+    counted = connection.all("SELECT row_count FROM archived_apps WHERE app_key = ?", (old,))
+    if not counted:
+        return
+    connection.do("UPDATE archived_rows SET app_key = ? WHERE app_key = ?", (new, old))
+    twice = "DELETE FROM archived_flows WHERE app_key = ? AND hash IN (SELECT hash FROM archived_flows WHERE app_key = ?)"
+    connection.do(twice, (old, new))
+    connection.do("UPDATE archived_flows SET app_key = ? WHERE app_key = ?", (new, old))
+    connection.do("DELETE FROM archived_apps WHERE app_key = ?", (old,))
+    connection.do(_COUNT, (new, counted[0][0]))
+
+
+def forget(database: Database, is_there: Callable[[str], bool], now: int, keep: int) -> int:
+    """See Store.forget_archives. In pieces: nobody waits long."""
+    with database.reading() as connection:
+        lines = connection.all(
+            "SELECT r.app_key, r.gone_at, a.uid FROM archived_apps r JOIN apps a ON a.key = r.app_key OR a.became = r.app_key"
+        )
+    missed = {app: gone_at for app, gone_at, _ in lines}
+    there = {app for app, _, uid in lines if is_there(uid)}
+    gone = 0
+    for app, since in sorted(missed.items()):
+        if app in there:
+            if since is not None:
+                _note_gone(database, app, None)
+        elif since is None:
+            _note_gone(database, app, now)
+        elif since < now - keep * MICROSECONDS:
+            while some := database.transact(lambda connection, app=app: _forget_some(connection, app)):  # type: ignore[misc]
+                gone += some
+    if gone:
+        database.deleted()
+    return gone
+
+
+def _note_gone(database: Database, app: int, at: int | None) -> None:
+    database.transact(lambda connection: connection.do("UPDATE archived_apps SET gone_at = ? WHERE app_key = ?", (at, app)))
+
+
+def _forget_some(connection: Connection, app: int) -> int:
+    gone = connection.do(
+        "DELETE FROM archived_rows WHERE key IN (SELECT key FROM archived_rows WHERE app_key = ? ORDER BY sequence, key LIMIT 500)", (app,)
+    )
+    if gone:
+        connection.do("UPDATE archived_apps SET row_count = row_count - ? WHERE app_key = ?", (gone, app))
+        return gone
+    connection.do("DELETE FROM archived_flows WHERE app_key = ?", (app,))
+    connection.do("DELETE FROM archived_apps WHERE app_key = ?", (app,))
+    return 0
+
+
+def _total(connection: Connection, app: int) -> int:
+    lines = connection.all("SELECT row_count FROM archived_apps WHERE app_key = ?", (app,))
+    return int(lines[0][0]) if lines else 0
+
+
+def _row(app_uid: str, line: Cell) -> ArchivedRow:
+    uid, name, sequence, digest, outcome_digest, flow_hash, content = line
+    return ArchivedRow(
+        uid=uid,
+        app_uid=app_uid,
+        name=name,
+        sequence=sequence,
+        digest=digest,
+        outcome_digest=outcome_digest,
+        flow_hash=flow_hash,
+        content=content,
+    )

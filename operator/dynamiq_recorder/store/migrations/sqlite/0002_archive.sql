@@ -1,0 +1,29 @@
+-- Rows that left the cluster, as they were stored there, with the flows that they name. They are written once.
+
+CREATE TABLE archived_rows (
+    key INTEGER PRIMARY KEY,
+    app_key INTEGER NOT NULL,
+    uid TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    digest TEXT, -- of a row that was pinned
+    outcome_digest TEXT NOT NULL,
+    flow_hash TEXT,
+    archived_at INTEGER NOT NULL,
+    content TEXT NOT NULL -- the row, JSON
+);
+CREATE INDEX archived_rows_app ON archived_rows (app_key, sequence, key);
+CREATE INDEX archived_rows_name ON archived_rows (app_key, name);
+
+CREATE TABLE archived_flows (
+    app_key INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    content TEXT NOT NULL, -- a JSON string
+    PRIMARY KEY (app_key, hash)
+);
+
+CREATE TABLE archived_apps (
+    app_key INTEGER PRIMARY KEY,
+    row_count INTEGER NOT NULL,
+    gone_at INTEGER -- since when the App is missed
+);

@@ -1,0 +1,79 @@
+"""Rows on their way into an archive: a history with right digests, as a store takes them and as the operator sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.manifests import Manifest
+from dynamiq_recorder.model import ArchivedRow
+from dynamiq_recorder.store.interface import Store
+from tests.support import factories as given
+from tests.support.stored_runs import APP
+
+TEAM, CHAT = "team", "chat"
+
+
+def history(count: int, *, app_uid: str = APP, start: int = 1, previous: str | None = None, salt: str = "") -> list[Manifest]:
+    """Rows as they are stored, oldest first; each succeeded, and follows the one before it. `salt`: makes uids and digests of others."""
+    owner = {"apiVersion": API_VERSION, "kind": kinds.APP.kind, "name": CHAT, "uid": app_uid}
+    made = []
+    for sequence in range(start, start + count):
+        version = f"v{1 + sequence % 3}"
+        pins = {"previousDigest": previous} if previous is not None else {}
+        row = given.stored(
+            given.row_manifest(
+                f"chat-{sequence}{salt}",
+                given.in_namespace(TEAM),
+                given.with_spec(app=CHAT, message=f"Deploy {sequence}{salt}"),
+                given.superseded(sequence, version, **pins),
+                given.with_meta(ownerReferences=[owner]),
+            )
+        )
+        previous = row["spec"]["pinned"]["digest"]
+        made.append(row)
+    return made
+
+
+def flows(rows: Iterable[Manifest]) -> dict[str, str]:
+    """The flows that the rows name, by hash."""
+    versions = {row["spec"]["pinned"]["workflowVersion"] for row in rows if "pinned" in row["spec"]}
+    return {given.flow_hash(version): given.flow(version) for version in versions}
+
+
+def for_store(rows: Iterable[Manifest], *, app_uid: str = APP, app: str = CHAT) -> list[ArchivedRow]:
+    """What the recorder makes of them."""
+    return list(_for_store(rows, app_uid, app))
+
+
+def _for_store(rows: Iterable[Manifest], app_uid: str, app: str) -> Iterator[ArchivedRow]:
+    for row in rows:
+        meta, spec = row["metadata"], row["spec"]
+        pinned: dict[str, Any] = spec.get("pinned") or {}
+        yield ArchivedRow(
+            uid=meta["uid"],
+            app_uid=app_uid,
+            namespace=TEAM,
+            app=app,
+            name=meta["name"],
+            sequence=spec["sequence"],
+            digest=pinned.get("digest"),
+            outcome_digest=spec["outcome"]["digest"],
+            flow_hash=pinned.get("workflowHash"),
+            content=orjson.dumps(row).decode(),
+        )
+
+
+def sequences(store: Store, app_uid: str = APP, **asked: Any) -> list[int]:
+    """Of all that a store has, page by page."""
+    found: list[int] = []
+    page = store.archived(app_uid, limit=7, **asked)
+    found += [row.sequence for row in page.rows]
+    while page.cursor is not None:
+        page = store.archived(app_uid, limit=7, cursor=page.cursor, **asked)
+        found += [row.sequence for row in page.rows]
+    return found

@@ -1,0 +1,151 @@
+"""Archived rows: written once, found again, a page at a time, and gone with their App after a while."""
+
+from __future__ import annotations
+
+import threading
+
+import msgspec
+import orjson
+import pytest
+
+from dynamiq_recorder.store.interface import Store
+from dynamiq_recorder.store.opening import opened
+from tests.support.archived_rows import flows, for_store, history, sequences
+from tests.support.stored_runs import APP, OTHER, SECOND, a_row
+
+DAY = 86_400
+
+
+def test_a_row_is_archived_with_its_flow_as_it_was_stored(store: Store) -> None:
+    rows = history(3)
+    done = store.archive(for_store(rows), flows(rows))
+
+    assert (set(done.taken), dict(done.refused)) == ({row["metadata"]["uid"] for row in rows}, {})
+    found = store.archived_row(APP, rows[1]["metadata"]["uid"])
+    assert found is not None
+    assert orjson.loads(found.content) == rows[1]
+    assert store.archived_row(APP, rows[1]["metadata"]["name"]) == found
+    for flow_hash, text in flows(rows).items():
+        assert store.archived_flow(APP, flow_hash) == text
+    assert store.archived_flows(APP, [*flows(rows), "sha256:none"]) == set(flows(rows))
+
+
+def test_what_comes_twice_is_there_once(store: Store) -> None:
+    rows = history(3)
+    for _ in range(2):
+        assert len(store.archive(for_store(rows), flows(rows)).taken) == 3
+
+    assert sequences(store) == [3, 2, 1]
+    assert store.archived(APP, limit=1).total == 3
+
+
+def test_a_row_is_written_once(store: Store) -> None:
+    """Who is told that a row is there deletes his own: so what is there is not another one of its uid."""
+    (row,) = for_store(history(1))
+    store.archive([row], {})
+    for other in (
+        msgspec.structs.replace(row, outcome_digest="sha256:other"),
+        msgspec.structs.replace(row, digest="sha256:other"),
+        msgspec.structs.replace(row, name="renamed"),
+        msgspec.structs.replace(row, app_uid=OTHER, app="beside"),
+    ):
+        done = store.archive([other], {})
+        assert (done.taken, list(done.refused)) == ((), [row.uid])
+    assert store.archived_row(APP, row.uid) == msgspec.structs.replace(row, namespace="", app="")
+
+
+def test_pages_come_by_sequence_from_either_end_and_from_any_place(store: Store) -> None:
+    rows = for_store(history(40))
+    store.archive(rows[20:], {})
+    store.archive(rows[:20], {})
+
+    assert sequences(store) == list(range(40, 0, -1))
+    assert sequences(store, newest_first=False) == list(range(1, 41))
+    for offset in (0, 1, 19, 20, 21, 38, 39):
+        assert [row.sequence for row in store.archived(APP, limit=3, offset=offset).rows] == list(range(40, 0, -1))[offset : offset + 3]
+        upwards = store.archived(APP, limit=3, offset=offset, newest_first=False)
+        assert [row.sequence for row in upwards.rows] == list(range(1, 41))[offset : offset + 3]
+    assert store.archived(APP, limit=3, offset=40).rows == ()
+    for wrong in ("", "1", "a.b", "1.2.3", "-1.2", "9" * 60):
+        with pytest.raises(ValueError, match="cursor"):
+            store.archived(APP, limit=3, cursor=wrong)
+
+
+def test_one_app_has_nothing_of_another(store: Store) -> None:
+    rows = history(2)
+    store.archive(for_store(rows), flows(rows))
+
+    assert sequences(store, OTHER) == []
+    assert store.archived_row(OTHER, rows[0]["metadata"]["uid"]) is None
+    assert store.archived_flow(OTHER, next(iter(flows(rows)))) is None
+
+
+def test_two_that_send_the_same_at_once_leave_one_of_each(address: str) -> None:
+    """Two recorders on one PostgreSQL, as while one takes the other's place; on SQLite two requests."""
+    one = opened(address)
+    two = opened(address) if address.startswith("postgres") else one
+    rows = history(60)
+    errors: list[BaseException] = []
+
+    def send(to: Store) -> None:
+        try:
+            for at in range(0, 60, 5):
+                assert len(to.archive(for_store(rows)[at : at + 5], flows(rows)).taken) == 5
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=send, args=(each,)) for each in (one, two)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    assert sequences(one) == list(range(60, 0, -1))
+    assert one.archived(APP, limit=1).total == 60
+    for each in {id(each): each for each in (one, two)}.values():
+        each.close()
+
+
+def test_an_app_that_is_restored_has_the_archive_of_the_one_before(store: Store) -> None:
+    """Its rows come back under other uids, and those that the archive has already are handed over as if for the first time."""
+    rows = history(5)
+    digests = {row["spec"]["sequence"]: row["spec"]["pinned"]["digest"] for row in rows}
+    store.put_rows([a_row(number, digest=digests[number]) for number in digests])
+    store.archive(for_store(rows[:4]), flows(rows[:4]))
+
+    again = "c0ffee00-0000-4000-8000-00000000000c"
+    store.put_rows([a_row(number, uid=f"new-{number}", app_uid=again, digest=digests[number]) for number in (4, 5)])
+    brought_back = [msgspec.structs.replace(row, uid=f"new-{row.sequence}") for row in for_store(rows, app_uid=again)]
+    done = store.archive(brought_back[3:], flows(rows))
+
+    assert done.taken == ("new-4", "new-5")
+    assert sequences(store, again) == [5, 4, 3, 2, 1]
+    assert store.archived(again, limit=1).total == 5
+    assert store.archived_flows(again, list(flows(rows))) == set(flows(rows))
+
+
+def test_what_is_deployed_after_a_restore_of_an_older_backup_stands_beside_what_was_there(store: Store) -> None:
+    store.archive(for_store(history(3)), {})
+    (branch,) = for_store(history(1, start=3, salt="-after"))
+
+    assert store.archive([branch], {}).taken == (branch.uid,)
+    assert sequences(store) == [3, 3, 2, 1]
+
+
+def test_an_archive_goes_once_its_app_is_missed_for_long_enough(store: Store) -> None:
+    rows = history(3)
+    store.archive(for_store(rows), flows(rows))
+    now = 1_000 * DAY * SECOND
+
+    def forget(at: int, *there: str) -> int:
+        return store.forget_archives(lambda uid: uid in there, at, 400 * DAY)
+
+    assert forget(now, APP) == 0
+    assert forget(now) == 0
+    assert forget(now + 300 * DAY * SECOND, APP) == 0, "it was there all the time: somebody did not see it"
+    assert forget(now + 500 * DAY * SECOND) == 0
+    assert forget(now + 899 * DAY * SECOND) == 0
+    assert sequences(store) == [3, 2, 1]
+    assert forget(now + 901 * DAY * SECOND) == 3
+    assert (sequences(store), store.archived_flows(APP, list(flows(rows)))) == ([], set())
