@@ -68,6 +68,8 @@ def _options(given: argparse.Namespace, store: Store, kind: str) -> Options:
         no_spans_at=given.disk_no_spans,
         full_at=given.disk_full,
         gate=given.gate_account,
+        operator=given.operator_account,
+        keep_archive=given.keep_archive,
         tls=(given.tls_cert, given.tls_key) if given.tls_cert is not None else None,
         kubeconfig=given.kubeconfig,
         kube_context=given.context,

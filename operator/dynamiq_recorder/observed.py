@@ -36,6 +36,12 @@ class Metrics:
         self.refused = Counter(
             "dynamiq_recorder_runs_refused", "Spans and runs that were not taken, such as for a clock that is wrong.", registry=made
         )
+        self.archived = Counter(
+            "dynamiq_recorder_rows_archived", "Rows that are in the archive, each time that they were handed over.", registry=made
+        )
+        self.not_archived = Counter(
+            "dynamiq_recorder_rows_refused", "Rows that the archive did not take, such as for a digest that is wrong.", registry=made
+        )
         self.spans_left_out = Counter("dynamiq_recorder_spans_left_out", "Spans that a disk too full had left out.", registry=made)
         self.unattributed = Gauge(
             "dynamiq_recorder_unattributed_runs", "Runs of an App's pods that are of no row.", ["namespace", "app"], registry=made

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 DAY = 86400
 GATE = "system:serviceaccount:dynamiq-gate:dynamiq-gate"
+OPERATOR = "system:serviceaccount:dynamiq-system:dynamiq-operator"
 EPILOG = """\
 A volume for one recorder:          --store sqlite:///var/lib/dynamiq-recorder/runs.db
 PostgreSQL from 15 on, for several: --store postgresql://recorder@db.example.svc/runs --store-password-file /etc/recorder/password
@@ -52,12 +53,14 @@ def _serving(to: argparse.ArgumentParser) -> None:
     setting(to, "--tls-key", None, "the private key of that certificate (PEM)", kind=Path)
     setting(to, "--prices", None, "price table of models, read again when it changes; without it only reported costs are known", kind=Path)
     setting(to, "--gate-account", GATE, "user name of the gate's account, which relays for Apps that sleep")
+    setting(to, "--operator-account", OPERATOR, "user name of the operator's account, which hands rows over to the archive")
     setting(to, "--queue-runs", "4000", "runs that wait for their commit at most; beyond them senders get 429", kind=count)
     setting(to, "--queue-bytes", str(12 << 20), "bytes of bodies that wait for their commit at most", kind=count)
 
 
 def _keeping(to: argparse.ArgumentParser) -> None:
     setting(to, "--keep-runs", "30", "days for which runs are kept", kind=days)
+    setting(to, "--keep-archive", "400", "days for which archived rows are kept after their App is gone; before, they stay", kind=days)
     setting(
         to, "--keep-spans", "7", "days for which nodes and content are kept, but for those of failed and of the slowest runs", kind=days
     )

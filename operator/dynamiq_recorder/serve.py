@@ -45,7 +45,10 @@ log = logging.getLogger(__name__)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of one process. `kind`: of the store, sqlite or postgresql. `host`: None for every address."""
+    """The options of one process. `kind`: of the store, sqlite or postgresql. `host`: None for every address.
+
+    `gate`, `operator`: user names of their accounts. `keep_archive`: seconds for which the archived rows of an App that is gone are kept.
+    """
 
     store: Store
     kind: str
@@ -59,6 +62,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     no_spans_at: float = 0.85
     full_at: float = 0.95
     gate: str = "system:serviceaccount:dynamiq-gate:dynamiq-gate"
+    operator: str = "system:serviceaccount:dynamiq-system:dynamiq-operator"
+    keep_archive: int = 400 * 86400
     tls: tuple[Path, Path] | None = None
     kubeconfig: Path | None = None
     kube_context: str | None = None
@@ -86,7 +91,7 @@ async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
         async with await connect(options.kubeconfig, options.kube_context) as client:
             context = _context(client, options, queue, metrics, prices)
             exposed = _expose(options, metrics)
-            upkeep = Upkeep(context, options.keep, options.retains_every)
+            upkeep = Upkeep(context, options.keep, options.retains_every, options.keep_archive)
             upkeep.start()
             try:
                 await _run(context, options, prices, stopping)
@@ -119,6 +124,7 @@ def _context(client: Client, options: Options, queue: Queue, metrics: Metrics, p
         prices=prices,
         health=Health(),
         keep=options.keep,
+        operator=options.operator,
         no_spans_at=options.no_spans_at,
         full_at=options.full_at,
     )

@@ -13,6 +13,7 @@ LOOKS_EVERY, LOOKS_AGAIN = 5.0, 1.0
 """Seconds between two looks at the store, and while it cannot be written."""
 COUNTS_EVERY = 30.0
 RETAINS_FIRST, RETAINS_EVERY = 60.0, 600.0
+KEEP_ARCHIVE = 400 * 86400
 RETAINS_AGAIN = 60.0
 """Seconds after one that failed."""
 
@@ -22,8 +23,8 @@ log = logging.getLogger(__name__)
 class Upkeep:
     """Two threads: one looks, and never waits for the other, which deletes."""
 
-    def __init__(self, context: Context, keep: Retention, retains_every: float = RETAINS_EVERY) -> None:
-        self._context, self._keep, self._retains_every = context, keep, retains_every
+    def __init__(self, context: Context, keep: Retention, retains_every: float = RETAINS_EVERY, keep_archive: int = KEEP_ARCHIVE) -> None:
+        self._context, self._keep, self._retains_every, self._keep_archive = context, keep, retains_every, keep_archive
         self._stopping = threading.Event()
         self._counted: set[tuple[str, str]] = set()
         """Apps by namespace and name, of which metrics say what is missing."""
@@ -63,7 +64,10 @@ class Upkeep:
         """Deletes what is too old. Whether that went well."""
         metrics = self._context.metrics
         try:
-            deleted = self._context.store.retain(time.time_ns() // 1000, self._keep)
+            now = time.time_ns() // 1000
+            deleted = self._context.store.retain(now, self._keep)
+            if self._context.apps.is_listed:  # else nobody knows which Apps there are
+                deleted += self._context.store.forget_archives(self._is_there, now, self._keep_archive)
         except Unavailable as error:
             log.warning("what is too old cannot be deleted: %s", error)
             return False
@@ -75,6 +79,9 @@ class Upkeep:
         if deleted:
             log.info("retention: %d rows of tables are deleted", deleted)
         return True
+
+    def _is_there(self, app_uid: str) -> bool:
+        return self._context.apps.get(app_uid) is not None
 
     def count(self) -> None:
         """Notes of each App that has sent runs here what of it is missing, wherever its last ones went; nothing any more of one that is gone."""

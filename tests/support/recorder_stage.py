@@ -38,6 +38,8 @@ APP, APP_UID, NAMESPACE = "chat", "a11a11a1-0000-4000-8000-000000000001", "team"
 OTHER_UID, OTHER_NAMESPACE = "b22b22b2-0000-4000-8000-000000000002", "rivals"
 PINS = "0123456789abcdef"
 POD_TOKEN, ADMIN, VIEWER, STRANGER, GATE = "pod-token", "admin-token", "viewer-token", "stranger-token", "gate-token"
+OPERATOR, READER = "operator-token", "reader-token"
+OPERATOR_USER = "system:serviceaccount:dynamiq-system:dynamiq-operator"
 GATE_USER = "system:serviceaccount:dynamiq-gate:dynamiq-gate"
 
 
@@ -58,7 +60,9 @@ class RecorderStage:
         self.users: dict[str, dict[str, Any]] = {
             POD_TOKEN: pod_user(NAMESPACE, "chat-1", "pod-uid-1"),
             GATE: {"username": GATE_USER, "audience": RECORDER_AUDIENCE},
+            OPERATOR: {"username": OPERATOR_USER, "audience": RECORDER_AUDIENCE},
             ADMIN: {"username": "admin"},
+            READER: {"username": "reader"},
             VIEWER: {"username": "viewer"},
             STRANGER: {"username": "stranger"},
         }
@@ -202,11 +206,13 @@ class RecorderStage:
 
     @staticmethod
     def _may(spec: dict[str, Any]) -> bool:
-        """The admin may do all in one namespace, the viewer list and get runs there, and others nothing."""
+        """The admin may do all in one namespace, the viewer list and get runs there, the reader rows, and others nothing."""
         asked = spec["resourceAttributes"]
         if asked.get("namespace") != NAMESPACE:
             return False
-        return spec["user"] == "admin" or (spec["user"] == "viewer" and asked["subresource"] == "runs" and asked["verb"] in ("get", "list"))
+        reads = {"viewer": ("apps", "runs"), "reader": ("deployments", None)}.get(spec["user"])
+        is_read = asked["verb"] in ("get", "list") and (asked["resource"], asked.get("subresource")) == reads
+        return spec["user"] == "admin" or is_read
 
 
 def app(uid: str, namespace: str, *, content: bool = False, name: str = APP) -> Manifest:

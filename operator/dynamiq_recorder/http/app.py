@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
 
-from dynamiq_recorder.http import app_routes, compared_routes, run_routes, traces
+from dynamiq_recorder.http import app_routes, archive_routes, compared_routes, run_routes, traces
 from dynamiq_recorder.http.context import Context, context_of
 from dynamiq_recorder.http.errors import HANDLERS, Json
 from dynamiq_recorder.http.middleware import Middleware
@@ -28,7 +28,7 @@ async def readyz(request: Request) -> Response:
 
 def create_app(context: Context) -> FastAPI:
     app = FastAPI(title="Dynamiq recorder", version="1", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for router in (probes, traces.router, app_routes.router, compared_routes.router, run_routes.router):
+    for router in (probes, traces.router, app_routes.router, archive_routes.router, compared_routes.router, run_routes.router):
         app.include_router(router)
     app.state.context = context
     app.add_middleware(Middleware, metrics=context.metrics)

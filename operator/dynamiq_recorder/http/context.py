@@ -44,7 +44,10 @@ class Health:
 
 @dataclass
 class Context:
-    """One per process, of one event loop. `keep`: how old runs may be. `no_spans_at`, `full_at`: of the disk's fullness."""
+    """One per process, of one event loop. `keep`: how old runs may be. `operator`: the user name of the account that hands rows over.
+
+    `no_spans_at`, `full_at`: of the disk's fullness.
+    """
 
     store: Store
     queue: Queue
@@ -57,6 +60,7 @@ class Context:
     prices: Prices
     health: Health
     keep: Retention
+    operator: str
     no_spans_at: float = 0.85
     full_at: float = 0.95
     arriving: Arriving = field(default_factory=Arriving)

@@ -150,6 +150,15 @@ class MetricsQuery(_Query):
         return since, until, interval
 
 
+class ArchiveQuery(_Query):
+    """A page of archived rows. `offset` counts from the end that `order` begins with; `cursor` goes before it."""
+
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    offset: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    cursor: Annotated[str | None, Field(max_length=64)] = None
+    order: Literal["newest", "oldest"] = "newest"
+
+
 class ComparisonQuery(_Query):
     baseline: Uid = "previous"
 
@@ -162,6 +171,7 @@ class RunQuery(_Query):
     include: Literal["content"] | None = None
 
 
+ArchiveQueryOf = Annotated[ArchiveQuery, Query()]
 RunsQueryOf = Annotated[RunsQuery, Query()]
 ExportQueryOf = Annotated[ExportQuery, Query()]
 SessionsQueryOf = Annotated[SessionsQuery, Query()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 
 from dynamiq_operator.kube import errors
@@ -30,27 +30,33 @@ class Rights:
 
     async def may(self, user: User, verb: str, subresource: str, namespace: str, name: str) -> bool:
         """`namespace` and `name` of the App; both empty: of every App. Raises NotNow."""
-        key = (user.username, user.uid, user.groups, tuple(sorted(user.extra.items())), verb, subresource, namespace, name)
+        return await self._may(user, {"verb": verb, "resource": "apps", "subresource": subresource, "namespace": namespace, "name": name})
+
+    async def may_in(self, user: User, verb: str, resource: str, namespace: str) -> bool:
+        """Of all objects of one of our resources in a namespace; of an empty one: in all. Raises NotNow."""
+        return await self._may(user, {"verb": verb, "resource": resource, "namespace": namespace})
+
+    async def _may(self, user: User, asked: Mapping[str, str]) -> bool:
+        key = (user.username, user.uid, user.groups, tuple(sorted(user.extra.items())), *sorted(asked.items()))
         now = self._clock()
         known = self._known.get(key)
         if known is not None and known[1] > now:
             return known[0]
         async with self._slots:
-            allowed = await self._ask(user, verb, subresource, namespace, name)
+            allowed = await self._ask(user, asked)
         self._known.pop(key, None)
         self._known[key] = (allowed, now + KNOWN_FOR)
         if len(self._known) > KNOWN_MOST:
             self._known.popitem(last=False)
         return allowed
 
-    async def _ask(self, user: User, verb: str, subresource: str, namespace: str, name: str) -> bool:
-        asked = {"group": GROUP, "resource": "apps", "subresource": subresource, "verb": verb}
+    async def _ask(self, user: User, asked: Mapping[str, str]) -> bool:
         spec = {
             "user": user.username,
             "uid": user.uid,
             "groups": list(user.groups),
             "extra": {each: list(values) for each, values in user.extra.items()},
-            "resourceAttributes": asked | ({"namespace": namespace} if namespace else {}) | ({"name": name} if name else {}),
+            "resourceAttributes": {"group": GROUP, **{name: value for name, value in asked.items() if value}},
         }
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
         try:

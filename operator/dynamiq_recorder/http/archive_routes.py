@@ -1,0 +1,113 @@
+"""The archive of rows: the operator hands over what has ended, and whoever may list rows reads them.
+
+POST answers after the commit, with the digests of what is here now. Rows that are refused are named; the operator keeps them.
+"""
+
+from __future__ import annotations
+
+import anyio.to_thread
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from dynamiq_operator.model.kinds import RECORD, WORKFLOW_VERSION
+from dynamiq_recorder.http import body
+from dynamiq_recorder.http.context import Context, context_of
+from dynamiq_recorder.http.errors import HttpProblem, Json, invalid, unavailable, unknown
+from dynamiq_recorder.http.queries import ArchiveQueryOf
+from dynamiq_recorder.http.traces import FULL_FOR
+from dynamiq_recorder.identity.apps import KnownApp
+from dynamiq_recorder.identity.tokens import NotNow, User
+from dynamiq_recorder.ingest import rows
+from dynamiq_recorder.ingest.rows import Owner
+from dynamiq_recorder.model import ArchivedRow
+
+router = APIRouter(prefix="/v1/apps/{uid}/archive")
+
+
+@router.post("")
+async def take(request: Request, uid: str) -> Response:
+    context = context_of(request)
+    user = await context.user(request)
+    if not user.is_of_recorder or user.username != context.operator:
+        raise HttpProblem(403, "the operator alone hands rows over")
+    app = _known(context, uid)
+    if context.health.fullness is not None and context.health.fullness >= context.full_at:
+        raise unavailable("the disk of the store is full: rows are taken again once there is room", FULL_FOR)
+    with context.arriving.room(is_pod=True) as came:
+        raw = await body.read(request.headers, request.receive, came=came)
+        async with context.large:  # what is parsed takes ten times the memory of its text
+            given = await anyio.to_thread.run_sync(rows.from_json, raw)
+            there = await context.ask(context.store.archived_flows, uid, list(rows.named_flows(given)))
+            checked = await anyio.to_thread.run_sync(rows.checked, given, Owner(uid, app.namespace, app.name), there)
+            done = await context.ask(context.store.archive, checked.rows, checked.flows)
+    by_uid = {row.uid: row for row in checked.rows}
+    archived = [{"uid": each, "digest": by_uid[each].digest, "outcome_digest": by_uid[each].outcome_digest} for each in done.taken]
+    refused = [{"uid": each, "says": why} for each, why in {**checked.refused, **done.refused}.items()]
+    context.metrics.archived.inc(len(archived))
+    context.metrics.not_archived.inc(len(refused))
+    return Json({"data": {"archived": archived, "refused": refused}})
+
+
+@router.get("")
+async def list_rows(request: Request, uid: str, query: ArchiveQueryOf) -> Response:
+    """Rows as they were stored, newest first where nothing else is asked."""
+    context, user = context_of(request), await context_of(request).user(request)
+    await _readable(context, user, uid, RECORD.plural, "list")
+    try:
+        page = await context.ask(
+            lambda: context.store.archived(
+                uid, limit=query.limit, offset=query.offset, cursor=query.cursor, newest_first=query.order == "newest"
+            )
+        )
+    except ValueError:
+        raise invalid("cursor", "this is none that a page gave") from None
+    return _written([row.content for row in page.rows], page.total, page.cursor)
+
+
+@router.get("/rows/{wanted}")
+async def get_row(request: Request, uid: str, wanted: str) -> Response:
+    """A row by its uid, or the newest of a name."""
+    context, user = context_of(request), await context_of(request).user(request)
+    await _readable(context, user, uid, RECORD.plural, "get")
+    row: ArchivedRow | None = await context.ask(context.store.archived_row, uid, wanted)
+    if row is None:
+        raise unknown("archived row", wanted)
+    return Response(b'{"data":' + row.content.encode() + b"}", media_type=Json.media_type)
+
+
+@router.get("/flows/{wanted}")
+async def get_flow(request: Request, uid: str, wanted: str) -> Response:
+    """A flow by its hash, for whoever may read workflow versions in the App's namespace."""
+    context, user = context_of(request), await context_of(request).user(request)
+    await _readable(context, user, uid, WORKFLOW_VERSION.plural, "get")
+    flow = await context.ask(context.store.archived_flow, uid, wanted)
+    if flow is None:
+        raise unknown("archived flow", wanted)
+    return Json({"data": {"hash": wanted, "flow": flow}})
+
+
+def _known(context: Context, uid: str) -> KnownApp:
+    """Raises HttpProblem 404, and NotNow."""
+    app = context.apps.get(uid)
+    if app is None:
+        if not context.apps.is_listed:
+            raise NotNow("the recorder is starting")
+        raise unknown("App", uid)
+    return app
+
+
+async def _readable(context: Context, user: User, uid: str, resource: str, verb: str) -> None:
+    """That somebody may read these resources in an App's namespace; of an App that is gone, in all. Raises HttpProblem 404, the same where there is none."""
+    try:
+        namespace = _known(context, uid).namespace
+    except HttpProblem:
+        namespace = ""
+    if not await context.rights.may_in(user, verb, resource, namespace):
+        raise unknown("App", uid)
+
+
+def _written(contents: list[str], total: int, cursor: str | None) -> Response:
+    """The rows are JSON already."""
+    pagination = Json(None).render({"total_count": total, "next_cursor": cursor})
+    text = b'{"data":[' + ",".join(contents).encode() + b'],"pagination":' + pagination + b"}"
+    return Response(text, media_type=Json.media_type)
