@@ -16,6 +16,7 @@ import yaml
 
 from dynamiq_operator.controller.activity import ActivityReader
 from dynamiq_operator.controller.app_state import AppStates
+from dynamiq_operator.controller.archiving import ArchiveWriter
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.comparisons import ComparisonReader, RecorderAccess
@@ -116,6 +117,7 @@ class Process:
         self.claims = Claims(fenced, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
         self.activity = ActivityReader(self.client.now, self.queue.add, self.metrics_port)
         self.comparisons = ComparisonReader(self.client.now, self.queue.add, self.recorder)
+        self.archive = ArchiveWriter(self.client, self.queue.add, self.recorder, self.clock)
         self.verifying = VerificationReader(self.client, self.client.now, self.queue.add, lambda: FIRST_KEY)
         self.observer = Observer(
             self.client,
@@ -129,6 +131,7 @@ class Process:
             self.activity,
             self.comparisons,
             self.verifying,
+            self.archive,
         )
         self.executor = Executor(fenced, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY, self.metrics)
         delivery = Delivery(ClusterAddresses(self.client, self.sinks_in).allowed, plain_http=True)

@@ -27,6 +27,7 @@ from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.activity import Activity, Runs
+from dynamiq_operator.plan.observed.archive import Archive
 from dynamiq_operator.plan.observed.comparison import Comparison
 from dynamiq_operator.plan.observed.endpoints import Gate, Slice
 from dynamiq_operator.plan.observed.guards import ObservedGuards
@@ -94,6 +95,8 @@ class World(Objects):
         """What the recorder says of a row."""
         self.unanswered = ""
         """Why the recorder says nothing."""
+        self.archive = Archive()
+        """What the archive has said of rows."""
         self.guards = ObservedGuards()
         """What may keep rows from being deployed."""
         self.promotions: dict[str, Record] = {}
@@ -185,6 +188,7 @@ class World(Objects):
             account=OPERATOR,
             comparison=self.comparison,
             unanswered=self.unanswered,
+            archive=self.archive,
             guards=self.guards,
             promotions=dict(self.promotions),
         )

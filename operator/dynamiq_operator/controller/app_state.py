@@ -8,6 +8,7 @@ from datetime import datetime
 from time import monotonic
 
 from dynamiq_operator.controller.activity import Readings
+from dynamiq_operator.controller.archiving import Archiving
 from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.controller.comparisons import Asking
 from dynamiq_operator.controller.references import CachedKeys
@@ -77,6 +78,9 @@ class AppState:
 
     asking: Asking = field(default_factory=Asking)
     """What the recorder said of its row, where a version is watched."""
+
+    archiving: Archiving = field(default_factory=Archiving)
+    """What the archive has acknowledged of rows that retention is about to let go."""
 
     verification: Verification = field(default_factory=Verification)
     """What the new pods of its row have answered, where they are asked before a caller reaches them."""

@@ -12,6 +12,7 @@ from dynamiq_operator.controller import references, row_window
 from dynamiq_operator.controller.account import Account
 from dynamiq_operator.controller.activity import ActivityReader
 from dynamiq_operator.controller.app_state import AppState, AppStates
+from dynamiq_operator.controller.archiving import ArchiveWriter
 from dynamiq_operator.controller.cache import CONTENT_HASH, AppKey, Cache
 from dynamiq_operator.controller.cached_objects import CachedObjects
 from dynamiq_operator.controller.claims import Claims
@@ -42,6 +43,7 @@ from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod
+from dynamiq_operator.plan.records.retention import to_archive
 from dynamiq_operator.plan.revert.comparing import to_compare
 from dynamiq_operator.plan.revert.counting import count
 from dynamiq_operator.plan.revert.restore import needs_history
@@ -77,13 +79,14 @@ class Observer:
         activity: ActivityReader,
         comparisons: ComparisonReader,
         verifying: VerificationReader,
+        archive: ArchiveWriter,
     ) -> None:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
         self._states, self._clock, self._election = states, states.clock, election
         self._denials, self._activity, self._comparisons, self._account = denials, activity, comparisons, Account(client)
         self._stamps = Stamps(client, states.clock)
         self._guards = GuardReader(client, cache, denials, self._stamps)
-        self._verifying = verifying
+        self._verifying, self._archive = verifying, archive
 
     async def observe(self, key: AppKey) -> Snapshot:
         """The snapshot of an App now. Raises errors.ApiError."""
@@ -145,6 +148,7 @@ class Observer:
             silent=state.readings.unanswering,
             comparison=state.asking.said,
             unanswered=state.asking.problem,
+            archive=state.archiving.said,
             slices=tuple(cached.slices),
             gate=self._gate(),
             gate_keys=gate_keys.result(),
@@ -154,6 +158,7 @@ class Observer:
         self._activity.schedule(key, state.readings, snapshot.pods, readings.due(snapshot, app))
         self._comparisons.schedule(key, app.meta.uid, state.asking, to_compare(snapshot, app))
         self._verifying.schedule(app, state.verification, verification_due(snapshot, app))
+        self._archive.schedule(key, app.meta.uid, state.archiving, to_archive(snapshot, app))
         snapshot = replace(snapshot, verification=state.verification.reading)
         return await self._with_named(app, state, await self._counted(key, app, state, snapshot))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from dynamiq_operator.controller.activity import ActivityReader
 from dynamiq_operator.controller.admission_policies import watch_admission_policies
 from dynamiq_operator.controller.app_state import AppStates
+from dynamiq_operator.controller.archiving import ArchiveWriter
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
 from dynamiq_operator.controller.comparisons import ComparisonReader, RecorderAccess
@@ -82,6 +83,7 @@ async def run(options: OperatorOptions) -> None:
         client.apart() as lease_client,
         ActivityReader(client.now, queue.add) as activity,
         ComparisonReader(client.now, queue.add, _recorder(options)) as comparisons,
+        ArchiveWriter(client, queue.add, _recorder(options)) as archive,
         VerificationReader(client, client.now, queue.add, lambda: secrets.token_urlsafe(32)) as verifying,
         contextlib.AsyncExitStack() as stack,
     ):
@@ -99,7 +101,7 @@ async def run(options: OperatorOptions) -> None:
         left_words = LeftWords(fenced, cache, denials, client.now)
         gate_keys = GateKeys(fenced, cache, denials, gate_namespace, namespaces)
         observer = Observer(
-            client, cache, options.settings, claims, gateway_api, states, election, denials, activity, comparisons, verifying
+            client, cache, options.settings, claims, gateway_api, states, election, denials, activity, comparisons, verifying, archive
         )
         metrics = Metrics(lambda: queue.depth, lambda: queue.oldest, lambda: election.leads)
         metrics.registry.register(LiveRows(cache, lambda: election.leads))

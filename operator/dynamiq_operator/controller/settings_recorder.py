@@ -235,7 +235,11 @@ def _recorded(raw: Manifest) -> int | None:
 
 
 def _oldest_row(raw: Manifest, state: AppState) -> int:
-    """The sequence of the oldest row that is kept, where retention lets go of rows and they have been read; else 0."""
-    limited = (raw["spec"].get("history") or {}).get("limit") is not None
+    """The sequence of the oldest row that is kept, where retention lets go of rows and they have been read; else 0.
+
+    Of an App with an archive as well: no archive takes records yet, so none of them is let go.
+    """
+    policy = raw["spec"].get("history") or {}
+    limited = policy.get("limit") is not None and not policy.get("archive")
     rows = state.ledger.in_order if limited and state.ledger is not None and state.ledger.known else ()
     return rows[0].sequence if rows and rows[0].sequence > 1 else 0

@@ -185,6 +185,12 @@ class HistoryPolicy(Part):
     """What is kept of the history."""
 
     limit: Annotated[int | None, Field(ge=10, le=100000, description="Rows to keep. Left out: all.")] = None
+    archive: Annotated[
+        bool | None,
+        Field(
+            description="True: rows beyond the limit are handed to the recorder's archive first, and stay until that has them. Left out: they are gone."
+        ),
+    ] = None
     protect: Annotated[bool | None, Field(description="True: the App, and with it its history, cannot be deleted.")] = None
 
 

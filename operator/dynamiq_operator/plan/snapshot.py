@@ -13,6 +13,7 @@ from dynamiq_operator.model.objects import App, Manifest, Meta, Record, Runtime,
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.activity import Activity
+from dynamiq_operator.plan.observed.archive import Archive
 from dynamiq_operator.plan.observed.comparison import Comparison
 from dynamiq_operator.plan.observed.endpoints import Gate, Slice
 from dynamiq_operator.plan.observed.guards import ObservedGuards
@@ -97,6 +98,7 @@ class Snapshot:
     `silent`: pods that were asked several times in vain. `counts`: runs that have been counted, where a version is watched. `account`: by which name the API server knows the operator, where
     that is asked for.
     `comparison`: what the recorder said last of a row against the one before, and `unanswered` why it gave no answer, where it was asked.
+    `archive`: what the archive has said of rows that retention is about to let go, where the App has one.
     `slices`: the EndpointSlices of its Service that are watched, the gate's among them. `gate`: the gate, as its own Service's slices say.
     `gate_ports`: ports that slices of other Apps have at the gate. `gate_keys`: the version of the Access Keys that the gate has digests
     of, where that was asked for and may be read; empty where it has none.
@@ -144,6 +146,7 @@ class Snapshot:
     account: str = ""
     comparison: Comparison | None = None
     unanswered: str = ""
+    archive: Archive = field(default_factory=Archive)
     slices: tuple[Slice, ...] = ()
     gate: Gate = field(default_factory=Gate)
     gate_ports: frozenset[int] = frozenset()

@@ -1,18 +1,22 @@
 """What is deleted once a history is longer than `App.spec.history.limit`: the oldest rows, and flows that no kept row names.
 
-The chain of digests stays whole: where an old row has to stay, newer rows above the limit stay with it.
+The chain of digests stays whole: where an old row has to stay, newer rows above the limit stay with it. Of an App with an archive a row goes
+only once the archive has acknowledged it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 from dynamiq_operator.desired.base import CONFIG_MAP, is_owned
 from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.record import Result
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import LedgerRow
 from dynamiq_operator.plan.operations import DeleteChild, DeleteRecord, Operation
+from dynamiq_operator.plan.snapshot import Snapshot
 
 ONCE_LIVE_KEPT = 5
 NEWEST_KEPT = 5
@@ -29,8 +33,24 @@ def delete_expired(context: Context) -> tuple[Operation, ...]:
         return ()
     # Rows first: a flow goes only when no row that could bring it back is left.
     if gone := expired(context, limit):
-        return tuple(DeleteRecord(app, row.name, row.uid) for row in gone)
+        return tuple(DeleteRecord(app, row.name, row.uid) for row in _archived(context, gone))
     return tuple(_unneeded_flows(context)) if context.history.candidate is None else ()
+
+
+def to_archive(snapshot: Snapshot, app: App) -> tuple[LedgerRow, ...]:
+    """The rows, oldest first, that retention would delete and that have to be in the archive before. None without an archive."""
+    history = app.spec.history
+    if history is None or not history.archive or history.limit is None or not snapshot.ledger.known:
+        return ()
+    return expired(Context.of(snapshot, app), history.limit)
+
+
+def _archived(context: Context, gone: Sequence[LedgerRow]) -> Iterator[LedgerRow]:
+    """Of an App with an archive, the oldest up to the first that is not known to be there: what is not known is kept."""
+    history = context.app.spec.history
+    if history is None or not history.archive:
+        return iter(gone)
+    return takewhile(lambda row: row.uid in context.snapshot.archive.acknowledged, gone)
 
 
 def _unneeded_flows(context: Context) -> Iterator[DeleteChild]:

@@ -23,6 +23,7 @@ from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.records.deploy_spec import create_deploy_row, name_taken, override
 from dynamiq_operator.plan.revert.comparing import noted_trial
 from dynamiq_operator.plan.sleep.hindrances import sleeping_config
+from dynamiq_operator.plan.status.archived import archived_condition
 from dynamiq_operator.plan.status.conditions import (
     AVAILABLE,
     CHILDREN,
@@ -67,6 +68,7 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         *strategy_conditions(context),
         *([watch] if (watch := trial_condition(context)) is not None else []),
         *([told] if (told := recorded_condition(context)) is not None else []),
+        *([kept] if (kept := archived_condition(context)) is not None else []),
         *([refused] if (refused := redaction_condition(context)) is not None else []),
         *([failed_condition(failure)] if (failure := failure_of(context)) is not None else []),
     ]

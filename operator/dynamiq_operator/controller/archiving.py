@@ -1,0 +1,233 @@
+"""Hands rows that retention is about to let go to the recorder's archive, while nobody waits for it: an acknowledgement requeues the App.
+
+A row counts as archived once the recorder has named its uid with both digests that were sent. What it refuses, and what it does not answer,
+is not archived, and so stays where it is. What was acknowledged is kept in memory alone: sent again, it is acknowledged again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import aiohttp
+import msgspec
+import orjson
+
+from dynamiq_operator.controller.background import Background, body_of
+from dynamiq_operator.controller.cache import AppKey
+from dynamiq_operator.controller.comparisons import RecorderAccess
+from dynamiq_operator.desired.base import CONFIG_MAP
+from dynamiq_operator.desired.flow import FLOW_KEY
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import BY_KIND, RECORDS, VERSIONS
+from dynamiq_operator.kube.trust import trust_of
+from dynamiq_operator.model import names
+from dynamiq_operator.model.digests import flow_hash
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan.history.ledger import LedgerRow
+from dynamiq_operator.plan.observed.archive import Archive
+
+WITHIN = 30.0
+"""Seconds for one answer, which comes after the commit."""
+AGAIN_AFTER = 30.0
+"""Seconds after which what was not acknowledged is sent again."""
+AT_ONCE = 2
+"""Apps whose rows are handed over at a time."""
+BYTES_MOST = 4 * 1024 * 1024
+"""Bytes of rows and flows from which on the next row begins another request: the recorder takes 8 MiB, and no row with its flow has half of that."""
+ANSWER_MOST = 256 * 1024
+SAID_MOST = 200
+NO_ACCESS = "the operator was told of no recorder, or has no token for it"
+
+log = logging.getLogger(__name__)
+
+
+class _NotArchivedError(Exception):
+    """The message says why, in words that are the same each time."""
+
+
+class _Taken(msgspec.Struct, frozen=True):
+    uid: str
+    digest: str | None
+    outcome_digest: str
+
+
+class _Refused(msgspec.Struct, frozen=True):
+    uid: str
+    says: str
+
+
+class _Said(msgspec.Struct, frozen=True):
+    archived: list[_Taken]
+    refused: list[_Refused]
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    data: _Said
+
+
+_DECODER = msgspec.json.Decoder(_Answer)
+
+
+@dataclass
+class Archiving:
+    """What is known of one App's archive. `not_before`: the monotonic time before which nothing is sent, since it was in vain."""
+
+    said: Archive = field(default_factory=Archive)
+    not_before: float = 0.0
+    is_sending: bool = False
+    timer: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+
+class ArchiveWriter(Background):
+    """Without `access` it hands nothing over, and says so. Use it as an async context manager. `requeue`: called with an App of which there is news."""
+
+    def __init__(
+        self,
+        client: Client,
+        requeue: Callable[[AppKey], None],
+        access: RecorderAccess | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._client, self._requeue, self._access, self._clock = client, requeue, access, clock
+        super().__init__(AT_ONCE)
+
+    def schedule(self, app: AppKey, app_uid: str, archiving: Archiving, wanted: Sequence[LedgerRow]) -> None:
+        """Begins to hand over those of `wanted`, oldest first, that are not archived yet. What is not wanted any more is forgotten."""
+        if archiving.is_sending:
+            return
+        uids = {row.uid for row in wanted}
+        problem = archiving.said.problem if self._access is not None else NO_ACCESS
+        archiving.said = Archive(archiving.said.acknowledged & uids, problem if wanted else "")
+        left = [row for row in wanted if row.uid not in archiving.said.acknowledged]
+        if not left or self._is_closed or self._access is None:
+            return
+        if (wait := archiving.not_before - self._clock()) > 0:
+            if archiving.timer is not None:
+                archiving.timer.cancel()
+            archiving.timer = asyncio.get_running_loop().call_later(wait, self._requeue, app)
+            return
+        archiving.is_sending = True
+        self._start(self._hand_over(app, app_uid, archiving, left, self._access))
+
+    async def _hand_over(self, app: AppKey, app_uid: str, archiving: Archiving, rows: Sequence[LedgerRow], access: RecorderAccess) -> None:
+        acknowledged, problem = set(archiving.said.acknowledged), ""
+        try:
+            async with self._slots:
+                await self._send_all(app, app_uid, rows, access, acknowledged)
+        except _NotArchivedError as error:
+            problem = str(error)
+            log.warning("App %s/%s: rows are not archived: %s", *app, problem)
+        except errors.ApiError as error:
+            problem = "a row or its flow cannot be read"
+            log.warning("App %s/%s: rows are not archived, since one, or its flow, cannot be read: %s", *app, error)
+        finally:
+            archiving.is_sending = False
+        archiving.said = Archive(frozenset(acknowledged), problem)
+        archiving.not_before = self._clock() + AGAIN_AFTER if problem else 0.0
+        self._requeue(app)
+
+    async def _send_all(self, app: AppKey, app_uid: str, rows: Sequence[LedgerRow], access: RecorderAccess, acknowledged: set[str]) -> None:
+        """Raises _NotArchivedError at the first that is refused, and errors.ApiError; `acknowledged` has those of before."""
+        batch, flows, size = list[Manifest](), dict[str, str | None](), 0
+        for wanted in rows:
+            row = await self._row(app[0], wanted)
+            if row is None:
+                continue
+            flow = await self._flow(app, row, flows)
+            length = len(orjson.dumps(row)) + sum(len(text.encode()) for text in flow.values() if text is not None)
+            if batch and size + length > BYTES_MOST:
+                await self._send(app_uid, batch, flows, access, acknowledged)
+                batch, flows, size = [], {}, 0
+            batch.append(row)
+            flows |= flow
+            size += length
+        if batch:
+            await self._send(app_uid, batch, flows, access, acknowledged)
+
+    async def _row(self, namespace: str, wanted: LedgerRow) -> Manifest | None:
+        """The row whole; None where it is gone."""
+        try:
+            found = await self._client.get(RECORDS, namespace, wanted.name)
+        except errors.NotFound:
+            return None
+        return found if found["metadata"]["uid"] == wanted.uid else None
+
+    async def _flow(self, app: AppKey, row: Manifest, known: Mapping[str, str | None]) -> dict[str, str | None]:
+        """The flow that a row names, by its hash, None where it is nowhere; nothing where it is known. Raises errors.ApiError."""
+        pinned = row["spec"].get("pinned") or {}
+        wanted = pinned.get("workflowHash")
+        if wanted is None or wanted in known:
+            return {}
+        for resource, name, part, key in (
+            (BY_KIND[CONFIG_MAP.kind], names.flow(app[1], wanted), "data", FLOW_KEY),
+            (VERSIONS, names.workflow_version(pinned["workflow"], pinned["workflowVersion"]), "spec", "flow"),
+        ):
+            try:
+                found = await self._client.get(resource, app[0], name)
+            except errors.NotFound:
+                continue
+            text = (found.get(part) or {}).get(key)
+            if isinstance(text, str) and flow_hash(text) == wanted:
+                return {wanted: text}
+        return {wanted: None}
+
+    async def _send(
+        self, app_uid: str, batch: Sequence[Manifest], flows: Mapping[str, str | None], access: RecorderAccess, acknowledged: set[str]
+    ) -> None:
+        said = await self._answer(f"{access.url}/v1/apps/{app_uid}/archive", {"rows": batch, "flows": flows}, access)
+        sent = {row["metadata"]["uid"]: row for row in batch}
+        acknowledged |= {each.uid for each in said.archived if each.uid in sent and _is_of(each, sent[each.uid]["spec"])}
+        for refusal in said.refused:
+            if refusal.uid in sent:
+                raise _NotArchivedError(f"row {sent[refusal.uid]['metadata']['name']} is refused: {_shown(refusal.says)}")
+        if missing := next(_names_of_others(batch, acknowledged), None):
+            raise _NotArchivedError(f"row {missing} was not acknowledged by its digests")
+
+    async def _answer(self, url: str, body: Mapping[str, Any], access: RecorderAccess) -> _Said:
+        """Raises _NotArchivedError."""
+        try:
+            token = access.token_file.read_text().strip()
+        except (OSError, ValueError):
+            raise _NotArchivedError("the operator has no token for the recorder") from None
+        headers = {"Accept": "application/json", "Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        try:
+            async with self._opened(access).post(url, data=orjson.dumps(body), headers=headers, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise _NotArchivedError(f"the recorder answers with status {response.status}")
+                return _DECODER.decode(await body_of(response, ANSWER_MOST)).data
+        except TimeoutError:
+            raise _NotArchivedError(f"the recorder takes longer than {WITHIN:.0f} s") from None
+        except (aiohttp.ClientError, OSError):
+            raise _NotArchivedError("the recorder cannot be reached") from None
+        except (ValueError, msgspec.MsgspecError):
+            raise _NotArchivedError("what the recorder says cannot be read") from None
+
+    def _opened(self, access: RecorderAccess) -> aiohttp.ClientSession:
+        """The session, from the first row on."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=AT_ONCE, ssl=trust_of(access.url, access.ca)),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=WITHIN),
+            )
+        return self._session
+
+
+def _is_of(taken: _Taken, spec: Mapping[str, Any]) -> bool:
+    """Whether what was acknowledged is the row that was sent."""
+    digest = (spec.get("pinned") or {}).get("digest")
+    return (taken.digest, taken.outcome_digest) == (digest, (spec.get("outcome") or {}).get("digest"))
+
+
+def _names_of_others(batch: Sequence[Manifest], acknowledged: set[str]) -> Iterator[str]:
+    return (row["metadata"]["name"] for row in batch if row["metadata"]["uid"] not in acknowledged)
+
+
+def _shown(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text[:SAID_MOST])

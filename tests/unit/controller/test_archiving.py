@@ -1,0 +1,226 @@
+"""Rows on their way to the archive: sent with their flows, and taken for archived where the answer says so of their digests, and only there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from dynamiq_operator.controller import archiving
+from dynamiq_operator.controller.archiving import AGAIN_AFTER, NO_ACCESS
+from dynamiq_operator.controller.comparisons import RecorderAccess
+from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, child
+from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, SECRETS, VERSIONS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.manifests import Manifest
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.observed.archive import Archive
+from tests.support import factories as given
+from tests.support.controller import Process, at, stored
+from tests.support.scripted import Script, failure, listed
+
+KEY = (given.NAMESPACE, given.NAME)
+APP = given.app_manifest(given.with_spec(history={"limit": 10, "archive": True}))
+OWNERS = [{"apiVersion": "dynamiq.getdynamiq.ai/v1alpha1", "kind": "App", "name": given.NAME, "uid": given.an_app().meta.uid}]
+TOKEN = "of-the-operator"
+Body = dict[str, Any]
+
+
+def history(count: int) -> list[Manifest]:
+    """Rows as they are stored; the last one is live."""
+    made = [
+        given.row_manifest(
+            f"r{number:02d}",
+            (given.live if number == count else given.superseded)(number, f"v{1 + number % 2}"),
+            given.with_meta(ownerReferences=OWNERS),
+        )
+        for number in range(1, count + 1)
+    ]
+    return [given.stored(row) for row in made]
+
+
+ROWS = history(13)
+UIDS = [row["metadata"]["uid"] for row in ROWS]
+
+
+def told(rows: list[Body], **changes: Any) -> list[Body]:
+    """What a recorder says of rows that it has."""
+    return [
+        {
+            "uid": row["metadata"]["uid"],
+            "digest": row["spec"]["pinned"]["digest"],
+            "outcome_digest": row["spec"]["outcome"]["digest"],
+            **changes,
+        }
+        for row in rows
+    ]
+
+
+class Recorder:
+    """A server in the place of the recorder. `bodies`: of the requests."""
+
+    def __init__(self) -> None:
+        self.bodies: list[Body] = []
+        self.asked: list[tuple[str, str, str]] = []
+        self.answer: Callable[[Body], Any] = lambda body: {"data": {"archived": told(body["rows"]), "refused": []}}
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append((request.method, request.path, request.headers.get("Authorization", "")))
+        body = await request.json()
+        self.bodies.append(body)
+        said = self.answer(body)
+        return said if isinstance(said, web.StreamResponse) else web.json_response(said)
+
+
+@pytest.fixture
+def script() -> Script:
+    chat = given.an_app()
+    made = Script().on("GET", at(SECRETS, names.access_keys(given.NAME)), stored(child(chat, SECRET, names.access_keys(given.NAME)), 40))
+    made.on("GET", RECORDS.path(given.NAMESPACE), listed(*ROWS))
+    for row in ROWS:
+        made.on("GET", at(RECORDS, row["metadata"]["name"]), row)
+    for version in ("v1", "v2"):
+        flow = names.flow(given.NAME, given.flow_hash(version))
+        manifest = child(chat, CONFIG_MAP, flow) | {"data": {"flow": given.flow(version)}, "immutable": True}
+        made.on("GET", at(BY_KIND[CONFIG_MAP.kind], flow), stored(manifest, 41))
+    return made
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+async def process(client: Client, script: Script, recorder: Recorder, tmp_path: Path) -> AsyncIterator[Process]:
+    app = web.Application(client_max_size=1 << 24)
+    app.router.add_route("*", "/{path:.*}", recorder.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    made = Process(client, script, settings=Settings(recorder=url), recorder=RecorderAccess(url, tmp_path / "token"))
+    async with made.activity, made.archive:
+        made.informers.on_watch_event(APPS, "ADDED", given.stored(APP))
+        made.informers.on_watch_event(RECORDS, "ADDED", ROWS[-1])
+        made.queue.done(await made.queue.get())
+        yield made
+    await runner.cleanup()
+
+
+async def observed(process: Process) -> Archive:
+    """What is known once a hand-over, which nobody waits for, has ended."""
+    first = await process.observer.observe(KEY)
+    assert first.archive.acknowledged == frozenset()
+    async with asyncio.timeout(10):
+        assert await process.queue.get() == KEY
+    process.queue.done(KEY)
+    return (await process.observer.observe(KEY)).archive
+
+
+async def test_the_oldest_rows_beyond_the_limit_are_sent_with_their_flows(process: Process, recorder: Recorder) -> None:
+    assert await observed(process) == Archive(frozenset(UIDS[:3]))
+    assert recorder.asked == [("POST", f"/v1/apps/{OWNERS[0]['uid']}/archive", f"Bearer {TOKEN}")]
+    (body,) = recorder.bodies
+    assert body["rows"] == ROWS[:3]
+    assert body["flows"] == {given.flow_hash(version): given.flow(version) for version in ("v1", "v2")}
+    await process.observer.observe(KEY)
+    assert len(recorder.bodies) == 1, "what was acknowledged is not sent again"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (lambda body: {"data": {"archived": told(body["rows"], digest="sha256:other"), "refused": []}}, "not acknowledged by its digests"),
+        (lambda body: {"data": {"archived": told(body["rows"], outcome_digest="x"), "refused": []}}, "not acknowledged by its digests"),
+        (lambda body: {"data": {"archived": told(body["rows"], uid="another"), "refused": []}}, "not acknowledged by its digests"),
+        (lambda _: {"data": {"archived": [], "refused": []}}, "not acknowledged by its digests"),
+        (lambda _: {"data": {"archived": []}}, "cannot be read"),
+        (lambda _: {}, "cannot be read"),
+        (lambda _: web.Response(text="no"), "cannot be read"),
+        (lambda _: web.Response(text="x" * 300_000), "cannot be read"),
+        (lambda _: web.Response(status=503), "status 503"),
+        (lambda _: web.Response(status=302, headers={"Location": "/elsewhere"}), "status 302"),
+    ],
+)
+async def test_what_is_not_acknowledged_by_its_digests_is_not_archived(
+    process: Process, recorder: Recorder, answer: Callable[[Body], Any], why: str
+) -> None:
+    recorder.answer = answer
+    found = await observed(process)
+    assert found.acknowledged == frozenset()
+    assert why in found.problem
+
+
+async def test_a_row_that_is_refused_is_named_and_those_beside_it_are_archived(process: Process, recorder: Recorder) -> None:
+    def answer(body: Body) -> Any:
+        says = "its content does not\nhave its digests"
+        return {"data": {"archived": told(body["rows"][:1] + body["rows"][2:]), "refused": [{"uid": UIDS[1], "says": says}]}}
+
+    recorder.answer = answer
+    assert await observed(process) == Archive(frozenset({UIDS[0], UIDS[2]}), "row r02 is refused: its content does not have its digests")
+
+
+async def test_it_is_tried_again_after_a_while_and_not_before(process: Process, recorder: Recorder) -> None:
+    good, recorder.answer = recorder.answer, lambda _: web.Response(status=503)
+    assert (await observed(process)).problem
+    recorder.answer = good
+    await process.observer.observe(KEY)
+    assert len(recorder.bodies) == 1
+    process.clock.later(AGAIN_AFTER + 1)
+    assert (await observed(process)).acknowledged == set(UIDS[:3])
+
+
+async def test_a_flow_is_taken_from_its_version_where_no_config_map_has_it(process: Process, script: Script, recorder: Recorder) -> None:
+    lost = names.flow(given.NAME, given.flow_hash("v2"))
+    script.on("GET", at(BY_KIND[CONFIG_MAP.kind], lost), failure(404, "NotFound"))
+    script.on("GET", at(VERSIONS, f"{given.NAME}-v2"), stored(given.version_manifest("v2"), 42))
+    assert (await observed(process)).problem == ""
+    assert recorder.bodies[0]["flows"][given.flow_hash("v2")] == given.flow("v2")
+
+
+async def test_a_flow_that_is_nowhere_is_said_to_be_absent_and_one_that_cannot_be_read_keeps_its_row(
+    process: Process, script: Script, recorder: Recorder
+) -> None:
+    lost, version = at(BY_KIND[CONFIG_MAP.kind], names.flow(given.NAME, given.flow_hash("v2"))), at(VERSIONS, f"{given.NAME}-v2")
+    script.on("GET", lost, failure(404, "NotFound"))
+    script.on("GET", version, failure(403, "Forbidden"))
+    found = await observed(process)
+    assert (found.acknowledged, recorder.bodies) == (frozenset(), [])
+    assert "cannot be read" in found.problem
+
+    script.on("GET", version, failure(404, "NotFound"))
+    process.clock.later(AGAIN_AFTER + 1)
+    assert (await observed(process)).problem == ""
+    assert recorder.bodies[0]["flows"][given.flow_hash("v2")] is None
+
+
+async def test_no_request_is_longer_than_a_recorder_takes(process: Process, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archiving, "BYTES_MOST", len(json.dumps(ROWS[0])))
+    assert await observed(process) == Archive(frozenset(UIDS[:3]))
+    assert [len(body["rows"]) for body in recorder.bodies] == [1, 1, 1]
+    assert all(row["spec"]["pinned"]["workflowHash"] in body["flows"] for body in recorder.bodies for row in body["rows"])
+
+
+async def test_without_a_token_nothing_is_sent_and_the_app_hears_why(client: Client, script: Script, recorder: Recorder) -> None:
+    process = Process(client, script, settings=Settings(recorder="http://recorder.test"))
+    process.informers.on_watch_event(APPS, "ADDED", given.stored(APP))
+    process.informers.on_watch_event(RECORDS, "ADDED", ROWS[-1])
+    await process.observer.observe(KEY)
+    assert (await process.observer.observe(KEY)).archive == Archive(problem=NO_ACCESS)
+    assert recorder.bodies == []
+
+
+async def test_an_app_without_an_archive_sends_nothing(process: Process, script: Script, recorder: Recorder) -> None:
+    plain = given.stored(given.app_manifest(given.with_spec(history={"limit": 10})))
+    process.informers.on_watch_event(APPS, "MODIFIED", plain)
+    await process.observer.observe(KEY)
+    await process.observer.observe(KEY)
+    assert recorder.bodies == []

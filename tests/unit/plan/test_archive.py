@@ -1,0 +1,108 @@
+"""Retention of an App with an archive: nothing leaves the cluster that the archive has not acknowledged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.plan import operations
+from dynamiq_operator.plan.observed.archive import Archive
+from dynamiq_operator.plan.records.retention import to_archive
+from tests.support import factories as given
+from tests.support.world import World
+from tests.unit.plan.test_ledger import a_long_history, verified
+
+RECORDER = "http://recorder.test"
+
+
+def keep(world: World, **policy: Any) -> None:
+    made = world.objects[(API_VERSION, kinds.APP.kind, given.NAME)]
+    made["spec"]["history"] = policy
+    world.edited(made)
+
+
+@pytest.fixture
+def world() -> World:
+    """An App with 14 rows that keeps 10 in the cluster, and the others in the archive."""
+    made = a_long_history(14)
+    made.settings = made.settings.model_copy(update={"recorder": RECORDER})
+    keep(made, limit=10, archive=True)
+    return made
+
+
+def wanted(world: World) -> list[int]:
+    """Sequences of the rows that are to be handed over."""
+    return [row.sequence for row in to_archive(world.snapshot(), world.app)]
+
+
+def acknowledge(world: World, *sequences: int) -> None:
+    uids = {row.meta.uid for row in world.rows.values() if row.sequence in sequences}
+    world.archive = Archive(frozenset(uids), world.archive.problem)
+
+
+def kept(world: World) -> list[int]:
+    return sorted(row.sequence for row in world.rows.values())
+
+
+def test_what_is_beyond_the_limit_is_handed_over_and_stays_until_it_is_acknowledged(world: World) -> None:
+    assert wanted(world) == [1, 2, 3, 4]
+    world.run()
+    assert kept(world) == list(range(1, 15))
+    acknowledge(world, 1, 2, 3, 4)
+    world.run()
+    assert kept(world) == list(range(5, 15))
+    assert wanted(world) == []
+    assert verified(world)
+
+
+def test_rows_go_from_the_oldest_on_up_to_the_first_that_is_not_there(world: World) -> None:
+    """So what is left in the cluster is one chain, and so is the archive."""
+    acknowledge(world, 1, 2, 4)
+    world.run()
+    assert kept(world) == list(range(3, 15))
+    assert verified(world)
+
+
+def test_while_the_archive_does_not_answer_the_history_grows_and_deploys_go_on(world: World) -> None:
+    world.archive = Archive(problem="the recorder cannot be reached")
+    for number in range(5):
+        world.deploy(f"night{number}", f"v{number % 2 + 1}")
+        world.run()
+    assert kept(world) == list(range(1, 20))
+    assert world.condition("Live") == ("True", "Serving")
+    assert world.condition("Archived") == ("False", "NotAcknowledged")
+    assert world.condition("Ready")[0] == "True"
+
+
+def test_an_app_with_an_archive_says_how_it_stands(world: World) -> None:
+    world.run()
+    assert world.condition("Archived") == ("True", "HandedOver")
+    world.settings = world.settings.model_copy(update={"recorder": None})
+    world.run()
+    assert world.condition("Archived") == ("False", "NoRecorder")
+    assert kept(world) == list(range(1, 15))
+
+
+def test_who_gives_the_archive_up_lets_rows_go_as_before(world: World) -> None:
+    world.archive = Archive(problem="the recorder cannot be reached")
+    keep(world, limit=10, archive=False)
+    world.run()
+    assert kept(world) == list(range(5, 15))
+    assert "Archived" not in [each.type for each in world.app.status.conditions]
+
+
+def test_a_flow_stays_as_long_as_a_row_that_waits_for_the_archive_names_it(world: World) -> None:
+    flows = {name for _, kind, name in world.objects if kind == "ConfigMap"}
+    plan = world.plan()
+    assert not plan.of(operations.DeleteRecord)
+    assert not plan.of(operations.DeleteChild)
+    world.run()
+    assert {name for _, kind, name in world.objects if kind == "ConfigMap"} == flows
+
+
+def test_without_a_limit_nothing_is_handed_over(world: World) -> None:
+    keep(world, archive=True)
+    assert wanted(world) == []
