@@ -141,7 +141,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 class ArchivedRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of an App's history that left the cluster, or is about to. `content`: the row as it was stored there, JSON.
 
-    `digest`: None of one that was never pinned. `namespace`, `app`: of the App; empty in what is read.
+    `digest`: None of one that was never pinned. `ended`: outcome.at. `namespace`, `app`: of the App; empty in what is read.
     """
 
     uid: str
@@ -151,6 +151,8 @@ class ArchivedRow(msgspec.Struct, frozen=True, kw_only=True):
     digest: str | None
     outcome_digest: str
     flow_hash: str | None
+    ended: int
+    succeeded: bool
     content: str
     namespace: str = ""
     app: str = ""

@@ -10,12 +10,14 @@ import orjson
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.manifests import Manifest
-from dynamiq_recorder.model import ArchivedRow
+from dynamiq_recorder.model import MICROSECONDS, ArchivedRow
 from dynamiq_recorder.store.interface import Store
 from tests.support import factories as given
 from tests.support.stored_runs import APP
 
 TEAM, CHAT = "team", "chat"
+ENDED = 1_790_000_000 * MICROSECONDS
+"""Row n ended, as a store is told, n seconds after."""
 
 
 def history(count: int, *, app_uid: str = APP, start: int = 1, previous: str | None = None, salt: str = "") -> list[Manifest]:
@@ -64,6 +66,8 @@ def _for_store(rows: Iterable[Manifest], app_uid: str, app: str) -> Iterator[Arc
             digest=pinned.get("digest"),
             outcome_digest=spec["outcome"]["digest"],
             flow_hash=pinned.get("workflowHash"),
+            ended=ENDED + spec["sequence"] * MICROSECONDS,
+            succeeded=spec["outcome"]["result"] == "Succeeded",
             content=orjson.dumps(row).decode(),
         )
 

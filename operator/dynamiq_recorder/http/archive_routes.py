@@ -13,13 +13,14 @@ from dynamiq_operator.model.kinds import RECORD, WORKFLOW_VERSION
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.context import Context, context_of
 from dynamiq_recorder.http.errors import HttpProblem, Json, invalid, unavailable, unknown
-from dynamiq_recorder.http.queries import ArchiveQueryOf
+from dynamiq_recorder.http.queries import ArchiveAtQueryOf, ArchiveKeysQueryOf, ArchiveQueryOf
 from dynamiq_recorder.http.traces import FULL_FOR
 from dynamiq_recorder.identity.apps import KnownApp
 from dynamiq_recorder.identity.tokens import NotNow, User
 from dynamiq_recorder.ingest import rows
 from dynamiq_recorder.ingest.rows import Owner
 from dynamiq_recorder.model import ArchivedRow
+from dynamiq_recorder.reads.times import parsed
 
 router = APIRouter(prefix="/v1/apps/{uid}/archive")
 
@@ -62,6 +63,25 @@ async def list_rows(request: Request, uid: str, query: ArchiveQueryOf) -> Respon
     except ValueError:
         raise invalid("cursor", "this is none that a page gave") from None
     return _written([row.content for row in page.rows], page.total, page.cursor)
+
+
+@router.get("/keys")
+async def list_keys(request: Request, uid: str, query: ArchiveKeysQueryOf) -> Response:
+    """By what rows from a sequence on are known again, newest first: those that may be in the cluster, too."""
+    context, user = context_of(request), await context_of(request).user(request)
+    await _readable(context, user, uid, RECORD.plural, "list")
+    found = await context.ask(context.store.archived_keys, uid, query.first)
+    data = [{"uid": each.uid, "sequence": each.sequence, "outcome_digest": each.outcome_digest} for each in found.keys]
+    return Json({"data": data, "pagination": {"total_count": found.total}})
+
+
+@router.get("/at")
+async def list_around(request: Request, uid: str, query: ArchiveAtQueryOf) -> Response:
+    """The rows that tell what was live at a time, oldest first."""
+    context, user = context_of(request), await context_of(request).user(request)
+    await _readable(context, user, uid, RECORD.plural, "list")
+    found = await context.ask(context.store.archived_around, uid, parsed(query.time))
+    return _written([row.content for row in found], len(found), None)
 
 
 @router.get("/rows/{wanted}")

@@ -159,6 +159,16 @@ class ArchiveQuery(_Query):
     order: Literal["newest", "oldest"] = "newest"
 
 
+class ArchiveKeysQuery(_Query):
+    """`first`: a sequence."""
+
+    first: Annotated[int, Field(ge=0, le=2**62, alias="from")]
+
+
+class ArchiveAtQuery(_Query):
+    time: Time
+
+
 class ComparisonQuery(_Query):
     baseline: Uid = "previous"
 
@@ -171,6 +181,8 @@ class RunQuery(_Query):
     include: Literal["content"] | None = None
 
 
+ArchiveAtQueryOf = Annotated[ArchiveAtQuery, Query()]
+ArchiveKeysQueryOf = Annotated[ArchiveKeysQuery, Query()]
 ArchiveQueryOf = Annotated[ArchiveQuery, Query()]
 RunsQueryOf = Annotated[RunsQuery, Query()]
 ExportQueryOf = Annotated[ExportQuery, Query()]

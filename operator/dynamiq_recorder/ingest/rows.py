@@ -14,9 +14,10 @@ import orjson
 from dynamiq_operator.model import chain
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.kinds import APP, RECORD
+from dynamiq_operator.model.manifests import parse_time
 from dynamiq_operator.model.record import CLOSED, Phase, Result
 from dynamiq_recorder.ingest.spans import NotReadable
-from dynamiq_recorder.model import ArchivedRow
+from dynamiq_recorder.model import MICROSECONDS, ArchivedRow
 
 ROWS_MOST = 100
 """In one body."""
@@ -109,6 +110,10 @@ def _row(raw: Mapping[str, Any], owner: Owner, flows: Iterable[str]) -> Archived
     named = pinned.get("workflowHash") if pinned else None
     if named is not None and named not in flows:
         raise _RefusedError("the flow that it names is not here, and did not come along with the hash that the row says")
+    try:
+        ended = round(parse_time(outcome["at"]).timestamp() * MICROSECONDS)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise _RefusedError("it does not say when it ended") from None
     return ArchivedRow(
         uid=meta["uid"],
         app_uid=owner.uid,
@@ -119,6 +124,8 @@ def _row(raw: Mapping[str, Any], owner: Owner, flows: Iterable[str]) -> Archived
         digest=pinned["digest"] if pinned else None,
         outcome_digest=outcome["digest"],
         flow_hash=named,
+        ended=ended,
+        succeeded=outcome.get("result") == Result.SUCCEEDED,
         content=_content(raw, meta, spec, outcome),
     )
 

@@ -11,18 +11,21 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from dynamiq_recorder.model import MICROSECONDS, ArchivedRow
-from dynamiq_recorder.store.database import Cell, Connection, Database, pieces
+from dynamiq_recorder.store.database import Cell, Connection, Database, Question, pieces
 from dynamiq_recorder.store.filters import app_key
-from dynamiq_recorder.store.interface import Archived, ArchivedPage
+from dynamiq_recorder.store.interface import Archived, ArchivedKey, ArchivedKeys, ArchivedPage
 from dynamiq_recorder.store.writing import app_keys
 
-_COLUMNS = ("app_key", "uid", "name", "sequence", "digest", "outcome_digest", "flow_hash", "archived_at", "content")
+_COLUMNS = ("app_key", "uid", "name", "sequence", "digest", "outcome_digest", "flow_hash", "ended", "went_live", "archived_at", "content")
 _PUT = f"INSERT INTO archived_rows ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - our own names
 _COUNT = (
     "INSERT INTO archived_apps (app_key, row_count) VALUES (?, ?) "
     "ON CONFLICT (app_key) DO UPDATE SET row_count = archived_apps.row_count + excluded.row_count, gone_at = NULL"
 )
-_ROW = "uid, name, sequence, digest, outcome_digest, flow_hash, content"
+_ROW = "uid, name, sequence, digest, outcome_digest, flow_hash, ended, went_live, content"
+AROUND = 20
+"""Rows that are looked at for those that were being rolled out at a time."""
+KEYS_MOST = 5_000
 ANOTHER = "the archive has a row of this uid with another content, and keeps it"
 
 
@@ -41,7 +44,20 @@ def _put(connection: Connection, rows: Sequence[ArchivedRow], flows: Mapping[str
         app = apps[row.app_uid]
         there = _same(connection, app, row)
         if there is None:
-            line = (app, row.uid, row.name, row.sequence, row.digest, row.outcome_digest, row.flow_hash, now, row.content)
+            went_live = row.ended if row.succeeded else None
+            line = (
+                app,
+                row.uid,
+                row.name,
+                row.sequence,
+                row.digest,
+                row.outcome_digest,
+                row.flow_hash,
+                row.ended,
+                went_live,
+                now,
+                row.content,
+            )
             connection.do(_PUT, line)
             connection.do(_COUNT, (app, 1))
         elif not there:
@@ -131,6 +147,35 @@ def row(connection: Connection, app_uid: str, wanted: str) -> ArchivedRow | None
     return _row(app_uid, lines[0]) if lines else None
 
 
+def keys(connection: Connection, app_uid: str, first: int) -> ArchivedKeys:
+    """See Store.archived_keys."""
+    app = app_key(connection, app_uid)
+    if app is None:
+        return ArchivedKeys((), 0)
+    lines = connection.all(
+        "SELECT uid, sequence, outcome_digest FROM archived_rows WHERE app_key = ? AND sequence >= ? ORDER BY sequence DESC, key DESC LIMIT ?",
+        (app, first, KEYS_MOST),
+    )
+    return ArchivedKeys(tuple(ArchivedKey(*line) for line in lines), _total(connection, app))
+
+
+def around(connection: Connection, app_uid: str, time: int) -> tuple[ArchivedRow, ...]:
+    """See Store.archived_around."""
+    app = app_key(connection, app_uid)
+    if app is None:
+        return ()
+    one = f"SELECT {_ROW} FROM archived_rows WHERE app_key = ?"  # noqa: S608 - our own names
+    questions: list[Question] = [
+        (f"{one} AND went_live IS NOT NULL AND went_live <= ? ORDER BY went_live DESC LIMIT 1", (app, time)),
+        (f"{one} AND went_live IS NOT NULL AND went_live > ? ORDER BY went_live LIMIT 1", (app, time)),
+        (f"{one} AND ended > ? ORDER BY ended LIMIT {AROUND}", (app, time)),
+        (f"{one} AND went_live IS NOT NULL ORDER BY went_live LIMIT 1", (app,)),
+        (f"{one} ORDER BY sequence, key LIMIT 1", (app,)),
+    ]
+    found = {line[0]: _row(app_uid, line) for lines in connection.ask(questions) for line in lines}
+    return tuple(sorted(found.values(), key=lambda row: row.sequence))
+
+
 def flow(connection: Connection, app_uid: str, wanted: str) -> str | None:
     """See Store.archived_flow."""
     lines = connection.all("SELECT content FROM archived_flows WHERE app_key = ? AND hash = ?", (app_key(connection, app_uid), wanted))
@@ -195,7 +240,7 @@ def _total(connection: Connection, app: int) -> int:
 
 
 def _row(app_uid: str, line: Cell) -> ArchivedRow:
-    uid, name, sequence, digest, outcome_digest, flow_hash, content = line
+    uid, name, sequence, digest, outcome_digest, flow_hash, ended, went_live, content = line
     return ArchivedRow(
         uid=uid,
         app_uid=app_uid,
@@ -204,5 +249,7 @@ def _row(app_uid: str, line: Cell) -> ArchivedRow:
         digest=digest,
         outcome_digest=outcome_digest,
         flow_hash=flow_hash,
+        ended=ended,
+        succeeded=went_live is not None,
         content=content,
     )

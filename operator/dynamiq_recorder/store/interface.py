@@ -68,6 +68,21 @@ class ArchivedPage(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
+class ArchivedKey(msgspec.Struct, frozen=True):
+    """By what an archived row is known again."""
+
+    uid: str
+    sequence: int
+    outcome_digest: str
+
+
+class ArchivedKeys(msgspec.Struct, frozen=True):
+    """Newest first. `total`: of all archived rows of the App."""
+
+    keys: tuple[ArchivedKey, ...]
+    total: int
+
+
 class Sort(msgspec.Struct, frozen=True):
     """`by`: started_at, duration or cost; those without a cost come last."""
 
@@ -188,6 +203,14 @@ class Store(Protocol):
 
     def archived_row(self, app_uid: str, wanted: str) -> ArchivedRow | None:
         """The row of a uid, or else the newest of a name."""
+        ...
+
+    def archived_keys(self, app_uid: str, first: int) -> ArchivedKeys:
+        """Of rows from a sequence on: those that may be in the cluster, too. At most 5,000."""
+        ...
+
+    def archived_around(self, app_uid: str, time: int) -> tuple[ArchivedRow, ...]:
+        """The rows that tell what was live at a time, in microseconds: what went live last by then, what did next, what ended next, and the first of all."""
         ...
 
     def archived_flow(self, app_uid: str, wanted: str) -> str | None:

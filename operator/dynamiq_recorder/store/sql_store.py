@@ -9,7 +9,7 @@ from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval
 from dynamiq_recorder.model import MICROSECONDS, ArchivedRow, Batch, Filter, Point, Row, RowFigures, Run, Score, Session, Wholeness
 from dynamiq_recorder.store import archive, attribution, deleting, paging, reading, rebuilding, retention, schema, writing
 from dynamiq_recorder.store.database import Connection, Database, Lines
-from dynamiq_recorder.store.interface import NEWEST_FIRST, Archived, ArchivedPage, Page, Retention, Sort, Written
+from dynamiq_recorder.store.interface import NEWEST_FIRST, Archived, ArchivedKeys, ArchivedPage, Page, Retention, Sort, Written
 from dynamiq_recorder.store.loading import stored
 from dynamiq_recorder.store.texts import clean
 
@@ -137,6 +137,14 @@ class SqlStore:
     def archived_row(self, app_uid: str, wanted: str) -> ArchivedRow | None:
         with self._database.reading() as connection:
             return archive.row(connection, app_uid, wanted)
+
+    def archived_keys(self, app_uid: str, first: int) -> ArchivedKeys:
+        with self._database.reading() as connection:
+            return archive.keys(connection, app_uid, first)
+
+    def archived_around(self, app_uid: str, time: int) -> tuple[ArchivedRow, ...]:
+        with self._database.reading() as connection:
+            return archive.around(connection, app_uid, time)
 
     def archived_flow(self, app_uid: str, wanted: str) -> str | None:
         with self._database.reading() as connection:

@@ -69,6 +69,20 @@ def test_rows_are_acknowledged_by_their_digests_and_read_as_they_were(recorder: 
     assert recorder.metrics()["dynamiq_recorder_rows_archived_total"] == 10
 
 
+def test_what_may_be_in_the_cluster_too_and_what_was_live_at_a_time_are_told(recorder: RecorderStage) -> None:
+    rows = history(5, app_uid=APP_UID)
+    hand_over(recorder, rows)
+    answer = recorder.call("GET", f"{ARCHIVE}/keys?from=4", READER).json()
+    assert [each["uid"] for each in answer["data"]] == [rows[4]["metadata"]["uid"], rows[3]["metadata"]["uid"]]
+    assert answer["pagination"]["total_count"] == 5
+    at = rows[0]["spec"]["outcome"]["at"]
+    assert {row["spec"]["sequence"] for row in recorder.get(f"{ARCHIVE}/at?time={at}", READER)} >= {1}
+    for path in ("keys?from=0", f"at?time={at}"):
+        problem(recorder.call("GET", f"{ARCHIVE}/{path}", VIEWER), 404)
+    for path in ("keys", "keys?from=-1", "at", "at?time=now", "?limit=501", "?cursor=x", "?order=any"):
+        problem(recorder.call("GET", f"{ARCHIVE}{'' if path[0] == '?' else '/'}{path}"), 422)
+
+
 def test_the_operator_alone_hands_over(recorder: RecorderStage) -> None:
     """A tenant's admin may do all with Apps and rows in their namespace: rows that never were are not among it."""
     for token in (ADMIN, VIEWER, READER, GATE, POD_TOKEN, STRANGER):

@@ -10,7 +10,7 @@ import pytest
 
 from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.opening import opened
-from tests.support.archived_rows import flows, for_store, history, sequences
+from tests.support.archived_rows import ENDED, flows, for_store, history, sequences
 from tests.support.stored_runs import APP, OTHER, SECOND, a_row
 
 DAY = 86_400
@@ -69,6 +69,31 @@ def test_pages_come_by_sequence_from_either_end_and_from_any_place(store: Store)
     for wrong in ("", "1", "a.b", "1.2.3", "-1.2", "9" * 60):
         with pytest.raises(ValueError, match="cursor"):
             store.archived(APP, limit=3, cursor=wrong)
+
+
+def test_the_rows_from_a_sequence_on_are_known_by_their_digests(store: Store) -> None:
+    rows = for_store(history(9))
+    store.archive(rows, {})
+    found = store.archived_keys(APP, 7)
+    assert [(key.uid, key.sequence, key.outcome_digest) for key in found.keys] == [
+        (row.uid, row.sequence, row.outcome_digest) for row in rows[:5:-1]
+    ]
+    assert (found.total, store.archived_keys(APP, 10).keys, store.archived_keys(OTHER, 0).total) == (9, (), 0)
+
+
+def test_what_tells_what_was_live_at_a_time_is_found(store: Store) -> None:
+    """However long the archive is: the row that was live, the one that took its place, and what was being rolled out."""
+    rows = [msgspec.structs.replace(row, succeeded=row.sequence % 10 == 0) for row in for_store(history(60))]
+    store.archive(rows, {})
+
+    def around(second: int) -> list[int]:
+        return [row.sequence for row in store.archived_around(APP, ENDED + second * SECOND)]
+
+    assert around(25) == [1, 10, 20, *range(26, 46)]
+    assert around(30) == [1, 10, 30, *range(31, 51)]
+    assert around(5) == [1, *range(6, 26)]
+    assert around(70) == [1, 10, 60]
+    assert store.archived_around(OTHER, ENDED) == ()
 
 
 def test_one_app_has_nothing_of_another(store: Store) -> None:

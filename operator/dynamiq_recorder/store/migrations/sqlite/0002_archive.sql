@@ -1,4 +1,4 @@
--- Rows that left the cluster, as they were stored there, with the flows that they name. They are written once.
+-- Rows that left the cluster, as they were stored there, with the flows that they name. They are written once. Times are microseconds.
 
 CREATE TABLE archived_rows (
     key INTEGER PRIMARY KEY,
@@ -9,10 +9,14 @@ CREATE TABLE archived_rows (
     digest TEXT, -- of a row that was pinned
     outcome_digest TEXT NOT NULL,
     flow_hash TEXT,
+    ended INTEGER NOT NULL,
+    went_live INTEGER, -- of a row that succeeded
     archived_at INTEGER NOT NULL,
     content TEXT NOT NULL -- the row, JSON
 );
 CREATE INDEX archived_rows_app ON archived_rows (app_key, sequence, key);
+CREATE INDEX archived_rows_ended ON archived_rows (app_key, ended);
+CREATE INDEX archived_rows_live ON archived_rows (app_key, went_live) WHERE went_live IS NOT NULL;
 CREATE INDEX archived_rows_name ON archived_rows (app_key, name);
 
 CREATE TABLE archived_flows (
