@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import orjson
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
-from dynamiq_operator.model.manifests import Manifest
+from dynamiq_operator.model.manifests import Manifest, format_time
 from dynamiq_recorder.model import MICROSECONDS, ArchivedRow
 from dynamiq_recorder.store.interface import Store
 from tests.support import factories as given
 from tests.support.stored_runs import APP
 
 TEAM, CHAT = "team", "chat"
+HOUR = 3600
 ENDED = 1_790_000_000 * MICROSECONDS
 """Row n ended, as a store is told, n seconds after."""
 
 
-def history(count: int, *, app_uid: str = APP, start: int = 1, previous: str | None = None, salt: str = "") -> list[Manifest]:
+def history(
+    count: int, *, app_uid: str = APP, namespace: str = TEAM, start: int = 1, previous: str | None = None, salt: str = ""
+) -> list[Manifest]:
     """Rows as they are stored, oldest first; each succeeded, and follows the one before it. `salt`: makes uids and digests of others."""
     owner = {"apiVersion": API_VERSION, "kind": kinds.APP.kind, "name": CHAT, "uid": app_uid}
     made = []
@@ -30,15 +34,21 @@ def history(count: int, *, app_uid: str = APP, start: int = 1, previous: str | N
         row = given.stored(
             given.row_manifest(
                 f"chat-{sequence}{salt}",
-                given.in_namespace(TEAM),
+                given.in_namespace(namespace),
                 given.with_spec(app=CHAT, message=f"Deploy {sequence}{salt}"),
-                given.superseded(sequence, version, **pins),
+                given.superseded(sequence, version, createdAt=moment(sequence), **pins),
+                given.ended("Succeeded", seconds=HOUR * sequence + 10),
                 given.with_meta(ownerReferences=[owner]),
             )
         )
         previous = row["spec"]["pinned"]["digest"]
         made.append(row)
     return made
+
+
+def moment(sequence: int) -> str:
+    """When the deploy of a row began: an hour after the one before it."""
+    return format_time(given.NOW + timedelta(hours=sequence))
 
 
 def flows(rows: Iterable[Manifest]) -> dict[str, str]:

@@ -19,7 +19,7 @@ import orjson
 
 from dynamiq_operator.controller.background import Background, body_of
 from dynamiq_operator.controller.cache import AppKey
-from dynamiq_operator.controller.comparisons import RecorderAccess
+from dynamiq_operator.controller.recorder_access import RecorderAccess
 from dynamiq_operator.desired.base import CONFIG_MAP
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube import errors

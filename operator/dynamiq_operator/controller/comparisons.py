@@ -16,6 +16,7 @@ import aiohttp
 
 from dynamiq_operator.controller.background import Background, body_of
 from dynamiq_operator.controller.cache import AppKey
+from dynamiq_operator.controller.recorder_access import RecorderAccess as RecorderAccess
 from dynamiq_operator.kube.trust import trust_of
 from dynamiq_operator.plan.observed.comparison import Comparison
 
@@ -30,18 +31,6 @@ AT_ONCE = 8
 BYTES_MAX = 256 * 1024
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RecorderAccess:
-    """How the recorder is asked. `token_file`: has the operator's token for it, which changes: it is read for each request.
-
-    `ca`: certificates by which an https one is trusted, None for those of the system.
-    """
-
-    url: str
-    token_file: Path
-    ca: Path | None = None
 
 
 class _NoAnswerError(Exception):

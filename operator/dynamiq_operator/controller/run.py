@@ -16,7 +16,7 @@ from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.archiving import ArchiveWriter
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.claims import Claims
-from dynamiq_operator.controller.comparisons import ComparisonReader, RecorderAccess
+from dynamiq_operator.controller.comparisons import ComparisonReader
 from dynamiq_operator.controller.denials import Denials
 from dynamiq_operator.controller.execute.executor import Executor
 from dynamiq_operator.controller.fenced import FencedClient
@@ -32,6 +32,7 @@ from dynamiq_operator.controller.metrics import Metrics
 from dynamiq_operator.controller.notifications.wiring import NotifyOptions, notifier
 from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.controller.reconcile import Reconciler
+from dynamiq_operator.controller.recorder_access import RecorderAccess
 from dynamiq_operator.controller.settings_recorder import SettingsRecorder
 from dynamiq_operator.controller.stamps import Stamps
 from dynamiq_operator.controller.verifying import VerificationReader

@@ -6,6 +6,7 @@ POST answers after the commit, with the digests of what is here now. Rows that a
 from __future__ import annotations
 
 import anyio.to_thread
+import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -71,7 +72,7 @@ async def list_keys(request: Request, uid: str, query: ArchiveKeysQueryOf) -> Re
     context, user = context_of(request), await context_of(request).user(request)
     await _readable(context, user, uid, RECORD.plural, "list")
     found = await context.ask(context.store.archived_keys, uid, query.first)
-    data = [{"uid": each.uid, "sequence": each.sequence, "outcome_digest": each.outcome_digest} for each in found.keys]
+    data = [msgspec.to_builtins(each) for each in found.keys]
     return Json({"data": data, "pagination": {"total_count": found.total}})
 
 

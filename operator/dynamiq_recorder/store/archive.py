@@ -153,7 +153,7 @@ def keys(connection: Connection, app_uid: str, first: int) -> ArchivedKeys:
     if app is None:
         return ArchivedKeys((), 0)
     lines = connection.all(
-        "SELECT uid, sequence, outcome_digest FROM archived_rows WHERE app_key = ? AND sequence >= ? ORDER BY sequence DESC, key DESC LIMIT ?",
+        "SELECT uid, sequence, name, outcome_digest FROM archived_rows WHERE app_key = ? AND sequence >= ? ORDER BY sequence DESC, key DESC LIMIT ?",
         (app, first, KEYS_MOST),
     )
     return ArchivedKeys(tuple(ArchivedKey(*line) for line in lines), _total(connection, app))

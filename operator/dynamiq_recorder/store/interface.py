@@ -73,6 +73,7 @@ class ArchivedKey(msgspec.Struct, frozen=True):
 
     uid: str
     sequence: int
+    name: str
     outcome_digest: str
 
 

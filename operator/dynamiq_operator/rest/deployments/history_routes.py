@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from dynamiq_operator.actions.history import flow_of
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.objects import Manifest, Record, Unreadable, read
 from dynamiq_operator.rest.context import ContextOf, SessionOf
-from dynamiq_operator.rest.deployments import filters, live, responses, rows, serialize, settings, verification
+from dynamiq_operator.rest.deployments import archived, filters, live, responses, rows, serialize, settings, verification
 from dynamiq_operator.rest.deployments.filters import FiltersOf
 from dynamiq_operator.rest.deployments.pins import Pins, kept_pins
 from dynamiq_operator.rest.http.documented import documented
@@ -29,19 +29,20 @@ from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.shared.readiness import read_ready
 from dynamiq_operator.rest.shared.requests import AppId
-from dynamiq_operator.rest.shared.responses import Deployment
-from dynamiq_operator.rest.shared.rows import DeploymentId, read_row
+from dynamiq_operator.rest.shared.rows import DeploymentId
 from dynamiq_operator.rest.shared.serialize import serialize_deployment
 from dynamiq_operator.rest.shared.times import TIME, moment
+from dynamiq_operator.views.deployable import Deployable
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["apps"], route_class=StrictRoute)
+NOT_FROM_ARCHIVE = Deployable(False, ("it is in the archive: deploy its version, if that is there, or put the row's flow into a release",))
 DIGEST = "^sha256:[0-9a-f]{64}$"
 Asked = Annotated[
     bool, Query(description="Say of each, in `deployable`, whether it could be brought back now, which takes some reads more.")
 ]
 
 
-@router.get("/deployments", responses=documented(Many[Deployment], 404, 422))
+@router.get("/deployments", responses=documented(responses.History, 404, 422))
 def deployments(
     context: ContextOf, session: SessionOf, paging: PagingOf, asked: FiltersOf, app_id: AppId, deployable: Asked = False
 ) -> Json:
@@ -52,14 +53,16 @@ def deployments(
     """
     app = context.find(APPS, app_id)
     with hidden_as_unknown("App", app_id):
-        page = rows.page(context, session, app, paging, asked.accepts)
+        page = archived.page(context, session, app, paging, asked.accepts)
         kept = _kept(context, session, app, page.rows)
-        told = _told(session, app, page.rows) if deployable else {}
+        told = _told(session, app, page.rows, page.names) if deployable else {}
     workflow = kept["workflow"] if kept else None
+    more = {"archive": page.archive} if page.archive is not None else {}
     return paging.answer(
         page.rows,
         page.total,
         lambda row: {**serialize_deployment(row, app.uid, context, workflow, kept), **told.get(row["metadata"]["name"], {})},
+        **more,
     )
 
 
@@ -76,15 +79,19 @@ def deployment_filters(context: ContextOf, session: SessionOf, app_id: AppId) ->
 def deployment(context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId, deployable: Asked = False) -> Json:
     """One deployment, whole: what was asked, what was pinned, how it went, and its flow."""
     app, seen = context.open_cached(session, APPS, app_id)
-    entry, row = read_row(context, session, app, deployment_id)
+    row = archived.row(context, session, app, deployment_id)
     record, ready, flow = read(Record, row), None, None
     if not isinstance(record, Unreadable):
         ready = read_ready(session.api, row, seen)
-        flow = flow_of(session.api, app.namespace, app.name, record.pinned) if record.pinned is not None else None
+        if record.pinned is not None:
+            flow = flow_of(session.api, app.namespace, app.name, record.pinned)
+            flow = flow if flow is not None else archived.flow(context, session, app, record.pinned.workflow_hash)
     kept = kept_pins(context, session, seen, None) if "pinned" not in row["spec"] else None
     serialized = serialize_deployment(row, app.uid, context, seen["spec"]["workflow"], kept)
     if deployable:
-        serialized |= _told(session, app, [row])[entry.name]
+        serialized |= _told(session, app, [row], {row["metadata"]["name"]} if "resourceVersion" in row["metadata"] else frozenset())[
+            row["metadata"]["name"]
+        ]
     return Json({"data": serialize.details(row, serialized, ready, flow)})
 
 
@@ -104,12 +111,8 @@ def difference(
     """
     # Of an App that the caller may not see, no row is told to be there or not.
     app, _ = context.open_cached(session, APPS, app_id)
-    entry, after = read_row(context, session, app, deployment_id)
-    if other is not None:
-        before: Manifest | None = read_row(context, session, app, other, "with")[1]
-    else:
-        older = rows.before(context, app, entry)
-        before = read_row(context, session, app, older.uid)[1] if older is not None else None
+    after = archived.row(context, session, app, deployment_id)
+    before = archived.row(context, session, app, other, "with") if other is not None else archived.before(context, session, app, after)
     return Json({"data": serialize.comparison(compare(session.api, before, after), before, after)})
 
 
@@ -164,13 +167,16 @@ async def verify(
 def _verified(context: ContextOf, session: SessionOf, app_id: str, expect: str | None) -> Json:
     app = context.find(APPS, app_id)
     with hidden_as_unknown("App", app_id):
-        found = verification.verify(session, app, expect)
+        found = verification.verify(context, session, app, expect)
     return Json({"data": found})
 
 
-def _told(session: CallerSession, app: Entry, found: Sequence[Manifest]) -> dict[str, dict[str, Any]]:
-    """By the names of rows, whether each could be brought back now."""
-    return {name: {"deployable": each.as_json()} for name, each in deployables(session.api, app.namespace, app.name, found).items()}
+def _told(session: CallerSession, app: Entry, found: Sequence[Manifest], in_cluster: Container[str]) -> dict[str, dict[str, Any]]:
+    """By the names of rows, whether each could be brought back now. `in_cluster`: names of those that are not in the archive alone."""
+    there = [row for row in found if row["metadata"]["name"] in in_cluster]
+    told = deployables(session.api, app.namespace, app.name, there)
+    told |= {row["metadata"]["name"]: NOT_FROM_ARCHIVE for row in found if row["metadata"]["name"] not in in_cluster}
+    return {name: {"deployable": each.as_json()} for name, each in told.items()}
 
 
 def _kept(context: ContextOf, session: SessionOf, app: Entry, found: Sequence[Manifest]) -> Pins | None:

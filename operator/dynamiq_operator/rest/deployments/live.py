@@ -12,6 +12,7 @@ from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments import rows
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
+from dynamiq_operator.rest.shared.archive import archive_of
 from dynamiq_operator.rest.shared.rows import groups_of
 from dynamiq_operator.views.audited import AuditedRow, WentLive
 from dynamiq_operator.views.live_at import LiveAt, Reading
@@ -35,7 +36,7 @@ def live_at(context: ApiContext, session: CallerSession, app: Entry, time: str) 
     """What was live at a time, RFC 3339. Raises errors.ApiError; Denied where the caller may not list rows of the namespace.
 
     Back from the time until a row is found that was live by then, and on from it until the one that took its place: all else is no
-    part of the answer. Where none is found, everything before was read, which tells whether rows are missing.
+    part of the answer. Where none is found, everything before was read, which tells whether rows are missing; of an archive those around the time.
     """
     rows.check_listable(context, session, app)
     moment = parse_time(time)
@@ -56,6 +57,14 @@ def live_at(context: ApiContext, session: CallerSession, app: Entry, time: str) 
     read_until(pinned[begun:], lambda raw: _went_live(raw, moment, by_then=True))
     if not any(_went_live(raw, moment, by_then=False) for raw in found.values()):
         read_until(pinned[:begun][::-1], lambda raw: _went_live(raw, moment, by_then=False))
+    if (
+        not any(_went_live(raw, moment, by_then=True) for raw in found.values())
+        and (archive := archive_of(context, session, app)) is not None
+    ):
+        for raw in archive.around(time):
+            if raw["metadata"]["name"] not in found:
+                found[raw["metadata"]["name"]] = raw
+                reading.add(raw)
     return Found(reading.found(), found)
 
 

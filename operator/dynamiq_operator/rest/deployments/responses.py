@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
+from dynamiq_operator.rest.http.models import Id, Many, ResponseModel, Time, example
 from dynamiq_operator.rest.shared.examples import ANNA, CONFIG, DEPLOYMENT, PROJECT, ROW
 from dynamiq_operator.rest.shared.responses import Author, Condition, ConfigShape, Deployment, Guard, ReadyPods, ResourcesShape
 
@@ -209,6 +209,19 @@ class ComparisonShape(ResponseModel):
     flow_diff: Annotated[str, Field(description="A unified diff of the flows.")]
     changes: list[Change]
     warnings: Annotated[list[str], Field(description="That a flow cannot be read, so that there is no diff.")]
+
+
+class ArchiveShape(ResponseModel):
+    """What is told of the archive of an App that has one."""
+
+    rows: Annotated[int | None, Field(description="Rows that are in it; none where they are not among these.")]
+    says: Annotated[str | None, Field(description="Why its rows are not among these; none where they are.")]
+
+
+class History(Many[Deployment]):
+    """Rows of a history, in the cluster and in the archive."""
+
+    archive: Annotated[ArchiveShape | None, Field(description="Of an App with an archive alone.")] = None
 
 
 class LiveAtShape(ResponseModel):

@@ -8,27 +8,37 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.model import chain
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import may_be_of
+from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.deployments import settings
+from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
+from dynamiq_operator.rest.shared.archive import Archive, InCluster, archive_of
 from dynamiq_operator.rest.shared.row_pages import rows
 from dynamiq_operator.rest.shared.serialize import Data
 from dynamiq_operator.views.verdict import sentence, settings_sentence
 
+ARCHIVED_MOST = 20_000
+"""Rows of an archive that one request verifies."""
 TOLD_MOST = 100
 """Misfits that are told one by one."""
 
 
-def verify(session: CallerSession, app: Entry, expected: str | None) -> Data:
-    """How the App's history verifies. `expected`: a digest that some row or record must have. Raises errors.ApiError."""
+def verify(context: ApiContext, session: CallerSession, app: Entry, expected: str | None) -> Data:
+    """How the App's history verifies, in the cluster and in its archive as one chain. `expected`: a digest that some row or record must have.
+
+    Raises errors.ApiError, and HttpProblem where the archive does not answer, or is too long for one request.
+    """
     ids: dict[str, tuple[str, int | None]] = {}
+    archive = archive_of(context, session, app)
+    if archive is not None and archive.count() > ARCHIVED_MOST:
+        raise HttpProblem(422, f"the archive has more than {ARCHIVED_MOST:,} rows of this App, too many to be verified by one request")
 
     def noted() -> Iterator[Manifest]:
-        for row in rows(session, app.namespace, f"spec.app={app.name}"):
-            if may_be_of(app.uid, row):  # a deleted App may have had its name
-                meta, spec = row["metadata"], row.get("spec")
-                ids[meta["name"]] = meta["uid"], spec.get("sequence") if isinstance(spec, dict) else None
-                yield row
+        for row in _everywhere(session, app, archive):
+            meta, spec = row["metadata"], row.get("spec")
+            ids[meta["name"]] = meta["uid"], spec.get("sequence") if isinstance(spec, dict) else None
+            yield row
 
     of_settings = _settings(session, app, expected)
     is_there = of_settings is not None and of_settings.expected_row is not None
@@ -53,6 +63,17 @@ def verify(session: CallerSession, app: Entry, expected: str | None) -> Data:
         "settings": _told(of_settings) if of_settings is not None else None,
         "says": sentence(verdict) if told is None or verdict.misfits else told,
     }
+
+
+def _everywhere(session: CallerSession, app: Entry, archive: Archive | None) -> Iterator[Manifest]:
+    """The cluster's rows first: one that leaves it meanwhile has been read, and is not missing."""
+    in_cluster = InCluster()
+    for row in rows(session, app.namespace, f"spec.app={app.name}"):
+        if may_be_of(app.uid, row):  # a deleted App may have had its name
+            in_cluster.add(row)
+            yield row
+    if archive is not None:
+        yield from in_cluster.others(archive.walk())
 
 
 def _settings(session: CallerSession, app: Entry, expected: str | None) -> chain.Verdict | None:

@@ -37,6 +37,8 @@ CONNECT_WITHIN, SILENT_MOST, EXPORT_SILENT_MOST = 3.0, 15.0, 60.0
 """Seconds: until there is a connection, and between two parts of an answer, and of an export."""
 ERROR_MOST = 64 * 1024
 """Bytes of an error's body that are read."""
+READ_WHOLE_MOST = 64 * 1024 * 1024
+"""Bytes of an answer that is read whole: a page of archived rows."""
 PASSED_ON = {400: 422, 403: 403, 404: 404, 422: 422, 429: 429, 503: 503}
 """This API's status for each of the recorder's errors; 401 is told as everywhere, and any other is 503."""
 JSON, JSON_LINES = "application/json", "application/jsonl"
@@ -82,6 +84,31 @@ class Recorder:
         """The recorder's answer. `authorization`: the caller's header. Raises HttpProblem, 503 where the recorder does not answer."""
         within = aiohttp.ClientTimeout(total=ANSWERED_WITHIN, connect=CONNECT_WITHIN, sock_read=SILENT_MOST)
         return _Passed(await self._ask(authorization, method, path, query, body, within, JSON), JSON)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether this API was told of one."""
+        return self._options is not None
+
+    async def read(self, authorization: str | None, path: str, query: Query = ()) -> Any:
+        """The recorder's answer to a GET, which is read whole. Raises as `forward` does."""
+        within = aiohttp.ClientTimeout(total=ANSWERED_WITHIN, connect=CONNECT_WITHIN, sock_read=SILENT_MOST)
+        answer = await self._ask(authorization, "GET", path, query, None, within, JSON)
+        try:
+            body = await answer.content.read(READ_WHOLE_MOST + 1)
+            while not answer.content.at_eof() and len(body) <= READ_WHOLE_MOST:
+                body += await answer.content.read(READ_WHOLE_MOST + 1 - len(body))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise unavailable(f"the recorder broke off its answer ({type(error).__name__}): try again") from None
+        finally:
+            answer.close()
+        try:
+            if len(body) <= READ_WHOLE_MOST:
+                return orjson.loads(body)
+        except ValueError:
+            pass
+        LOG.warning("what the recorder answers to GET cannot be read: %d bytes", len(body))
+        raise unavailable("what the recorder answers cannot be read: try again")
 
     async def export(self, authorization: str | None, path: str, query: Query) -> Response:
         """Lines of JSON, however many they are. Raises as `forward` does."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dynamiq_operator.actions.rights import may
+from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.objects import Manifest
@@ -12,6 +13,7 @@ from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Entry
+from dynamiq_operator.rest.shared.archive import Archive, InCluster
 from dynamiq_operator.rest.shared.row_pages import rows
 from dynamiq_operator.views.report import Reading
 
@@ -27,13 +29,44 @@ def read(context: ApiContext, session: CallerSession, project: Entry | None, rea
 
     Raises HttpProblem 422 where there are too many, and errors.ApiError: Denied where the caller may not list those of the project.
     """
-    found = rows(session, project.name) if project is not None else _everywhere(context, session)
-    for number, row in enumerate((row for row in found if _is_of_app(context, row)), 1):
+    for number, row in enumerate(_rows(context, session, project), 1):
         if number > READ_MOST:
             raise HttpProblem(422, f"there are more than {READ_MOST:,} rows, of all times, to be verified: {NARROWER}")
         reading.add(row)
         if reading.taken > TOLD_MOST:
             raise HttpProblem(422, f"there are more than {TOLD_MOST:,} deploys in that time: ask for a shorter one, {NARROWER}")
+
+
+def _rows(context: ApiContext, session: CallerSession, project: Entry | None) -> Iterator[Manifest]:
+    """Those in the cluster, then those in archives."""
+    in_cluster = InCluster()
+    for row in rows(session, project.name) if project is not None else _everywhere(context, session):
+        if _is_of_app(context, row):
+            in_cluster.add(row)
+            yield row
+    if context.recorder.is_there:
+        for app_uid in _with_archive(context, session, project):
+            yield from in_cluster.others(Archive(context, session, app_uid).walk())
+
+
+def _with_archive(context: ApiContext, session: CallerSession, project: Entry | None) -> list[str]:
+    """The uids of Apps that have an archive, as far as the caller may read Apps and rows."""
+    found: list[str] = []
+    known = [project.name] if project is not None else sorted({entry.namespace for entry in context.index.of(APPS).all()})
+    for namespace in known if project is not None or not may(session.api, "list", APPS, "") else [""]:
+        try:
+            apps = kube_api.items(session.api, APPS, namespace)
+        except errors.Denied as error:
+            if error.status == 401:
+                raise
+            continue
+        found += [app["metadata"]["uid"] for app in apps if (app["spec"].get("history") or {}).get("archive")]
+    return [uid for uid in found if _may_list(session, context, uid)]
+
+
+def _may_list(session: CallerSession, context: ApiContext, app_uid: str) -> bool:
+    app = context.index.of(APPS).get(app_uid)
+    return app is not None and may(session.api, "list", RECORDS, app.namespace)
 
 
 def _everywhere(context: ApiContext, session: CallerSession) -> Iterator[Manifest]:
