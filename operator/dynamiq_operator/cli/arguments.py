@@ -60,6 +60,7 @@ def _reading(commands: Any) -> None:
         action="store_true",
         help="show among the rows what else of the App changed: variables, access, hostname, triggers and so on, by name, and who did it",
     )
+    shown.add_argument("--archived", action="store_true", help="show the rows that left the cluster, too, of an App with history.archive")
 
     status = parsing.command(
         commands,

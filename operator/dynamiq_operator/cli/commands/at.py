@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dynamiq_operator.actions.audits import audited_rows
 from dynamiq_operator.actions.history import find_app
 from dynamiq_operator.cli import output
+from dynamiq_operator.cli.archive import archives
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.views.audited import AuditedRow
 from dynamiq_operator.views.history import compute_in_words, config_in_words, title
@@ -39,7 +40,20 @@ def _read(context: CommandContext, namespace: str) -> Found:
     for row in audited_rows(context.api, namespace, context.options.app):
         key = row["metadata"]["namespace"], row["spec"]["app"]
         readings.setdefault(key, Reading(context.options.time)).add(row)
-    return {app: reading.found() for app, reading in sorted(readings.items())}
+    found = {app: reading.found() for app, reading in sorted(readings.items())}
+    if unknown := [app for app, each in found.items() if each.unknown is not None]:
+        _add_archived(context, namespace, readings, unknown)
+    return found | {app: readings[app].found() for app in unknown}
+
+
+def _add_archived(
+    context: CommandContext, namespace: str, readings: dict[tuple[str, str], Reading], unknown: list[tuple[str, str]]
+) -> None:
+    """Adds rows of Apps of which the cluster's rows do not tell what was live. One that both have counts once."""
+    for each in archives(context, namespace, context.options.app):
+        if (key := (each.namespace, each.app)) in unknown:
+            for row in each.around(context.options.time):
+                readings[key].add(row)
 
 
 def _one(context: CommandContext, found: LiveAt) -> int:

@@ -34,6 +34,7 @@ PAUSE = 1.0
 def run(context: CommandContext) -> int:
     how = context.options.output
     found, version = _rows(context)
+    found += _archived(context, found) if context.options.archived else []
     changes = _settings(context) if context.options.all else []
     if not found and not changes and not context.options.watch:
         return _report_empty(context)
@@ -133,6 +134,19 @@ def _rows(context: CommandContext) -> tuple[list[Manifest], str]:
         found += page["items"]
         version = page["metadata"]["resourceVersion"]
     return only_of_app(context.api, context.namespace, context.options.app, found), version
+
+
+def _archived(context: CommandContext, found: Sequence[Manifest]) -> list[Manifest]:
+    """The App's rows that are in the archive alone. Raises Refusal where they cannot be read, and where the App has no archive."""
+    from dynamiq_operator.cli.archive import archives
+    from dynamiq_operator.model.archive import InCluster
+
+    there, in_cluster = archives(context, context.namespace, context.options.app), InCluster()
+    if not there:
+        raise Refusal(f"{context.options.app} has no archive: its history.archive is not true, or you may not read the App")
+    for row in found:
+        in_cluster.add(row)
+    return [row for each in there for row in in_cluster.others(each.walk())]
 
 
 def _settings(context: CommandContext) -> list[ChangeRow]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from dynamiq_operator.actions.audits import audited_rows
 from dynamiq_operator.actions.history import find_app
 from dynamiq_operator.cli import output
+from dynamiq_operator.cli.archive import archives
 from dynamiq_operator.cli.output import Table, safe
+from dynamiq_operator.model.archive import InCluster
 from dynamiq_operator.model.manifests import format_time
 from dynamiq_operator.views import report as view
 from dynamiq_operator.views.audited import TABLE
@@ -23,8 +25,13 @@ def run(context: CommandContext) -> int:
     options = context.options
     namespace = "" if options.all_namespaces else context.namespace
     reading = view.Reading(options.since, options.until)
+    in_cluster = InCluster()
     for row in audited_rows(context.api, namespace, options.app):
+        in_cluster.add(row)
         reading.add(row)
+    for archive in archives(context, namespace, options.app):
+        for row in in_cluster.others(archive.walk()):
+            reading.add(row)
     found = reading.report(format_time(datetime.now(UTC)))
     if options.app is not None and not found.histories:
         find_app(context.api, namespace, options.app)

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli.archive import archives
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.transport import NotInstalled
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.app_objects import only_of_app
 from dynamiq_operator.kube.resources import APP_CHANGES, RECORDS
+from dynamiq_operator.model.archive import InCluster
 from dynamiq_operator.model.manifests import Manifest
+from dynamiq_operator.model.ownership import is_nobodys
 from dynamiq_operator.views.verdict import check
 
 if TYPE_CHECKING:
@@ -29,9 +32,15 @@ def run(context: CommandContext) -> int:
 
 
 def _stored(context: CommandContext) -> list[Manifest]:
-    app = context.options.app
+    """The rows in the cluster, and those in the App's archive, where it has one: one chain, whose seam is verified as every other link."""
+    app, in_cluster = context.options.app, InCluster()
     found = requests.items(context.api, RECORDS, context.namespace, field=f"spec.app={app}")
-    return only_of_app(context.api, context.namespace, app, found)
+    rows = only_of_app(context.api, context.namespace, app, found)
+    for row in rows:
+        in_cluster.add(row)
+    if all(is_nobodys(row) for row in rows):
+        return rows  # of no App that there is, or of one that has not numbered any yet
+    return [*rows, *(row for each in archives(context, context.namespace, app) for row in in_cluster.others(each.walk()))]
 
 
 def _changes(context: CommandContext) -> list[Manifest]:

@@ -8,6 +8,7 @@ from dynamiq_operator.actions.rights import may
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.model.archive import has_archive
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.errors import HttpProblem
@@ -60,7 +61,7 @@ def _with_archive(context: ApiContext, session: CallerSession, project: Entry | 
             if error.status == 401:
                 raise
             continue
-        found += [app["metadata"]["uid"] for app in apps if (app["spec"].get("history") or {}).get("archive")]
+        found += [app["metadata"]["uid"] for app in apps if has_archive(app)]
     return [uid for uid in found if _may_list(session, context, uid)]
 
 

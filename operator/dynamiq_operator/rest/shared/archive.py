@@ -5,13 +5,15 @@ A recorder that does not answer is a problem of the request and no empty archive
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import anyio.from_thread
 
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.model.archive import InCluster as InCluster
+from dynamiq_operator.model.archive import has_archive
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import IN_MEMORY, ApiContext
 from dynamiq_operator.rest.http.errors import HttpProblem
@@ -110,29 +112,4 @@ def archive_of(context: ApiContext, session: CallerSession, app: Entry) -> Archi
         found = session.api.request("GET", APPS.path(app.namespace, app.name), query=IN_MEMORY)
     except (errors.NotFound, errors.Denied):
         return None
-    history = found["spec"].get("history") or {}
-    is_its = found["metadata"]["uid"] == app.uid and bool(history.get("archive"))
-    return Archive(context, session, app.uid) if is_its else None
-
-
-class InCluster:
-    """Which rows the cluster has, so that one that is in the archive as well counts once, whatever uid a restore gave it."""
-
-    def __init__(self) -> None:
-        self._uids: set[str] = set()
-        self._digests: set[str] = set()
-
-    def add(self, row: Manifest) -> None:
-        """A row as it is stored, whatever its fields hold."""
-        self._uids.add(row["metadata"]["uid"])
-        spec = row.get("spec")
-        outcome = spec.get("outcome") if isinstance(spec, dict) else None
-        digest = outcome.get("digest") if isinstance(outcome, dict) else None
-        if isinstance(digest, str):
-            self._digests.add(digest)
-
-    def others(self, archived: Iterable[Manifest]) -> Iterator[Manifest]:
-        """Those that the cluster has not."""
-        return (
-            row for row in archived if row["metadata"]["uid"] not in self._uids and row["spec"]["outcome"]["digest"] not in self._digests
-        )
+    return Archive(context, session, app.uid) if found["metadata"]["uid"] == app.uid and has_archive(found) else None

@@ -1,0 +1,59 @@
+"""Rows that left the cluster, asked of the recorder with the caller's token. Whoever can't read them hears why, and not that there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli.recorder import Recorder, path_of
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.resources import APPS
+from dynamiq_operator.model.archive import has_archive
+from dynamiq_operator.model.manifests import Manifest
+
+if TYPE_CHECKING:
+    from dynamiq_operator.cli.context import CommandContext
+
+PAGE = 200
+
+
+class Archive:
+    """That of one App. Each call raises Refusal, which says that it is the archive that cannot be read, and kube.errors.ApiError."""
+
+    def __init__(self, recorder: Recorder, app: Manifest) -> None:
+        self._recorder, meta = recorder, app["metadata"]
+        self.namespace, self.app = meta["namespace"], meta["name"]
+        self._path = f"{path_of(meta['uid'])}/archive"
+
+    def walk(self) -> Iterator[Manifest]:
+        """All rows, newest first, a page at a time."""
+        cursor = ""
+        while True:
+            page = self._ask("", [("limit", str(PAGE)), *([("cursor", cursor)] if cursor else [])])
+            yield from page["data"]
+            if not (cursor := page["pagination"].get("next_cursor") or ""):
+                return
+
+    def around(self, time: str) -> list[Manifest]:
+        """Those that tell what was live at a time."""
+        found: list[Manifest] = self._ask("/at", [("time", time)])["data"]
+        return found
+
+    def _ask(self, path: str, query: list[tuple[str, str]]) -> Any:
+        try:
+            return self._recorder.ask("GET", f"{self._path}{path}", query)
+        except Refusal as refusal:
+            raise Refusal(f"older rows of {self.app} are in the archive, which cannot be read: {refusal}") from None
+
+
+def archives(context: CommandContext, namespace: str, app: str | None = None) -> list[Archive]:
+    """Of an App, of a namespace, or of all, those that there are, as far as the caller may read Apps. Raises kube.errors.ApiError."""
+    recorder = Recorder(context)
+    try:
+        one = requests.get(context.api, APPS, namespace, app) if app is not None else None
+        found = [one] if one is not None else requests.items(context.api, APPS, namespace)
+    except (errors.NotFound, errors.Denied):
+        return []
+    return [Archive(recorder, each) for each in found if has_archive(each)]

@@ -1,0 +1,106 @@
+"""An App whose older rows are in the archive, from a terminal: the recorder is asked through the API server, page by page, with the caller's token."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dynamiq_operator.cli.recorder import PROXY
+from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.recorder import TOKEN_HEADER
+from tests.support import factories as given
+from tests.support.archived_rows import history, moment
+from tests.support.scripted import Reply, Sent, listed
+from tests.support.scripted_plugin import ScriptedPlugin
+
+UID = given.an_app().meta.uid
+ROWS = history(9, app_uid=UID, namespace=given.NAMESPACE)
+ARCHIVED, IN_CLUSTER = ROWS[:6], ROWS[5:]
+"""Row 6 has been acknowledged, and is about to go."""
+PATH = f"{PROXY}/v1/apps/{UID}/archive"
+
+
+def pages(sent: Sent) -> Manifest:
+    """Two rows a page, newest first."""
+    begin = int(sent.query.get("cursor", "0"))
+    newest = ARCHIVED[::-1]
+    after = str(begin + 2) if begin + 2 < len(newest) else None
+    return {"data": newest[begin : begin + 2], "pagination": {"total_count": len(newest), "next_cursor": after}}
+
+
+@pytest.fixture(autouse=True)
+def archived(plugin: ScriptedPlugin) -> None:
+    app = given.stored(given.app_manifest(given.with_spec(history={"limit": 10, "archive": True})))
+    plugin.app(app)
+    plugin.script.on("GET", APPS.path(given.NAMESPACE), listed(app))
+    plugin.rows(*IN_CLUSTER)
+    plugin.script.on("GET", RECORDS.path(given.NAMESPACE), listed(*IN_CLUSTER))
+    plugin.records()
+    plugin.script.on("GET", PATH, pages)
+    plugin.script.on("GET", f"{PATH}/at", lambda _: {"data": ARCHIVED[1:4], "pagination": {"total_count": 3, "next_cursor": None}})
+
+
+def test_verify_walks_one_chain_over_the_seam(plugin: ScriptedPlugin) -> None:
+    done = plugin("verify", "chat", "--expect", ROWS[0]["spec"]["pinned"]["digest"])
+    assert (done.code, done.err) == (0, "")
+    assert "9 rows fit" in done.out
+    asked = [sent for sent in plugin.script.recorded if sent.path == PATH]
+    assert [sent.query.get("cursor") for sent in asked] == [None, "2", "4"]
+    assert {sent.headers[TOKEN_HEADER] for sent in asked} == {"token-of-anna"}
+
+
+def test_a_row_that_is_missing_at_the_seam_is_found(plugin: ScriptedPlugin) -> None:
+    plugin.rows(*IN_CLUSTER[2:])
+    done = plugin("verify", "chat")
+    assert done.code == 1
+    assert "row chat-8 does not fit: it does not follow row chat-6" in done.out
+
+
+def test_history_shows_archived_rows_where_it_is_asked_to(plugin: ScriptedPlugin) -> None:
+    def sequences(*asked: str) -> list[int]:
+        return [each["sequence"] for each in json.loads(plugin("history", "chat", "-o", "json", *asked).out)]
+
+    assert sequences("--archived") == list(range(9, 0, -1))
+    assert sequences() == [9, 8, 7, 6]
+
+
+def test_what_was_live_is_known_from_the_archive(plugin: ScriptedPlugin) -> None:
+    done = plugin("at", moment(3), "chat")
+    assert (done.code, "(#2, chat-2) was live" in done.out) == (0, True)
+    asked = len(plugin.script.recorded)
+    assert "(#8, chat-8) was live" in plugin("at", moment(9), "chat").out
+    assert len(plugin.script.recorded) == asked, "the cluster's rows say it"
+
+
+def test_a_report_has_deploys_that_are_in_the_archive(plugin: ScriptedPlugin) -> None:
+    done = plugin("report", "chat", "--since", moment(3), "--until", moment(20), "-o", "json")
+    assert done.code == 0, done.err
+    assert [each["sequence"] for each in json.loads(done.out)["deploys"]] == [3, 4, 5, 6, 7, 8, 9]
+    assert json.loads(done.out)["fits"] is True
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [("verify", "chat"), ("history", "chat", "--archived"), ("at", moment(3), "chat"), ("report", "chat", "--since", moment(3))],
+    ids=lambda asked: asked[0],
+)
+def test_who_cannot_read_the_archive_hears_so_and_gets_no_shorter_history(plugin: ScriptedPlugin, asked: tuple[str, ...]) -> None:
+    for path in (PATH, f"{PATH}/at"):
+        plugin.script.on("GET", path, Reply(503, {"error": {"code": "unavailable", "message": "the store is away", "details": {}}}))
+    done = plugin(*asked)
+    assert done.code not in (0, 3)
+    assert "rows of chat are in the archive, which cannot be read: the store is away" in done.err
+    assert done.out == ""
+
+
+def test_an_app_without_an_archive_asks_no_recorder(plugin: ScriptedPlugin) -> None:
+    app = given.stored(given.app_manifest())
+    plugin.app(app)
+    plugin.script.on("GET", APPS.path(given.NAMESPACE), listed(app))
+    plugin("verify", "chat")
+    plugin("at", moment(3), "chat")
+    assert plugin.script.recorded == []
+    done = plugin("history", "chat", "--archived")
+    assert (done.code != 0, "has no archive" in done.err) == (True, True)
