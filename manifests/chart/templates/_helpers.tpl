@@ -89,7 +89,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $common | toYaml }}
 {{- else }}
 {{- $account := eq $root.Values.gate.namespace "dynamiq-gate" | ternary "" (printf "system:serviceaccount:%s:dynamiq-gate" $root.Values.gate.namespace) -}}
-{{- dict "DYNAMIQ_RECORDER_LOG_LEVEL" $logs "DYNAMIQ_RECORDER_GATE_ACCOUNT" $account | toYaml }}
+{{- $operator := eq $root.Release.Namespace "dynamiq-system" | ternary "" (printf "system:serviceaccount:%s:dynamiq-operator" $root.Release.Namespace) -}}
+{{- dict "DYNAMIQ_RECORDER_LOG_LEVEL" $logs "DYNAMIQ_RECORDER_GATE_ACCOUNT" $account "DYNAMIQ_RECORDER_OPERATOR_ACCOUNT" $operator | toYaml }}
 {{- end }}
 {{- end }}
 

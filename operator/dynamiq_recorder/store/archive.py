@@ -6,12 +6,13 @@ has the uid of another content is refused: so whoever is told that a row is ther
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from dynamiq_recorder.model import MICROSECONDS, ArchivedRow
-from dynamiq_recorder.store.database import Cell, Connection, Database, Question, pieces
+from dynamiq_recorder.store.database import MANY, Cell, Connection, Database, Question, pieces
 from dynamiq_recorder.store.filters import app_key
 from dynamiq_recorder.store.interface import Archived, ArchivedKey, ArchivedKeys, ArchivedPage
 from dynamiq_recorder.store.writing import app_keys
@@ -21,6 +22,12 @@ _PUT = f"INSERT INTO archived_rows ({', '.join(_COLUMNS)}) VALUES ({', '.join('?
 _COUNT = (
     "INSERT INTO archived_apps (app_key, row_count) VALUES (?, ?) "
     "ON CONFLICT (app_key) DO UPDATE SET row_count = archived_apps.row_count + excluded.row_count, gone_at = NULL"
+)
+BLOCK = 1_000
+"""Sequences of a block."""
+_BLOCK = (
+    "INSERT INTO archived_blocks (app_key, block, row_count) VALUES (?, ?, ?) "
+    "ON CONFLICT (app_key, block) DO UPDATE SET row_count = archived_blocks.row_count + excluded.row_count"
 )
 _ROW = "uid, name, sequence, digest, outcome_digest, flow_hash, ended, went_live, content"
 AROUND = 20
@@ -60,6 +67,7 @@ def _put(connection: Connection, rows: Sequence[ArchivedRow], flows: Mapping[str
             )
             connection.do(_PUT, line)
             connection.do(_COUNT, (app, 1))
+            connection.do(_BLOCK, (app, row.sequence // BLOCK, 1))
         elif not there:
             refused[row.uid] = ANOTHER
             continue
@@ -107,7 +115,9 @@ def page(
     way, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
     first: Cell | None = after
     if after is None and offset:
-        first, beyond = _at(connection, app, total, offset, newest_first=newest_first), f"{beyond}="
+        first, beyond = _at(connection, app, offset, newest_first=newest_first), f"{beyond}="
+        if first is None:
+            return ArchivedPage((), total, None)
     further = f" AND (sequence, key) {beyond} (?, ?)" if first is not None else ""
     lines = connection.all(
         f"SELECT key, {_ROW} FROM archived_rows WHERE app_key = ?{further} ORDER BY sequence {way}, key {way} LIMIT ?",  # noqa: S608
@@ -117,16 +127,23 @@ def page(
     return ArchivedPage(tuple(_row(app_uid, line[1:]) for line in lines[:limit]), total, f"{more[3]}.{more[0]}" if more else None)
 
 
-def _at(connection: Connection, app: int, total: int, offset: int, *, newest_first: bool) -> Cell:
-    """The place of the row after so many others: by the index alone, from the end that is nearer."""
-    from_other_end = offset > total // 2
-    way = "DESC" if newest_first is not from_other_end else "ASC"
-    skipped = total - 1 - offset if from_other_end else offset
-    lines = connection.all(
-        f"SELECT sequence, key FROM archived_rows WHERE app_key = ? ORDER BY sequence {way}, key {way} LIMIT 1 OFFSET ?",  # noqa: S608
-        (app, skipped),
-    )
-    return lines[0]
+def _at(connection: Connection, app: int, offset: int, *, newest_first: bool) -> Cell | None:
+    """The place of the row after so many others: by the counts of blocks, and within one block by the index alone."""
+    way = "DESC" if newest_first else "ASC"
+    left = offset
+    for block, count in connection.all(
+        f"SELECT block, row_count FROM archived_blocks WHERE app_key = ? ORDER BY block {way}",  # noqa: S608 - our own names
+        (app,),
+    ):
+        if left < count:
+            lines = connection.all(
+                "SELECT sequence, key FROM archived_rows WHERE app_key = ? AND sequence >= ? AND sequence < ? "  # noqa: S608 - our own names
+                f"ORDER BY sequence {way}, key {way} LIMIT 1 OFFSET ?",
+                (app, block * BLOCK, (block + 1) * BLOCK, left),
+            )
+            return lines[0] if lines else None
+        left -= count
+    return None
 
 
 def _place(cursor: str) -> Cell:
@@ -191,6 +208,9 @@ def become(connection: Connection, old: int, new: int) -> None:
     twice = "DELETE FROM archived_flows WHERE app_key = ? AND hash IN (SELECT hash FROM archived_flows WHERE app_key = ?)"
     connection.do(twice, (old, new))
     connection.do("UPDATE archived_flows SET app_key = ? WHERE app_key = ?", (new, old))
+    for block, count in connection.all("SELECT block, row_count FROM archived_blocks WHERE app_key = ?", (old,)):
+        connection.do(_BLOCK, (new, block, count))
+    connection.do("DELETE FROM archived_blocks WHERE app_key = ?", (old,))
     connection.do("DELETE FROM archived_apps WHERE app_key = ?", (old,))
     connection.do(_COUNT, (new, counted[0][0]))
 
@@ -223,14 +243,16 @@ def _note_gone(database: Database, app: int, at: int | None) -> None:
 
 
 def _forget_some(connection: Connection, app: int) -> int:
-    gone = connection.do(
-        "DELETE FROM archived_rows WHERE key IN (SELECT key FROM archived_rows WHERE app_key = ? ORDER BY sequence, key LIMIT 500)", (app,)
-    )
-    if gone:
-        connection.do("UPDATE archived_apps SET row_count = row_count - ? WHERE app_key = ?", (gone, app))
-        return gone
-    connection.do("DELETE FROM archived_flows WHERE app_key = ?", (app,))
-    connection.do("DELETE FROM archived_apps WHERE app_key = ?", (app,))
+    lines = connection.all("SELECT key, sequence FROM archived_rows WHERE app_key = ? ORDER BY sequence, key LIMIT ?", (app, MANY))
+    if lines:
+        condition, values = connection.within("key", [key for key, _ in lines])
+        connection.do(f"DELETE FROM archived_rows WHERE {condition}", values)  # noqa: S608 - our own names
+        connection.do("UPDATE archived_apps SET row_count = row_count - ? WHERE app_key = ?", (len(lines), app))
+        for block, count in Counter(sequence // BLOCK for _, sequence in lines).items():
+            connection.do("UPDATE archived_blocks SET row_count = row_count - ? WHERE app_key = ? AND block = ?", (count, app, block))
+        return len(lines)
+    for table in ("archived_flows", "archived_blocks", "archived_apps"):
+        connection.do(f"DELETE FROM {table} WHERE app_key = ?", (app,))  # noqa: S608 - our own names
     return 0
 
 

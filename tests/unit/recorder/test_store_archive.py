@@ -8,6 +8,7 @@ import msgspec
 import orjson
 import pytest
 
+from dynamiq_recorder.store import archive
 from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.opening import opened
 from tests.support.archived_rows import ENDED, flows, for_store, history, sequences
@@ -69,6 +70,24 @@ def test_pages_come_by_sequence_from_either_end_and_from_any_place(store: Store)
     for wrong in ("", "1", "a.b", "1.2.3", "-1.2", "9" * 60):
         with pytest.raises(ValueError, match="cursor"):
             store.archived(APP, limit=3, cursor=wrong)
+
+
+def test_any_place_of_an_archive_with_gaps_is_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over the borders of what is counted together, also once a restore has joined two archives."""
+    monkeypatch.setattr(archive, "BLOCK", 4)
+    rows = [row for row in for_store(history(41)) if row.sequence % 5 and not 12 <= row.sequence < 24]
+    store.archive(rows[::2], {})
+    store.archive(rows[1::2], {})
+    newest = [row.sequence for row in rows[::-1]]
+    for offset in range(len(newest) + 1):
+        assert [row.sequence for row in store.archived(APP, limit=2, offset=offset).rows] == newest[offset : offset + 2]
+        upwards = store.archived(APP, limit=2, offset=offset, newest_first=False)
+        assert [row.sequence for row in upwards.rows] == newest[::-1][offset : offset + 2]
+
+    again = "c0ffee00-0000-4000-8000-00000000000c"
+    store.put_rows([a_row(1, digest="sha256:first")])
+    store.put_rows([a_row(1, uid="new-1", app_uid=again, digest="sha256:first")])
+    assert [row.sequence for row in store.archived(again, limit=3, offset=9).rows] == newest[9:12]
 
 
 def test_the_rows_from_a_sequence_on_are_known_by_their_digests(store: Store) -> None:

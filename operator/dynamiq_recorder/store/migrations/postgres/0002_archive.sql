@@ -26,6 +26,13 @@ CREATE TABLE archived_flows (
     PRIMARY KEY (app_key, hash)
 );
 
+CREATE TABLE archived_blocks ( -- how many rows of an App are in each thousand sequences: so any place of a long archive is near
+    app_key bigint NOT NULL,
+    block bigint NOT NULL,
+    row_count bigint NOT NULL,
+    PRIMARY KEY (app_key, block)
+);
+
 CREATE TABLE archived_apps (
     app_key bigint PRIMARY KEY,
     row_count bigint NOT NULL,
