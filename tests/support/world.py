@@ -325,8 +325,8 @@ class World(Objects):
                 self._collect(observed["metadata"]["uid"], keep=keep)
             case operations.RunOnce(app=app, manifest=manifest, digest=digest):
                 self._create(app, manifest, digest)
-            case operations.CreateFlow(app=app, flow_hash=wanted, version=version):
-                text = self.objects[(API_VERSION, kinds.WORKFLOW_VERSION.kind, version)]["spec"]["flow"]
+            case operations.CreateFlow(app=app, flow_hash=wanted, version=version, text=archived):
+                text = archived or self.objects[(API_VERSION, kinds.WORKFLOW_VERSION.kind, version)]["spec"]["flow"]
                 assert flow_hash(text) == wanted
                 self._create_flow(app, flow(app, wanted, text), wanted)
             case operations.CreateAccessKeys(app=app):

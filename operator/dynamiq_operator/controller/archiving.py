@@ -1,4 +1,5 @@
-"""Hands rows that retention is about to let go to the recorder's archive, while nobody waits for it: an acknowledgement requeues the App.
+"""Hands rows that retention is about to let go to the recorder's archive, while nobody waits for it: an acknowledgement requeues the App. It reads
+those that are brought back, too.
 
 A row counts as archived once the recorder has named its uid with both digests that were sent. What it refuses, and what it does not answer,
 is not archived, and so stays where it is. What was acknowledged is kept in memory alone: sent again, it is acknowledged again.
@@ -8,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -26,14 +28,16 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import BY_KIND, RECORDS, VERSIONS
 from dynamiq_operator.kube.trust import trust_of
-from dynamiq_operator.model import names
+from dynamiq_operator.model import chain, names
 from dynamiq_operator.model.digests import flow_hash
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.objects import Manifest, Record, read
 from dynamiq_operator.plan.history.ledger import LedgerRow
 from dynamiq_operator.plan.observed.archive import Archive
 
 WITHIN = 30.0
 """Seconds for one answer, which comes after the commit."""
+READ_WITHIN = 5.0
+"""Seconds for a row or a flow that is brought back: the reconcile of its App waits for it."""
 AGAIN_AFTER = 30.0
 """Seconds after which what was not acknowledged is sent again."""
 AT_ONCE = 2
@@ -103,7 +107,7 @@ class ArchiveWriter(Background):
             return
         uids = {row.uid for row in wanted}
         problem = archiving.said.problem if self._access is not None else NO_ACCESS
-        archiving.said = Archive(archiving.said.acknowledged & uids, problem if wanted else "")
+        archiving.said = replace(archiving.said, acknowledged=archiving.said.acknowledged & uids, problem=problem if wanted else "")
         left = [row for row in wanted if row.uid not in archiving.said.acknowledged]
         if not left or self._is_closed or self._access is None:
             return
@@ -114,6 +118,64 @@ class ArchiveWriter(Background):
             return
         archiving.is_sending = True
         self._start(self._hand_over(app, app_uid, archiving, left, self._access))
+
+    async def bring_back(self, app_uid: str, archiving: Archiving, names_: Iterable[str], hashes: Iterable[str]) -> str:
+        """Reads the rows of these names, and the flows of these hashes, that the archive has, and keeps those alone. Why some can't be read; or empty."""
+        rows, flows, problem = dict[str, Record](), dict[str, str](), ""
+        try:
+            for name in names_:
+                found = archiving.said.rows.get(name) or await self._archived_row(app_uid, name)
+                if found is not None:
+                    rows[name] = found
+            pinned = {row.pinned.workflow_hash for row in rows.values() if row.pinned is not None}
+            for wanted in sorted({*hashes, *pinned}):
+                text = archiving.said.flows.get(wanted) or await self._archived_flow(app_uid, wanted)
+                if text is not None:
+                    flows[wanted] = text
+        except _NotArchivedError as error:
+            problem = f"the archive cannot be read: {error}"
+        archiving.said = replace(archiving.said, rows=rows, flows=flows)
+        return problem
+
+    async def _archived_row(self, app_uid: str, name: str) -> Record | None:
+        """None where there is none, or one that this version cannot read. It is this App's, whatever owner it had before a restore."""
+        found = await self._get(app_uid, f"rows/{quote(name, safe='')}")
+        if found is None:
+            return None
+        try:
+            raw = {**found, "metadata": {**found["metadata"], "ownerReferences": []}}
+            record = read(Record, raw) if chain.fits_alone(found["spec"]) else None
+        except (KeyError, TypeError, AttributeError):
+            record = None
+        if not isinstance(record, Record) or record.name != name:
+            raise _NotArchivedError(f"what it says of row {name} cannot be read, or does not have its digests")
+        return record
+
+    async def _archived_flow(self, app_uid: str, wanted: str) -> str | None:
+        found = await self._get(app_uid, f"flows/{wanted}")
+        text = found.get("flow") if isinstance(found, dict) else None
+        return text if isinstance(text, str) and flow_hash(text) == wanted else None
+
+    async def _get(self, app_uid: str, path: str) -> Any:
+        """The data of an answer; None where there is no such thing. Raises _NotArchivedError."""
+        if self._access is None:
+            raise _NotArchivedError(NO_ACCESS)
+        url, within = f"{self._access.url}/v1/apps/{app_uid}/archive/{path}", aiohttp.ClientTimeout(total=READ_WITHIN)
+        try:
+            async with self._opened(self._access).get(
+                url, headers=_headers(self._access), allow_redirects=False, timeout=within
+            ) as response:
+                if response.status == 404:
+                    return None
+                if response.status != 200:
+                    raise _NotArchivedError(f"the recorder answers with status {response.status}")
+                return orjson.loads(await body_of(response, BYTES_MOST))["data"]
+        except TimeoutError:
+            raise _NotArchivedError(f"the recorder takes longer than {READ_WITHIN:.0f} s") from None
+        except (aiohttp.ClientError, OSError):
+            raise _NotArchivedError("the recorder cannot be reached") from None
+        except (ValueError, KeyError, TypeError):
+            raise _NotArchivedError("what the recorder says cannot be read") from None
 
     async def _hand_over(self, app: AppKey, app_uid: str, archiving: Archiving, rows: Sequence[LedgerRow], access: RecorderAccess) -> None:
         acknowledged, problem = set(archiving.said.acknowledged), ""
@@ -128,7 +190,7 @@ class ArchiveWriter(Background):
             log.warning("App %s/%s: rows are not archived, since one, or its flow, cannot be read: %s", *app, error)
         finally:
             archiving.is_sending = False
-        archiving.said = Archive(frozenset(acknowledged), problem)
+        archiving.said = replace(archiving.said, acknowledged=frozenset(acknowledged), problem=problem)
         archiving.not_before = self._clock() + AGAIN_AFTER if problem else 0.0
         self._requeue(app)
 
@@ -191,11 +253,7 @@ class ArchiveWriter(Background):
 
     async def _answer(self, url: str, body: Mapping[str, Any], access: RecorderAccess) -> _Said:
         """Raises _NotArchivedError."""
-        try:
-            token = access.token_file.read_text().strip()
-        except (OSError, ValueError):
-            raise _NotArchivedError("the operator has no token for the recorder") from None
-        headers = {"Accept": "application/json", "Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        headers = {**_headers(access), "Content-Type": "application/json"}
         try:
             async with self._opened(access).post(url, data=orjson.dumps(body), headers=headers, allow_redirects=False) as response:
                 if response.status != 200:
@@ -217,6 +275,15 @@ class ArchiveWriter(Background):
                 timeout=aiohttp.ClientTimeout(total=WITHIN),
             )
         return self._session
+
+
+def _headers(access: RecorderAccess) -> dict[str, str]:
+    """Raises _NotArchivedError."""
+    try:
+        token = access.token_file.read_text().strip()
+    except (OSError, ValueError):
+        raise _NotArchivedError("the operator has no token for the recorder") from None
+    return {"Accept": "application/json", "Authorization": f"Bearer {token}"}
 
 
 def _is_of(taken: _Taken, spec: Mapping[str, Any]) -> bool:

@@ -115,6 +115,7 @@ class Observer:
             raise failed.exceptions[0] from failed
         unknown |= cached.add_closed(closed.result(), app)
         versions = tuple([each async for each in self._versions(key[0], app, tuple(records.values()), unknown)])
+        unknown |= await self._bring_back(app, state, watched, set(records), {*flows, *(each.flow_hash for each in versions)})
         snapshot = Snapshot(
             *key,
             self._client.now(),
@@ -295,6 +296,22 @@ class Observer:
             if ownership.may_be_of(app.meta.uid, raw):
                 found[name] = read(Record, raw)
         return found
+
+    async def _bring_back(
+        self, app: App, state: AppState, watched: Iterable[Record], there: Container[str], flows: set[str]
+    ) -> dict[ChildKey, str]:
+        """Reads from the archive what open rows restore, and what flows they name, that the cluster has not. Returns of each row why it waits."""
+        if app.spec.history is None or not app.spec.history.archive:
+            return {}
+        waiting = [row for row in watched if row.outcome is None]
+        restoring = [row for row in waiting if row.pinned is None and row.spec.restores and row.spec.restores not in there]
+        lacking = {row.pinned.workflow_hash for row in waiting if row.pinned is not None} - flows
+        archived = {row.spec.restores for row in restoring if row.spec.restores}
+        problem = await self._archive.bring_back(app.meta.uid, state.archiving, sorted(archived), lacking)
+        if not problem:
+            return {}
+        why = f"the row that it restores is not in the cluster, and {problem}"
+        return {(RECORDS.kind, row.name): why for row in restoring}
 
     async def _authors_stamped_since(self, records: Iterable[Record]) -> datetime | None:
         """Since when the policy that stamps authors and its binding have existed; read only when a row is to be pinned."""

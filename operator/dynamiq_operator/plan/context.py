@@ -233,10 +233,11 @@ class Context:
 
     @property
     def has_flow(self) -> bool:
-        """Whether the target's flow can be mounted: from a ConfigMap that is there, or one made of a WorkflowVersion."""
+        """Whether the target's flow can be mounted: from a ConfigMap that is there, or one made of a WorkflowVersion, or of the archive's."""
         if self.pinned is None:
             return False
-        could_be_made = self.release_of_flow is not None and self.flow_key not in self.snapshot.problems
+        is_somewhere = self.release_of_flow is not None or self.pinned.workflow_hash in self.snapshot.archive.flows
+        could_be_made = is_somewhere and self.flow_key not in self.snapshot.problems
         return self.pinned.workflow_hash in self.snapshot.flows or could_be_made
 
     @property

@@ -175,11 +175,12 @@ class RunOnce:
 
 @dataclass(frozen=True)
 class CreateFlow:
-    """Create the ConfigMap of a flow from the WorkflowVersion `version`, whose flow has this hash."""
+    """Create the ConfigMap of a flow from the WorkflowVersion `version`, whose flow has this hash; or of the `text` that an archive had."""
 
     app: App
     flow_hash: str
     version: str
+    text: str | None = None
 
 
 @dataclass(frozen=True)

@@ -224,3 +224,66 @@ async def test_an_app_without_an_archive_sends_nothing(process: Process, script:
     await process.observer.observe(KEY)
     await process.observer.observe(KEY)
     assert recorder.bodies == []
+
+
+# What is brought back.
+
+GONE = given.stored(given.row_manifest("gone", given.superseded(1, "v9"), given.with_meta(ownerReferences=OWNERS)))
+BACK = given.stored(given.row_manifest("back", given.asking(restores="gone")))
+
+
+@pytest.fixture
+def reads(recorder: Recorder, script: Script, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the recorder answers to a GET, by the end of its path; 404 for all else. Nothing of row `gone` is in the cluster."""
+    answers: dict[str, Any] = {"rows/gone": GONE, f"flows/{given.flow_hash('v9')}": {"flow": given.flow("v9")}}
+    post = recorder.handle
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.method != "GET":
+            return await post(request)
+        recorder.asked.append((request.method, request.path, request.headers.get("Authorization", "")))
+        found = answers.get(request.path.partition("/archive/")[2], web.Response(status=404))
+        return found if isinstance(found, web.StreamResponse) else web.json_response({"data": found})
+
+    monkeypatch.setattr(recorder, "handle", handle)
+    script.on("GET", at(RECORDS, "gone"), failure(404, "NotFound"))
+    script.on("GET", f"/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies/{names.AUTHOR_POLICY}", failure(404, "NotFound"))
+    return answers
+
+
+async def test_what_a_row_restores_is_read_from_the_archive_with_its_flow(
+    reads: dict[str, Any], process: Process, recorder: Recorder
+) -> None:
+    process.informers.on_watch_event(RECORDS, "ADDED", BACK)
+    found = await process.observer.observe(KEY)
+    assert found.archive.rows["gone"].raw_spec == GONE["spec"]
+    assert found.archive.flows == {given.flow_hash("v9"): given.flow("v9")}
+    assert {row.name for row in found.records} == {"back", "r13"}, "it is no row of the cluster"
+    asked = [path for method, path, _ in recorder.asked if method == "GET"]
+    await process.observer.observe(KEY)
+    assert [path for method, path, _ in recorder.asked if method == "GET"] == asked, "it is read once"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (web.Response(status=503), "status 503"),
+        ({**GONE, "spec": {**GONE["spec"], "message": "another"}}, "does not have its digests"),
+        ({**GONE, "metadata": {**GONE["metadata"], "name": "another"}}, "does not have its digests"),
+        ({"spec": 7}, "cannot be read"),
+        ({}, "cannot be read"),
+    ],
+    ids=["away", "changed", "another", "no spec", "nothing"],
+)
+async def test_a_row_waits_while_what_it_restores_cannot_be_read(reads: dict[str, Any], process: Process, answer: Any, why: str) -> None:
+    reads["rows/gone"] = answer
+    process.informers.on_watch_event(RECORDS, "ADDED", BACK)
+    found = await process.observer.observe(KEY)
+    assert found.archive.rows == {}
+    assert why in found.unknown[RECORDS.kind, "back"]
+
+
+async def test_a_flow_of_another_hash_is_none(reads: dict[str, Any], process: Process) -> None:
+    reads[f"flows/{given.flow_hash('v9')}"] = {"flow": given.flow("v8")}
+    process.informers.on_watch_event(RECORDS, "ADDED", BACK)
+    assert (await process.observer.observe(KEY)).archive.flows == {}

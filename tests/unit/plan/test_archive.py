@@ -106,3 +106,37 @@ def test_a_flow_stays_as_long_as_a_row_that_waits_for_the_archive_names_it(world
 def test_without_a_limit_nothing_is_handed_over(world: World) -> None:
     keep(world, archive=True)
     assert wanted(world) == []
+
+
+def let_go(world: World) -> None:
+    """The four oldest rows are in the archive alone; the first, `a`, ran v3, whose flow nothing in the cluster has any more."""
+    acknowledge(world, 1, 2, 3, 4)
+    first = world.rows["a"]
+    world.run()
+    world.run()
+    del world.objects[(API_VERSION, kinds.WORKFLOW_VERSION.kind, f"{given.NAME}-v3")]
+    assert first.name not in world.rows
+    world.archive = Archive(rows={first.name: first}, flows={given.flow_hash("v3"): given.flow("v3")})
+
+
+def test_a_row_is_brought_back_from_the_archive_with_its_flow(world: World) -> None:
+    let_go(world)
+    world.deploy("back", restores="a")
+    world.run()
+    assert world.serving == "v3"
+    assert world.condition("Live") == ("True", "Serving")
+    pinned = world.rows["back"].pinned
+    assert pinned is not None
+    assert pinned.restores is not None
+    assert (pinned.restores.row, pinned.restores.sequence) == ("a", 1)
+    assert "a" not in world.rows, "it stays where it is"
+    assert verified(world)
+
+
+def test_a_row_whose_flow_is_nowhere_is_not_brought_back(world: World) -> None:
+    let_go(world)
+    world.archive = Archive(rows=world.archive.rows)
+    world.deploy("back", restores="a")
+    world.run()
+    assert world.rows["back"].pinned is None
+    assert world.serving != "v3"

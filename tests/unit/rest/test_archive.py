@@ -101,7 +101,7 @@ def test_a_row_in_the_archive_is_told_whole_with_its_flow(archived: Archived) ->
     found = archived.stage.get(archived.path(f"/deployments/{wanted['metadata']['uid']}?deployable=true"))
     DeploymentDetail.model_validate(found)
     assert (found["sequence"], found["status"], found["digest"]) == (11, "Superseded", wanted["spec"]["pinned"]["digest"])
-    assert found["deployable"]["ok"] is False
+    assert found["deployable"]["ok"] is None
     assert "archive" in found["deployable"]["reasons"][0]
     unknown = "00000000-0000-4000-8000-00000000000f"
     assert archived.stage.call("GET", archived.path(f"/deployments/{unknown}")).status == 404

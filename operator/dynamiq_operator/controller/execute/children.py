@@ -71,12 +71,14 @@ async def scale_workload(execution: Execution, operation: operations.ScaleWorklo
 
 
 async def create_flow(execution: Execution, operation: operations.CreateFlow) -> None:
-    """Reads the flow of the WorkflowVersion and creates its ConfigMap. Raises errors.Conflict where the flow has another hash.
+    """Reads the flow of the WorkflowVersion, where it did not come from an archive, and creates its ConfigMap. Raises errors.Conflict where the flow has another hash.
 
     A ConfigMap of that name which exists is the App's only with just this content, and immutable.
     """
-    version = await execution.client.get(VERSIONS, execution.app[0], operation.version)
-    text = version["spec"]["flow"]
+    text = operation.text
+    if text is None:
+        version = await execution.client.get(VERSIONS, execution.app[0], operation.version)
+        text = version["spec"]["flow"]
     if flow_hash(text) != operation.flow_hash:
         raise errors.Conflict(f"WorkflowVersion {operation.version} was made again with another flow")
     manifest, resource = flow(operation.app, operation.flow_hash, text), BY_KIND[CONFIG_MAP.kind]

@@ -117,11 +117,14 @@ def _own_restored(context: Context) -> Iterator[OwnChild]:
 
 def _create_flow(context: Context) -> Iterator[CreateFlow]:
     pinned, release = context.pinned, context.release_of_flow
-    if pinned is None or release is None or pinned.workflow_hash in context.snapshot.flows:
+    if pinned is None or pinned.workflow_hash in context.snapshot.flows:
+        return
+    text = context.snapshot.archive.flows.get(pinned.workflow_hash) if release is None else None
+    if release is None and text is None:
         return
     problem = context.snapshot.problems.get(CONFIG_MAP.key(context.app.meta.name, pinned.workflow_hash))
     if problem is None or not problem.holds_back(pinned.workflow_hash):
-        yield CreateFlow(context.app, pinned.workflow_hash, release)
+        yield CreateFlow(context.app, pinned.workflow_hash, release or "", text)
 
 
 def _scale(context: Context) -> Iterator[Operation]:

@@ -1,13 +1,22 @@
-"""What the archive has said of rows that retention is about to let go."""
+"""What the archive has said: of rows that retention is about to let go, and of those that are brought back from it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dynamiq_operator.model.objects import Record
 
 
 @dataclass(frozen=True)
 class Archive:
-    """`acknowledged`: uids of rows that the archive has said it has, by their digests. `problem`: why there are others that it has not, in words."""
+    """`acknowledged`: uids of rows that the archive has said it has, by their digests. `problem`: why there are others that it has not, in words.
+
+    `rows`: by name, those that open rows restore and that are not in the cluster. `flows`: by hash, the text of those that open rows name and that
+    no ConfigMap and no WorkflowVersion has.
+    """
 
     acknowledged: frozenset[str] = frozenset()
     problem: str = ""
+    rows: Mapping[str, Record] = field(default_factory=dict)
+    flows: Mapping[str, str] = field(default_factory=dict)
