@@ -11,12 +11,12 @@ _BY_FOLDER = {
     "model": ["chain", "flows_as_json", "freezes_by_minute"],
     "plan": ["guarded_histories", "interruptions", "strategies", "verification"],
     "recorder": [
-        "answers", "bombs", "committing", "compare", "requests", "store_deleting", "store_faults", "store_migrations", "store_refusals",
+        "answers", "archive", "bombs", "committing", "compare", "requests", "store_archive", "store_deleting", "store_faults", "store_migrations", "store_refusals",
         "store_rollups", "store_rows", "store_runs", "store_scrubbing", "upkeep",
     ],
     "repository": ["child_kinds", "health_checks", "layers", "run"],
     "rest": [
-        "access_keys", "configuration", "connections", "console_oidc", "console_session", "deployments", "hostile", "runs", "watch",
+        "access_keys", "archive", "configuration", "connections", "console_oidc", "console_session", "deployments", "hostile", "runs", "watch",
     ],
     "runtime": [
         "activity", "delivery", "limits", "record_queue", "recorded_content", "recording", "relay", "server", "standby", "streams", "traces",
