@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.cli.recorder import Recorder, path_of
+from dynamiq_operator.cli.recorder import NotThere, Recorder, path_of
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS
@@ -36,6 +37,26 @@ class Archive:
             if not (cursor := page["pagination"].get("next_cursor") or ""):
                 return
 
+    def find(self, wanted: int | str) -> Manifest | None:
+        """The row of a sequence, or of a name; None where there is none."""
+        if isinstance(wanted, int):
+            found = self._ask("", [("cursor", f"{wanted + 1}.0"), ("limit", "1")])["data"]
+            return next((row for row in found if row["spec"]["sequence"] == wanted), None)
+        row: Manifest | None = self._one(f"/rows/{quote(wanted, safe='')}")
+        return row
+
+    def flow(self, flow_hash: str) -> str | None:
+        """The flow of a hash; None where it is not there, or the caller may not read it."""
+        found = self._one(f"/flows/{quote(flow_hash, safe=':')}")
+        return found["flow"] if found is not None else None
+
+    def _one(self, path: str) -> Any:
+        """None where there is no such thing."""
+        try:
+            return self._ask(path, [])["data"]
+        except NotThere:
+            return None
+
     def around(self, time: str) -> list[Manifest]:
         """Those that tell what was live at a time."""
         found: list[Manifest] = self._ask("/at", [("time", time)])["data"]
@@ -44,6 +65,8 @@ class Archive:
     def _ask(self, path: str, query: list[tuple[str, str]]) -> Any:
         try:
             return self._recorder.ask("GET", f"{self._path}{path}", query)
+        except NotThere:
+            raise
         except Refusal as refusal:
             raise Refusal(f"older rows of {self.app} are in the archive, which cannot be read: {refusal}") from None
 

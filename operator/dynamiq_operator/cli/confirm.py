@@ -15,6 +15,7 @@ from dynamiq_operator.model.objects import Manifest
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+    from dynamiq_operator.kube.api import Api
 
 NOTHING_DONE = "nothing was done"
 QUESTIONS = {
@@ -33,10 +34,11 @@ QUESTIONS = {
 }
 
 
-def show_and_deploy(context: CommandContext, plan: PreviewedDeploy) -> int:
+def show_and_deploy(context: CommandContext, plan: PreviewedDeploy, api: Api | None = None) -> int:
+    """`api`: what the plan was made with, where that knows more than the API server."""
     preview = plan.preview
     return perform_and_follow(
-        context, preview.lines(), preview.as_json(), lambda: perform_confirmed(context.api, plan).made, preview.namespace
+        context, preview.lines(), preview.as_json(), lambda: perform_confirmed(api or context.api, plan).made, preview.namespace
     )
 
 

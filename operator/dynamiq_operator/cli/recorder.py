@@ -29,6 +29,10 @@ class NoRecorder(Refusal):
     """There is no recorder here, or the caller cannot reach it or has no token for it."""
 
 
+class NotThere(Refusal):
+    """The recorder has no such thing, or the caller may not see it."""
+
+
 class Recorder:
     """Calls with the caller's token. Each raises Refusal with what the recorder says, NoRecorder, NotConnected and kube.errors.ApiError."""
 
@@ -141,7 +145,9 @@ def _refusal(status: int, raw: bytes) -> Refusal:
     error = found.get("error") if isinstance(found, dict) else None
     if isinstance(error, dict):
         said = str(error.get("message") or error.get("code") or status)
-        return NoRecorder(f"the recorder does not accept your token: {said}") if status == 401 else Refusal(said)
+        if status == 401:
+            return NoRecorder(f"the recorder does not accept your token: {said}")
+        return NotThere(said) if status == 404 else Refusal(said)
     said = str(found.get("message") or "") if isinstance(found, dict) else ""
     if status in (403, 404):
         return NoRecorder(f"no recorder is installed in this cluster, or you may not reach it ({said or status}): {HOW}")

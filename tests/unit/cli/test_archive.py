@@ -7,12 +7,13 @@ import json
 import pytest
 
 from dynamiq_operator.cli.recorder import PROXY
-from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS
+from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.recorder import TOKEN_HEADER
 from tests.support import factories as given
 from tests.support.archived_rows import history, moment
-from tests.support.scripted import Reply, Sent, listed
+from tests.support.scripted import Reply, Sent, listed, missing
 from tests.support.scripted_plugin import ScriptedPlugin
 
 UID = given.an_app().meta.uid
@@ -64,6 +65,23 @@ def test_history_shows_archived_rows_where_it_is_asked_to(plugin: ScriptedPlugin
 
     assert sequences("--archived") == list(range(9, 0, -1))
     assert sequences() == [9, 8, 7, 6]
+
+
+def test_an_archived_row_is_brought_back_as_any_other(plugin: ScriptedPlugin) -> None:
+    """By its sequence or its name; its flow is in the archive alone."""
+    plugin.flows("v1")
+    wanted = ARCHIVED[1]
+    plugin.script.on("GET", f"{RECORDS.path(given.NAMESPACE)}/chat-2", missing("deployments", "chat-2"))
+    lost = names.flow("chat", given.flow_hash("v3"))
+    plugin.script.on("GET", BY_KIND["ConfigMap"].path(given.NAMESPACE, lost), missing("configmaps", lost))
+    plugin.script.on("GET", f"{PATH}/rows/chat-2", {"data": wanted})
+    plugin.script.on("GET", PATH, lambda sent: {"data": [wanted]} if sent.query["cursor"] == "3.0" else {"data": []})
+    plugin.script.on("GET", f"{PATH}/flows/{wanted['spec']['pinned']['workflowHash']}", {"data": {"flow": given.flow("v3")}})
+    for row in ("2", "chat-2"):
+        done = plugin("rollback", "chat", "--to-row", row, "--preview")
+        assert (done.code, "v3" in done.out) == (0, True), done.err
+    plugin.script.on("GET", PATH, {"data": []})
+    assert "no row #1 of chat" in plugin("rollback", "chat", "--to-row", "1", "--preview").err
 
 
 def test_what_was_live_is_known_from_the_archive(plugin: ScriptedPlugin) -> None:

@@ -107,6 +107,21 @@ def test_a_row_in_the_archive_is_told_whole_with_its_flow(archived: Archived) ->
     assert archived.stage.call("GET", archived.path(f"/deployments/{unknown}")).status == 404
 
 
+def test_an_archived_row_is_brought_back_as_any_other(archived: Archived) -> None:
+    """Its flow is in the archive, too, and the preview compares with it."""
+    wanted = ROWS[10]
+    asked = {"restores": wanted["metadata"]["uid"], "message": "back"}
+    preview = archived.stage.call("POST", archived.path("/deploy/preview"), asked).data
+    assert preview["to"]["version"] == "v3"
+    assert any("return 'v3'" in line for line in preview["flow_diff"].splitlines())
+    answered = archived.stage.call("POST", archived.path("/deploy"), asked)
+    assert answered.status == 201, answered.content
+    (row_made,) = archived.stage.created(RECORDS)
+    assert row_made["spec"]["restores"] == wanted["metadata"]["name"]
+    confirmed = {**asked, "confirmed": {"version": "v3"}}
+    assert archived.stage.call("POST", archived.path("/deploy"), confirmed).status == 201
+
+
 def test_what_changed_between_rows_is_told_over_the_seam(archived: Archived) -> None:
     oldest = archived.stage.uid(RECORDS, "chat-a")
     found = archived.stage.get(archived.path(f"/deployments/{oldest}/diff"))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dynamiq_operator.actions.refusals import Unknown
 from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback
 from dynamiq_operator.cli import confirm
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+    from dynamiq_operator.kube.api import Api
 
 
 def run(context: CommandContext) -> int:
@@ -25,4 +27,24 @@ def run(context: CommandContext) -> int:
         hold=False if options.no_hold else None,
         bypass_reason=options.bypass,
     )
-    return confirm.show_and_deploy(context, plan_rollback(context.api, request))
+    api: Api = context.api
+    try:
+        plan = plan_rollback(api, request)
+    except Unknown:
+        if row is None or (found := _from_archive(context, row)) is None:
+            raise
+        api, plan = found, plan_rollback(found, request)
+    return confirm.show_and_deploy(context, plan, api)
+
+
+def _from_archive(context: CommandContext, row: int | str) -> Api | None:
+    """The API server with the row that is in the App's archive; None where it has none, or not this row. Raises Refusal where it can't be read."""
+    from dynamiq_operator.cli.archive import archives
+    from dynamiq_operator.kube.archived_row import WithArchivedRow
+
+    for archive in archives(context, context.namespace, context.options.app):
+        found = archive.find(row)
+        if found is not None:
+            pinned = found["spec"].get("pinned")
+            return WithArchivedRow(context.api, found, archive.flow(pinned["workflowHash"]) if pinned else None)
+    return None

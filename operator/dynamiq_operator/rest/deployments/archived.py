@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.archived_row import WithArchivedRow
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ApiContext
@@ -69,6 +71,19 @@ def before(context: ApiContext, session: CallerSession, app: Entry, after: Manif
     if archive is None or "sequence" not in after["spec"]:
         return None
     return next((each for each in archive.older_than(after["spec"]["sequence"], rows.READ_MOST) if "pinned" in each["spec"]), None)
+
+
+def api_for(context: ApiContext, session: CallerSession, app: Entry, restores: str | None) -> tuple[Api, Manifest | None]:
+    """What a deploy is previewed and made with: where it restores a row that is in the archive alone, with that row, which is told. Raises HttpProblem."""
+    is_unknown = restores is not None and is_id(restores) and context.index.of(RECORDS).get(restores.lower()) is None
+    if restores is None or not is_unknown or (archive := archive_of(context, session, app)) is None:
+        return session.api, None
+    found = archive.row(restores.lower())
+    if found is None or found["metadata"]["uid"] != restores.lower():
+        return session.api, None
+    pinned = found["spec"].get("pinned")
+    made = WithArchivedRow(session.api, found, archive.flow(pinned["workflowHash"]) if pinned else None)
+    return made, made.row
 
 
 def flow(context: ApiContext, session: CallerSession, app: Entry, flow_hash: str) -> str | None:

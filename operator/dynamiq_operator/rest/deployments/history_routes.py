@@ -35,7 +35,7 @@ from dynamiq_operator.rest.shared.times import TIME, moment
 from dynamiq_operator.views.deployable import Deployable
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["apps"], route_class=StrictRoute)
-NOT_FROM_ARCHIVE = Deployable(None, ("it is in the archive: a row whose spec.restores names it, created by kubectl, brings it back",))
+NOT_FROM_ARCHIVE = Deployable(None, ("it is in the archive: a preview says whether it can be brought back now",))
 DIGEST = "^sha256:[0-9a-f]{64}$"
 Asked = Annotated[
     bool, Query(description="Say of each, in `deployable`, whether it could be brought back now, which takes some reads more.")

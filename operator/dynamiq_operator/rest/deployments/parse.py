@@ -16,8 +16,10 @@ from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.shared.parse import Named, resolve
 
 
-def deploy_request(context: ApiContext, session: CallerSession, app: Manifest, body: NewDeployment) -> DeployRequest:
-    """The deploy that the body asks for. Raises HttpProblem and errors.ApiError."""
+def deploy_request(
+    context: ApiContext, session: CallerSession, app: Manifest, body: NewDeployment, archived: Manifest | None = None
+) -> DeployRequest:
+    """The deploy that the body asks for. `archived`: the row that it restores, where that is in the archive alone. Raises HttpProblem and errors.ApiError."""
     if body.restores is not None and body.workflow_version_id is not None:
         raise invalid_field("restores", "leave out workflow_version_id: restores takes the version of the deployment that it names")
     if body.with_config and body.restores is None:
@@ -34,7 +36,7 @@ def deploy_request(context: ApiContext, session: CallerSession, app: Manifest, b
         raise invalid_field("workflow_id", "name the workflow that the App runs: only with restores it may be left out")
     if named.workflow != app["spec"]["workflow"]:
         raise invalid_field("workflow_id", f"this App runs workflow {app['spec']['workflow']}, not {named.workflow}")
-    restored = _restored(context, session, app, body.restores) if body.restores is not None else None
+    restored = _restored(context, session, app, body.restores, archived) if body.restores is not None else None
     config = body.deployment_config.as_record() if body.deployment_config is not None else None
     return DeployRequest(
         namespace,
@@ -49,8 +51,15 @@ def deploy_request(context: ApiContext, session: CallerSession, app: Manifest, b
     )
 
 
-def _restored(context: ApiContext, session: CallerSession, app: Manifest, row_id: str) -> Manifest:
+def _restored(context: ApiContext, session: CallerSession, app: Manifest, row_id: str, archived: Manifest | None) -> Manifest:
     """The row with this id, which must be one of the App's that went live. Raises HttpProblem."""
+    row = archived if archived is not None else _in_cluster(context, session, app, row_id)
+    if (why_not := why_not_restorable(history.typed(Record, row))) is not None:
+        raise invalid_field("restores", why_not)
+    return row
+
+
+def _in_cluster(context: ApiContext, session: CallerSession, app: Manifest, row_id: str) -> Manifest:
     entry = context.index.find(RECORDS, row_id.lower())
     if entry is None or entry.namespace != app["metadata"]["namespace"]:
         raise unknown_id("deployment", row_id, "restores")
@@ -60,6 +69,4 @@ def _restored(context: ApiContext, session: CallerSession, app: Manifest, row_id
         raise unknown_id("deployment", row_id, "restores")
     if row["spec"]["app"] != app["metadata"]["name"] or not may_be_of(app["metadata"]["uid"], row):
         raise invalid_field("restores", "this deployment is of another App")
-    if (why_not := why_not_restorable(history.typed(Record, row))) is not None:
-        raise invalid_field("restores", why_not)
     return row

@@ -13,7 +13,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.context import ContextOf, SessionOf
-from dynamiq_operator.rest.deployments import confirmations, parse, promotions, responses, serialize
+from dynamiq_operator.rest.deployments import archived, confirmations, parse, promotions, responses, serialize
 from dynamiq_operator.rest.deployments.pins import config_to_be, kept_pins
 from dynamiq_operator.rest.deployments.requests import NewDeployment, Promotion
 from dynamiq_operator.rest.http.documented import documented
@@ -38,7 +38,8 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
     `from` and `under_way` that is so, too, where somebody else deployed in between.
     """
     entry, app = context.open_cached(session, APPS, app_id)
-    request = parse.deploy_request(context, session, app, body)
+    api, archived_row = archived.api_for(context, session, entry, body.restores)
+    request = parse.deploy_request(context, session, app, body, archived_row)
     claim = deploy_claim(request, entry.uid, key, body.confirmed.given() if body.confirmed is not None else None)
     elsewhere = context.index.places_of(claim.row, entry.namespace) - {entry.namespace} if claim is not None else ()
     kept = None
@@ -48,7 +49,7 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
     elif request.config is None and "live" not in app.get("status", ()):
         request = replace(request, config=config_to_be(session, app))
     if body.confirmed is not None:
-        row, is_replayed = confirmations.deploy(session.api, request, claim, body.confirmed, elsewhere)
+        row, is_replayed = confirmations.deploy(api, request, claim, body.confirmed, elsewhere)
     else:
         row, is_replayed = perform_deploy(session.api, plan_unseen(request, claim), elsewhere=elsewhere)
     context.index.of(RECORDS).put(row)
@@ -63,14 +64,16 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
 @router.post("/deploy/preview", responses=documented(One[responses.PreviewShape], *ERRORS))
 def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeployment) -> Json:
     """What the deploy would do: from what to what, the diff of the flow, whether pods restart. Nothing is made."""
-    app = context.read(session, APPS, context.find(APPS, app_id))
-    request = parse.deploy_request(context, session, app, body)
+    entry = context.find(APPS, app_id)
+    app = context.read(session, APPS, entry)
+    api, archived_row = archived.api_for(context, session, entry, body.restores)
+    request = parse.deploy_request(context, session, app, body, archived_row)
     if body.deployment_config is not None:
         kept = kept_pins(context, session, app, None)
         check_config(body.deployment_config, (kept or {}).get("config"))
     elif request.config is None and "live" not in app.get("status", ()):
         request = replace(request, config=config_to_be(session, app))
-    return Json({"data": serialize.preview(plan_deploy(session.api, request).preview.as_json())})
+    return Json({"data": serialize.preview(plan_deploy(api, request).preview.as_json())})
 
 
 @router.post("/promote", status_code=201, responses=documented(One[Deployment], *ERRORS, status=201, says="The new row."))
