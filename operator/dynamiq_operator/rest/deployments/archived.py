@@ -73,10 +73,10 @@ def before(context: ApiContext, session: CallerSession, app: Entry, after: Manif
     return next((each for each in archive.older_than(after["spec"]["sequence"], rows.READ_MOST) if "pinned" in each["spec"]), None)
 
 
-def api_for(context: ApiContext, session: CallerSession, app: Entry, restores: str | None) -> tuple[Api, Manifest | None]:
+def api_for(context: ApiContext, session: CallerSession, app: Entry, restores: str) -> tuple[Api, Manifest | None]:
     """What a deploy is previewed and made with: where it restores a row that is in the archive alone, with that row, which is told. Raises HttpProblem."""
-    is_unknown = restores is not None and is_id(restores) and context.index.of(RECORDS).get(restores.lower()) is None
-    if restores is None or not is_unknown or (archive := archive_of(context, session, app)) is None:
+    is_unknown = is_id(restores) and context.index.of(RECORDS).get(restores.lower()) is None
+    if not is_unknown or (archive := archive_of(context, session, app)) is None:
         return session.api, None
     found = archive.row(restores.lower())
     if found is None or found["metadata"]["uid"] != restores.lower():

@@ -38,7 +38,7 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
     `from` and `under_way` that is so, too, where somebody else deployed in between.
     """
     entry, app = context.open_cached(session, APPS, app_id)
-    api, archived_row = archived.api_for(context, session, entry, body.restores)
+    api, archived_row = archived.api_for(context, session, entry, body.restores) if body.restores is not None else (session.api, None)
     request = parse.deploy_request(context, session, app, body, archived_row)
     claim = deploy_claim(request, entry.uid, key, body.confirmed.given() if body.confirmed is not None else None)
     elsewhere = context.index.places_of(claim.row, entry.namespace) - {entry.namespace} if claim is not None else ()
@@ -66,7 +66,7 @@ def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: 
     """What the deploy would do: from what to what, the diff of the flow, whether pods restart. Nothing is made."""
     entry = context.find(APPS, app_id)
     app = context.read(session, APPS, entry)
-    api, archived_row = archived.api_for(context, session, entry, body.restores)
+    api, archived_row = archived.api_for(context, session, entry, body.restores) if body.restores is not None else (session.api, None)
     request = parse.deploy_request(context, session, app, body, archived_row)
     if body.deployment_config is not None:
         kept = kept_pins(context, session, app, None)
