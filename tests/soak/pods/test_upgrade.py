@@ -160,7 +160,7 @@ def _settings_changed(on: Stage, app: str) -> str:
 def _wakes(on: Stage, scene: Scene) -> None:
     """An App that slept through all of it answers its first call."""
     app = scene.sleeping[0]
-    assert on.answer(app, on.key(app)) == "v1"
+    assert on.call(app, on.key(app)) == (200, '{"answer":"v1"}')
 
 
 def _comes_back(on: Stage, scene: Scene) -> None:
