@@ -67,7 +67,7 @@ def make(stage: HistoryStage, chance: random.Random, number: int) -> bool:
     Whether it is to have any row.
     """
     deploys, rows = chance.randint(0, 1), chance.sample([f"row-{number}", "row"], chance.randint(0, 2))
-    stage.app(APP, *([given.with_deploy(workflowVersion=chance.choice(RELEASES), runtime=stage.default_runtime)] * deploys))
+    stage.app(APP, *([given.with_deploy(workflowVersion=chance.choice(RELEASES), runtime=stage.default_runtime)] * deploys), workflow=APP)
     for name in rows:
         asked = given.asking(workflowVersion=chance.choice(RELEASES), runtime=stage.default_runtime, message=str(number))
         row = given.row_manifest(name, given.in_namespace(stage.namespace), asked)
@@ -95,7 +95,7 @@ def test_of_a_burst_of_deletes_the_last_app_has_its_own_ledger(stage: HistorySta
             if make(stage, chance, number):
                 wait(stage, chance)
             stage.delete(kinds.APP.kind, APP)
-        stage.app(APP)
+        stage.app(APP, workflow=APP)
         own = stage.deploy(APP, "v3", row="last", runtime=stage.default_runtime)
         assert stage.until_served("v3", rows=1) == own
     uid, (row,) = uid_of(stage), stage.rows(APP)
@@ -113,11 +113,11 @@ def test_two_deletes_in_a_row_end_neither_the_history_nor_the_keys_of_the_next(s
     """The second one comes while the garbage collector is at what the first one left."""
     keys = set[str]()
     for _ in range(3):
-        stage.app(APP)
+        stage.app(APP, workflow=APP)
         stage.live(APP, "v1", runtime=stage.default_runtime)
         keys.add(stage.key(APP))
         stage.delete(kinds.APP.kind, APP)
-    stage.app(APP)
+    stage.app(APP, workflow=APP)
     stage.live(APP, "v2", row="kept", runtime=stage.default_runtime)
     keys.add(stage.key(APP))
     assert stage.until_served("v2", rows=1) == "kept"
@@ -131,7 +131,7 @@ def test_two_deletes_in_a_row_end_neither_the_history_nor_the_keys_of_the_next(s
 
 def test_rows_that_nobody_had_numbered_go_with_the_app_that_was_there(stage: HistoryStage, operator: Operator) -> None:
     """A row says its App's name alone until the operator has taken it."""
-    stage.app(APP, given.annotated(**{names.RESTORING_ANNOTATION: "true"}))
+    stage.app(APP, given.annotated(**{names.RESTORING_ANNOTATION: "true"}), workflow=APP)
     stage.deploy(APP, "v1", row="left", runtime=stage.default_runtime)
     stage.quiet_while_restoring()
     assert "sequence" not in stage.row("left")["spec"]
@@ -139,18 +139,18 @@ def test_rows_that_nobody_had_numbered_go_with_the_app_that_was_there(stage: His
     eventually("the row is gone with its App", lambda: stage.find(kinds.RECORD.kind, "left") is None)
     stage.deploy(APP, "v2", row="early", runtime=stage.default_runtime)
     stage.until("early", "Pending")
-    stage.app(APP)
+    stage.app(APP, workflow=APP)
     assert stage.until_served("v2", rows=1) == "early", "one that is made before its App waits for it"
 
 
 def test_rows_that_are_left_on_purpose_are_the_next_apps(stage: HistoryStage, operator: Operator) -> None:
     """`--cascade=orphan` takes the owner off all that the App has: it says that whoever comes next is to have it."""
-    stage.app(APP)
+    stage.app(APP, workflow=APP)
     first = stage.live(APP, "v1", runtime=stage.default_runtime)
     before, running, key, mounted = stage.rows(APP), stage.workload(APP), stage.key(APP), stage.mounted()
     stage.kubectl("delete", f"apps.{GROUP}", APP, "--cascade=orphan", namespace=stage.namespace)
     eventually("nobody owns the row", lambda: ownership.is_nobodys(stage.row(first)))
-    stage.app(APP)
+    stage.app(APP, workflow=APP)
     assert stage.until_served("v1", rows=1) == first
     eventually("the row is the new App's", lambda: ownership.owners(stage.row(first)) == (uid_of(stage),))
     assert [row["spec"] for row in stage.rows(APP)] == [row["spec"] for row in before]
