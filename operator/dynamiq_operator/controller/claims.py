@@ -114,11 +114,11 @@ class Claims:
 
     async def _unclaimed(self, key: AppKey, host: str, serving: Mapping[AppKey, Age]) -> HostnameClaim:
         """Without a claim it is the App's whose route is the oldest; one that serves needs not look for routes of others."""
-        first = _oldest(serving)
-        if first == key:
-            return HostnameClaim(ClaimState.FREE, since=serving[key].created)
-        if first is not None:
-            return HostnameClaim(ClaimState.CONTESTED if key in serving else ClaimState.HELD, first)
+        apps = in_order(serving)
+        if key in apps[:1]:
+            return HostnameClaim(ClaimState.FREE, since=serving[key].created, others=tuple(apps[1:]))
+        if apps:
+            return HostnameClaim(ClaimState.CONTESTED if key in serving else ClaimState.HELD, apps[0])
         foreign = await self._foreign.of(key, host)
         if foreign is None:
             return HostnameClaim(ClaimState.FREE)
@@ -127,13 +127,15 @@ class Claims:
     def _of_another(self, key: AppKey, raw: Manifest, holder: AppKey, serving: Mapping[AppKey, Age], *, wanted: bool) -> HostnameClaim:
         """A claim of another App, which has the hostname `wanted` or has not, against a route of this one.
 
-        The route serves on where it was made with this hostname and the other one serves it, too, or may: after claims were lost, both may have had it.
+        The route serves on where it was made with this hostname, or the claim says that it had it, and the other one serves it, too, or may: after
+        claims were lost, both may have had it.
         """
         seen = self._is_served(holder[0])
         if key in serving and holder not in serving and (not wanted or serving[key].precedes(_claimed_since(raw))):
             return HostnameClaim(ClaimState.STALE, holder, raw=raw if seen or not wanted else None)
         both = holder in serving or not seen or _time(raw, names.CLAIMED_ANNOTATION) is not None
-        if key in serving and not serving[key].changed and wanted and both:
+        all_along = key in serving and (not serving[key].changed or _is_noted(raw, key))
+        if all_along and wanted and both:
             return HostnameClaim(ClaimState.CONTESTED, holder)
         return HostnameClaim(ClaimState.HELD if wanted else ClaimState.ABANDONED, holder, _released_at(raw), raw)
 
@@ -143,6 +145,9 @@ class Claims:
         Raises errors.Conflict where another App has created it since, and errors.ApiError where nobody answered.
         """
         meta = action.app.meta
+        annotations = {names.CLAIMED_ANNOTATION: format_time(action.since)} if action.since else {}
+        if action.others:
+            annotations[names.CONTESTED_ANNOTATION] = ",".join("/".join(other) for other in action.others)
         manifest: Manifest = {
             "apiVersion": CONFIG_MAP.api_version,
             "kind": CONFIG_MAP.kind,
@@ -150,7 +155,7 @@ class Claims:
                 "name": names.claim(action.hostname),
                 "namespace": self._namespace,
                 "labels": {names.CLAIM_LABEL: "hostname"},
-                "annotations": {names.CLAIMED_ANNOTATION: format_time(action.since)} if action.since else {},
+                "annotations": annotations,
             },
             "data": {"hostname": action.hostname, "namespace": meta.namespace, "app": meta.name},
         }
@@ -244,6 +249,12 @@ def _time(claim: Manifest, annotation: str) -> datetime | None:
 
 def _released_at(claim: Manifest) -> datetime | None:
     return _time(claim, names.RELEASED_ANNOTATION)
+
+
+def _is_noted(claim: Manifest, key: AppKey) -> bool:
+    """Whether the App served the hostname when the claim was made again: the operator may have changed its route since."""
+    noted = (claim["metadata"].get("annotations") or {}).get(names.CONTESTED_ANNOTATION) or ""
+    return "/".join(key) in noted.split(",")
 
 
 def _claimed_since(claim: Manifest) -> datetime:

@@ -88,8 +88,9 @@ class LostClaims:
         if app is None or isinstance(app, Unreadable):
             return
         told = events.claimed_again(app, lost.hostname, lost.since, contested=bool(lost.others), tied=lost.tied)
+        claim = ClaimHostname(app, lost.hostname, lost.since, lost.others)
         async with slots:
-            failed = await self._executor.execute(lost.app, Plan((Group(GROUP, (told, ClaimHostname(app, lost.hostname, lost.since))),)))
+            failed = await self._executor.execute(lost.app, Plan((Group(GROUP, (told, claim)),)))
         for each in failed:
             if isinstance(each.error, errors.Conflict):
                 return  # it is there: another one has made it, or it lacks our label

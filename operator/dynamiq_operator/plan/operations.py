@@ -187,12 +187,13 @@ class CreateFlow:
 class ClaimHostname:
     """Create the claim of a hostname for an App; the first App to create it has the hostname.
 
-    `since`: from when on the App has served it, where the claim of old was lost.
+    `since`: from when on the App has served it, where the claim of old was lost. `others`: namespace and name of the Apps that serve it as well.
     """
 
     app: App
     hostname: str
     since: datetime | None = None
+    others: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

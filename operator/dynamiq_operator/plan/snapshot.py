@@ -64,7 +64,8 @@ class HostnameClaim:
     """The claim of the App's hostname.
 
     `holder`: namespace and name of the App that has it; `stranger`: where none has it, the kind of a foreign route that serves it.
-    `since`: from when on a route of this App has served it, where that decides. `raw`: the claim, where it may be written.
+    `since`: from when on a route of this App has served it, where that decides; `others`: the Apps that serve it as well then.
+    `raw`: the claim, where it may be written.
     `unread`: why it could not be read.
     """
 
@@ -74,6 +75,7 @@ class HostnameClaim:
     raw: Manifest | None = None
     stranger: str = "Ingress"
     since: datetime | None = None
+    others: tuple[tuple[str, str], ...] = ()
     unread: str = ""
 
 

@@ -322,6 +322,21 @@ async def test_a_claim_of_another_takes_no_route_that_has_served_the_hostname_al
     assert (found.state, found.raw is not None) == (state, state is not ClaimState.CONTESTED)
 
 
+async def test_a_contested_route_that_the_operator_changes_stays(process: Process, script: Script) -> None:
+    """Of what it changes itself it can say that the hostname was not among it: the claim has noted who served it when it was made again."""
+    serves(process, given.NAME, OLD)
+    serves(process, "another", OLDER)
+    another = App.of(given.app_manifest(given.with_hostname(HOST), name="another"))
+    free = await process.claims.of((given.NAMESPACE, "another"), another)
+    await process.lead()
+    script.on("POST", CLAIMS.path(SYSTEM), {"metadata": {"name": "made"}})
+    await process.claims.create(operations.ClaimHostname(another, HOST, free.since, free.others))
+    script.on("GET", PATH, claim("another", annotations=script.sent[-1].body["metadata"]["annotations"]))
+    serves(process, given.NAME, OLD, generation=2)
+    found = await of(process)
+    assert (found.state, found.holder) == (ClaimState.CONTESTED, (given.NAMESPACE, "another"))
+
+
 async def test_an_old_route_that_was_given_the_hostname_of_a_claim_takes_nothing(process: Process, script: Script) -> None:
     """Whoever may edit its own Ingress would have the hostname of every App that does not serve yet."""
     serves(process, "thief", OLD, generation=2)

@@ -48,7 +48,7 @@ def claim_operations(context: Context) -> tuple[Operation, ...]:
         return ()
     if claim.state is ClaimState.FREE:
         told = (events.claimed_again(context.app, host, claim.since),) if claim.since else ()
-        return (*told, ClaimHostname(context.app, host, claim.since))
+        return (*told, ClaimHostname(context.app, host, claim.since, claim.others))
     if claim.raw is None:
         return ()
     if claim.state is ClaimState.STALE:
