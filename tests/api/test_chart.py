@@ -17,6 +17,9 @@ from tests.support.dry_run import namespaces_of
 from tests.support.operator import install_rights
 from tests.support.prometheus import definitions as prometheus
 
+AGAINST_CLUSTER = "--dry-run=server", "--take-ownership"
+"""The chart asks the cluster what it has. What the tests have installed without helm is not in the way."""
+
 
 @pytest.fixture(scope="module")
 def helm(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helm]:
@@ -56,18 +59,18 @@ def fields_of_apps(chart: Path) -> tuple[Path, Manifest, Manifest]:
 
 
 def test_a_chart_whose_definitions_are_the_clusters_is_taken(helm: Helm) -> None:
-    assert helm.rendered({}, "--dry-run=server")
+    assert helm.rendered({}, *AGAINST_CLUSTER)
 
 
 def test_a_chart_that_is_newer_than_the_definitions_is_refused_with_what_to_do(helm: Helm, copied: Path) -> None:
     path, definition, fields = fields_of_apps(copied)
     fields["jitterSeconds"] = {"type": "integer"}
     path.write_text(yaml.safe_dump(definition))
-    said = helm.refused({}, "--dry-run=server", chart=copied)
+    said = helm.refused({}, *AGAINST_CLUSTER, chart=copied)
     assert "the cluster's definition of apps.dynamiq.getdynamiq.ai is older than this chart" in said
     assert "it has no v1alpha1.spec.triggers[].jitterSeconds" in said
     assert "helm show crds CHART | kubectl apply --server-side --force-conflicts -f -" in said
-    assert helm.rendered({"crds": {"check": False}}, "--dry-run=server", chart=copied)
+    assert helm.rendered({"crds": {"check": False}}, *AGAINST_CLUSTER, chart=copied)
 
 
 def test_a_chart_that_is_older_than_the_definitions_is_taken(helm: Helm, copied: Path) -> None:
@@ -75,7 +78,7 @@ def test_a_chart_that_is_older_than_the_definitions_is_taken(helm: Helm, copied:
     path, definition, fields = fields_of_apps(copied)
     del fields["timezone"]
     path.write_text(yaml.safe_dump(definition))
-    assert helm.rendered({}, "--dry-run=server", chart=copied)
+    assert helm.rendered({}, *AGAINST_CLUSTER, chart=copied)
 
 
 def test_what_helm_shows_of_definitions_is_what_kubectl_takes(helm: Helm, kubectl: Kubectl) -> None:

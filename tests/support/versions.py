@@ -17,6 +17,9 @@ from local.clusters import Cluster
 from tests.support.api import Api, Manifest
 from tests.support.cluster import Kubectl
 
+REFUSING, STAMPING = "ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"
+"""Kinds of policies, and of their bindings, begin so."""
+
 STAMPS_SINCE = 36
 """The minor version that brought MutatingAdmissionPolicy v1: policies of ours that stamp are of this kind."""
 
@@ -44,23 +47,19 @@ def expect(items: Iterable[pytest.Item], version: str = components.KUBERNETES.ve
 
 
 def apply_policies(cluster: Cluster, folder: Path) -> None:
-    """Applies the admission policies of a folder, those alone that the API server knows: as `manifests/overlays/before-1.36` has it."""
+    """Applies what a folder has, without the policies that stamp where the API server does not know them."""
     kubectl = Kubectl(cluster)
-    if stamps(cluster):
-        kubectl("apply", "--server-side", "--force-conflicts", "-k", str(folder))
-        return
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=_known(kubectl, folder))
+    known = [each for each in _objects(kubectl, folder) if stamps(cluster) or not each["kind"].startswith(STAMPING)]
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=known)
 
 
 def delete_policies(cluster: Cluster, folder: Path) -> None:
-    """Takes them away again."""
+    """Takes the admission policies of a folder away again, and nothing else that it has."""
     kubectl = Kubectl(cluster)
-    if stamps(cluster):
-        kubectl("delete", "--ignore-not-found", "-k", str(folder))
-        return
-    kubectl("delete", "--ignore-not-found", "-f", "-", input=_known(kubectl, folder))
+    kinds = (REFUSING, STAMPING) if stamps(cluster) else (REFUSING,)
+    policies = [each for each in _objects(kubectl, folder) if each["kind"].startswith(kinds)]
+    kubectl("delete", "--ignore-not-found", "-f", "-", input=policies)
 
 
-def _known(kubectl: Kubectl, folder: Path) -> list[Manifest]:
-    objects = yaml.safe_load_all(kubectl("kustomize", str(folder)).stdout)
-    return [each for each in objects if each and not each["kind"].startswith("MutatingAdmissionPolicy")]
+def _objects(kubectl: Kubectl, folder: Path) -> list[Manifest]:
+    return [each for each in yaml.load_all(kubectl("kustomize", str(folder)).stdout, yaml.CSafeLoader) if each]
