@@ -56,9 +56,10 @@ def test_each_change_is_a_record_in_its_authors_name(stage: HistoryStage, change
     assert [spec.get("after") for spec in specs[1:]] == [1, 1]
     assert SECRET not in json.dumps(changed)
     assert chain.verify_changes(changed).misfits == ()
-    app = stage.get(kinds.APP.kind, APP)
-    assert [owner["uid"] for record in changed for owner in record["metadata"]["ownerReferences"]] == [app["metadata"]["uid"]] * 3
-    assert app["status"]["settings"] == {"generation": app["metadata"]["generation"], "sequence": 3}
+    app = stage.get(kinds.APP.kind, APP)["metadata"]
+    assert [owner["uid"] for record in changed for owner in record["metadata"]["ownerReferences"]] == [app["uid"]] * 3
+    noted = {"generation": app["generation"], "sequence": 3}
+    eventually("the App notes what is recorded", lambda: stage.get(kinds.APP.kind, APP)["status"].get("settings") == noted)
 
 
 def test_what_changes_nothing_is_no_record_and_a_restart_makes_none(

@@ -271,12 +271,12 @@ def test_the_operators_namespace_deleted_and_made_again_touches_no_route(cluster
         running.start()
         for name in hosts.values():
             eventually(f"the claim of {name} is there again", lambda name=name: ours.api.get("ConfigMap", names.claim(name), home).ok)  # type: ignore[misc]
-        theirs.until_condition("app-0", "ChildrenApplied", "False", reason="HostnameContested")
-        for app in list(hosts)[1:3]:
-            assert "is another App's" in refused(theirs, app)
         said = f"hostname {hosts['app-3']} was another App's until lately: it is free 60 s after it was asked for"
         eventually("it is kept for a while", lambda: said in theirs.condition("app-3", "ChildrenApplied")["message"])
         assert not routes(theirs, "app-3")
+        theirs.until_condition("app-0", "ChildrenApplied", "False", reason="HostnameContested")
+        for app in list(hosts)[1:3]:
+            assert "is another App's" in refused(theirs, app)
         assert {(stage, app): identity(stage, app) for stage, app in before} == before
     print(f"the operator's namespace lost with {len(hosts)} claims: {len(hosts)} made again, 0 routes touched, 1 contested and served")
 

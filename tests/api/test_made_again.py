@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
 
@@ -14,6 +13,7 @@ from dynamiq_operator.model.base import GROUP
 from tests.support import factories as given
 from tests.support.api import Manifest
 from tests.support.history_stage import APP, RELEASES, HistoryStage, counted
+from tests.support.looks import all_along
 from tests.support.operator import Operator
 from tests.support.waiting import eventually
 
@@ -22,34 +22,17 @@ pytestmark = pytest.mark.usefixtures("policies")
 CHILDREN = ("Service", "Workload", "PodDisruptionBudget", "HorizontalPodAutoscaler")
 
 
-@dataclass
-class Owners:
-    """Looks all along at rows, Secrets and flows, and keeps which Apps owned each of them."""
+@contextlib.contextmanager
+def owners_seen(stage: HistoryStage) -> Iterator[dict[str, set[str]]]:
+    """Looks all along at rows, Secrets and flows: of each uid, which Apps owned it."""
+    seen: dict[str, set[str]] = {}
 
-    stage: HistoryStage
-    seen: dict[str, set[str]] = field(default_factory=dict)
-    _end: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    def look() -> None:
+        for each in owned_things(stage):
+            seen.setdefault(each["metadata"]["uid"], set()).update(ownership.owners(each))
 
-    def __enter__(self) -> Owners:
-        self._thread = threading.Thread(target=self._loop)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    @property
-    def changed(self) -> list[str]:
-        """Uids of what was one App's, and another one's later."""
-        return [uid for uid, owners in self.seen.items() if len(owners) > 1]
-
-    def _loop(self) -> None:
-        while not self._end.wait(0.05):
-            for each in owned_things(self.stage):
-                self.seen.setdefault(each["metadata"]["uid"], set()).update(ownership.owners(each))
+    with all_along(look):
+        yield seen
 
 
 def owned_things(stage: HistoryStage) -> Iterator[Manifest]:
@@ -90,7 +73,7 @@ def test_of_a_burst_of_deletes_the_last_app_has_its_own_ledger(stage: HistorySta
     times, seed = counted(200), random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)  # noqa: S311 - no secret depends on it
-    with Owners(stage) as owners:
+    with owners_seen(stage) as owners:
         for number in range(times):
             if make(stage, chance, number):
                 wait(stage, chance)
@@ -101,10 +84,14 @@ def test_of_a_burst_of_deletes_the_last_app_has_its_own_ledger(stage: HistorySta
     uid, (row,) = uid_of(stage), stage.rows(APP)
     assert (row["spec"]["sequence"], ownership.owners(row)) == (1, (uid,))
     assert "previousDigest" not in row["spec"]["pinned"]
-    assert owners.changed == [], "what was one App's became another one's"
+    assert owners
+    assert [each for each, apps in owners.items() if len(apps) > 1] == [], "what was one App's became another one's"
     for kind in CHILDREN:
         assert ownership.owners(stage.get(kind, APP)) == (uid,)
-    assert {owner for each in owned_things(stage) for owner in ownership.owners(each)} == {uid}
+    eventually(
+        "what the others had is collected",
+        lambda: {owner for each in owned_things(stage) for owner in ownership.owners(each)} == {uid},
+    )
     stage.quiet()
     print(f"{times} times deleted and made again at once: 1 row, #1, and everything the last one's own")
 

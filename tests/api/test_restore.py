@@ -6,12 +6,12 @@ import random
 
 import pytest
 
-from dynamiq_operator.model import chain, kinds
+from dynamiq_operator.model import chain, kinds, ownership
 from tests.support import factories as given
 from tests.support import restores
 from tests.support.history_stage import APP, HistoryStage, counted, specs
 from tests.support.operator import Operator
-from tests.support.restores import Watcher
+from tests.support.restores import watched
 from tests.support.stage import said
 from tests.support.waiting import eventually
 
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.usefixtures("policies")
 @pytest.mark.timeout(1200)
 def test_a_backup_in_any_order_ends_as_it_was(stage: HistoryStage, operator: Operator) -> None:
     live = restores.a_history(stage)
-    before, keys, running, recorded = stage.rows(APP), restores.keys(stage), stage.mounted(), restores.changes(stage)
-    assert recorded, "the first record of the App's settings"
+    before, keys, running = stage.rows(APP), restores.keys(stage), stage.mounted()
+    recorded = eventually("the App's settings are recorded", lambda: restores.changes(stage))
     phases = {row["metadata"]["name"]: row["status"]["phase"] for row in before}
     times, slowest, seed = counted(20), 0.0, random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
@@ -31,7 +31,7 @@ def test_a_backup_in_any_order_ends_as_it_was(stage: HistoryStage, operator: Ope
     for time in range(times):
         backup = restores.export(stage) if time % 2 else restores.without_uids(restores.export(stage))
         slowest = max(slowest, restores.lose_the_namespace(stage))
-        with Watcher(stage) as watcher:
+        with watched(stage) as watcher:
             for first in (True, False):
                 restores.apply(stage, backup, order, first=first)
             stage.quiet_while_restoring()
@@ -50,8 +50,8 @@ def test_a_backup_in_any_order_ends_as_it_was(stage: HistoryStage, operator: Ope
         assert specs(changes)[: len(recorded)] == specs(recorded)
         assert chain.verify_changes(changes).misfits == ()
     uid = stage.get(kinds.APP.kind, APP)["metadata"]["uid"]
-    owned = [*stage.rows(APP), *restores.changes(stage)]
-    assert {owner["uid"] for each in owned for owner in each["metadata"]["ownerReferences"]} == {uid}
+    assert {owner for row in stage.rows(APP) for owner in ownership.owners(row)} == {uid}
+    eventually("the records are the App's, too", lambda: {ownership.owners(each) for each in restores.changes(stage)} == {(uid,)})
     print(f"{times} restores in random order, each sent 3 times: {times} times the same live row, order, authors, dates, outcomes and keys")
     print(f"the slowest end of the namespace took {slowest:.1f} s")
 

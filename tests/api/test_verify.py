@@ -11,10 +11,12 @@ import yaml
 
 from dynamiq_operator.cli import export
 from dynamiq_operator.views.verdict import check
+from tests.support import restores
 from tests.support.api import Manifest
 from tests.support.history_stage import APP, HistoryStage, counted
 from tests.support.operator import Operator
 from tests.support.plugin import Plugin, without_progress
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("policies")
 
@@ -44,6 +46,7 @@ def exported(stage: HistoryStage, operator: Operator, tmp_path: Path) -> Path:
     stage.live(APP, restores=first, row="back")
     stage.until(stage.deploy(APP, row="never", config={"idleSeconds": 9}), "Failed")
     stage.live(APP, "v3", row="newest")
+    eventually("the App's settings are recorded", lambda: restores.changes(stage))
     path = tmp_path / "history.yaml"
     path.write_text(stage.kubectl("get", "deployments.dynamiq", "-o", "yaml", namespace=stage.namespace).stdout)
     return path

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
-import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dynamiq_operator.model import kinds, names
@@ -14,6 +14,7 @@ from dynamiq_operator.model.base import GROUP
 from tests.support import factories as given
 from tests.support.api import Manifest
 from tests.support.history_stage import APP, RESTORERS, HistoryStage
+from tests.support.looks import all_along
 from tests.support.waiting import eventually
 
 OURS = ",".join(f"{kind.plural}.{GROUP}" for kind in (kinds.APP, kinds.APP_CHANGE, kinds.RECORD, kinds.WORKFLOW, kinds.WORKFLOW_VERSION))
@@ -100,23 +101,10 @@ def changes(stage: HistoryStage, app: str = APP) -> list[Manifest]:
 
 
 @dataclass
-class Watcher:
-    """Looks all along at what the App serves and runs, and keeps each thing that it sees that is new."""
+class Watched:
+    """What an App served and ran, each thing that was new."""
 
-    stage: HistoryStage
     seen: list[tuple[str | None, str | None]] = field(default_factory=list)
-    _end: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> Watcher:
-        self._thread = threading.Thread(target=self._loop)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        if self._thread is not None:
-            self._thread.join()
 
     @property
     def rows(self) -> set[str]:
@@ -128,10 +116,18 @@ class Watcher:
         """Flows that the workload mounted."""
         return {flow for _, flow in self.seen if flow}
 
-    def _loop(self) -> None:
-        while not self._end.wait(0.05):
-            app, workload = self.stage.find(kinds.APP.kind, APP), self.stage.find("Workload", APP)
-            row = (app or {}).get("status", {}).get("live", {}).get("row")
-            flow = workload["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] if workload else None
-            if not self.seen or self.seen[-1] != (row, flow):
-                self.seen.append((row, flow))
+
+@contextlib.contextmanager
+def watched(stage: HistoryStage) -> Iterator[Watched]:
+    """Looks all along at what the App serves and runs."""
+    made = Watched()
+
+    def look() -> None:
+        app, workload = stage.find(kinds.APP.kind, APP), stage.find("Workload", APP)
+        row = (app or {}).get("status", {}).get("live", {}).get("row")
+        flow = workload["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] if workload else None
+        if not made.seen or made.seen[-1] != (row, flow):
+            made.seen.append((row, flow))
+
+    with all_along(look):
+        yield made

@@ -18,8 +18,8 @@ from dynamiq_operator.model import kinds, names, ownership
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.views.verdict import check
 from local.clusters import Cluster
-from tests.support import factories
-from tests.support.api import Api, Manifest
+from tests.support import factories, versions
+from tests.support.api import Answer, Api, Manifest
 from tests.support.cluster import Kubectl
 from tests.support.history_stage import ADMIN, APP, HistoryStage, specs
 from tests.support.restores import keys
@@ -60,21 +60,35 @@ class Refusal:
 @contextlib.contextmanager
 def named(cluster: Cluster, *users: str) -> Iterator[None]:
     """The policies know these users as restorers while the block runs: as `docs/backup.md` has it."""
-    kubectl, api = Kubectl(cluster), Api.of(cluster)
+    kubectl, api, stamps = Kubectl(cluster), Api.of(cluster), versions.stamps(cluster)
     note = ("annotate", "--overwrite", "clusterrolebinding", "dynamiq-operator")
     kubectl(*note, f"{names.RESTORERS_ANNOTATION}={','.join(users)}")
     try:
-        eventually("the policies know who restores", lambda: all(restores(api, user) for user in users))
+        eventually("the policies know who restores", lambda: all(restores(api, user, stamps) for user in users))
         yield
     finally:
         kubectl(*note, f"{names.RESTORERS_ANNOTATION}-")
-        eventually("the policies know nobody", lambda: not any(restores(api, user) for user in users))
+        eventually("the policies know nobody", lambda: not any(_brings_back(api, user) or _says_who(api, user) for user in users))
 
 
-def restores(api: Api, user: str) -> bool:
-    """Whether a user may bring back a row as it was."""
-    row = factories.row_manifest("probe", factories.in_namespace("default"), factories.numbered(1))
-    return api.acting_as(user, ADMIN).create(row, dry_run=True).ok
+def restores(api: Api, user: str, stamps: bool) -> bool:
+    """Whether a user may bring back a row as it was: policies that refuse and, where there are any, those that stamp learn of it apart."""
+    return _brings_back(api, user) and (_says_who(api, user) or not stamps)
+
+
+def _brings_back(api: Api, user: str) -> bool:
+    """Whether no policy refuses a row with a number."""
+    return _tried(api, user, factories.numbered(1)).ok
+
+
+def _says_who(api: Api, user: str) -> bool:
+    """Whether a row may have another author than its creator."""
+    answer = _tried(api, user, factories.with_spec(createdBy="nobody"))
+    return answer.ok and answer.body["spec"].get("createdBy") == "nobody"
+
+
+def _tried(api: Api, user: str, modify: factories.Modifier) -> Answer:
+    return api.acting_as(user, ADMIN).create(factories.row_manifest("probe", factories.in_namespace("default"), modify), dry_run=True)
 
 
 def backup(stage: HistoryStage) -> list[Manifest]:
