@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import yaml
 
 from dynamiq_operator.model import crd, names
 from dynamiq_operator.model.base import RULES, VERSION
@@ -353,14 +352,10 @@ def test_a_release_is_applied_again_and_statuses_are_written(api: Api, kind: str
 # The policies themselves.
 
 
-def rendered(kubectl: Kubectl, folder: str) -> list[Manifest]:
-    return list(yaml.safe_load_all(kubectl("kustomize", folder).stdout))
-
-
 def test_the_policies_type_check(cluster: Cluster, kubectl: Kubectl, api: Api) -> None:
     """The API server checks types only where a policy names its versions: so do these copies, which nothing binds."""
     names = []
-    for policy in rendered(kubectl, str(POLICIES)):
+    for policy in kubectl.kustomized(POLICIES):
         if policy["kind"] != "ValidatingAdmissionPolicy":
             continue
         policy["metadata"] = {"name": f"{policy['metadata']['name']}-typed"}
@@ -384,6 +379,6 @@ def test_the_policies_type_check(cluster: Cluster, kubectl: Kubectl, api: Api) -
 
 
 def test_before_1_36_only_the_stamps_are_missing(kubectl: Kubectl) -> None:
-    whole, before = (rendered(kubectl, str(folder)) for folder in (MANIFESTS, MANIFESTS / "overlays" / "before-1.36"))
+    whole, before = (kubectl.kustomized(folder) for folder in (MANIFESTS, MANIFESTS / "overlays" / "before-1.36"))
     assert [made for made in whole if not made["kind"].startswith("Mutating")] == before
     assert len(whole) - len(before) == 2 * len(names.MUTATING_POLICIES)

@@ -26,10 +26,6 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.usefixtures("guarded")
 
 
-def rendered(kubectl: Kubectl, overlay: Path) -> list[Manifest]:
-    return [each for each in yaml.safe_load_all(kubectl("kustomize", str(overlay)).stdout) if each]
-
-
 @contextlib.contextmanager
 def installed(cluster: Cluster, overlay: Path, namespace: str) -> Iterator[list[Manifest]]:
     """What an overlay with one line more installs, all of it; then the operator of the other tests is who it was."""
@@ -39,7 +35,7 @@ def installed(cluster: Cluster, overlay: Path, namespace: str) -> Iterator[list[
     try:
         kubectl("apply", "--server-side", "--force-conflicts", "-k", str(overlay))
         eventually("the policies know the operator by its new name", lambda: knows(api, account(namespace)))
-        yield rendered(kubectl, overlay)
+        yield kubectl.kustomized(overlay)
     finally:
         kubectl("delete", "--ignore-not-found", "namespace", namespace)
         kubectl("apply", "--server-side", "--force-conflicts", "-k", str(admission.POLICIES))

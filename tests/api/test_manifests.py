@@ -11,7 +11,7 @@ import yaml
 
 from dynamiq_operator.model import kinds
 from local.clusters import Cluster
-from tests.support.api import Api, Manifest
+from tests.support.api import Api
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.dry_run import namespaces_of
 from tests.support.operator import install_rights
@@ -43,17 +43,13 @@ def kinds_of_prometheus(cluster: Cluster) -> Iterator[None]:
         yield
 
 
-def rendered(kubectl: Kubectl, folder: Path) -> list[Manifest]:
-    return [each for each in yaml.safe_load_all(kubectl("kustomize", str(REPOSITORY / folder)).stdout) if each]
-
-
 def test_none_is_overlooked() -> None:
     assert len(FOLDERS) >= LEAST, FOLDERS
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=str)
 def test_the_api_server_takes_it(api: Api, kubectl: Kubectl, folder: Path) -> None:
-    objects = rendered(kubectl, folder)
+    objects = kubectl.kustomized(REPOSITORY / folder)
     arguments = ["apply", "--server-side", "--force-conflicts", "--validate=strict", "-k", str(REPOSITORY / folder)]
     harmful = {each["kind"] for each in objects} & (HARMFUL | {kind.kind for kind in kinds.KINDS})
     with namespaces_of(api, objects):
@@ -76,6 +72,6 @@ def test_a_kustomization_of_flux_gets_its_health_checks_by_the_component(kubectl
     }
     (overlay / "apps.yaml").write_text(yaml.safe_dump(applied))
     (overlay / "kustomization.yaml").write_text("resources: [apps.yaml]\ncomponents: [../component]\n")
-    (found,) = yaml.safe_load_all(kubectl("kustomize", str(overlay)).stdout)
+    (found,) = kubectl.kustomized(overlay)
     given = yaml.safe_load((REPOSITORY / "manifests" / "flux" / "health-checks.yaml").read_text())["spec"]
     assert (found["metadata"]["name"], found["spec"]) == ("apps", {"prune": True, **given})

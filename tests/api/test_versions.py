@@ -91,8 +91,7 @@ def test_what_is_history_stays_on_every_version(api: Api, namespace: str) -> Non
 def test_the_manifests_of_this_version_are_taken_and_the_other_ones_are_what_it_says(cluster: Cluster, api: Api, kubectl: Kubectl) -> None:
     stamps = versions.stamps(cluster)
     for folder, fits in ((MANIFESTS, stamps), (BEFORE, True)):
-        objects = [each for each in yaml.safe_load_all(kubectl("kustomize", str(folder)).stdout) if each]
-        with namespaces_of(api, objects):
+        with namespaces_of(api, kubectl.kustomized(folder)):
             arguments = ("apply", "--server-side", "--force-conflicts", "--validate=strict", "--dry-run=server", "-k", str(folder))
             done = kubectl(*arguments, check=False)
         assert (done.returncode == 0) == fits, done.stderr

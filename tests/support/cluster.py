@@ -152,6 +152,10 @@ class Kubectl:
             raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
         return done
 
+    def kustomized(self, folder: Path) -> list[Manifest]:
+        """The objects that kustomize makes of a folder; it asks no cluster."""
+        return [each for each in yaml.load_all(self("kustomize", str(folder)).stdout, yaml.CSafeLoader) if each]
+
 
 def _text(given: str | Manifest | Sequence[Manifest] | None) -> str | None:
     if given is None or isinstance(given, str):

@@ -18,7 +18,9 @@ def namespaces_of(api: Api, objects: list[Manifest]) -> Iterator[None]:
     wanted = [each for each in every if not api.read(each).ok]
     for each in wanted:
         assert api.create(each).ok
-    yield
-    for each in wanted:
-        api.delete(each)
+    try:
+        yield
+    finally:
+        for each in wanted:
+            api.delete(each)
     eventually("they are gone, before another folder brings them", lambda: not any(api.read(each).ok for each in wanted))

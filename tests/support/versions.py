@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from local import components
 from local.clusters import Cluster
@@ -49,7 +48,7 @@ def expect(items: Iterable[pytest.Item], version: str = components.KUBERNETES.ve
 def apply_policies(cluster: Cluster, folder: Path) -> None:
     """Applies what a folder has, without the policies that stamp where the API server does not know them."""
     kubectl = Kubectl(cluster)
-    known = [each for each in _objects(kubectl, folder) if stamps(cluster) or not each["kind"].startswith(STAMPING)]
+    known = [each for each in kubectl.kustomized(folder) if stamps(cluster) or not each["kind"].startswith(STAMPING)]
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=known)
 
 
@@ -57,9 +56,5 @@ def delete_policies(cluster: Cluster, folder: Path) -> None:
     """Takes the admission policies of a folder away again, and nothing else that it has."""
     kubectl = Kubectl(cluster)
     kinds = (REFUSING, STAMPING) if stamps(cluster) else (REFUSING,)
-    policies = [each for each in _objects(kubectl, folder) if each["kind"].startswith(kinds)]
+    policies = [each for each in kubectl.kustomized(folder) if each["kind"].startswith(kinds)]
     kubectl("delete", "--ignore-not-found", "-f", "-", input=policies)
-
-
-def _objects(kubectl: Kubectl, folder: Path) -> list[Manifest]:
-    return [each for each in yaml.load_all(kubectl("kustomize", str(folder)).stdout, yaml.CSafeLoader) if each]
