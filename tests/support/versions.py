@@ -47,8 +47,8 @@ def expect(items: Iterable[pytest.Item], version: str = components.KUBERNETES.ve
 
 def apply_policies(cluster: Cluster, folder: Path) -> None:
     """Applies what a folder has, without the policies that stamp where the API server does not know them."""
-    kubectl = Kubectl(cluster)
-    known = [each for each in kubectl.kustomized(folder) if stamps(cluster) or not each["kind"].startswith(STAMPING)]
+    kubectl, all_known = Kubectl(cluster), stamps(cluster)
+    known = [each for each in kubectl.kustomized(folder) if all_known or not each["kind"].startswith(STAMPING)]
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=known)
 
 
