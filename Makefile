@@ -137,7 +137,7 @@ docs: $(READY) $(DOCS_READY) ## the documentation as a site, in build/docs/site,
 dist: $(READY) ## what a release consists of: the wheels of operator and plugin, the manifests in one file, and those of the recorder, in build/dist
 	@$(BIN)/python -m local.dist
 
-release: $(READY) ## the files of a release in build/release: wheels, images, manifests, bills of materials, sums; VERSION=0.1.0 has to be the project's
+release: $(READY) ## the files of a release in build/release: wheels, images, chart, manifests, bills of materials, sums; VERSION=0.1.0 has to be the project's
 	@$(BIN)/python -m local.release build "$(VERSION)"
 
 release-check: $(READY) ## install from the files in build/release alone, on a fresh cluster, and run the demo there

@@ -83,9 +83,14 @@ def _wheel(out: Path, project: Path, what: str) -> Path:
 
 def bundle(out: Path, suffix: str) -> Path:
     """The manifests of a whole installation in one file, as `kubectl kustomize` prints them. Raises DistError."""
-    path = out / f"dynamiq-operator-{version()}{suffix}.yaml"
+    path = out / bundle_name(version(), suffix)
     path.write_text(_run(path.name, [str(borrowed.kubectl()), "kustomize", BUNDLES[suffix]], REPOSITORY, dict(os.environ)))
     return path
+
+
+def bundle_name(of_version: str, suffix: str) -> str:
+    """The file of a bundle."""
+    return f"dynamiq-operator-{of_version}{suffix}.yaml"
 
 
 def _copy(source: Path, target: Path) -> None:

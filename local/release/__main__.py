@@ -15,13 +15,26 @@ from local.progress import say
 from local.release import build, check
 from local.release.build import ReleaseError
 from local.release.changelog import ChangelogError
+from local.release.chart import ChartError
 from local.release.layout import LayoutError
 from local.release.parts import PartsError
 from local.release.sbom import SbomError
 from local.resolver import FORCEABLE
 
 WORK = REPOSITORY / "build" / "release-check"
-ERRORS = (BuildError, ChangelogError, DistError, ImageError, LayoutError, LocalError, LockError, PartsError, ReleaseError, SbomError)
+ERRORS = (
+    BuildError,
+    ChangelogError,
+    ChartError,
+    DistError,
+    ImageError,
+    LayoutError,
+    LocalError,
+    LockError,
+    PartsError,
+    ReleaseError,
+    SbomError,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Makes the files of a release in one folder: wheels, images, manifests, examples, bills of materials, the changes, and the sums of all.
+"""Makes the files of a release in one folder: wheels, images, manifests, the chart, examples, bills of materials, the changes, and the sums of all.
 
 The same commit gives the same bytes: images are made on Debian's packages by their hashes, and every time in them is the commit's
 (`SOURCE_DATE_EPOCH` where that is set). It refuses a version that is not the project's, files that are in no commit, and an image with a
@@ -17,12 +17,12 @@ from pathlib import Path
 from local import console_build, debian, debian_lock, dist, images
 from local.images import REPOSITORY, Image, Recipe
 from local.progress import say
-from local.release import changelog, layout, parts, sbom
+from local.release import changelog, chart, layout, parts, sbom
 from local.release.layout import Archive, Index
 
 OUT = REPOSITORY / "build" / "release"
 LOCKS = REPOSITORY / "locks"
-LOCK_OF_WHEEL = {"dynamiq_operator": "operator.txt", "dynamiq_kubectl": "kubectl.txt"}
+LOCK_OF_WHEEL = {layout.SERVERS: "operator.txt", layout.PLUGIN: "kubectl.txt"}
 """The lock by which a wheel's dependencies can be installed, by the name that the wheel's file begins with."""
 EXAMPLES = REPOSITORY / "examples"
 
@@ -41,14 +41,16 @@ def build(version: str, out: Path = OUT) -> list[Path]:
     commit, epoch = source()
     shutil.rmtree(out, ignore_errors=True)
     dist.build(out)
-    # A chart of `manifests/chart` would be packed here, so that its archive is one more file: `helm package` with the times of the commit.
+    chart.package(out, epoch)
     index = Index(version, commit, epoch, {image.reference: _image(image, out, commit, epoch) for image in images.ALWAYS})
-    for wheel in sorted(out.glob("*.whl")):
-        _beside_wheel(wheel, version, commit, epoch)
+    for distribution in layout.WHEELS:
+        _beside_wheel(out / layout.wheel(distribution, version), distribution, index)
     _pack(EXAMPLES, out / layout.examples(version), epoch)
     (out / layout.NOTES).write_text(changes)
     (out / layout.INDEX).write_text(index.written())
     made = sorted(path for path in out.iterdir() if path.name != layout.SUMS)
+    if differing := {path.name for path in made} ^ set(layout.files(index)):
+        raise ReleaseError(f"what was made is not what a release has: {', '.join(sorted(differing))}")
     (out / layout.SUMS).write_text(layout.sums(made))
     return [*made, out / layout.SUMS]
 
@@ -90,14 +92,15 @@ def _image(image: Image, out: Path, commit: str, epoch: int) -> Archive:
     return Archive(file, found.digest, beside)
 
 
-def _beside_wheel(wheel: Path, version: str, commit: str, epoch: int) -> None:
+def _beside_wheel(wheel: Path, distribution: str, index: Index) -> None:
     """Writes the wheel's bill of materials: what it brings of other projects, and what is installed with it by its lock, which comes along."""
-    distribution = wheel.name.partition("-")[0]
     lock = (LOCKS / LOCK_OF_WHEEL[distribution]).read_text()
-    listed = [*parts.of_lock(lock), *(_console() if distribution == "dynamiq_operator" else [])]
+    listed = [*parts.of_lock(lock), *(_console() if distribution == layout.SERVERS else [])]
     sha256 = layout.sums([wheel]).partition(" ")[0]
-    subject = sbom.wheel(distribution.replace("_", "-"), version, sha256)
-    wheel.with_name(layout.beside(wheel.name, layout.SBOM)).write_text(sbom.written(subject, listed, epoch=epoch, commit=commit))
+    subject = sbom.wheel(distribution.replace("_", "-"), index.version, sha256)
+    wheel.with_name(layout.beside(wheel.name, layout.SBOM)).write_text(
+        sbom.written(subject, listed, epoch=index.epoch, commit=index.commit)
+    )
     wheel.with_name(layout.beside(wheel.name, layout.REQUIREMENTS)).write_text(lock)
 
 

@@ -2,7 +2,8 @@
 
 What is installed comes from the release's folder: its files are laid out as the demo names them, apart from this checkout, which gives the
 Kubernetes and what looks on. The plugin of kubectl is installed from its wheel by the lock that comes along, which downloads packages. The
-sums are compared first, and each image with the digest that the release says. A check that ends well leaves nothing running.
+sums are compared first, and each image with the digest that the release says. What is installed is the manifests; the chart is rendered by the real
+helm with the images by their digests, and has to name no other ones. A check that ends well leaves nothing running.
 """
 
 from __future__ import annotations
@@ -23,13 +24,11 @@ from local.clusters import Cluster
 from local.demo import Demo
 from local.errors import LocalError
 from local.progress import say
-from local.release import layout
+from local.release import chart, layout
 from local.release.layout import Index, LayoutError
 from local.transcript import Transcript, heading
 
 NAME = "release-check"
-PLUGIN = ("dynamiq_kubectl", "dynamiq_operator")
-"""The wheels that can bring the plugin of kubectl, the better one first."""
 
 
 @dataclass(frozen=True)
@@ -44,31 +43,34 @@ class Release:
         return {name: self.folder / each.file for name, each in self.index.images.items()}
 
     def lay_out(self, root: Path) -> None:
-        """Fills the new folder `root` as a checkout is: `manifests`, with the gate and the recorder in it, and `examples`. Raises LayoutError."""
+        """Fills the new folder `root` as a checkout is: `manifests`, with the gate and the recorder in it, and `examples`."""
         for suffix, folder in dist.BUNDLES.items():
-            bundle = self.folder / f"dynamiq-operator-{self.index.version}{suffix}.yaml"
+            bundle = dist.bundle_name(self.index.version, suffix)
             place = root / folder
             place.mkdir(parents=True, exist_ok=True)
-            try:
-                shutil.copy(bundle, place)
-            except OSError as error:
-                raise LayoutError(f"the release has no {bundle.name}") from error
-            (place / "kustomization.yaml").write_text(yaml.safe_dump({"resources": [bundle.name]}))
+            shutil.copy(self.folder / bundle, place)
+            (place / "kustomization.yaml").write_text(yaml.safe_dump({"resources": [bundle]}))
         with tarfile.open(self.folder / layout.examples(self.index.version)) as archive:
             archive.extractall(root, filter="data")
 
     def wheel(self) -> Path:
-        """The wheel with the plugin of kubectl. Raises LayoutError."""
-        for name in PLUGIN:
-            for found in self.folder.glob(f"{name}-{self.index.version}-*.whl"):
-                return found
-        raise LayoutError(f"the release has no wheel of {' or '.join(PLUGIN)}")
+        """The wheel with the plugin of kubectl."""
+        return self.folder / layout.wheel(layout.PLUGIN, self.index.version)
+
+    def require_chart(self) -> None:
+        """Refuses a chart in which helm finds something to mend, or whose pods would run another image than the release's. Raises LayoutError."""
+        archive = self.folder / layout.chart(self.index.version)
+        digests = {name.rpartition(":")[0]: each.digest for name, each in self.index.images.items()}
+        used = chart.images(archive, {name.rpartition("/")[2]: digest for name, digest in digests.items()})
+        if others := used - {f"{name}@{digest}" for name, digest in digests.items()}:
+            raise LayoutError(f"{archive.name} names images that the release has not: {', '.join(sorted(others))}")
 
 
 def verified(folder: Path) -> Release:
-    """The release in `folder`. Raises LayoutError where a file or an image is another one than it says."""
+    """The release in `folder`. Raises LayoutError where a file is missing, or it or an image is another one than it says."""
     layout.require_sums(folder)
     release = Release(folder, layout.read(folder))
+    layout.require_complete(folder, release.index)
     for name, archive in release.index.images.items():
         if (found := images.digest_of(folder / archive.file)) != archive.digest:
             raise LayoutError(f"{archive.file} has the image {found}, and {layout.INDEX} says {name} is {archive.digest}")
@@ -76,11 +78,13 @@ def verified(folder: Path) -> Release:
 
 
 def check(folder: Path, work: Path, profile: str | None = None) -> None:
-    """Installs the release in `folder` and runs the demo; `work` is made anew for what it takes. Raises LayoutError, LocalError."""
+    """Installs the release in `folder` and runs the demo; `work` is made anew for what it takes. Raises LayoutError, LocalError, ChartError."""
     release = verified(folder)
     heading(
         f"Release {release.index.version} of {release.index.commit[:12]}: {len(release.index.images)} images, every file as its sum says"
     )
+    release.require_chart()
+    say(f"{layout.chart(release.index.version)}: helm lints and renders it, with these images by their digests")
     shutil.rmtree(work, ignore_errors=True)
     release.lay_out(work / "installation")
     plugin = _install_plugin(release.wheel(), work / "plugin")

@@ -8,11 +8,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from packaging.version import Version
+
+from local.dist import BUNDLES, bundle_name
+
 SUMS = "SHA256SUMS"
 INDEX = "release.json"
 NOTES = "CHANGES.md"
 SBOM = ".cdx.json"
 REQUIREMENTS = ".requirements.txt"
+SERVERS, PLUGIN = "dynamiq_operator", "dynamiq_kubectl"
+WHEELS = (SERVERS, PLUGIN)
+"""The distributions, as files of wheels begin."""
 
 
 class LayoutError(Exception):
@@ -51,6 +58,26 @@ def read(folder: Path) -> Index:
         raise LayoutError(f"{folder} is no release: {INDEX} can't be read ({error}); build one, `make release VERSION=…`") from error
 
 
+def files(index: Index) -> list[str]:
+    """Every file of a release but its sums, sorted."""
+    version = index.version
+    images = [name for archive in index.images.values() for name in (archive.file, archive.sbom)]
+    wheels = [wheel(distribution, version) for distribution in WHEELS]
+    with_wheels = [beside(name, ending) for name in wheels for ending in (SBOM, REQUIREMENTS)]
+    bundles = [bundle_name(version, suffix) for suffix in BUNDLES]
+    return sorted([*images, *wheels, *with_wheels, *bundles, chart(version), examples(version), NOTES, INDEX])
+
+
+def wheel(distribution: str, version: str) -> str:
+    """A wheel, which has the version in the form of Python's packages: `1.2.0rc1` for `1.2.0-rc1`."""
+    return f"{distribution}-{Version(version)}-py3-none-any.whl"
+
+
+def chart(version: str) -> str:
+    """The Helm chart, as helm names its package."""
+    return f"dynamiq-{version}.tgz"
+
+
 def examples(version: str) -> str:
     """The archive with the folder `examples`."""
     return f"dynamiq-examples-{version}.tar"
@@ -87,6 +114,12 @@ def require_sums(folder: Path) -> None:
     for name, sha256 in named.items():
         if _sha256(folder / name) != sha256:
             raise LayoutError(f"{name} is not the file that {SUMS} names")
+
+
+def require_complete(folder: Path, index: Index) -> None:
+    """Refuses a release without a file that every release has. Raises LayoutError."""
+    if absent := [name for name in files(index) if not (folder / name).is_file()]:
+        raise LayoutError(f"{folder} is not a whole release: {', '.join(absent)} is missing")
 
 
 def _sha256(path: Path) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
 import yaml
 
 from local import images
+from local.release import chart as release_chart
+from local.release import layout
+from local.release.chart import ChartError
 from tests.support.api import Manifest
 from tests.support.chart import (
     CHART,
@@ -229,6 +233,23 @@ def test_what_it_says_of_itself_is_the_projects_version(helm: Helm, tmp_path: Pa
     (archive,) = tmp_path.iterdir()
     assert archive.name == f"dynamiq-{images.version()}.tgz"
     assert by_name(helm.rendered({}, chart=archive)) == by_name(helm.rendered({}))
+
+
+def test_a_release_has_it_in_one_file_that_is_the_same_each_time_and_names_no_other_images(tmp_path: Path) -> None:
+    packed = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        release_chart.package(tmp_path / name, 1_700_000_000)
+        (archive,) = (tmp_path / name).iterdir()
+        packed.append(archive.read_bytes())
+    assert archive.name == layout.chart(images.version())
+    assert packed[0] == packed[1]
+    with tarfile.open(archive) as files:
+        assert {each.mtime for each in files} == {1_700_000_000}
+    digests = {image.name: f"sha256:{letter * 64}" for image, letter in zip(images.ALWAYS, "abc", strict=True)}
+    assert release_chart.images(archive, digests) == {f"dynamiq.local/{name}@{digest}" for name, digest in digests.items()}
+    with pytest.raises(ChartError, match="/images/operator/digest"):
+        release_chart.images(archive, {**digests, "operator": "latest"})
 
 
 def test_every_value_is_documented_where_it_stands_and_in_the_schema(helm: Helm) -> None:

@@ -46,14 +46,16 @@ def release(tmp_path: Path) -> Path:
     folder.mkdir()
     archive = layout.image("runtime", VERSION, "amd64")
     digest = images.write_image(folder / archive, IMAGE, tmp_path / "root", entrypoint=["/a"])
+    index = Index(VERSION, "c0ffee", 1_700_000_000, {IMAGE: Archive(archive, digest, layout.beside(archive, layout.SBOM))})
+    for name in layout.files(index):
+        if name != archive:
+            (folder / name).write_text(name)
     for suffix in dist.BUNDLES:
-        (folder / f"dynamiq-operator-{VERSION}{suffix}.yaml").write_text(f"kind: Bundle\nof: '{suffix}'\n")
+        (folder / dist.bundle_name(VERSION, suffix)).write_text(f"kind: Bundle\nof: '{suffix}'\n")
     (tmp_path / "examples").mkdir()
     (tmp_path / "examples" / "app.yaml").write_text("kind: App\n")
     with tarfile.open(folder / layout.examples(VERSION), "w") as packed:
         packed.add(tmp_path / "examples", "examples")
-    (folder / f"dynamiq_operator-{VERSION}-py3-none-any.whl").write_bytes(b"wheel")
-    index = Index(VERSION, "c0ffee", 1_700_000_000, {IMAGE: Archive(archive, digest, layout.beside(archive, layout.SBOM))})
     (folder / layout.INDEX).write_text(index.written())
     return sum_up(folder)
 
@@ -89,6 +91,12 @@ def remove(folder: Path) -> None:
     (folder / layout.examples(VERSION)).unlink()
 
 
+def leave_out(folder: Path) -> None:
+    """No chart, and sums that are of the rest."""
+    (folder / layout.chart(VERSION)).unlink()
+    sum_up(folder)
+
+
 def swap(folder: Path) -> None:
     """Another image, and sums that are of it."""
     archive = folder / layout.image("runtime", VERSION, "amd64")
@@ -102,6 +110,7 @@ def swap(folder: Path) -> None:
         (change, r"release\.json is not the file that SHA256SUMS names"),
         (add, r"more\.yaml is not in SHA256SUMS"),
         (remove, r"dynamiq-examples-0\.2\.0\.tar is missing"),
+        (leave_out, r"is not a whole release: dynamiq-0\.2\.0\.tgz is missing"),
         (swap, r"has the image sha256:.*, and release\.json says .* is sha256:"),
     ],
 )
@@ -125,10 +134,42 @@ def test_it_is_laid_out_as_the_demo_names_its_files(release: Path, tmp_path: Pat
     assert (root / "examples" / "app.yaml").read_text() == "kind: App\n"
 
 
-def test_the_plugin_comes_from_the_wheel_that_has_little_else_where_there_is_one(release: Path) -> None:
-    assert check.verified(release).wheel().name.startswith("dynamiq_operator-")
-    (release / f"dynamiq_kubectl-{VERSION}-py3-none-any.whl").write_bytes(b"wheel")
-    assert check.verified(sum_up(release)).wheel().name.startswith("dynamiq_kubectl-")
+def test_the_plugin_comes_from_a_wheel_of_its_own(release: Path) -> None:
+    """That of the operator has no program."""
+    assert check.verified(release).wheel() == release / "dynamiq_kubectl-0.2.0-py3-none-any.whl"
+
+
+def test_every_file_of_a_release() -> None:
+    archives = {name: layout.image(name, VERSION, "amd64") for name in ("operator", "runtime", "recorder")}
+    found = {f"dynamiq.local/{name}:{VERSION}": Archive(file, "", layout.beside(file, layout.SBOM)) for name, file in archives.items()}
+    assert layout.files(Index(VERSION, "c0ffee", 0, found)) == [
+        "CHANGES.md",
+        "dynamiq-0.2.0.tgz",
+        "dynamiq-examples-0.2.0.tar",
+        "dynamiq-operator-0.2.0-before-1.36.yaml",
+        "dynamiq-operator-0.2.0-gate.yaml",
+        "dynamiq-operator-0.2.0-recorder.yaml",
+        "dynamiq-operator-0.2.0.yaml",
+        "dynamiq_kubectl-0.2.0-py3-none-any.cdx.json",
+        "dynamiq_kubectl-0.2.0-py3-none-any.requirements.txt",
+        "dynamiq_kubectl-0.2.0-py3-none-any.whl",
+        "dynamiq_operator-0.2.0-py3-none-any.cdx.json",
+        "dynamiq_operator-0.2.0-py3-none-any.requirements.txt",
+        "dynamiq_operator-0.2.0-py3-none-any.whl",
+        "operator-0.2.0-linux-amd64.cdx.json",
+        "operator-0.2.0-linux-amd64.oci.tar",
+        "recorder-0.2.0-linux-amd64.cdx.json",
+        "recorder-0.2.0-linux-amd64.oci.tar",
+        "release.json",
+        "runtime-0.2.0-linux-amd64.cdx.json",
+        "runtime-0.2.0-linux-amd64.oci.tar",
+    ]
+
+
+def test_a_candidates_files_are_named_as_each_tool_writes_its_version() -> None:
+    """The workflow takes tags such as v0.2.0-rc1: helm keeps that as it is, and Python's packages have it in their own form."""
+    assert layout.wheel(layout.PLUGIN, "0.2.0-rc1") == "dynamiq_kubectl-0.2.0rc1-py3-none-any.whl"
+    assert layout.chart("0.2.0-rc1") == "dynamiq-0.2.0-rc1.tgz"
 
 
 def test_what_belongs_to_a_file_is_named_after_it() -> None:
@@ -187,4 +228,6 @@ def test_a_release_is_of_a_commit_and_of_its_time(tmp_path: Path, monkeypatch: p
 
 
 def test_each_wheel_of_a_release_has_a_lock_for_what_it_needs() -> None:
-    assert (build.LOCKS / build.LOCK_OF_WHEEL["dynamiq_operator"]).exists()
+    assert set(build.LOCK_OF_WHEEL) == set(layout.WHEELS)
+    for name in build.LOCK_OF_WHEEL.values():
+        assert "--hash=sha256:" in (build.LOCKS / name).read_text()

@@ -1,0 +1,73 @@
+"""The Helm chart as one file of a release: packed by the real helm, and read by it again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local import builds, components
+from local.chart.__main__ import CHART
+from local.chart.templates import SYSTEM
+
+RELEASE = "dynamiq"
+
+
+class ChartError(Exception):
+    """Helm has not packed the chart, or refuses it; the message has its own words."""
+
+
+def package(out: Path, epoch: int) -> None:
+    """Packs the chart into `out`. Its files get the time `epoch` in Unix seconds, so the same commit gives the same bytes. Raises ChartError, BuildError."""
+    with tempfile.TemporaryDirectory(prefix="dynamiq-chart-") as folder:
+        copied = Path(shutil.copytree(CHART, Path(folder) / CHART.name, ignore=shutil.ignore_patterns("__pycache__")))
+        for path in copied.rglob("*"):
+            os.utime(path, (epoch, epoch))
+        _helm("package", str(copied), "--destination", str(out))
+
+
+def images(archive: Path, digests: Mapping[str, str]) -> set[str]:
+    """The images of all pods of a packed chart, which helm lints first. `digests`: by the name of each image in the values. Raises ChartError, BuildError."""
+    values = {"images": {name: {"digest": digest} for name, digest in digests.items()}, "recorder": {"enabled": True}}
+    given = ("--namespace", SYSTEM, "--values", "-")
+    _helm("lint", "--strict", str(archive), *given, values=values)
+    rendered = _helm("template", RELEASE, str(archive), *given, values=values)
+    return {image for each in yaml.safe_load_all(rendered) for image in _images(each)}
+
+
+def _images(part: Any) -> Iterator[str]:
+    """Those of containers, wherever these stand in an object, and those that a program is told by a variable."""
+    if isinstance(part, list):
+        for each in part:
+            yield from _images(each)
+    elif isinstance(part, dict):
+        if str(part.get("name", "")).endswith("_IMAGE"):
+            yield str(part["value"])
+        for key, value in part.items():
+            if key == "containers":
+                yield from (container["image"] for container in value)
+            yield from _images(value)
+
+
+def _helm(*arguments: str, values: Mapping[str, Any] | None = None) -> str:
+    program = builds.ensure([components.HELM])["helm"]
+    with tempfile.TemporaryDirectory(prefix="dynamiq-helm-") as home:
+        own = {f"HELM_{name}_HOME": home for name in ("CACHE", "CONFIG", "DATA")}
+        done = subprocess.run(
+            [str(program), *arguments],
+            env={**os.environ, **own, "KUBECONFIG": str(Path(home) / "none")},
+            input=json.dumps(values) if values is not None else None,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise ChartError(f"`helm {' '.join(arguments[:2])}` failed:\n{done.stdout}{done.stderr.strip()}")
+    return done.stdout
