@@ -312,7 +312,9 @@ def _gate_namespace(document: Document) -> None:
 
 
 def _gate_time(document: Document) -> None:
-    document.put(document.content["spec"]["template"]["spec"], "terminationGracePeriodSeconds", "gate.terminationGracePeriodSeconds")
+    value = "gate.terminationGracePeriodSeconds"
+    # Helm reads a number as a float, and prints a million as 1e+06, which the API server takes for no number of seconds.
+    document.put(document.content["spec"]["template"]["spec"], "terminationGracePeriodSeconds", value, f".Values.{value} | int64")
 
 
 def _kept(document: Document) -> None:

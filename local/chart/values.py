@@ -37,8 +37,8 @@ class Images(Values):
     pull_secrets: Annotated[
         tuple[str, ...],
         Field(
-            description="Names of Secrets with which they are pulled. They have to be there, in each namespace that pods are in: that of the release, "
-            "gate.namespace, and dynamiq-recorder."
+            description="Names of Secrets with which they are pulled. They have to be there, in each namespace that pods of the chart are in: that of the "
+            "release, gate.namespace, and dynamiq-recorder. Pods of Apps pull theirs with those of their own namespaces."
         ),
     ] = ()
     operator: Annotated[Image, Field(description="Of the operator, the API with the console, and the gate.")]

@@ -6,7 +6,9 @@ import itertools
 import json
 import re
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -28,6 +30,7 @@ from tests.support.chart import (
     differences,
     kustomized,
     leaves,
+    parsed,
     scalars,
 )
 
@@ -126,14 +129,34 @@ def test_what_is_set_for_one_program_holds_there_in_place_of_what_is_set_for_all
 
 
 def test_images_are_pulled_from_one_registry_with_one_secret_by_all_pods(helm: Helm) -> None:
-    found = [each["spec"].get("template", {"spec": each["spec"]})["spec"] for each in helm.rendered(EVERYTHING) if _has_pods(each)]
+    found = _pods(helm.rendered(EVERYTHING))
     assert len(found) == 6, "four programs, helm test and the end of the gate"
     for pod in found:
         assert pod["imagePullSecrets"] == [{"name": "pull-secret"}]
         (container,) = pod["containers"]
         assert container["image"].startswith("registry.test/team/renamed-")
-        assert container["securityContext"]["readOnlyRootFilesystem"]
-        assert (pod["securityContext"]["runAsNonRoot"], container["securityContext"]["allowPrivilegeEscalation"]) == (True, False)
+
+
+@pytest.mark.parametrize("name", ["defaults", "everything", "on-a-database"])
+def test_every_pod_keeps_to_the_strictest_pod_security(helm: Helm, name: str) -> None:
+    """As namespaces of the level `restricted` ask for it, and with a root that nobody writes to."""
+    volumes = {"configMap", "emptyDir", "projected", "secret"}
+    for pod in _pods(helm.rendered(VALUE_SETS[name])):
+        assert (pod["securityContext"]["runAsNonRoot"], pod["securityContext"]["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
+        assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & set(pod)
+        assert {kind for volume in pod.get("volumes", ()) for kind in volume if kind != "name"} <= volumes
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert not any("hostPort" in port for port in container.get("ports", ()))
+            assert container["resources"]["limits"]["memory"]
+
+
+def _pods(rendered: list[Manifest]) -> list[Manifest]:
+    return [each["spec"].get("template", {"spec": each["spec"]})["spec"] for each in rendered if _has_pods(each)]
 
 
 def _has_pods(each: Manifest) -> bool:
@@ -156,6 +179,81 @@ def test_in_another_namespace_all_that_names_it_follows(helm: Helm) -> None:
     assert {"name": "DYNAMIQ_GATE_NAMESPACE", "value": "gates"} in container["env"]
 
 
+SWITCHES = (
+    *("api.enabled", "console.enabled", "gate.enabled", "gate.createNamespace", "gate.retire.enabled"),
+    *("recorder.enabled", "recorder.createNamespace", "admission.mutating", "monitoring.enabled"),
+)
+
+
+def test_every_switch_changes_what_is_installed(helm: Helm) -> None:
+    """But for crds.check, which asks a cluster: tests/api/test_chart.py."""
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert {path for path, value in leaves(defaults) if isinstance(value, bool)} == {*SWITCHES, "crds.check"}
+    on = _nested(dict.fromkeys(SWITCHES, True))
+    whole = helm.rendered(on)
+    for switch in SWITCHES:
+        assert helm.rendered(_nested({**dict.fromkeys(SWITCHES, True), switch: False})) != whole, switch
+
+
+def _nested(values: Mapping[str, object]) -> Manifest:
+    """Values by their dotted names, as helm reads them."""
+    nested: Manifest = {}
+    for name, value in values.items():
+        *path, last = name.split(".")
+        place = nested
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return nested
+
+
+OF_A_FEW = {
+    *("images.pullPolicy", "images.runtime.digest", "logLevel", "api.service.type", "recorder.store"),
+    *("apps.publicScheme", "apps.imagePolicy", "notifications.format"),
+}
+"""Values that the schema gives a choice of, or a form."""
+STRANGE = ': "it\'s" {{ .Values }} #\n- \\t\té'
+"""Words of YAML and of the template engine."""
+
+
+@pytest.mark.parametrize("name", ["everything", "on-a-database", "of-all-pods"])
+def test_no_text_breaks_what_it_stands_in(helm: Helm, name: str) -> None:
+    texts: list[str] = []
+
+    def strange(value: Any, path: str = "") -> Any:
+        if isinstance(value, Mapping):
+            return {key: strange(each, f"{path}.{key}" if path else key) for key, each in value.items()}
+        if isinstance(value, list):
+            return [strange(each, path) for each in value]
+        if not isinstance(value, str) or path in OF_A_FEW:
+            return value
+        if not path.startswith(
+            ("recorder.storage.", "recorder.existingSecret", "recorder.prices")
+        ):  # of one store alone; and YAML in a text
+            texts.append(f"<{path}>{STRANGE}")
+        return f"<{path}>{STRANGE}"
+
+    found = {each for each in scalars(helm.rendered(strange(VALUE_SETS[name]))) if isinstance(each, str)}
+    assert texts
+    assert not [each for each in texts if not any(each in text for text in found)]
+
+
+@pytest.mark.parametrize("release", ["123", "1e3", "true", "null"])
+def test_a_release_may_have_a_name_that_yaml_takes_for_something_else(helm: Helm, release: str) -> None:
+    rendered = parsed(helm("template", release, str(CHART), "--namespace", "456", values=VALUE_SETS["whole"]).stdout)
+    assert {each["metadata"]["labels"]["app.kubernetes.io/instance"] for each in rendered} == {release}
+    assert {
+        type(value) for each in rendered for value in [*each["metadata"]["labels"].values(), each["metadata"].get("namespace", "")]
+    } == {str}
+
+
+def test_times_of_weeks_are_still_whole_seconds(helm: Helm) -> None:
+    objects = helm.rendered({"gate": {"terminationGracePeriodSeconds": 1_000_000, "retire": {"timeoutSeconds": 2_000_000}}})
+    assert by_name(objects)[WORKLOADS["gate"]]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 1_000_000
+    (job,) = [each for each in objects if each["kind"] == "Job"]
+    assert {"name": "DYNAMIQ_RETIRE_WITHIN", "value": "2000000"} in job["spec"]["template"]["spec"]["containers"][0]["env"]
+
+
 @pytest.mark.parametrize(
     ("values", "arguments", "said"),
     [
@@ -172,6 +270,7 @@ def test_in_another_namespace_all_that_names_it_follows(helm: Helm) -> None:
         ({"console": {"oidc": {"issuer": "https://dex.test", "clientId": "a"}}}, (), "console.oidc.issuer needs console.url"),
         ({"console": {"oidc": {"clientId": "a"}}}, (), "console.oidc needs an issuer"),
         ({"gate": {"namespace": NAMESPACE}}, (), "so it has one to itself"),
+        ({"gate": {"namespace": "dynamiq-recorder"}}, (), "so it has one to itself"),
         ({}, ("--kube-version", "1.35.2"), "Kubernetes v1.35.2 has no MutatingAdmissionPolicy v1"),
         ({"admission": {"mutating": False}}, ("--kube-version", "1.33.0"), "requires kubeVersion: >=1.34.0-0"),
     ],
