@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import hashlib
+import http.client
 import io
 import platform
 import re
@@ -19,7 +20,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -162,7 +162,7 @@ def _by_snapshot(packages: Sequence[Package], lock: Lock, folder: Path, task: Ta
         try:
             with urllib.request.urlopen(package.at(lock.snapshot), timeout=SECONDS) as answer:  # noqa: S310 - https, by a constant
                 (folder / package.file).write_bytes(answer.read())
-        except (urllib.error.URLError, TimeoutError):
+        except (OSError, http.client.HTTPException):  # nobody is there, it has none, or the connection broke
             return
 
 

@@ -26,10 +26,14 @@ ROUNDS = 6
 HEALTHY_WITHIN = 120.0
 
 
-def until_healthy(git: Argo, status: str, kind: str = kinds.APP.kind, name: str = APP) -> str:
-    """Waits until an object has this health; returns what is said of it."""
-    eventually(f"{kind} {name} is {status}: {git.health(kind, name)}", lambda: git.health(kind, name)[0] == status, HEALTHY_WITHIN)
-    return git.health(kind, name)[1]
+def until_healthy(git: Argo, status: str, said: str = "", kind: str = kinds.APP.kind, name: str = APP) -> None:
+    """Waits until an object has this health, and these words are in what is said of it: Argo CD hears of a change later than we do."""
+
+    def seen() -> bool:
+        found, message = git.health(kind, name)
+        return found == status and said in message
+
+    eventually(f"{kind} {name} is {status}, {said!r}: {git.health(kind, name)}", seen, HEALTHY_WITHIN)
 
 
 @pytest.mark.timeout(3600)  # minutes of them to build Argo CD, where the cache does not have it
@@ -48,8 +52,7 @@ def test_an_app_under_argo_cd(cluster: Cluster, tmp_path: Path) -> None:
         _the_way_back_to_git(on, git, quick, Plugin(cluster, on.namespace, tmp_path, ANNA))
         _an_image_of_a_runtime_comes_from_git(on, git, quick)
         git.until_synced(git.push(message="nothing"))
-        git.drop("App", APP)
-        git.refresh()
+        git.until_acted_on(git.drop("App", APP))
         assert on.find(kinds.APP.kind, APP) is not None, "an App that Git drops stays"
 
 
@@ -62,7 +65,7 @@ def _without_checks_a_failure_is_healthy(on: HistoryStage, git: Argo, quick: fac
     eventually("the Application is called healthy", lambda: git.health()[0] == "Healthy", HEALTHY_WITHIN)
     git.checks_health()
     git.refresh()
-    assert "WorkflowVersion" in until_healthy(git, "Degraded")
+    until_healthy(git, "Degraded", "WorkflowVersion")
     eventually("and so is not the Application", lambda: git.health()[0] == "Degraded", HEALTHY_WITHIN)
 
 
@@ -78,7 +81,7 @@ def _what_git_asks_for_is_waited_for(on: HistoryStage, git: Argo, quick: factori
     git.until_synced(
         git.push({name: runtime[name] for name in ("apiVersion", "kind", "spec")} | {"metadata": {"name": on.default_runtime}})
     )
-    until_healthy(git, "Healthy", kinds.RUNTIME.kind, on.default_runtime)
+    until_healthy(git, "Healthy", kind=kinds.RUNTIME.kind, name=on.default_runtime)
 
 
 def _rollbacks_by_hand_stay(on: HistoryStage, git: Argo) -> None:
@@ -92,14 +95,14 @@ def _rollbacks_by_hand_stay(on: HistoryStage, git: Argo) -> None:
             assert git.status()["sync"]["status"] == "Synced"
     back = on.live(APP, restores=live["v1"], message="v2 loses invoices")
     git.refresh()
-    assert "made by hand, runs in its place" in until_healthy(git, "Healthy")
+    until_healthy(git, "Healthy", "made by hand, runs in its place")
     assert on.served()["row"] == back
     print(f"Argo CD: {ROUNDS + 1} rollbacks by hand, {LOOKS} looks at each: 0 undone")
 
 
 def _the_way_back_to_git(on: HistoryStage, git: Argo, quick: factories.Modifier, plugin: Plugin) -> None:
     git.until_synced(git.push(on.declared("v3", quick)))
-    assert f"`kubectl dynamiq resume {APP}`" in until_healthy(git, "Suspended")
+    until_healthy(git, "Suspended", f"`kubectl dynamiq resume {APP}`")
     said = plugin("sync", APP, "--to-git", "--exit-code")
     assert said.returncode == 3
     app = on.declared("v1", quick)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,7 @@ def test_what_velero_brings_back_is_as_it_was_and_no_pod_is_another(cluster: Clu
         Operator(account, tmp_path, [on.namespace, IN_ANOTHER]),
         velero(cluster, tmp_path / "velero") as program,
         named(cluster, ACCOUNT),
+        gone_after(on, IN_ANOTHER),
     ):
         live = restores.a_history(on)
         on.until_settled(APP)
@@ -55,8 +58,16 @@ def test_what_velero_brings_back_is_as_it_was_and_no_pod_is_another(cluster: Clu
         assert there.until_served("v2", rows=5) == live
         eventually("all is there as it was", lambda: state(there) == before)
         assert pods_of(there) == pods
-        there.kubectl("delete", "namespace", IN_ANOTHER, "--wait=false")
         print(f"Velero: {len(before['rows'])} rows brought back thrice, {len(pods)} pods, none another")
+
+
+@contextlib.contextmanager
+def gone_after(stage: HistoryStage, namespace: str) -> Iterator[None]:
+    """The namespace goes, whatever becomes of the test."""
+    try:
+        yield
+    finally:
+        stage.kubectl("delete", "--ignore-not-found", "--wait=false", "namespace", namespace)
 
 
 def pods_of(stage: HistoryStage) -> set[str]:

@@ -20,6 +20,7 @@ import yaml
 
 from local import builds, components
 from local.clusters import Cluster
+from tests.support import definitions
 from tests.support.api import Manifest
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.git_server import BRANCH, committed, git, served
@@ -63,6 +64,16 @@ class Argo:
         self.refresh()
         eventually(f"{commit} is synced: {self.status()}", lambda: self._is_synced(commit), SYNCS_WITHIN)
 
+    def until_acted_on(self, commit: str) -> None:
+        """Waits until Argo CD has ended a sync to this commit, whether the cluster is as Git has it or has more."""
+        self.refresh()
+
+        def ended() -> bool:
+            operation = self.status().get("operationState", {})
+            return (operation.get("syncResult", {}).get("revision"), operation.get("phase")) == (commit, "Succeeded")
+
+        eventually(f"{commit} is acted on: {self.status()}", ended, SYNCS_WITHIN)
+
     def refresh(self) -> None:
         """Has it read Git and the cluster anew, and waits until it has."""
         self.kubectl("annotate", "--overwrite", APPLICATION, NAME, f"{REFRESH}=hard", namespace=NAMESPACE)
@@ -105,10 +116,9 @@ def argo(cluster: Cluster, namespace: str, folder: Path) -> Iterator[Argo]:
     repository = folder / "git" / NAME
     repository.mkdir(parents=True)
     git(repository, "init", "--quiet", f"--initial-branch={BRANCH}")
-    kubectl("apply", "--server-side", "-f", str(built[components.ARGO_CRDS]))
-    kubectl("wait", "--for=condition=Established", "crd", APPLICATION, "appprojects.argoproj.io")
     made = Argo(kubectl, namespace, repository)
     with ExitStack() as running:
+        running.enter_context(definitions.served(kubectl, built[components.ARGO_CRDS]))
         url = running.enter_context(served(repository.parent))
         kubectl("apply", "--server-side", "-f", "-", input=list(_installation()))
         running.callback(_removed, kubectl)

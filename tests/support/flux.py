@@ -17,6 +17,7 @@ import yaml
 from dynamiq_operator.model.base import GROUP
 from local import builds, components
 from local.clusters import Cluster
+from tests.support import definitions
 from tests.support.api import Manifest
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.git_server import BRANCH, committed, git, served
@@ -106,16 +107,8 @@ def flux(cluster: Cluster, namespace: str, folder: Path, *, waits: bool = False)
     made = Flux(kubectl, namespace, repository)
     known = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": PLATFORM, "namespace": namespace}}
     (repository / PLATFORM / "known.yaml").write_text(yaml.safe_dump(known))  # of nothing at all Flux makes no Kustomization
-    for name in components.FLUX_CRDS:
-        kubectl("apply", "--server-side", "-f", str(built[name]))
-    kubectl(
-        "wait",
-        "--for=condition=Established",
-        "crd",
-        "gitrepositories.source.toolkit.fluxcd.io",
-        "kustomizations.kustomize.toolkit.fluxcd.io",
-    )
     with ExitStack() as running:
+        running.enter_context(definitions.served(kubectl, *(built[name] for name in components.FLUX_CRDS)))
         url = running.enter_context(served(repository.parent))
         address = f"127.0.0.1:{free_port()}"
         storage = folder / "artifacts"

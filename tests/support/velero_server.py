@@ -15,6 +15,7 @@ from pathlib import Path
 from local import builds, components
 from local.clusters import Cluster
 from local.controlplane import is_free
+from tests.support import definitions
 from tests.support.api import Manifest
 from tests.support.cluster import Kubectl, login_of
 from tests.support.ports import free_port
@@ -72,26 +73,24 @@ def velero(cluster: Cluster, folder: Path) -> Iterator[Velero]:
     for each in (store, plugins, folder / "tmp"):
         each.mkdir(parents=True)
     (plugins / components.VELERO_STORE).symlink_to(built[components.VELERO_STORE])
-    kubectl("apply", "--server-side", "-f", str(built[components.VELERO_CRDS]))
-    kubectl("wait", "--for=condition=Established", "crd", "backups.velero.io", "restores.velero.io", "backupstoragelocations.velero.io")
-    try:
-        kubectl("apply", "-f", "-", input=_objects(store))
-        login = login_of(cluster, ACCOUNT, NAMESPACE, folder / "velero.kubeconfig")
-        environment = os.environ | {"KUBECONFIG": str(login), "HOME": str(folder), "TMPDIR": str(folder / "tmp")}
-        with _server(built["velero"], plugins, folder / "velero.log", environment):
-            ready = "jsonpath={.status.phase}"
-            eventually(
-                f"its store is there: see {folder / 'velero.log'}",
-                lambda: kubectl("get", "backupstoragelocation", LOCATION, "-o", ready, namespace=NAMESPACE).stdout == "Available",
-                STARTS_WITHIN,
-            )
-            yield Velero(kubectl, built["velero"], environment, store)
-    finally:
-        kubectl("delete", "--ignore-not-found", "clusterrolebinding", ACCOUNT)
-        for restore in kubectl("get", "restores.velero.io", "-o", "name", namespace=NAMESPACE).stdout.split():
-            kubectl("patch", restore, "--type=merge", "-p", '{"metadata":{"finalizers":null}}', namespace=NAMESPACE)
-        kubectl("delete", "--ignore-not-found", "crd", *_definitions(kubectl))
-        kubectl("delete", "--ignore-not-found", "--wait=false", "namespace", NAMESPACE)
+    with definitions.served(kubectl, built[components.VELERO_CRDS]):
+        try:
+            kubectl("apply", "-f", "-", input=_objects(store))
+            login = login_of(cluster, ACCOUNT, NAMESPACE, folder / "velero.kubeconfig")
+            environment = os.environ | {"KUBECONFIG": str(login), "HOME": str(folder), "TMPDIR": str(folder / "tmp")}
+            with _server(built["velero"], plugins, folder / "velero.log", environment):
+                ready = "jsonpath={.status.phase}"
+                eventually(
+                    f"its store is there: see {folder / 'velero.log'}",
+                    lambda: kubectl("get", "backupstoragelocation", LOCATION, "-o", ready, namespace=NAMESPACE).stdout == "Available",
+                    STARTS_WITHIN,
+                )
+                yield Velero(kubectl, built["velero"], environment, store)
+        finally:
+            kubectl("delete", "--ignore-not-found", "clusterrolebinding", ACCOUNT)
+            for restore in kubectl("get", "restores.velero.io", "-o", "name", namespace=NAMESPACE).stdout.split():
+                kubectl("patch", restore, "--type=merge", "-p", '{"metadata":{"finalizers":null}}', namespace=NAMESPACE)
+            kubectl("delete", "--ignore-not-found", "--wait=false", "namespace", NAMESPACE)
 
 
 @contextlib.contextmanager
@@ -139,8 +138,3 @@ def _objects(store: Path) -> list[Manifest]:
             },
         },
     ]
-
-
-def _definitions(kubectl: Kubectl) -> list[str]:
-    found = kubectl("get", "crd", "-o", "jsonpath={.items[*].metadata.name}").stdout.split()
-    return [name for name in found if name.endswith(".velero.io")]

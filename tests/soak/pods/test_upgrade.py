@@ -184,4 +184,5 @@ def _tell(scene: Scene, heard: dict[str, Manifest]) -> None:
         "Apps, 0 failed; 0 rows changed, 0 pods restarted or replaced, what verify finds is the same."
     )
     print("\n" + text)
-    LOG.write_text(text + "\n")
+    if in_full():
+        LOG.write_text(text + "\n")

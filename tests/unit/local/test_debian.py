@@ -8,7 +8,7 @@ import re
 import tarfile
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
@@ -127,6 +127,26 @@ def test_a_package_that_nobody_has_or_that_is_another_one_is_refused(snapshot: P
         RootError, match=r"names tiny_1-1_all\.deb, and neither apt nor the snapshot of 20261128T021032Z has it: .*make locks"
     ):
         debian.unpack(tmp_path / "root", Task("root", 1, Commands()))
+
+
+class BreaksOff(BaseHTTPRequestHandler):
+    """Says how long a file is, and ends before that."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"!<arch>")
+
+
+@pytest.mark.usefixtures("snapshot")
+def test_a_snapshot_that_breaks_off_is_one_that_has_it_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BreaksOff) as server:
+        Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        monkeypatch.setattr(debian_lock, "SNAPSHOTS", f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(RootError, match=r"neither apt nor the snapshot of 20261128T021032Z has it"):
+            debian.unpack(tmp_path / "root", Task("root", 1, Commands()))
+        server.shutdown()
 
 
 def test_what_is_no_package_is_refused() -> None:

@@ -1,0 +1,23 @@
+"""Kinds of another project, in a cluster that has none of them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support.cluster import ESTABLISHED_TIMEOUT, Kubectl
+
+
+@contextlib.contextmanager
+def served(kubectl: Kubectl, *files: Path) -> Iterator[None]:
+    """They are served while the block runs. Raises AssertionError where the cluster has one of them: its objects are somebody's, and would go with it."""
+    named = [argument for file in files for argument in ("-f", str(file))]
+    present = kubectl("get", "--ignore-not-found", "-o", "name", *named).stdout.split()
+    assert not present, f"another installation, or what one has left, is in this cluster: {', '.join(present)}"
+    kubectl("apply", "--server-side", *named)
+    try:
+        kubectl("wait", "--for=condition=Established", f"--timeout={ESTABLISHED_TIMEOUT}s", *named, timeout=ESTABLISHED_TIMEOUT + 5)
+        yield
+    finally:
+        kubectl("delete", "--ignore-not-found", *named)
