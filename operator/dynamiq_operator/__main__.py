@@ -224,8 +224,8 @@ def _retire_parser(commands: Any) -> None:
         "retire-gate",
         help="wake every App that sleeps, so that the gate can be uninstalled",
         description="Takes the gate's replicas away, and waits until the operator has woken every App that sleeps behind it.",
-        epilog="exit codes: 0 once no App needs the gate any more, or where there is none; 1 where that takes too long, and then the gate has its "
-        "replicas back, or where it cannot be scaled; 2 for a wrong option",
+        epilog="exit codes: 0 once no App needs the gate any more, or where there is none; 1 where that takes too long or is ended by a signal, and "
+        "then the gate has its replicas back, or where it cannot be scaled; 2 for a wrong option",
     )
     _cluster(retiring)
     setting(retiring, "--gate-namespace", GATE_NAMESPACE, "namespace of the gate")
@@ -257,7 +257,7 @@ def main() -> int:
     given = options.parse_args()
     if given.command == "api" and (given.tls_cert is None) != (given.tls_key is None):
         options.error("--tls-cert and --tls-key belong together")
-    if given.recorder_ca is not None and not os.access(given.recorder_ca, os.R_OK):
+    if "recorder_ca" in given and given.recorder_ca is not None and not os.access(given.recorder_ca, os.R_OK):
         options.error(f"{given.recorder_ca} cannot be read")
     if given.command == "api" and (wrong := _wrong_console(given)):
         options.error(wrong)
@@ -361,11 +361,11 @@ def _gate(given: argparse.Namespace) -> int:
 
 
 def _retire_gate(given: argparse.Namespace) -> int:
-    from dynamiq_operator.gate.retire import retire
+    from dynamiq_operator.gate.retire import until_retired
 
     _log(given.log_level)
     try:
-        return 0 if asyncio.run(retire(given.gate_namespace, given.within, given.kubeconfig, given.context)) else 1
+        return 0 if until_retired(given.gate_namespace, given.within, given.kubeconfig, given.context) else 1
     except ApiError as error:
         print(f"the gate cannot be scaled: {error}", file=sys.stderr)
         return 1

@@ -2,13 +2,15 @@
 
 An App that sleeps has no pod, and its callers are led to the gate. Without replicas the gate is down, for which the operator wakes every App;
 the gate's pods go on meanwhile with the calls that they have. Once no slice leads to the gate nobody misses it. Where that takes too long, as
-with an operator that does not run, the gate gets its replicas back: better an installation that stays than Apps that nobody serves.
+with an operator that does not run, or where this is ended meanwhile, the gate gets its replicas back: better an installation that stays than Apps that
+nobody serves.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
@@ -30,6 +32,21 @@ OWN = f"{names.SERVICE_OF_SLICE_LABEL}={names.GATE_SERVICE}"
 log = logging.getLogger(__name__)
 
 
+def until_retired(namespace: str, within: float, kubeconfig: Path | None = None, context: str | None = None) -> bool:
+    """What `retire` says, or False once SIGTERM or SIGINT has ended it: a node is drained, or somebody has pressed Ctrl-C."""
+
+    async def ended_by_signals() -> bool:
+        retiring = asyncio.ensure_future(retire(namespace, within, kubeconfig, context))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, retiring.cancel)
+        return await retiring
+
+    try:
+        return asyncio.run(ended_by_signals())
+    except asyncio.CancelledError:
+        return False
+
+
 async def retire(
     namespace: str, within: float, kubeconfig: Path | None = None, context: str | None = None, looked_every: float = LOOKED_EVERY
 ) -> bool:
@@ -46,19 +63,19 @@ async def retire(
             return True
         await _scale(client, namespace, 0)
         log.info("the gate has no replicas any more: the operator wakes every App that sleeps")
-        asleep = await _until_nobody_is_led_here(client, namespace, within, looked_every)
-        if not asleep:
+        retired = False
+        try:
+            asleep = await _until_nobody_is_led_here(client, namespace, within, looked_every)
+            retired = not asleep
+        finally:
+            if not retired:
+                await _scale(client, namespace, before)
+                log.info("the gate is back, with %d replicas", before)
+        if retired:
             log.info("no App's callers are led to the gate: it may go")
-            return True
-        await _scale(client, namespace, before)
-        log.error(
-            "%d Apps still need the gate after %.0f s, such as %s: it is back, with %d replicas. Does the operator run?",
-            len(asleep),
-            within,
-            asleep[0],
-            before,
-        )
-        return False
+        else:
+            log.error("%d Apps still need the gate after %.0f s, such as %s. Does the operator run?", len(asleep), within, asleep[0])
+        return retired
 
 
 async def _scale(client: Client, namespace: str, replicas: int) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import yaml
 from dynamiq_operator.gate.retire import retire
 from dynamiq_operator.model import names
 from tests.support.scripted import Reply, Script, ScriptedServer, failure, kubeconfig, listed, missing
+from tests.support.waiting import eventually
 
 GATE = "gates"
 SCALE = f"/apis/apps/v1/namespaces/{GATE}/deployments/dynamiq-gate/scale"
@@ -73,7 +77,26 @@ async def test_where_no_operator_wakes_them_the_gate_comes_back_as_it_was(
     with caplog.at_level(logging.INFO):
         assert not await retire(GATE, 0.05, login, looked_every=0.01)
     assert scaled(script) == [0, 2]
-    assert "1 Apps still need the gate after 0 s, such as team/chat: it is back, with 2 replicas" in caplog.text
+    assert "the gate is back, with 2 replicas" in caplog.text
+    assert "1 Apps still need the gate after 0 s, such as team/chat" in caplog.text
+
+
+@pytest.mark.parametrize("ends", [signal.SIGTERM, signal.SIGINT])
+def test_where_it_is_ended_meanwhile_the_gate_comes_back_too(script: Script, login: Path, ends: signal.Signals) -> None:
+    """The Job's pod is evicted, or whoever typed the command does not want to wait."""
+    script.on("GET", SLICES, listed(ASLEEP))
+    command = [sys.executable, "-m", "dynamiq_operator", "retire-gate", "--kubeconfig", str(login), "--gate-namespace", GATE]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_heeds_signals) as running:
+        eventually("it waits", lambda: [sent for sent in script.sent if sent.path == SLICES])
+        running.send_signal(ends)
+        said = running.communicate()[1]
+    assert (running.returncode, scaled(script)) == (1, [0, 2])
+    assert said.splitlines()[-1].endswith("the gate is back, with 2 replicas")
+
+
+def _heeds_signals() -> None:
+    """A process of a shell's background job is born ignoring SIGINT, and so would be its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 async def test_what_cannot_be_read_for_a_moment_is_no_yes(script: Script, login: Path) -> None:
