@@ -148,7 +148,13 @@ class Gate(Component):
     enabled: Annotated[
         bool, Field(description="Whether there is a gate. Without it no App sleeps, and one of type serverless is refused.")
     ] = True
-    namespace: Annotated[str, Field(description="Its namespace, in which nothing else is.", min_length=1)]
+    namespace: Annotated[
+        str,
+        Field(
+            description="Its namespace, in which nothing else is. To change it, switch the gate off by one upgrade, and on by the next.",
+            min_length=1,
+        ),
+    ]
     create_namespace: Annotated[bool, Field(description="Whether the chart makes that namespace, which then ends with the release.")] = True
     replicas: Replicas
     termination_grace_period_seconds: Annotated[
