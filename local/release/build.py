@@ -34,6 +34,7 @@ class ReleaseError(Exception):
 def build(version: str, out: Path = OUT) -> list[Path]:
     """Makes the release anew in `out`, and returns its files. Raises ReleaseError, and the errors of its parts."""
     require_version(version)
+    require_own(out)
     told = (REPOSITORY / "CHANGELOG.md").read_text()
     changes = changelog.notes(told, version)
     if changelog.unreleased(told):
@@ -60,6 +61,12 @@ def require_version(version: str) -> None:
     if version != images.version():
         asked = f"VERSION={version} is asked for, and" if version else "VERSION names the version:"
         raise ReleaseError(f"{asked} pyproject.toml says {images.version()}. CONTRIBUTING.md has the steps of a release")
+
+
+def require_own(out: Path) -> None:
+    """Refuses a folder with something else than a release: all that is in it is deleted. Raises ReleaseError."""
+    if out != OUT and out.exists() and any(out.iterdir()) and not (out / layout.SUMS).exists():
+        raise ReleaseError(f"{out} has files that are no release, and would lose them: name an empty folder, or a new one")
 
 
 def source() -> tuple[str, int]:

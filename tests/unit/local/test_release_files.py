@@ -209,6 +209,14 @@ def test_a_version_that_the_checkout_does_not_have_is_refused(version: str) -> N
     build.require_version(images.version())
 
 
+def test_a_folder_with_something_else_is_not_emptied_for_a_release(release: Path, tmp_path: Path) -> None:
+    build.require_own(release)
+    build.require_own(tmp_path / "new")
+    with pytest.raises(ReleaseError, match="has files that are no release"):
+        build.build(images.version(), release.parent)
+    assert (release / layout.SUMS).exists()
+
+
 def test_a_release_is_of_a_commit_and_of_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "REPOSITORY", tmp_path)
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
