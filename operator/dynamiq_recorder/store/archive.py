@@ -204,6 +204,14 @@ def become(connection: Connection, old: int, new: int) -> None:
     counted = connection.all("SELECT row_count FROM archived_apps WHERE app_key = ?", (old,))
     if not counted:
         return
+    # A row that came back may have been archived before it was known that its App did: it is the one that was there.
+    both = connection.all(
+        "SELECT n.key, n.sequence FROM archived_rows n JOIN archived_rows o "
+        "ON o.app_key = ? AND o.sequence = n.sequence AND o.name = n.name AND o.outcome_digest = n.outcome_digest WHERE n.app_key = ?",
+        (old, new),
+    )
+    for part in pieces(both):
+        _delete(connection, new, part)
     connection.do("UPDATE archived_rows SET app_key = ? WHERE app_key = ?", (new, old))
     twice = "DELETE FROM archived_flows WHERE app_key = ? AND hash IN (SELECT hash FROM archived_flows WHERE app_key = ?)"
     connection.do(twice, (old, new))
@@ -231,7 +239,7 @@ def forget(database: Database, is_there: Callable[[str], bool], now: int, keep: 
         elif since is None:
             _note_gone(database, app, now)
         elif since < now - keep * MICROSECONDS:
-            while some := database.transact(lambda connection, app=app: _forget_some(connection, app)):  # type: ignore[misc]
+            while some := database.transact(lambda connection, app=app, since=since: _forget_some(connection, app, since)):  # type: ignore[misc]
                 gone += some
     if gone:
         database.deleted()
@@ -242,18 +250,27 @@ def _note_gone(database: Database, app: int, at: int | None) -> None:
     database.transact(lambda connection: connection.do("UPDATE archived_apps SET gone_at = ? WHERE app_key = ?", (at, app)))
 
 
-def _forget_some(connection: Connection, app: int) -> int:
+def _forget_some(connection: Connection, app: int, since: int) -> int:
+    """Nothing where the App has been missed since another time by now: it was there, or has become another one, and its rows with it."""
+    connection.hold_rollups([app])  # as whoever adds rows, or moves them
+    if connection.all("SELECT gone_at FROM archived_apps WHERE app_key = ?", (app,)) != [(since,)]:
+        return 0
     lines = connection.all("SELECT key, sequence FROM archived_rows WHERE app_key = ? ORDER BY sequence, key LIMIT ?", (app, MANY))
     if lines:
-        condition, values = connection.within("key", [key for key, _ in lines])
-        connection.do(f"DELETE FROM archived_rows WHERE {condition}", values)  # noqa: S608 - our own names
-        connection.do("UPDATE archived_apps SET row_count = row_count - ? WHERE app_key = ?", (len(lines), app))
-        for block, count in Counter(sequence // BLOCK for _, sequence in lines).items():
-            connection.do("UPDATE archived_blocks SET row_count = row_count - ? WHERE app_key = ? AND block = ?", (count, app, block))
-        return len(lines)
+        return _delete(connection, app, lines)
     for table in ("archived_flows", "archived_blocks", "archived_apps"):
         connection.do(f"DELETE FROM {table} WHERE app_key = ?", (app,))  # noqa: S608 - our own names
     return 0
+
+
+def _delete(connection: Connection, app: int, lines: Sequence[Cell]) -> int:
+    """Deletes rows, at most MANY. `lines`: key and sequence of each. Returns how many."""
+    condition, values = connection.within("key", [key for key, _ in lines])
+    connection.do(f"DELETE FROM archived_rows WHERE {condition}", values)  # noqa: S608 - our own names
+    connection.do("UPDATE archived_apps SET row_count = row_count - ? WHERE app_key = ?", (len(lines), app))
+    for block, count in Counter(sequence // BLOCK for _, sequence in lines).items():
+        connection.do("UPDATE archived_blocks SET row_count = row_count - ? WHERE app_key = ? AND block = ?", (count, app, block))
+    return len(lines)
 
 
 def _total(connection: Connection, app: int) -> int:

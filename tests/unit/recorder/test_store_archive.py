@@ -169,6 +169,25 @@ def test_an_app_that_is_restored_has_the_archive_of_the_one_before(store: Store)
     assert store.archived_flows(again, list(flows(rows))) == set(flows(rows))
 
 
+def test_rows_that_are_archived_before_it_is_known_that_their_app_was_restored_are_there_once(store: Store) -> None:
+    """As where the recorder starts at this moment: `verify` walks each row once."""
+    rows = history(5)
+    digests = {row["spec"]["sequence"]: row["spec"]["pinned"]["digest"] for row in rows}
+    store.put_rows([a_row(number, digest=digests[number]) for number in digests])
+    store.archive(for_store(rows[:4]), flows(rows[:4]))
+
+    again = "c0ffee00-0000-4000-8000-00000000000c"
+    brought_back = [msgspec.structs.replace(row, uid=f"new-{row.sequence}") for row in for_store(rows, app_uid=again)]
+    assert store.archive(brought_back[2:], flows(rows)).taken == ("new-3", "new-4", "new-5")
+    assert sequences(store, again) == [5, 4, 3]
+    store.put_rows([a_row(5, uid="new-5", app_uid=again, digest=digests[5])])
+
+    assert sequences(store, again) == [5, 4, 3, 2, 1]
+    assert store.archived(again, limit=1).total == 5
+    assert [row.sequence for row in store.archived(again, limit=5, offset=2).rows] == [3, 2, 1]
+    assert store.archived_flows(again, list(flows(rows))) == set(flows(rows))
+
+
 def test_what_is_deployed_after_a_restore_of_an_older_backup_stands_beside_what_was_there(store: Store) -> None:
     store.archive(for_store(history(3)), {})
     (branch,) = for_store(history(1, start=3, salt="-after"))
@@ -194,3 +213,21 @@ def test_an_archive_goes_once_its_app_is_missed_for_long_enough(store: Store) ->
     assert forget(now + 901 * DAY * SECOND) == 3
     assert sequences(store) == []
     assert not store.archived_flows(APP, list(flows(rows)))
+
+
+@pytest.mark.parametrize("uid", [APP, "c0ffee00-0000-4000-8000-00000000000c"], ids=["the same", "another"])
+def test_an_app_that_comes_back_while_its_archive_is_about_to_go_keeps_it(store: Store, uid: str) -> None:
+    """Under the same uid, as where etcd is restored, or under another one, as its backup brings it back."""
+    rows = history(3)
+    store.put_rows([a_row(1, digest="sha256:first")])
+    store.archive(for_store(rows[:2]), flows(rows))
+    now = 1_000 * DAY * SECOND
+    store.forget_archives(lambda _: False, now, 400 * DAY)
+
+    def is_there(_: str) -> bool:
+        store.put_rows([a_row(1, uid="new-1", app_uid=uid, digest="sha256:first")])
+        store.archive(for_store(rows[2:], app_uid=uid), flows(rows))
+        return False
+
+    assert store.forget_archives(is_there, now + 500 * DAY * SECOND, 400 * DAY) == 0
+    assert sequences(store, uid) == [3, 2, 1]
