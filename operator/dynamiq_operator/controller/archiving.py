@@ -2,14 +2,14 @@
 those that are brought back, too.
 
 A row counts as archived once the recorder has named its uid with both digests that were sent. What it refuses, and what it does not answer,
-is not archived, and so stays where it is. What was acknowledged is kept in memory alone: sent again, it is acknowledged again.
+is not archived, and so stays where it is. What was acknowledged is kept in memory alone, and for a few minutes: sent again, it is acknowledged again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
@@ -38,12 +38,20 @@ WITHIN = 30.0
 """Seconds for one answer, which comes after the commit."""
 READ_WITHIN = 5.0
 """Seconds for a row or a flow that is brought back: the reconcile of its App waits for it."""
-AGAIN_AFTER = 30.0
-"""Seconds after which what was not acknowledged is sent again."""
+AGAIN_AFTER, AGAIN_MOST = 30.0, 480.0
+"""Seconds after which what was not acknowledged is sent again, and the most that they become: twice as many after each `PATIENCE` times in vain."""
+PATIENCE = 4
+ACKNOWLEDGED_FOR = 300.0
+"""Seconds for which what was acknowledged may leave the cluster: later the recorder's store may be one that was brought back from a backup."""
+AWAY_FOR = 15.0
+"""Seconds for which nothing of other Apps is read and sent, once the recorder did not answer for one: there may be thousands that wait for it."""
 AT_ONCE = 2
 """Apps whose rows are handed over at a time."""
 BYTES_MOST = 4 * 1024 * 1024
-"""Bytes of rows and flows from which on the next row begins another request: the recorder takes 8 MiB, and no row with its flow has half of that."""
+"""Bytes of rows and flows, as they are sent, from which on the next row begins another request. The recorder takes 8 MiB, which no row with its flow has:
+of 900 KiB of control characters JSON makes 5.3 MiB."""
+READ_MOST = 8 * 1024 * 1024
+"""Bytes of a row or a flow that is brought back."""
 ANSWER_MOST = 256 * 1024
 SAID_MOST = 200
 NO_ACCESS = "the operator was told of no recorder, or has no token for it"
@@ -53,6 +61,10 @@ log = logging.getLogger(__name__)
 
 class _NotArchivedError(Exception):
     """The message says why, in words that are the same each time."""
+
+
+class _NoAnswerError(_NotArchivedError):
+    """The recorder is away, or takes nothing from this operator, of whichever App."""
 
 
 class _Taken(msgspec.Struct, frozen=True):
@@ -80,10 +92,15 @@ _DECODER = msgspec.json.Decoder(_Answer)
 
 @dataclass
 class Archiving:
-    """What is known of one App's archive. `not_before`: the monotonic time before which nothing is sent, since it was in vain."""
+    """What is known of one App's archive. `taken`: by uid, since when a row counts as acknowledged, by the monotonic clock.
+
+    `not_before`: the monotonic time before which nothing is sent, since it was in vain, `failures` times.
+    """
 
     said: Archive = field(default_factory=Archive)
+    taken: dict[str, float] = field(default_factory=dict)
     not_before: float = 0.0
+    failures: int = 0
     is_sending: bool = False
     timer: asyncio.TimerHandle | None = field(default=None, repr=False)
 
@@ -99,7 +116,17 @@ class ArchiveWriter(Background):
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._client, self._requeue, self._access, self._clock = client, requeue, access, clock
+        self._away, self._away_until = "", 0.0
+        """Why the recorder did not answer last, and until when it is not asked again for that."""
         super().__init__(AT_ONCE)
+
+    def known(self, archiving: Archiving) -> Archive:
+        """What the archive has said, without acknowledgements of long ago."""
+        if archiving.taken:
+            now = self._clock()
+            archiving.taken = {uid: since for uid, since in archiving.taken.items() if now - since < ACKNOWLEDGED_FOR}
+            archiving.said = replace(archiving.said, acknowledged=archiving.said.acknowledged & archiving.taken.keys())
+        return archiving.said
 
     def schedule(self, app: AppKey, app_uid: str, archiving: Archiving, wanted: Sequence[LedgerRow]) -> None:
         """Begins to hand over those of `wanted`, oldest first, that are not archived yet. What is not wanted any more is forgotten."""
@@ -169,7 +196,7 @@ class ArchiveWriter(Background):
                     return None
                 if response.status != 200:
                     raise _NotArchivedError(f"the recorder answers with status {response.status}")
-                return orjson.loads(await body_of(response, BYTES_MOST))["data"]
+                return orjson.loads(await body_of(response, READ_MOST))["data"]
         except TimeoutError:
             raise _NotArchivedError(f"the recorder takes longer than {READ_WITHIN:.0f} s") from None
         except (aiohttp.ClientError, OSError):
@@ -178,39 +205,46 @@ class ArchiveWriter(Background):
             raise _NotArchivedError("what the recorder says cannot be read") from None
 
     async def _hand_over(self, app: AppKey, app_uid: str, archiving: Archiving, rows: Sequence[LedgerRow], access: RecorderAccess) -> None:
-        acknowledged, problem = set(archiving.said.acknowledged), ""
+        taken, problem = dict[str, float](), ""
         try:
             async with self._slots:
-                await self._send_all(app, app_uid, rows, access, acknowledged)
+                await self._send_all(app, app_uid, rows, access, taken)
         except _NotArchivedError as error:
             problem = str(error)
+            if isinstance(error, _NoAnswerError):
+                self._away, self._away_until = problem, self._clock() + AWAY_FOR
             log.warning("App %s/%s: rows are not archived: %s", *app, problem)
         except errors.ApiError as error:
             problem = "a row or its flow cannot be read"
             log.warning("App %s/%s: rows are not archived, since one, or its flow, cannot be read: %s", *app, error)
         finally:
             archiving.is_sending = False
-        archiving.said = replace(archiving.said, acknowledged=frozenset(acknowledged), problem=problem)
-        archiving.not_before = self._clock() + AGAIN_AFTER if problem else 0.0
+        archiving.taken |= taken
+        archiving.said = replace(archiving.said, acknowledged=archiving.said.acknowledged | taken.keys(), problem=problem)
+        archiving.failures = archiving.failures + 1 if problem else 0
+        archiving.not_before = self._clock() + min(AGAIN_AFTER * 2 ** (archiving.failures // PATIENCE), AGAIN_MOST) if problem else 0.0
         self._requeue(app)
 
-    async def _send_all(self, app: AppKey, app_uid: str, rows: Sequence[LedgerRow], access: RecorderAccess, acknowledged: set[str]) -> None:
-        """Raises _NotArchivedError at the first that is refused, and errors.ApiError; `acknowledged` has those of before."""
+    async def _send_all(
+        self, app: AppKey, app_uid: str, rows: Sequence[LedgerRow], access: RecorderAccess, taken: dict[str, float]
+    ) -> None:
+        """Raises _NotArchivedError at the first that is refused, and errors.ApiError; `taken` has those of before."""
+        if self._clock() < self._away_until:
+            raise _NotArchivedError(self._away)
         batch, flows, size = list[Manifest](), dict[str, str | None](), 0
         for wanted in rows:
             row = await self._row(app[0], wanted)
             if row is None:
                 continue
             flow = await self._flow(app, row, flows)
-            length = len(orjson.dumps(row)) + sum(len(text.encode()) for text in flow.values() if text is not None)
-            if batch and size + length > BYTES_MOST:
-                await self._send(app_uid, batch, flows, access, acknowledged)
+            if batch and size + _length(row, flow, flows) > BYTES_MOST:
+                await self._send(app_uid, batch, flows, access, taken)
                 batch, flows, size = [], {}, 0
+            size += _length(row, flow, flows)
             batch.append(row)
             flows |= flow
-            size += length
         if batch:
-            await self._send(app_uid, batch, flows, access, acknowledged)
+            await self._send(app_uid, batch, flows, access, taken)
 
     async def _row(self, namespace: str, wanted: LedgerRow) -> Manifest | None:
         """The row whole; None where it is gone."""
@@ -221,11 +255,13 @@ class ArchiveWriter(Background):
         return found if found["metadata"]["uid"] == wanted.uid else None
 
     async def _flow(self, app: AppKey, row: Manifest, known: Mapping[str, str | None]) -> dict[str, str | None]:
-        """The flow that a row names, by its hash, None where it is nowhere; nothing where it is known. Raises errors.ApiError."""
+        """The flow that a row names, by its hash, None where it is nowhere; as it is known, where it is. Raises errors.ApiError."""
         pinned = row["spec"].get("pinned") or {}
         wanted = pinned.get("workflowHash")
-        if wanted is None or wanted in known:
+        if wanted is None:
             return {}
+        if wanted in known:
+            return {wanted: known[wanted]}
         for resource, name, part, key in (
             (BY_KIND[CONFIG_MAP.kind], names.flow(app[1], wanted), "data", FLOW_KEY),
             (VERSIONS, names.workflow_version(pinned["workflow"], pinned["workflowVersion"]), "spec", "flow"),
@@ -240,15 +276,16 @@ class ArchiveWriter(Background):
         return {wanted: None}
 
     async def _send(
-        self, app_uid: str, batch: Sequence[Manifest], flows: Mapping[str, str | None], access: RecorderAccess, acknowledged: set[str]
+        self, app_uid: str, batch: Sequence[Manifest], flows: Mapping[str, str | None], access: RecorderAccess, taken: dict[str, float]
     ) -> None:
+        began = self._clock()
         said = await self._answer(f"{access.url}/v1/apps/{app_uid}/archive", {"rows": batch, "flows": flows}, access)
         sent = {row["metadata"]["uid"]: row for row in batch}
-        acknowledged |= {each.uid for each in said.archived if each.uid in sent and _is_of(each, sent[each.uid]["spec"])}
+        taken |= {each.uid: began for each in said.archived if each.uid in sent and _is_of(each, sent[each.uid]["spec"])}
         for refusal in said.refused:
             if refusal.uid in sent:
                 raise _NotArchivedError(f"row {sent[refusal.uid]['metadata']['name']} is refused: {_shown(refusal.says)}")
-        if missing := next(_names_of_others(batch, acknowledged), None):
+        if missing := next(_names_of_others(batch, taken), None):
             raise _NotArchivedError(f"row {missing} was not acknowledged by its digests")
 
     async def _answer(self, url: str, body: Mapping[str, Any], access: RecorderAccess) -> _Said:
@@ -257,12 +294,13 @@ class ArchiveWriter(Background):
         try:
             async with self._opened(access).post(url, data=orjson.dumps(body), headers=headers, allow_redirects=False) as response:
                 if response.status != 200:
-                    raise _NotArchivedError(f"the recorder answers with status {response.status}")
+                    is_of_all = response.status in (401, 403) or response.status >= 500
+                    raise (_NoAnswerError if is_of_all else _NotArchivedError)(f"the recorder answers with status {response.status}")
                 return _DECODER.decode(await body_of(response, ANSWER_MOST)).data
         except TimeoutError:
-            raise _NotArchivedError(f"the recorder takes longer than {WITHIN:.0f} s") from None
+            raise _NoAnswerError(f"the recorder takes longer than {WITHIN:.0f} s") from None
         except (aiohttp.ClientError, OSError):
-            raise _NotArchivedError("the recorder cannot be reached") from None
+            raise _NoAnswerError("the recorder cannot be reached") from None
         except (ValueError, msgspec.MsgspecError):
             raise _NotArchivedError("what the recorder says cannot be read") from None
 
@@ -282,8 +320,13 @@ def _headers(access: RecorderAccess) -> dict[str, str]:
     try:
         token = access.token_file.read_text().strip()
     except (OSError, ValueError):
-        raise _NotArchivedError("the operator has no token for the recorder") from None
+        raise _NoAnswerError("the operator has no token for the recorder") from None
     return {"Accept": "application/json", "Authorization": f"Bearer {token}"}
+
+
+def _length(row: Manifest, flow: Mapping[str, str | None], there: Container[str]) -> int:
+    """Bytes that a row adds to a body that has these flows already."""
+    return len(orjson.dumps(row)) + sum(len(orjson.dumps(text)) for wanted, text in flow.items() if wanted not in there)
 
 
 def _is_of(taken: _Taken, spec: Mapping[str, Any]) -> bool:
@@ -292,7 +335,7 @@ def _is_of(taken: _Taken, spec: Mapping[str, Any]) -> bool:
     return (taken.digest, taken.outcome_digest) == (digest, (spec.get("outcome") or {}).get("digest"))
 
 
-def _names_of_others(batch: Sequence[Manifest], acknowledged: set[str]) -> Iterator[str]:
+def _names_of_others(batch: Sequence[Manifest], acknowledged: Container[str]) -> Iterator[str]:
     return (row["metadata"]["name"] for row in batch if row["metadata"]["uid"] not in acknowledged)
 
 

@@ -149,7 +149,7 @@ class Observer:
             silent=state.readings.unanswering,
             comparison=state.asking.said,
             unanswered=state.asking.problem,
-            archive=state.archiving.said,
+            archive=self._archive.known(state.archiving),
             slices=tuple(cached.slices),
             gate=self._gate(),
             gate_keys=gate_keys.result(),

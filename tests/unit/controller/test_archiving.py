@@ -12,12 +12,13 @@ import pytest
 from aiohttp import web
 
 from dynamiq_operator.controller import archiving
-from dynamiq_operator.controller.archiving import AGAIN_AFTER, NO_ACCESS
+from dynamiq_operator.controller.archiving import ACKNOWLEDGED_FOR, AGAIN_AFTER, AWAY_FOR, NO_ACCESS, Archiving
 from dynamiq_operator.controller.comparisons import RecorderAccess
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, child
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, SECRETS, VERSIONS
 from dynamiq_operator.model import names
+from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.observed.archive import Archive
@@ -86,9 +87,10 @@ def script() -> Script:
     for row in ROWS:
         made.on("GET", at(RECORDS, row["metadata"]["name"]), row)
     for version in ("v1", "v2"):
-        flow = names.flow(given.NAME, given.flow_hash(version))
-        manifest = child(chat, CONFIG_MAP, flow) | {"data": {"flow": given.flow(version)}, "immutable": True}
-        made.on("GET", at(BY_KIND[CONFIG_MAP.kind], flow), stored(manifest, 41))
+        for app in (given.NAME, "other"):
+            flow = names.flow(app, given.flow_hash(version))
+            manifest = child(chat, CONFIG_MAP, flow) | {"data": {"flow": given.flow(version)}, "immutable": True}
+            made.on("GET", at(BY_KIND[CONFIG_MAP.kind], flow), stored(manifest, 41))
     return made
 
 
@@ -173,9 +175,82 @@ async def test_it_is_tried_again_after_a_while_and_not_before(process: Process, 
     assert (await observed(process)).problem
     recorder.answer = good
     await process.observer.observe(KEY)
-    assert len(recorder.bodies) == 1
+    assert not process.states.of(KEY).archiving.is_sending
     process.clock.later(AGAIN_AFTER + 1)
     assert (await observed(process)).acknowledged == set(UIDS[:3])
+
+
+async def test_it_is_tried_less_and_less_often_and_at_once_again_after_it_went_well(process: Process, recorder: Recorder) -> None:
+    good, recorder.answer = recorder.answer, lambda _: web.Response(status=503)
+    for waited in (30, 30, 30, *[60] * 4, *[120] * 4, *[240] * 4, 480, 480):
+        assert (await observed(process)).problem
+        process.clock.later(waited - 1)
+        await process.observer.observe(KEY)
+        assert not process.states.of(KEY).archiving.is_sending
+        process.clock.later(2)
+    recorder.answer = good
+    assert (await observed(process)).acknowledged == set(UIDS[:3])
+    assert process.states.of(KEY).archiving.failures == 0
+
+
+async def test_an_acknowledgement_of_long_ago_counts_for_nothing(process: Process, recorder: Recorder) -> None:
+    """One may wait for long, as behind a row that is refused; and by then the recorder's store may be that of an older backup."""
+
+    def answer(body: Body) -> Any:
+        return {"data": {"archived": told(body["rows"][1:]), "refused": [{"uid": UIDS[0], "says": "it was changed"}]}}
+
+    good, recorder.answer = recorder.answer, answer
+    assert (await observed(process)).acknowledged == set(UIDS[1:3])
+    process.clock.later(ACKNOWLEDGED_FOR - 1)
+    recorder.answer = good
+    first = await process.observer.observe(KEY)
+    assert first.archive.acknowledged == set(UIDS[1:3])
+    async with asyncio.timeout(10):
+        assert await process.queue.get() == KEY
+    process.queue.done(KEY)
+    assert [row["metadata"]["uid"] for row in recorder.bodies[-1]["rows"]] == UIDS[:1]
+
+    process.clock.later(2)
+    assert (await process.observer.observe(KEY)).archive.acknowledged == {UIDS[0]}, "what was sent again later does not renew the others"
+    async with asyncio.timeout(10):
+        assert await process.queue.get() == KEY
+    assert [row["metadata"]["uid"] for row in recorder.bodies[-1]["rows"]] == UIDS[1:3]
+    assert (await process.observer.observe(KEY)).archive.acknowledged == set(UIDS[:3])
+
+
+@pytest.mark.parametrize("status", [401, 403, 500, 503])
+async def test_while_the_recorder_is_away_the_rows_of_other_apps_are_not_read_for_it(
+    process: Process, script: Script, recorder: Recorder, status: int
+) -> None:
+    """Thousands of Apps may wait for it, and each would read a hundred objects in vain."""
+    good, recorder.answer = recorder.answer, lambda _: web.Response(status=status)
+    assert f"status {status}" in (await observed(process)).problem
+    ledger, other = (await process.observer.observe(KEY)).ledger, Archiving()
+    script.sent.clear()
+    recorder.answer = good
+
+    async def send() -> None:
+        process.archive.schedule((given.NAMESPACE, "other"), "uid-of-other", other, ledger.in_order[:1])
+        async with asyncio.timeout(10):
+            process.queue.done(await process.queue.get())
+
+    await send()
+    assert (script.sent, len(recorder.bodies)) == ([], 1)
+    assert f"status {status}" in other.said.problem
+    process.clock.later(max(AWAY_FOR, AGAIN_AFTER) + 1)
+    await send()
+    assert other.said == Archive(frozenset(UIDS[:1]))
+
+
+async def test_an_app_that_the_recorder_does_not_know_yet_keeps_no_other_from_it(process: Process, recorder: Recorder) -> None:
+    good, recorder.answer = recorder.answer, lambda _: web.Response(status=404)
+    assert "status 404" in (await observed(process)).problem
+    ledger, other = (await process.observer.observe(KEY)).ledger, Archiving()
+    recorder.answer = good
+    process.archive.schedule((given.NAMESPACE, "other"), "uid-of-other", other, ledger.in_order[:1])
+    async with asyncio.timeout(10):
+        await process.queue.get()
+    assert other.said == Archive(frozenset(UIDS[:1]))
 
 
 async def test_a_flow_is_taken_from_its_version_where_no_config_map_has_it(process: Process, script: Script, recorder: Recorder) -> None:
@@ -207,6 +282,40 @@ async def test_no_request_is_longer_than_a_recorder_takes(process: Process, reco
     assert await observed(process) == Archive(frozenset(UIDS[:3]))
     assert [len(body["rows"]) for body in recorder.bodies] == [1, 1, 1]
     assert all(row["spec"]["pinned"]["workflowHash"] in body["flows"] for body in recorder.bodies for row in body["rows"])
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_each_request_has_the_flows_of_its_own_rows(
+    process: Process, script: Script, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    """Also where the rows before named the same one, and it is nowhere: what does not come along is looked for in the archive."""
+    monkeypatch.setattr(archiving, "BYTES_MOST", len(json.dumps(ROWS[0])))
+    same = given.row_manifest("r02", given.superseded(2, "v2"), given.with_meta(ownerReferences=OWNERS))
+    script.on("GET", at(RECORDS, "r02"), given.stored(same))
+    if not is_there:
+        script.on("GET", at(BY_KIND[CONFIG_MAP.kind], names.flow(given.NAME, given.flow_hash("v2"))), failure(404, "NotFound"))
+        script.on("GET", at(VERSIONS, f"{given.NAME}-v2"), failure(404, "NotFound"))
+    assert (await observed(process)).problem == ""
+    expected = {given.flow_hash("v2"): given.flow("v2") if is_there else None}
+    assert [body["flows"] for body in recorder.bodies] == [expected] * 3
+
+
+async def test_a_request_is_measured_as_it_is_sent(
+    process: Process, script: Script, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JSON writes a control character with six letters."""
+    most = 200_000
+    monkeypatch.setattr(archiving, "BYTES_MOST", most)
+    for number, row in enumerate(ROWS[:3], 1):
+        text = f"{number}" + "\x01" * 20_000
+        spec = {**row["spec"], "pinned": {**row["spec"]["pinned"], "workflowHash": flow_hash(text)}}
+        script.on("GET", at(RECORDS, row["metadata"]["name"]), {**row, "spec": spec})
+        name = names.flow(given.NAME, flow_hash(text))
+        made = child(given.an_app(), CONFIG_MAP, name) | {"data": {"flow": text}, "immutable": True}
+        script.on("GET", at(BY_KIND[CONFIG_MAP.kind], name), stored(made, 41))
+    assert (await observed(process)).problem == ""
+    assert [len(body["rows"]) for body in recorder.bodies] == [1, 1, 1]
+    assert all(len(json.dumps(body)) < most for body in recorder.bodies)
 
 
 async def test_without_a_token_nothing_is_sent_and_the_app_hears_why(client: Client, script: Script, recorder: Recorder) -> None:
