@@ -31,6 +31,8 @@ OWN_CLAIM_TTL = 30.0
 """Seconds for which the App's own claim is cached."""
 FAILED_TTL = 14.0
 """Seconds after which a claim that could not be made is tried again."""
+OTHERS_MOST = 500
+"""Apps that a claim notes beside its holder, the oldest: an object has room for a few thousand, and whoever has more would keep it from being made."""
 CLAIMS = BY_KIND[CONFIG_MAP.kind]
 
 
@@ -147,7 +149,7 @@ class Claims:
         meta = action.app.meta
         annotations = {names.CLAIMED_ANNOTATION: format_time(action.since)} if action.since else {}
         if action.others:
-            annotations[names.CONTESTED_ANNOTATION] = ",".join("/".join(other) for other in action.others)
+            annotations[names.CONTESTED_ANNOTATION] = ",".join("/".join(other) for other in action.others[:OTHERS_MOST])
         manifest: Manifest = {
             "apiVersion": CONFIG_MAP.api_version,
             "kind": CONFIG_MAP.kind,

@@ -50,8 +50,10 @@ class LostClaims:
     async def look(self) -> None:
         """Makes the claims again that are missing. Raises errors.ApiError where it has to be tried again."""
         self._looked_at = self._clock()
-        served = {host: self._claims.serving(host) for host in self._cache.hostnames()}
-        claimed = await self._claimed(served)
+        hosts = self._cache.hostnames()
+        claimed = await self._claimed(hosts)
+        # Of those alone: nothing else is done meanwhile, and there may be very many that are claimed.
+        served = {host: self._claims.serving(host) for host in hosts if host not in claimed}
         lost = list(lost_claims(served, claimed))
         slots = asyncio.Semaphore(AT_ONCE)
         try:

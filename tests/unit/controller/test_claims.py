@@ -337,6 +337,18 @@ async def test_a_contested_route_that_the_operator_changes_stays(process: Proces
     assert (found.state, found.holder) == (ClaimState.CONTESTED, (given.NAMESPACE, "another"))
 
 
+async def test_however_many_serve_a_hostname_its_claim_can_be_made(process: Process, script: Script) -> None:
+    """An annotation has room for 256 KiB: a tenant who makes routes for another's hostname would keep it from getting its claim again."""
+    others = tuple(("a" * 60, f"{number:040}") for number in range(5000))
+    await process.lead()
+    script.on("POST", CLAIMS.path(SYSTEM), {"metadata": {"name": "made"}})
+    await process.claims.create(operations.ClaimHostname(CHAT, HOST, given.NOW, others))
+    (made,) = script.bodies("POST", CLAIMS.path(SYSTEM))
+    noted = made["metadata"]["annotations"][names.CONTESTED_ANNOTATION]
+    assert len(noted) < 100_000
+    assert noted.startswith(f"{'a' * 60}/{0:040},")
+
+
 async def test_an_old_route_that_was_given_the_hostname_of_a_claim_takes_nothing(process: Process, script: Script) -> None:
     """Whoever may edit its own Ingress would have the hostname of every App that does not serve yet."""
     serves(process, "thief", OLD, generation=2)
