@@ -11,7 +11,9 @@ import binascii
 import contextlib
 import itertools
 import logging
+import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from dynamiq_operator.controller.app_state import AppState, AppStates, SeenSettings
@@ -30,8 +32,8 @@ from dynamiq_operator.model.settings_changes import Seen, SettingsKey, next_chan
 
 KEY, KEY_BYTES = "key", 32
 """Of the Secret: the data's name, and how long the key is."""
-UNAVAILABLE_FOR = 60.0
-"""Seconds after which records that may not be read, or written, are tried again."""
+UNAVAILABLE_FOR, UNAVAILABLE_MOST = 60.0, 960.0
+"""Seconds after which records that may not be read, or written, are tried again: twice as many each time that it was in vain, up to the second."""
 DELETED_AT_ONCE, NEXT_AFTER = 20, 1.0
 """Records that are let go at once, so that a limit that was lowered a lot keeps nobody waiting, and the seconds until the next ones."""
 EVERYWHERE = ""
@@ -44,6 +46,18 @@ log = logging.getLogger(__name__)
 
 class _NoKeyError(Exception):
     """There is no key."""
+
+
+class _NoKindError(Exception):
+    """The API server does not serve AppChanges."""
+
+
+@dataclass(frozen=True)
+class _Unavailable:
+    """`until`: the monotonic time at which it is tried again. `seconds`: how long that is after it was tried last."""
+
+    until: float
+    seconds: float
 
 
 class SettingsRecorder:
@@ -62,8 +76,8 @@ class SettingsRecorder:
         self._client, self._cache, self._states, self._stamps = client, cache, states, stamps
         self._namespace, self._now, self._make_key = namespace, now, make_key
         self._key: SettingsKey | None = None
-        self._unavailable: dict[str, float] = {}
-        """By namespace, or everywhere, the monotonic time until which nothing is recorded: one tenant's quota or rights are not another's."""
+        self._unavailable: dict[str, _Unavailable] = {}
+        """By namespace, or everywhere, where nothing is recorded now: one tenant's quota or rights are not another's."""
 
     def note(self, key: AppKey) -> None:
         """Notes when a change is seen first, and after which row: one that came along with it gets its number later in the same pass."""
@@ -90,34 +104,46 @@ class SettingsRecorder:
         seen, oldest = state.seen_settings, _oldest_row(raw, state)
         if seen is None and oldest == state.changes_kept_from:
             return None
-        if (left := self._free_at(app=key, state=state) - self._states.clock()) > 0:
-            return left
+        if (wait := self._unavailable_now(key, state)) is not None:
+            return wait
         app = read(App, raw)
         if isinstance(app, Unreadable) or app.meta.deleting or names.RESTORING_ANNOTATION in app.meta.annotations:
             return None
         try:
             is_done = await self._bring_up_to_date(app, raw, state, oldest)
-        except _NoKeyError as error:
-            self._give_up(EVERYWHERE)
-            log.warning("changes of Apps' settings are not recorded for %.0f s: %s", UNAVAILABLE_FOR, error)
-            return UNAVAILABLE_FOR
+        except (_NoKeyError, _NoKindError) as error:
+            seconds = self._give_up(EVERYWHERE)
+            log.warning("changes of Apps' settings are not recorded for %.0f s: %s", seconds, error)
+            return seconds
         except (errors.Denied, errors.NotFound) as error:
-            self._give_up(key[0])
-            log.warning("namespace %s: changes of Apps' settings are not recorded for %.0f s: %s", key[0], UNAVAILABLE_FOR, error)
-            return UNAVAILABLE_FOR
+            seconds = self._give_up(key[0])
+            log.warning("namespace %s: changes of Apps' settings are not recorded for %.0f s: %s", key[0], seconds, error)
+            return seconds
         except (errors.Invalid, ValueError) as error:
             state.settings_refused_until = self._states.clock() + UNAVAILABLE_FOR
             log.warning("App %s/%s: what changed of its settings is not recorded for %.0f s: %s", *key, UNAVAILABLE_FOR, error)
             return UNAVAILABLE_FOR
+        if self._unavailable:
+            self._unavailable = {each: found for each, found in self._unavailable.items() if each not in (EVERYWHERE, key[0])}
         return None if is_done else NEXT_AFTER
 
-    def _free_at(self, app: AppKey, state: AppState) -> float:
-        return max(self._unavailable.get(EVERYWHERE, 0.0), self._unavailable.get(app[0], 0.0), state.settings_refused_until)
-
-    def _give_up(self, namespace: str) -> None:
+    def _unavailable_now(self, key: AppKey, state: AppState) -> float | None:
+        """Seconds after which an App is tried again, where nothing of it is recorded now. Not all at once: there may be ten thousand of them."""
         now = self._states.clock()
-        kept = {each: until for each, until in self._unavailable.items() if until > now}
-        self._unavailable = {**kept, namespace: now + UNAVAILABLE_FOR}
+        if (left := state.settings_refused_until - now) > 0:
+            return left
+        for found in filter(None, map(self._unavailable.get, (EVERYWHERE, key[0]))):
+            if found.until > now:
+                return found.until - now + found.seconds * (zlib.crc32("/".join(key).encode()) % 1000 / 1000)
+        return None
+
+    def _give_up(self, where: str) -> float:
+        """Returns for how many seconds."""
+        now, before = self._states.clock(), self._unavailable.get(where)
+        seconds = min(before.seconds * 2, UNAVAILABLE_MOST) if before is not None else UNAVAILABLE_FOR
+        kept = {each: found for each, found in self._unavailable.items() if found.until + UNAVAILABLE_MOST > now}
+        self._unavailable = {**kept, where: _Unavailable(now + seconds, seconds)}
+        return seconds
 
     async def _bring_up_to_date(self, app: App, raw: Manifest, state: AppState, oldest: int) -> bool:
         """Whether nothing is left to be done."""
@@ -174,13 +200,24 @@ class SettingsRecorder:
         return AppChange.of(found)
 
     async def _changes(self, app: App) -> list[AppChange]:
-        """The App's records, oldest first. The App becomes the owner of those that a restore brought back."""
-        found: list[AppChange] = []
-        async for page in self._client.pages(APP_CHANGES, app.meta.namespace, field=f"spec.app={app.meta.name}"):
-            for raw in page["items"]:
-                if not ownership.is_anothers(raw, app.meta.uid):
-                    found.append(AppChange.of(raw if is_owned(raw, app) else await self._own(app, raw)))
-        return sorted(found, key=lambda each: each.spec.sequence)
+        """The App's records, oldest first. The App becomes the owner of those that a restore brought back, where it is there still."""
+        found: list[Manifest] = []
+        try:
+            async for page in self._client.pages(APP_CHANGES, app.meta.namespace, field=f"spec.app={app.meta.name}"):
+                found += ownership.only_of(app.meta.uid, page["items"])
+        except errors.NotFound as error:
+            raise _NoKindError(f"the API server has no AppChanges: {error}") from error
+        if not all(is_owned(raw, app) for raw in found):
+            await self._require(app)
+        owned = [AppChange.of(raw if is_owned(raw, app) else await self._own(app, raw)) for raw in found]
+        return sorted(owned, key=lambda each: each.spec.sequence)
+
+    async def _require(self, app: App) -> None:
+        """Records that become those of an App which is there no more would be deleted. Raises errors.Conflict."""
+        with contextlib.suppress(errors.NotFound):
+            if (await self._client.get(APPS, app.meta.namespace, app.meta.name))["metadata"]["uid"] == app.meta.uid:
+                return
+        raise errors.Conflict(f"App {app.meta.name} was deleted")
 
     async def _own(self, app: App, raw: Manifest) -> Manifest:
         meta = raw["metadata"]
