@@ -44,7 +44,7 @@ PATIENCE = 4
 ACKNOWLEDGED_FOR = 300.0
 """Seconds for which what was acknowledged may leave the cluster: later the recorder's store may be one that was brought back from a backup."""
 AWAY_FOR = 15.0
-"""Seconds for which nothing of other Apps is read and sent, once the recorder did not answer for one: there may be thousands that wait for it."""
+"""Seconds for which nothing is sent or asked, of whichever App, once the recorder did not answer: thousands may wait for it, and each keeps a worker."""
 AT_ONCE = 2
 """Apps whose rows are handed over at a time."""
 BYTES_MOST = 4 * 1024 * 1024
@@ -148,18 +148,19 @@ class ArchiveWriter(Background):
 
     async def bring_back(self, app_uid: str, archiving: Archiving, names_: Iterable[str], hashes: Iterable[str]) -> str:
         """Reads the rows of these names, and the flows of these hashes, that the archive has, and keeps those alone. Why some can't be read; or empty."""
-        rows, flows, problem = dict[str, Record](), dict[str, str](), ""
+        wanted, said, problem = list(names_), archiving.said, ""
+        rows = {name: said.rows[name] for name in wanted if name in said.rows}
+        texts = {*hashes, *_flows_of(rows)}
+        flows = {each: said.flows[each] for each in texts if each in said.flows}
         try:
-            for name in names_:
-                found = archiving.said.rows.get(name) or await self._archived_row(app_uid, name)
-                if found is not None:
+            for name in wanted:
+                if name not in rows and (found := await self._archived_row(app_uid, name)) is not None:
                     rows[name] = found
-            pinned = {row.pinned.workflow_hash for row in rows.values() if row.pinned is not None}
-            for wanted in sorted({*hashes, *pinned}):
-                text = archiving.said.flows.get(wanted) or await self._archived_flow(app_uid, wanted)
-                if text is not None:
-                    flows[wanted] = text
+            for each in sorted({*texts, *_flows_of(rows)} - set(flows)):
+                if (text := await self._archived_flow(app_uid, each)) is not None:
+                    flows[each] = text
         except _NotArchivedError as error:
+            self._note(error)
             problem = f"the archive cannot be read: {error}"
         archiving.said = replace(archiving.said, rows=rows, flows=flows)
         return problem
@@ -187,6 +188,7 @@ class ArchiveWriter(Background):
         """The data of an answer; None where there is no such thing. Raises _NotArchivedError."""
         if self._access is None:
             raise _NotArchivedError(NO_ACCESS)
+        self._require_no_absence()
         url, within = f"{self._access.url}/v1/apps/{app_uid}/archive/{path}", aiohttp.ClientTimeout(total=READ_WITHIN)
         try:
             async with self._opened(self._access).get(
@@ -194,15 +196,24 @@ class ArchiveWriter(Background):
             ) as response:
                 if response.status == 404:
                     return None
-                if response.status != 200:
-                    raise _NotArchivedError(f"the recorder answers with status {response.status}")
+                _require_success(response.status)
                 return orjson.loads(await body_of(response, READ_MOST))["data"]
         except TimeoutError:
-            raise _NotArchivedError(f"the recorder takes longer than {READ_WITHIN:.0f} s") from None
+            raise _NoAnswerError(f"the recorder takes longer than {READ_WITHIN:.0f} s") from None
         except (aiohttp.ClientError, OSError):
-            raise _NotArchivedError("the recorder cannot be reached") from None
+            raise _NoAnswerError("the recorder cannot be reached") from None
         except (ValueError, KeyError, TypeError):
             raise _NotArchivedError("what the recorder says cannot be read") from None
+
+    def _note(self, error: _NotArchivedError) -> None:
+        """Notes where the recorder did not answer: for a while nothing else is asked of it."""
+        if isinstance(error, _NoAnswerError):
+            self._away, self._away_until = str(error), self._clock() + AWAY_FOR
+
+    def _require_no_absence(self) -> None:
+        """Raises _NotArchivedError where the recorder did not answer lately."""
+        if self._clock() < self._away_until:
+            raise _NotArchivedError(self._away)
 
     async def _hand_over(self, app: AppKey, app_uid: str, archiving: Archiving, rows: Sequence[LedgerRow], access: RecorderAccess) -> None:
         taken, problem = dict[str, float](), ""
@@ -210,9 +221,8 @@ class ArchiveWriter(Background):
             async with self._slots:
                 await self._send_all(app, app_uid, rows, access, taken)
         except _NotArchivedError as error:
+            self._note(error)
             problem = str(error)
-            if isinstance(error, _NoAnswerError):
-                self._away, self._away_until = problem, self._clock() + AWAY_FOR
             log.warning("App %s/%s: rows are not archived: %s", *app, problem)
         except errors.ApiError as error:
             problem = "a row or its flow cannot be read"
@@ -229,8 +239,7 @@ class ArchiveWriter(Background):
         self, app: AppKey, app_uid: str, rows: Sequence[LedgerRow], access: RecorderAccess, taken: dict[str, float]
     ) -> None:
         """Raises _NotArchivedError at the first that is refused, and errors.ApiError; `taken` has those of before."""
-        if self._clock() < self._away_until:
-            raise _NotArchivedError(self._away)
+        self._require_no_absence()
         batch, flows, size = list[Manifest](), dict[str, str | None](), 0
         for wanted in rows:
             row = await self._row(app[0], wanted)
@@ -293,9 +302,7 @@ class ArchiveWriter(Background):
         headers = {**_headers(access), "Content-Type": "application/json"}
         try:
             async with self._opened(access).post(url, data=orjson.dumps(body), headers=headers, allow_redirects=False) as response:
-                if response.status != 200:
-                    is_of_all = response.status in (401, 403) or response.status >= 500
-                    raise (_NoAnswerError if is_of_all else _NotArchivedError)(f"the recorder answers with status {response.status}")
+                _require_success(response.status)
                 return _DECODER.decode(await body_of(response, ANSWER_MOST)).data
         except TimeoutError:
             raise _NoAnswerError(f"the recorder takes longer than {WITHIN:.0f} s") from None
@@ -322,6 +329,17 @@ def _headers(access: RecorderAccess) -> dict[str, str]:
     except (OSError, ValueError):
         raise _NoAnswerError("the operator has no token for the recorder") from None
     return {"Accept": "application/json", "Authorization": f"Bearer {token}"}
+
+
+def _require_success(status: int) -> None:
+    """Raises _NotArchivedError."""
+    if status != 200:
+        is_of_all = status in (401, 403) or status >= 500
+        raise (_NoAnswerError if is_of_all else _NotArchivedError)(f"the recorder answers with status {status}")
+
+
+def _flows_of(rows: Mapping[str, Record]) -> Iterator[str]:
+    return (row.pinned.workflow_hash for row in rows.values() if row.pinned is not None)
 
 
 def _length(row: Manifest, flow: Mapping[str, str | None], there: Container[str]) -> int:

@@ -310,8 +310,9 @@ class Observer:
         problem = await self._archive.bring_back(app.meta.uid, state.archiving, sorted(archived), lacking)
         if not problem:
             return {}
-        why = f"the row that it restores is not in the cluster, and {problem}"
-        return {(RECORDS.kind, row.name): why for row in restoring}
+        why, read_ = f"the row that it restores is not in the cluster, and {problem}", state.archiving.said
+        whole = {name for name, row in read_.rows.items() if row.pinned is None or row.pinned.workflow_hash in {*flows, *read_.flows}}
+        return {(RECORDS.kind, row.name): why for row in restoring if row.spec.restores not in whole}
 
     async def _authors_stamped_since(self, records: Iterable[Record]) -> datetime | None:
         """Since when the policy that stamps authors and its binding have existed; read only when a row is to be pinned."""

@@ -392,6 +392,37 @@ async def test_a_row_waits_while_what_it_restores_cannot_be_read(reads: dict[str
     assert why in found.unknown[RECORDS.kind, "back"]
 
 
+async def test_a_row_waits_while_the_flow_of_what_it_restores_cannot_be_read(reads: dict[str, Any], process: Process) -> None:
+    """Else it would be said to be nowhere, and the row fails."""
+    reads[f"flows/{given.flow_hash('v9')}"] = web.Response(status=503)
+    process.informers.on_watch_event(RECORDS, "ADDED", BACK)
+    found = await process.observer.observe(KEY)
+    assert (list(found.archive.rows), found.archive.flows) == (["gone"], {})
+    assert "status 503" in found.unknown[RECORDS.kind, "back"]
+
+
+async def test_while_the_recorder_is_away_no_row_that_waits_asks_it_again_and_what_was_read_stays(
+    reads: dict[str, Any], process: Process, script: Script, recorder: Recorder
+) -> None:
+    """A reconcile waits for each answer, up to 5 s: a tenant's rows would keep the workers from others."""
+    process.informers.on_watch_event(RECORDS, "ADDED", BACK)
+    assert "gone" in (await process.observer.observe(KEY)).archive.rows
+    reads["rows/another"] = web.Response(status=503)
+    script.on("GET", at(RECORDS, "another"), failure(404, "NotFound"))
+    more = given.stored(given.row_manifest("more", given.asking(restores="another")))
+    process.informers.on_watch_event(RECORDS, "ADDED", more)
+    asked = len(recorder.asked)
+    for _ in range(3):
+        found = await process.observer.observe(KEY)
+        assert "status 503" in found.unknown[RECORDS.kind, "more"]
+        assert (RECORDS.kind, "back") not in found.unknown, "what it restores has been read"
+        assert ("gone" in found.archive.rows, given.flow_hash("v9") in found.archive.flows) == (True, True)
+    assert len([path for method, path, _ in recorder.asked[asked:] if method == "GET"]) == 1
+    reads["rows/another"] = {**GONE, "metadata": {**GONE["metadata"], "name": "another"}}
+    process.clock.later(AWAY_FOR + 1)
+    assert "another" in (await process.observer.observe(KEY)).archive.rows
+
+
 async def test_a_flow_of_another_hash_is_none(reads: dict[str, Any], process: Process) -> None:
     reads[f"flows/{given.flow_hash('v9')}"] = {"flow": given.flow("v8")}
     process.informers.on_watch_event(RECORDS, "ADDED", BACK)
