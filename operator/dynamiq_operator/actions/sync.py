@@ -43,14 +43,13 @@ class SyncPlan:
 
     @property
     def patch(self) -> Manifest:
-        """A merge patch, and a patch of kustomize: a field that has to go is null."""
+        """A merge patch, and a patch of kustomize: a field that has to go is null, however deep it stands."""
         meta = self.served.app.meta
-        gone = dict.fromkeys((self.git or {}).keys() - self.deploy.keys())
         return {
             "apiVersion": API_VERSION,
             "kind": kinds.APP.kind,
             "metadata": {"name": meta.name, "namespace": meta.namespace},
-            "spec": {"deploy": {**self.deploy, **gone}},
+            "spec": {"deploy": _merging(self.git or {}, self.deploy)},
         }
 
     @property
@@ -109,6 +108,12 @@ def plan_sync(api: Api, namespace: str, app: str, *, message: str | None = None,
         return SyncPlan(found, git, git, None, False)
     deploy["message"] = message or _message(found)
     return SyncPlan(found, git, deploy, made, runtime is None and (names_all or "runtime" in (git or {})))
+
+
+def _merging(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """All of `new`, and null for each field of `old` that it lacks: merged into `old` it is `new`, which else would keep those."""
+    made = {name: _merging(old.get(name) or {}, value) if isinstance(value, Mapping) else value for name, value in new.items()}
+    return {**made, **{name: None for name in old if name not in new}}
 
 
 def _asked(found: Served) -> Deploy:

@@ -94,6 +94,27 @@ def test_what_the_live_config_no_longer_has_goes(cluster: ScriptedPlugin) -> Non
     assert (found["workflowVersion"], found["config"]) == ("v1", None), "null takes it away"
 
 
+def merged(old: Manifest, change: Manifest) -> Manifest:
+    """What a merge patch (RFC 7396) makes of an object."""
+    found = {name: value for name, value in old.items() if name not in change}
+    for name, value in change.items():
+        if value is not None:
+            found[name] = merged(old.get(name) or {}, value) if isinstance(value, dict) else value
+    return found
+
+
+@pytest.mark.parametrize("options", [(), ("--full",)])
+def test_merged_into_git_it_is_what_is_live(cluster: ScriptedPlugin, options: tuple[str, ...]) -> None:
+    """Of a config whose type is another one by now nothing of the old type stays."""
+    asleep = {"type": "serverless", "maxReplicas": 3, "idleSeconds": 300, "holdSeconds": 120, "resources": given.CONFIG["resources"]}
+    serves(cluster, given.row_manifest("chat-b", given.live(6, "v1", config=asleep)))
+    git = {"workflowVersion": "v2", "config": {"type": "server", "autoscaling": {"minReplicas": 2, "maxReplicas": 4}}}
+    declares(cluster, git)
+    live = json.loads(cluster("sync", NAME, "--to-git", *options, "-o", "json").out)["deploy"]
+    assert live["config"]["type"] == "serverless"
+    assert merged(git, patch(cluster("sync", NAME, "--to-git", *options))) == live
+
+
 @pytest.mark.parametrize(
     "deploy",
     [
