@@ -119,18 +119,23 @@ def duration(text: str) -> float:
 
 
 def moment(text: str, now: datetime | None = None) -> str:
-    """A time as RFC 3339, in UTC: of `1h` or `7d`, so long ago; of a date, its begin in UTC. Raises ArgumentTypeError."""
+    """A time as RFC 3339, in UTC: of `1h` or `7d`, so long ago; of a date, its begin in UTC, in which one without a zone is, too.
+
+    A number alone is none: kubectl would take 2026 for seconds, and whoever writes it means a year. Raises ArgumentTypeError.
+    """
     from dynamiq_operator.cli.transport import parse_duration
 
     days = re.fullmatch(r"(\d{1,5})d(.*)", text)
     rest = parse_duration(days[2] if days else text)
     try:
+        if text.isdecimal():
+            raise ValueError
         if rest is not None or (days is not None and not days[2]):
             found = (now or datetime.now(UTC)) - timedelta(days=int(days[1]) if days else 0, seconds=rest or 0)
         else:
             given = datetime.fromisoformat(text)
             found = given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        said = f"{text} is no time: write how long ago (90s, 1h, 7d), a date (2026-11-24), or a time (2026-11-24T22:22:45Z)"
+        said = f"{text} is no time: write how long ago (90s, 1h, 7d), a date (2026-11-24), or a time (2026-11-24T22:22:45Z; without a zone it is UTC)"
         raise argparse.ArgumentTypeError(said) from None
     return found.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -79,6 +79,8 @@ def _moment(text: str) -> str:
 
 
 def _wrong_of_report(options: argparse.Namespace) -> str:
+    if options.since is not None and parse_time(options.since) > datetime.now(UTC):
+        return "--since is still to come"
     if options.since is not None and options.until is not None and parse_time(options.since) >= parse_time(options.until):
         return "--since is not before --until"
     return _wrong_of_which(options)

@@ -187,6 +187,9 @@ def test_at_of_all_apps_is_a_table(plugin: ScriptedPlugin) -> None:
     [
         (["report", "--since", "soon"], "soon is no time"),
         (["report", "--since", "1h", "--until", "2h"], "--since is not before --until"),
+        (["report", "--since", "2999-01-01"], "--since is still to come"),
+        (["report", "--since", "2026"], "2026 is no time"),
+        (["at", "20261124", "chat"], "20261124 is no time"),
         (["report", "--until", "3000-01-01"], "is not before 3000"),
         (["report", "chat", "-A"], "an App is in one namespace"),
         (["report", "-o", "xml"], "none of csv, md, json, yaml"),

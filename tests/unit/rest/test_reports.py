@@ -64,6 +64,7 @@ def days(stage: RestStage) -> RestStage:
 @pytest.mark.parametrize(
     ("time", "sequence", "until", "rolling_out"),
     [
+        ("0001-01-01", None, None, None),
         ("2026-11-23", None, None, None),
         ("2026-11-24T12:00:00Z", 2, "2026-11-26T12:10:00Z", None),
         ("2026-11-25T12:05:00Z", 2, "2026-11-26T12:10:00Z", 3),
@@ -208,6 +209,8 @@ def test_what_is_left_out_of_the_time_is_the_last_30_days(chained: RestStage) ->
         ("since=2999-01-01", "since"),
         ("since=2020-01-01", "since"),
         ("since=soon", "since"),
+        ("since=0001-01-01T00:00:00%2B14:00", "since"),
+        ("until=0001-01-01", "until"),
         ("format=xml", "format"),
         ("app_id=x", "app_id"),
     ],

@@ -31,6 +31,8 @@ CSV, MARKDOWN = "text/csv", "text/markdown"
 SAID = "X-Dynamiq-Report"
 """Header with the report in a sentence: no line of a CSV says whether the histories fit."""
 SPAN, SPAN_MOST = timedelta(days=30), timedelta(days=366)
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""No deploy is as old as this."""
 
 SAYS = (
     f"Every deploy that began in a time of at most {SPAN_MOST.days} days, in whatever project the caller may list deployments, and whether the"
@@ -81,6 +83,8 @@ def _span(since: str | None, until: str | None) -> tuple[str, str | None]:
     """The begin and the end, None for now, as RFC 3339. Raises HttpProblem 422."""
     begin, end, now = moment("since", since), moment("until", until), datetime.now(UTC)
     last = min(end or now, now)
+    if last <= EARLIEST:
+        raise invalid_request([("until", "no deploy is as old as this")])
     begin = begin or last - SPAN
     if begin >= (end or now):
         raise invalid_request([("since", "this is not before the end")])
