@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli.patience import WAITING
 from dynamiq_operator.cli.recorder import NotThere, Recorder, path_of
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.archive import has_archive
+from dynamiq_operator.model.base import SEQUENCE_MAX
 from dynamiq_operator.model.manifests import Manifest
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+    from dynamiq_operator.cli.patience import Patience
 
 PAGE = 200
 
@@ -23,23 +26,30 @@ PAGE = 200
 class Archive:
     """That of one App. Each call raises Refusal, which says that it is the archive that cannot be read, and kube.errors.ApiError."""
 
-    def __init__(self, recorder: Recorder, app: Manifest) -> None:
-        self._recorder, meta = recorder, app["metadata"]
+    def __init__(self, recorder: Recorder, patience: Patience, app: Manifest) -> None:
+        self._recorder, self._patience, meta = recorder, patience, app["metadata"]
         self.namespace, self.app = meta["namespace"], meta["name"]
         self._path = f"{path_of(meta['uid'])}/archive"
 
     def walk(self) -> Iterator[Manifest]:
-        """All rows, newest first, a page at a time."""
-        cursor = ""
-        while True:
-            page = self._ask("", [("limit", str(PAGE)), *([("cursor", cursor)] if cursor else [])])
-            yield from page["data"]
-            if not (cursor := page["pagination"].get("next_cursor") or ""):
-                return
+        """All rows, newest first, a page at a time: there may be more of them than there is memory."""
+        cursor, found = "", 0
+        try:
+            while True:
+                page = self._ask("", [("limit", str(PAGE)), *([("cursor", cursor)] if cursor else [])])
+                found += len(page["data"])
+                self._patience.doing = f"reading the archive of {self.app}, {found} of {page['pagination']['total_count']} rows"
+                yield from page["data"]
+                if not (cursor := page["pagination"].get("next_cursor") or ""):
+                    return
+        finally:
+            self._patience.doing = WAITING
 
     def find(self, wanted: int | str) -> Manifest | None:
         """The row of a sequence, or of a name; None where there is none."""
         if isinstance(wanted, int):
+            if wanted > SEQUENCE_MAX:
+                return None
             found = self._ask("", [("cursor", f"{wanted + 1}.0"), ("limit", "1")])["data"]
             return next((row for row in found if row["spec"]["sequence"] == wanted), None)
         row: Manifest | None = self._one(f"/rows/{quote(wanted, safe='')}")
@@ -51,11 +61,13 @@ class Archive:
         return found["flow"] if found is not None else None
 
     def _one(self, path: str) -> Any:
-        """None where there is no such thing."""
+        """None where there is no such thing, or the caller may not see it."""
         try:
-            return self._ask(path, [])["data"]
+            return self._recorder.ask("GET", f"{self._path}{path}")["data"]
         except NotThere:
             return None
+        except Refusal as refusal:
+            raise self._unread(refusal) from None
 
     def around(self, time: str) -> list[Manifest]:
         """Those that tell what was live at a time."""
@@ -65,18 +77,19 @@ class Archive:
     def _ask(self, path: str, query: list[tuple[str, str]]) -> Any:
         try:
             return self._recorder.ask("GET", f"{self._path}{path}", query)
-        except NotThere:
-            raise
         except Refusal as refusal:
-            raise Refusal(f"older rows of {self.app} are in the archive, which cannot be read: {refusal}") from None
+            raise self._unread(refusal) from None
+
+    def _unread(self, refusal: Refusal) -> Refusal:
+        return Refusal(f"older rows of {self.app} are in the archive, which cannot be read: {refusal}")
 
 
 def archives(context: CommandContext, namespace: str, app: str | None = None) -> list[Archive]:
-    """Of an App, of a namespace, or of all, those that there are, as far as the caller may read Apps. Raises kube.errors.ApiError."""
+    """Of an App, of a namespace, or of all, those that there are. Raises kube.errors.ApiError: Denied where the caller may not read the Apps."""
     recorder = Recorder(context)
     try:
         one = requests.get(context.api, APPS, namespace, app) if app is not None else None
         found = [one] if one is not None else requests.items(context.api, APPS, namespace)
-    except (errors.NotFound, errors.Denied):
+    except errors.NotFound:
         return []
-    return [Archive(recorder, each) for each in found if has_archive(each)]
+    return [Archive(recorder, context.api.patience, each) for each in found if has_archive(each)]

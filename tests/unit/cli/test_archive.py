@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 
 import pytest
 
+from dynamiq_operator.cli import patience
 from dynamiq_operator.cli.recorder import PROXY
 from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS
 from dynamiq_operator.model import names
@@ -13,7 +16,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.recorder import TOKEN_HEADER
 from tests.support import factories as given
 from tests.support.archived_rows import history, moment
-from tests.support.scripted import Reply, Sent, listed, missing
+from tests.support.scripted import Reply, Sent, failure, listed, missing
 from tests.support.scripted_plugin import ScriptedPlugin
 
 UID = given.an_app().meta.uid
@@ -59,6 +62,29 @@ def test_a_row_that_is_missing_at_the_seam_is_found(plugin: ScriptedPlugin) -> N
     assert "row chat-8 does not fit: it does not follow row chat-6" in done.out
 
 
+def test_a_long_walk_says_how_far_it_is(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "FIRST", 0.01)
+    monkeypatch.setattr(patience, "THEN", 0.01)
+    told = "reading the archive of chat, 4 of 6 rows, "
+
+    def once_it_is_told(sent: Sent) -> Manifest:
+        end = time.monotonic() + 30
+        while sent.query.get("cursor") == "4" and told not in sys.stderr.getvalue() and time.monotonic() < end:  # type: ignore[attr-defined]
+            time.sleep(0.01)
+        return pages(sent)
+
+    plugin.script.on("GET", PATH, once_it_is_told)
+    done = plugin("verify", "chat")
+    assert (done.code, told in done.err) == (0, True)
+
+
+def test_whether_there_is_an_archive_that_may_not_be_known_is_said(plugin: ScriptedPlugin) -> None:
+    plugin.script.on("GET", APPS.path(given.NAMESPACE, "chat"), failure(403, "Forbidden", 'User "eve" cannot get'))
+    done = plugin("verify", "chat")
+    assert "4 rows fit" in done.out
+    assert "rows that left the cluster are not verified: " in done.err
+
+
 def test_history_shows_archived_rows_where_it_is_asked_to(plugin: ScriptedPlugin) -> None:
     def sequences(*asked: str) -> list[int]:
         return [each["sequence"] for each in json.loads(plugin("history", "chat", "-o", "json", *asked).out)]
@@ -81,7 +107,8 @@ def test_an_archived_row_is_brought_back_as_any_other(plugin: ScriptedPlugin) ->
         done = plugin("rollback", "chat", "--to-row", row, "--preview")
         assert (done.code, "v3" in done.out) == (0, True), done.err
     plugin.script.on("GET", PATH, {"data": []})
-    assert "no row #1 of chat" in plugin("rollback", "chat", "--to-row", "1", "--preview").err
+    for row in ("1", "9" * 60):
+        assert f"no row #{row} of chat" in plugin("rollback", "chat", "--to-row", row, "--preview").err
 
 
 def test_what_was_live_is_known_from_the_archive(plugin: ScriptedPlugin) -> None:
@@ -104,12 +131,16 @@ def test_a_report_has_deploys_that_are_in_the_archive(plugin: ScriptedPlugin) ->
     [("verify", "chat"), ("history", "chat", "--archived"), ("at", moment(3), "chat"), ("report", "chat", "--since", moment(3))],
     ids=lambda asked: asked[0],
 )
-def test_who_cannot_read_the_archive_hears_so_and_gets_no_shorter_history(plugin: ScriptedPlugin, asked: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("status", "says"), [(503, "the store is away"), (404, "no such App")])
+def test_who_cannot_read_the_archive_hears_so_and_gets_no_shorter_history(
+    plugin: ScriptedPlugin, asked: tuple[str, ...], status: int, says: str
+) -> None:
+    """404 is what the recorder answers whoever may not list rows."""
     for path in (PATH, f"{PATH}/at"):
-        plugin.script.on("GET", path, Reply(503, {"error": {"code": "unavailable", "message": "the store is away", "details": {}}}))
+        plugin.script.on("GET", path, Reply(status, {"error": {"code": "some", "message": says, "details": {}}}))
     done = plugin(*asked)
     assert done.code not in (0, 3)
-    assert "rows of chat are in the archive, which cannot be read: the store is away" in done.err
+    assert f"rows of chat are in the archive, which cannot be read: {says}" in done.err
     assert done.out == ""
 
 

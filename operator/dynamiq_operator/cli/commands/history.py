@@ -143,7 +143,7 @@ def _archived(context: CommandContext, found: Sequence[Manifest]) -> list[Manife
 
     there, in_cluster = archives(context, context.namespace, context.options.app), InCluster()
     if not there:
-        raise Refusal(f"{context.options.app} has no archive: its history.archive is not true, or you may not read the App")
+        raise Refusal(f"{context.options.app} has no archive: its history.archive is not true")
     for row in found:
         in_cluster.add(row)
     return [row for each in there for row in in_cluster.others(each.walk())]
