@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,7 +11,7 @@ from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.model.manifests import Manifest
-from dynamiq_operator.views.deployable import Deployable
+from dynamiq_operator.views.deployable import IN_ARCHIVE, Deployable
 from dynamiq_operator.views.runs import UNKNOWN
 
 if TYPE_CHECKING:
@@ -26,10 +26,13 @@ class DeployableRows:
     known: Mapping[str, Deployable]
 
     @classmethod
-    def of(cls, context: CommandContext, rows: Sequence[Manifest]) -> DeployableRows:
-        """Of rows as the API server lists them. Where it cannot be told, one sentence on standard error says why."""
+    def of(cls, context: CommandContext, rows: Sequence[Manifest], archived: Iterable[Manifest] = ()) -> DeployableRows:
+        """Of rows as the API server lists them, and of those that are in the archive alone. Where it cannot be told, one sentence on standard error
+        says why.
+        """
+        of_archive = {row["metadata"]["name"]: IN_ARCHIVE for row in archived}
         try:
-            return cls(deployables(context.api, context.namespace, context.options.app, rows))
+            return cls(of_archive | deployables(context.api, context.namespace, context.options.app, rows))
         except (Refusal, ApiError) as error:
             context.err.lines([safe(f"whether rows could be brought back is not known: {error}")])
             return cls({})

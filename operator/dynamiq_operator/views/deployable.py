@@ -77,6 +77,10 @@ class Deployable:
         return "; ".join((found, *self.notes))
 
 
+IN_ARCHIVE = Deployable(None, ("it is in the archive: a preview says whether it can be brought back now",))
+"""Of a row that left the cluster: whether its flow is there, too, is not read of each."""
+
+
 def deployable(row: Record, stock: Stock, warm: bool | None = None) -> Deployable:
     """Of a row of the App. `warm`: whether the pods that it would run are there and Ready."""
     pinned = row.pinned

@@ -93,6 +93,17 @@ def test_history_shows_archived_rows_where_it_is_asked_to(plugin: ScriptedPlugin
     assert sequences() == [9, 8, 7, 6]
 
 
+def test_of_an_archived_row_it_is_not_said_that_it_cannot_be_brought_back(plugin: ScriptedPlugin) -> None:
+    """Neither the cluster's ConfigMaps nor its releases have its flow, and a rollback finds it in the archive."""
+    plugin.keeps()
+    rows = json.loads(plugin("history", "chat", "--archived", "-o", "json").out)
+    told = {each["sequence"]: each["deployable"] for each in rows}
+    assert told[9]["ok"] is False
+    assert {told[number]["ok"] for number in range(1, 6)} == {None}
+    assert "it is in the archive" in told[1]["reasons"][0]
+    assert "unknown: it is in the archive" in plugin("history", "chat", "--archived", "-o", "wide").out
+
+
 def test_an_archived_row_is_brought_back_as_any_other(plugin: ScriptedPlugin) -> None:
     """By its sequence or its name; its flow is in the archive alone."""
     plugin.flows("v1")

@@ -33,20 +33,21 @@ PAUSE = 1.0
 
 def run(context: CommandContext) -> int:
     how = context.options.output
-    found, version = _rows(context)
-    found += _archived(context, found) if context.options.archived else []
+    in_cluster, version = _rows(context)
+    archived = _archived(context, in_cluster) if context.options.archived else []
+    found = [*in_cluster, *archived]
     changes = _settings(context) if context.options.all else []
     if not found and not changes and not context.options.watch:
         return _report_empty(context)
     shown = app_changes.among(history(found), changes)
     columns = of_plugin(wide=how == "wide")
-    more = _more(context, found) if how == "wide" else None
+    more = _more(context, in_cluster, archived) if how == "wide" else None
     rows = [_cells(row, columns, more) for row in shown]
     table = Table(_header(columns, more), rows, context.out, cut=_cut(how), status="STATUS")
     if how == "name":
         context.out.lines(output.named(_kind(row), row.name) for row in shown)
     elif output.is_data(how):
-        data = _data(context, shown, found)
+        data = _data(context, shown, in_cluster, archived)
         context.out.lines(map(_document(how), reversed(data)) if context.options.watch else [output.formatted(data, how)])
     else:
         context.out.lines([table.header(), *map(table.row, rows)])
@@ -66,11 +67,11 @@ class More(NamedTuple):
     deployable: DeployableRows
 
 
-def _more(context: CommandContext, found: Sequence[Manifest]) -> More:
+def _more(context: CommandContext, in_cluster: Sequence[Manifest], archived: Sequence[Manifest]) -> More:
     from dynamiq_operator.cli.deployable_rows import DeployableRows
     from dynamiq_operator.cli.row_figures import RowFigures
 
-    return More(RowFigures.of(context, found), DeployableRows.of(context, found))
+    return More(RowFigures.of(context, [*in_cluster, *archived]), DeployableRows.of(context, in_cluster, archived))
 
 
 def _header(columns: Sequence[HistoryColumn], more: More | None) -> list[str]:
@@ -92,14 +93,16 @@ def _cells(row: Entry, columns: Sequence[HistoryColumn], more: More | None) -> l
     return [*cells, *map(safe, more.runs.cells(row.uid)), last, safe(more.deployable.cell(row.name))]
 
 
-def _data(context: CommandContext, shown: Sequence[Entry], found: Sequence[Manifest]) -> list[dict[str, Any]]:
-    """Rows as data, each with whether it could be brought back now. `found`: the same as they are stored, in any order.
+def _data(
+    context: CommandContext, shown: Sequence[Entry], in_cluster: Sequence[Manifest], archived: Sequence[Manifest] = ()
+) -> list[dict[str, Any]]:
+    """Rows as data, each with whether it could be brought back now. `in_cluster`, `archived`: the same as they are stored, in any order.
 
     With changes among them each says of which kind it is.
     """
     from dynamiq_operator.cli.deployable_rows import DeployableRows
 
-    deployable = DeployableRows.of(context, found)
+    deployable = DeployableRows.of(context, in_cluster, archived)
 
     def data(row: Entry) -> dict[str, Any]:
         return {**as_data(row), "deployable": deployable.data(row.name)} if isinstance(row, HistoryRow) else app_changes.as_data(row)

@@ -32,10 +32,9 @@ from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.rows import DeploymentId
 from dynamiq_operator.rest.shared.serialize import serialize_deployment
 from dynamiq_operator.rest.shared.times import TIME, moment
-from dynamiq_operator.views.deployable import Deployable
+from dynamiq_operator.views.deployable import IN_ARCHIVE
 
 router = APIRouter(prefix="/v1/apps/{app_id}", tags=["apps"], route_class=StrictRoute)
-NOT_FROM_ARCHIVE = Deployable(None, ("it is in the archive: a preview says whether it can be brought back now",))
 DIGEST = "^sha256:[0-9a-f]{64}$"
 Asked = Annotated[
     bool, Query(description="Say of each, in `deployable`, whether it could be brought back now, which takes some reads more.")
@@ -175,7 +174,7 @@ def _told(session: CallerSession, app: Entry, found: Sequence[Manifest], in_clus
     """By the names of rows, whether each could be brought back now. `in_cluster`: names of those that are not in the archive alone."""
     there = [row for row in found if row["metadata"]["name"] in in_cluster]
     told = deployables(session.api, app.namespace, app.name, there)
-    told |= {row["metadata"]["name"]: NOT_FROM_ARCHIVE for row in found if row["metadata"]["name"] not in in_cluster}
+    told |= {row["metadata"]["name"]: IN_ARCHIVE for row in found if row["metadata"]["name"] not in in_cluster}
     return {name: {"deployable": each.as_json()} for name, each in told.items()}
 
 
