@@ -9,6 +9,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import METADATA, METADATA_ONE, Api
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.manifests import Manifest
+from dynamiq_operator.model.ownership import may_be_of
 
 Uids = Mapping[tuple[str, str], str]
 """By namespace and name of an App, its uid."""
@@ -38,6 +39,4 @@ def _uids(api: Api, namespace: str, app: str | None) -> Uids:
 
 def _is_of(uids: Uids, row: Manifest) -> bool:
     """Whether a row is of the App that has the name now: the operator makes the App of a row its owner."""
-    meta = row["metadata"]
-    owners = [each["uid"] for each in meta.get("ownerReferences") or () if each.get("kind") == APPS.kind]
-    return not owners or uids.get((meta["namespace"], row["spec"]["app"])) in owners
+    return may_be_of(uids.get((row["metadata"]["namespace"], row["spec"]["app"]), ""), row)

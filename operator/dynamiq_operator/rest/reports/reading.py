@@ -10,6 +10,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.archive import has_archive
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.ownership import may_be_of
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.sessions import CallerSession
@@ -83,7 +84,5 @@ def _everywhere(context: ApiContext, session: CallerSession) -> Iterator[Manifes
 
 def _is_of_app(context: ApiContext, row: Manifest) -> bool:
     """Whether a row is not one of a deleted App, whose name another may have by now: rows that nobody owns are nobody else's."""
-    meta = row["metadata"]
-    owners = [each["uid"] for each in meta.get("ownerReferences") or () if each.get("kind") == APPS.kind]
-    app = context.index.of(APPS).named(meta["namespace"], row["spec"]["app"]) if owners else None
-    return not owners or (app is not None and app.uid in owners)
+    app = context.index.of(APPS).named(row["metadata"]["namespace"], row["spec"]["app"])
+    return may_be_of(app.uid if app is not None else "", row)

@@ -23,6 +23,7 @@ PAUSE_EVERY, PAUSE = 4, 1e-6
 
 
 class _Owner(TypedDict, total=False):
+    apiVersion: str
     kind: str
     uid: str
 
