@@ -7,14 +7,18 @@ Failed, by the hash that the row names (`model.completion`), and what is lacking
 from __future__ import annotations
 
 import secrets
+import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dynamiq_operator.actions.deploy import DeployRequest, record_of
-from dynamiq_operator.actions.promote import NeedsHostname, claim_of, first_app
+from dynamiq_operator.actions.promote import NeedsHostname, claim_of, first_app, values_taken
+from dynamiq_operator.actions.refusals import Need
 from dynamiq_operator.actions.travelling import Served, check_not_rejected_at_source, copied, served
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan.children.variables import references
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Bundle:
     def apply(self, file: str) -> str:
         """The command that takes it. Above 256 KiB a flow passes a server-side apply alone."""
         place = "" if self.request.target_namespace else " -n NAMESPACE"
-        return f"kubectl apply --server-side{place} -f {file}"
+        return f"kubectl apply --server-side{place} -f {shlex.quote(file)}"
 
     def lines(self, file: str) -> list[str]:
         """The promotion as text."""
@@ -62,12 +66,21 @@ class Bundle:
         said += [f"  {made['kind']} {made['metadata']['name']}" for made in self.objects]
         if not asked.with_app:
             said.append("  runtime and config stay as they are live there; where there is no App yet, add --with-app")
+        else:
+            said += [f"  {each}" for each in _of_variables(self.source)]
         if asked.bypass_reason is not None:
             said.append(f"  it goes past the rules: {asked.bypass_reason}")
         return [*said, f"  nobody can verify there where this comes from: the row says so, and names cluster {asked.cluster}"]
 
     def as_json(self, file: str) -> dict[str, object]:
         return {"file": file, "apply": self.apply(file), "objects": list(self.objects)}
+
+
+def _of_variables(source: Served) -> Iterator[str]:
+    """What becomes of the variables of an App that goes along: plain values are in the file, and the rest has to be there, which nobody can see."""
+    yield from values_taken(source.app)
+    for each in references(source.app):
+        yield str(Need(*each.of, "", each.key, each.variable, False))
 
 
 def plan_bundle(api: Api, request: BundleRequest) -> Bundle:

@@ -352,10 +352,15 @@ def claim_of(source: Served, cluster: str | None) -> dict[str, str]:
     return {**claimed, **({"cluster": cluster} if cluster is not None else {})}
 
 
+def values_taken(source: App) -> tuple[str, ...]:
+    """Which plain values a first promotion takes along, in a sentence; empty where there are none."""
+    plain = [variable.name for variable in source.spec.variables if variable.value is not None]
+    return (f"values of {', '.join(plain)} are taken from {source.meta.namespace}",) if plain else ()
+
+
 def _warnings(source: App, target: App, first: bool) -> tuple[str, ...]:
     if first:
-        plain = [variable.name for variable in source.spec.variables if variable.value is not None]
-        return (f"values of {', '.join(plain)} are taken from {source.meta.namespace}",) if plain else ()
+        return values_taken(source)
     known = {variable.name for variable in target.spec.variables}
     missing = [variable.name for variable in source.spec.variables if variable.name not in known]
     return (f"{target.meta.namespace} has no variable {', '.join(missing)}, which {source.meta.namespace} has",) if missing else ()

@@ -239,6 +239,8 @@ def _wrong_of_promotion(options: argparse.Namespace) -> str:
             return "--with-app and --as-version are for --to-file: elsewhere it is seen what is there"
         if options.from_cluster is not None and options.to_context is None:
             return "--from-cluster is for --to-context and --to-file: within a cluster a row needs no name of it"
+    elif options.to_file in ("", "-"):
+        return "--to-file takes the name of a file"
     elif options.hostname is not None and not options.with_app:
         return "--hostname is the App's: with --to-file it goes along with --with-app alone"
     return ""

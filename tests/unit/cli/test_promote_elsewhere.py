@@ -218,6 +218,7 @@ def test_what_a_policy_there_would_refuse_is_refused_before_anything_is_made(
         (["--from-cluster", "eu"], "--from-cluster is for --to-context and --to-file"),
         (["--to-file", "x.yaml", "--hostname", "h"], "goes along with --with-app alone"),
         (["--to-file", "x.yaml", "--as-version", "7"], "7 is no version"),
+        (["--to-file", "-"], "--to-file takes the name of a file"),
     ],
 )
 def test_options_that_do_not_fit_together(plugin: ScriptedPlugin, typed: list[str], says: str) -> None:
@@ -258,6 +259,17 @@ def test_a_bundle_for_a_first_promotion_has_the_app_with_what_it_runs_on(staging
     assert (app["kind"], app["spec"]["hostname"]) == ("App", "chat.example.com")
     assert {each["metadata"]["namespace"] for each in (version, app, row)} == {THERE}
     assert (row["spec"]["workflowVersion"], row["spec"]["runtime"], row["spec"]["config"]) == ("v7", given.RUNTIME_NAME, given.CONFIG)
+
+
+def test_a_bundle_with_the_app_says_what_becomes_of_its_variables(staging: ScriptedPlugin, tmp_path: Path) -> None:
+    """A value that is plain is plain in the file, and a Secret stays where it is."""
+    variables = [{"name": "MODEL", "value": "small"}, {"name": "KEY", "secret": {"name": "keys", "key": "openai"}}]
+    staging.app(given.stored(given.app_manifest(given.with_variables(*variables))))
+    bundle = ("promote", NAME, "--preview", "--to-file", str(tmp_path / "a bundle.yaml"))
+    shown = staging(*bundle, "--with-app").out
+    assert "  values of MODEL are taken from demo\n  variable KEY needs Secret keys with a key openai\n" in shown
+    assert "MODEL" not in staging(*bundle).out
+    assert f"-f '{tmp_path}/a bundle.yaml'" in json.loads(staging(*bundle, "-o", "json").out)["apply"]
 
 
 TEXTS = [
