@@ -11,8 +11,9 @@ from dynamiq_operator.model.text import on_one_line
 
 Cell = str | int | float | bool | None
 
-_RISKY = re.compile(r'(^|[;,|\t\r\n"])(?=[=+\-@\t\r＝＋－＠])')
-"""Behind it a cell begins that is a formula, or a command, to a spreadsheet; so does one after a separator, in one that takes another separator."""
+_RISKY = re.compile(r'((?:^|[;,|\t\r\n"]) *)(?=[=+\-@\t\r＝＋－＠])')
+"""Behind it a cell begins that is a formula, or a command, to a spreadsheet, which reads over blanks before it; so does one after a separator, in
+one that takes another separator."""
 _MARKUP = re.compile(r"[\\`*_\[\]<>&|~$@^#!]|:(?=//)|(?<=mailto):|(?<=xmpp):|(?<=www)\.", re.IGNORECASE)
 """Letters that are markup in a cell of some Markdown, or that make a link of what stands around them."""
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}

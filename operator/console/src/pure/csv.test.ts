@@ -10,6 +10,7 @@ describe("cells", () => {
     ["\t=1", `"'\t'=1"`],
     ["\r=1", `"'\r'=1"`],
     ["＝1+1", `"'＝1+1"`],
+    [" =1+1", `" '=1+1"`],
   ])("do not run %j", (given, written) => {
     expect(cell(given)).toBe(written);
   });

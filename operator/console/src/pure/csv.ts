@@ -2,8 +2,9 @@
 
 export type Cell = string | number | boolean | null | undefined;
 
-// A cell that begins so is a formula, or a command, to a spreadsheet; so is what follows a separator, in one that takes another separator.
-const RISKY = /(?<=^|[;,|\t\r\n"])(?=[=+\-@\t\r＝＋－＠])/g;
+// A cell that begins so is a formula, or a command, to a spreadsheet, which reads over blanks before it; so is what follows a separator, in one
+// that takes another separator.
+const RISKY = /(?<=(?:^|[;,|\t\r\n"])\s*)(?=[=+\-@\t\r＝＋－＠])/g;
 
 /** One cell, quoted where it has to be. Text that would be a formula has an apostrophe before it. */
 export function cell(value: Cell): string {
