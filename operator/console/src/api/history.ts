@@ -34,6 +34,8 @@ export interface Page {
   rows: Row[];
   total: number;
   pages: number;
+  /** Why rows of the archive are not among these, where the App has one and they are not. */
+  lacks?: string;
 }
 
 /** One page of an App's history, the newest row first; `page` from 1. `withDeployable`: with whether each could be brought back, which takes the API more reads. */
@@ -48,7 +50,8 @@ export async function readHistory(
   const deployable = withDeployable || undefined;
   const params = { path: { app_id: app }, query: { page, page_size: size, deployable, ...asQuery(filters) } };
   const answer = await call(GET("/v1/apps/{app_id}/deployments", { params, signal }));
-  return { rows: answer.data, total: answer.pagination.total_count, pages: answer.pagination.page_count };
+  const { total_count: total, page_count: pages } = answer.pagination;
+  return { rows: answer.data, total, pages, lacks: answer.archive?.says ?? undefined };
 }
 
 export async function readFilterChoices(app: string, signal?: AbortSignal): Promise<FilterChoices> {

@@ -36,9 +36,10 @@ export function ExportDialog({ app, filters, total, onClose }: Props) {
     say("");
     setRead([0, total]);
     try {
-      const { rows } = await collect(app.id, filters, mine.signal, (done, all) => setRead([done, all]));
+      const { rows, lacks } = await collect(app.id, filters, mine.signal, (done, all) => setRead([done, all]));
       save(fileOf(app, filters, rows, format), `${app.resource_name}-history.${format}`);
-      say(`${rows.length.toLocaleString("en")} rows are in ${app.resource_name}-history.${format}.`);
+      const done = `${rows.length.toLocaleString("en")} rows are in ${app.resource_name}-history.${format}.`;
+      say(lacks ? `${done} Not all of the history: ${lacks}.` : done);
     } catch (thrown) {
       if (!mine.signal.aborted) say(problemOf(thrown).message);
     } finally {

@@ -2,6 +2,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Row, readHistory, type Verification } from "../../api/history.ts";
 import { type App, readRights } from "../../api/read.ts";
 import { asSearch, type HistoryFilters, isFiltered, readFilters } from "../../pure/history-filters.ts";
+import { sentence } from "../../pure/texts.ts";
 import { connection, onReturn } from "../../state/connection.ts";
 import { refresh, useQuery } from "../../state/query.ts";
 import { useRejections } from "../../state/rejections.ts";
@@ -70,6 +71,11 @@ export function HistoryTab({ app }: { app: App }) {
           <FilterBar app={app} filters={filters} onChange={change} />
         )}
         {total !== undefined && <Trouble query={pages} retry={pages.again} />}
+        {pages.lacks.value && (
+          <p class="notice warn" role="status">
+            {sentence(pages.lacks.value)}.
+          </p>
+        )}
         {total === undefined ? (
           problem ? (
             <Failure problem={problem} retry={pages.again} />

@@ -8,6 +8,7 @@ class Cluster {
   rows: Row[];
   asked: number[] = [];
   fails = false;
+  lacks?: string;
   /** The page that always fails. */
   broken = 0;
 
@@ -28,7 +29,7 @@ class Cluster {
       if (signal?.aborted) throw new DOMException("", "AbortError");
       if (this.fails || page === this.broken) throw new Error("down");
       const rows = this.rows.slice((page - 1) * size, page * size);
-      return { rows, total: this.rows.length, pages: Math.ceil(this.rows.length / size) };
+      return { rows, total: this.rows.length, pages: Math.ceil(this.rows.length / size), lacks: this.lacks };
     });
   }
 }
@@ -68,6 +69,18 @@ describe("HistoryPages", () => {
     expect([pages.total.value, pages.at(0)?.sequence, pages.arrived.value]).toEqual([201, 201, 1]);
     expect(pages.placeOf(106)).toBe(place);
     expect(pages.at(106)).toBe(seen);
+  });
+
+  it("tells why older rows are not among these, as long as they are not", async () => {
+    const cluster = new Cluster(3);
+    cluster.lacks = "older rows are in the archive, which cannot be read now";
+    const pages = cluster.pages();
+    await settled();
+    expect(pages.lacks.value).toBe(cluster.lacks);
+    cluster.lacks = undefined;
+    pages.again();
+    await settled();
+    expect(pages.lacks.value).toBeUndefined();
   });
 
   it("shows a change of a row where it is", async () => {

@@ -29,6 +29,8 @@ interface Kept {
 export class HistoryPages {
   /** How many rows there are; undefined until the first answer. */
   readonly total: Signal<number | undefined> = signal(undefined);
+  /** Why rows of the archive are not among these; undefined where they are, or there is no archive. */
+  readonly lacks: Signal<string | undefined> = signal(undefined);
   readonly problem: Signal<Problem | undefined> = signal(undefined);
   /** Moves on with each change of what is kept. */
   readonly moved = signal(0);
@@ -177,7 +179,7 @@ export class HistoryPages {
     } else if (!this.problem.value) this.look(...this.#looked);
   }
 
-  #keep(number: number, { rows, total }: Page, reading: number): void {
+  #keep(number: number, { rows, total, lacks }: Page, reading: number): void {
     const before = this.total.value;
     const isOld = reading < this.#reading;
     if (before !== undefined && before !== total) {
@@ -186,6 +188,7 @@ export class HistoryPages {
       else this.#reading += 1;
     }
     this.total.value = total;
+    this.lacks.value = lacks;
     rows.forEach((row, each) => {
       this.#kept.set(this.placeOf((number - 1) * SIZE + each), { row, reading: isOld ? reading : this.#reading });
     });

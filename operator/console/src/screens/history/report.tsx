@@ -14,6 +14,8 @@ export interface ReportProps {
   rows: Row[];
   /** Rows under the filters: more than `rows` where not all are printed. */
   total: number;
+  /** Why rows of the archive are not among these. */
+  lacks?: string;
   /** What verifying found, or why there is nothing. */
   verified: Verification | string;
   at: string;
@@ -29,7 +31,7 @@ const COLUMNS = [
 ] as const;
 
 /** An audit report on paper: what it is about, who printed it, what verifying found, and every row with its digest. */
-export function AuditReport({ app, filters, rows, total, verified, at }: ReportProps) {
+export function AuditReport({ app, filters, rows, total, lacks, verified, at }: ReportProps) {
   const isCut = total > rows.length;
   return (
     <article>
@@ -52,7 +54,8 @@ export function AuditReport({ app, filters, rows, total, verified, at }: ReportP
         <dd>
           {isCut
             ? `The newest ${rows.length.toLocaleString("en")} of ${total.toLocaleString("en")} rows. The others are not in this report.`
-            : `${rows.length.toLocaleString("en")}, all of them`}
+            : `${rows.length.toLocaleString("en")}${lacks ? "" : ", all of them"}`}
+          {lacks && <p>Not all of the history: {lacks}.</p>}
         </dd>
         <dt>Verified</dt>
         <dd>
