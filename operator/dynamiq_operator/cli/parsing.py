@@ -125,17 +125,17 @@ def moment(text: str, now: datetime | None = None) -> str:
     """
     from dynamiq_operator.cli.transport import parse_duration
 
+    said = f"{text} is no time: write how long ago (90s, 1h, 7d), a date (2026-11-24), or a time (2026-11-24T22:22:45Z; without a zone it is UTC)"
+    if text.isdecimal():
+        raise argparse.ArgumentTypeError(said)
     days = re.fullmatch(r"(\d{1,5})d(.*)", text)
     rest = parse_duration(days[2] if days else text)
     try:
-        if text.isdecimal():
-            raise ValueError
         if rest is not None or (days is not None and not days[2]):
             found = (now or datetime.now(UTC)) - timedelta(days=int(days[1]) if days else 0, seconds=rest or 0)
         else:
             given = datetime.fromisoformat(text)
             found = given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        said = f"{text} is no time: write how long ago (90s, 1h, 7d), a date (2026-11-24), or a time (2026-11-24T22:22:45Z; without a zone it is UTC)"
         raise argparse.ArgumentTypeError(said) from None
     return found.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -263,7 +263,7 @@ def test_a_bundle_for_a_first_promotion_has_the_app_with_what_it_runs_on(staging
 
 def test_a_bundle_with_the_app_says_what_becomes_of_its_variables(staging: ScriptedPlugin, tmp_path: Path) -> None:
     """A value that is plain is plain in the file, and a Secret stays where it is."""
-    variables = [{"name": "MODEL", "value": "small"}, {"name": "KEY", "secret": {"name": "keys", "key": "openai"}}]
+    variables: list[Manifest] = [{"name": "MODEL", "value": "small"}, {"name": "KEY", "secret": {"name": "keys", "key": "openai"}}]
     staging.app(given.stored(given.app_manifest(given.with_variables(*variables))))
     bundle = ("promote", NAME, "--preview", "--to-file", str(tmp_path / "a bundle.yaml"))
     shown = staging(*bundle, "--with-app").out
