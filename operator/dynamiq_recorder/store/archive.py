@@ -33,6 +33,8 @@ _ROW = "uid, name, sequence, digest, outcome_digest, flow_hash, ended, went_live
 AROUND = 20
 """Rows that are looked at for those that were being rolled out at a time."""
 KEYS_MOST = 5_000
+DIGITS_MOST = 18
+"""Of each part of a cursor: no database takes a larger number."""
 ANOTHER = "the archive has a row of this uid with another content, and keeps it"
 
 
@@ -148,7 +150,8 @@ def _at(connection: Connection, app: int, offset: int, *, newest_first: bool) ->
 
 def _place(cursor: str) -> Cell:
     sequence, _, key = cursor.partition(".")
-    if not (sequence.isascii() and sequence.isdecimal() and key.isascii() and key.isdecimal() and len(cursor) <= 40):
+    is_number = all(part.isascii() and part.isdecimal() and len(part) <= DIGITS_MOST for part in (sequence, key))
+    if not is_number:
         raise ValueError("this is no cursor of an archive")
     return int(sequence), int(key)
 

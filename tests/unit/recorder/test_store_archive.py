@@ -67,7 +67,7 @@ def test_pages_come_by_sequence_from_either_end_and_from_any_place(store: Store)
         upwards = store.archived(APP, limit=3, offset=offset, newest_first=False)
         assert [row.sequence for row in upwards.rows] == list(range(1, 41))[offset : offset + 3]
     assert store.archived(APP, limit=3, offset=40).rows == ()
-    for wrong in ("", "1", "a.b", "1.2.3", "-1.2", "9" * 60):
+    for wrong in ("", "1", "a.b", "1.2.3", "-1.2", "9" * 60, f"{2**63}.0", f"1.{2**63}"):
         with pytest.raises(ValueError, match="cursor"):
             store.archived(APP, limit=3, cursor=wrong)
 
