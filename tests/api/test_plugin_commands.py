@@ -115,14 +115,15 @@ def test_a_report_has_every_deploy_and_says_that_the_history_fits(module_stage: 
     assert [row["liveUntil"] for row in report["deploys"]] == [second["outcome"]["at"], None]
     assert (report["fits"], report["histories"][0]["newest"]) == (True, second["pinned"]["digest"])
     assert [line.split(",")[2] for line in plugin.said("report", told, "-o", "csv").splitlines()] == ["sequence", "1", "2"]
-    assert f"{module_stage.namespace}/{told}" in plugin.said("report", "-A", "-o", "md")
+    everywhere = plugin("report", "-A", "-o", "md").stdout  # it may end with 1: histories that other tests left in the cluster need not fit
+    assert f"| {module_stage.namespace}/{told} | 2 | yes |" in everywhere
 
 
 def test_at_a_time_the_row_is_live_that_had_gone_live_by_then(module_stage: HistoryStage, plugin: Plugin, told: str) -> None:
     first, second = (row["spec"]["outcome"]["at"] for row in module_stage.rows(told))
     before = format_time(parse_time(second) - timedelta(seconds=1))
     assert plugin.data("at", second, told)["row"]["version"] == "v2"
-    assert plugin.data("at", before, told)["row"]["version"] == "v1"
+    assert (plugin.data("at", before, told)["row"] or {}).get("version") == ("v1" if before >= first else None), "times are to the second"
     done = plugin("at", "2020-01-01", told)
     assert (done.returncode, f"nothing was live, the first row went live at {first}" in done.stdout) == (3, True)
     shown = [line.split()[:2] for line in plugin.said("at", second).splitlines()]
