@@ -19,6 +19,8 @@ from dynamiq_operator.model.manifests import Manifest
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.cli.patience import Patience
+    from dynamiq_operator.kube.api import Api
+    from dynamiq_operator.kube.archived_row import WithArchivedRow
 
 PAGE = 200
 
@@ -46,14 +48,15 @@ class Archive:
             self._patience.doing = WAITING
 
     def find(self, wanted: int | str) -> Manifest | None:
-        """The row of a sequence, or of a name; None where there is none."""
-        if isinstance(wanted, int):
-            if wanted > SEQUENCE_MAX:
-                return None
-            found = self._ask("", [("cursor", f"{wanted + 1}.0"), ("limit", "1")])["data"]
-            return next((row for row in found if row["spec"]["sequence"] == wanted), None)
-        row: Manifest | None = self._one(f"/rows/{quote(wanted, safe='')}")
-        return row
+        """The row of a sequence (`12`, `#12`), or of a name; None where there is none."""
+        text = str(wanted).removeprefix("#")
+        if not text.isdecimal():
+            row: Manifest | None = self._one(f"/rows/{quote(text, safe='')}")
+            return row
+        if (sequence := int(text)) > SEQUENCE_MAX:
+            return None
+        found = self._ask("", [("cursor", f"{sequence + 1}.0"), ("limit", "1")])["data"]
+        return next((row for row in found if row["spec"]["sequence"] == sequence), None)
 
     def flow(self, flow_hash: str) -> str | None:
         """The flow of a hash; None where it is not there, or the caller may not read it."""
@@ -93,3 +96,18 @@ def archives(context: CommandContext, namespace: str, app: str | None = None) ->
     except errors.NotFound:
         return []
     return [Archive(recorder, context.api.patience, each) for each in found if has_archive(each)]
+
+
+def beside(context: CommandContext, api: Api, wanted: int | str) -> WithArchivedRow | None:
+    """`api` with the row of a sequence, or of a name, that is in the App's archive; None where it has none, or not this row.
+
+    Raises Refusal where it cannot be read, and kube.errors.ApiError.
+    """
+    from dynamiq_operator.kube.archived_row import WithArchivedRow
+
+    for archive in archives(context, context.namespace, context.options.app):
+        found = archive.find(wanted)
+        if found is not None:
+            pinned = found["spec"].get("pinned")
+            return WithArchivedRow(api, found, archive.flow(pinned["workflowHash"]) if pinned else None)
+    return None

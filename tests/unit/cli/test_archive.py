@@ -11,7 +11,7 @@ import pytest
 
 from dynamiq_operator.cli import patience
 from dynamiq_operator.cli.recorder import PROXY
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.recorder import TOKEN_HEADER
@@ -122,6 +122,23 @@ def test_an_archived_row_is_brought_back_as_any_other(plugin: ScriptedPlugin) ->
     plugin.script.on("GET", PATH, {"data": []})
     for row in ("1", "9" * 60):
         assert f"no row #{row} of chat" in plugin("rollback", "chat", "--to-row", row, "--preview").err
+
+
+def test_what_changed_between_archived_rows_is_told(plugin: ScriptedPlugin) -> None:
+    """Also where one of the two is in the cluster, and where the flows are in the archive alone."""
+    for row in (*ROWS[1:3], ROWS[8]):
+        version = row["spec"]["pinned"]["workflowVersion"]
+        lost = names.flow("chat", given.flow_hash(version))
+        plugin.script.on("GET", BY_KIND["ConfigMap"].path(given.NAMESPACE, lost), missing("configmaps", lost))
+        plugin.script.on("GET", VERSIONS.path(given.NAMESPACE, f"chat-{version}"), missing("workflowversions", version))
+        plugin.script.on("GET", f"{PATH}/flows/{row['spec']['pinned']['workflowHash']}", {"data": {"flow": given.flow(version)}})
+    plugin.script.on("GET", f"{RECORDS.path(given.NAMESPACE)}/chat-2", missing("deployments", "chat-2"))
+    plugin.script.on("GET", f"{PATH}/rows/chat-2", {"data": ROWS[1]})
+    plugin.script.on("GET", PATH, lambda sent: {"data": [ROWS[int(sent.query["cursor"].partition(".")[0]) - 2]]})
+    done = plugin("diff", "chat", "chat-2", "#3")
+    assert (done.code, done.out.splitlines()[0]) == (0, "chat: #2 chat-2 → #3 chat-3"), done.err
+    assert [line for line in done.out.splitlines() if line[:1] in "+-" and "return" in line] != []
+    assert plugin("diff", "chat", "2", "9").out.startswith("chat: #2 chat-2 → #9 chat-9\n")
 
 
 def test_what_was_live_is_known_from_the_archive(plugin: ScriptedPlugin) -> None:

@@ -126,6 +126,12 @@ def test_what_changed_between_rows_is_told_over_the_seam(archived: Archived) -> 
     oldest = archived.stage.uid(RECORDS, "chat-a")
     found = archived.stage.get(archived.path(f"/deployments/{oldest}/diff"))
     assert (found["from"]["sequence"], found["to"]["sequence"]) == (30, 31)
+    ids = [ROWS[number]["metadata"]["uid"] for number in (9, 10)]
+    found = archived.stage.get(archived.path(f"/deployments/{ids[1]}/diff?with={ids[0]}"))
+    assert (found["from"]["sequence"], found["to"]["sequence"]) == (10, 11)
+    assert [line for line in found["flow_diff"].splitlines() if line[:1] == "+" and "return 'v3'" in line], (
+        "the archive alone has these flows"
+    )
 
 
 def test_verify_walks_the_chain_over_the_seam(archived: Archived) -> None:

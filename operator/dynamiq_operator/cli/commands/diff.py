@@ -6,19 +6,34 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.comparison import UNREAD, Comparison, compare
+from dynamiq_operator.actions.refusals import Unknown
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.views.history import HistoryRow
 from dynamiq_operator.views.preview import differences
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
+    from dynamiq_operator.kube.api import Api
 
 
 def run(context: CommandContext) -> int:
-    options = context.options
-    before, after = (reading.find_row(context.api, context.namespace, options.app, given) for given in (options.before, options.after))
-    context.out.preview(_lines(before, after, compare(context.api, before, after)))
+    before, api = _find(context, context.api, context.options.before)
+    after, api = _find(context, api, context.options.after)
+    context.out.preview(_lines(before, after, compare(api, before, after)))
     return 0
+
+
+def _find(context: CommandContext, api: Api, given: str) -> tuple[Manifest, Api]:
+    """The row, from wherever it is, and what it is compared with: of one in the archive the flow may be there alone."""
+    try:
+        return reading.find_row(context.api, context.namespace, context.options.app, given), api
+    except Unknown:
+        from dynamiq_operator.cli.archive import beside
+
+        found = beside(context, api, given)
+        if found is None:
+            raise
+        return found.row, found
 
 
 def _lines(before: Manifest, after: Manifest, compared: Comparison) -> list[str]:

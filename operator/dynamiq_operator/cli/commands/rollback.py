@@ -31,20 +31,9 @@ def run(context: CommandContext) -> int:
     try:
         plan = plan_rollback(api, request)
     except Unknown:
-        if row is None or (found := _from_archive(context, row)) is None:
+        from dynamiq_operator.cli.archive import beside
+
+        if row is None or (found := beside(context, api, row)) is None:
             raise
         api, plan = found, plan_rollback(found, request)
     return confirm.show_and_deploy(context, plan, api)
-
-
-def _from_archive(context: CommandContext, row: int | str) -> Api | None:
-    """The API server with the row that is in the App's archive; None where it has none, or not this row. Raises Refusal where it can't be read."""
-    from dynamiq_operator.cli.archive import archives
-    from dynamiq_operator.kube.archived_row import WithArchivedRow
-
-    for archive in archives(context, context.namespace, context.options.app):
-        found = archive.find(row)
-        if found is not None:
-            pinned = found["spec"].get("pinned")
-            return WithArchivedRow(context.api, found, archive.flow(pinned["workflowHash"]) if pinned else None)
-    return None

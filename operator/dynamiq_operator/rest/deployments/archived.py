@@ -86,6 +86,21 @@ def api_for(context: ApiContext, session: CallerSession, app: Entry, restores: s
     return made, made.row
 
 
+def api_of(context: ApiContext, session: CallerSession, app: Entry, *found: Manifest | None) -> Api:
+    """What these rows are compared with: those that are in the archive alone have their flows there, too. Raises HttpProblem."""
+    api: Api = session.api
+    for row in found:
+        if row is not None and is_archived(row) and (archive := archive_of(context, session, app)) is not None:
+            pinned = row["spec"].get("pinned")
+            api = WithArchivedRow(api, row, archive.flow(pinned["workflowHash"]) if pinned else None)
+    return api
+
+
+def is_archived(row: Manifest) -> bool:
+    """Whether a row that was read whole is in the archive alone, which keeps nothing of what was of the cluster."""
+    return "resourceVersion" not in row["metadata"]
+
+
 def flow(context: ApiContext, session: CallerSession, app: Entry, flow_hash: str) -> str | None:
     """A flow from the archive, of an App that has one."""
     archive = archive_of(context, session, app)

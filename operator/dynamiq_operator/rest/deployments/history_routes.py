@@ -88,9 +88,8 @@ def deployment(context: ContextOf, session: SessionOf, app_id: AppId, deployment
     kept = kept_pins(context, session, seen, None) if "pinned" not in row["spec"] else None
     serialized = serialize_deployment(row, app.uid, context, seen["spec"]["workflow"], kept)
     if deployable:
-        serialized |= _told(session, app, [row], {row["metadata"]["name"]} if "resourceVersion" in row["metadata"] else frozenset())[
-            row["metadata"]["name"]
-        ]
+        name = row["metadata"]["name"]
+        serialized |= _told(session, app, [row], () if archived.is_archived(row) else (name,))[name]
     return Json({"data": serialize.details(row, serialized, ready, flow)})
 
 
@@ -112,7 +111,8 @@ def difference(
     app, _ = context.open_cached(session, APPS, app_id)
     after = archived.row(context, session, app, deployment_id)
     before = archived.row(context, session, app, other, "with") if other is not None else archived.before(context, session, app, after)
-    return Json({"data": serialize.comparison(compare(session.api, before, after), before, after)})
+    api = archived.api_of(context, session, app, before, after)
+    return Json({"data": serialize.comparison(compare(api, before, after), before, after)})
 
 
 @router.get("/at", responses=documented(One[responses.LiveAtShape], 404, 422))
