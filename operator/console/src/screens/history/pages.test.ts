@@ -9,6 +9,8 @@ class Cluster {
   asked: number[] = [];
   fails = false;
   lacks?: string;
+  /** The newest rows, which are not in the archive: those that a filter takes. */
+  unarchived?: number;
   /** The page that always fails. */
   broken = 0;
 
@@ -23,11 +25,16 @@ class Cluster {
   }
 
   pages(filters = NO_FILTERS): HistoryPages {
-    return new HistoryPages("app", filters, async (_, page, size, signal) => {
+    return new HistoryPages("app", filters, async ({ until }, page, size, signal) => {
       this.asked.push(page);
       await Promise.resolve();
       if (signal?.aborted) throw new DOMException("", "AbortError");
       if (this.fails || page === this.broken) throw new Error("down");
+      if (until !== "") {
+        const total = this.rows.slice(0, this.unarchived).filter((each) => each.created_at < until).length;
+        const lacks = this.unarchived === undefined ? undefined : "filters look at the rows in the cluster alone";
+        return { rows: [], total, pages: 1, lacks };
+      }
       const rows = this.rows.slice((page - 1) * size, page * size);
       return { rows, total: this.rows.length, pages: Math.ceil(this.rows.length / size), lacks: this.lacks };
     });
@@ -81,6 +88,20 @@ describe("HistoryPages", () => {
     pages.again();
     await settled();
     expect(pages.lacks.value).toBeUndefined();
+  });
+
+  it("counts those before a moment in the archive, too, where no filter can", async () => {
+    const cluster = new Cluster(10_000);
+    const pages = cluster.pages();
+    await settled();
+    const olderThan = (sequence: number) => pages.countBefore(new Date(sequence * 1000).toISOString());
+    expect(await olderThan(9_000)).toBe(8_999);
+    cluster.unarchived = 40;
+    for (const sequence of [10_001, 10_000, 9_970, 9_960, 9_000, 2, 1]) {
+      const asked = cluster.asked.length;
+      expect(await olderThan(sequence), `#${sequence}`).toBe(sequence - 1);
+      expect(cluster.asked.length - asked).toBeLessThanOrEqual(20);
+    }
   });
 
   it("shows a change of a row where it is", async () => {

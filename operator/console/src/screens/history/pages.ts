@@ -1,5 +1,6 @@
 import type { Page, Row } from "../../api/history.ts";
 import { type Problem, problemOf } from "../../api/problem.ts";
+import { findSequence } from "../../pure/find-sequence.ts";
 import { type HistoryFilters, isFiltered } from "../../pure/history-filters.ts";
 import { Retries } from "../../pure/retries.ts";
 import { type Signal, signal } from "../../state/signal.ts";
@@ -141,7 +142,19 @@ export class HistoryPages {
   async countBefore(moment: string): Promise<number> {
     const { until } = this.filters;
     const filters = { ...this.filters, until: until && until < moment ? until : moment };
-    return (await this.read(filters, 1, 1)).total;
+    const { total, lacks } = await this.read(filters, 1, 1);
+    // A filter takes no rows of the archive: where these rows have them, they are looked through.
+    return lacks === undefined || this.lacks.value !== undefined ? total : this.#countThrough(Date.parse(moment));
+  }
+
+  async #countThrough(moment: number): Promise<number> {
+    const total = this.total.value ?? 0;
+    const begun = async (page: number) => (await this.page(page)).map((row) => Date.parse(row.created_at));
+    const found = await findSequence(moment - 1, total, SIZE, begun);
+    if (found === undefined) return 0;
+    await this.ensure(found.index);
+    const row = this.at(found.index);
+    return row !== undefined && Date.parse(row.created_at) < moment ? total - found.index : 0;
   }
 
   static readonly size = SIZE;
