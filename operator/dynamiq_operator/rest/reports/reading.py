@@ -53,7 +53,7 @@ def _rows(context: ApiContext, session: CallerSession, project: Entry | None) ->
 
 def _with_archive(context: ApiContext, session: CallerSession, project: Entry | None) -> list[str]:
     """The uids of Apps that have an archive, as far as the caller may read Apps and rows."""
-    found: list[str] = []
+    found: dict[str, list[str]] = {}
     known = [project.name] if project is not None else sorted({entry.namespace for entry in context.index.of(APPS).all()})
     for namespace in known if project is not None or not may(session.api, "list", APPS, "") else [""]:
         try:
@@ -62,13 +62,10 @@ def _with_archive(context: ApiContext, session: CallerSession, project: Entry | 
             if error.status == 401:
                 raise
             continue
-        found += [app["metadata"]["uid"] for app in apps if has_archive(app)]
-    return [uid for uid in found if _may_list(session, context, uid)]
-
-
-def _may_list(session: CallerSession, context: ApiContext, app_uid: str) -> bool:
-    app = context.index.of(APPS).get(app_uid)
-    return app is not None and may(session.api, "list", RECORDS, app.namespace)
+        for app in filter(has_archive, apps):
+            found.setdefault(app["metadata"]["namespace"], []).append(app["metadata"]["uid"])
+    # Asked once of a namespace, and not of each of its Apps.
+    return [uid for namespace, uids in found.items() if may(session.api, "list", RECORDS, namespace) for uid in uids]
 
 
 def _everywhere(context: ApiContext, session: CallerSession) -> Iterator[Manifest]:
