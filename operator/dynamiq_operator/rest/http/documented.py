@@ -58,8 +58,9 @@ def documented(
 
 
 def _example(model: type[BaseModel], shown: BaseModel | None) -> Any:
-    """The example of a model, or of `One`, `All` or `Many` of a model that has one."""
-    (inner, *_) = model.__pydantic_generic_metadata__["args"] or (model,)
+    """The example of a model, or of `One`, `All` or `Many` of a model that has one, and of what adds fields to these that need not be there."""
+    bases = (each.__pydantic_generic_metadata__ for each in model.__mro__ if issubclass(each, BaseModel) and each is not BaseModel)
+    (inner, *_) = next((each["args"] for each in bases if each["args"]), (model,))
     extra = cast(dict[str, Any], inner.model_config.get("json_schema_extra") or {})
     if not (examples := [shown.model_dump(mode="json")] if shown is not None else extra.get("examples")):
         return None
