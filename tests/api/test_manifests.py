@@ -57,7 +57,7 @@ def test_the_api_server_takes_it(api: Api, kubectl: Kubectl, folder: Path) -> No
     assert len(said) == len(objects)
     print(f"{folder}: {len(said)} objects {'would be taken' if harmful else 'applied'}")
     if not harmful:
-        kubectl("delete", "-k", str(REPOSITORY / folder))
+        kubectl("delete", "--ignore-not-found", "-k", str(REPOSITORY / folder))  # what was in those namespaces is gone with them
 
 
 def test_a_kustomization_of_flux_gets_its_health_checks_by_the_component(kubectl: Kubectl, tmp_path: Path) -> None:
