@@ -126,6 +126,7 @@ def _objects(store: Path) -> list[Manifest]:
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
             "subjects": [{"kind": "ServiceAccount", **named}],
         },
+        _own_deployment(named),
         {
             "apiVersion": "velero.io/v1",
             "kind": "BackupStorageLocation",
@@ -138,3 +139,12 @@ def _objects(store: Path) -> list[Manifest]:
             },
         },
     ]
+
+
+def _own_deployment(named: Manifest) -> Manifest:
+    """Of its server, which reads in it how pods of its own have to be when it restores. It has none: the server is a process beside the cluster."""
+    labels = {"component": ACCOUNT}
+    container = {"name": ACCOUNT, "image": "velero.example/velero"}
+    template = {"metadata": {"labels": labels}, "spec": {"serviceAccountName": ACCOUNT, "containers": [container]}}
+    spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": named, "spec": spec}
