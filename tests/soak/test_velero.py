@@ -47,7 +47,8 @@ def test_what_velero_brings_back_is_as_it_was_and_no_pod_is_another(cluster: Clu
         assert {owner for row in on.rows(APP) for owner in ownership.owners(row)} == {uid}
 
         on.until_settled(APP)
-        program.restore("once-more", "nightly", "--existing-resource-policy=update")
+        for refusal in program.restore_in_part("once-more", "nightly", "--existing-resource-policy=update"):
+            assert "this ConfigMap holds a flow that rows name" in refusal
         on.until_settled(APP)
         assert (state(on), pods_of(on)) == (before, pods)
 

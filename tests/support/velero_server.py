@@ -46,16 +46,31 @@ class Velero:
 
     def restore(self, name: str, backup: str, *flags: str) -> None:
         """Brings all of it back."""
-        self._run("restore", "create", name, f"--from-backup={backup}", "--restore-volumes=false", *flags, "--wait")
+        self._restore(name, backup, *flags)
         self._require_completed("restore", name)
+
+    def restore_in_part(self, name: str, backup: str, *flags: str) -> list[str]:
+        """Brings back what is not refused; returns the refusals."""
+        self._restore(name, backup, *flags)
+        status = self._status("restore", name)
+        assert status["phase"] == "PartiallyFailed", f"restore {name}: {status}"
+        (results,) = (self.store / BUCKET / "restores" / name).glob("*-results.gz")
+        errors: Manifest = json.loads(gzip.decompress(results.read_bytes()))["errors"]
+        return [each for of_namespace in errors["namespaces"].values() for each in of_namespace]
+
+    def _restore(self, name: str, backup: str, *flags: str) -> None:
+        self._run("restore", "create", name, f"--from-backup={backup}", "--restore-volumes=false", *flags, "--wait")
 
     def _run(self, *arguments: str) -> None:
         subprocess.run([self.program, *arguments], env=dict(self.environment), timeout=ENDS_WITHIN, check=True)
 
     def _require_completed(self, kind: str, name: str) -> None:
-        found = self.kubectl("get", f"{kind}s.velero.io", name, "-o", "json", namespace=NAMESPACE).stdout
-        status = json.loads(found)["status"]
+        status = self._status(kind, name)
         assert (status["phase"], status.get("errors", 0)) == ("Completed", 0), f"{kind} {name}: {status}\n{self._results(kind, name)}"
+
+    def _status(self, kind: str, name: str) -> Manifest:
+        found: Manifest = json.loads(self.kubectl("get", f"{kind}s.velero.io", name, "-o", "json", namespace=NAMESPACE).stdout)
+        return found["status"]  # type: ignore[no-any-return]
 
     def _results(self, kind: str, name: str) -> str:
         """What it said of each object that it could not treat."""
