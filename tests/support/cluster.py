@@ -78,12 +78,21 @@ def install(cluster: Cluster) -> None:
     say(f"tests: applying {CRDS.relative_to(REPOSITORY)}/ to cluster {cluster.name}")
     kubectl = Kubectl(cluster)
     kubectl("apply", "--server-side", "--force-conflicts", "-k", str(CRDS))
-    names = [f"crd/{kind.crd_name}" for kind in KINDS]
-    kubectl("wait", "--for=condition=Established", f"--timeout={ESTABLISHED_TIMEOUT}s", *names, timeout=ESTABLISHED_TIMEOUT + 5)
+    until_established(kubectl, *(f"crd/{kind.crd_name}" for kind in KINDS))
     api = Api.of(cluster)
     eventually("every kind is in the API server's discovery", lambda: {kind.kind for kind in KINDS} <= _discovered(api))
     # What kubectl remembers from before the resources were there: it would not know their category.
     shutil.rmtree(kubectl.cache, ignore_errors=True)
+
+
+def until_established(kubectl: Kubectl, *named: str) -> None:
+    """Waits until definitions are served, which arguments of kubectl name. Of one that has no conditions yet `kubectl wait` says that it is an error."""
+    wait = ("wait", "--for=condition=Established", f"--timeout={ESTABLISHED_TIMEOUT}s", *named)
+    eventually(
+        f"{' '.join(named)} established",
+        lambda: kubectl(*wait, check=False, timeout=ESTABLISHED_TIMEOUT + 5).returncode == 0,
+        ESTABLISHED_TIMEOUT,
+    )
 
 
 def _discovered(api: Api) -> set[str]:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.cluster import ESTABLISHED_TIMEOUT, Kubectl
+from tests.support.cluster import Kubectl, until_established
 
 
 @contextlib.contextmanager
@@ -17,7 +17,7 @@ def served(kubectl: Kubectl, *files: Path) -> Iterator[None]:
     assert not present, f"another installation, or what one has left, is in this cluster: {', '.join(present)}"
     kubectl("apply", "--server-side", *named)
     try:
-        kubectl("wait", "--for=condition=Established", f"--timeout={ESTABLISHED_TIMEOUT}s", *named, timeout=ESTABLISHED_TIMEOUT + 5)
+        until_established(kubectl, *named)
         yield
     finally:
         kubectl("delete", "--ignore-not-found", *named)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.cluster import ESTABLISHED_TIMEOUT, Kubectl
+from tests.support.cluster import Kubectl, until_established
 
 FILES = tuple(sorted((Path(__file__).parent / "crds").glob("*.yaml")))
 
@@ -17,7 +17,7 @@ def definitions(kubectl: Kubectl) -> Iterator[None]:
     named = [argument for file in FILES for argument in ("-f", str(file))]
     kubectl("apply", "--server-side", "--force-conflicts", *named)
     try:
-        kubectl("wait", "--for=condition=Established", f"--timeout={ESTABLISHED_TIMEOUT}s", *named, timeout=ESTABLISHED_TIMEOUT + 5)
+        until_established(kubectl, *named)
         yield
     finally:
         kubectl("delete", "--ignore-not-found", *named)
