@@ -333,6 +333,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "reject-version": (OTHERS_APP, "v1", "-m", "bad", "--yes"),
     "suspend": (OTHERS_APP, "--yes"),
     "policy": ("check", OTHERS_APP),
+    "sync": (OTHERS_APP, "--to-git"),
 }
 OF_NOBODYS = {"version"}
 """What tells of the cluster alone."""
