@@ -318,7 +318,7 @@ def _gate_time(document: Document) -> None:
 
 
 def _kept(document: Document) -> None:
-    """Helm leaves it where it is: here are runs, which nobody brings back."""
+    """Helm leaves it where it is: runs in it nobody brings back, and a gate that comes back at once would go with a namespace that is still ending."""
     document.content["metadata"]["annotations"] = {KEPT: "keep"}
 
 
@@ -351,7 +351,7 @@ EDITS: Mapping[str, tuple[Edit, ...]] = {
     "base/deployment.yaml": (_trigger_image, _replicas("operator"), _pods("operator", "operator", "run")),
     "api/deployment.yaml": (_trigger_image, _client_secret, _replicas("api"), _pods("api", "operator")),
     "api/service.yaml": (_api_service,),
-    "gate/namespace.yaml": (_gate_namespace,),
+    "gate/namespace.yaml": (_gate_namespace, _kept),
     "gate/deployment.yaml": (_gate_time, _replicas("gate"), _pods("gate", "operator")),
     "recorder/namespace.yaml": (_kept,),
     "recorder/service.yaml": (_recorder_service,),

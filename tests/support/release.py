@@ -49,7 +49,7 @@ class Release:
     def until_gone(self, objects: list[Manifest], *but: str) -> None:
         """Waits until the cluster has none of these objects any more, but for those of `but`, each as kubectl names it."""
         command = ("get", "--ignore-not-found", "--filename", "-", "--output", "name")
-        eventually("all of it is gone", lambda: self.kubectl(*command, input=objects).stdout.split() == list(but), GONE_WITHIN, 1)
+        eventually("all of it is gone", lambda: set(self.kubectl(*command, input=objects).stdout.split()) == set(but), GONE_WITHIN, 1)
 
     def definitions(self) -> set[str]:
         """The definitions of our kinds that the cluster has."""

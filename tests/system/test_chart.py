@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dynamiq_operator.model import names
 from local import images
 from local.release import chart as release_chart
 from local.release import layout
@@ -41,20 +42,20 @@ WORKLOADS = {
 }
 TOLD = {f"{name}.spec.template.spec.containers[{container}].env[DYNAMIQ_RECORDER]" for container, name in WORKLOADS.items()}
 """By hand one tells them of the recorder, and the chart does that itself."""
-KEPT = "Namespace/dynamiq-recorder.metadata.annotations"
+KEPT, KEPT_OF_GATE = (f"Namespace/{name}.metadata.annotations" for name in ("dynamiq-recorder", names.GATE_NAMESPACE))
 SETTINGS = f"{WORKLOADS['api']}.spec.template.metadata.annotations"
 """The API reads what the console is told when it starts: by hand one restarts it after a change."""
 RENDERINGS: dict[str, tuple[Manifest, tuple[str, ...], set[str]]] = {
-    "defaults": ({}, ("manifests", "manifests/gate"), set()),
+    "defaults": ({}, ("manifests", "manifests/gate"), {KEPT_OF_GATE}),
     "whole": (
         VALUE_SETS["whole"],
         ("manifests", "manifests/gate", "manifests/recorder", "manifests/monitoring"),
-        {*TOLD, KEPT},
+        {*TOLD, KEPT, KEPT_OF_GATE},
     ),
     "on-a-database": (
         {"recorder": {"enabled": True, "store": "postgresql"}},
         ("manifests", "manifests/gate", "manifests/overlays/recorder-postgres"),
-        {*TOLD, KEPT},
+        {*TOLD, KEPT, KEPT_OF_GATE},
     ),
     "before-1.36": ({"admission": {"mutating": False}, "gate": {"enabled": False}}, ("manifests/overlays/before-1.36",), set()),
     "with-a-hostname": (
@@ -63,7 +64,7 @@ RENDERINGS: dict[str, tuple[Manifest, tuple[str, ...], set[str]]] = {
             "console": {"url": "https://api.dynamiq.example.com"},
         },
         ("manifests", "manifests/gate", "manifests/overlays/api-ingress"),
-        {SETTINGS},
+        {SETTINGS, KEPT_OF_GATE},
     ),
 }
 """Values, the folders that are the same for kustomize, and what is known to differ."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dynamiq_operator.model import names
 from dynamiq_operator.model.kinds import KINDS
 from local import clusters
 from local.clusters import Cluster
@@ -48,7 +49,7 @@ def test_no_app_notices_an_upgrade_a_rollback_or_the_end_of_the_release(cluster:
             assert on.call("sleeps", on.key("sleeps"))[0] == ANSWERED, "nobody is left to wake it: it was woken before"
         assert heard["failed"] == 0, heard["errors"]
         assert heard["sent"] > 100
-        installed.until_gone(made)
+        installed.until_gone(made, f"namespace/{names.GATE_NAMESPACE}")
         assert installed.definitions() == {kind.crd_name for kind in KINDS}
         assert (uids(on.pods("answers")), on.rows("answers")) == (pods, rows)
 

@@ -92,7 +92,7 @@ def test_runs_stay_when_the_release_ends_and_are_there_when_it_is_installed_agai
     assert claim
     objects = made.objects()
     made.uninstall()
-    made.until_gone(objects, f"namespace/{recorder.NAMESPACE}")
+    made.until_gone(objects, f"namespace/{recorder.NAMESPACE}", f"namespace/{GATE}")
     made.install(values)
     made.test()
     assert kubectl("get", "pvc", recorder.CLAIM, "-o", "jsonpath={.metadata.uid}", namespace=recorder.NAMESPACE).stdout == claim
