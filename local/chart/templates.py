@@ -318,7 +318,7 @@ def _gate_time(document: Document) -> None:
 
 
 def _kept(document: Document) -> None:
-    """Helm leaves it where it is: runs in it nobody brings back, and a gate that comes back at once would go with a namespace that is still ending."""
+    """Helm leaves it where it is: nobody brings back runs that are in it, or a Secret that somebody put there."""
     document.content["metadata"]["annotations"] = {KEPT: "keep"}
 
 

@@ -155,7 +155,9 @@ class Gate(Component):
             min_length=1,
         ),
     ]
-    create_namespace: Annotated[bool, Field(description="Whether the chart makes that namespace. It stays when the release ends, empty.")] = True
+    create_namespace: Annotated[
+        bool, Field(description="Whether the chart makes that namespace. It stays when the release ends, empty.")
+    ] = True
     replicas: Replicas
     termination_grace_period_seconds: Annotated[
         int,

@@ -29,7 +29,8 @@ class Release:
         self.helm("install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--create-namespace", *WAITED, *flags, values=values or {})
 
     def upgrade(self, values: Manifest, *flags: str) -> None:
-        self.helm("upgrade", RELEASE, str(CHART), "--namespace", NAMESPACE, *WAITED, *flags, values=values)
+        """To these values and no others: without the flag, no values would mean those of the revision before."""
+        self.helm("upgrade", "--reset-values", RELEASE, str(CHART), "--namespace", NAMESPACE, *WAITED, *flags, values=values)
 
     def rollback(self, revision: int) -> None:
         self.helm("rollback", RELEASE, str(revision), "--namespace", NAMESPACE, *WAITED)

@@ -24,7 +24,7 @@ from tests.support.stage import Stage, stage
 from tests.support.upgrades import ELSEWHERE, Older, Scene
 from tests.support.waiting import eventually
 
-BEFORE = "b668e27d"
+BEFORE = "67c48cd4"
 """The commit before the records of settings, promotions from other clusters and the chart."""
 APPS = 100
 CALLED = 2
