@@ -71,6 +71,7 @@ def test_neither_an_upgrade_nor_the_way_back_is_noticed_by_anybody(cluster: Clus
         _unchanged(scene, was, verdicts, "the upgrade")
         records = eventually("each App has its first record", lambda: _records(scene), upgrades.SETTLED_WITHIN, 1)
         meanwhile = _made_by_ours(on, scene)
+        scene.until_quiet()
         was, verdicts = scene.state(), scene.verified()
 
         upgrades.install(kubectl, before.manifests)
@@ -113,11 +114,19 @@ def _unchanged(scene: Scene, was: dict[str, Any], verdicts: dict[str, chain.Verd
     scene.all_seen()
     now = scene.state()
     for part, before in was.items():
-        assert now[part] == before, f"{when}: {part}"
+        assert now[part] == before, f"{when}: {part}: {_differing(before, now[part])}"
     assert scene.verified() == verdicts, when
     for app in scene.sleeping:
         assert sleepers.is_asleep(scene.on, app), f"{when}: {app}"
     assert scene.on.find("Workload", scene.stopped) is None, f"{when}: an App that is being restored stands still"
+
+
+def _differing(before: Any, now: Any) -> Any:
+    """Of two states the parts that differ, each as it was and as it is."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return before, now
+    keys = before.keys() | now.keys()
+    return {key: _differing(before.get(key), now.get(key)) for key in keys if before.get(key) != now.get(key)}
 
 
 def _records(scene: Scene) -> dict[str, list[Manifest]] | None:
