@@ -33,8 +33,12 @@ PARTS = ("rbac", "admission")
 OLD_ROWS = 10
 """Rows of an App's history, so that a hundred Apps have a thousand."""
 SMALL: Manifest = {**given.CONFIG, "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}}}
-CALM = {"readiness": {"path": "/readyz", "periodSeconds": 5, "timeoutSeconds": 10, "failureThreshold": 6}}
-"""A probe a second of each of a hundred pods would be most of what a small machine does."""
+CALM = {
+    "startup": {"path": "/healthz", "periodSeconds": 5, "timeoutSeconds": 10, "failureThreshold": 100},
+    "readiness": {"path": "/readyz", "periodSeconds": 5, "timeoutSeconds": 10, "failureThreshold": 6},
+    "liveness": {"path": "/healthz", "periodSeconds": 30, "timeoutSeconds": 10, "failureThreshold": 10},
+}
+"""A probe a second of each of a hundred pods would be most of what a small machine does, and a hundred that start at once take their time."""
 NO_NODE_HAS = {"requests": {"cpu": "9000"}}
 PATIENT = {"progressDeadlineSeconds": 86_400}
 """A rollout under way stays so, and a hundred that begin at once may take their time."""
@@ -253,6 +257,7 @@ def settle(scene: Scene) -> None:
     on = scene.on
     serving = [*scene.plain, *scene.of_git, *scene.switching, *scene.rolling_out]
     eventually("all serve v1", lambda: all(serves(on, app, "v1") for app in serving), SETTLED_WITHIN, 2)
+    scene.until_quiet()
     asked = {app: on.deploy(app, "v1", config={"type": "serverless", "idleSeconds": 5}) for app in (*scene.sleeping, *scene.woken)}
     asked |= {app: on.deploy(app, "v2") for app in scene.switching}
     for row in asked.values():
