@@ -22,8 +22,6 @@ pytestmark = pytest.mark.usefixtures("policies")
 COLUMNS = "VERSION DESCRIPTION STATUS CREATED BY RUNTIME DATE"
 HOSTILE = "\x1b[31mred\nbegins a line\x07 ‮"
 SHOWN = r"\x1b[31mred\nbegins a line\x07 \u202e"
-NEVER = {"requests": {"cpu": "9000"}}
-"""No node has so much: a deploy that asks for it goes on until its deadline."""
 
 
 @pytest.fixture
@@ -251,7 +249,7 @@ def test_status_says_what_is_live_and_what_is_under_way(module_stage: HistorySta
     live = module_stage.live(app, "v1", runtime=module_stage.default_runtime)
     failed = module_stage.deploy(app, "v2", config={"idleSeconds": 9})
     module_stage.until(failed, "Failed")
-    stuck = module_stage.deploy(app, "v3", config={"resources": NEVER})
+    stuck = module_stage.deploy(app, "v3", config={"resources": factories.NO_NODE_HAS})
     module_stage.until(stuck, "Progressing")
 
     def are_told() -> bool:
@@ -339,7 +337,7 @@ def test_a_deploy_that_fails_says_why(module_stage: HistoryStage, plugin: Plugin
 
 
 def test_a_deploy_that_is_overtaken_and_one_that_takes_too_long(module_stage: HistoryStage, plugin: Plugin, app: str) -> None:
-    slow = module_stage.runtime("slow", image=factories.IMAGE, resources=NEVER)
+    slow = module_stage.runtime("slow", image=factories.IMAGE, resources=factories.NO_NODE_HAS)
     done = plugin("deploy", app, "--yes", "--version", "v2", "--runtime", slow, "--timeout", "1s")
     assert done.returncode == 3
     assert re.search(r"is still \w+ after 1 s: (it goes on|no operator has looked at it yet)", done.stderr.splitlines()[-1])

@@ -17,8 +17,6 @@ from tests.support.plugin import ENDS_WITHIN, Plugin, without_progress
 from tests.support.waiting import eventually
 
 DOT = "●"
-NEVER = {"requests": {"cpu": "9000"}}
-"""No node has so much: a deploy that asks for it goes on until its deadline."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +44,14 @@ def stuck(module_stage: HistoryStage, request: pytest.FixtureRequest) -> tuple[s
     """The command of a deploy that does not end for as long as a test takes."""
     name: str = request.function.__name__.removeprefix("test_").replace("_", "-")[:40].strip("-")
     module_stage.app(name, workflow=APP)
-    return "deploy", name, "--version", "v1", "--runtime", module_stage.runtime(f"slow-{len(name)}", image=factories.IMAGE, resources=NEVER)
+    return (
+        "deploy",
+        name,
+        "--version",
+        "v1",
+        "--runtime",
+        module_stage.runtime(f"slow-{len(name)}", image=factories.IMAGE, resources=factories.NO_NODE_HAS),
+    )
 
 
 def test_yes_rolls_back_and_shows_the_rollout(module_stage: HistoryStage, plugin: Plugin, served: str) -> None:

@@ -32,6 +32,8 @@ CONFIG: Manifest = {
     "autoscaling": {"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilizationPercentage": 80},
     "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
 }
+NO_NODE_HAS: Manifest = {"requests": {"cpu": "9000"}}
+"""No node has so much: a deploy that asks for it goes on until its deadline."""
 UNSEALED = "sha256:" + "0" * 64
 
 Modifier = Callable[[Manifest], None]

@@ -39,7 +39,6 @@ CALM = {
     "liveness": {"path": "/healthz", "periodSeconds": 30, "timeoutSeconds": 10, "failureThreshold": 10},
 }
 """A probe a second of each of a hundred pods would be most of what a small machine does, and a hundred that start at once take their time."""
-NO_NODE_HAS = {"requests": {"cpu": "9000"}}
 PATIENT = {"progressDeadlineSeconds": 86_400}
 """A rollout under way stays so, and a hundred that begin at once may take their time."""
 ELSEWHERE: Manifest = {"namespace": "staging", "app": "chat", "row": "chat-older", "cluster": "4a1f7c52-0b52-4bb5-9d3e-6d6f0d0c7a11"}
@@ -263,7 +262,7 @@ def settle(scene: Scene) -> None:
     for row in asked.values():
         on.until(row, "Live", SETTLED_WITHIN)
     for app in scene.rolling_out:
-        on.until(on.deploy(app, "v2", config={"resources": NO_NODE_HAS}), "Progressing", SETTLED_WITHIN)
+        on.until(on.deploy(app, "v2", config={"resources": given.NO_NODE_HAS}), "Progressing", SETTLED_WITHIN)
     scene.until_quiet()
     scene.rows = len(scene.state()["rows"])
 
