@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 import time
 from typing import Any
@@ -21,6 +22,8 @@ from tests.support.rest_stage import UNKNOWN, RestStage, created
 from tests.support.scripted import Reply, Sent, failure
 
 PATIENCE = 20.0  # seconds
+TRIES = 6
+"""What stops all others does so each time."""
 
 
 def _path(stage: RestStage, more: str = "") -> str:
@@ -42,8 +45,10 @@ def test_a_body_that_is_no_object_is_refused(stage: RestStage, body: bytes) -> N
 def _longest_stop(stage: RestStage, method: str, path: str, body: Any = None) -> tuple[Any, float]:
     """The answer, and the longest time in which the event loop served nobody, in times of what it takes to parse as much JSON.
 
-    Both are time of this process on a CPU, of all its threads: what other programs take from it counts for neither.
+    Both are time of this process on a CPU, of all its threads: what other programs take from it counts for neither. A machine that
+    gets slower between the two is asked again.
     """
+    raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()  # not on the loop that is measured
 
     async def scenario() -> tuple[Any, float]:
         longest, over = 0.0, asyncio.Event()
@@ -57,7 +62,7 @@ def _longest_stop(stage: RestStage, method: str, path: str, body: Any = None) ->
 
         ticking = asyncio.create_task(tick())
         await asyncio.sleep(0)  # it ticks before the request begins
-        answered = await stage.ask(method, path, body)
+        answered = await stage.ask(method, path, raw)
         over.set()
         await ticking
         return answered, longest
@@ -67,9 +72,14 @@ def _longest_stop(stage: RestStage, method: str, path: str, body: Any = None) ->
         json.loads(json.dumps({f"field{number}": 1 for number in range(150_000)}))
         return time.process_time() - began
 
-    unit = min(parse() for _ in range(3))
-    tried = [stage.run(scenario()) for _ in range(3)]
-    return tried[0][0], min(longest for _, longest in tried) / unit
+    first, least = None, math.inf
+    for _ in range(TRIES):
+        unit = min(parse() for _ in range(3))
+        answered, longest = stage.run(scenario())
+        first, least = first or answered, min(least, longest / unit)
+        if least < 1:
+            break
+    return first, least
 
 
 @pytest.mark.parametrize("pieces", [body.SMALL // 2 - 1, body.BODY_MAX // 2 - 1])
