@@ -59,6 +59,14 @@ class OneLine(logging.Formatter):
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m dynamiq_operator", description="The Dynamiq operator.")
     commands = made.add_subparsers(dest="command", required=True)
+    _run_parser(commands)
+    _api_parser(commands)
+    _gate_parser(commands)
+    _retire_parser(commands)
+    return made
+
+
+def _run_parser(commands: Any) -> None:
     running = commands.add_parser(
         "run",
         help="run the operator",
@@ -121,10 +129,6 @@ def parser() -> argparse.ArgumentParser:
     setting(running, "--health", None, f"serve a liveness probe, such as {HEALTH}")
     setting(running, "--metrics-port", None, "port of /metrics, for Prometheus (default: none)", kind=port)
     _log_level(running)
-    _api_parser(commands)
-    _gate_parser(commands)
-    _retire_parser(commands)
-    return made
 
 
 def _api_parser(commands: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from local import borrowed, builds, components
+from local import builds, components
 from tests.support.api import Manifest
 from tests.support.cluster import REPOSITORY
 
@@ -188,15 +188,6 @@ def program() -> Path:
 
 def parsed(text: str) -> list[Manifest]:
     return [each for each in yaml.load_all(text, LOADER) if each]
-
-
-def kustomized(*folders: str) -> list[Manifest]:
-    """What kustomize makes of folders of this repository, by kubectl."""
-    found = []
-    for folder in folders:
-        command = [str(borrowed.kubectl()), "kustomize", str(REPOSITORY / folder)]
-        found += parsed(subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=True).stdout)
-    return found
 
 
 def by_name(objects: Sequence[Manifest]) -> dict[str, Manifest]:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from dynamiq_operator.model import names
-from local import images
+from local import borrowed, images
 from local.release import chart as release_chart
 from local.release import layout
 from local.release.chart import ChartError
@@ -29,11 +29,11 @@ from tests.support.chart import (
     Helm,
     by_name,
     differences,
-    kustomized,
     leaves,
     parsed,
     scalars,
 )
+from tests.support.cluster import REPOSITORY, kustomized
 
 WORKLOADS = {
     "operator": "Deployment/dynamiq-system/dynamiq-operator",
@@ -85,7 +85,7 @@ def test_helm_finds_nothing_to_mend(helm: Helm, values: Manifest) -> None:
 
 @pytest.mark.parametrize(("values", "folders", "beside"), RENDERINGS.values(), ids=RENDERINGS)
 def test_it_is_what_kustomize_makes_of_the_same_manifests(helm: Helm, values: Manifest, folders: tuple[str, ...], beside: set[str]) -> None:
-    ours, theirs = by_name(helm.rendered(values)), by_name(kustomized(*folders))
+    ours, theirs = by_name(helm.rendered(values)), by_name(kustomized(borrowed.kubectl(), *(REPOSITORY / folder for folder in folders)))
     del theirs[OWN_NAMESPACE]
     assert len(ours) > 60
     assert set(ours) == set(theirs)

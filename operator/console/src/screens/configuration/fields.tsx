@@ -1,5 +1,6 @@
 import type { Exposure, Settings } from "../../pure/settings.ts";
 import { Field } from "../../ui/field.tsx";
+import { TextField } from "../../ui/text-field.tsx";
 import { ACCESS } from "./facts.tsx";
 import type { Wrong } from "./wrong.ts";
 
@@ -38,12 +39,12 @@ export function ExposureFields({ settings, wrong, onChange }: FieldsProps) {
   const { exposure } = settings;
   const change = (part: Partial<Exposure>) => onChange({ ...settings, exposure: { ...exposure, ...part } });
   const text = (field: "class" | "tls_secret" | "gateway" | "gateway_section", label: string, hint: string) => (
-    <Text
+    <TextField
       label={label}
       hint={hint}
       wrong={wrong[`exposure.${field}`]}
       value={exposure[field] ?? ""}
-      onChange={(value) => change({ [field]: value || null })}
+      onChange={(value) => change({ [field]: value.trim() || null })}
     />
   );
   return (
@@ -66,7 +67,7 @@ export function ExposureFields({ settings, wrong, onChange }: FieldsProps) {
             </select>
           )}
         </Field>
-        <Text
+        <TextField
           label="Hostname"
           hint={
             exposure.type === "ClusterIP"
@@ -75,7 +76,7 @@ export function ExposureFields({ settings, wrong, onChange }: FieldsProps) {
           }
           wrong={wrong.hostname}
           value={settings.hostname}
-          onChange={(hostname) => onChange({ ...settings, hostname })}
+          onChange={(hostname) => onChange({ ...settings, hostname: hostname.trim() })}
         />
       </div>
       {exposure.type === "Ingress" && (
@@ -120,30 +121,5 @@ export function AccessFields({ settings, wrong, onChange }: FieldsProps) {
       ))}
       {wrong.access_type && <span class="wrong">{wrong.access_type}</span>}
     </fieldset>
-  );
-}
-
-interface TextProps {
-  label: string;
-  hint?: string;
-  wrong?: string;
-  value: string;
-  onChange: (value: string) => void;
-}
-
-function Text({ label, hint, wrong, value, onChange }: TextProps) {
-  return (
-    <Field label={label} hint={hint} wrong={wrong}>
-      {(attributes) => (
-        <input
-          {...attributes}
-          class="input"
-          autocomplete="off"
-          spellcheck={false}
-          value={value}
-          onInput={(event) => onChange(event.currentTarget.value.trim())}
-        />
-      )}
-    </Field>
   );
 }

@@ -10,7 +10,8 @@ import {
   type NumberField,
   prefilled,
 } from "../../pure/config.ts";
-import { Switch, TextField } from "./fields.tsx";
+import { TextField } from "../../ui/text-field.tsx";
+import { Switch } from "./fields.tsx";
 
 interface Props {
   edits: Partial<ConfigFields>;

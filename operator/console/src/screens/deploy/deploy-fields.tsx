@@ -4,10 +4,11 @@ import { typeOf } from "../../pure/config.ts";
 import type { Edits } from "../../pure/deploy-form.ts";
 import { sentence } from "../../pure/texts.ts";
 import { useQuery } from "../../state/query.ts";
+import { TextField } from "../../ui/text-field.tsx";
 import { Held } from "./acting.tsx";
 import { AdvancedConfiguration, TypeChoice } from "./advanced.tsx";
 import type { Deploying, Panel } from "./deploying.ts";
-import { BypassField, type Choice, MessageField, SelectField, Switch, TextField, WholeText } from "./fields.tsx";
+import { BypassField, type Choice, MessageField, SelectField, Switch, WholeText } from "./fields.tsx";
 
 interface Props {
   panel: Panel;

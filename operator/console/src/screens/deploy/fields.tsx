@@ -5,49 +5,7 @@ import type { Previewed } from "../../state/preview.ts";
 import type { Right } from "../../ui/action.tsx";
 import { Field } from "../../ui/field.tsx";
 import { Segments } from "../../ui/segments.tsx";
-
-interface TextProps {
-  label: string;
-  value: string;
-  hint?: string;
-  wrong?: string;
-  readOnly?: boolean;
-  required?: boolean;
-  inputMode?: "numeric" | "url";
-  placeholder?: string;
-  /** What the number counts, where the label does not say. */
-  unit?: string;
-  /** Whether it has the focus when the dialog opens. */
-  first?: boolean;
-  onChange?: (value: string) => void;
-}
-
-/** A line of text. */
-export function TextField({ label, value, hint, wrong, unit, first, onChange, ...input }: TextProps) {
-  return (
-    <Field label={label} hint={hint} wrong={wrong}>
-      {(attributes) => (
-        <span class={unit && "with-unit"}>
-          <input
-            {...attributes}
-            {...input}
-            class="input"
-            data-first={first || undefined}
-            autocomplete="off"
-            spellcheck={false}
-            value={value}
-            onInput={(event) => onChange?.(event.currentTarget.value)}
-          />
-          {unit && (
-            <span class="unit" aria-hidden="true">
-              {unit}
-            </span>
-          )}
-        </span>
-      )}
-    </Field>
-  );
-}
+import type { TextProps } from "../../ui/text-field.tsx";
 
 /** A text that is only read, all of it however narrow the column. */
 export function WholeText({ label, value }: Pick<TextProps, "label" | "value">) {

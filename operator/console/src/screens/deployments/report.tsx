@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { problemOf } from "../../api/problem.ts";
 import { readProjects } from "../../api/read.ts";
 import { FORMATS, type Format, type Report, readReport } from "../../api/report.ts";
@@ -7,14 +7,15 @@ import { BEGIN } from "../../pure/csv.ts";
 import { fromLocal, toLocal } from "../../pure/local-time.ts";
 import { nameOf } from "../../pure/projects.ts";
 import { sentence } from "../../pure/texts.ts";
+import { useNewest } from "../../state/newest.ts";
 import { project } from "../../state/project.ts";
 import { useQuery } from "../../state/query.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
-import { Field } from "../../ui/field.tsx";
 import { save } from "../../ui/save.ts";
 import { Segments } from "../../ui/segments.tsx";
+import { TextField } from "../../ui/text-field.tsx";
 
 const DAYS = 30;
 const DAY = 86_400_000;
@@ -33,31 +34,29 @@ export function ReportDialog({ onClose }: { onClose: () => void }) {
   const [isReading, setReading] = useState(false);
   const [made, setMade] = useState<{ report: Report; name: string }>();
   const [wrong, setWrong] = useState("");
-  const running = useRef<AbortController | undefined>(undefined);
-  useEffect(() => () => running.current?.abort(), []);
+  const request = useNewest();
   const chosen = useQuery("projects", readProjects).data.value?.find((each) => each.id === project.value);
   const [from, to] = [fromLocal(since), fromLocal(until)];
   const make = async () => {
-    running.current?.abort();
+    const signal = request.begin();
     setMade(undefined);
     if (from === undefined) {
+      setReading(false);
       setWrong("Choose when it begins.");
       return;
     }
-    const mine = new AbortController();
-    running.current = mine;
     setWrong("");
     setReading(true);
     try {
-      const report = await readReport({ since: from, until: to, project: project.value, format }, mine.signal);
+      const report = await readReport({ since: from, until: to, project: project.value, format }, signal);
       const name = `deploys-${from.slice(0, 10)}.${format}`;
       const parts = format === "csv" ? [BEGIN, report.text] : [report.text];
       save(new Blob(parts, { type: `${KINDS[format]};charset=utf-8` }), name);
       setMade({ report, name });
     } catch (thrown) {
-      if (!mine.signal.aborted) setWrong(problemOf(thrown).message);
+      if (!signal.aborted) setWrong(problemOf(thrown).message);
     }
-    if (running.current === mine) setReading(false);
+    if (!signal.aborted) setReading(false);
   };
   return (
     <Dialog title="Report of deploys" onClose={onClose}>
@@ -77,8 +76,14 @@ export function ReportDialog({ onClose }: { onClose: () => void }) {
             )}
             : by whom, approved by whom, and how it ended. Every digest of the histories is computed anew.
           </p>
-          <Moment label="Since" value={since} onChange={setSince} wrong={wrong} />
-          <Moment label="Until" hint="Left empty: until now." value={until} onChange={setUntil} />
+          <TextField type="datetime-local" label="Since" value={since} onChange={setSince} wrong={wrong} />
+          <TextField
+            type="datetime-local"
+            label="Until"
+            hint="Left empty: until now."
+            value={until}
+            onChange={setUntil}
+          />
           <Segments label="Format" choices={FORMATS} value={format} onChange={setFormat} />
           <p class="small muted">{SAYS[format]}</p>
           <div role="status" class="break" aria-busy={isReading}>
@@ -107,29 +112,5 @@ export function ReportDialog({ onClose }: { onClose: () => void }) {
         </footer>
       </form>
     </Dialog>
-  );
-}
-
-interface MomentProps {
-  label: string;
-  hint?: string;
-  wrong?: string;
-  value: string;
-  onChange: (value: string) => void;
-}
-
-function Moment({ label, hint, wrong, value, onChange }: MomentProps) {
-  return (
-    <Field label={label} hint={hint} wrong={wrong}>
-      {(attributes) => (
-        <input
-          {...attributes}
-          class="input"
-          type="datetime-local"
-          value={value}
-          onInput={(event) => onChange(event.currentTarget.value)}
-        />
-      )}
-    </Field>
   );
 }

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { Row } from "../../api/history.ts";
 import { problemOf } from "../../api/problem.ts";
 import type { App } from "../../api/read.ts";
@@ -7,6 +7,7 @@ import { BEGIN, type Cell, lines } from "../../pure/csv.ts";
 import { asQuery, type HistoryFilters, isFiltered } from "../../pure/history-filters.ts";
 import { configOf } from "../../pure/row-words.ts";
 import { line } from "../../pure/shell.ts";
+import { useNewest } from "../../state/newest.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
@@ -28,22 +29,20 @@ export function ExportDialog({ app, filters, total, onClose }: Props) {
   const [format, setFormat] = useState<Format>("csv");
   const [read, setRead] = useState<[number, number]>();
   const [says, say] = useState("");
-  const running = useRef<AbortController | undefined>(undefined);
-  useEffect(() => () => running.current?.abort(), []);
+  const request = useNewest();
   const run = async () => {
-    const mine = new AbortController();
-    running.current = mine;
+    const signal = request.begin();
     say("");
     setRead([0, total]);
     try {
-      const { rows, lacks } = await collect(app.id, filters, mine.signal, (done, all) => setRead([done, all]));
+      const { rows, lacks } = await collect(app.id, filters, signal, (done, all) => setRead([done, all]));
       save(fileOf(app, filters, rows, format), `${app.resource_name}-history.${format}`);
       const done = `${rows.length.toLocaleString("en")} rows are in ${app.resource_name}-history.${format}.`;
       say(lacks ? `${done} Not all of the history: ${lacks}.` : done);
     } catch (thrown) {
-      if (!mine.signal.aborted) say(problemOf(thrown).message);
+      if (!signal.aborted) say(problemOf(thrown).message);
     } finally {
-      if (running.current === mine) setRead(undefined);
+      setRead(undefined);
     }
   };
   const which = isFiltered(filters) ? "that the filters take" : "of the history";
@@ -80,7 +79,7 @@ export function ExportDialog({ app, filters, total, onClose }: Props) {
       </div>
       <footer>
         <div class="buttons end">
-          <button type="button" class="button" onClick={() => (read ? running.current?.abort() : onClose())}>
+          <button type="button" class="button" onClick={() => (read ? request.end() : onClose())}>
             {read ? "Cancel" : "Close"}
           </button>
           <Action kind="primary" disabled={read !== undefined} onClick={() => void run()}>

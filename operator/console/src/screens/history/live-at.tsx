@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { type LiveAt, type Row, readLiveAt } from "../../api/history.ts";
 import { problemOf } from "../../api/problem.ts";
 import type { App } from "../../api/read.ts";
@@ -6,10 +6,11 @@ import { atLine } from "../../pure/commands.ts";
 import { fromLocal, toLocal } from "../../pure/local-time.ts";
 import { configOf, provenanceOf, titleOf } from "../../pure/row-words.ts";
 import { sentence } from "../../pure/texts.ts";
+import { useNewest } from "../../state/newest.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
-import { Field } from "../../ui/field.tsx";
+import { TextField } from "../../ui/text-field.tsx";
 import { Moment } from "../../ui/time.tsx";
 
 interface Props {
@@ -23,27 +24,25 @@ export function LiveAtDialog({ app, onClose }: Props) {
   const [found, setFound] = useState<LiveAt>();
   const [wrong, setWrong] = useState("");
   const [isReading, setReading] = useState(false);
-  const running = useRef<AbortController | undefined>(undefined);
-  useEffect(() => () => running.current?.abort(), []);
+  const request = useNewest();
   const time = fromLocal(text);
   const show = async () => {
-    running.current?.abort();
+    const signal = request.begin();
     if (time === undefined) {
+      setReading(false);
       setWrong("Choose a date and a time.");
       return;
     }
-    const mine = new AbortController();
-    running.current = mine;
     setWrong("");
     setReading(true);
     try {
-      setFound(await readLiveAt(app.id, time, mine.signal));
+      setFound(await readLiveAt(app.id, time, signal));
     } catch (thrown) {
-      if (mine.signal.aborted) return;
+      if (signal.aborted) return;
       setFound(undefined);
       setWrong(problemOf(thrown).message);
     }
-    if (running.current === mine) setReading(false);
+    if (!signal.aborted) setReading(false);
   };
   return (
     <Dialog title={`What was live of ${app.name}`} onClose={onClose}>
@@ -54,18 +53,15 @@ export function LiveAtDialog({ app, onClose }: Props) {
         }}
       >
         <div class="body">
-          <Field label="Time" hint="In your own time zone." wrong={wrong}>
-            {(attributes) => (
-              <input
-                {...attributes}
-                class="input"
-                type="datetime-local"
-                step={1}
-                value={text}
-                onInput={(event) => setText(event.currentTarget.value)}
-              />
-            )}
-          </Field>
+          <TextField
+            type="datetime-local"
+            step={1}
+            label="Time"
+            hint="In your own time zone."
+            wrong={wrong}
+            value={text}
+            onChange={setText}
+          />
           <div role="status" aria-busy={isReading}>
             {found && <Served app={app} found={found} />}
           </div>

@@ -1,9 +1,10 @@
 import { render } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { readVerification, type Verification } from "../../api/history.ts";
 import { problemOf } from "../../api/problem.ts";
 import type { App } from "../../api/read.ts";
 import type { HistoryFilters } from "../../pure/history-filters.ts";
+import { useNewest } from "../../state/newest.ts";
 import { Action } from "../../ui/action.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { collect } from "./collect.ts";
@@ -26,31 +27,29 @@ interface Props {
 export function PrintDialog({ app, filters, total, expect, onClose }: Props) {
   const [read, setRead] = useState<[number, number]>();
   const [says, say] = useState("");
-  const running = useRef<AbortController | undefined>(undefined);
-  useEffect(() => () => running.current?.abort(), []);
+  const request = useNewest();
   const run = async () => {
-    const mine = new AbortController();
-    running.current = mine;
+    const signal = request.begin();
     say("");
     setRead([0, Math.min(total, PRINTED_MOST)]);
     try {
-      const verifying = verdictOf(app.id, expect, mine.signal);
+      const verifying = verdictOf(app.id, expect, signal);
       const found = await collect(
         app.id,
         filters,
-        mine.signal,
+        signal,
         (done, all) => setRead([done, Math.min(all, PRINTED_MOST)]),
         PRINTED_MOST,
       );
       await print({ app, filters, ...found, verified: await verifying, at: new Date().toISOString() });
       onClose();
     } catch (thrown) {
-      if (!mine.signal.aborted) say(problemOf(thrown).message);
+      if (!signal.aborted) say(problemOf(thrown).message);
       setRead(undefined);
     }
   };
   const cancel = () => {
-    running.current?.abort();
+    request.end();
     onClose();
   };
   const isCut = total > PRINTED_MOST;

@@ -1,10 +1,11 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { readVerification, type Verification } from "../../api/history.ts";
 import { type Problem, problemOf } from "../../api/problem.ts";
 import type { App } from "../../api/read.ts";
 import { line } from "../../pure/shell.ts";
 import { sentence } from "../../pure/texts.ts";
 import { verdictOf, WITHOUT_DIGEST } from "../../pure/verdict.ts";
+import { useNewest } from "../../state/newest.ts";
 import { Command, Copy } from "../../ui/copy.tsx";
 import { Field } from "../../ui/field.tsx";
 import { Icon } from "../../ui/icons.tsx";
@@ -24,22 +25,19 @@ export function VerifyPanel({ app, verified, onVerified, onShow }: Props) {
   const [expect, setExpect] = useState(verified?.expected?.digest ?? "");
   const [wrong, setWrong] = useState("");
   const [problem, setProblem] = useState<Problem>();
-  const running = useRef<AbortController | undefined>(undefined);
+  const request = useNewest();
   const verify = async (digest: string) => {
-    running.current?.abort();
-    const mine = new AbortController();
-    running.current = mine;
+    const signal = request.begin();
     setProblem(undefined);
     onVerified(undefined);
     try {
-      onVerified(await readVerification(app.id, digest || undefined, mine.signal));
+      onVerified(await readVerification(app.id, digest || undefined, signal));
     } catch (thrown) {
-      if (!mine.signal.aborted) setProblem(problemOf(thrown));
+      if (!signal.aborted) setProblem(problemOf(thrown));
     }
   };
   useEffect(() => {
     if (!verified) void verify("");
-    return () => running.current?.abort();
   }, []);
   const submit = (event: Event) => {
     event.preventDefault();

@@ -1,7 +1,8 @@
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Pod, type PodLog, readLogs } from "../../api/pods.ts";
 import { Problem, problemOf } from "../../api/problem.ts";
 import type { App, OneDeployment } from "../../api/read.ts";
+import { useNewest } from "../../state/newest.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Copy } from "../../ui/copy.tsx";
 
@@ -20,16 +21,13 @@ export function Logs({ app, row, pod, right }: Props) {
   const [problem, setProblem] = useState<Problem>();
   const [isReading, setReading] = useState(false);
   const [previous, setPrevious] = useState(false);
-  const reading = useRef<AbortController | undefined>(undefined);
-  useEffect(() => () => reading.current?.abort(), []);
+  const request = useNewest();
   /** The newest read counts: what was asked for before it may be of the other container. */
   const read = async (ofPrevious: boolean) => {
-    reading.current?.abort();
-    const mine = new AbortController();
-    reading.current = mine;
+    const signal = request.begin();
     setReading(true);
-    const found = await readLogs(app.id, row.id, pod.name, ofPrevious, LINES, mine.signal).catch(problemOf);
-    if (mine.signal.aborted) return;
+    const found = await readLogs(app.id, row.id, pod.name, ofPrevious, LINES, signal).catch(problemOf);
+    if (signal.aborted) return;
     setLogs(found instanceof Problem ? undefined : found);
     setProblem(found instanceof Problem ? found : undefined);
     setReading(false);

@@ -7,9 +7,9 @@ import { refresh } from "../../state/query.ts";
 import { useWrite } from "../../state/write.ts";
 import { Action } from "../../ui/action.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
-import { Field } from "../../ui/field.tsx";
 import { Leave } from "../../ui/leave.tsx";
 import { ProblemNotice } from "../../ui/problem.tsx";
+import { TextField } from "../../ui/text-field.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { keep } from "./actions.tsx";
 import { bodyOf, type Filled, filledOf, wrongOf } from "./filled.ts";
@@ -58,19 +58,16 @@ export function TriggerForm({ app, trigger, onClose }: Props) {
         }}
       >
         <div class="body">
-          <Field label="Name" hint="Such as Every working day" wrong={wrong.name}>
-            {(attributes) => (
-              <input
-                {...attributes}
-                class="input"
-                autocomplete="off"
-                required
-                maxLength={128}
-                value={filled.name}
-                onInput={(event) => change({ name: event.currentTarget.value })}
-              />
-            )}
-          </Field>
+          <TextField
+            label="Name"
+            hint="Such as Every working day"
+            wrong={wrong.name}
+            spellcheck
+            required
+            maxLength={128}
+            value={filled.name}
+            onChange={(name) => change({ name })}
+          />
           <TimeFields filled={filled} wrong={wrong} onChange={change} />
           <InputFields filled={filled} wrong={wrong} onChange={change} />
           {!trigger && (

@@ -1,6 +1,7 @@
 import { useId } from "preact/hooks";
 import { inWords, nextRun } from "../../pure/cron.ts";
 import { Field } from "../../ui/field.tsx";
+import { TextField } from "../../ui/text-field.tsx";
 import { now, Time } from "../../ui/time.tsx";
 import type { Filled } from "./filled.ts";
 
@@ -40,8 +41,10 @@ export function TimeFields({ filled, wrong, onChange }: PartProps) {
         </div>
       </fieldset>
       {filled.isOnce ? (
-        <Moment
+        <TextField
+          type="datetime-local"
           label="Run at"
+          hint={`In your time zone, ${HERE}`}
           value={filled.runAt}
           required
           wrong={wrong.run_at ?? wrong.config}
@@ -109,8 +112,10 @@ function ScheduleFields({ filled, wrong, onChange }: PartProps) {
             </>
           )}
         </Field>
-        <Moment
+        <TextField
+          type="datetime-local"
           label="Expires"
+          hint={`In your time zone, ${HERE}. Empty: never`}
           value={filled.expiresAt}
           wrong={wrong.expires_at}
           onChange={(expiresAt) => onChange({ expiresAt })}
@@ -137,30 +142,5 @@ function Said({ schedule, zone }: { schedule: string; zone: string }) {
           <span class="muted"> · no time to come in this zone</span>
         ))}
     </p>
-  );
-}
-
-interface MomentProps {
-  label: string;
-  value: string;
-  required?: boolean;
-  wrong?: string;
-  onChange: (value: string) => void;
-}
-
-function Moment({ label, value, required, wrong, onChange }: MomentProps) {
-  return (
-    <Field label={label} hint={`In your time zone, ${HERE}${required ? "" : ". Empty: never"}`} wrong={wrong}>
-      {(attributes) => (
-        <input
-          {...attributes}
-          class="input"
-          type="datetime-local"
-          required={required}
-          value={value}
-          onInput={(event) => onChange(event.currentTarget.value)}
-        />
-      )}
-    </Field>
   );
 }

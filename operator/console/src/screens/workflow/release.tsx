@@ -7,9 +7,9 @@ import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Diff } from "../../ui/diff.tsx";
-import { Field } from "../../ui/field.tsx";
 import { ProblemNotice } from "../../ui/problem.tsx";
 import { Loaded } from "../../ui/states.tsx";
+import { TextField } from "../../ui/text-field.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { differenceKey } from "./draft.tsx";
 
@@ -55,22 +55,15 @@ export function ReleaseDialog({ workflow, versions, namespace, onClose }: Props)
     <Dialog title={`Release ${workflow.name} ${next}`} wide onClose={onClose}>
       <form onSubmit={(event) => void submit(event)}>
         <div class="body">
-          <Field
+          <TextField
             label="Description"
             hint="What is new: the history of each App shows it. Empty: the workflow's"
-            wrong={undefined}
-          >
-            {(attributes) => (
-              <input
-                {...attributes}
-                class="input"
-                maxLength={512}
-                placeholder={workflow.description ?? ""}
-                value={described}
-                onInput={(event) => describe(event.currentTarget.value)}
-              />
-            )}
-          </Field>
+            spellcheck
+            maxLength={512}
+            placeholder={workflow.description ?? ""}
+            value={described}
+            onChange={describe}
+          />
           {newest ? (
             <Loaded query={difference} lines={5}>
               {(found) => (
