@@ -10,7 +10,9 @@ import pytest
 
 from dynamiq_operator.model import kinds, names, ownership
 from dynamiq_operator.model.base import GROUP
+from tests.support import admission, restores
 from tests.support import factories as given
+from tests.support.admission import made
 from tests.support.api import Manifest
 from tests.support.history_stage import APP, RELEASES, HistoryStage, counted
 from tests.support.looks import all_along
@@ -128,6 +130,26 @@ def test_rows_that_nobody_had_numbered_go_with_the_app_that_was_there(stage: His
     stage.until("early", "Pending")
     stage.app(APP, workflow=APP)
     assert stage.until_served("v2", rows=1) == "early", "one that is made before its App waits for it"
+
+
+def test_what_changed_of_an_app_is_not_kept_from_being_recorded_by_one_that_is_gone(stage: HistoryStage, operator: Operator) -> None:
+    """A record of the App before that is still going has the name of the next one's."""
+    stage.app(APP, workflow=APP)
+    eventually("its settings are recorded", lambda: restores.changes(stage))
+    (before,) = restores.changes(stage)
+    hold(stage, before, ["example.com/held"])
+    stage.delete(kinds.APP.kind, APP)
+    eventually("its record is going", lambda: "deletionTimestamp" in restores.changes(stage)[0]["metadata"])
+    stage.app(APP, workflow=APP)
+    stage.live(APP, "v1", runtime=stage.default_runtime)
+    assert [ownership.owners(each) for each in restores.changes(stage)] == [ownership.owners(before)]
+    hold(stage, before, [])
+    eventually("its own settings are recorded", lambda: [ownership.owners(each) for each in restores.changes(stage)] == [(uid_of(stage),)])
+
+
+def hold(stage: HistoryStage, record: Manifest, finalizers: list[str]) -> None:
+    """As the operator, whose finalizers are alone."""
+    made(admission.operator(stage.api).merge(record, {"metadata": {"finalizers": finalizers}}))
 
 
 def test_rows_that_are_left_on_purpose_are_the_next_apps(stage: HistoryStage, operator: Operator) -> None:

@@ -7,7 +7,9 @@ import pytest
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.views.verdict import check
+from tests.support import factories as given
 from tests.support.flows import answering
+from tests.support.guards import approval_manifest
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
 from tests.support.waiting import eventually
@@ -33,12 +35,15 @@ def flow(version: str) -> str:
 
 def test_the_oldest_rows_go_and_each_kept_one_can_be_brought_back(stage: HistoryStage, operator: Operator) -> None:
     stage.create(stage.manifest())
-    stage.live(APP, "v4", runtime=stage.default_runtime)
+    first = stage.live(APP, "v4", runtime=stage.default_runtime)
+    said = approval_manifest("said-of-it", first, given.in_namespace(stage.namespace), digest=stage.row(first)["spec"]["pinned"]["digest"])
+    stage.create(said)
     for number in range(13):
         stage.live(APP, f"v{number % 3 + 1}", row=f"row-{number}")
     assert flow("v4") in stage.flows()
     limit(stage, LIMIT)
     assert until_kept(stage) == list(range(5, 15))
+    assert stage.find("Approval", said["metadata"]["name"]) is None, "what was said of a row goes with it"
     eventually("the flow of v4 is gone", lambda: stage.flows() == {flow("v1"), flow("v2"), flow("v3")})
     verified(stage)
     for version in ("v1", "v2", "v3"):

@@ -7,12 +7,14 @@ import io
 import json
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from dynamiq_operator.model import kinds
+from dynamiq_operator.model.manifests import parse_time
 from tests.console.conftest import PageAs
 from tests.support import factories, rest
 from tests.support.browser.histories import row, table, total
@@ -53,6 +55,9 @@ def told(stage: HistoryStage) -> Told:
     stage.app(APP, factories.public(), workflow=workflow)
     asked: dict[str, Any] = {"runtime": stage.default_runtime, "config": {"type": "server"}}
     first = stage.live(APP, "v1", message="The first", **asked)
+    live_at = parse_time(stage.row(first)["spec"]["outcome"]["at"])
+    # Times have whole seconds: of rows that were live in the same one the newest is what was live then.
+    eventually("the next row is of another second", lambda: datetime.now(UTC) - live_at >= timedelta(seconds=1))
     failed = stage.deploy(APP, "v1", message="No such config", runtime=stage.default_runtime, config={"idleSeconds": 9})
     stage.until(failed, "Failed")
     second = stage.live(APP, "v2", message=FORMULA, **asked)
