@@ -83,7 +83,7 @@ def _overlay(cluster: Cluster, kubectl: Transcript, manifests: str, programs: Se
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [os.path.relpath(Path(kubectl.root).resolve() / manifests, folder.resolve())],
-        "patches": [{"patch": yaml.safe_dump(_told(program, variables))} for program in programs],
+        "patches": [_told(program, variables) for program in programs],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay, sort_keys=False))
     say(f"# {manifests} with {', '.join(f'{name}={value}' for name, value in variables.items())}")
@@ -91,10 +91,15 @@ def _overlay(cluster: Cluster, kubectl: Transcript, manifests: str, programs: Se
 
 
 def _told(program: str, variables: Mapping[str, str]) -> dict[str, object]:
-    """A patch that names a program's Deployment, its container and its variables: where they stand in their lists does not matter."""
+    """A patch that names a program's Deployment, its container and its variables: where they stand in their lists does not matter.
+
+    Named by its target it is found in a release's file, too, where its namespace is written out.
+    """
     container = {"name": program, "env": [{"name": name, "value": value} for name, value in variables.items()]}
     spec = {"template": {"spec": {"containers": [container]}}}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": f"dynamiq-{program}"}, "spec": spec}
+    target = {"kind": "Deployment", "name": f"dynamiq-{program}"}
+    named = {"apiVersion": "apps/v1", "kind": target["kind"], "metadata": {"name": target["name"]}}
+    return {"target": target, "patch": yaml.safe_dump({**named, "spec": spec})}
 
 
 def _images(kubectl: Transcript, namespace: str, selector: str) -> list[str]:

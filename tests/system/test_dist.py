@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
 import subprocess
 import zipfile
 from email.parser import BytesParser
@@ -12,6 +14,9 @@ import pytest
 import yaml
 
 from local import borrowed, console_build, dist, images
+from tests.support.cluster import kustomized
+
+PATCHES = re.compile(r"^patches:\n(?:[- ].*\n)+", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +70,23 @@ def test_a_bundle_is_what_kubectl_makes_of_the_manifests(made: Path, suffix: str
     workloads = [each for each in yaml.safe_load_all(bundle) if each["kind"] in ("Deployment", "StatefulSet")]
     used = {container["image"] for each in workloads for container in each["spec"]["template"]["spec"]["containers"]}
     assert used == {(images.RECORDER if suffix == "-recorder" else images.OPERATOR).reference}
+
+
+def test_what_the_documents_patch_is_found_in_a_bundle(made: Path, tmp_path: Path) -> None:
+    """A bundle has namespaces written out, which the folders that it is made of have not."""
+    documents = [(images.REPOSITORY / "docs" / name).read_text() for name in ("install.md", "runs.md")]
+    patches = [each for text in documents for found in PATCHES.findall(text) for each in yaml.safe_load(found)["patches"]]
+    assert len(patches) == 5
+    for suffix in ("", "-gate"):
+        fitting = [each for each in patches if (each["target"]["name"] == "dynamiq-gate") == bool(suffix)]
+        overlay = tmp_path / f"overlay{suffix}"
+        overlay.mkdir()
+        shutil.copy(made / dist.bundle_name(images.version(), suffix), overlay / "bundle.yaml")
+        (overlay / "kustomization.yaml").write_text(yaml.safe_dump({"resources": ["bundle.yaml"], "patches": fitting}))
+        told = {each["metadata"]["name"]: each for each in kustomized(borrowed.kubectl(), overlay) if each["kind"] == "Deployment"}
+        for each in fitting:
+            (asked,) = yaml.safe_load(each["patch"])["spec"]["template"]["spec"]["containers"][0]["env"]
+            assert asked in told[each["target"]["name"]]["spec"]["template"]["spec"]["containers"][0]["env"]
 
 
 def test_the_plugin_has_a_wheel_of_its_own(made: Path) -> None:
