@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.model import kinds
 from tests.support import factories as given
 from tests.support import restores
 from tests.support.api import Manifest
@@ -94,7 +96,24 @@ def _deploy(stage: HistoryStage, app: str, number: int, draw: random.Random) -> 
         elif kind == "fails":
             stage.until(row, "Failed", SETTLED)
         else:
-            eventually(f"row {row} has ended", lambda row=row: "outcome" in stage.row(row)["spec"], SETTLED, 0.1)  # type: ignore[misc]
+            try:
+                eventually(f"row {row} has ended", lambda row=row: "outcome" in stage.row(row)["spec"], SETTLED, 0.1)  # type: ignore[misc]
+            except AssertionError as late:
+                late.add_note(_standing(stage, app, kind, row))
+                raise
+
+
+def _standing(stage: HistoryStage, app: str, kind: str, row: str) -> str:
+    """What there is to read about a row that does not end."""
+    workload = stage.workload(app)
+    told = {
+        "asked": kind,
+        "row": stage.row(row),
+        "App": stage.get(kinds.APP.kind, app)["status"],
+        "workload": {"replicas": workload["spec"]["replicas"], "generation": workload["metadata"]["generation"], **workload["status"]},
+        "pods": [each["status"] for each in stage.pods(app)],
+    }
+    return "\n".join([*stage.lines(app), json.dumps(told, indent=1)])
 
 
 def _asked(stage: HistoryStage, app: str, kind: str, draw: random.Random) -> dict[str, Any]:
