@@ -14,8 +14,7 @@ from dynamiq_operator.model import names
 from local.clusters import Cluster
 from tests.support import chart, documents, restores, velero
 from tests.support.api import Manifest, fresh_namespace
-from tests.support.chart import parsed
-from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY
+from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY, parsed
 from tests.support.commands import blocks, shell
 from tests.support.history_stage import APP as WORKFLOW
 from tests.support.history_stage import HistoryStage, specs

@@ -10,17 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from local import builds, components
 from tests.support.api import Manifest
-from tests.support.cluster import REPOSITORY
+from tests.support.cluster import REPOSITORY, parsed
 
 CHART = REPOSITORY / "manifests" / "chart"
 RELEASE = "dynamiq"
 NAMESPACE = "dynamiq-system"
 TIMEOUT = 600.0  # seconds: an installation waits until its pods are ready
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 HOOK = "helm.sh/hook"
 OF_HELM = {"app.kubernetes.io/managed-by", "app.kubernetes.io/instance", "app.kubernetes.io/version", "helm.sh/chart"}
 """Labels by which Helm knows its own."""
@@ -184,10 +181,6 @@ class Helm:
 def program() -> Path:
     """Helm, built where the cache does not have it: half a minute where Kubernetes has been compiled, and some more where it has not."""
     return builds.ensure([components.HELM])["helm"]
-
-
-def parsed(text: str) -> list[Manifest]:
-    return [each for each in yaml.load_all(text, LOADER) if each]
 
 
 def by_name(objects: Sequence[Manifest]) -> dict[str, Manifest]:

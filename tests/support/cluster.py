@@ -167,9 +167,19 @@ class Kubectl:
 
 
 def kustomized(kubectl: Path, *folders: Path) -> list[Manifest]:
-    """The objects that kustomize makes of folders, by kubectl; it asks no cluster."""
-    made = [subprocess.run([str(kubectl), "kustomize", str(each)], capture_output=True, text=True, check=True).stdout for each in folders]
-    return [each for text in made for each in yaml.load_all(text, yaml.CSafeLoader) if each]
+    """The objects that kustomize makes of folders, by kubectl; it asks no cluster. Raises AssertionError with kubectl's own words."""
+    found = []
+    for folder in folders:
+        command = [str(kubectl), "kustomize", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False)
+        assert done.returncode == 0, f"kubectl kustomize {folder}: {done.stderr.strip()}"
+        found += parsed(done.stdout)
+    return found
+
+
+def parsed(text: str) -> list[Manifest]:
+    """The objects of a text of YAML documents."""
+    return [each for each in yaml.load_all(text, yaml.CSafeLoader) if each]
 
 
 def _text(given: str | Manifest | Sequence[Manifest] | None) -> str | None:

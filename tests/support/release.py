@@ -9,8 +9,8 @@ from dynamiq_operator.model.kinds import KINDS
 from local import images
 from local.clusters import Cluster
 from tests.support.api import Manifest
-from tests.support.chart import CHART, NAMESPACE, RELEASE, Helm, parsed
-from tests.support.cluster import Kubectl
+from tests.support.chart import CHART, NAMESPACE, RELEASE, Helm
+from tests.support.cluster import Kubectl, parsed
 from tests.support.waiting import eventually
 
 GONE_WITHIN = 120.0  # seconds: pods of the gate that end take calls for a while

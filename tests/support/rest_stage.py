@@ -211,7 +211,7 @@ class RestStage:
     ) -> Answered:
         """The same as `call`, for several at once. `heard` is told of each part of the answer's body as it comes."""
         sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **({"Idempotency-Key": key} if key else {})}
-        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        raw = encoded(body)
         if raw:
             sent["Content-Type"] = "application/json"
         return await _send(self.app, method, path, {**sent, **(headers or {})}, raw, stalls, heard)
@@ -292,6 +292,11 @@ async def _send(
     return Answered(
         messages[0]["status"], dict(answered), content, [value for name, value in answered if name == "set-cookie"], ended.is_set()
     )
+
+
+def encoded(body: Any) -> bytes:
+    """What is sent of a body: bytes as they are, else its JSON, and nothing of None."""
+    return body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
 
 
 def created(sent: Sent) -> Reply:

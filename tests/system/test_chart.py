@@ -30,10 +30,9 @@ from tests.support.chart import (
     by_name,
     differences,
     leaves,
-    parsed,
     scalars,
 )
-from tests.support.cluster import REPOSITORY, kustomized
+from tests.support.cluster import REPOSITORY, kustomized, parsed
 
 WORKLOADS = {
     "operator": "Deployment/dynamiq-system/dynamiq-operator",

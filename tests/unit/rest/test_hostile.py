@@ -18,7 +18,7 @@ from dynamiq_operator.rest.http import body, middleware
 from dynamiq_operator.rest.http.lanes import Lane
 from dynamiq_operator.rest.kube import client, id_index
 from tests.support import factories as make
-from tests.support.rest_stage import UNKNOWN, RestStage, created
+from tests.support.rest_stage import UNKNOWN, RestStage, created, encoded
 from tests.support.scripted import Reply, Sent, failure
 
 PATIENCE = 20.0  # seconds
@@ -48,7 +48,7 @@ def _longest_stop(stage: RestStage, method: str, path: str, body: Any = None) ->
     Both are time of this process on a CPU, of all its threads: what other programs take from it counts for neither. A machine that
     gets slower between the two is asked again.
     """
-    raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()  # not on the loop that is measured
+    raw = encoded(body)  # not on the loop that is measured
 
     async def scenario() -> tuple[Any, float]:
         longest, over = 0.0, asyncio.Event()
