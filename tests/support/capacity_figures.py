@@ -1,24 +1,25 @@
 """Figures of capacity: what is measured at each size, one slope for each factor, and what the slopes give for more Apps.
 
-`docs/measured/capacity.txt` has them in sections of lines, `NAME = VALUE UNIT`, and docs/capacity.md shows what stands there: `python -m
-tests.support.capacity_figures` writes the tables anew, and a unit test fails where they say anything else than the file.
+`docs/measured/capacity.txt` has what was measured, in sections of lines, `NAME = VALUE UNIT`. docs/capacity.md shows it, and what follows from
+it: `python -m tests.support.capacity_figures` writes the tables anew, and a unit test fails where they say anything else than the file.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 MEASURED, PAGE = REPOSITORY / "docs" / "measured" / "capacity.txt", REPOSITORY / "docs" / "capacity.md"
 BEGIN, END = "<!-- figures: python -m tests.support.capacity_figures -->\n", "<!-- end of figures -->\n"
 NOT_MEASURED = "Not measured yet: there is no `docs/measured/capacity.txt`. This part of the page says nothing until there is.\n"
-SLOPES, ARITHMETIC = "slopes", "arithmetic, not measured: "
+NO_VALUE = "not measured"
 MANY = 10_000
 """Apps for which the slopes are extended."""
-_SECTION, _LINE = re.compile(r"^\[(.+)\]$"), re.compile(r"^(\S.*?) = (\S.*)$")
+_SECTION, _LINE = re.compile(r"^\[(.+)\]$"), re.compile(r"^(\S+) = (\S+) \S+$")
+_SIZE = re.compile(r"(\d+) Apps, each with (\d+) rows, (\d+) releases of (\d+) KiB(?:, (\d+) of (\d+) KiB)?")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,13 @@ class Size:
     flow_kib: int = 40
     large: int = 0
     large_kib: int = 200
+
+    @classmethod
+    def of(cls, title: str) -> Size:
+        """The size that a section is of. Raises ValueError."""
+        if (found := _SIZE.fullmatch(title)) is None:
+            raise ValueError(f"{title} is no size")
+        return cls(*(int(each) for each in found.groups() if each is not None))
 
     @property
     def flows_mib(self) -> float:
@@ -82,52 +90,66 @@ FIGURES = (
     Figure("etcd.bytes.release", "B", "etcd: a WorkflowVersion with its flow", grows=False),
 )
 Values = Mapping[str, float]
-Point = tuple[Size, Values]
-
-
-def lines(values: Values) -> Iterator[str]:
-    """What was measured, or calculated, of some of the figures."""
-    return (f"{each.name} = {_number(values[each.name])} {each.unit}" for each in FIGURES if each.name in values)
+FACTORS = ("of no App", "per App", "per row", "per MiB of flow")
 
 
 def section(size: Size, values: Values) -> list[str]:
     """What was measured at a size."""
-    return [f"[{size}]", *lines(values)]
+    return [f"[{size}]", *(f"{each.name} = {_number(values[each.name])} {each.unit}" for each in FIGURES if each.name in values)]
 
 
-def conclusions(few: Point, more: Point, rows: Point, flows: Point) -> list[str]:
-    """Slopes between sizes that differ in one factor each, and what the first of them gives for `MANY` Apps.
-
-    `more` has more Apps than `few`, `rows` more rows of each App than `more`, and `flows` larger ones than `rows`.
-    """
-    found = [f"[{SLOPES}]"]
-    per_app: dict[str, float] = {}
-    for figure in FIGURES:
-        if not figure.grows:
-            continue
-        per_app[figure.name] = slope = _slope(few, more, figure, more[0].apps - few[0].apps)
-        found.append(f"{figure.name} of no App = {_number(few[1][figure.name] - few[0].apps * slope)} {figure.unit}")
-        found.append(f"{figure.name} per App = {_small(slope, figure.unit)}")
-        per_row = _slope(more, rows, figure, rows[0].apps * rows[0].rows - more[0].apps * more[0].rows)
-        found.append(f"{figure.name} per row = {_small(per_row, figure.unit)}")
-        per_flow = _slope(rows, flows, figure, flows[0].flows_mib - rows[0].flows_mib)
-        found.append(f"{figure.name} per MiB of flow = {_small(per_flow, figure.unit)}")
-    left = MANY - more[0].apps
-    extended = {name: max(more[1][name] + left * slope, 0.0) for name, slope in per_app.items()}
-    size = Size(MANY, more[0].rows, more[0].releases, more[0].flow_kib)
-    return [*found, "", f"[{ARITHMETIC}{size}]", *lines(extended)]
-
-
-def parse(text: str) -> dict[str, dict[str, str]]:
-    """The sections of a log by their titles, and in each the figures as they are written. Other lines are for people."""
-    found: dict[str, dict[str, str]] = {}
-    here: dict[str, str] | None = None
+def parse(text: str) -> dict[Size, Values]:
+    """What a log has of each size. Lines that are no figures are for people. Raises ValueError for a section that is of no size."""
+    found: dict[Size, dict[str, float]] = {}
+    here: dict[str, float] | None = None
     for line in text.splitlines():
         if title := _SECTION.match(line):
-            here = found[title[1]] = {}
+            here = found[Size.of(title[1])] = {}
         elif here is not None and (said := _LINE.match(line)):
-            here[said[1]] = said[2]
-    return found
+            here[said[1]] = float(said[2])
+    return dict(found)
+
+
+def slopes(found: Mapping[Size, Values]) -> dict[tuple[str, str], float]:
+    """Of the figures that grow, by name and factor: each factor's between the largest two sizes that differ in nothing else."""
+    known: dict[tuple[str, str], float] = {}
+    for factor, field in zip(FACTORS[1:], ("apps", "rows", "large"), strict=True):
+        if (pair := _pair(found, field)) is None:
+            continue
+        before, after = pair
+        more = {
+            "apps": after.apps - before.apps,
+            "rows": after.apps * (after.rows - before.rows),
+            "large": after.flows_mib - before.flows_mib,
+        }
+        for each in FIGURES:
+            if each.grows and each.name in found[before] and each.name in found[after]:
+                known[each.name, factor] = slope = (found[after][each.name] - found[before][each.name]) / more[field]
+                if field == "apps":
+                    known[each.name, FACTORS[0]] = found[before][each.name] - before.apps * slope
+    return known
+
+
+def extended(found: Mapping[Size, Values]) -> tuple[Size, Values] | None:
+    """What the slopes of Apps give for `MANY` of them: arithmetic. None where no two sizes tell."""
+    if (pair := _pair(found, "apps")) is None:
+        return None
+    _, largest = pair
+    known, left = slopes(found), MANY - largest.apps
+    values = {name: max(found[largest][name] + left * slope, 0.0) for (name, factor), slope in known.items() if factor == FACTORS[1]}
+    return replace(largest, apps=MANY), values
+
+
+def _pair(sizes: Iterable[Size], field: str) -> tuple[Size, Size] | None:
+    """The largest two sizes that differ in this field alone, the smaller one first."""
+    there = sorted(sizes, key=lambda size: (size.apps, size.rows, size.large))
+    for after in reversed(there):
+        alike = [
+            each for each in there if getattr(each, field) < (most := getattr(after, field)) and replace(each, **{field: most}) == after
+        ]
+        if alike:
+            return alike[-1], after
+    return None
 
 
 def tables(text: str | None) -> str:
@@ -135,13 +157,12 @@ def tables(text: str | None) -> str:
     if text is None:
         return f"\n{NOT_MEASURED}\n"
     found = parse(text)
-    slopes = found.pop(SLOPES, {})
-    extended = {title: found.pop(title) for title in [*found] if title.startswith(ARITHMETIC)}
-    made = ["", "### Measured", "", *_sizes(found), ""]
-    made += ["### One slope for each factor", "", *_slopes(slopes), ""]
-    for title, values in extended.items():
-        made += [f"### {title[0].upper()}{title[1:]}", "", "| | |", "|---|--:|"]
-        made += [f"| {each.words} | {values[each.name]} |" for each in FIGURES if each.name in values]
+    made = ["", "### Measured", "", *_measured(found), ""]
+    made += ["### One slope for each factor", "", *_slopes(slopes(found)), ""]
+    if (more := extended(found)) is not None:
+        size, values = more
+        made += [f"### Arithmetic, not measured: {size}", "", "| | |", "|---|--:|"]
+        made += [f"| {each.words} | {_number(values[each.name])} {each.unit} |" for each in FIGURES if each.name in values]
         made.append("")
     return "\n".join(made) + "\n"
 
@@ -158,21 +179,26 @@ def measured() -> str | None:
     return MEASURED.read_text() if MEASURED.exists() else None
 
 
-def _sizes(found: Mapping[str, Mapping[str, str]]) -> list[str]:
-    head = [f"| | {' | '.join(found)} |", f"|---|{'--:|' * len(found)}"]
-    rows = [(each.words, [values.get(each.name, "not measured") for values in found.values()]) for each in FIGURES]
-    return [*head, *(f"| {words} | {' | '.join(cells)} |" for words, cells in rows)]
+def _measured(found: Mapping[Size, Values]) -> list[str]:
+    def cell(each: Figure, values: Values) -> str:
+        return f"{_number(values[each.name])} {each.unit}" if each.name in values else NO_VALUE
+
+    return _table(map(str, found), ((each, [cell(each, values) for values in found.values()]) for each in FIGURES))
 
 
-def _slopes(found: Mapping[str, str]) -> list[str]:
-    factors = ("of no App", "per App", "per row", "per MiB of flow")
-    head = [f"| | {' | '.join(factors)} |", f"|---|{'--:|' * len(factors)}"]
-    cells = [(each.words, [found.get(f"{each.name} {factor}", "not measured") for factor in factors]) for each in FIGURES if each.grows]
-    return [*head, *(f"| {words} | {' | '.join(values)} |" for words, values in cells)]
+def _slopes(known: Mapping[tuple[str, str], float]) -> list[str]:
+    def cell(each: Figure, factor: str) -> str:
+        if (slope := known.get((each.name, factor))) is None:
+            return NO_VALUE
+        return f"{_number(slope)} {each.unit}" if factor == FACTORS[0] else _small(slope, each.unit)
+
+    return _table(FACTORS, ((each, [cell(each, factor) for factor in FACTORS]) for each in FIGURES if each.grows))
 
 
-def _slope(before: Point, after: Point, figure: Figure, factor: float) -> float:
-    return (after[1][figure.name] - before[1][figure.name]) / factor
+def _table(head: Iterable[str], lines: Iterable[tuple[Figure, list[str]]]) -> list[str]:
+    columns = list(head)
+    first = [f"| | {' | '.join(columns)} |", f"|---|{'--:|' * len(columns)}"]
+    return [*first, *(f"| {figure.words} | {' | '.join(cells)} |" for figure, cells in lines)]
 
 
 def _number(value: float) -> str:
