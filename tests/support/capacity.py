@@ -277,7 +277,7 @@ def of_kubernetes(cluster: Cluster, size: Size) -> dict[str, float]:
     for name, resource in (("app", APPS), ("row", RECORDS), ("release", VERSIONS)):
         found[f"etcd.bytes.{name}"] = said[_of("apiserver_resource_size_estimate_bytes", resource)] / said[_of(OBJECTS, resource)]
     for program in ("kube-apiserver", "etcd"):
-        found[f"{program}.memory"] = mebibytes(_pid(cluster, program), "VmRSS")
+        found[f"{program}.memory"] = mebibytes(pid_of(cluster, program), "VmRSS")
     return found
 
 
@@ -305,7 +305,8 @@ def _metrics(cluster: Cluster) -> dict[str, float]:
     return gates.samples(asyncio.run(read()))
 
 
-def _pid(cluster: Cluster, program: str) -> int:
+def pid_of(cluster: Cluster, program: str) -> int:
+    """The process of one of the cluster's programs, such as `etcd`."""
     record = state.load(cluster.name)
     assert record is not None, f"{cluster.name} is no cluster of this machine"
     found = [pid for pid in processes.find(record.token) if _program(pid) == program]

@@ -28,6 +28,7 @@ LIMITS = {
     "600 s": RELIST_PERIOD,
     "6.5 MiB/s": FLOWS * 1024 / RELIST_PERIOD,
     "3 s": RESYNC_PERIOD,
+    "15 s": 15,
     "30,000 s": MANY * RESYNC_PERIOD,
     "6 s": WATCH_FOR,
     "20 kinds": len(WATCHED),

@@ -13,6 +13,7 @@ import pytest
 from kubernetes import client as kubernetes
 
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import PAGE
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.kube import id_index
@@ -165,6 +166,23 @@ def test_so_many_unknown_ids_are_looked_for_at_once_and_no_more(stage: RestStage
         may_answer.set()
         assert [each.result(PATIENCE) for each in waiting] == [None] * WAITING_MOST
     assert len(stage.script.bodies("GET", PATH)) - before <= 2, "they share a list"
+
+
+@pytest.mark.parametrize(("told", "lists"), [("9", 1), ("8", 2)])
+def test_a_watch_that_tells_not_all_of_what_is_new_is_no_answer(told: str, lists: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index of many objects hears of what it missed in a watch of a moment; what that does not reach is listed."""
+    monkeypatch.setattr(id_index, "LISTED_MOST", 0)
+    script = Script().on("GET", PATH, listed(_app("a"), version="5"), listed(_app("a"), _app("b", 9), version="9"))
+    script.on("GET", PATH, listed(_app("a"), version="9"), query={"limit": "1"})
+    script.on("GET", PATH, _watch(_event("BOOKMARK", {"metadata": {"resourceVersion": told}})), query={"watch": "1"})
+    with ScriptedServer(script) as server:
+        configuration = kubernetes.Configuration()
+        configuration.host = server.url
+        index = IdIndex(ApiServer(configuration).own)
+        index.of(APPS).list()
+        assert (index.find(APPS, "uid-of-b") is not None) is (lists == 2)
+        assert _watched_from(script) == ["5"]
+        assert sum(sent.query.get("limit") == str(PAGE) for sent in script.sent) == lists
 
 
 # Rows, whose order and end are in no metadata.

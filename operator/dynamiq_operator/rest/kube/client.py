@@ -9,7 +9,7 @@ import functools
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ class ApiClient:
 
     def stream(
         self, path: str, query: Mapping[str, str | int], accept: str, silence: float, opened: Callable[[], None]
-    ) -> Iterator[Manifest]:
+    ) -> Generator[Manifest]:
         """The events of a watch, until the API server ends it or is silent for longer than `silence`, seconds. Raises ApiError.
 
         `opened` is called once the API server has begun to answer.

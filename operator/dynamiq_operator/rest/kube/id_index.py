@@ -2,8 +2,8 @@
 
 It holds names and ids alone, and of rows what a history is ordered and filtered by (see `entries`), under this program's own account;
 whatever is read of an object is read with the caller's token, and who filters a history by it has been asked whether they may list rows.
-An id that is not here is no answer yet: another replica may have made the object a moment ago, so `find` lists once more, under a
-bound, before it says so. Thread-safe.
+An id that is not here is no answer yet: another replica may have made the object a moment ago, so `find` catches up, under a bound, before
+it says so. Thread-safe.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from dynamiq_operator.kube import api as kube_api
@@ -39,6 +40,12 @@ WAITING_MOST = 48
 FIND_WITHIN = 10.0  # seconds
 HEARD_WITHIN = 0.5
 """Seconds in which a change is heard of, where the watch goes on."""
+LISTED_MOST = 2_000
+"""Objects up to which a list is quicker than a watch that hears of what it missed, and of more the watch is tried first: 60,000 rows are
+listed in half a minute.
+"""
+HEARD_SECONDS = 3
+"""The API server tells how far a watch is two seconds before it ends."""
 RELIST_PAUSE_FACTOR = 4.0
 """After a relist for unknown ids none begins for this many times its duration, and for half of FIND_WITHIN at most: who asks then is answered."""
 Listener = Callable[[Entry, bool], None]
@@ -57,6 +64,8 @@ class KindIndex:
         self._groups = Groups()
         self._counts: Counter[str] = Counter()
         self._gone: dict[str, None] = {}
+        self._complete_to = 0
+        """The resourceVersion up to which nothing is missing."""
         self.listed = threading.Event()
         self._relists_begun = self._relists_ended = 0
         self._is_relisting = False
@@ -149,7 +158,7 @@ class KindIndex:
             self._changed.notify_all()
 
     def relist(self) -> None:
-        """Relists, or waits for a relist that began after the call. Raises errors.ApiError."""
+        """Catches up with the API server, or waits for a time that began after the call and did. Raises errors.ApiError."""
         deadline = time.monotonic() + FIND_WITHIN
         with self._changed:
             mine = self._relists_begun + 1
@@ -167,15 +176,16 @@ class KindIndex:
                 raise self._failure
 
     def _relist(self) -> None:
-        """One relist, with the condition released meanwhile."""
+        """Catches up once, with the condition released meanwhile: a list, unless a watch of many objects tells the same."""
         self._is_relisting = True
         self._relists_begun += 1
         number = self._relists_begun
         self._changed.release()
-        began = time.monotonic()
+        began, has_heard = time.monotonic(), False
         failure: errors.ApiError | None = None
         try:
-            self.list()
+            if not (has_heard := self._hears_all()):
+                self.list()
         except errors.Denied as error:
             # This program's own rights: the caller's may be as good as any.
             failure = errors.Unavailable(f"this API itself may not list {self.resource.plural} now: {error}")
@@ -184,7 +194,8 @@ class KindIndex:
         finally:
             self._changed.acquire()
             ended = time.monotonic()
-            self._may_relist_at = ended + min(RELIST_PAUSE_FACTOR * (ended - began), FIND_WITHIN / 2)
+            if not has_heard:
+                self._may_relist_at = ended + min(RELIST_PAUSE_FACTOR * (ended - began), FIND_WITHIN / 2)
             self._is_relisting, self._relists_ended, self._failure = False, number, failure
             self._changed.notify_all()
 
@@ -198,8 +209,28 @@ class KindIndex:
             found += reader.read(page)
         with self._changed:
             self._replace(found, int(version))
+            self._complete_to = max(self._complete_to, int(version))
         self.listed.set()
         return version
+
+    def _hears_all(self) -> bool:
+        """Whether a watch of a moment, from what is complete on, told all that the API server had at the call.
+
+        It costs the same however many objects there are. False where they are few, and where the watch cannot tell.
+        """
+        begin = self._complete_to
+        if len(self._by_id) <= LISTED_MOST or not begin:
+            return False
+        try:
+            now = self._api.request("GET", self.resource.path(), query={"limit": 1}, accept=kube_api.METADATA)
+            wanted = int(now["metadata"]["resourceVersion"])
+            if self._complete_to >= wanted:
+                return True
+            with closing(self._events(str(begin), HEARD_SECONDS, 2.0 * HEARD_SECONDS)) as versions:
+                return any(int(version) >= wanted for version in versions)
+        except errors.ApiError as error:
+            LOG.info("index of %s: a watch does not tell what is new, so everything is listed: %s", self.resource.plural, error)
+            return False
 
     def keep(self, ends: threading.Event) -> None:
         """Lists and watches until `ends` is set. An error, or a watch without events, is retried with backoff."""
@@ -224,32 +255,41 @@ class KindIndex:
 
     def _watch(self, version: str) -> str:
         """Consumes one watch until it ends; returns the resourceVersion to watch from next. Raises errors.ApiError."""
-        query: dict[str, str | int] = {
-            "watch": 1,
-            "allowWatchBookmarks": "true",
-            "resourceVersion": version,
-            "timeoutSeconds": WATCH_SECONDS,
-        }
-        accept, reader = accepted(self.resource, kube_api.METADATA_ONE), Reader(self.resource)
         try:
-            for event in self._api.stream(self.resource.path(), query, accept, SILENCE, self._fed):
-                kind, raw = event["type"], event["object"]
-                if kind == "ERROR":
-                    raise errors.from_status(int(raw.get("code") or 500), str(raw.get("reason")), str(raw.get("message")))
-                version = raw["metadata"]["resourceVersion"]
-                if kind == "BOOKMARK":
-                    reader.columns(raw)
-                    continue
-                (entry,) = reader.read(raw)
-                if kind == "DELETED":
-                    self.remove(entry.uid)
-                else:
-                    self.add(entry)
+            for told in self._events(version, WATCH_SECONDS, SILENCE):
+                version = told
         except errors.Unavailable as error:
             if error.status:
                 raise
             LOG.info("watch of %s ended: %s", self.resource.plural, error)
         return version
+
+    def _events(self, version: str, seconds: int, silence: float) -> Generator[str]:
+        """Takes what a watch of so many seconds tells, and yields the resourceVersion up to which it has told all. Raises errors.ApiError."""
+        query: dict[str, str | int] = {
+            "watch": 1,
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": seconds,
+        }
+        accept, reader = accepted(self.resource, kube_api.METADATA_ONE), Reader(self.resource)
+        with closing(self._api.stream(self.resource.path(), query, accept, silence, self._fed)) as events:
+            for event in events:
+                kind, raw = event["type"], event["object"]
+                if kind == "ERROR":
+                    raise errors.from_status(int(raw.get("code") or 500), str(raw.get("reason")), str(raw.get("message")))
+                if kind == "BOOKMARK":
+                    reader.columns(raw)
+                else:
+                    (entry,) = reader.read(raw)
+                    if kind == "DELETED":
+                        self.remove(entry.uid)
+                    else:
+                        self.add(entry)
+                told = raw["metadata"]["resourceVersion"]
+                with self._changed:
+                    self._complete_to = max(self._complete_to, int(told))
+                yield told
 
     def _fed(self) -> None:
         self._shut_out_since = None

@@ -1,0 +1,94 @@
+"""The index of ids over the real API server: what it has missed it hears of in a watch of a moment, however many objects there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.kube import api as kube_api
+from dynamiq_operator.kube.resources import APPS, RECORDS, ApiResource
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.rest.kube import id_index
+from dynamiq_operator.rest.kube.client import ApiClient, ApiServer
+from dynamiq_operator.rest.kube.id_index import IdIndex
+from local.clusters import Cluster
+from tests.support import factories as given
+from tests.support.api import Api, fresh_namespace
+from tests.support.rest import UNKNOWN
+
+Make = Callable[[str, Callable[[Manifest], None]], Manifest]
+MAKERS: dict[ApiResource, Make] = {
+    APPS: lambda name, here: given.app_manifest(here, name=name),
+    RECORDS: lambda name, here: given.row_manifest(name, here, given.of_app("chat"), given.asking(workflowVersion="v1")),
+}
+
+
+class Counted:
+    """A client that counts lists of everything."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client, self.lists = client, 0
+
+    def request(self, method: str, path: str, *, query: dict[str, Any] | None = None, accept: str = kube_api.PLAIN) -> Manifest:
+        self.lists += (query or {}).get("limit") == kube_api.PAGE
+        return self._client.request(method, path, query=query, accept=accept)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    with fresh_namespace(Api.of(cluster), "index") as name:
+        yield name
+
+
+@pytest.mark.parametrize("resource", MAKERS, ids=lambda resource: resource.plural)
+def test_what_a_long_index_has_missed_it_hears_of_without_listing_everything(
+    cluster: Cluster, namespace: str, resource: ApiResource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing watches here, as where a watch has gone silent."""
+    monkeypatch.setattr(id_index, "LISTED_MOST", 0)
+    api, client = Api.of(cluster), Counted(ApiServer.connect(Path(cluster.kubeconfig)).own)
+    index = IdIndex(client)  # type: ignore[arg-type]
+
+    def made(name: str) -> Manifest:
+        answer = api.create(MAKERS[resource](name, given.in_namespace(namespace)))
+        assert answer.ok, answer.message
+        return answer.body
+
+    first = made("before")
+    before = first["metadata"]["uid"]
+    index.of(resource).list()
+    assert index.of(resource).get(before) is not None
+    after = made("after")["metadata"]["uid"]
+    found = index.find(resource, after)
+    assert found is not None
+    assert (found.namespace, found.name) == (namespace, "after")
+    gone = api.delete(first)
+    assert gone.ok, gone.message
+    assert index.find(resource, UNKNOWN) is None
+    assert index.of(resource).get(before) is None
+    assert client.lists == 1
+
+
+def test_where_what_is_known_is_too_old_to_be_watched_from_everything_is_listed(
+    cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(id_index, "LISTED_MOST", 0)
+    api, client = Api.of(cluster), ApiServer.connect(Path(cluster.kubeconfig)).own
+
+    class Old(Counted):
+        def stream(self, path: str, query: dict[str, Any], *more: Any) -> Any:
+            return self._client.stream(path, query | {"resourceVersion": "1"}, *more)
+
+    counted = Old(client)
+    index = IdIndex(counted)  # type: ignore[arg-type]
+    assert api.create(given.app_manifest(given.in_namespace(namespace), name="before")).ok
+    index.of(APPS).list()
+    after = api.create(given.app_manifest(given.in_namespace(namespace), name="after"))
+    assert index.find(APPS, after.body["metadata"]["uid"]) is not None
+    assert counted.lists == 2

@@ -1,0 +1,54 @@
+"""The answer that no row has an id: a list of all rows, or a watch of a moment, by the number of rows.
+
+Both by turns over one API server, with its own CPU seconds beside. ROWS=4000,12000 by default.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from statistics import median
+
+from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.rest.kube import id_index
+from dynamiq_operator.rest.kube.client import ApiServer
+from dynamiq_operator.rest.kube.id_index import IdIndex
+from local.clusters import Cluster
+from tests.support import capacity
+from tests.support.capacity_figures import Size
+from tests.support.measured import Figures
+from tests.support.rest import UNKNOWN
+from tests.support.scale_figures import cpu_seconds
+
+ROWS = [int(each) for each in (os.environ.get("ROWS") or "4000,12000").split(",")]
+APPS, TURNS = 20, 5
+GROWS_MOST = 1.5
+"""What a watch takes with the most rows, by what it takes with the fewest: a list takes three times as long."""
+FIGURES = Figures("unknown-ids")
+
+
+def test_an_unknown_id_is_answered_in_the_same_time_however_many_rows_there_are(cluster: Cluster) -> None:
+    before, watched = capacity.NOTHING, []
+    server = capacity.pid_of(cluster, "kube-apiserver")
+    for rows in ROWS:
+        size = Size(APPS, rows // APPS, releases=1, flow_kib=4)
+        capacity.grow(cluster, before, size)
+        before = size
+        index = IdIndex(ApiServer.connect(Path(cluster.kubeconfig)).own)
+        index.of(RECORDS).list()
+        took: dict[str, list[tuple[float, float]]] = {"list": [], "watch": []}
+        for _ in range(TURNS):
+            for way, most in (("list", rows), ("watch", 0)):
+                id_index.LISTED_MOST = most
+                began, worked = time.monotonic(), cpu_seconds(server)
+                assert index.find(RECORDS, UNKNOWN) is None
+                took[way].append((time.monotonic() - began, cpu_seconds(server) - worked))
+                time.sleep(id_index.FIND_WITHIN / 2)  # no list begins sooner
+        said = [
+            f"{way}: p50 {median(one[0] for one in each):.2f} s, of the API server's CPU {median(one[1] for one in each):.2f} s"
+            for way, each in took.items()
+        ]
+        FIGURES.note(f"{rows} rows, an id that none has, {TURNS} times; {'; '.join(said)}")
+        watched.append(median(one[0] for one in took["watch"]))
+    assert watched[-1] <= GROWS_MOST * watched[0]
