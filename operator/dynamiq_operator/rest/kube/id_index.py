@@ -230,7 +230,9 @@ class KindIndex:
                 return any(int(version) >= wanted for version in versions)
         except errors.ApiError as error:
             LOG.info("index of %s: a watch does not tell what is new, so everything is listed: %s", self.resource.plural, error)
-            return False
+        except Exception:
+            LOG.exception("index of %s: everything is listed", self.resource.plural)
+        return False
 
     def keep(self, ends: threading.Event) -> None:
         """Lists and watches until `ends` is set. An error, or a watch without events, is retried with backoff."""
