@@ -168,13 +168,21 @@ def test_so_many_unknown_ids_are_looked_for_at_once_and_no_more(stage: RestStage
     assert len(stage.script.bodies("GET", PATH)) - before <= 2, "they share a list"
 
 
-@pytest.mark.parametrize(("told", "lists"), [("9", 1), ("8", 2)])
-def test_a_watch_that_tells_not_all_of_what_is_new_is_no_answer(told: str, lists: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("told", "lists"),
+    [
+        (_event("BOOKMARK", {"metadata": {"resourceVersion": "9"}}), 1),
+        (_event("BOOKMARK", {"metadata": {"resourceVersion": "8"}}), 2),
+        (_event("ERROR", {"code": 410, "reason": "Expired", "message": "too old resource version"}), 2),
+        (_event("ADDED", {"kind": "nothing of ours"}), 2),
+    ],
+)
+def test_a_watch_that_tells_not_all_of_what_is_new_is_no_answer(told: Any, lists: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """An index of many objects hears of what it missed in a watch of a moment; what that does not reach is listed."""
     monkeypatch.setattr(id_index, "LISTED_MOST", 0)
     script = Script().on("GET", PATH, listed(_app("a"), version="5"), listed(_app("a"), _app("b", 9), version="9"))
     script.on("GET", PATH, listed(_app("a"), version="9"), query={"limit": "1"})
-    script.on("GET", PATH, _watch(_event("BOOKMARK", {"metadata": {"resourceVersion": told}})), query={"watch": "1"})
+    script.on("GET", PATH, _watch(told), query={"watch": "1"})
     with ScriptedServer(script) as server:
         configuration = kubernetes.Configuration()
         configuration.host = server.url
