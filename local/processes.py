@@ -20,8 +20,6 @@ from local.state import Record
 
 MARK = "DYNAMIQ_LOCAL_CLUSTER"
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # not in the PATH of every user
-PASSED_ON = ("GOGC",)
-"""Variables that daemons get as this process has them: how much memory Go may take to spare time."""
 LOG_TAIL = 2000  # bytes of a daemon's log that an error shows
 
 
@@ -40,7 +38,6 @@ class Daemons:
         logs = self.record.folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         inherited = {"PATH": search_path(), "HOME": str(self.record.folder)}
-        inherited |= {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         with (logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [*self.prefix, *map(str, command)],

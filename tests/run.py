@@ -44,9 +44,6 @@ VERSION_FILES: dict[str, tuple[str, ...]] = {
 """What `make test-versions` runs on each Kubernetes, by purpose."""
 
 SOAK_LOG = Path("docs", "measured", "soak.txt")
-ROOMY = ("test", "ci")
-GARBAGE = "300"
-"""GOGC of all that is written in Go, for the plans of `ROOMY`: both cores are busy all along, and there is more memory than clusters take."""
 BORROWED = ("CLUSTER", "CLUSTER_NAME")
 """Variables that name a cluster that is there already: all suites get the same, so they run one after another."""
 
@@ -272,8 +269,6 @@ def main(arguments: list[str] | None = None) -> int:
     plan = PLANS[name]()
     if name == SOAK:
         os.environ["SOAK"] = "1"
-    if name in ROOMY:
-        os.environ.setdefault("GOGC", GARBAGE)
     began, lanes, commit = time.monotonic(), Lanes(), _commit()
     for left in (*OUT.rglob("*.xml"), *(OUT / "rights").glob("*.json")):
         left.unlink()
