@@ -100,14 +100,15 @@ def section(size: Size, values: Values) -> list[str]:
 
 def parse(text: str) -> dict[Size, Values]:
     """What a log has of each size. Lines that are no figures are for people. Raises ValueError for a section that is of no size."""
-    found: dict[Size, dict[str, float]] = {}
+    found: dict[Size, Values] = {}
     here: dict[str, float] | None = None
     for line in text.splitlines():
         if title := _SECTION.match(line):
-            here = found[Size.of(title[1])] = {}
+            here = {}
+            found[Size.of(title[1])] = here
         elif here is not None and (said := _LINE.match(line)):
             here[said[1]] = float(said[2])
-    return dict(found)
+    return found
 
 
 def slopes(found: Mapping[Size, Values]) -> dict[tuple[str, str], float]:

@@ -39,6 +39,13 @@ def _watch(*events: Any) -> Reply:
     return Reply(stream=events)
 
 
+def _index(server: ScriptedServer) -> IdIndex:
+    """An index over a server, which nothing keeps yet."""
+    configuration = kubernetes.Configuration()
+    configuration.host = server.url
+    return IdIndex(ApiServer(configuration).own)
+
+
 @contextmanager
 def _watching(script: Script, *watches: Answer) -> Iterator[IdIndex]:
     """The index of Apps after these watches, one after the other, and after the next one has begun."""
@@ -50,9 +57,7 @@ def _watching(script: Script, *watches: Answer) -> Iterator[IdIndex]:
 
     script.on("GET", PATH, *watches, last, query={"watch": "1"})
     with ScriptedServer(script) as server:
-        configuration = kubernetes.Configuration()
-        configuration.host = server.url
-        index = IdIndex(ApiServer(configuration).own)
+        index = _index(server)
         thread = threading.Thread(target=index.of(APPS).keep, args=(ends,), daemon=True)
         thread.start()
         try:
@@ -184,9 +189,7 @@ def test_a_watch_that_tells_not_all_of_what_is_new_is_no_answer(told: Any, lists
     script.on("GET", PATH, listed(_app("a"), version="9"), query={"limit": "1"})
     script.on("GET", PATH, _watch(told), query={"watch": "1"})
     with ScriptedServer(script) as server:
-        configuration = kubernetes.Configuration()
-        configuration.host = server.url
-        index = IdIndex(ApiServer(configuration).own)
+        index = _index(server)
         index.of(APPS).list()
         assert (index.find(APPS, "uid-of-b") is not None) is (lists == 2)
         assert _watched_from(script) == ["5"]
@@ -244,9 +247,7 @@ def test_rows_are_listed_and_watched_as_they_are_printed(first: tuple[Any, ...])
     script = Script().on("GET", path, _table(("a", "chat", 1, "Live"), ("c", "chat", 3, "Failed")))
     script.on("GET", path, _watch(*events), last, query={"watch": "1"})
     with ScriptedServer(script) as server:
-        configuration = kubernetes.Configuration()
-        configuration.host = server.url
-        rows = IdIndex(ApiServer(configuration).own).of(RECORDS)
+        rows = _index(server).of(RECORDS)
         thread = threading.Thread(target=rows.keep, args=(ends,), daemon=True)
         thread.start()
         try:
