@@ -25,8 +25,9 @@ PARALLEL = ("-n", "3", "--dist", "loadfile")
 """Unit tests wait for processes of their own now and then: more workers than cores."""
 QUICK = ("-n", "4", "--dist", "loadfile")
 """Each worker more takes seconds until it has found all tests: of 2, 4, 6 and 8 this number was the fastest on two cores."""
-IN_BROWSERS = ("-n", "2", "--dist", "loadfile")
-"""Tests of the console wait for pages and rollouts half of the time: two browsers, each on a cluster of its own."""
+BY_TWO = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+"""Tests with simulated pods wait for rollouts, pages and times half of the time: two at once, each on a cluster of its own. Files keep their order:
+those under the admission policies come last."""
 
 COVERED = ("--cov", "--cov-report=")
 WIDTH = 100
@@ -100,8 +101,13 @@ def console() -> Plan:
 
 
 def of_console() -> tuple[Command, ...]:
-    """Its unit tests, and those that need the browser. Two operators on one borrowed cluster would wait for one another's lease."""
-    return vitest(), suite("console", *(() if borrows() else IN_BROWSERS))
+    """Its unit tests, and those that need the browser."""
+    return vitest(), by_two("console")
+
+
+def by_two(name: str) -> Command:
+    """A suite on two clusters. Two operators on one borrowed cluster would wait for one another's lease."""
+    return suite(name, *(() if borrows() else BY_TWO))
 
 
 def prometheus() -> Command:
@@ -115,16 +121,17 @@ def browser() -> Command:
 
 
 def test() -> Plan:
-    """Every suite that `make test` promises: those with simulated pods beside those with real ones, and the console's last.
+    """Every suite that `make test` promises: those with simulated pods beside those with real ones, and what is left by the lane that is free.
 
     At the end, whether all of them together used every right that our programs have.
-    A third cluster would save minutes and cost answers: on two cores an App then waits seconds for its share, and says that it has too many runs.
+    A second cluster with real pods would save minutes and cost answers: on two cores an App then waits seconds for its share, and says that it has
+    too many runs.
     """
-    simulated = suite("unit", *PARALLEL), prometheus(), suite("api")
-    pods = browser(), suite("load"), suite("node"), suite("system")
+    simulated = suite("unit", *PARALLEL), prometheus(), by_two("api")
+    pods = browser(), suite("load"), suite("node")
     # A cluster of somebody else has no audit log, and others use it.
     last = () if borrows() else (python("rights", "tests.rights", shown=True),)
-    return Plan((simulated, pods), first=((python("build", "local", "build"),),), then=of_console(), last=last)
+    return Plan((simulated, pods), first=((python("build", "local", "build"),),), then=(*of_console(), suite("system")), last=last)
 
 
 def ci() -> Plan:

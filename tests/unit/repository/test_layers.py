@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,21 +15,32 @@ import pytest
 REPOSITORY = Path(__file__).parents[3]
 
 
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the packages, for all tests of this file: import-linter remembers what it read of files that are as they were."""
+    folder = tmp_path_factory.mktemp("layers")
+    shutil.copy(REPOSITORY / "pyproject.toml", folder)
+    for package in (REPOSITORY / "operator").glob("*/__init__.py"):
+        shutil.copytree(package.parent, folder / "operator" / package.parent.name, ignore=shutil.ignore_patterns("__pycache__", "static"))
+    return folder
+
+
 @pytest.fixture
-def lint(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `lint-imports` over a copy of the packages, after adding a line to one of its modules."""
+def lint(copied: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Runs `lint-imports` over a copy of the packages, after adding a line to one of its modules, which is as it was after the test."""
+    with contextlib.ExitStack() as after:
 
-    def run(module: str = "", line: str = "") -> subprocess.CompletedProcess[str]:
-        shutil.copytree(REPOSITORY / "operator", tmp_path / "operator", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-        shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
-        if module:
-            with (tmp_path / "operator" / module).open("a") as file:
-                file.write(f"\n{line}\n")
-        command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"]
-        environment = os.environ | {"PYTHONPATH": str(tmp_path / "operator")}
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        def run(module: str = "", line: str = "") -> subprocess.CompletedProcess[str]:
+            if module:
+                path = copied / "operator" / module
+                after.callback(path.write_bytes, path.read_bytes()) if path.exists() else after.callback(path.unlink)
+                with path.open("a") as file:
+                    file.write(f"\n{line}\n")
+            command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--cache-dir", str(copied / "cache")]
+            environment = os.environ | {"PYTHONPATH": str(copied / "operator")}
+            return subprocess.run(command, cwd=copied, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
-    return run
+        yield run
 
 
 Lint = Callable[..., subprocess.CompletedProcess[str]]
