@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
@@ -247,7 +247,9 @@ def test_metrics_are_read_by_the_operator_alone_where_an_app_names_its_callers(t
 
 def test_the_trigger_of_an_app_that_names_nobody_calls_it(town: Town) -> None:
     on = town.on
-    on.app("alone", public(), with_spec(network={"ingressFrom": []}, triggers=[{"name": "once", "runAt": format_time(datetime.now(UTC))}]))
+    # a moment before the App was made would never be run
+    soon = format_time(datetime.now(UTC) + timedelta(seconds=2))
+    on.app("alone", public(), with_spec(network={"ingressFrom": []}, triggers=[{"name": "once", "runAt": soon}]))
     on.live("alone", "v1")
     town.until_reached(FRIEND, town.ways("alone"), [])
 

@@ -174,15 +174,27 @@ def _manifest(request: AppRequest, author: str, claim: KeyClaim | None) -> Manif
 
 def _make(api: Api, plan: AppPlan) -> tuple[Manifest, bool]:
     """Makes the App, and says whether it was there; under another object name where its own belongs to an App of another name."""
-    name, namespace = plan.request.name, plan.request.namespace
-    for given in (slug(name), _suffixed(name)):
+    for given in (slug(plan.request.name), _suffixed(plan.request.name)):
+        app, is_found = _made_as(api, plan, given)
+        if not is_found:
+            return app, False
+        if _is_known_as(app, plan.request.name) or (plan.claim is not None and plan.claim.has_made(app)):
+            return _same(plan, app), True
+    raise _is_taken(plan.request.name)
+
+
+def _made_as(api: Api, plan: AppPlan, name: str) -> tuple[Manifest, bool]:
+    """The App of this object name, and whether it was there: where another request takes back at this moment what it made, ours is made after it."""
+    for _ in range(idempotency.TRIES):
         try:
-            return requests.create(api, APPS, {**plan.manifest, "metadata": {**plan.manifest["metadata"], "name": given}}), False
+            return requests.create(api, APPS, {**plan.manifest, "metadata": {**plan.manifest["metadata"], "name": name}}), False
         except errors.AlreadyExists:
-            found = requests.get(api, APPS, namespace, given)
-        if _is_known_as(found, name) or (plan.claim is not None and plan.claim.has_made(found)):
-            return _same(plan, found), True
-    raise _is_taken(name)
+            pass
+        try:
+            return requests.get(api, APPS, plan.request.namespace, name), True
+        except errors.NotFound:
+            idempotency.pause()
+    raise NotNow(f"others make and delete an App {name} at this moment: try again")
 
 
 def _same(plan: AppPlan, found: Manifest) -> Manifest:

@@ -103,6 +103,18 @@ def test_the_app_of_a_refused_row_is_deleted_again() -> None:
         perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
 
 
+def test_what_another_request_made_and_took_back_at_the_same_moment_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "PAUSE", 0)
+    script = holding().on("POST", APP_LIST, EXISTS, created).on("GET", APP_PATH, NOT_FOUND)
+    api = ScriptedApi(script)
+    performed = perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
+    assert (performed.app["metadata"]["name"], performed.is_replayed) == ("customer-support", False)
+    script = holding().on("POST", APP_LIST, EXISTS).on("GET", APP_PATH, NOT_FOUND)
+    api = ScriptedApi(script)
+    with pytest.raises(NotNow, match="try again"):
+        perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
+
+
 def test_an_app_that_could_not_be_deleted_again_is_told_of() -> None:
     script = holding().on("POST", ROWS, rows_refused).on("DELETE", APP_PATH, FORBIDDEN)
     api = ScriptedApi(script)
