@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
+from unittest import mock
 
 import yaml
 
@@ -45,6 +46,7 @@ from dynamiq_operator.controller.stamps import Stamps
 from dynamiq_operator.controller.verifying import VerificationReader
 from dynamiq_operator.controller.workers import Workers
 from dynamiq_operator.controller.workqueue import WorkQueue
+from dynamiq_operator.kube import client as kube_client
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import LEASES, WATCHED, ApiResource
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
@@ -180,7 +182,8 @@ async def execute(process: Process, app: AppKey, *asked: Operation) -> None:
 @asynccontextmanager
 async def connected(script: Script, folder: Path) -> AsyncIterator[Client]:
     """The operator's client of a scripted API server, by a kubeconfig."""
-    with ScriptedServer(script) as server:
+    # The server is a thread of this process: where all of it stands still for three seconds no API server was away.
+    with ScriptedServer(script) as server, mock.patch.object(kube_client, "CONNECT_WITHIN", 60.0):
         path = folder / "kubeconfig.yaml"
         path.write_text(yaml.safe_dump(kubeconfig(server)))
         async with await Client.connect(path) as client:

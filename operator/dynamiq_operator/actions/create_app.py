@@ -6,6 +6,7 @@ refused, the App is deleted again, unless it was there before, or the same reque
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import unicodedata
@@ -93,8 +94,9 @@ def plan_app(
     except errors.AlreadyExists:
         if claim is None:
             raise
-        claim.check(requests.get(api, RECORDS, request.namespace, claim.row))
-        # The same request is carried out elsewhere at this moment; or its App was deleted, and its row is about to go.
+        # The same request is carried out elsewhere at this moment; or its App was deleted, and its row is about to go, or gone since.
+        with contextlib.suppress(errors.NotFound):
+            claim.check(requests.get(api, RECORDS, request.namespace, claim.row))
     return plan
 
 

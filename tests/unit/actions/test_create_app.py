@@ -115,6 +115,14 @@ def test_what_another_request_made_and_took_back_at_the_same_moment_is_in_nobody
         perform_app(api, plan_app(api, REQUEST, "anna", PROJECT))
 
 
+def test_a_row_under_the_key_that_goes_while_it_is_looked_at_is_in_nobodys_way() -> None:
+    _, gone = made_under()
+    script = holding().on("POST", ROWS, EXISTS, created).on("GET", RECORDS.path(given.NAMESPACE, gone["metadata"]["name"]), NOT_FOUND)
+    api = ScriptedApi(script)
+    performed = perform_app(api, plan_app(api, REQUEST, "anna", PROJECT, KEY))
+    assert (performed.row["spec"]["app"], performed.is_replayed) == ("customer-support", False)
+
+
 def test_an_app_that_could_not_be_deleted_again_is_told_of() -> None:
     script = holding().on("POST", ROWS, rows_refused).on("DELETE", APP_PATH, FORBIDDEN)
     api = ScriptedApi(script)

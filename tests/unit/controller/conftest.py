@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from dynamiq_operator.kube import client as kube_client
 from dynamiq_operator.kube.client import Client
 from tests.support.controller import Process, connected
 from tests.support.scripted import Script
@@ -19,9 +18,7 @@ def script() -> Script:
 
 
 @pytest.fixture
-async def client(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
-    # The server has the client's own event loop: a machine that stands still for three seconds would be an API server that is away.
-    monkeypatch.setattr(kube_client, "CONNECT_WITHIN", 60.0)
+async def client(script: Script, tmp_path: Path) -> AsyncIterator[Client]:
     async with connected(script, tmp_path) as made:
         yield made
 

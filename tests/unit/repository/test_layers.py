@@ -25,15 +25,21 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+Lint = Callable[..., subprocess.CompletedProcess[str]]
+
+
 @pytest.fixture
-def lint(copied: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+def lint(copied: Path) -> Iterator[Lint]:
     """Runs `lint-imports` over a copy of the packages, after adding a line to one of its modules, which is as it was after the test."""
     with contextlib.ExitStack() as after:
 
         def run(module: str = "", line: str = "") -> subprocess.CompletedProcess[str]:
             if module:
                 path = copied / "operator" / module
-                after.callback(path.write_bytes, path.read_bytes()) if path.exists() else after.callback(path.unlink)
+                if path.exists():
+                    after.callback(path.write_bytes, path.read_bytes())
+                else:
+                    after.callback(path.unlink)
                 with path.open("a") as file:
                     file.write(f"\n{line}\n")
             command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--cache-dir", str(copied / "cache")]
@@ -41,9 +47,6 @@ def lint(copied: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str
             return subprocess.run(command, cwd=copied, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
         yield run
-
-
-Lint = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_the_layers_hold(lint: Lint) -> None:
