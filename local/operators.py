@@ -71,7 +71,7 @@ def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None, ar
             kubectl.run("rollout", "restart", part[0], "-n", part[1])
     for workload, namespace, _ in parts:
         kubectl.run("rollout", "status", workload, "-n", namespace, f"--timeout={WAIT}s")
-    wait_for("the API server to apply the new kinds and policies", lambda: _is_applied(kubectl), seconds=60, every=0.5)
+    wait_for("the API server to apply the new kinds and policies", lambda: _is_applied(kubectl), every=0.5)
 
 
 def _overlay(cluster: Cluster, kubectl: Transcript, manifests: str, programs: Sequence[str], told: Mapping[str, str]) -> str:
@@ -154,7 +154,7 @@ def _as_process(cluster: Cluster, kubectl: Transcript) -> None:
     say(f"$ python -m dynamiq_operator run --kubeconfig {cluster.kubeconfig} &")
     cluster.add_daemon("operator", [sys.executable, "-m", "dynamiq_operator", "run", "--kubeconfig", cluster.kubeconfig])
     lease = ("get", "lease", "dynamiq-operator", "-n", NAMESPACE, "-o", "jsonpath={.spec.holderIdentity}")
-    wait_for("the operator to work", lambda: kubectl.ask(*lease), seconds=60)
+    wait_for("the operator to work", lambda: kubectl.ask(*lease))
 
 
 def _processes(cluster: Cluster) -> list[int]:

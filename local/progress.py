@@ -18,6 +18,7 @@ from local.errors import LocalError
 
 T = TypeVar("T")
 QUIET = 2.0  # seconds before a wait is worth a line
+PATIENCE = 180.0  # seconds: a machine that does much else takes minutes for what takes seconds; a program that has ended is noticed at once
 REPEAT = 5.0  # seconds between its lines where there is no terminal
 STEP_REPEAT = 20.0  # seconds between the lines of a step that takes minutes, where there is no terminal
 REFRESH = 1.0  # seconds between two states of the line on a terminal
@@ -83,7 +84,7 @@ def wait_for(
     what: str,
     check: Callable[[], T | None],
     *,
-    seconds: float = 60,
+    seconds: float = PATIENCE,
     every: float = 0.05,
     still: Callable[[], None] = lambda: None,
 ) -> T:

@@ -12,6 +12,7 @@ import copy
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from dynamiq_operator.model import kinds, names, ownership
@@ -109,6 +110,8 @@ def restore(api: Api, backed_up: Sequence[Manifest], namespace: str, order: rand
         if made.ok:
             fields = {"metadata": {"managedFields": raw["metadata"].get("managedFields")}}
             made = velero.merge(sent, fields)
+            if made.status == HTTPStatus.NOT_FOUND:
+                continue  # Velero takes it so, too: a ReplicaSet that had its pods again adopts one more, and deletes it at once
         elif made.body.get("reason") == "AlreadyExists":
             continue
         if not made.ok:
