@@ -31,6 +31,8 @@ those under the admission policies come last."""
 
 COVERED = ("--cov", "--cov-report=")
 WIDTH = 100
+NAMED = 5
+"""Of tests that failed for one reason, as all do of a cluster that did not start, so many are named in the summary; the report before it has all."""
 SOAK = "soak"
 VERSIONS = "versions"
 VERSION_FILES: dict[str, tuple[str, ...]] = {
@@ -53,12 +55,14 @@ BORROWED = ("CLUSTER", "CLUSTER_NAME")
 class Plan:
     """What is run: steps of `first` side by side, group after group, up to one that fails; the lanes side by side; and `last` one by one.
 
-    Each of `then` is run by the lane that comes first to its end: which one that is differs from machine to machine.
+    Each of `then` is run by the lane that comes first to its end: which one that is differs from machine to machine. `beside` is a lane that takes
+    none of these.
     """
 
     lanes: tuple[tuple[Command, ...], ...]
     first: tuple[tuple[Command, ...], ...] = ()
     then: tuple[Command, ...] = ()
+    beside: tuple[Command, ...] = ()
     last: tuple[Command, ...] = ()
 
 
@@ -135,11 +139,14 @@ def test() -> Plan:
 
 
 def ci() -> Plan:
-    """All that has to pass: lint beside the documentation; while programs are built the SDK is installed; then every suite."""
+    """All that has to pass: lint beside the documentation; while programs are built the SDK is installed; then every suite.
+
+    Those with the SDK run beside the first ones, which leave a good part of the processors: alone at the end they took half of them for five minutes.
+    """
     plan = test()
     (build,) = plan.first
     first = ((make("lint", "lint"), make("docs", "docs")), (*build, make(".venv-sdk/.ready", "install-sdk")))
-    return Plan(plan.lanes, first=first, then=(*plan.then, suite("sdk")), last=plan.last)
+    return Plan(plan.lanes, first=first, then=plan.then, beside=(suite("sdk"),), last=plan.last)
 
 
 def soak() -> Plan:
@@ -211,8 +218,8 @@ def execute(plan: Plan, lanes: Lanes) -> bool:
         if not lanes.run(*((step,) for step in beside)):
             return False
     if borrows():
-        return lanes.run([step for lane in (*plan.lanes, plan.then, plan.last) for step in lane])
-    together = lanes.run(*plan.lanes, then=plan.then)
+        return lanes.run([step for lane in (*plan.lanes, plan.then, plan.beside, plan.last) for step in lane])
+    together = lanes.run(*plan.lanes, then=plan.then, beside=plan.beside)
     return (lanes.run(plan.last) if plan.last else True) and together
 
 
@@ -228,15 +235,16 @@ def report(ended: Sequence[Ended], seconds: float) -> list[str]:
 
 
 def summary(ended: Sequence[Ended], seconds: float) -> list[str]:
-    """Each step's time, the slowest tests, what failed with a line of why, and how many passed."""
+    """The slowest tests, what failed with a line of why, each step's time, and how many passed: of a log that is cut its last lines tell most."""
     whole = _results(ended)
-    lines = [_title("time of each step"), *(_about(each) for each in ended)]
+    lines = []
     if whole.tests:
         lines += [_title(f"slowest {results.SLOWEST} tests"), *(f"{took:8.1f} s  {test}" for test, took in whole.slowest())]
     if whole.failures:
         lines.append(_title("failed"))
-        for failure in whole.failures:
-            lines += [failure.test, f"    {failure.reason}"]
+        for reason, tests in whole.reasons().items():
+            lines += [*tests[:NAMED], *([f"and {len(tests) - NAMED} more"] if len(tests) > NAMED else []), f"    {reason}"]
+    lines += [_title("time of each step"), *(_about(each) for each in ended)]
     return [*lines, _title(f"{whole.counts()} in {seconds:.2f}s")]
 
 

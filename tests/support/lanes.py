@@ -125,18 +125,20 @@ class Lanes:
         self._line, self._began = Line(lambda: out), time.monotonic()
         self._interrupts = self._passed_on = 0
 
-    def run(self, *lanes: Sequence[Command], then: Sequence[Command] = ()) -> bool:
+    def run(self, *lanes: Sequence[Command], then: Sequence[Command] = (), beside: Sequence[Command] = ()) -> bool:
         """Runs the lanes side by side; true where every command ended well. Raises Interrupted.
 
-        `then`: each of these is begun, in this order, by the first lane that has nothing left of its own.
+        `then`: each of these is begun, in this order, by the first lane that has nothing left of its own. `beside` is one lane more, which takes
+        none of them: it fills what the others leave of the machine at first.
         """
-        waiting, shared = [list(lane) for lane in lanes], list(then)
+        waiting, shared = [list(lane) for lane in (*lanes, beside)], list(then)
         running: dict[int, _Running] = {}
         ended: list[Ended] = []
         with self._interruptible(), self._left_to_nobody(running):
             while running or ((any(waiting) or shared) and not self._interrupts):
                 for lane, own in enumerate(waiting):
-                    if lane not in running and (commands := own or shared) and not self._interrupts:
+                    commands = own if own or lane == len(lanes) else shared
+                    if commands and lane not in running and not self._interrupts:
                         running[lane] = _Running(commands.pop(0))
                 time.sleep(LOOK_EVERY)
                 for lane, one in list(running.items()):

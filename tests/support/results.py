@@ -45,6 +45,13 @@ class Results:
         """The slowest tests, set-up and end included, the slowest first."""
         return sorted(self.seconds.items(), key=lambda one: -one[1])[:count]
 
+    def reasons(self) -> dict[str, list[str]]:
+        """The tests that failed, by the reason that each gave."""
+        found: dict[str, list[str]] = {}
+        for failure in self.failures:
+            found.setdefault(failure.reason, []).append(failure.test)
+        return found
+
 
 def read(*files: Path) -> Results:
     """Of all these files together; a run that ended before it wrote its file counts for nothing."""

@@ -74,6 +74,18 @@ def test_what_any_lane_may_run_is_run_by_the_one_that_has_nothing_left(tmp_path:
     assert sorted(each.command.name for each in lanes.ended) == ["is short", "makes", "passes", "waits"]
 
 
+def test_what_runs_beside_the_lanes_takes_nothing_that_any_of_them_may_run(tmp_path: Path) -> None:
+    """It is begun with the lanes. Half a second after its end nothing that is left has begun: that fails where it does."""
+    began, over = tmp_path / "began", tmp_path / "over"
+    wait = "import pathlib, time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)"
+    lane = (command(tmp_path, "waits", f"{wait.format(str(began))}\ntime.sleep(0.5)\npathlib.Path({str(over)!r}).touch()"),)
+    beside = (command(tmp_path, "is short", f"import pathlib; pathlib.Path({str(began)!r}).touch()"),)
+    then = (command(tmp_path, "is left", f"import pathlib; assert pathlib.Path({str(over)!r}).exists()"),)
+    lanes = Lanes(io.StringIO())
+    assert lanes.run(lane, then=then, beside=beside)
+    assert [each.command.name for each in lanes.ended] == ["is short", "waits", "is left"]
+
+
 def test_a_failed_suite_is_reported_and_the_next_of_its_lane_runs(tmp_path: Path) -> None:
     out = io.StringIO()
     lanes = Lanes(out)
@@ -85,6 +97,28 @@ def test_a_failed_suite_is_reported_and_the_next_of_its_lane_runs(tmp_path: Path
     assert any("a sum" in line for line in lines)
     assert "a sum" in lines[lines.index("test_fails.py::test_fails") + 1]
     assert lines[-1].strip("= ") == "1 failed, 1 passed in 3.00s"
+
+
+NO_CLUSTER = """
+import pytest
+@pytest.fixture(scope="session")
+def cluster(): raise OSError("waited in vain")
+@pytest.mark.parametrize("number", range(7))
+def test_needs(cluster, number): pass
+"""
+
+
+def test_what_fails_for_one_reason_is_named_together_and_the_times_of_the_steps_come_last(tmp_path: Path) -> None:
+    """Who reads a log that was cut has its last lines."""
+    lanes = Lanes(io.StringIO())
+    assert not lanes.run((suite(tmp_path, "needs", NO_CLUSTER), suite(tmp_path, "fails", FAILS)))
+    *_, first, second, end = run.summary(lanes.ended, 3.0)
+    assert ("needs" in first, "7 errors" in first, "fails" in second) == (True, True, True)
+    assert end.strip("= ") == "1 failed, 0 passed, 7 errors in 3.00s"
+    said = "\n".join(run.summary(lanes.ended, 3.0))
+    assert said.count("waited in vain") == 1
+    assert f"and {7 - run.NAMED} more\n" in said
+    assert "a sum" in said
 
 
 def test_a_suite_without_tests_or_results_is_a_failure_and_its_log_is_shown(tmp_path: Path) -> None:
@@ -226,7 +260,8 @@ def test_every_suite_is_run_in_two_lanes() -> None:
     suites = {path.parent.name for path in (REPOSITORY / "tests").glob("*/conftest.py")} - {"bench", "sdk", "soak"}
     assert {name for lane in lanes for name in lane} == suites | {"unit", "browser", "prometheus", "vitest"}
     assert len(plan.lanes) == 2
-    assert [step.name for step in run.ci().then] == [*lanes[-1], "sdk"]
+    assert [step.name for step in run.ci().then] == lanes[-1]
+    assert [step.name for step in run.ci().beside] == ["sdk"]
     assert [step.name for step in run.console().lanes[0]] == ["browser", "vitest", "console"]
 
 
