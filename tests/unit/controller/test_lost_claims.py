@@ -9,7 +9,7 @@ import pytest
 from dynamiq_operator.controller.claims import CLAIMS
 from dynamiq_operator.controller.lost_claims import LOOKED_EVERY
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, BY_KIND, EVENTS, RECORDS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, EVENTS, RECORDS, SECRETS
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.snapshot import ClaimState
@@ -155,6 +155,8 @@ async def test_no_app_is_looked_at_before_the_first_look_at_claims(process: Proc
     script.on("GET", PATH, answered).on("POST", PATH, answered)
     own = CLAIMS.path(SYSTEM, names.claim(HOSTS[0]))
     script.on("GET", own, answered)
+    # It is read beside the claim: where it can't be, the read of the claim is given up, which may not have begun.
+    script.on("GET", at(SECRETS, names.access_keys(given.NAME)), failure(404, "NotFound"))
     await process.lead()
     running = asyncio.create_task(process.workers.run())
     await until("the App is looked at", lambda: f"GET {own}" in order)
