@@ -138,6 +138,7 @@ def _storm(
         told = pods.stop()
     for recorder in recorders:
         recorder.until_ready()
+    relay.until_answered()
     reader, uid = Reader(recorders[0].url, token), app_uid(stage, APP)
     stored: dict[str, list[str]] = {}
     ours = {each.instance for each in told}

@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.support.waiting import eventually
+
 WITHIN = 30.0  # seconds
 PASSED_ON = ("Content-Type", "Content-Encoding", "Authorization")
 
@@ -24,7 +26,8 @@ PASSED_ON = ("Content-Type", "Content-Encoding", "Authorization")
 class Relay:
     """`acknowledged`: ids of runs whose batch was answered 200, also where that answer was then lost, as every `lose`th is.
 
-    `goodbyes`: processes whose last batch was. `statuses`: how often each status was answered; 0 where nothing was.
+    `goodbyes`: processes whose last batch was. `statuses`: how often each status was answered; 0 where nothing was. `in_hand`: requests that a
+    recorder has, which may store them though their sender waits no longer.
     """
 
     def __init__(self, lose: int) -> None:
@@ -32,10 +35,25 @@ class Relay:
         self.acknowledged: set[str] = set()
         self.goodbyes: set[str] = set()
         self.statuses: dict[int, int] = {}
-        self.lost = 0
+        self.lost = self.in_hand = 0
         self._lose = lose
         self._taken = itertools.count(1)
         self._lock = threading.Lock()
+
+    @contextmanager
+    def handling(self) -> Iterator[None]:
+        """Counts a request as in hand while the block runs."""
+        with self._lock:
+            self.in_hand += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.in_hand -= 1
+
+    def until_answered(self) -> None:
+        """Waits until recorders have answered all that they have in hand: what is read before may lack a run that is acknowledged after."""
+        eventually("no request is in a recorder's hand", lambda: self.in_hand == 0)
 
     def note(self, status: int, body: bytes) -> bool:
         """Notes an answer to a batch, and says whether it is to reach the sender."""
@@ -61,11 +79,12 @@ def relaying(recorders: Sequence[str], *, lose: int = 50) -> Iterator[Relay]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            status, retry_after, said = _forward(
-                next(turn), self.path, body, {name: self.headers[name] for name in PASSED_ON if self.headers[name]}
-            )
-            if not relay.note(status, body):
+            with relay.handling():
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                headers = {name: self.headers[name] for name in PASSED_ON if self.headers[name]}
+                status, retry_after, said = _forward(next(turn), self.path, body, headers)
+                is_told = relay.note(status, body)
+            if not is_told:
                 self.close_connection = True
                 return
             with contextlib.suppress(ConnectionError):  # of a sender that was killed
