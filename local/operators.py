@@ -152,9 +152,9 @@ def _as_process(cluster: Cluster, kubectl: Transcript) -> None:
             os.kill(pid, signal.SIGTERM)
     wait_for("the operator before this one to end", lambda: not _processes(cluster), seconds=40)
     say(f"$ python -m dynamiq_operator run --kubeconfig {cluster.kubeconfig} &")
-    cluster.add_daemon("operator", [sys.executable, "-m", "dynamiq_operator", "run", "--kubeconfig", cluster.kubeconfig])
+    daemons = cluster.add_daemon("operator", [sys.executable, "-m", "dynamiq_operator", "run", "--kubeconfig", cluster.kubeconfig])
     lease = ("get", "lease", "dynamiq-operator", "-n", NAMESPACE, "-o", "jsonpath={.spec.holderIdentity}")
-    wait_for("the operator to work", lambda: kubectl.ask(*lease))
+    wait_for("the operator to work", lambda: kubectl.ask(*lease), still=daemons.require_alive)
 
 
 def _processes(cluster: Cluster) -> list[int]:

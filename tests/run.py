@@ -214,8 +214,8 @@ def borrows() -> bool:
 
 def execute(plan: Plan, lanes: Lanes) -> bool:
     """Runs a plan; true where all of it ended well. Raises Interrupted."""
-    for beside in plan.first:
-        if not lanes.run(*((step,) for step in beside)):
+    for group in plan.first:
+        if not lanes.run(*((step,) for step in group)):
             return False
     if borrows():
         return lanes.run([step for lane in (*plan.lanes, plan.then, plan.beside, plan.last) for step in lane])
