@@ -18,9 +18,7 @@ from local.errors import LocalError
 
 T = TypeVar("T")
 QUIET = 2.0  # seconds before a wait is worth a line
-PATIENCE = (
-    180.0  # seconds: a machine that does much else takes minutes for what takes seconds; that a program has ended `still` notices at once
-)
+PATIENCE = 180.0  # seconds: on a machine that does much else what takes seconds takes minutes; `still` notices a program that has ended
 REPEAT = 5.0  # seconds between its lines where there is no terminal
 STEP_REPEAT = 20.0  # seconds between the lines of a step that takes minutes, where there is no terminal
 REFRESH = 1.0  # seconds between two states of the line on a terminal
