@@ -1,5 +1,5 @@
-"""`python -m tests.run check|coverage|console|test|ci|soak|versions`: the suites side by side, as `make check`, `make coverage`, `make console-test`,
-`make test`, `.ci/run`, `make soak` and `make test-versions` want them.
+"""`python -m tests.run check|coverage|console|test|test-all|ci|soak|versions`: the suites side by side, as `make check`, `make coverage`,
+`make console-test`, `make test`, `make test-all`, `.ci/run`, `make soak` and `make test-versions` want them.
 
 Each step's output is in `build/tests/`. What failed is printed at the end, with the time of each step and the slowest tests; the last line is
 what pytest would say of all of them together.
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from local.components import KUBERNETES_OF
@@ -29,11 +29,17 @@ BY_TWO = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 """Tests with simulated pods wait for rollouts, pages and times half of the time: two at once, each on a cluster of its own. Files keep their order:
 those under the admission policies come last."""
 
+SIMULATED = ("api", "console")
+"""Suites whose pods are simulated."""
+
 COVERED = ("--cov", "--cov-report=")
 WIDTH = 100
 NAMED = 5
 """Of tests that failed for one reason, as all do of a cluster that did not start, so many are named in the summary; the report before it has all."""
 SOAK = "soak"
+LONG = "long"
+"""The marker of tests that `make test` leaves to `make test-all`; its argument says why."""
+
 VERSIONS = "versions"
 VERSION_FILES: dict[str, tuple[str, ...]] = {
     "ledger": (
@@ -106,12 +112,22 @@ def console() -> Plan:
 
 def of_console() -> tuple[Command, ...]:
     """Its unit tests, and those that need the browser."""
-    return vitest(), by_two("console")
+    return vitest(), once("console", by_two)
 
 
-def by_two(name: str) -> Command:
+def by_two(name: str, *arguments: str) -> Command:
     """A suite on two clusters. Two operators on one borrowed cluster would wait for one another's lease."""
-    return suite(name, *(() if borrows() else BY_TWO))
+    return suite(name, *(() if borrows() else BY_TWO), *arguments)
+
+
+def once(name: str, how: Callable[..., Command] = suite, *arguments: str) -> Command:
+    """A suite without its long tests."""
+    return how(name, *arguments, "-m", f"not {LONG}")
+
+
+def has_long(name: str) -> bool:
+    """Returns True if a file of tests/`name` marks tests as long."""
+    return any(f"mark.{LONG}(" in path.read_text() for path in Path("tests", name).rglob("test_*.py"))
 
 
 def prometheus() -> Command:
@@ -125,28 +141,33 @@ def browser() -> Command:
 
 
 def test() -> Plan:
-    """Every suite that `make test` promises: those with simulated pods beside those with real ones, and what is left by the lane that is free.
+    """Every behaviour once: suites with simulated pods beside those with real ones, and what is left by the lane that is free.
 
-    At the end, whether all of them together used every right that our programs have.
-    A second cluster with real pods would save minutes and cost answers: on two cores an App then waits seconds for its share, and says that it has
-    too many runs.
+    Those with the SDK run beside the first ones, which leave a good part of the processors. At the end, whether all of them together used every
+    right that our programs have.
     """
-    simulated = suite("unit", *PARALLEL), prometheus(), by_two("api")
-    pods = browser(), suite("load"), suite("node")
+    simulated = once("unit", suite, *PARALLEL), prometheus(), once("api", by_two)
+    pods = browser(), once("node")
     # A cluster of somebody else has no audit log, and others use it.
     last = () if borrows() else (python("rights", "tests.rights", shown=True),)
-    return Plan((simulated, pods), first=((python("build", "local", "build"),),), then=(*of_console(), suite("system")), last=last)
+    first = ((python("build", "local", "build"), make(".venv-sdk/.ready", "install-sdk")),)
+    return Plan((simulated, pods), first=first, then=(*of_console(), once("system")), beside=(once("sdk"),), last=last)
+
+
+def test_all() -> Plan:
+    """The long tests alone, which `make test` leaves out: each says by its marker why it is long, and which test shows the behaviour sooner."""
+    lanes = [
+        tuple(suite(name, *(BY_TWO if name in SIMULATED and not borrows() else ()), "-m", LONG) for name in names if has_long(name))
+        for names in (("unit", *SIMULATED), ("load", "node"))
+    ]
+    then = tuple(suite(name, "-m", LONG) for name in ("system", "sdk") if has_long(name))
+    return Plan(tuple(lanes), first=((python("build", "local", "build"), browser(), prometheus()),), then=then)
 
 
 def ci() -> Plan:
-    """All that has to pass: lint beside the documentation; while programs are built the SDK is installed; then every suite.
-
-    Those with the SDK run beside the first ones, which leave a good part of the processors: alone at the end they took half of them for five minutes.
-    """
+    """All that has to pass: lint beside the documentation, then `make test`."""
     plan = test()
-    (build,) = plan.first
-    first = ((make("lint", "lint"), make("docs", "docs")), (*build, make(".venv-sdk/.ready", "install-sdk")))
-    return Plan(plan.lanes, first=first, then=plan.then, beside=(suite("sdk"),), last=plan.last)
+    return replace(plan, first=((make("lint", "lint"), make("docs", "docs")), *plan.first))
 
 
 def soak() -> Plan:
@@ -201,6 +222,7 @@ PLANS: dict[str, Callable[[], Plan]] = {
     "coverage": coverage,
     "console": console,
     "test": test,
+    "test-all": test_all,
     "ci": ci,
     SOAK: soak,
     VERSIONS: versions,

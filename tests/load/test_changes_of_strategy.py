@@ -20,7 +20,10 @@ from tests.support.measured import Figures
 from tests.support.stage import Stage, operator, stage
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.metrics
+pytestmark = [
+    pytest.mark.long("five pods under load through two changes of strategy; a switch alone: tests/node/test_no_call_fails.py"),
+    pytest.mark.metrics,
+]
 APP = "shop"
 CHANGES = 20
 HELD = 5

@@ -15,6 +15,8 @@ from local.gateway import Gateway
 from tests.support.load import awake, cold
 from tests.support.load.operated import Operated, operated
 
+pytestmark = pytest.mark.long("figures of many cold starts; sleep and wake: tests/node/test_no_call_fails.py")
+
 PAIRS_COLD, PAIRS_AWAKE = 5, 300
 
 

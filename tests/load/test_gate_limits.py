@@ -25,7 +25,12 @@ from tests.support.measured import Figures
 from tests.support.stage import Stage
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [
+    pytest.mark.long(
+        "hundreds of callers held at once, and a gate that dies; one sleeping App and its callers: tests/node/test_no_call_fails.py"
+    ),
+    pytest.mark.timeout(1800),
+]
 IN_FULL = bool(os.environ.get("SOAK"))
 WITHOUT_KEY = 10_000
 HELD = 50

@@ -26,6 +26,8 @@ from tests.support.operator import admission_policies
 from tests.support.stage import Stage, stage
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long("a kill at each write of a warm rollback; an operator that is killed once: tests/node/test_no_call_fails.py")
+
 APP = "shop"
 IN_FULL = bool(os.environ.get("SOAK"))
 RATE = 50

@@ -21,6 +21,8 @@ from tests.support.load.sleepers import host_of, is_asleep, patient, serverless,
 from tests.support.stage import Stage
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long("runs of a minute each; sleep, wake, switch and revert with short ones: tests/node/test_no_call_fails.py")
+
 LASTS = 60.0
 """Seconds: more than two deploys take beside each other's, and than a version is looked at before it is taken back."""
 BAD = "v4"

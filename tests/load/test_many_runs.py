@@ -22,7 +22,11 @@ from tests.support.load.recording.many_runs import BATCH, Month
 from tests.support.load.recording.questions import ask
 from tests.support.measured import Figures
 
-pytestmark = [pytest.mark.full_count, pytest.mark.timeout(7200)]
+pytestmark = [
+    pytest.mark.long("a month of runs in each store; lists and figures of few: tests/unit/recorder"),
+    pytest.mark.full_count,
+    pytest.mark.timeout(7200),
+]
 RUNS = 10_000_000 if in_full() else 200_000
 TIMES = 100 if in_full() else 20
 WITHIN = 1200.0  # seconds, of 10 million

@@ -25,6 +25,8 @@ from tests.support.measured import Figures
 from tests.support.stage import Stage, restarts, uids
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long("a long draw of changes; one of each: tests/node/test_no_call_fails.py")
+
 CHANGES = 200
 SIDE_BY_SIDE = 4 if os.environ.get("SOAK") else 2
 RATE = 10

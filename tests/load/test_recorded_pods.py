@@ -25,7 +25,11 @@ from tests.support.operator import Operator, install_account
 from tests.support.stage import Stage
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.full_count, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.long("recorders killed under load by pods; a recorder and a pod: tests/node/test_recorder.py"),
+    pytest.mark.full_count,
+    pytest.mark.timeout(3600),
+]
 APP, HOST = "desk", "desk.example.test"
 RUNS, RATE = 20_000, 100
 ROLLS, KILLS, RECORDERS = 20, 20, 5

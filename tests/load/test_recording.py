@@ -31,7 +31,11 @@ from tests.support.otelcol import passing_on
 from tests.support.stage import Stage
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.full_count, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.long("minutes of faults behind the sender; one fault each: tests/unit/runtime and tests/unit/recorder"),
+    pytest.mark.full_count,
+    pytest.mark.timeout(3600),
+]
 APP = "support"
 RUNS, RATE = 100_000, 500  # in all, and a second
 PROCESSES, NODES = 4, 5  # nodes of a run

@@ -28,7 +28,11 @@ from tests.support.measured import Figures
 from tests.support.stage import Stage, said
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.full_count, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.long("twenty bad and healthy versions; one revert: tests/node/test_no_call_fails.py"),
+    pytest.mark.full_count,
+    pytest.mark.timeout(3600),
+]
 IN_FULL = bool(os.environ.get("SOAK"))
 BAD, HEALTHY = 20, 50
 SIDE_BY_SIDE = 10

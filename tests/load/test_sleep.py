@@ -34,7 +34,10 @@ from tests.support.load.watched import watching
 from tests.support.measured import Figures
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [
+    pytest.mark.long("many Apps and callers; one App that sleeps and wakes: tests/node/test_no_call_fails.py"),
+    pytest.mark.timeout(1800),
+]
 IN_FULL = bool(os.environ.get("SOAK"))
 CYCLES = 100
 AT_ONCE = 20

@@ -24,6 +24,8 @@ from tests.support.load.watched import Watched, watching
 from tests.support.measured import Figures
 from tests.support.stage import Stage, stage
 
+pytestmark = pytest.mark.long("many selector patches by Kubernetes alone; one switch: tests/node/test_no_call_fails.py")
+
 RATE = 100 if os.environ.get("SOAK") else 50
 SWITCHES = 30
 CONTROLS = 3

@@ -31,7 +31,11 @@ from tests.support.measured import Figures
 from tests.support.stage import Stage, said, took
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.full_count, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.long("many bad and good versions; the decisions: tests/unit/plan/test_verification.py"),
+    pytest.mark.full_count,
+    pytest.mark.timeout(3600),
+]
 KINDS = ("wrong", "slow", "error", "flaky")
 EACH = 20
 """Bad versions, and good ones."""

@@ -12,6 +12,8 @@ from tests.support.history_stage import SHARE
 from tests.support.load import warm
 from tests.support.stage import operator, stage
 
+pytestmark = pytest.mark.long("many warm rollbacks; one rollback of each strategy: tests/node/test_no_call_fails.py")
+
 ROLLBACKS = 200 // SHARE
 RATE = 50
 """Calls a second of each of the two callers: what two cores carry beside other work. `tests/soak/quiet` has all of it."""

@@ -256,15 +256,28 @@ def test_make_soak_runs_every_test_whose_count_it_raises() -> None:
     assert not forgotten, "mark what does more with SOAK=1 as full_count"
 
 
-def test_every_suite_is_run_in_two_lanes() -> None:
+def test_every_suite_is_run_in_two_lanes_beside_the_sdks() -> None:
     plan = run.test()
     lanes = [[step.name for step in lane] for lane in (*plan.lanes, plan.then)]
-    suites = {path.parent.name for path in (REPOSITORY / "tests").glob("*/conftest.py")} - {"bench", "sdk", "soak"}
+    suites = {path.parent.name for path in (REPOSITORY / "tests").glob("*/conftest.py")} - {"bench", "load", "sdk", "soak"}
     assert {name for lane in lanes for name in lane} == suites | {"unit", "browser", "prometheus", "vitest"}
     assert len(plan.lanes) == 2
     assert [step.name for step in run.ci().then] == lanes[-1]
     assert [step.name for step in run.ci().beside] == ["sdk"]
     assert [step.name for step in run.console().lanes[0]] == ["browser", "vitest", "console"]
+
+
+MARKS = re.compile(rf"mark\.{run.LONG}\b(\(\s*(?:\"[^\"]{{20,}}\"|'[^']{{20,}}'))?")
+
+
+def test_what_make_test_leaves_out_is_in_make_test_all_and_says_why() -> None:
+    """A suite that no plan runs whole has nothing but long tests."""
+    plan = run.test_all()
+    steps = {step.name for lane in (*plan.lanes, plan.then) for step in lane}
+    marked = {path: path.read_text() for path in (REPOSITORY / "tests").rglob("test_*.py") if MARKS.search(path.read_text())}
+    assert {path.relative_to(REPOSITORY / "tests").parts[0] for path in marked} == steps
+    assert [path.name for path, text in marked.items() if not all(MARKS.findall(text))] == []
+    assert [path.name for path in (REPOSITORY / "tests" / "load").glob("test_*.py") if "pytestmark" not in path.read_text()] == []
 
 
 def test_what_has_to_pass_begins_with_lint_and_the_links_of_the_documentation() -> None:
