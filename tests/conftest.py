@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from local.clusters import Cluster
-from tests.support import versions
+from tests.support import accounting, audited, versions
 from tests.support.api import Api, fresh_namespace
 from tests.support.cluster import Kubectl
+from tests.support.ending import Ending
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Ends a session in order also at SIGTERM, and keeps accounts of it where the environment asks for them."""
+    is_worker = hasattr(config, "workerinput")
+    config.pluginmanager.register(Ending(is_worker=is_worker))
+    if folder := os.environ.get(accounting.FOLDER):
+        file = Path(folder, f"{audited.suite_of(config)}-{os.getpid()}.json")
+        # Workers keep accounts of their own.
+        has_workers = not is_worker and bool(config.getoption("numprocesses", None))
+        config.pluginmanager.register(accounting.Accounting(file, alone=has_workers))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

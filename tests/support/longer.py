@@ -14,7 +14,7 @@ _BY_FOLDER = {
         "answers", "archive", "bombs", "committing", "compare", "requests", "store_archive", "store_deleting", "store_faults", "store_migrations", "store_refusals",
         "store_rollups", "store_rows", "store_runs", "store_scrubbing", "upkeep",
     ],
-    "repository": ["child_kinds", "health_checks", "layers", "run"],
+    "repository": ["child_kinds", "cost", "ending", "health_checks", "layers", "run"],
     "rest": [
         "access_keys", "archive", "configuration", "connections", "console_oidc", "console_session", "deployments", "hostile", "runs", "watch",
     ],
