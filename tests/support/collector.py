@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.support.scripted import HttpServer, Reply, Sent
 
 
 class Collector:
@@ -37,19 +37,10 @@ def collecting() -> Iterator[tuple[Collector, str]]:
     """A collector on a loopback port, and its endpoint."""
     collector = Collector()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            assert self.path == "/v1/traces"
-            collector.take(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.end_headers()
+    def take(sent: Sent) -> Reply:
+        assert sent.path == "/v1/traces"
+        collector.take(sent.raw)
+        return Reply(body=b"")
 
-        def log_message(self, *_: Any) -> None:
-            return
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield collector, f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
+    with HttpServer(take) as server:
+        yield collector, server.url

@@ -5,17 +5,13 @@ What it says of a row is the test's to choose; whether somebody may hear it is t
 
 from __future__ import annotations
 
-import http.server
-import json
-import threading
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.runs import RECORDER_AUDIENCE, ComparedFigure, ComparedRow, Figures, RunComparison, Verdict
 from tests.support.api import Api, Manifest
+from tests.support.scripted import HttpServer, Reply, Sent
 
 REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -30,17 +26,15 @@ class ComparingRecorder:
         self.asked: list[str] = []
         self.refused: list[int] = []
         self.slow = 0.0
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._server = HttpServer(self._answer)
+        self.url = self._server.url
 
     def __enter__(self) -> ComparingRecorder:
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self._server.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
 
     def say(self, row: str, *, runs: int, p95: float | None = None, cost: float | None = None) -> None:
         """From now on the row of this uid has so many runs, and, where given, is worse by these ratios than row #1."""
@@ -57,39 +51,24 @@ class ComparingRecorder:
             sentence="",
         )
 
-    def _answer(self, path: str, token: str) -> tuple[int, Any]:
-        row = path.split("/")[5]
+    def _answer(self, sent: Sent) -> Reply:
+        row, token = sent.path.split("/")[5], sent.headers.get("Authorization", "").removeprefix("Bearer ")
         reviewed = _posted(self._api, REVIEWS, "authentication", "TokenReview", {"token": token, "audiences": [RECORDER_AUDIENCE]})
         if not reviewed["status"].get("authenticated"):
-            return 401, {}
+            return self._refusal(401)
         asked = {"group": GROUP, "resource": "apps", "subresource": "runs", "verb": "get", "namespace": self._namespace, "name": "any"}
         user = reviewed["status"]["user"]
         review = {"user": user["username"], "groups": user.get("groups", []), "resourceAttributes": asked}
         if not _posted(self._api, ACCESS_REVIEWS, "authorization", "SubjectAccessReview", review)["status"]["allowed"]:
-            return 403, {}
+            return self._refusal(403)
         self.asked.append(row)
         time.sleep(self.slow)
         found = self._said.get(row)
-        return (200, {"data": found.model_dump(mode="json")}) if found is not None else (404, {})
+        return Reply(body={"data": found.model_dump(mode="json")}) if found is not None else Reply(404)
 
-    def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                status, said = outer._answer(self.path, self.headers.get("Authorization", "").removeprefix("Bearer "))
-                if status in (401, 403):
-                    outer.refused.append(status)
-                body = json.dumps(said).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        return Handler
+    def _refusal(self, status: int) -> Reply:
+        self.refused.append(status)
+        return Reply(status)
 
 
 def token_file(api: Api, namespace: str, account: str, folder: Path, audience: str = RECORDER_AUDIENCE) -> Path:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode
+
+from tests.support.scripted import HttpServer, Reply, Sent
 
 BRANCH = "main"
 IDENTITY = {"GIT_AUTHOR_NAME": "anna", "GIT_AUTHOR_EMAIL": "anna@example.com", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
@@ -27,55 +27,25 @@ def committed(repository: Path, message: str) -> str:
 def served(root: Path) -> Iterator[str]:
     """The repositories below `root`, by the program that every forge had first: git http-backend, a CGI program."""
 
-    class Backend(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.0"
+    def backend(sent: Sent) -> Reply:
+        variables = {
+            "GIT_PROJECT_ROOT": str(root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": sent.path,
+            "QUERY_STRING": urlencode(sent.pairs),
+            "REQUEST_METHOD": sent.method,
+            "CONTENT_TYPE": sent.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(sent.raw)),
+            "HTTP_CONTENT_ENCODING": sent.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": sent.headers.get("Git-Protocol", ""),
+        }
+        done = subprocess.run(["git", "http-backend"], env=os.environ | variables, input=sent.raw, capture_output=True, check=True)
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
+        return Reply(int(headers.pop("Status", "200 OK").split()[0]), content, headers)
 
-        def do_GET(self) -> None:
-            self._pass_on()
-
-        def do_POST(self) -> None:
-            self._pass_on()
-
-        def _pass_on(self) -> None:
-            asked = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            done = subprocess.run(
-                ["git", "http-backend"],
-                env=os.environ | self._variables(asked.path, asked.query, body),
-                input=body,
-                capture_output=True,
-                check=True,
-            )
-            head, _, content = done.stdout.partition(b"\r\n\r\n")
-            headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
-            self.send_response(int(headers.pop("Status", "200 OK").split()[0]))
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def _variables(self, path: str, query: str, body: bytes) -> Mapping[str, str]:
-            return {
-                "GIT_PROJECT_ROOT": str(root),
-                "GIT_HTTP_EXPORT_ALL": "1",
-                "PATH_INFO": path,
-                "QUERY_STRING": query,
-                "REQUEST_METHOD": self.command,
-                "CONTENT_TYPE": self.headers.get("Content-Type") or "",
-                "CONTENT_LENGTH": str(len(body)),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding") or "",
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol") or "",
-            }
-
-        def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Backend) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
+    with HttpServer(backend) as server:
+        yield server.url
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import json
 import secrets
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qs, unquote_plus, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.support.scripted import HttpServer, Reply, Sent
 
 CLIENT, SECRET = "the console", "s3cret: with + signs"
 EMAIL = "anna@example.com"
@@ -41,30 +39,15 @@ class Provider:
         self.methods = ["client_secret_basic"]
         self.is_public = False
         self._codes: dict[str, dict[str, str]] = {}
-        provider = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                provider._answer(self, {})
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                provider._answer(self, {name: values[0] for name, values in parse_qs(body).items()})
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                """Says nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.issuer = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._server = HttpServer(self._answer)
+        self.issuer = self._server.url
 
     def __enter__(self) -> Provider:
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        self._server.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
 
     def authorize(self, url: str, **more: str) -> str:
         """The query with which the browser is sent back, after somebody signed in at this URL. `more`: parameters put over its own."""
@@ -76,19 +59,11 @@ class Provider:
         self._codes[code] = asked
         return urlencode({"code": code, "state": asked["state"], **more})
 
-    def _answer(self, handler: BaseHTTPRequestHandler, fields: Mapping[str, str]) -> None:
-        path = urlsplit(handler.path).path
-        self.asked[path] += 1
-        status, body = self.answer(path) or self._standard(path, fields, handler.headers.get("Authorization"))
-        handler.send_response(status)
-        if 300 <= status < 400:
-            handler.send_header("Location", body)
-            body = b""
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        handler.send_header("Content-Type", "application/json")
-        handler.send_header("Content-Length", str(len(raw)))
-        handler.end_headers()
-        handler.wfile.write(raw)
+    def _answer(self, sent: Sent) -> Reply:
+        self.asked[sent.path] += 1
+        fields = dict(parse_qsl(sent.raw.decode()))
+        status, body = self.answer(sent.path) or self._standard(sent.path, fields, sent.headers.get("Authorization"))
+        return Reply(status, b"", {"Location": body}) if 300 <= status < 400 else Reply(status, body)
 
     def _standard(self, path: str, fields: Mapping[str, str], authorization: str | None) -> tuple[int, Any]:
         if path == "/.well-known/openid-configuration":

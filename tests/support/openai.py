@@ -10,8 +10,9 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.scripted import HttpServer, Reply, Sent
 
 NAME = "gpt-4o-mini"
 PROMPT_TOKENS, COMPLETION_TOKENS = 1000, 500
@@ -31,8 +32,8 @@ class Model:
     `busy`: how many of the next calls of a model, by its name, are refused with 500. `asked`: what was answered, by the model's name.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self) -> None:
+        self.url = ""
         self.calls: dict[str, dict[str, Any]] = {}
         self.usages: dict[str, dict[str, Any]] = {}
         self.busy: Counter[str] = Counter()
@@ -41,66 +42,45 @@ class Model:
         self.go = threading.Event()
         self.go.set()
 
+    def answer(self, sent: Sent) -> Reply:
+        """To a call of the API, as far as it is known here."""
+        if sent.path != "/chat/completions" or sent.headers.get("Authorization") != f"Bearer {KEY}":
+            return Reply(404)
+        asked = sent.body
+        with self.lock:
+            if self.busy[asked["model"]] > 0:
+                self.busy[asked["model"]] -= 1
+                return Reply(500, {"error": {"message": "busy"}})
+            self.asked[asked["model"]] += 1
+        if asked.get("stream"):
+            return Reply(headers={"Content-Type": "text/event-stream"}, stream=self._events(asked["messages"][-1]["content"]))
+        return Reply(
+            body=_completion([_choice(asked, self.calls)]) | {"model": asked["model"], "usage": self.usages.get(asked["model"], USAGE)}
+        )
+
+    def _events(self, said: str) -> Iterator[bytes]:
+        for word in said.split():
+            yield _event(_completion([{"index": 0, "delta": {"role": "assistant", "content": word + " "}}]))
+            self.go.wait(300)
+        yield _event(_completion([{"index": 0, "delta": {}, "finish_reason": "stop"}]))
+        yield _event(_completion([]) | {"usage": USAGE})
+        yield b"data: [DONE]\n"
+
+
+def _event(data: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(data | {"object": "chat.completion.chunk"}).encode() + b"\n"
+
 
 @contextmanager
 def serving() -> Iterator[Model]:
     """A model that answers."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if self.path != "/chat/completions" or self.headers["Authorization"] != f"Bearer {KEY}":
-                self._send(b"{}", "application/json", 404)
-                return
-            with model.lock:
-                if model.busy[asked["model"]] > 0:
-                    model.busy[asked["model"]] -= 1
-                    self._send(b'{"error": {"message": "busy"}}', "application/json", 500)
-                    return
-                model.asked[asked["model"]] += 1
-            if asked.get("stream"):
-                self._stream(asked["messages"][-1]["content"])
-            else:
-                used = {"model": asked["model"], "usage": model.usages.get(asked["model"], USAGE)}
-                self._send(json.dumps(_completion([_choice(asked, model.calls)]) | used).encode(), "application/json")
-
-        def _stream(self, said: str) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/event-stream")
-            self.send_header("Connection", "close")
-            self.end_headers()
-            for word in said.split():
-                self._event(_completion([{"index": 0, "delta": {"role": "assistant", "content": word + " "}}]))
-                model.go.wait(300)
-            self._event(_completion([{"index": 0, "delta": {}, "finish_reason": "stop"}]))
-            self._event(_completion([]) | {"usage": USAGE})
-            self.wfile.write(b"data: [DONE]\n\n")
-            self.close_connection = True
-
-        def _event(self, data: dict[str, Any]) -> None:
-            self.wfile.write(b"data: " + json.dumps(data | {"object": "chat.completion.chunk"}).encode() + b"\n\n")
-            self.wfile.flush()
-
-        def _send(self, body: bytes, kind: str, status: int = 200) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        model = Model(f"http://127.0.0.1:{server.server_port}")
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    model = Model()
+    with HttpServer(model.answer) as server:
+        model.url = server.url
         try:
             yield model
         finally:
             model.go.set()
-            server.shutdown()
 
 
 def _choice(asked: dict[str, Any], calls: dict[str, dict[str, Any]]) -> dict[str, Any]:

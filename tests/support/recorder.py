@@ -6,20 +6,20 @@ What comes is decoded as a collector of OpenTelemetry decodes it, so that nothin
 from __future__ import annotations
 
 import base64
-import contextlib
 import gzip
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.support.scripted import HttpServer, Reply, Sent
 
 IDS = ("traceId", "spanId", "parentSpanId")
 
@@ -95,49 +95,25 @@ def recording() -> Iterator[Recorder]:
     """A recorder that takes what comes."""
     recorder = Recorder()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(sent: Sent) -> Reply:
+        told = recorder.told
+        body = gzip.decompress(sent.raw) if sent.headers.get("Content-Encoding") == "gzip" else sent.raw
+        post = Post({key.lower(): value for key, value in sent.headers.items()}, body)
+        if b'"resourceSpans"' in body[:20]:
+            (group,) = parsed(body).resource_spans
+            post.resource = attributes_of(group.resource)
+            post.spans = [span for scope in group.scope_spans for span in scope.spans]
+        if told.spans_most is not None and len(post.spans) > told.spans_most:
+            told = Told(413)
+        (recorder.posts if told.status == 200 else recorder.refused).append(post)
+        if told.seconds:
+            recorder.ending.wait(told.seconds)
+        said = {"partialSuccess": {}} if told.status == 200 else {"error": {"code": "told", "message": "as told"}}
+        return Reply(told.status, said, told.headers)
 
-        def do_POST(self) -> None:
-            told = recorder.told
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            post = Post({key.lower(): value for key, value in self.headers.items()}, body)
-            if b'"resourceSpans"' in body[:20]:
-                (group,) = parsed(body).resource_spans
-                post.resource = attributes_of(group.resource)
-                post.spans = [span for scope in group.scope_spans for span in scope.spans]
-            if told.spans_most is not None and len(post.spans) > told.spans_most:
-                told = Told(413)
-            (recorder.posts if told.status == 200 else recorder.refused).append(post)
-            if told.seconds:
-                recorder.ending.wait(told.seconds)
-            self._answer(told)
-
-        def _answer(self, told: Told) -> None:
-            answer = json.dumps(
-                {"partialSuccess": {}} if told.status == 200 else {"error": {"code": "told", "message": "as told"}}
-            ).encode()
-            with contextlib.suppress(ConnectionError):  # whoever asked may have given up
-                self._send(told, answer)
-
-        def _send(self, told: Told, answer: bytes) -> None:
-            self.send_response(told.status)
-            for name, value in {"Content-Type": "application/json", "Content-Length": str(len(answer)), **told.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        recorder.url = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with HttpServer(answer) as server:
+        recorder.url = server.url
         try:
             yield recorder
         finally:
             recorder.ending.set()
-            server.shutdown()

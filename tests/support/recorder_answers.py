@@ -6,18 +6,14 @@ of its comparisons are made up. Nobody's token is looked at.
 
 from __future__ import annotations
 
-import json
 import re
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from dynamiq_operator.model import runs as model
 from dynamiq_operator.model.runs import (
@@ -41,6 +37,7 @@ from dynamiq_operator.model.runs import (
     Verdict,
 )
 from tests.support.recorder_runs import Row, compared, figures, keys, mean, moment, nodes, numbered, points, rate, text
+from tests.support.scripted import HttpServer, Reply, Sent
 
 COUNTED = 10_000
 Query = Sequence[tuple[str, str]]
@@ -316,30 +313,9 @@ def example(method: str, path: str) -> Any:
 def serving(recorded: Recorded) -> Iterator[str]:
     """The address of a server that answers so, until the block is left: for `--recorder`."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            asked = urlsplit(self.path)
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            status, found = recorded.answer(self.command, asked.path, parse_qsl(asked.query), body)
-            written = b"" if found is None else json.dumps(found).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(written)))
-            self.end_headers()
-            self.wfile.write(written)
+    def answer(sent: Sent) -> Reply:
+        status, found = recorded.answer(sent.method, sent.path, sent.pairs, sent.body)
+        return Reply(status, b"" if found is None else found)
 
-        do_GET = do_POST = do_DELETE = answer  # noqa: N815
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing: the test that asks tells what came."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with HttpServer(answer) as server:
+        yield server.url

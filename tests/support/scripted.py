@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from dynamiq_operator.kube import errors
@@ -35,6 +34,8 @@ class Sent:
     body: Any
     pairs: Sequence[tuple[str, str]] = ()
     """The query in order, with what is there twice."""
+    raw: bytes = b""
+    """The body as it arrived, over HTTP."""
 
 
 @dataclass(frozen=True)
@@ -156,31 +157,50 @@ class ScriptedApi:
         return parsed
 
 
-class ScriptedServer:
-    """Serves a script over HTTP, at `url`, or with `unix` over a socket of that path. Use it as a context manager."""
+class HttpServer:
+    """Answers each request over HTTP with what `answer` makes of it, at `url`. Use it as a context manager; it yields the URL."""
 
-    def __init__(self, script: Script, unix: Path | None = None) -> None:
-        self.script = script
+    def __init__(self, answer: Callable[[Sent], Reply], host: str = "127.0.0.1", port: int = 0, unix: Path | None = None) -> None:
         # Only TCP knows of a delay that can be turned off.
-        handler = type("Handler", (_Handler,), {"script": script, "disable_nagle_algorithm": unix is None})
-        self._server = _Unix(unix, handler) if unix is not None else _Tcp(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        handler = type("Handler", (_Handler,), {"answer": staticmethod(answer), "disable_nagle_algorithm": unix is None})
+        self._server = _Unix(unix, handler) if unix is not None else _Tcp((host, port), handler)
+        self._host = host
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://{self._host}:{self.port}"
 
-    def __enter__(self) -> ScriptedServer:
+    def start(self) -> None:
         self._thread.start()
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
 
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class ScriptedServer(HttpServer):
+    """Serves a script over HTTP, or with `unix` over a socket of that path."""
+
+    def __init__(self, script: Script, unix: Path | None = None) -> None:
+        super().__init__(script.answer, unix=unix)
+        self.script = script
+
 
 class _Tcp(ThreadingHTTPServer):
+    daemon_threads = True
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Says nothing of a client that went away in the middle of an answer."""
         if not isinstance(sys.exception(), OSError):
@@ -201,14 +221,13 @@ class _Unix(_Tcp):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    script: Script
+    answer: Callable[[Sent], Reply]
 
     def handle_one(self) -> None:
         parts = urlsplit(self.path)
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         pairs = parse_qsl(parts.query, keep_blank_values=True)
-        sent = Sent(self.command, parts.path, dict(pairs), dict(self.headers), _parsed(raw), pairs)
-        reply = self.script.answer(sent)
+        reply = self.answer(Sent(self.command, parts.path, dict(pairs), dict(self.headers), _parsed(raw), pairs, raw))
         if reply.cut:
             self.close_connection = True
             return
@@ -231,9 +250,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one  # noqa: N815 - the names that http.server looks for
-
-    def address_string(self) -> str:
-        return "scripted"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
         """Says nothing: what was sent is in the script."""

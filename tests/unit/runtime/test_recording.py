@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from dynamiq_runtime.settings import SettingsError, from_environment
 from tests.support.flows import a_flow
 from tests.support.recorder import Recorder, Told, attributes_of, recording
 from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, refused, serving
+from tests.support.scripted import HttpServer, Reply, Sent
 from tests.support.waiting import eventually
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -46,25 +46,15 @@ def refusing_content() -> Iterator[tuple[str, list[bytes]]]:
     """A recorder to which whatever has content is too large; where it is, and the runs that it took."""
     bodies: list[bytes] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
-            has_content = b'"dynamiq.input"' in body
-            if not has_content and b'"dynamiq.run.id"' in body:
-                bodies.append(body)
-            self.send_response(413 if has_content else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def answer(sent: Sent) -> Reply:
+        body = gzip.decompress(sent.raw)
+        has_content = b'"dynamiq.input"' in body
+        if not has_content and b'"dynamiq.run.id"' in body:
+            bodies.append(body)
+        return Reply(413 if has_content else 200, b"")
 
-        def log_message(self, *_: Any) -> None:
-            return
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", bodies
-        finally:
-            server.shutdown()
+    with HttpServer(answer) as server:
+        yield server.url, bodies
 
 
 def until_recorded(recorder: Recorder, runs: int) -> None:

@@ -5,7 +5,6 @@ Requests go to the recorders in turn. A recorder that is not there is a connecti
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import http.client
 import itertools
@@ -13,10 +12,10 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.support.scripted import HttpServer, Reply, Sent
 from tests.support.waiting import eventually
 
 WITHIN = 30.0  # seconds
@@ -75,42 +74,16 @@ def relaying(recorders: Sequence[str], *, lose: int = 50) -> Iterator[Relay]:
     """A relay on a loopback port, in front of recorders at these URLs."""
     relay, turn = Relay(lose), itertools.cycle([urlsplit(url).netloc for url in recorders])
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(sent: Sent) -> Reply:
+        with relay.handling():
+            headers = {name: value for name, value in sent.headers.items() if name.title() in PASSED_ON}
+            status, retry_after, said = _forward(next(turn), sent.path, sent.raw, headers)
+            is_told = relay.note(status, sent.raw)
+        return Reply(status, said, {"Retry-After": retry_after} if retry_after else {}, cut=not is_told)
 
-        def do_POST(self) -> None:
-            with relay.handling():
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                headers = {name: self.headers[name] for name in PASSED_ON if self.headers[name]}
-                status, retry_after, said = _forward(next(turn), self.path, body, headers)
-                is_told = relay.note(status, body)
-            if not is_told:
-                self.close_connection = True
-                return
-            with contextlib.suppress(ConnectionError):  # of a sender that was killed
-                self.send_response(status)
-                if retry_after:
-                    self.send_header("Retry-After", retry_after)
-                self.send_header("Content-Length", str(len(said)))
-                self.end_headers()
-                self.wfile.write(said)
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: Any) -> None:
-            return  # a sender that was killed while it was answered
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        relay.url = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield relay
-        finally:
-            server.shutdown()
+    with HttpServer(answer) as server:
+        relay.url = server.url
+        yield relay
 
 
 def read(body: bytes) -> tuple[list[str], str | None]:
