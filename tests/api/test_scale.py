@@ -1,4 +1,4 @@
-"""What the operator costs at rest does not grow with the number of Apps; tests/soak/quiet/test_scale.py has the figures of a thousand."""
+"""What the operator costs at rest does not grow with the number of Apps; tests/soak/quiet/test_capacity.py has the figures of a thousand."""
 
 from __future__ import annotations
 

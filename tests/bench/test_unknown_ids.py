@@ -17,11 +17,10 @@ from dynamiq_operator.rest.kube import id_index
 from dynamiq_operator.rest.kube.client import ApiServer
 from dynamiq_operator.rest.kube.id_index import IdIndex
 from local.clusters import Cluster
-from tests.support import capacity
-from tests.support.capacity_figures import Size
+from tests.soak import capacity
+from tests.soak.capacity_figures import Size
 from tests.support.measured import Figures
 from tests.support.rest import UNKNOWN
-from tests.support.scale_figures import cpu_seconds
 
 ROWS = [int(each) for each in (os.environ.get("ROWS") or "4000,12000").split(",")]
 APPS, TURNS = 20, 5
@@ -43,9 +42,9 @@ def test_an_unknown_id_is_answered_in_the_same_time_however_many_rows_there_are(
         for _ in range(TURNS):
             for way, most in (("list", rows), ("watch", 0)):
                 monkeypatch.setattr(id_index, "LISTED_MOST", most)
-                began, worked = time.monotonic(), cpu_seconds(server)
+                began, worked = time.monotonic(), capacity.cpu_seconds(server)
                 assert index.find(RECORDS, UNKNOWN) is None
-                took[way].append((time.monotonic() - began, cpu_seconds(server) - worked))
+                took[way].append((time.monotonic() - began, capacity.cpu_seconds(server) - worked))
                 time.sleep(id_index.FIND_WITHIN / 2)  # no list begins sooner
         said = [
             f"{way}: p50 {median(one[0] for one in each):.2f} s, of the API server's CPU {median(one[1] for one in each):.2f} s"

@@ -1,7 +1,7 @@
 """What 1,000 and 3,000 Apps cost, and one slope for each of Apps, rows and flows; the log goes to docs/measured/capacity.txt.
 
     SOAK=1 CAPACITY_APPS=1000 python -m pytest tests/soak/quiet/test_capacity.py --capture=no
-    python -m tests.support.capacity_figures
+    python -m tests.soak.capacity_figures
 
 The first takes an hour, alone on a quiet machine; the second writes the tables of docs/capacity.md. Without CAPACITY_APPS it is done with
 100 and 300 Apps and shorter times at rest, as in `make soak`: that shows that it can be measured, and what it says is not kept.
@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import capacity, capacity_figures
+from tests.soak import capacity, capacity_figures
+from tests.soak.capacity_figures import FIGURES as NAMED
+from tests.soak.capacity_figures import Size
 from tests.support.api import Api
-from tests.support.capacity_figures import FIGURES as NAMED
-from tests.support.capacity_figures import Size
 from tests.support.cluster import session_cluster
 from tests.support.measured import Figures
 from tests.support.operator import install_rights
@@ -27,6 +27,8 @@ from tests.support.operator import install_rights
 KEPT = "CAPACITY_APPS" in os.environ
 APPS = int(os.environ.get("CAPACITY_APPS", "100"))
 AT_REST = 60.0 if KEPT else 15.0  # seconds
+CPU_MOST, MEMORY_MOST, GROWS_MOST = 0.6, 300.0, 1.1
+"""Seconds a minute and MiB of an operator of `FEW` Apps; and what more of anything makes of its requests at rest."""
 FIGURES = Figures("capacity")
 FEW = Size(APPS, rows=20)
 HALF = replace(FEW, apps=APPS // 2)
@@ -46,6 +48,7 @@ def test_what_apps_rows_and_flows_cost(pytestconfig: pytest.Config, tmp_path: Pa
             api = Api.of(cluster)
             install_rights(cluster)
             before = capacity.NOTHING
+            at_rest: list[float] = []
             for size in growth:
                 began = time.monotonic()
                 capacity.grow(cluster, before, size)
@@ -58,6 +61,11 @@ def test_what_apps_rows_and_flows_cost(pytestconfig: pytest.Config, tmp_path: Pa
                     f"What is new was written in {made:.0f} s, and an operator made the rest in {settled:.0f} s.",
                 )
                 before = size
+                at_rest.append(values["operator.rest.requests"])
+                if size == FEW:
+                    assert values["operator.rest.cpu"] <= CPU_MOST
+                    assert values["operator.memory.peak"] <= MEMORY_MOST
+            assert max(at_rest) <= GROWS_MOST * at_rest[0], "what it asks at rest does not grow with Apps, rows or flows"
 
 
 def note(*lines: str) -> None:

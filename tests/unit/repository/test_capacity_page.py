@@ -11,8 +11,8 @@ from dynamiq_operator.controller.run import RELIST_PERIOD
 from dynamiq_operator.controller.workers import RESYNC_PERIOD
 from dynamiq_operator.kube.resources import WATCHED
 from dynamiq_operator.kube.watching import WATCH_FOR
-from tests.support import capacity_figures as figures
-from tests.support.capacity_figures import FIGURES, MANY, PAGE, REPOSITORY, Size
+from tests.soak import capacity_figures as figures
+from tests.soak.capacity_figures import FIGURES, MANY, PAGE, REPOSITORY, Size
 
 UNITS = r"(?:KiB|MiB/s|MiB|GiB|ms|s|min|%|kinds|requests a second)"
 SAID = re.compile(rf"(?<![\w.,])(\d[\d,.]*) ({UNITS})\b")
@@ -58,7 +58,7 @@ def log() -> str:
 
 def test_the_page_has_the_figures_of_the_log_and_no_others() -> None:
     page = PAGE.read_text()
-    assert page == figures.with_tables(page, figures.measured()), "python -m tests.support.capacity_figures writes them anew"
+    assert page == figures.with_tables(page, figures.measured()), "python -m tests.soak.capacity_figures writes them anew"
 
 
 def test_what_the_page_says_beside_the_figures_is_so_in_the_code() -> None:

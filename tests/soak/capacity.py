@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import statistics
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,19 +23,20 @@ from dynamiq_operator.model.base import API_VERSION, GROUP
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local import processes, state
 from local.clusters import Cluster
+from tests.soak.capacity_figures import Size
 from tests.support import factories as given
 from tests.support import gates, rest
 from tests.support.api import Api, Manifest
-from tests.support.capacity_figures import Size
 from tests.support.faults import operators
 from tests.support.faults.audit import Audit
 from tests.support.faults.operators import OperatorProcess
 from tests.support.ports import free_port
-from tests.support.scale import LEASE, first_seen, flow
-from tests.support.scale_figures import cpu_seconds, mebibytes, p95
 from tests.support.swarm import MERGE, Request, Swarm, shared, swarm
 from tests.support.waiting import eventually
 
+LEASE = "dynamiq-operator"
+"""The only one for which the operator's account has rights in its own namespace."""
+TICKS = 100
 LIVE_SEQUENCE = 100_000
 """Of the row that is live: rows that are added later stand before it."""
 PROJECTS = 10
@@ -53,6 +55,12 @@ NOTHING = Size(0, 0, 0)
 def places(apps: int) -> Iterator[tuple[str, str]]:
     """Namespace and name of each App."""
     return ((f"scale-{number % PROJECTS}", f"chat-{number}") for number in range(apps))
+
+
+def flow(app: str, version: str, kib: int) -> str:
+    """A flow of this size that no other release has."""
+    start = given.flow(f"{app} {version}")
+    return start + "#" * (kib * 1024 - len(start) - 1) + "\n"
 
 
 def grow(cluster: Cluster, before: Size, after: Size) -> None:
@@ -82,9 +90,9 @@ async def _app(sending: Swarm, before: Size, after: Size, namespace: str, app: s
     wanted = [(f"v{number}", after.flow_kib) for number in range(before.releases + 1, after.releases + 1)]
     wanted += [(f"v{1000 + number}", after.large_kib) for number in range(before.large + 1, after.large + 1)]
     for version, kib in wanted:
-        spec = given.with_spec(flow=flow(app, version, kib * 1024))
+        spec = given.with_spec(flow=flow(app, version, kib))
         await _post(sending, VERSIONS, given.version_manifest(version, here, spec, workflow=app))
-    pins = {"workflow": app, "workflowHash": digests.flow_hash(flow(app, "v1", after.flow_kib * 1024))}
+    pins = {"workflow": app, "workflowHash": digests.flow_hash(flow(app, "v1", after.flow_kib))}
     made = (await _get(sending, APPS, namespace, app))["metadata"]
     owner = given.with_meta(ownerReferences=[{"apiVersion": API_VERSION, "kind": kinds.APP.kind, "name": app, "uid": made["uid"]}])
     for number in range(max(before.rows, 1), after.rows):  # one of them is the live one
@@ -108,6 +116,32 @@ async def _get(sending: Swarm, resource: ApiResource, namespace: str, name: str)
     answer = await sending.send(Request("GET", resource.path(namespace, name)))
     assert answer.ok, answer.message
     return answer.body
+
+
+async def _first_seen(sending: Swarm, namespace: str, row: str) -> float:
+    """The monotonic time at which a watch first shows that a row has ended."""
+    query = {"watch": "true", "fieldSelector": f"metadata.name={row}"}
+    async with sending.session.get(sending.server + RECORDS.path(namespace), params=query) as stream:
+        async for line in stream.content:
+            if "outcome" in json.loads(line)["object"]["spec"]:
+                return time.monotonic()
+    raise AssertionError(f"the watch of row {row} ended")
+
+
+def mebibytes(pid: int, what: str) -> float:
+    """VmRSS of a process, what it has in memory now, or VmHWM, the most that it ever had."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Seconds that a process has worked."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def p95(found: Sequence[float]) -> float:
+    return sorted(found)[min(int(len(found) * 0.95), len(found) - 1)]
 
 
 # The operator.
@@ -159,6 +193,7 @@ def of_operator(cluster: Cluster, api: Api, size: Size, folder: Path, rest_for: 
     with running(cluster, api, folder) as operator:
         found = {"operator.start.seconds": operator.until_calm(size.apps)}
         pid = operator.process.pid
+        assert not [each.what for each in audit.requests() if each.is_write or each.is_event]
         found |= {"operator.start.requests": len(audit.requests()), "operator.start.cpu": cpu_seconds(pid)}
         found["operator.memory.peak"] = mebibytes(pid, "VmHWM")
         cpu, asked = at_rest(pid, lambda: len(audit.requests()), rest_for)
@@ -200,7 +235,7 @@ async def _deploys(cluster: Cluster) -> list[float]:
         for number in range(DEPLOYS):
             namespace, app = list(places(2))[number % 2]
             row = f"{app}-{uuid.uuid4().hex[:8]}"
-            seen = asyncio.create_task(first_seen(sending, RECORDS, namespace, row, lambda found: "outcome" in found["spec"]))
+            seen = asyncio.create_task(_first_seen(sending, namespace, row))
             await asyncio.sleep(0.2)  # until the watch is open
             version = f"v{2 + number // 2 % 2}"
             made = given.row_manifest(row, given.in_namespace(namespace), given.of_app(app), given.asking(workflowVersion=version))

@@ -1,7 +1,7 @@
 """Figures of capacity: what is measured at each size, one slope for each factor, and what the slopes give for more Apps.
 
 `docs/measured/capacity.txt` has what was measured, in sections of lines, `NAME = VALUE UNIT`. docs/capacity.md shows it, and what follows from
-it: `python -m tests.support.capacity_figures` writes the tables anew, and a unit test fails where they say anything else than the file.
+it: `python -m tests.soak.capacity_figures` writes the tables anew, and a unit test fails where they say anything else than the file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 MEASURED, PAGE = REPOSITORY / "docs" / "measured" / "capacity.txt", REPOSITORY / "docs" / "capacity.md"
-BEGIN, END = "<!-- figures: python -m tests.support.capacity_figures -->\n", "<!-- end of figures -->\n"
+BEGIN, END = "<!-- figures: python -m tests.soak.capacity_figures -->\n", "<!-- end of figures -->\n"
 NOT_MEASURED = "Not measured yet: there is no `docs/measured/capacity.txt`. This part of the page says nothing until there is.\n"
 NO_VALUE = "not measured"
 MANY = 10_000
