@@ -1,16 +1,11 @@
 """A store as the first version of its tables held it: every line of every table, and what was said of it then.
 
-`python -m tests.support.first_store` wrote first_store.json with the tables at version 1. Whatever comes later has to read it: it is not written
-anew.
+first_store.json was written with the tables at version 1. Whatever comes later has to read it: it is not written anew.
 """
 
 from __future__ import annotations
 
 import base64
-import random
-import sqlite3
-import sys
-import tempfile
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,33 +13,14 @@ from typing import Any
 
 import msgspec
 
-from dynamiq_recorder.model import Filter, Instance, Run, Score
+from dynamiq_recorder.model import Filter, Run, Score
 from dynamiq_recorder.store.database import Connection, Database
 from dynamiq_recorder.store.interface import Store
-from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.store.postgres import PostgresDatabase
-from tests.support.stored_runs import APP, NOON, OTHER, a_call, a_row, a_run, answers, batch, drawn
+from tests.support.stored_runs import APP, OTHER, answers
 
 FILE = Path(__file__).parent / "first_store.json"
-TABLES = (
-    *(
-        "apps",
-        "app_rows",
-        "instances",
-        "runs",
-        "labels",
-        "errors",
-        "spans",
-        "contents",
-        "extras",
-        "scores",
-        "rollups",
-        "node_rollups",
-        "notes",
-    ),
-)
 ROWS = ("row-1", "row-2", "row-3")
-COUNT = 25
 
 
 class Table(msgspec.Struct):
@@ -64,27 +40,6 @@ class Held(msgspec.Struct):
 
 def held() -> Held:
     return msgspec.json.decode(FILE.read_bytes(), type=Held)
-
-
-def fill(store: Store) -> None:
-    """With all that a store can hold."""
-    chance = random.Random(20)  # noqa: S311
-    store.put_rows([a_row(sequence) for sequence in (1, 2, 3)])
-    runs = [drawn(chance, number) for number in range(COUNT)]
-    told = a_run(
-        900,
-        error="KeyError: 'a'",
-        input='"?"',
-        output="null",
-        extra='{"m": 1}',
-        instance="i-1",
-        seq=3,
-        spans=(a_call(1, cost=9, extra="{}"),),
-    )
-    instance = Instance(id="i-1", app_uid=APP, pod_uid="pod-1", last_seq=4, dropped=1, ended=True, at=NOON)
-    store.write([batch(*runs, told, instances=[instance])])
-    store.add_score(told.id, Score(name="good", value=0.5, comment="so so", by="ann", at=NOON))
-    store.check()
 
 
 def said(store: Store) -> dict[str, Any]:
@@ -123,28 +78,3 @@ def put_into(database: Database, tables: Sequence[Table]) -> None:
                 connection.all(f"SELECT setval(pg_get_serial_sequence('{name}', 'key'), max(key)) FROM {name}")  # noqa: S608
 
     database.transact(work)
-
-
-def main() -> int:
-    if FILE.exists():
-        print(f"{FILE} is there, and is what was held then", file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "runs.db"
-        store = opened(f"sqlite://{path}")
-        fill(store)
-        first = store.page(Filter(app_uid=APP, error="KeyError: 'a'")).runs[0].id
-        read, scores, answered = runs(store), list(store.scores(first)), said(store)
-        store.close()
-        raw = sqlite3.connect(path)
-        tables = []
-        for name in TABLES:
-            found = raw.execute(f"SELECT * FROM {name} ORDER BY 1, 2")  # noqa: S608
-            tables.append(Table(name, [each[0] for each in found.description], [list(line) for line in found]))
-        raw.close()
-    FILE.write_bytes(msgspec.json.encode(Held(tables, read, scores, answered)) + b"\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
