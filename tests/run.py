@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from local.components import KUBERNETES_OF
-from tests.support import longer, results
+from tests.support import accounting, again, cost, longer, results
 from tests.support.lanes import Command, Ended, Interrupted, Lanes
+from tests.support.summary import Outcome, report, summary, title
 
 OUT = Path("build", "tests")
 PARALLEL = ("-n", "3", "--dist", "loadfile")
@@ -33,9 +34,6 @@ SIMULATED = ("api", "console")
 """Suites whose pods are simulated."""
 
 COVERED = ("--cov", "--cov-report=")
-WIDTH = 100
-NAMED = 5
-"""Of tests that failed for one reason, as all do of a cluster that did not start, so many are named in the summary; the report before it has all."""
 SOAK = "soak"
 LONG = "long"
 """The marker of tests that `make test` leaves to `make test-all`; its argument says why."""
@@ -70,6 +68,8 @@ class Plan:
     then: tuple[Command, ...] = ()
     beside: tuple[Command, ...] = ()
     last: tuple[Command, ...] = ()
+    again: bool = False
+    """Tests that fail are run once more at the end."""
 
 
 def python(name: str, module: str, *arguments: str, shown: bool = False) -> Command:
@@ -151,7 +151,7 @@ def test() -> Plan:
     # A cluster of somebody else has no audit log, and others use it.
     last = () if borrows() else (python("rights", "tests.rights", shown=True),)
     first = ((python("build", "local", "build"), make(".venv-sdk/.ready", "install-sdk")),)
-    return Plan((simulated, pods), first=first, then=(*of_console(), once("system")), beside=(once("sdk"),), last=last)
+    return Plan((simulated, pods), first=first, then=(*of_console(), once("system")), beside=(once("sdk"),), last=last, again=True)
 
 
 def test_all() -> Plan:
@@ -206,7 +206,7 @@ def by_version(ended: Sequence[Ended]) -> list[str]:
         cells = [_came_to(found.get(f"{minor}-{purpose}")) for purpose in VERSION_FILES]
         lines.append(f"| {component.version} | {' | '.join(cells)} |")
     bad = next((each for each in ended if each.code), None)
-    return [*lines, *([_title(bad.command.name), *bad.command.log.read_text().splitlines()] if bad else [])]
+    return [*lines, *([title(bad.command.name), *bad.command.log.read_text().splitlines()] if bad else [])]
 
 
 def _came_to(one: Ended | None) -> str:
@@ -234,59 +234,18 @@ def borrows() -> bool:
     return any(os.environ.get(name) for name in BORROWED)
 
 
-def execute(plan: Plan, lanes: Lanes) -> bool:
-    """Runs a plan; true where all of it ended well. Raises Interrupted."""
+def execute(plan: Plan, lanes: Lanes) -> frozenset[str]:
+    """Runs a plan; returns the tests that failed, and passed when they were run once more. Raises Interrupted."""
     for group in plan.first:
         if not lanes.run(*((step,) for step in group)):
-            return False
+            return frozenset()
     if borrows():
-        return lanes.run([step for lane in (*plan.lanes, plan.then, plan.beside, plan.last) for step in lane])
-    together = lanes.run(*plan.lanes, then=plan.then, beside=plan.beside)
-    return (lanes.run(plan.last) if plan.last else True) and together
-
-
-def report(ended: Sequence[Ended], seconds: float) -> list[str]:
-    """What is said at the end: failures, and a summary."""
-    lines = []
-    for each in ended:
-        if each.code is not None and _is_read(each):
-            lines += [_title(each.command.name), results.end_of(each.command.log.read_text())]
-    for failure in _results(ended).failures:
-        lines += [_title(failure.test), failure.text]
-    return [*lines, *summary(ended, seconds)]
-
-
-def summary(ended: Sequence[Ended], seconds: float) -> list[str]:
-    """The slowest tests, what failed with a line of why, each step's time, and how many passed: of a log that is cut its last lines tell most."""
-    whole = _results(ended)
-    lines = []
-    if whole.tests:
-        lines += [_title(f"slowest {results.SLOWEST} tests"), *(f"{took:8.1f} s  {test}" for test, took in whole.slowest())]
-    if whole.failures:
-        lines.append(_title("failed"))
-        for reason, tests in whole.reasons().items():
-            lines += [*tests[:NAMED], *([f"and {len(tests) - NAMED} more"] if len(tests) > NAMED else []), f"    {reason}"]
-    lines += [_title("time of each step"), *(_about(each) for each in ended)]
-    return [*lines, _title(f"{whole.counts()} in {seconds:.2f}s")]
-
-
-def _results(ended: Sequence[Ended]) -> results.Results:
-    return results.read(*(each.command.results for each in ended if each.command.results is not None))
-
-
-def _is_read(one: Ended) -> bool:
-    """Whether its log is printed: where it is what was asked for, or where nothing else says why it failed."""
-    written = one.command.results is not None and one.command.results.exists()
-    return one.command.shown or not (one.ok or written)
-
-
-def _about(one: Ended) -> str:
-    if one.code is None:
-        return f"       -    {one.command.name:<12} {one}"
-    found = results.read(one.command.results) if one.command.results is not None else None
-    said = found.counts() if found is not None and found.tests else "done" if one.ok else f"exit code {one.code}"
-    more = "" if one.ok else f"  see {one.command.log}"
-    return f"{one.seconds:8.1f} s  {one.command.name:<12} {said}{more}"
+        lanes.run([step for lane in (*plan.lanes, plan.then, plan.beside) for step in lane])
+    else:
+        lanes.run(*plan.lanes, then=plan.then, beside=plan.beside)
+    flaky = again.flaky(lanes.ended, Lanes()) if plan.again else frozenset[str]()
+    lanes.run(plan.last)
+    return flaky
 
 
 def _commit() -> str:
@@ -294,8 +253,20 @@ def _commit() -> str:
     return subprocess.run(("git", "describe", "--always", "--dirty"), capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _title(text: str) -> str:
-    return f" {text} ".center(WIDTH, "=")
+def run(plan: Plan, commit: str, known: Path = again.KNOWN) -> tuple[int, Outcome]:
+    """Runs a plan; returns the exit status, and what came of it. `known` has the flaky tests of earlier runs."""
+    began, used, lanes, flaky, interrupted = time.monotonic(), cost.of_machine(), Lanes(), frozenset[str](), False
+    try:
+        flaky = execute(plan, lanes)
+    except Interrupted:
+        interrupted = True
+    objections = again.objections(flaky, known)
+    costs = {name: cost.seconds(rows) for name, rows in cost.by_suite().items()}
+    outcome = Outcome(lanes.ended, time.monotonic() - began, cost.of_machine() - used, costs, flaky, objections)
+    again.keep(outcome.results().flaky, commit, known)
+    if interrupted:
+        return 130, outcome
+    return 0 if again.is_green(lanes.ended, flaky) and not objections else 1, outcome
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -306,21 +277,18 @@ def main(arguments: list[str] | None = None) -> int:
     plan = PLANS[name]()
     if name == SOAK:
         os.environ["SOAK"] = "1"
-    began, lanes, commit = time.monotonic(), Lanes(), _commit()
-    for left in (*OUT.rglob("*.xml"), *(OUT / "rights").glob("*.json")):
+    commit = _commit()
+    for left in (*OUT.rglob("*.xml"), *(OUT / "rights").glob("*.json"), *cost.FOLDER.glob("*.json")):
         left.unlink()
-    code = 0
-    try:
-        if not execute(plan, lanes):
-            code = 1
-    except Interrupted:
-        code = 130
-    took = time.monotonic() - began
-    print("\n".join(report(lanes.ended, took)), flush=True)
+    if cost.MACHINE.exists():
+        os.environ[accounting.FOLDER] = str(cost.FOLDER.resolve())
+    code, outcome = run(plan, commit)
+    print("\n".join(report(outcome)), flush=True)
+    cost.write()
     if name == VERSIONS:
-        print("\n".join(by_version(lanes.ended)), flush=True)
+        print("\n".join(by_version(outcome.ended)), flush=True)
     if name == SOAK:  # without what names places of this machine
-        SOAK_LOG.write_text("\n".join([f"make soak at {commit}, {os.cpu_count()} cores", "", *summary(lanes.ended, took), ""]))
+        SOAK_LOG.write_text("\n".join([f"make soak at {commit}, {os.cpu_count()} cores", "", *summary(outcome), ""]))
     return code
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.support.accounting import KINDS, TICKS
 
 FOLDER = Path("build", "tests", "cost")
+MACHINE = Path("/proc/stat")
 BUDGETS = {"api": 1000, "console": 500, "unit": 420, "node": 350, "system": 200, "sdk": 150}
 """Core-seconds of each suite in `make test`."""
 
@@ -36,10 +37,18 @@ def seconds(rows: Rows) -> float:
 
 
 def against_budget(name: str, took: float) -> str:
-    """Core-seconds beside the suite's budget where it has one: `1200 of 1000 core-s, over`."""
+    """Core-seconds beside the suite's budget where it has one: `1200 core-s of 1000, over`."""
     if name not in BUDGETS:
         return f"{took:.0f} core-s"
-    return f"{took:.0f} of {BUDGETS[name]} core-s{', over' if took > BUDGETS[name] else ''}"
+    return f"{took:.0f} core-s of {BUDGETS[name]}{', over' if took > BUDGETS[name] else ''}"
+
+
+def of_machine() -> float:
+    """Core-seconds that the machine has used since it began; 0 where its kernel does not say."""
+    if not MACHINE.exists():
+        return 0.0
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, *_ = map(int, MACHINE.read_text().splitlines()[0].split()[1:])
+    return (user + nice + system + interrupts + soft_interrupts) / TICKS
 
 
 def table(suites: Mapping[str, Rows]) -> list[str]:

@@ -44,11 +44,15 @@ class Command:
 
 @dataclass
 class Ended:
-    """A command that has ended: its exit code, None where it was never begun, and the seconds that it took."""
+    """A command that has ended: its exit code, None where it was never begun, and what it took.
+
+    `core_seconds` are those of its own and of each program below it whose end was waited for.
+    """
 
     command: Command
     code: int | None = None
     seconds: float = 0.0
+    core_seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -81,16 +85,16 @@ class _Running:
 
     def ended(self) -> Ended | None:
         """None while it runs."""
-        code = self._process.poll()
-        return None if code is None else Ended(self.command, code, time.monotonic() - self._began)
+        pid, status, used = os.wait4(self._process.pid, os.WNOHANG)
+        if pid == 0:
+            return None
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        return Ended(self.command, self._process.returncode, time.monotonic() - self._began, used.ru_utime + used.ru_stime)
 
     def interrupt(self) -> None:
         """Lets it end what it started: pytest does so for its tests, other commands and what they started are told alike."""
         with contextlib.suppress(ProcessLookupError):
-            if self.command.results is not None:
-                self._process.send_signal(signal.SIGINT)
-            else:
-                os.killpg(self._process.pid, signal.SIGINT)
+            (os.kill if self.command.results is not None else os.killpg)(self._process.pid, signal.SIGINT)
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -31,6 +31,8 @@ class Results:
     skipped: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    flaky: list[Failure] = field(default_factory=list)
+    """Failures of tests that passed when they were run once more: these count as passed."""
 
     @property
     def passed(self) -> int:
@@ -45,24 +47,25 @@ class Results:
         """The slowest tests, set-up and end included, the slowest first."""
         return sorted(self.seconds.items(), key=lambda one: -one[1])[:count]
 
-    def reasons(self) -> dict[str, list[str]]:
-        """The tests that failed, by the reason that each gave."""
-        found: dict[str, list[str]] = {}
-        for failure in self.failures:
-            found.setdefault(failure.reason, []).append(failure.test)
-        return found
+
+def reasons(failures: Iterable[Failure]) -> dict[str, list[str]]:
+    """The tests that failed, by the reason that each gave."""
+    found: dict[str, list[str]] = {}
+    for failure in failures:
+        found.setdefault(failure.reason, []).append(failure.test)
+    return found
 
 
-def read(*files: Path) -> Results:
-    """Of all these files together; a run that ended before it wrote its file counts for nothing."""
+def read(*files: Path, flaky: Collection[str] = ()) -> Results:
+    """Of all these files together; a run that ended before it wrote its file counts for nothing. `flaky` names tests that passed since."""
     whole = Results()
     for file in files:
         if file.exists():
-            _add(whole, ElementTree.parse(file).getroot().iter("testsuite"))  # noqa: S314 - pytest wrote it
+            _add(whole, ElementTree.parse(file).getroot().iter("testsuite"), flaky)  # noqa: S314 - pytest wrote it
     return whole
 
 
-def _add(whole: Results, suites: Iterable[ElementTree.Element]) -> None:
+def _add(whole: Results, suites: Iterable[ElementTree.Element], flaky: Collection[str]) -> None:
     for suite in suites:
         whole.tests += int(suite.get("tests", 0))
         whole.failed += int(suite.get("failures", 0))
@@ -72,8 +75,11 @@ def _add(whole: Results, suites: Iterable[ElementTree.Element]) -> None:
             place = case.get("classname", "")
             test = f"{place if '/' in place else place.replace('.', '/') + '.py'}::{case.get('name')}"
             whole.seconds[test] = whole.seconds.get(test, 0.0) + float(case.get("time", 0))
-            for kind in ("failure", "error"):
-                whole.failures += [_failure(test, found) for found in case.iter(kind)]
+            failures, errors = list(case.iter("failure")), list(case.iter("error"))
+            if test in flaky:
+                whole.failed -= len(failures)
+                whole.errors -= len(errors)
+            (whole.flaky if test in flaky else whole.failures).extend(_failure(test, found) for found in (*failures, *errors))
 
 
 def _failure(test: str, found: ElementTree.Element) -> Failure:

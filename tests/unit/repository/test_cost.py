@@ -76,11 +76,11 @@ def test_each_file_of_a_session_has_its_row(tmp_path: Path) -> None:
     cost.write(tmp_path / "cost")
     lines = (tmp_path / "cost.txt").read_text().splitlines()
     assert lines[2].split() == " ".join(("all", *KINDS)).split()
-    assert "of 1000 core-s" in lines[3]
+    assert "core-s of 1000" in lines[3]
     assert lines[-1].endswith((".py", SESSION))
 
 
 def test_a_suite_over_its_budget_is_named() -> None:
-    assert cost.against_budget("api", 1200.4) == "1200 of 1000 core-s, over"
-    assert cost.against_budget("api", 999.6) == "1000 of 1000 core-s"
+    assert cost.against_budget("api", 1200.4) == "1200 core-s of 1000, over"
+    assert cost.against_budget("api", 999.6) == "1000 core-s of 1000"
     assert cost.against_budget("docs", 3.2) == "3 core-s"

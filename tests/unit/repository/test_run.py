@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests import run
-from tests.support import layer_coverage, longer, results
+from tests.support import again, layer_coverage, longer, results
 from tests.support.cluster import REPOSITORY
 from tests.support.lanes import Command, Ended, Interrupted, Lanes
+from tests.support.summary import NAMED, Outcome, report, summary
 from tests.support.waiting import eventually
 
 SUITE = """
@@ -93,7 +94,7 @@ def test_a_failed_suite_is_reported_and_the_next_of_its_lane_runs(tmp_path: Path
     assert [each.code for each in lanes.ended] == [1, 0]
     assert "test_fails.py::test_fails FAILED" in out.getvalue()
     assert "test_passes" not in out.getvalue()
-    lines = run.report(lanes.ended, 3.0)
+    lines = report(Outcome(lanes.ended, 3.0))
     assert any("a sum" in line for line in lines)
     assert "a sum" in lines[lines.index("test_fails.py::test_fails") + 1]
     assert lines[-1].strip("= ") == "1 failed, 1 passed in 3.00s"
@@ -112,14 +113,16 @@ def test_what_fails_for_one_reason_is_named_together_and_the_times_of_the_steps_
     """Who reads a log that was cut has its last lines."""
     lanes = Lanes(io.StringIO())
     assert not lanes.run((suite(tmp_path, "needs", NO_CLUSTER), suite(tmp_path, "fails", FAILS)))
-    *_, first, second, end = lines = run.summary(lanes.ended, 3.0)
+    *_, first, second, machine, end = lines = summary(Outcome(lanes.ended, 3.0, 5.0, {"needs": 2.0}))
     assert "needs" in first
     assert "7 errors" in first
+    assert "2 core-s" in first
     assert "fails" in second
+    assert machine.split() == ["3.0", "s", "5", "core-s", "of", "the", "whole", "machine"]
     assert end.strip("= ") == "1 failed, 0 passed, 7 errors in 3.00s"
     said = "\n".join(lines)
     assert said.count("waited in vain") == 1
-    assert f"and {7 - run.NAMED} more\n" in said
+    assert f"and {7 - NAMED} more\n" in said
     assert "a sum" in said
 
 
@@ -127,7 +130,72 @@ def test_a_suite_without_tests_or_results_is_a_failure_and_its_log_is_shown(tmp_
     lanes = Lanes(io.StringIO())
     assert not lanes.run((suite(tmp_path, "empty", ""), command(tmp_path, "broken", "raise SystemExit('no such option')", tests=True)))
     assert [str(each) for each in lanes.ended] == ["no test was found", "failed, exit code 1"]
-    assert "no such option" in "\n".join(run.report(lanes.ended, 1.0))
+    assert "no such option" in "\n".join(report(Outcome(lanes.ended, 1.0)))
+
+
+FLAKY = """
+import pathlib, pytest
+@pytest.mark.parametrize("number", range({flaky}))
+def test_is_flaky(number):
+    seen = pathlib.Path({folder!r}, f"{{number}}.seen")
+    fails = not seen.exists()
+    seen.touch()
+    assert not fails, "it waited in vain"
+"""
+BAD = "def test_is_bad():\n    assert 1 + 1 == 3, 'it never does'\n"
+
+
+def run_flaky(folder: Path, monkeypatch: pytest.MonkeyPatch, *, flaky: int, bad: str = "", known: str = "") -> tuple[int, Outcome, str]:
+    """Runs a suite whose flaky tests pass when they are run again. Returns also what stands in the file of flaky tests then."""
+    (folder / "flaky.txt").write_text(f"date, commit, test, message\n{known}")
+    monkeypatch.chdir(folder)
+    file = suite(folder, "flaky", FLAKY.format(flaky=flaky, folder=str(folder)) + bad)
+    code, outcome = run.run(run.Plan(((file,),), again=True), "abc123", folder / "flaky.txt")
+    return code, outcome, (folder / "flaky.txt").read_text().partition("\n")[2]
+
+
+def test_a_test_that_passes_when_it_is_run_once_more_is_flaky_and_counts_as_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, outcome, kept = run_flaky(tmp_path, monkeypatch, flaky=2)
+    lines = summary(outcome)
+    assert code == 0
+    assert lines[-1].strip("= ").startswith("2 passed in ")
+    assert "2 passed, 2 of them flaky" in lines[-3]
+    assert any("it waited in vain" in line for line in lines)
+    assert [line.split("\t")[1:3] for line in kept.splitlines()] == [
+        ["abc123", f"test_flaky.py::test_is_flaky[{number}]"] for number in range(2)
+    ]
+    assert "it waited in vain" in kept
+
+
+def test_one_that_fails_again_makes_the_run_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, outcome, kept = run_flaky(tmp_path, monkeypatch, flaky=1, bad=BAD)
+    assert code == 1
+    assert summary(outcome)[-1].strip("= ").startswith("1 failed, 1 passed in ")
+    assert "test_is_flaky" in kept
+    assert "test_is_bad" not in kept
+
+
+def test_the_fourth_flaky_test_makes_the_run_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, outcome, _ = run_flaky(tmp_path, monkeypatch, flaky=again.RED_FROM)
+    assert code == 1
+    assert "4 tests are flaky: 3 at most may be" in summary(outcome)
+
+
+def test_one_that_was_flaky_before_makes_the_run_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test = "test_flaky.py::test_is_flaky[0]"
+    code, outcome, _ = run_flaky(tmp_path, monkeypatch, flaky=1, known=f"2026-11-29\tabc122\t{test}\tit waited in vain\n")
+    assert code == 1
+    assert f"{test} was flaky before: mend it" in summary(outcome)
+
+
+def test_where_more_than_ten_fail_none_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, outcome, kept = run_flaky(tmp_path, monkeypatch, flaky=again.AT_MOST + 1)
+    assert (code, kept, len(outcome.results().failures)) == (1, "", again.AT_MOST + 1)
+
+
+def test_a_step_that_fails_without_a_failed_test_is_never_flaky(tmp_path: Path) -> None:
+    ends = Ended(command(tmp_path, "crashes", "", tests=True), code=3)
+    assert not again.is_green([ends], {"test_flaky.py::test_is_flaky"})
 
 
 def test_an_interrupt_lets_a_suite_end_what_it_started_and_begins_nothing_more(tmp_path: Path) -> None:
