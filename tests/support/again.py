@@ -59,6 +59,8 @@ def objections(flaky: Collection[str], known: Path = KNOWN) -> list[str]:
 
 def keep(found: Sequence[results.Failure], commit: str, known: Path = KNOWN) -> None:
     """Adds a line for each: date, commit, test and the first line of its message, between tabs."""
-    first = {failure.test: failure.reason for failure in reversed(found)}
+    reasons: dict[str, str] = {}
+    for failure in found:  # a test may fail, and its end after it
+        reasons.setdefault(failure.test, failure.reason)
     with known.open("a") as log:
-        log.writelines(f"{time.strftime('%Y-%m-%d')}\t{commit}\t{test}\t{reason}\n" for test, reason in first.items())
+        log.writelines(f"{time.strftime('%Y-%m-%d')}\t{commit}\t{test}\t{reason}\n" for test, reason in reasons.items())
