@@ -6,10 +6,8 @@ import base64
 import contextlib
 import hashlib
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -24,12 +22,14 @@ import yaml
 from dynamiq_operator.model import names
 from local import gateway, images
 from local.clusters import Cluster
+from tests.support import programs
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl, login_of
 from tests.support.flows import answering
 from tests.support.load.plain import pod_spec
 from tests.support.operator import ADMISSION
 from tests.support.operator import install_rights as install_operator_rights
+from tests.support.programs import Process
 from tests.support.stage import Stage, is_ready, uids
 from tests.support.waiting import eventually
 
@@ -113,14 +113,13 @@ class GateProcess:
     ) -> None:
         self.name, self.uid, self.address, self.listens = f"gate-{uuid.uuid4().hex[:6]}", str(uuid.uuid4()), address, listens
         self._kubeconfig, self._options, self._ports = kubeconfig, options, (health_port, metrics_port)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self.log = folder / f"{self.name}.log"
 
     def start(self) -> GateProcess:
         """Returns once it is ready."""
         health, metrics = self._ports
-        command = [sys.executable, "-m", "dynamiq_operator", "gate", "--kubeconfig", str(self._kubeconfig), "--listen", self.listens]
-        command += [f"--health-port={health}", f"--metrics-port={metrics}", "--linger=1", *self._options]
+        options = [f"--kubeconfig={self._kubeconfig}", f"--listen={self.listens}", f"--health-port={health}", f"--metrics-port={metrics}"]
         me = {
             "POD_NAMESPACE": names.GATE_NAMESPACE,
             "POD_NAME": self.name,
@@ -128,10 +127,8 @@ class GateProcess:
             "POD_IPS": self.address,
             "NODE_NAME": "here",
         }
-        with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")} | me, stdout=output, stderr=output
-            )
+        given = ("gate", *options, "--linger=1", *self._options)
+        self._process = programs.fork("dynamiq_operator", *given, log=self.log, environment=me)
         eventually(f"the gate is ready: see {self.log}", self.is_ready)
         return self
 

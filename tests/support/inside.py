@@ -20,17 +20,17 @@ def node_of(cluster: Cluster) -> Sandbox:
     return found
 
 
-def in_network(cluster: Cluster | None, kubeconfig: Path, folder: Path) -> tuple[tuple[str, ...], Path]:
-    """The start of a command that runs the rest of it in the node's network, and a kubeconfig, in `folder`, that leads to the API server from there.
+def in_network(cluster: Cluster | None, kubeconfig: Path, folder: Path) -> tuple[int | None, Path]:
+    """Returns a process in the node's network, and a kubeconfig, in `folder`, that leads to the API server from there.
 
-    Where pods are simulated, or the cluster is not one of ours, both are as they are elsewhere.
+    Where pods are simulated, or the cluster is not one of ours, there is no such process and the kubeconfig is the given one.
     """
     if cluster is None or cluster.profile != "node":
-        return (), kubeconfig
+        return None, kubeconfig
     made = yaml.safe_load(kubeconfig.read_text())
     for each in made["clusters"]:
         each["cluster"]["server"] = f"https://127.0.0.1:{FIXED_PORTS['api']}"
     path = folder / "inside.kubeconfig"
     path.touch(0o600)
     path.write_text(yaml.safe_dump(made))
-    return ("nsenter", f"--target={node_of(cluster).first}", "--net", "--"), path
+    return node_of(cluster).first, path

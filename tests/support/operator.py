@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,10 +10,11 @@ from types import TracebackType
 
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
-from tests.support import factories, versions
+from tests.support import factories, programs, versions
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl, login_of
 from tests.support.inside import in_network
+from tests.support.programs import Process
 from tests.support.waiting import eventually
 
 OPERATOR_ACCOUNT = "dynamiq-operator"
@@ -24,7 +22,6 @@ BASE = REPOSITORY / "manifests" / "base"
 RBAC = REPOSITORY / "manifests" / "rbac"
 ADMISSION = REPOSITORY / "manifests" / "admission"
 WORKS_WITHIN = 120.0  # seconds, on a machine that does much else
-ENDS_WITHIN = 90.0
 
 
 def install_rights(cluster: Cluster) -> None:
@@ -103,7 +100,7 @@ class Operator:
     ) -> None:
         self._cluster = cluster
         self._kubeconfig, self._folder, self._namespaces, self._options, self._home = kubeconfig, folder, namespaces, options, home
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self.log = folder / "operator.log"
 
     def start(self, program: Sequence[str] = ("-m", "dynamiq_operator"), *, leads: bool = True) -> None:
@@ -113,13 +110,10 @@ class Operator:
         """
         assert self._process is None, "it runs already"
         self.log = self._folder / f"operator-{uuid.uuid4().hex[:6]}.log"
-        enter, kubeconfig = in_network(self._cluster, self._kubeconfig, self._folder)
-        command = [*enter, sys.executable, *program, "run", "--kubeconfig", str(kubeconfig), *self._options]
-        command += [f"--lease-namespace={self._home}", *(f"--namespace={each}" for each in self._namespaces)]
-        with self.log.open("wb") as output:
-            self._process = subprocess.Popen(
-                command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=output, stderr=output
-            )
+        node, kubeconfig = in_network(self._cluster, self._kubeconfig, self._folder)
+        options = [f"--kubeconfig={kubeconfig}", *self._options, f"--lease-namespace={self._home}"]
+        options += [f"--namespace={each}" for each in self._namespaces]
+        self._process = programs.python(program, "run", *options, log=self.log, network_of=node)
         try:
             if leads:
                 self.until_leading()
@@ -144,12 +138,7 @@ class Operator:
         process, self._process = self._process, None
         if process is None:
             return
-        process.terminate()
-        try:
-            code = process.wait(timeout=ENDS_WITHIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+        code = programs.ended(process)
         assert code == 0, f"the operator ended with exit code {code}: see {self.log}"
 
     def kill(self) -> None:

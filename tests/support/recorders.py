@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +14,11 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.runs import RECORDER_NAMESPACE
 from local.clusters import Cluster
-from tests.support import factories
+from tests.support import factories, programs
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl, login_of
 from tests.support.ports import free_port
+from tests.support.programs import Process
 from tests.support.recorder_stage import HOST
 from tests.support.waiting import IN_TIME, eventually
 
@@ -48,7 +46,7 @@ class Recorder:
     metrics_port: int = field(default_factory=free_port)
     host: str = HOST
     """The addresses that it listens at."""
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
 
     @property
     def url(self) -> str:
@@ -61,10 +59,7 @@ class Recorder:
     def start(self) -> None:
         """Starts it and waits until it is ready."""
         options = [f"--host={self.host}", f"--port={self.port}", f"--metrics-port={self.metrics_port}", f"--kubeconfig={self.kubeconfig}"]
-        command = [sys.executable, "-m", "dynamiq_recorder", "serve", f"--store=sqlite://{self.folder}/runs.db", *options]
-        with self.log.open("ab") as output:
-            environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}
-            self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        self.process = programs.fork("dynamiq_recorder", "serve", f"--store=sqlite://{self.folder}/runs.db", *options, log=self.log)
         eventually(f"the recorder is ready: see {self.log}", self._is_ready, READY_WITHIN)
 
     def _is_ready(self) -> bool:

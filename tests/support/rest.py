@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +14,11 @@ import requests
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
-from tests.support import identities
+from tests.support import identities, programs
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl, login_of
 from tests.support.ports import free_port
+from tests.support.programs import Process
 from tests.support.waiting import eventually
 
 ACCOUNT = "dynamiq-api"
@@ -96,25 +94,13 @@ def serving(kubeconfig: Path, folder: Path, *options: str, ready: bool = True) -
 @contextlib.contextmanager
 def process(
     kubeconfig: Path, log: Path, port: int, *options: str, answers: Callable[[], bool], environment: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Iterator[Process]:
     """The API as a process, once it `answers` at a port as it should; at the end it has to have ended well and to have met no surprise."""
-    command = [sys.executable, "-m", "dynamiq_operator", "api", "--kubeconfig", str(kubeconfig), "--port", str(port), *options]
-    known = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")} | dict(environment or {})
     socket.create_server(("127.0.0.1", port)).close()  # what listens there already would answer in its place
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=known, stdout=output, stderr=output)
-    try:
-        eventually(f"the API answers: see {log}", lambda: process.poll() is None and answers(), READY_WITHIN)
+    given = ("api", f"--kubeconfig={kubeconfig}", f"--port={port}", *options)
+    process = programs.fork("dynamiq_operator", *given, log=log, environment=environment)
+    with programs.beside(process, "the API", log, answers):
         yield process
-    finally:
-        process.terminate()
-        try:
-            code = process.wait(ENDS_WITHIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-    assert code == 0, log.read_text()[-2000:]
-    assert "Traceback" not in log.read_text(), log.read_text()[-4000:]
 
 
 def _status(url: str) -> int:

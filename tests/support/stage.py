@@ -9,8 +9,6 @@ import base64
 import contextlib
 import functools
 import json
-import os
-import subprocess
 import sys
 import time
 import uuid
@@ -24,9 +22,9 @@ from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from local import images, sandbox, state
 from local.clusters import Cluster
-from tests.support import factories
+from tests.support import factories, programs
 from tests.support.api import Api, Manifest, fresh_namespace, incarnation
-from tests.support.cluster import REPOSITORY, Kubectl
+from tests.support.cluster import Kubectl
 from tests.support.factories import Modifier
 from tests.support.flows import answering
 from tests.support.inside import in_network
@@ -374,19 +372,21 @@ def stage(cluster: Cluster, purpose: str) -> Iterator[Stage]:
 def operator(*stages: Stage, folder: Path, options: Sequence[str] = (), program: Sequence[str] = PROGRAM) -> Iterator[None]:
     """The operator of this checkout for these stages, working while the block runs; its log is in `folder`."""
     first = stages[0]
-    enter, kubeconfig = in_network(first.cluster, first.cluster.kubeconfig, folder)
-    command = [*enter, sys.executable, *program, "run", "--kubeconfig", str(kubeconfig), *options]
-    command += [f"--lease-namespace={first.namespace}", *(f"--namespace={each.namespace}" for each in stages)]
+    node, kubeconfig = in_network(first.cluster, first.cluster.kubeconfig, folder)
+    flags = [
+        f"--kubeconfig={kubeconfig}",
+        *options,
+        f"--lease-namespace={first.namespace}",
+        *(f"--namespace={each.namespace}" for each in stages),
+    ]
     log = folder / f"operator-{uuid.uuid4().hex[:6]}.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=output, stderr=output)
+    process = programs.python(program, "run", *flags, log=log, network_of=node)
     try:
         eventually(f"the operator leads: see {log}", lambda: process.poll() is None and "leading as" in log.read_text(), LIVE_WITHIN)
         eventually("the callers run", lambda: all(each.get("Pod", "caller")["status"]["phase"] == "Running" for each in stages))
         yield
     finally:
-        process.terminate()
-        code = process.wait(timeout=END_WITHIN)
+        code = programs.ended(process)
     assert code == 0, f"the operator ended with exit code {code}: see {log}"
 
 

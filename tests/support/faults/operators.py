@@ -7,8 +7,6 @@ import contextlib
 import os
 import signal
 import ssl
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +16,11 @@ import yaml
 
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
+from tests.support import programs
 from tests.support.api import Api
-from tests.support.cluster import REPOSITORY
 from tests.support.faults.proxy import Proxy
 from tests.support.operator import OPERATOR_ACCOUNT
+from tests.support.programs import Process
 from tests.support.waiting import eventually
 
 USER = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}"
@@ -102,7 +101,7 @@ def proxied(cluster: Cluster, api: Api) -> Iterator[Proxy]:
 class OperatorProcess:
     """One process of the operator; its log is in `log`."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
 
     @property
@@ -139,14 +138,10 @@ def start(
     name = uuid.uuid4().hex[:8]
     kubeconfig = folder / f"{name}.kubeconfig"
     (Login(server) if isinstance(server, str) else server).write(kubeconfig)
-    command = [sys.executable, "-m", "dynamiq_operator", "run", "--kubeconfig", str(kubeconfig), "--lease-name", lease]
-    command += ["--namespace", namespace] if namespace else []
-    command += ["--lease-namespace", lease_namespace or namespace or OPERATOR_NAMESPACE, *flags]
+    options = [f"--kubeconfig={kubeconfig}", f"--lease-name={lease}", *([f"--namespace={namespace}"] if namespace else [])]
+    options += [f"--lease-namespace={lease_namespace or namespace or OPERATOR_NAMESPACE}", *flags]
     log = folder / f"{name}.log"
-    with log.open("wb") as output:
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator"), "PYTHONUNBUFFERED": "1"}
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=REPOSITORY)
-    return OperatorProcess(process, log)
+    return OperatorProcess(programs.fork("dynamiq_operator", "run", *options, log=log), log)
 
 
 @contextlib.contextmanager

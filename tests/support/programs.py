@@ -1,0 +1,181 @@
+"""Programs beside the tests: ours are forked from a process that has imported them already, others are started as they are.
+
+An import of the operator or of the API takes a second of a processor, and the suites start them by the hundred.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import gc
+import importlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Protocol
+
+from tests.support.waiting import IN_TIME, eventually
+
+ROOTS = tuple(str(Path(__file__).parents[2] / folder) for folder in ("operator", "."))
+PRELOADED = (
+    "pytest",
+    "dynamiq_operator.__main__",
+    "dynamiq_operator.rest.serve",
+    "dynamiq_operator.gate.serve",
+    "dynamiq_recorder.__main__",
+    __name__,
+)
+"""What children find imported; pytest, since a child that is forked imports the program that runs, as `multiprocessing` does it."""
+
+ENDS_WITHIN = 90.0  # seconds
+_PR_SET_NAME = 15  # of prctl(2)
+_CLONE_NEWNET = 0x40000000  # of setns(2)
+
+
+class Process(Protocol):
+    """A program that runs, or ran: the part of `subprocess.Popen` that tests use."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Forked:
+    """One of our own programs, forked from the process that has imported them; it ends with the session at the latest."""
+
+    def __init__(self, arguments: Sequence[str], log: Path, environment: Mapping[str, str], network_of: int | None) -> None:
+        self._name = " ".join(arguments)
+        self._process: ForkServerProcess = _context().Process(
+            target=_run, args=(tuple(arguments), str(log), {**os.environ, **environment}, network_of), daemon=True
+        )
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Returns the exit code. Raises subprocess.TimeoutExpired after `timeout` seconds."""
+        self._process.join(timeout)
+        if (code := self._process.exitcode) is None:
+            raise subprocess.TimeoutExpired(self._name, timeout or 0)
+        return code
+
+    def send_signal(self, sig: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, sig)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def fork(module: str, *arguments: str, log: Path, environment: Mapping[str, str] | None = None, network_of: int | None = None) -> Process:
+    """Starts `python -m module arguments…`, whose output is added to `log`.
+
+    `environment` is added to the test's own; `network_of` is a process whose network it gets, such as a node's.
+    """
+    return Forked((module, *arguments), log, environment or {}, network_of)
+
+
+def python(program: Sequence[str], *arguments: str, log: Path, network_of: int | None = None) -> Process:
+    """Starts a program of Python's, as its interpreter takes it: `("-m", module)`, which is forked, or a path, of another checkout for instance."""
+    if program[0] == "-m":
+        return fork(program[1], *arguments, log=log, network_of=network_of)
+    enter = () if network_of is None else ("nsenter", f"--target={network_of}", "--net", "--")
+    return start((*enter, sys.executable, *program, *arguments), log=log, environment={"PYTHONPATH": ROOTS[0]})
+
+
+def start(command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> Process:
+    """Starts any program, whose output is added to `log`; `environment` is added to the test's own."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command, env={**os.environ, **(environment or {})}, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+
+
+def ended(process: Process, seconds: float = ENDS_WITHIN) -> int:
+    """Ends a program as Kubernetes does, and returns its exit code. Raises subprocess.TimeoutExpired after killing it."""
+    process.terminate()
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+
+
+@contextlib.contextmanager
+def beside(process: Process, name: str, log: Path, answers: Callable[[], bool], *, seconds: float = IN_TIME) -> Iterator[Process]:
+    """Waits until a program that was started `answers`, and ends it after the block, with exit code 0 and no traceback in its log.
+
+    Raises AssertionError naming the log.
+    """
+    try:
+        eventually(f"{name} is ready: see {log}", lambda: process.poll() is None and answers(), seconds)
+        yield process
+    finally:
+        code = ended(process)
+    said = log.read_text(errors="replace")
+    assert code == 0, f"{name} ended with exit code {code}: {said[-2000:]}"
+    assert "Traceback" not in said, said[-4000:]
+
+
+@functools.cache
+def _context() -> ForkServerContext:
+    """The process that has imported our programs, which `multiprocessing` starts once in a session."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([*ROOTS, *filter(None, [before])])
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+    return context
+
+
+def _run(arguments: tuple[str, ...], log: str, environment: dict[str, str], network_of: int | None) -> None:
+    """Becomes the program, in the child."""
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_NAME, " ".join(arguments)[-15:].encode(), 0, 0, 0)
+    if network_of is not None:
+        with Path(f"/proc/{network_of}/ns/net").open() as network:
+            if libc.setns(network.fileno(), _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), f"no way into the network of process {network_of}")
+    os.environ.clear()
+    os.environ.update(environment)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    sys.argv = list(arguments)
+    gc.freeze()  # what was imported is no garbage, and to look at it would copy its memory
+    sys.exit(importlib.import_module(f"{arguments[0]}.__main__").main())
+
+
+def _end_with(session: BaseProcess | None) -> None:
+    """Ends this process at once where the tests' own ends without having stopped it."""
+    assert session is not None
+    session.join()
+    os.kill(os.getpid(), signal.SIGKILL)
