@@ -90,6 +90,7 @@ def start(
     *,
     nodes: int = 1,
     default_limits: bool = False,
+    lean: bool = False,
     env: Mapping[str, str] | None = None,
     prepared: Callable[[resolver.Profile], None] = prepare.for_cluster,
 ) -> Cluster:
@@ -97,7 +98,7 @@ def start(
 
     `profile` forces one; otherwise `env` (default: the process's environment) and the machine decide, see `resolver`. `nodes`
     is the number of simulated nodes. With `default_limits` the controllers of a cluster that is ours ask as rarely as Kubernetes'
-    defaults let them. `prepared` builds and installs what the profile needs, before a cluster is started. Leftovers of a start of
+    defaults let them; a `lean` one has no autoscaler and no legacy Endpoints. `prepared` builds and installs what the profile needs, before a cluster is started. Leftovers of a start of
     that name which did not finish are removed first. Raises LocalError.
     """
     with state.locked(name):
@@ -110,7 +111,7 @@ def start(
                 say(f"cluster {name} is already running")
                 return _cluster(record)
             _clean(record)
-        record = Record(name, choice.profile, context=choice.context, default_limits=default_limits)
+        record = Record(name, choice.profile, context=choice.context, default_limits=default_limits, lean=lean)
         try:
             record = _start(record, choice, nodes, prepared)
         except BaseException:

@@ -42,6 +42,7 @@ class Record:
     run: str = ""  # a folder for sockets, outside the state folder since a socket's path is at most 107 bytes
     context: str = ""  # the kube context, where the cluster is not ours, or kind's
     default_limits: bool = False  # its controllers ask as rarely as Kubernetes' defaults let them
+    lean: bool = False  # without controllers that do nothing useful where pods are simulated, see controlplane.IDLE
     owned: bool = True  # False: only forgotten at a stop, never deleted
 
     @property

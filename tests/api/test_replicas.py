@@ -10,7 +10,6 @@ from tests.support.faults import operators
 from tests.support.faults.audit import Audit, Scaling
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
-from tests.support.waiting import eventually
 
 AUTOSCALER = "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
 HELD = 5
@@ -20,12 +19,14 @@ DEPLOYS = 200
 @pytest.mark.full_count
 @pytest.mark.timeout(1800)
 def test_deploys_and_rollbacks_leave_the_replicas_to_the_autoscaler(cluster: Cluster, stage: HistoryStage, operator: Operator) -> None:
-    """The autoscaler is at 5 pods while the rows ask for 1 to 10, so that a write of a row's own numbers would be seen."""
+    """An autoscaler, whose part the test plays, is at 5 pods while the rows ask for 1 to 10: a write of a row's own numbers would be seen."""
     stage.app(APP, workflow=APP)
     rows = [stage.live(APP, "v1", runtime=stage.default_runtime)]
     audit = Audit(cluster, stage.namespace)
-    stage.live(APP, config={"autoscaling": {"minReplicas": HELD, "maxReplicas": 10}})
-    eventually("the autoscaler holds its minimum", lambda: stage.workload(APP)["spec"]["replicas"] == HELD, 60)
+    scaled = stage.api.acting_as(AUTOSCALER, history_stage.ADMIN).merge(
+        stage.workload(APP), {"spec": {"replicas": HELD}}, subresource="/scale"
+    )
+    assert scaled.ok, scaled.message
     rows.append(stage.live(APP, "v2", config={"autoscaling": {"minReplicas": 1, "maxReplicas": 10}}))
     deploys = history_stage.counted(DEPLOYS)
     for number in range(deploys // 2):

@@ -179,9 +179,27 @@ def path(manifest: Manifest, *, named: bool = True) -> str:
     return f"/{'apis' if '/' in version else 'api'}/{version}{where}/{plural}" + (f"/{meta['name']}" if named else "")
 
 
+_LEFT: set[str] = set()
+"""API servers on which namespaces are left, by their addresses."""
+
+
 @contextlib.contextmanager
-def fresh_namespace(api: Api, purpose: str = "", labels: Mapping[str, str] | None = None) -> Iterator[str]:
-    """A namespace of its own that takes no pods but restricted ones, deleted at the end without waiting for its end."""
+def namespaces_left(cluster: Cluster) -> Iterator[None]:
+    """While the block runs, namespaces of tests on this cluster are not deleted, but for their CronJobs, which would go on working."""
+    host = str(Api.of(cluster).client.configuration.host)
+    _LEFT.add(host)
+    try:
+        yield
+    finally:
+        _LEFT.discard(host)
+
+
+@contextlib.contextmanager
+def fresh_namespace(api: Api, purpose: str = "", labels: Mapping[str, str] | None = None, *, leave: bool = True) -> Iterator[str]:
+    """A namespace of its own that takes no pods but restricted ones, deleted at the end without waiting for its end.
+
+    With `leave` that is so only where the cluster outlives the session.
+    """
     begin = re.sub(r"[^a-z0-9]+", "-", purpose.lower()).strip("-")[:54]
     name = f"t-{begin}-{uuid.uuid4().hex[:6]}".replace("--", "-")
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {**RESTRICTED, **(labels or {})}}}
@@ -190,7 +208,10 @@ def fresh_namespace(api: Api, purpose: str = "", labels: Mapping[str, str] | Non
     try:
         yield name
     finally:
-        api.delete(manifest)
+        if leave and str(api.client.configuration.host) in _LEFT:
+            api.request("DELETE", f"/apis/batch/v1/namespaces/{name}/cronjobs")
+        else:
+            api.delete(manifest)
 
 
 @dataclass(frozen=True)

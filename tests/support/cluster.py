@@ -25,7 +25,7 @@ from local.clusters import Cluster
 from local.errors import LocalError
 from local.progress import say
 from tests.support import audited
-from tests.support.api import Api, Manifest
+from tests.support.api import Api, Manifest, namespaces_left
 from tests.support.waiting import eventually
 
 REPOSITORY = Path(__file__).parents[2]
@@ -41,7 +41,8 @@ def session_cluster(profile: str, pytest_config: pytest.Config, *, default_limit
 
     `$CLUSTER_NAME` takes one of ours that runs already, `$CLUSTER` a kube context; neither is stopped. Otherwise one of `profile`
     is started for this session alone and stopped at its end, or left with `$KEEP_CLUSTER`, which the next session then takes over.
-    One with `default_limits`, whose controllers are as slow as Kubernetes' defaults make them, has a name of its own.
+    One with `default_limits`, whose controllers are as slow as Kubernetes' defaults make them, has a name of its own. On one whose pods are
+    simulated, and which is stopped at the end, namespaces of tests are left where they are: to delete them costs more than what they hold.
     """
     if name := os.environ.get("CLUSTER_NAME"):
         with _shown(pytest_config):
@@ -59,10 +60,16 @@ def session_cluster(profile: str, pytest_config: pytest.Config, *, default_limit
             with _shown(pytest_config):
                 if not keep and clusters.stop(name):
                     say(f"tests: cluster {name}, left by a session that was killed, is gone")
-                cluster = clusters.start(name, None if borrowed else profile, default_limits=default_limits)
+                cluster = clusters.start(
+                    name,
+                    None if borrowed else profile,
+                    default_limits=default_limits,
+                    lean=profile == "control-plane" and not default_limits,
+                )
                 install(cluster)
             try:
-                yield cluster
+                with namespaces_left(cluster) if cluster.profile == "control-plane" and not keep else contextlib.nullcontext():
+                    yield cluster
             finally:
                 audited.keep(cluster, audited.suite_of(pytest_config))
         finally:
