@@ -17,7 +17,7 @@ TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-all test-versions test-sdk ci docs bench soak end-waiting dist release release-check clean
+.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-all test-versions test-sdk flaky ci docs bench soak end-waiting dist release release-check clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,7 @@ help: ## what there is
 	@echo "  PYTHON=python3.12   the Python that makes .venv, 3.11 or newer        NAME=other   another cluster than $(NAME)"
 	@echo "  PORT=8081           another port for make console             TLS=1        its console by HTTPS, as Safari needs it"
 	@echo "  KUBERNETES=1.36     that Kubernetes, built once; 1.35 and 1.36 beside the newest, see docs/versions.md"
+	@echo "  UNDER=busy          make test beside busy loops; half: with half of the processors; frozen: with freezes of 5 s; the latter as root"
 	@echo "  CLUSTER=my-context  a cluster of yours, by its kube context    PROFILE=control-plane   no root: simulated pods"
 
 venv: $(READY) ## the virtual environment .venv, from locks/dev.txt
@@ -111,7 +112,7 @@ coverage: $(READY) ## all tests without a cluster, and what they reach of each l
 	@$(BIN)/python -m tests.run coverage
 
 test: $(READY) ## every behaviour once, on clusters that are started for it and stopped after it; what is missing is built first, once
-	@$(BIN)/python -m tests.run test
+	@$(BIN)/python $(if $(UNDER),-m tests.support.conditions $(UNDER) $(BIN)/python) -m tests.run test
 
 test-all: $(READY) $(SDK_READY) ## the long tests, which make test leaves out: an hour or so, before an issue is resolved
 	@$(BIN)/python -m tests.run test-all
@@ -125,6 +126,9 @@ test-versions: $(READY) ## ledger, rollouts and surfaces on Kubernetes 1.35, 1.3
 test-sdk: $(READY) $(SDK_READY) ## the runtime with Dynamiq's SDK as its engine: servers of .venv-sdk, a model of our own, no network
 	@echo "tests: tests/sdk, with the SDK in .venv-sdk, which takes seconds to load each time"
 	@$(BIN)/python -m pytest tests/sdk
+
+flaky: $(READY) ## TEST=tests/… TIMES=10: a test many times beside busy loops, under half a processor, and with freezes of 5 s; as root
+	@$(BIN)/python -m tests.flaky $(TEST) $(if $(TIMES),--times $(TIMES))
 
 bench: $(READY) $(SDK_READY) ## figures: requests of the operator for a deploy, a redeploy, and at rest; what the runtime adds to a run
 	@$(BIN)/python -m pytest tests/bench --capture=no
