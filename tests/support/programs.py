@@ -61,6 +61,7 @@ class Forked:
         self._process: ForkServerProcess = _context().Process(
             target=_run, args=(tuple(arguments), str(log), {**os.environ, **environment}, network_of), daemon=True
         )
+        log.touch()
         self._process.start()
 
     @property
@@ -159,7 +160,7 @@ def _run(arguments: tuple[str, ...], log: str, environment: dict[str, str], netw
     """Becomes the program, in the child."""
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_NAME, " ".join(arguments)[-15:].encode(), 0, 0, 0)
+    libc.prctl(_PR_SET_NAME, f"dynamiq {arguments[1]}".encode(), 0, 0, 0)  # for whoever looks at what runs
     if network_of is not None:
         with Path(f"/proc/{network_of}/ns/net").open() as network:
             if libc.setns(network.fileno(), _CLONE_NEWNET):
