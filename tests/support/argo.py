@@ -8,11 +8,10 @@ from __future__ import annotations
 import base64
 import json
 import os
-import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,12 @@ import yaml
 
 from local import builds, components
 from local.clusters import Cluster
-from tests.support import definitions
+from tests.support import definitions, programs
 from tests.support.api import Manifest
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.git_server import BRANCH, committed, git, served
 from tests.support.ports import free_port
+from tests.support.programs import Process
 from tests.support.waiting import eventually
 
 NAMESPACE = "argocd"
@@ -207,33 +207,18 @@ def _removed(kubectl: Kubectl) -> None:
 
 def _with_verifier(folder: Path, built: dict[str, Path]) -> Path:
     """A folder of programs that the repo-server starts by name."""
-    programs = folder / "programs"
-    programs.mkdir()
-    script = programs / components.ARGO_VERIFIER
+    beside = folder / "programs"
+    beside.mkdir()
+    script = beside / components.ARGO_VERIFIER
     script.write_text(built[components.ARGO_VERIFIER].read_text())
     script.chmod(0o755)
-    return programs
+    return beside
 
 
-@contextmanager
-def _program(cluster: Cluster, folder: Path, command: list[str | Path], address: str = "") -> Iterator[None]:
+def _program(cluster: Cluster, folder: Path, command: list[str | Path], address: str = "") -> AbstractContextManager[Process]:
     """One of its programs, from when it listens; `folder` is its home, and on its PATH."""
-    name = Path(command[0]).name
     own = {"KUBECONFIG": str(cluster.kubeconfig), "HOME": str(folder), "TMPDIR": str(folder), "ARGOCD_GPG_ENABLED": "false"}
-    environment = os.environ | own | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
-    log = folder / f"{name}.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)
-    try:
-        eventually(f"{name} runs: see {log}", lambda: process.poll() is None and (not address or _listens(address)), STARTS_WITHIN)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _listens(address: str) -> bool:
-    host, port = address.split(":")
-    with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
-        return True
-    return False
+    environment = own | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    log = folder / f"{Path(command[0]).name}.log"
+    answers = partial(programs.listens, address) if address else lambda: True
+    return programs.running(command, log, answers, seconds=STARTS_WITHIN, environment=environment, cwd=folder)

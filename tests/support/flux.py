@@ -5,10 +5,8 @@ The controllers act for a service account of the namespace, as a tenant's Kustom
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,11 +15,12 @@ import yaml
 from dynamiq_operator.model.base import GROUP
 from local import builds, components
 from local.clusters import Cluster
-from tests.support import definitions
+from tests.support import definitions, programs
 from tests.support.api import Manifest
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.git_server import BRANCH, committed, git, served
 from tests.support.ports import free_port
+from tests.support.programs import Process
 from tests.support.waiting import eventually
 
 NAME = "apps"
@@ -169,26 +168,9 @@ def _runtimes_for(namespace: str) -> Iterator[Manifest]:
     }
 
 
-@contextmanager
-def _controller(program: Path, cluster: Cluster, folder: Path, *flags: str) -> Iterator[None]:
-    health = free_port()
-    command: list[str | Path] = [
-        program,
-        *flags,
-        f"--health-addr=127.0.0.1:{health}",
-        "--metrics-addr=0",
-        "--enable-leader-election=false",
-        "--events-addr=",
-    ]
-    environment = os.environ | {"KUBECONFIG": str(cluster.kubeconfig), "RUNTIME_NAMESPACE": "flux-system", "HOME": str(folder)}
+def _controller(program: Path, cluster: Cluster, folder: Path, *flags: str) -> AbstractContextManager[Process]:
+    own = [f"--health-addr=127.0.0.1:{free_port()}", "--metrics-addr=0", "--enable-leader-election=false", "--events-addr="]
+    environment = {"KUBECONFIG": str(cluster.kubeconfig), "RUNTIME_NAMESPACE": "flux-system", "HOME": str(folder)}
     log = folder / f"{program.name}.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)
-    try:
-        eventually(
-            f"{program.name} runs: see {log}", lambda: process.poll() is None and "Starting workers" in log.read_text(), STARTS_WITHIN
-        )
-        yield
-    finally:
-        process.terminate()
-        process.wait()
+    works = lambda: "Starting workers" in log.read_text()  # noqa: E731
+    return programs.running([program, *flags, *own], log, works, seconds=STARTS_WITHIN, environment=environment, cwd=folder)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import yaml
 
 from local import builds, components
+from tests.support import programs
 from tests.support.collector import Collector, collecting
 from tests.support.ports import free_port
-from tests.support.waiting import eventually
 
 STARTS_WITHIN = 60.0  # seconds
 
@@ -23,18 +20,12 @@ STARTS_WITHIN = 60.0  # seconds
 def passing_on(folder: Path) -> Iterator[tuple[Collector, str]]:
     """What is kept behind the collector, and the collector's endpoint. It refuses what is no OTLP, and says of what it lost."""
     program = builds.ensure([components.OTELCOL])["otelcol"]
-    with collecting() as (collector, behind), (folder / "otelcol.log").open("w") as log:
-        endpoint = f"127.0.0.1:{free_port()}"
-        configuration = folder / "otelcol.yaml"
+    endpoint, configuration = f"127.0.0.1:{free_port()}", folder / "otelcol.yaml"
+    with collecting() as (collector, behind):
         configuration.write_text(yaml.safe_dump(_configuration(endpoint, behind)))
-        process = subprocess.Popen([program, f"--config=file:{configuration}"], stdout=log, stderr=log)
-        try:
-            eventually("the collector listens", lambda: process.poll() is not None or _listens(endpoint), STARTS_WITHIN)
-            assert process.poll() is None, Path(log.name).read_text()
+        command: list[str | Path] = [program, f"--config=file:{configuration}"]
+        with programs.running(command, folder / "otelcol.log", lambda: programs.listens(endpoint), seconds=STARTS_WITHIN):
             yield collector, f"http://{endpoint}"
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def _configuration(endpoint: str, behind: str) -> dict[str, object]:
@@ -46,11 +37,3 @@ def _configuration(endpoint: str, behind: str) -> dict[str, object]:
             "telemetry": {"metrics": {"level": "none"}},
         },
     }
-
-
-def _listens(endpoint: str) -> bool:
-    try:
-        urlopen(f"http://{endpoint}/", timeout=1).close()
-    except URLError as error:
-        return hasattr(error, "code")  # it answers
-    return True

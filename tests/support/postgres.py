@@ -24,6 +24,7 @@ from local import builds, steps
 from local.errors import LocalError
 from local.steps import CommandError, Step, Task
 from tests.support.ports import free_port
+from tests.support.programs import Process, start
 from tests.support.waiting import eventually
 
 PACKAGES = ("postgresql-15",)
@@ -77,7 +78,7 @@ class Server:
     folder: Path
     port: int
     settings: tuple[str, ...] = UNSAFE
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _process: Process | None = field(default=None, repr=False)
 
     @classmethod
     def made(cls, folder: Path, *, settings: tuple[str, ...] = UNSAFE) -> Server:
@@ -95,23 +96,9 @@ class Server:
 
     def start(self) -> None:
         """Returns when it answers."""
-        log = (self.folder / "log").open("ab")
         given = [part for setting in self.settings for part in ("-c", setting)]
-        command = [
-            *_as_user(),
-            programs() / "postgres",
-            "-D",
-            self.folder / "data",
-            "-p",
-            str(self.port),
-            "-k",
-            "",
-            "-h",
-            "127.0.0.1",
-            *given,
-        ]
-        with log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        where: list[str | Path] = ["-D", self.folder / "data", "-p", str(self.port), "-k", "", "-h", "127.0.0.1"]
+        self._process = start([*_as_user(), programs() / "postgres", *where, *given], log=self.folder / "log", apart=True)
         eventually("PostgreSQL answers", self._answers, seconds=60)
 
     def _answers(self) -> bool:

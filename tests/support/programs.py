@@ -13,6 +13,7 @@ import importlib
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -106,12 +107,57 @@ def python(program: Sequence[str], *arguments: str, log: Path, network_of: int |
     return start((*enter, sys.executable, *program, *arguments), log=log, environment={"PYTHONPATH": ROOTS[0]})
 
 
-def start(command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> Process:
-    """Starts any program, whose output is added to `log`; `environment` is added to the test's own."""
+def start(
+    command: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None, apart: bool = False
+) -> Process:
+    """Starts any program, whose output is added to `log`; `environment` is added to the test's own.
+
+    `apart`: in a session of its own, which Ctrl-C does not reach.
+    """
+    known = {**os.environ, **(environment or {})}
     with log.open("ab") as output:
         return subprocess.Popen(
-            command, env={**os.environ, **(environment or {})}, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            command, env=known, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=apart
         )
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str | Path],
+    log: Path,
+    answers: Callable[[], object],
+    *,
+    seconds: float = IN_TIME,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    apart: bool = False,
+) -> Iterator[Process]:
+    """Starts a program of somebody else, waits until it `answers`, and ends it after the block, whatever its exit code is then.
+
+    Raises AssertionError with its log where it ends before.
+    """
+    name = Path(command[0]).name
+    process = start(command, log=log, environment=environment, cwd=cwd, apart=apart)
+
+    def is_ready() -> bool:
+        assert process.poll() is None, f"{name} ended with exit code {process.poll()}: {log.read_text(errors='replace')[-4000:]}"
+        return bool(answers())
+
+    try:
+        eventually(f"{name} is ready: see {log}", is_ready, seconds)
+        yield process
+    finally:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            ended(process)
+        process.wait()
+
+
+def listens(address: str) -> bool:
+    """Returns whether anything listens at `host:port`."""
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+        return True
+    return False
 
 
 def ended(process: Process, seconds: float = ENDS_WITHIN) -> int:

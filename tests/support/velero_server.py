@@ -15,7 +15,7 @@ from pathlib import Path
 from local import builds, components
 from local.clusters import Cluster
 from local.controlplane import is_free
-from tests.support import definitions
+from tests.support import definitions, programs
 from tests.support.api import Manifest
 from tests.support.cluster import Kubectl, login_of
 from tests.support.ports import free_port
@@ -110,23 +110,17 @@ def velero(cluster: Cluster, folder: Path) -> Iterator[Velero]:
 
 @contextlib.contextmanager
 def _server(program: Path, plugins: Path, log: Path, environment: Mapping[str, str]) -> Iterator[None]:
-    command: list[str | Path] = [
-        program,
-        "server",
-        f"--plugin-dir={plugins}",
-        f"--metrics-address=127.0.0.1:{free_port()}",
-        f"--profiler-address=127.0.0.1:{free_port()}",
-    ]
-    with log.open("w") as output:
-        process = subprocess.Popen(command, env=dict(environment), stdout=output, stderr=output, start_new_session=True)
-    try:
-        eventually(f"Velero runs: see {log}", lambda: process.poll() is None and "Server starting" in log.read_text(), STARTS_WITHIN)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its plugins, which are programs of their own
+    addresses = [f"--{name}-address=127.0.0.1:{free_port()}" for name in ("metrics", "profiler")]
+    command: list[str | Path] = [program, "server", f"--plugin-dir={plugins}", *addresses]
+    begun = lambda: "Server starting" in log.read_text()  # noqa: E731
+    with programs.running(command, log, begun, seconds=STARTS_WITHIN, environment=environment, apart=True) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # its plugins, which are programs of their own
 
 
 def _objects(store: Path) -> list[Manifest]:

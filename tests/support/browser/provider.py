@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 from local import builds, console_build, steps
 from local.clusters import Cluster
 from local.steps import Step, Task
+from tests.support import programs
 from tests.support.api import Api
 from tests.support.browser import names
 from tests.support.browser.chromium import Places
@@ -78,14 +78,9 @@ def running(folder: Path, places: Places) -> Iterator[Provider]:
         "brief": BRIEF,
     }
     environment = console_build.environment() | {"PROVIDER": json.dumps(settings)}
-    with log.open("wb") as output:
-        process = subprocess.Popen([console_build.node(), "server.mjs"], cwd=SOURCE, env=environment, stdout=output, stderr=output)
-    try:
-        eventually(f"the provider answers: see {log}", lambda: process.poll() is None and answers(places, port, WELL_KNOWN))
+    command: list[str | Path] = [console_build.node(), "server.mjs"]
+    with programs.running(command, log, lambda: answers(places, port, WELL_KNOWN), environment=environment, cwd=SOURCE):
         yield Provider(log, secret, places)
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import requests
 import yaml
 
 from dynamiq_operator.model import kinds, names
-from tests.support import gates, otlp_runs, recorders, rest
+from tests.support import gates, otlp_runs, programs, recorders, rest
 from tests.support.admission import made
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY
@@ -149,11 +148,11 @@ def _served(folder: Path, metrics_port: int) -> Iterator[None]:
         "DYNAMIQ_METRICS_PORT": str(metrics_port),
         "DYNAMIQ_APP": APP,
         "DYNAMIQ_WORKFLOW_VERSION": "v2",
+        "PYTHONPATH": os.pathsep.join(programs.ROOTS),
     }
     url = f"http://{HERE}:{port}/"
-    with _process([sys.executable, "-m", "tests.support.prometheus.spending"], log, environment) as process:
-        eventually(f"the App is served: see {log}", lambda: process.poll() is not None or _status(f"{url}readyz") == 200)
-        assert process.poll() is None, log.read_text()
+    command = [sys.executable, "-m", "tests.support.prometheus.spending"]
+    with programs.running(command, log, lambda: _status(f"{url}readyz") == 200, environment=environment):
         for number in range(RUNS):
             headers = {"X-Dynamiq-Trigger": "nightly"} if number % 2 else {}
             fails = {"fails": True} if number % 4 == 0 else {}
@@ -161,22 +160,6 @@ def _served(folder: Path, metrics_port: int) -> Iterator[None]:
         refused = requests.post(url, data="{", headers={"Content-Type": "application/json"}, timeout=30)
         assert 400 <= refused.status_code < 500, refused.text
         yield
-
-
-@contextlib.contextmanager
-def _process(command: list[str], log: Path, more: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY / 'operator'}{os.pathsep}{REPOSITORY}"} | dict(more or {})
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _status(url: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,11 @@ from typing import Any
 import requests
 import yaml
 
+from tests.support import programs
 from tests.support.prometheus import rules
 from tests.support.prometheus.programs import PACKAGE
-from tests.support.waiting import eventually
 
 READY_WITHIN = 60.0  # seconds
-ENDS_WITHIN = 30.0
 EVERY = "1s"
 
 
@@ -60,20 +58,9 @@ def running(folder: Path, port: int, jobs: Sequence[Mapping[str, Any]]) -> Itera
     url = f"http://127.0.0.1:{port}"
 
     def is_ready() -> bool:
-        assert process.poll() is None, log.read_text()
         with contextlib.suppress(requests.ConnectionError):
             return requests.get(f"{url}/-/ready", timeout=5).status_code == 200
         return False
 
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        eventually(f"Prometheus is ready: see {log}", is_ready, READY_WITHIN)
+    with programs.running(command, log, is_ready, seconds=READY_WITHIN):
         yield Prometheus(url)
-    finally:
-        process.terminate()
-        try:
-            process.wait(ENDS_WITHIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

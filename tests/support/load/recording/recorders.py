@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 import threading
@@ -14,8 +13,9 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from tests.support.cluster import REPOSITORY
+from tests.support import programs
 from tests.support.ports import free_port
+from tests.support.programs import Process
 from tests.support.waiting import eventually
 
 READY_WITHIN = 60.0  # seconds
@@ -31,7 +31,7 @@ class RecorderProcess:
     port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_port)
     kills: int = 0
-    _process: subprocess.Popen[bytes] | None = None
+    _process: Process | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -72,26 +72,12 @@ class RecorderProcess:
     def stop(self) -> int:
         """As Kubernetes ends it; returns its exit code."""
         assert self._process is not None
-        self._process.terminate()
-        try:
-            return self._process.wait(ENDS_WITHIN)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            raise
+        return programs.ended(self._process, ENDS_WITHIN)
 
     def _begin(self) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "dynamiq_recorder",
-            "serve",
-            f"--port={self.port}",
-            f"--metrics-port={self.metrics_port}",
-            "--host=127.0.0.1",
-            *self.options,
-        ]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=log, stderr=log)
+        options = [f"--port={self.port}", f"--metrics-port={self.metrics_port}", "--host=127.0.0.1", *self.options]
+        command = [sys.executable, "-m", "dynamiq_recorder", "serve", *options]
+        self._process = programs.start(command, log=self.log, environment={"PYTHONPATH": programs.ROOTS[0]})
 
 
 @contextmanager
