@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,22 +13,9 @@ from typing import Any
 from aiohttp import web
 
 from tests.support import waiting
+from tests.support.answering import Answer, saying, served
 
 SOON = 60.0  # seconds: a machine that does much else takes long, and a test that fails waits once
-Answer = Callable[[], Awaitable[web.StreamResponse]]
-
-
-def saying(status: int, **headers: str) -> Answer:
-    async def answer() -> web.StreamResponse:
-        return web.Response(status=status, headers=headers)
-
-    return answer
-
-
-async def never() -> web.StreamResponse:
-    """It takes the request, and gives no answer."""
-    await asyncio.Event().wait()
-    raise AssertionError
 
 
 async def until(what: str, condition: Callable[[], object]) -> None:
@@ -40,7 +27,7 @@ async def until(what: str, condition: Callable[[], object]) -> None:
 class Receiver:
     """`got`: body and headers of each request, in the order in which they came."""
 
-    answer: Answer = field(default_factory=lambda: saying(204))
+    answer: Answer = field(default_factory=lambda: saying(status=204))
     got: list[tuple[bytes, dict[str, str]]] = field(default_factory=list)
     port: int = 0
 
@@ -57,13 +44,5 @@ class Receiver:
 @asynccontextmanager
 async def receiving(receiver: Receiver, host: str = "127.0.0.2", trust: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
     """Serves a receiver at a port of its own."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", receiver.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, host, 0, ssl_context=trust).start()
-    receiver.port = runner.addresses[0][1]
-    try:
+    async with served(receiver.handle, host, trust) as receiver.port:
         yield receiver
-    finally:
-        await runner.cleanup()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.activity import Activity, Runs
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
+from tests.support.answering import Answer, never, saying, served
 from tests.support.controller import Process, at, stored
 from tests.support.scripted import Script, failure, listed
 
@@ -57,13 +58,7 @@ class Pods:
 
     def __init__(self) -> None:
         self.asked = 0
-        self.answer: Callable[[], Awaitable[web.StreamResponse]] = self.say(SAID)
-
-    def say(self, what: Any, status: int = 200, **headers: str) -> Callable[[], Awaitable[web.StreamResponse]]:
-        async def answer() -> web.StreamResponse:
-            return web.Response(body=what if isinstance(what, bytes) else json.dumps(what).encode(), status=status, headers=headers)
-
-        return answer
+        self.answer: Answer = saying(SAID)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         assert request.path == "/activity"
@@ -84,20 +79,10 @@ def pods() -> Pods:
 
 @pytest.fixture
 async def process(client: Client, script: Script, pods: Pods) -> AsyncIterator[Process]:
-    runner = web.AppRunner(_app(pods), shutdown_timeout=0, handler_cancellation=True)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    made = Process(client, script, metrics_port=runner.addresses[0][1])
-    async with made.activity:
-        yield made
-    await runner.cleanup()
-
-
-def _app(pods: Pods) -> web.Application:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", pods.handle)
-    return app
+    async with served(pods.handle) as port:
+        made = Process(client, script, metrics_port=port)
+        async with made.activity:
+            yield made
 
 
 def seen(process: Process, *rows: Manifest, app: given.Modifier = REVERTS) -> None:
@@ -196,7 +181,7 @@ def _without(key: str) -> dict[str, Any]:
     ids=lambda said: str(said)[:40],
 )
 async def test_answer_that_is_none_is_not_taken(process: Process, pods: Pods, said: Any) -> None:
-    pods.answer = pods.say(said)
+    pods.answer = saying(said)
     seen(process, LIVE, CANDIDATE)
     assert (await requeued(process)).activity == {}
     assert pods.asked == 1
@@ -204,24 +189,20 @@ async def test_answer_that_is_none_is_not_taken(process: Process, pods: Pods, sa
 
 @pytest.mark.parametrize("status", [302, 404, 500])
 async def test_answer_with_another_status_is_not_taken_and_not_followed(process: Process, pods: Pods, status: int) -> None:
-    pods.answer = pods.say(SAID, status, Location="/activity")
+    pods.answer = saying(SAID, status, Location="/activity")
     seen(process, LIVE, CANDIDATE)
     assert (await requeued(process)).activity == {}
     assert pods.asked == 1
 
 
 async def test_pod_that_says_who_it_is_is_believed_what_it_says(process: Process, pods: Pods) -> None:
-    pods.answer = pods.say(SAID | {"pod": "chat-0"})
+    pods.answer = saying(SAID | {"pod": "chat-0"})
     seen(process, LIVE, CANDIDATE)
     assert (await requeued(process)).activity.keys() == {"uid-chat-0"}
 
 
 async def test_pod_that_never_ends_its_answer_is_given_up(process: Process, pods: Pods) -> None:
-    async def endless() -> web.StreamResponse:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    pods.answer = endless
+    pods.answer = never
     seen(process, LIVE, CANDIDATE)
     assert (await requeued(process)).activity == {}
 
@@ -229,7 +210,7 @@ async def test_pod_that_never_ends_its_answer_is_given_up(process: Process, pods
 async def test_what_a_pod_said_is_dropped_when_it_says_nothing_any_more_and_it_is_asked_less_often(process: Process, pods: Pods) -> None:
     seen(process, LIVE, CANDIDATE)
     assert (await requeued(process)).activity
-    pods.answer = pods.say(b"", 503)
+    pods.answer = saying(b"", 503)
     readings = process.states.of(KEY).readings
     async with asyncio.timeout(10):
         await process.queue.get()
@@ -271,7 +252,7 @@ async def test_whole_history_is_read_only_when_a_version_is_to_be_taken_back(pro
     snapshot = await requeued(process)
     assert (snapshot.ledger.known, snapshot.account) == (False, "")
     assert not [sent for sent in script.sent if sent.path in (at(RECORDS), REVIEWS)]
-    pods.answer = pods.say(SAID | {"runs": {"succeeded": 0, "failed": 100, "refused": 0}})
+    pods.answer = saying(SAID | {"runs": {"succeeded": 0, "failed": 100, "refused": 0}})
     process.queue.done(await process.queue.get())
     snapshot = await process.observer.observe(KEY)
     assert (snapshot.ledger.known, snapshot.account) == (True, "operator")

@@ -23,6 +23,7 @@ from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.observed.archive import Archive
 from tests.support import factories as given
+from tests.support.answering import served
 from tests.support.controller import Process, at, stored
 from tests.support.scripted import Script, failure, listed
 
@@ -101,20 +102,15 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 async def process(client: Client, script: Script, recorder: Recorder, tmp_path: Path) -> AsyncIterator[Process]:
-    app = web.Application(client_max_size=1 << 24)
-    app.router.add_route("*", "/{path:.*}", recorder.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     (tmp_path / "token").write_text(f"{TOKEN}\n")
-    made = Process(client, script, settings=Settings(recorder=url), recorder=RecorderAccess(url, tmp_path / "token"))
-    async with made.activity, made.archive:
-        made.informers.on_watch_event(APPS, "ADDED", given.stored(APP))
-        made.informers.on_watch_event(RECORDS, "ADDED", ROWS[-1])
-        made.queue.done(await made.queue.get())
-        yield made
-    await runner.cleanup()
+    async with served(recorder.handle) as port:
+        url = f"http://127.0.0.1:{port}"
+        made = Process(client, script, settings=Settings(recorder=url), recorder=RecorderAccess(url, tmp_path / "token"))
+        async with made.activity, made.archive:
+            made.informers.on_watch_event(APPS, "ADDED", given.stored(APP))
+            made.informers.on_watch_event(RECORDS, "ADDED", ROWS[-1])
+            made.queue.done(await made.queue.get())
+            yield made
 
 
 async def observed(process: Process) -> Archive:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.observed.comparison import Comparison, Figure
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
+from tests.support.answering import Answer, never, saying, served
 from tests.support.certificates import serving_context
 from tests.support.controller import Process, at, stored
 from tests.support.scripted import Script
@@ -63,18 +64,11 @@ class Recorder:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, str]] = []
-        self.answer: Callable[[], Awaitable[web.StreamResponse]] = saying(SAID)
+        self.answer: Answer = saying(SAID)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((request.path, request.query_string, request.headers.get("Authorization", "")))
         return await self.answer()
-
-
-def saying(what: Any, status: int = 200, **headers: str) -> Callable[[], Awaitable[web.StreamResponse]]:
-    async def answer() -> web.StreamResponse:
-        return web.Response(body=what if isinstance(what, bytes) else json.dumps(what).encode(), status=status, headers=headers)
-
-    return answer
 
 
 @pytest.fixture
@@ -97,16 +91,11 @@ def token(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def process(client: Client, script: Script, recorder: Recorder, token: Path) -> AsyncIterator[Process]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", recorder.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    made = Process(client, script, settings=Settings(recorder=url), recorder=RecorderAccess(url, token))
-    async with made.activity, made.comparisons:
-        yield made
-    await runner.cleanup()
+    async with served(recorder.handle) as port:
+        url = f"http://127.0.0.1:{port}"
+        made = Process(client, script, settings=Settings(recorder=url), recorder=RecorderAccess(url, token))
+        async with made.activity, made.comparisons:
+            yield made
 
 
 def watched(made: Manifest, **trial: Any) -> None:
@@ -211,11 +200,7 @@ async def test_recorder_of_a_newer_version_is_understood(process: Process, recor
 
 
 async def test_slow_recorder_holds_up_no_reconcile_and_is_given_up(process: Process, recorder: Recorder) -> None:
-    async def endless() -> web.StreamResponse:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    recorder.answer = endless
+    recorder.answer = never
     seen(process)
     snapshot = await answered(process)
     assert (snapshot.comparison, snapshot.unanswered) == (None, "it takes longer than 2 s")
@@ -251,16 +236,11 @@ async def test_a_recorder_of_an_authority_of_ones_own_is_trusted_where_that_is_n
     client: Client, script: Script, recorder: Recorder, token: Path, tmp_path: Path, is_trusted: bool, problem: str
 ) -> None:
     context, ca = serving_context(tmp_path)
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", recorder.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    url = f"https://127.0.0.1:{runner.addresses[0][1]}"
-    access = RecorderAccess(url, token, ca if is_trusted else None)
-    process = Process(client, script, settings=Settings(recorder=url), recorder=access)
-    async with process.activity, process.comparisons:
-        seen(process)
-        snapshot = await answered(process)
-        assert (snapshot.comparison is not None, snapshot.unanswered) == (is_trusted, problem)
-    await runner.cleanup()
+    async with served(recorder.handle, trust=context) as port:
+        url = f"https://127.0.0.1:{port}"
+        access = RecorderAccess(url, token, ca if is_trusted else None)
+        process = Process(client, script, settings=Settings(recorder=url), recorder=access)
+        async with process.activity, process.comparisons:
+            seen(process)
+            snapshot = await answered(process)
+            assert (snapshot.comparison is not None, snapshot.unanswered) == (is_trusted, problem)

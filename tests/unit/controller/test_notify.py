@@ -24,9 +24,10 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import events, operations
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
+from tests.support.answering import saying
 from tests.support.controller import LEASE, SYSTEM, Process, at, stored
 from tests.support.scripted import Reply, Script, failure, listed
-from tests.support.sinks import Receiver, receiving, saying, until
+from tests.support.sinks import Receiver, receiving, until
 
 SECRET = SECRETS.path(SYSTEM, "bus")
 KEY = (given.NAMESPACE, given.NAME)
@@ -190,7 +191,7 @@ async def test_the_end_waits_for_what_is_quick_and_not_for_what_hangs(process: P
     await end(process, script)
     await process.notifier.close()
     assert len(receiver.got) == 1
-    receiver.answer = saying(503)
+    receiver.answer = saying(status=503)
     assert TRIED_FOR > 60
     await end(process, script, "b", 2)
     async with asyncio.timeout(30):

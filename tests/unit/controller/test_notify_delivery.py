@@ -16,8 +16,9 @@ from dynamiq_operator.controller.notifications.addresses import Allowed, Network
 from dynamiq_operator.controller.notifications.delivery import Delivery, Lost, NotDeliveredError, Resolve, system_addresses
 from dynamiq_operator.controller.notifications.forms import SIGNATURE, Written, signature
 from dynamiq_operator.controller.notifications.sinks import Target
+from tests.support.answering import saying
 from tests.support.certificates import serving_context
-from tests.support.sinks import Receiver, receiving, saying
+from tests.support.sinks import Receiver, receiving
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 EVENT = Written(b'{"id":"1"}', {"Content-Type": "application/cloudevents+json"})
@@ -96,7 +97,7 @@ async def test_a_name_that_changes_between_look_and_connection_leads_nowhere_els
 
 async def test_a_redirect_is_an_answer_and_is_not_followed(receiver: Receiver) -> None:
     async with receiving(Receiver(), "127.0.0.3") as elsewhere:
-        receiver.answer = saying(307, Location=f"http://127.0.0.3:{elsewhere.port}/")
+        receiver.answer = saying(status=307, Location=f"http://127.0.0.3:{elsewhere.port}/")
         error = await refused(f"http://127.0.0.2:{receiver.port}/")
         assert (error.reason, error.again, elsewhere.got) == (Lost.REFUSED, False, [])
 
@@ -125,7 +126,7 @@ async def test_the_internet_is_told_at_ports_of_the_web_alone(port: int) -> None
     ("status", "again"), [(500, True), (503, True), (429, True), (408, True), (400, False), (404, False), (410, False)]
 )
 async def test_what_may_pass_is_tried_again_and_a_refusal_is_not(status: int, again: bool, receiver: Receiver) -> None:
-    receiver.answer = saying(status)
+    receiver.answer = saying(status=status)
     error = await refused(f"http://127.0.0.2:{receiver.port}/")
     assert (error.again, str(status) in str(error)) == (again, True)
 

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -29,6 +29,7 @@ from dynamiq_operator.plan.operations import CreateEvaluationKey
 from dynamiq_operator.plan.verification import last_word
 from dynamiq_operator.plan.verification.asking import Asked
 from tests.support import factories as given
+from tests.support.answering import Answer, saying, served
 from tests.support.controller import at
 from tests.support.scripted import Script, failure, missing
 
@@ -43,7 +44,7 @@ class Pods:
     def __init__(self) -> None:
         self.asked: list[Any] = []
         self.knows = 204
-        self.answer: Callable[[int], Awaitable[web.StreamResponse]] = saying({"answer": "42"})
+        self.answer: Answer = saying({"answer": "42"})
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         assert request.headers["X-Dynamiq-Verification"] == "true"
@@ -51,13 +52,6 @@ class Pods:
             return web.Response(status=self.knows if request.headers["Authorization"] == f"Bearer {KEY}" else 403)
         self.asked.append(await request.json())
         return await self.answer(len(self.asked))
-
-
-def saying(what: Any, status: int = 200) -> Callable[[int], Awaitable[web.StreamResponse]]:
-    async def answer(_number: int) -> web.StreamResponse:
-        return web.Response(body=what if isinstance(what, bytes) else json.dumps(what).encode(), status=status)
-
-    return answer
 
 
 class Asking:
@@ -99,15 +93,9 @@ def pods() -> Pods:
 @pytest.fixture
 async def asking(client: Client, script: Script, pods: Pods) -> AsyncIterator[Asking]:
     script.on("GET", at(SECRETS, names.access_keys(given.NAME)), missing("secrets", names.access_keys(given.NAME)))
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", pods.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
     news = asyncio.Event()
-    async with VerificationReader(client, client.now, lambda _: news.set(), lambda: KEY) as reader:
-        yield Asking(reader, runner.addresses[0][1], client, news)
-    await runner.cleanup()
+    async with served(pods.handle) as port, VerificationReader(client, client.now, lambda _: news.set(), lambda: KEY) as reader:
+        yield Asking(reader, port, client, news)
 
 
 async def test_each_case_is_asked_as_often_as_it_says(asking: Asking, pods: Pods) -> None:
