@@ -9,9 +9,9 @@ import yaml
 
 from dynamiq_operator.model import kinds
 from local.clusters import Cluster
+from tests.soak.support.argo import Argo, argo
 from tests.support import factories, history_stage
 from tests.support.api import Manifest
-from tests.support.argo import Argo, argo
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator, admission_policies, install_account
 from tests.support.plugin import Plugin

@@ -10,10 +10,10 @@ import yaml
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from local.clusters import Cluster
+from tests.soak.support.flux import flux
 from tests.support import factories, history_stage
 from tests.support.api import Manifest
 from tests.support.flows import answering
-from tests.support.flux import flux
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator, admission_policies, install_account
 from tests.support.plugin import Plugin

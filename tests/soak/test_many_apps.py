@@ -10,8 +10,8 @@ import pytest
 
 from local import components
 from local.clusters import Cluster
+from tests.soak.support.at_once import deployed_at_once
 from tests.support.api import Api, fresh_namespace
-from tests.support.at_once import deployed_at_once
 from tests.support.cluster import REPOSITORY, session_cluster
 
 LOG = REPOSITORY / "docs" / "measured" / "many-apps.txt"

@@ -13,7 +13,8 @@ from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.views.history import HistoryRow
 from local.clusters import Cluster
-from tests.support import contexts, factories, history_stage
+from tests.soak.support import contexts
+from tests.support import factories, history_stage
 from tests.support.api import Manifest
 from tests.support.cluster import REPOSITORY, session_cluster
 from tests.support.commands import blocks, shell

@@ -6,7 +6,6 @@ tests/soak/pods/test_upgrade.py.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ import pytest
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from local.clusters import Cluster
-from tests.support import history_stage, upgrades
-from tests.support.api import Manifest
+from tests.soak.support import upgrades
+from tests.soak.support.upgrades import all_seen, listed, written
+from tests.support import history_stage
 from tests.support.cluster import CRDS, REPOSITORY, Kubectl, session_cluster
 from tests.support.commands import shell
 from tests.support.factories import with_spec
@@ -94,7 +94,7 @@ def test_neither_an_upgrade_nor_the_way_back_changes_a_row_or_restarts_a_pod(clu
         kubectl("apply", "--server-side", "-k", str(CRDS))
         upgrades.install(kubectl, REPOSITORY / "manifests")
         operator.start()
-        _all_seen(on, apps)
+        all_seen(on, apps)
         assert _state(on) == was, "the upgrade"
 
         waiting = _waits(on, apps)
@@ -110,7 +110,7 @@ def test_neither_an_upgrade_nor_the_way_back_changes_a_row_or_restarts_a_pod(clu
         upgrades.install(kubectl, before.manifests)
         ended = _state(on)
         operator.start([str(before.program)])
-        _all_seen(on, apps)
+        all_seen(on, apps)
         assert _state(on) == ended, "the way back"
         assert _state(on, without=waiting) == was
         assert {on.served(app)["workflowVersion"] for app in apps} == {"v1"}
@@ -135,38 +135,16 @@ def _deployed(on: HistoryStage) -> Sequence[str]:
     eventually("all serve v1", lambda: all(on.served(app).get("workflowVersion") == "v1" for app in apps), SETTLED_WITHIN, 2)
     for row in rows:
         on.until(row, "Live")
-    _all_seen(on, apps)
+    all_seen(on, apps)
     return apps
-
-
-def _all_seen(on: HistoryStage, apps: Sequence[str]) -> None:
-    """Waits until an operator has acted on every App twice, so that what it decided at the first look is written."""
-    for _ in range(2):
-        for app in apps:
-            on.change("App", app, spec={"displayName": f"Looked at {uuid.uuid4().hex[:6]}"})
-        eventually("every App is seen as it is", lambda: all(_seen(each) for each in _listed(on, "App")), SETTLED_WITHIN, 1)
-
-
-def _seen(app: Manifest) -> bool:
-    return bool(app.get("status", {}).get("observedGeneration") == app["metadata"]["generation"])
 
 
 def _state(on: HistoryStage, without: Sequence[str] = ()) -> dict[str, Any]:
     """Every row to the byte, the pods, and what they are made of."""
-    rows = {row["metadata"]["name"]: _written(row) for row in _listed(on, kinds.RECORD.kind) if row["metadata"]["name"] not in without}
-    pods = sorted(pod["metadata"]["uid"] for pod in _listed(on, "Pod"))
-    templates = {each["metadata"]["name"]: each["spec"]["template"] for each in _listed(on, "Workload")}
+    rows = {row["metadata"]["name"]: written(row) for row in listed(on, kinds.RECORD.kind) if row["metadata"]["name"] not in without}
+    pods = sorted(pod["metadata"]["uid"] for pod in listed(on, "Pod"))
+    templates = {each["metadata"]["name"]: each["spec"]["template"] for each in listed(on, "Workload")}
     return {"rows": rows, "pods": pods, "templates": templates}
-
-
-def _written(row: Manifest) -> Manifest:
-    return {"spec": row["spec"], "status": row["status"], "version": row["metadata"]["resourceVersion"]}
-
-
-def _listed(on: HistoryStage, kind: str) -> list[Manifest]:
-    named = on.named(kind, "")
-    found: list[Manifest] = on.api.get(named["kind"], "", on.namespace, api_version=named["apiVersion"]).body["items"]
-    return found
 
 
 def _waits(on: HistoryStage, apps: Sequence[str]) -> list[str]:
@@ -174,7 +152,7 @@ def _waits(on: HistoryStage, apps: Sequence[str]) -> list[str]:
     selector = {"matchLabels": {"kubernetes.io/metadata.name": on.namespace}}
     spec = {"namespaceSelector": selector, "approvals": {"count": 1}}
     on.create({"apiVersion": API_VERSION, "kind": kinds.DEPLOY_POLICY.kind, "metadata": {"name": on.namespace}, "spec": spec})
-    _all_seen(on, apps)
+    all_seen(on, apps)
     eventually("the policy is known", lambda: on.get("App", apps[-1])["status"].get("guards"))
     made = [on.deploy(app, "v2") for app in apps[OF_GIT : OF_GIT + WAITING]]
     eventually("they wait", lambda: all(on.row(name).get("status", {}).get("waits") for name in made), SETTLED_WITHIN, 1)

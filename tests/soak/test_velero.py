@@ -10,11 +10,11 @@ import pytest
 
 from dynamiq_operator.model import kinds, ownership
 from local.clusters import Cluster
+from tests.soak.support.velero_server import velero
 from tests.support import history_stage, restores
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator, admission_policies, install_account
 from tests.support.velero import ACCOUNT, named, require_undecided, state
-from tests.support.velero_server import velero
 from tests.support.waiting import eventually
 
 IN_ANOTHER = "restored-by-velero"

@@ -11,9 +11,9 @@ import pytest
 from dynamiq_operator.model import names
 from local.clusters import Cluster
 from local.gateway import Gateway
+from tests.soak.support.memory import held
 from tests.support.api import Manifest
 from tests.support.load.callers import calling
-from tests.support.load.memory import held
 from tests.support.load.sleepers import host_of
 from tests.support.load.switches import live_on_both, switching, workloads
 from tests.support.load.warm import OPTIONS

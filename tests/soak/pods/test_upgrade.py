@@ -12,7 +12,8 @@ import pytest
 from dynamiq_operator.model import chain, kinds
 from local import components
 from local.clusters import Cluster
-from tests.support import upgrades
+from tests.soak.support import upgrades
+from tests.soak.support.upgrades import ELSEWHERE, Older, Scene
 from tests.support.admission import RESTORERS, RESTORING
 from tests.support.api import Manifest
 from tests.support.cluster import CRDS, REPOSITORY, Kubectl, session_cluster
@@ -21,7 +22,6 @@ from tests.support.load import sleepers
 from tests.support.operator import logged_in
 from tests.support.plugin import Plugin
 from tests.support.stage import Stage, stage
-from tests.support.upgrades import ELSEWHERE, Older, Scene
 from tests.support.waiting import eventually
 
 BEFORE = "67c48cd4"

@@ -125,7 +125,7 @@ class Scene:
 
     def state(self) -> dict[str, Any]:
         """Every row to the byte, the pods and how often they were restarted, what workloads and their pods are made of."""
-        rows = {row["metadata"]["name"]: _written(row) for row in self._listed(kinds.RECORD.kind)}
+        rows = {row["metadata"]["name"]: written(row) for row in self._listed(kinds.RECORD.kind)}
         pods = {
             pod["metadata"]["uid"]: sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
             for pod in self._listed("Pod")
@@ -152,11 +152,8 @@ class Scene:
         return found
 
     def all_seen(self) -> None:
-        """Waits until an operator has acted on every App twice, so that what it decided at the first look is written."""
-        for _ in range(2):
-            for app in self.at_work:
-                self.on.change("App", app, spec={"displayName": f"Looked at {uuid.uuid4().hex[:6]}"})
-            eventually("every App is seen as it is", lambda: all(map(_seen, self._apps())), SETTLED_WITHIN, 1)
+        """The same of every App that the operator works for."""
+        all_seen(self.on, self.at_work)
 
     def until_quiet(self) -> None:
         """Waits until no rollout is under way but those that stay so, and no pod of another one is left."""
@@ -177,13 +174,25 @@ class Scene:
 
         eventually("every rollout has ended", quiet, SETTLED_WITHIN, 1)
 
-    def _apps(self) -> list[Manifest]:
-        return [each for each in self._listed("App") if each["metadata"]["name"] != self.stopped]
-
     def _listed(self, kind: str) -> list[Manifest]:
-        named = self.on.named(kind, "")
-        found: list[Manifest] = self.on.api.get(named["kind"], "", self.on.namespace, api_version=named["apiVersion"]).body["items"]
-        return found
+        return listed(self.on, kind)
+
+
+def listed(on: Stage, kind: str) -> list[Manifest]:
+    """All objects of a kind in the namespace."""
+    named = on.named(kind, "")
+    found: list[Manifest] = on.api.get(named["kind"], "", on.namespace, api_version=named["apiVersion"]).body["items"]
+    return found
+
+
+def all_seen(on: Stage, apps: Sequence[str]) -> None:
+    """Waits until an operator has acted on these Apps twice, so that what it decided at the first look is written."""
+    for _ in range(2):
+        for app in apps:
+            on.change("App", app, spec={"displayName": f"Looked at {uuid.uuid4().hex[:6]}"})
+        eventually(
+            "every App is seen as it is", lambda: all(_seen(each) for each in listed(on, "App") if _name(each) in apps), SETTLED_WITHIN, 1
+        )
 
 
 def _app_of(found: Manifest) -> str:
@@ -191,11 +200,15 @@ def _app_of(found: Manifest) -> str:
     return str(found["metadata"].get("labels", {}).get(names.APP_LABEL, ""))
 
 
+def _name(found: Manifest) -> str:
+    return str(found["metadata"]["name"])
+
+
 def _seen(app: Manifest) -> bool:
     return bool(app.get("status", {}).get("observedGeneration") == app["metadata"]["generation"])
 
 
-def _written(row: Manifest) -> Manifest:
+def written(row: Manifest) -> Manifest:
     return {"spec": row["spec"], "status": row["status"], "version": row["metadata"]["resourceVersion"]}
 
 

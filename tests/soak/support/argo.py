@@ -19,10 +19,11 @@ import yaml
 
 from local import builds, components
 from local.clusters import Cluster
-from tests.support import definitions, programs
+from tests.soak.support import definitions
+from tests.soak.support.git_server import BRANCH, committed, git, served
+from tests.support import programs
 from tests.support.api import Manifest
 from tests.support.cluster import REPOSITORY, Kubectl
-from tests.support.git_server import BRANCH, committed, git, served
 from tests.support.ports import free_port
 from tests.support.programs import Process
 from tests.support.waiting import eventually

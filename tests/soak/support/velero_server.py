@@ -15,7 +15,8 @@ from pathlib import Path
 from local import builds, components
 from local.clusters import Cluster
 from local.controlplane import is_free
-from tests.support import definitions, programs
+from tests.soak.support import definitions
+from tests.support import programs
 from tests.support.api import Manifest
 from tests.support.cluster import Kubectl, login_of
 from tests.support.ports import free_port
