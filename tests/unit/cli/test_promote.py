@@ -7,7 +7,7 @@ import json
 import pytest
 
 from dynamiq_operator.actions.rights import REVIEWS
-from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.names import ENVIRONMENT_LABEL, PROJECT_LABEL
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
@@ -226,11 +226,6 @@ def test_a_preview_of_a_release(drafted: ScriptedPlugin) -> None:
     assert released(drafted) == []
 
 
-def test_the_first_release(drafted: ScriptedPlugin) -> None:
-    drafted.releases()
-    assert drafted("release", "chat", "--preview").out == "chat in demo\n  version  (none) → v1\n"
-
-
 def test_a_draft_that_is_released_already(drafted: ScriptedPlugin) -> None:
     drafted.draft(given.stored(given.workflow_manifest(given.with_spec(flow=given.flow("v1")))))
     done = drafted("release", "chat", "--yes")
@@ -259,10 +254,3 @@ def test_no_such_workflow(drafted: ScriptedPlugin) -> None:
     drafted.script.on("GET", WORKFLOWS.path(NAMESPACE), listed({"metadata": {"name": "chat"}}))
     done = drafted("release", "none", "--yes")
     assert (done.code, done.err) == (1, "error: no Workflow none in namespace demo; workflows there: chat\n")
-
-
-def test_somebody_who_releases_at_the_same_time(drafted: ScriptedPlugin) -> None:
-    drafted.script.on("POST", VERSIONS.path(NAMESPACE), failure(409, "AlreadyExists", "chat-v2 exists"), lambda sent: sent.body)
-    assert drafted("release", "chat", "--yes").code == 0
-    assert [each["spec"]["version"] for each in released(drafted)] == ["v2", "v2"]
-    assert RUNTIMES.path() not in {sent.path for sent in drafted.script.sent}

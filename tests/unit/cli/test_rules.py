@@ -168,14 +168,6 @@ def test_a_rejection_is_withdrawn_with_a_reason(held: ScriptedPlugin) -> None:
     assert "  v2 was rejected by otto: it loses invoices" in done.out.splitlines()
 
 
-def test_a_deploy_of_a_rejected_version_is_refused_with_its_sentence(held: ScriptedPlugin) -> None:
-    held.script.on("GET", REJECTIONS.path(NAMESPACE), listed(rules.rejection("v2")))
-    done = held("deploy", "chat", "--yes")
-    assert done.code == 1
-    assert done.err.startswith("error: v2 was rejected by otto: it loses invoices (namespace demo)")
-    assert made(held, ROWS) == []
-
-
 def test_an_app_is_suspended_and_that_is_taken_off(held: ScriptedPlugin) -> None:
     sent: list[Sent] = []
 

@@ -256,13 +256,6 @@ def test_a_name_that_is_taken(stage: RestStage) -> None:
     assert stage.created(APPS) == []
 
 
-def test_an_app_gets_another_object_name_where_its_own_is_taken_by_another(stage: RestStage) -> None:
-    stage.put(make.app_manifest(make.with_spec(displayName="customer? support"), name="customer-support"))
-    stage.script.on("POST", APPS.path("demo"), failure(409, "AlreadyExists"), created)
-    assert stage.call("POST", "/v1/apps", _new(stage)).data["name"] == "Customer support"
-    assert [made["metadata"]["name"] for made in stage.created(APPS)][-1].startswith("customer-support-")
-
-
 @pytest.mark.parametrize("reply", [failure(422, "Invalid", "no"), failure(403, "Forbidden", "a quota"), failure(503, "Unavailable")])
 def test_where_the_row_is_refused_nothing_is_left_of_the_app(stage: RestStage, reply: Reply) -> None:
     stage.script.on("POST", RECORDS.path("demo"), reply)
@@ -281,12 +274,6 @@ def test_an_app_that_could_not_be_taken_back_is_told_of(stage: RestStage) -> Non
     error = stage.call("POST", "/v1/apps", _new(stage)).error(422)
     assert "could not be deleted again" in error["message"]
     assert error["details"]["app_id"]
-
-
-def test_a_row_that_would_be_refused_makes_no_app(stage: RestStage) -> None:
-    stage.script.on("POST", RECORDS.path("demo"), failure(422, "Invalid", "no"), query={"dryRun": "All"})
-    stage.call("POST", "/v1/apps", _new(stage)).error(422)
-    assert stage.created(APPS) == []
 
 
 @pytest.mark.parametrize(

@@ -148,11 +148,6 @@ def test_what_the_target_lacks_is_told_by_what_each_variable_reads(stage: RestSt
     assert stage.created(RECORDS, "prod") == []
 
 
-def test_another_app_of_the_name_is_no_target(stage: RestStage) -> None:
-    stage.put(make.app_manifest(make.in_namespace("prod"), make.with_spec(workflow="other")))
-    assert "it is another App" in stage.call("POST", _path(stage)).error(409)["message"]
-
-
 def test_an_app_of_no_project(stage: RestStage) -> None:
     made = stage.put(a_namespace("demo"))
     stage.context.index.of(NAMESPACES).put({**made, "metadata": {**made["metadata"], "resourceVersion": "9"}})

@@ -179,12 +179,6 @@ def test_a_trigger_is_deleted(stage: RestStage) -> None:
     assert _written(stage) == [_daily("off")]
 
 
-def test_the_last_trigger_takes_the_field_along(stage: RestStage) -> None:
-    path = _app(stage, _daily("on"))
-    stage.call("DELETE", f"{path}/{_id(stage, 'on')}")
-    assert _written(stage) is None
-
-
 def test_activate_and_deactivate(stage: RestStage) -> None:
     path = _app(stage, _daily("new", suspend=True, draft=True))
     uid = _id(stage, "new")
@@ -194,24 +188,6 @@ def test_activate_and_deactivate(stage: RestStage) -> None:
     path = _app(stage, _daily("new"))
     assert stage.call("POST", f"{path}/{uid}/deactivate").data["status"] == "inactive"
     assert _written(stage) == [_daily("new", suspend=True)]
-
-
-def test_what_has_expired_is_not_activated(stage: RestStage) -> None:
-    path = _app(stage, {"name": "gone", "runAt": EARLIER, "suspend": True})
-    assert "expired" in stage.call("POST", f"{path}/{_id(stage, 'gone')}/activate").error(409)["message"]
-
-
-def test_a_write_that_meets_another_is_tried_again_over_what_is_there_then(stage: RestStage) -> None:
-    path = _app(stage, _daily("on"))
-
-    def other(_: Any) -> Reply:
-        stage.put(make.app_manifest(make.with_triggers(_daily("on"), _daily("theirs")), make.with_meta(resourceVersion="2")))
-        return failure(409, "Conflict")
-
-    stage.script.on("PATCH", OBJECT, other, {})
-    assert stage.call("POST", path, {"name": "ours", "config": DAILY}).status == 201
-    assert [each["name"] for each in _written(stage) or []] == ["on", "theirs", "ours"]
-    assert stage.script.bodies("PATCH", OBJECT)[-1]["metadata"]["resourceVersion"] == "2"
 
 
 def test_a_write_that_never_fits_in_ends_in_a_conflict(stage: RestStage) -> None:
@@ -273,11 +249,6 @@ def test_only_an_active_trigger_runs(stage: RestStage, fields: dict[str, Any]) -
     path = _app(stage, _daily("on", **fields))
     assert "status" in stage.call("POST", f"{path}/{_id(stage, 'on')}/run").error(409)["details"]
     assert stage.created(JOBS) == []
-
-
-def test_nothing_runs_before_something_is_live(stage: RestStage) -> None:
-    path = _app(stage, _daily("on"), live=None)
-    assert "deploy it first" in stage.call("POST", f"{path}/{_id(stage, 'on')}/run").error(409)["message"]
 
 
 def test_who_may_not_create_jobs_runs_nothing(stage: RestStage) -> None:

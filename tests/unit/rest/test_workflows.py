@@ -13,7 +13,7 @@ from dynamiq_operator.model.base import FLOW_MAX_BYTES
 from dynamiq_operator.rest.workflows.parse import FLOW_UI_MAX_BYTES
 from dynamiq_operator.rest.workflows.responses import FLOW, FLOW_UI, ListedWorkflow, NodeTypes, Version, WorkflowDetail
 from tests.support import factories as make
-from tests.support.rest_stage import UNKNOWN, RestStage, created, patched
+from tests.support.rest_stage import UNKNOWN, RestStage
 from tests.support.scripted import Answer, Reply, failure, listed
 
 OBJECT = WORKFLOWS.path("demo", "chat")
@@ -190,14 +190,6 @@ def test_a_draft_is_saved_as_it_was_written(stage: RestStage) -> None:
     ]
 
 
-def test_a_save_that_meets_other_writes_is_tried_again(stage: RestStage) -> None:
-    before = stage.put(make.workflow_manifest())
-    stage.script.on("PATCH", OBJECT, failure(409, "Conflict"), failure(409, "Conflict"), patched(before))
-    assert stage.call("POST", _path(stage, "/save"), {"flow": FLOW}).data["flow"] == FLOW
-    stage.script.on("PATCH", OBJECT, failure(409, "Conflict"))
-    assert "try again" in stage.call("POST", _path(stage, "/save"), {"flow": FLOW}).error(409)["message"]
-
-
 def test_who_may_read_and_not_save_is_forbidden(stage: RestStage) -> None:
     stage.script.on("PATCH", OBJECT, failure(403, "Forbidden", "anna may not patch"))
     assert "may not patch" in stage.call("POST", _path(stage, "/save"), {"flow": FLOW}).error(403)["message"]
@@ -226,20 +218,6 @@ def test_the_first_release_is_described_as_its_workflow(stage: RestStage) -> Non
     stage.script.on("GET", VERSIONS.path("demo"), {"metadata": {}, "columnDefinitions": [], "rows": None})
     told = stage.call("POST", f"/v1/workflows/{stage.uid(WORKFLOWS, 'new')}/release", {"flow": FLOW}).data
     assert (told["version"], told["description"]) == ("v1", "Answers questions")
-
-
-def test_a_number_that_was_taken_meanwhile_is_followed_by_the_next(stage: RestStage) -> None:
-    def taken(_: Any) -> Reply:
-        stage.put(make.version_manifest("v3"))
-        return failure(409, "AlreadyExists")
-
-    stage.script.on("POST", VERSIONS.path("demo"), taken, created)
-    assert stage.call("POST", _path(stage, "/release"), {"flow": FLOW}).data["version"] == "v4"
-
-
-def test_a_number_that_is_always_taken_ends_in_a_conflict(stage: RestStage) -> None:
-    stage.script.on("POST", VERSIONS.path("demo"), failure(409, "AlreadyExists"))
-    assert "try again" in stage.call("POST", _path(stage, "/release"), {"flow": FLOW}).error(409)["message"]
 
 
 def test_the_draft_that_was_looked_at_is_released_as_it_is_stored(stage: RestStage) -> None:
