@@ -1,4 +1,4 @@
-"""`python -m tests.support.cost`: what each suite and each file of tests took, in core-seconds, by program, of the run before.
+"""`python -m tests.support.cost`: what each suite and each file of tests took, in core-seconds, by program, in the run before, or by $COST.
 
 It reads what `accounting.py` wrote. A suite over its budget is named, not failed: machines differ.
 """
@@ -6,10 +6,12 @@ It reads what `accounting.py` wrote. A suite over its budget is named, not faile
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support import accounting
 from tests.support.accounting import KINDS, TICKS
 
 FOLDER = Path("build", "tests", "cost")
@@ -84,4 +86,4 @@ def _line(name: str, used: Counter[str], more: str = "") -> str:
 
 
 if __name__ == "__main__":
-    print("\n".join(table(by_suite())))
+    print("\n".join(table(by_suite(Path(os.environ.get(accounting.FOLDER, FOLDER))))))
