@@ -29,7 +29,7 @@ BETWEEN = (1.0, 15.0)
 """Seconds between the end of a freeze and the next one."""
 PERIOD = 100_000  # microseconds, over which a share of the processors is counted
 
-ENTER = 'echo $$ >"$JOINED/cgroup.procs"; mount --bind "$GROUP" "$ROOT"; exec "$@"'
+ENTER = 'echo $$ >"$0/cgroup.procs"; mount --bind "$1" "$2"; shift 2; exec "$@"'
 """A command joins the group, and finds it in the place of its hierarchy's root: so the groups that it makes, as a cluster does, are within."""
 
 
@@ -59,10 +59,9 @@ class Group:
     def thaw(self) -> None:
         self.write({"freezer.state": "THAWED", "cgroup.freeze": "0"})
 
-    def entered(self, command: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-        """The command that joins the group, and what its environment has besides."""
-        where = {"JOINED": str(self.joined), "GROUP": str(self.folder), "ROOT": str(self.root)}
-        return ["unshare", "--mount", "sh", "-ec", ENTER, "sh", *command], where
+    def entered(self, command: Sequence[str]) -> list[str]:
+        """The command that joins the group."""
+        return ["unshare", "--mount", "sh", "-ec", ENTER, str(self.joined), str(self.folder), str(self.root), *command]
 
 
 @contextlib.contextmanager
@@ -95,13 +94,13 @@ def run(condition: str, command: Sequence[str], cores: float, output: IO[str] | 
     with contextlib.ExitStack() as stack:
         if condition == BUSY:
             stack.enter_context(_busy())
-            return _until_it_ends(list(command), {}, output)
+            return _until_it_ends(command, output)
         made = stack.enter_context(group("cpu" if condition == HALF else "freezer"))
         if condition == HALF:
             made.limit(cores)
         else:
             stack.enter_context(_frozen_now_and_then(made))
-        return _until_it_ends(*made.entered(command), output)
+        return _until_it_ends(made.entered(command), output)
 
 
 @contextlib.contextmanager
@@ -134,10 +133,10 @@ def _frozen_now_and_then(made: Group) -> Iterator[None]:
         freezing.join()
 
 
-def _until_it_ends(command: list[str], environment: dict[str, str], output: IO[str] | None) -> int:
+def _until_it_ends(command: Sequence[str], output: IO[str] | None) -> int:
     """The terminal's Ctrl-C comes to the command as to us, so it is not passed on; SIGTERM comes to us alone."""
     told = []
-    process = subprocess.Popen(command, env=os.environ | environment, stdout=output, stderr=output)
+    process = subprocess.Popen(command, stdout=output, stderr=output)
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
         told.append(number)
