@@ -1,6 +1,6 @@
-"""One cluster with real pods for the tests of this folder that ask for it."""
+"""One cluster with real pods for the tests of this folder that ask for it, with the admission policies."""
 
 from __future__ import annotations
 
 from tests.support.real_pods import at as at
-from tests.support.real_pods import cluster as cluster
+from tests.support.real_pods import guarded_cluster as cluster  # noqa: F401

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -18,6 +18,9 @@ from tests.support.waiting import eventually
 APP = "shop"
 KEYED = "keyed"
 DOMAIN = "apps.example.com"
+THE_CLUSTER = ("system:kube-controller-manager", "system:masters")
+"""User and group."""
+
 BACK_WITHIN = 20
 """Seconds within which what is deleted or edited is back, by the API server's clock, whatever else keeps the test from looking."""
 
@@ -59,6 +62,10 @@ class Children:
     def child(self, kind: str) -> Manifest | None:
         return self.on.find(kind, self.name(kind))
 
+    def by_who_may(self, kind: str) -> Stage:
+        """The stage as somebody uses it whom no policy keeps from this child: of a flow that is the cluster itself."""
+        return replace(self.on, api=self.on.api.acting_as(*THE_CLUSTER)) if kind == "ConfigMap" else self.on
+
 
 @pytest.fixture(scope="module")
 def children(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
@@ -80,7 +87,7 @@ def test_a_deleted_child_is_back(children: Children, kind: str) -> None:
     before = children.child(kind)
     assert before is not None
     deleted = time.time()
-    children.on.delete(kind, children.name(kind))
+    children.by_who_may(kind).delete(kind, children.name(kind))
 
     def back() -> Manifest | None:
         found = children.child(kind)
@@ -99,7 +106,7 @@ def test_an_edited_child_is_as_it_was(children: Children, edit: str) -> None:
     before = children.child(kind)
     assert before is not None
     edited = time.time()
-    children.on.change(kind, children.name(kind), **patch)
+    children.by_who_may(kind).change(kind, children.name(kind), **patch)
     changed = children.child(kind)
     assert changed is not None
     assert changed["metadata"]["uid"] == before["metadata"]["uid"]

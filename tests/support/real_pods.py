@@ -1,15 +1,26 @@
-"""Fixtures of folders whose tests share one cluster with real pods and its gateway: a conftest.py imports those that it wants."""
+"""Fixtures of folders whose tests share one cluster with real pods and its gateway: a conftest.py imports those that it wants.
+
+The workers of one run share it: the first that asks starts it, and ends it when no other has a test left.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from local import gateway
+from local import builds, clusters, gateway
 from local.clusters import Cluster
 from local.gateway import Gateway
 from tests.support.cluster import session_cluster
+from tests.support.operator import admission_policies
+
+RUN = "PYTEST_XDIST_TESTRUNUID"
+"""The variable that names a run of several workers."""
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +31,52 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
+def guarded_cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """The same with the admission policies, as it is installed; one for all workers of a run."""
+    if RUN not in os.environ:
+        with _guarded(pytestconfig) as started:
+            yield started
+        return
+    path = builds.cache_root() / f".{os.environ[RUN]}.cluster"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        found = clusters.find(file.read() or "none-yet")
+        if found is None:
+            pytestconfig.pluginmanager.register(owner := _Owner(path))
+            found = owner.start(pytestconfig)
+            file.write(found.name)
+            file.flush()
+        fcntl.flock(file, fcntl.LOCK_SH)  # for as long as this worker has tests
+        yield found
+
+
+@pytest.fixture(scope="session")
 def at(cluster: Cluster) -> Gateway:
     """The cluster's gateway, started by the first test that asks for it."""
     return gateway.start(cluster)
+
+
+@contextlib.contextmanager
+def _guarded(pytest_config: pytest.Config) -> Iterator[Cluster]:
+    with session_cluster("node", pytest_config) as started, admission_policies(started):
+        yield started
+
+
+class _Owner:
+    """The worker that started the cluster: it ends it after its last test, once the others have left."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._stack = path, contextlib.ExitStack()
+
+    def start(self, pytest_config: pytest.Config) -> Cluster:
+        return self._stack.enter_context(_guarded(pytest_config))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Waits here, where no test's time runs."""
+        with self._path.open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self._stack.close()
+            self._path.unlink()

@@ -11,7 +11,6 @@ import functools
 import json
 import sys
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,14 +19,17 @@ from typing import Any
 
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
-from local import images, sandbox, state
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
+from local import images
 from local.clusters import Cluster
-from tests.support import factories, programs
+from tests.support import factories
 from tests.support.api import Api, Manifest, fresh_namespace, incarnation
 from tests.support.cluster import Kubectl
 from tests.support.factories import Modifier
+from tests.support.faults.operators import allow_leases
 from tests.support.flows import answering
-from tests.support.inside import in_network
+from tests.support.inside import node_of
+from tests.support.operator import Operator, install_rights, logged_in
 from tests.support.waiting import eventually
 
 WORKFLOW = "answers"
@@ -241,10 +243,7 @@ class Stage:
 
     def reached_from_node(self, *targets: str) -> list[str]:
         """Which of `host:port` the node itself reaches, whatever NetworkPolicies say."""
-        record = state.load(self.cluster.name)
-        inside = sandbox.find(record) if record is not None else None
-        assert inside is not None, f"cluster {self.cluster.name} has no node that can be entered"
-        return _reached(inside.run(sys.executable, "-c", REACH, json.dumps(targets)))
+        return _reached(node_of(self.cluster).run(sys.executable, "-c", REACH, json.dumps(targets)))
 
     def key(self, app: str, name: str = "default") -> str:
         """An Access Key of the App."""
@@ -369,25 +368,25 @@ def stage(cluster: Cluster, purpose: str) -> Iterator[Stage]:
 
 
 @contextlib.contextmanager
-def operator(*stages: Stage, folder: Path, options: Sequence[str] = (), program: Sequence[str] = PROGRAM) -> Iterator[None]:
-    """The operator of this checkout for these stages, working while the block runs; its log is in `folder`."""
+def operator(*stages: Stage, folder: Path, options: Sequence[str] = (), program: Sequence[str] = PROGRAM) -> Iterator[Operator]:
+    """The operator of this checkout for these stages, under its own account, working while the block runs; its logs are in `folder`."""
     first = stages[0]
-    node, kubeconfig = in_network(first.cluster, first.cluster.kubeconfig, folder)
-    flags = [
-        f"--kubeconfig={kubeconfig}",
-        *options,
-        f"--lease-namespace={first.namespace}",
-        *(f"--namespace={each.namespace}" for each in stages),
-    ]
-    log = folder / f"operator-{uuid.uuid4().hex[:6]}.log"
-    process = programs.python(program, "run", *flags, log=log, network_of=node)
+    _install_rights(first.cluster, incarnation(first.cluster))
+    allow_leases(first.api, first.namespace)
+    login = logged_in(first.cluster, folder, OPERATOR_NAMESPACE)
+    made = Operator(login, folder, [each.namespace for each in stages], options, home=first.namespace, cluster=first.cluster)
+    made.start(program)
     try:
-        eventually(f"the operator leads: see {log}", lambda: process.poll() is None and "leading as" in log.read_text(), LIVE_WITHIN)
         eventually("the callers run", lambda: all(each.get("Pod", "caller")["status"]["phase"] == "Running" for each in stages))
-        yield
+        yield made
     finally:
-        code = programs.ended(process)
-    assert code == 0, f"the operator ended with exit code {code}: see {log}"
+        made.stop()
+
+
+@functools.cache
+def _install_rights(cluster: Cluster, _incarnation: int) -> None:
+    """Once for each cluster."""
+    install_rights(cluster)
 
 
 @functools.cache

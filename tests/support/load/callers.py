@@ -100,6 +100,37 @@ class Heard:
         return f"p50 {percentile(times, 0.5) * 1000:.0f} ms, p99 {percentile(times, 0.99) * 1000:.0f} ms"
 
 
+@dataclass
+class Timeline:
+    """Which versions may answer, from when on: two while a rollout is under way, one between rollouts."""
+
+    states: list[tuple[float, frozenset[str]]]
+
+    @classmethod
+    def of(cls, version: str) -> Timeline:
+        return cls([(0.0, frozenset({version}))])
+
+    def begin(self, version: str) -> None:
+        """A rollout to `version` is about to begin."""
+        self.states.append((time.time(), self.states[-1][1] | {version}))
+
+    def end(self, version: str) -> None:
+        """Nothing of the version before is left."""
+        self.states.append((time.time(), frozenset({version})))
+
+    def allows(self, call: Call) -> bool:
+        """Whether the version of a good answer ran while the call was under way."""
+        ends = [since for since, _ in self.states[1:]] + [float("inf")]
+        allowed = (
+            versions for (since, versions), end in zip(self.states, ends, strict=True) if since <= call.answered and end >= call.sent
+        )
+        return any(call.text == answer(version) for versions in allowed for version in versions)
+
+    def wrong(self, heard: Heard) -> list[Call]:
+        """Good answers of a version that may not have answered then."""
+        return [call for call in heard.calls if call.ok and not self.allows(call)]
+
+
 def percentile(ordered: Sequence[float], share: float) -> float:
     """Of times in ascending order: the smallest that `share` of them do not exceed."""
     return ordered[max(-(-int(share * len(ordered) * 1000) // 1000) - 1, 0)] if ordered else float("nan")

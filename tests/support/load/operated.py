@@ -1,4 +1,7 @@
-"""A namespace on real pods with all that an installation has: the operator under its own account, the admission policies, the gate."""
+"""A namespace on real pods with all that an installation has: the operator under its own account, and the gate.
+
+The admission policies are the cluster's: fixture `guarded_cluster` of `tests/support/real_pods.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,12 @@ from local import gateway
 from local.clusters import Cluster
 from local.gateway import Gateway
 from tests.support.load.sleepers import Gates, install
-from tests.support.operator import Operator, admission_policies, install_account
-from tests.support.stage import Stage, stage
+from tests.support.operator import Operator
+from tests.support.stage import Stage, operator, stage
 
 DOMAIN = "apps.example.test"
-OPTIONS = (f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}")
+OPTIONS = (f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}", f"--gateway={gateway.PARENT}")
+"""By which the operator gives each App a hostname that the gateway serves."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,8 @@ class Operated:
 
 
 @contextlib.contextmanager
-def operated(cluster: Cluster, at: Gateway, purpose: str, folder: Path) -> Iterator[Operated]:
-    """The operator works while the block runs; the gate stays for the next one."""
+def operated(cluster: Cluster, at: Gateway, purpose: str, folder: Path, *others: Stage) -> Iterator[Operated]:
+    """The operator works while the block runs, in the namespaces of `others`, too; the gate stays for the next one."""
     gates = install(cluster)
-    kubeconfig = install_account(cluster, folder)
-    with (
-        admission_policies(cluster),
-        stage(cluster, purpose) as on,
-        Operator(kubeconfig, folder, [on.namespace], OPTIONS, cluster=cluster) as operator,
-    ):
-        yield Operated(on, operator, at, gates)
+    with stage(cluster, purpose) as on, operator(on, *others, folder=folder, options=OPTIONS) as running:
+        yield Operated(on, running, at, gates)

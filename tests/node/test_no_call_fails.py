@@ -1,0 +1,216 @@
+"""No call of an App fails, and each is answered by the right version, while it is called by its hostname through the gateway all along.
+
+One test each of a deploy, a rollback, strategy Switch, an operator that is killed, a revert, a promotion, and sleep and wake, with the operator,
+the policies and the gate as they are installed. tests/load does each of them many times, and in any order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from dynamiq_operator.actions.promote import PromotionRequest, perform_promotion, plan_promotion
+from dynamiq_operator.model import names
+from local.clusters import Cluster
+from local.gateway import Gateway
+from tests.support.api import ActionClient, Manifest
+from tests.support.flows import a_flow
+from tests.support.gateway import answer, until_answer
+from tests.support.load.callers import Timeline, calling
+from tests.support.load.operated import Operated, operated
+from tests.support.load.sleepers import call_at_once, host_of, is_asleep, patient, sleeping, until_asleep, wakes
+from tests.support.load.switches import SHARE_OF_CPU, until_one_workload
+from tests.support.load.watched import watching
+from tests.support.stage import Stage, restarts, stage, uids
+from tests.support.waiting import eventually
+
+APP, SLEEPER = "shop", "nap"
+VERSIONS = ("v1", "v2")
+BAD, PROMOTED = "v3", "v4"
+RATE = 15
+"""Calls a second on new connections, and as many on kept ones."""
+COUNTED = 40
+"""Calls after a change, all of which the new version answers."""
+WAKES = 2
+SELDOM = 0.1
+"""Calls a second of an App that sleeps after 5 s without one: some come at the very moment at which it falls asleep."""
+HELD_FOR = 120.0  # seconds
+FAILS_WHERE_ASKED = f"def run(inputs):\n    if inputs.get('bad'):\n        raise ValueError('a bad version')\n    return {BAD!r}\n"
+REVERTS = {"seconds": 300, "maxFailedPercent": 20, "minRuns": 20}
+
+
+@dataclass(frozen=True)
+class Shop:
+    """An App that is called, and the namespace from where versions are promoted."""
+
+    made: Operated
+    staging: Stage
+
+    @property
+    def on(self) -> Stage:
+        return self.made.on
+
+    @property
+    def live(self) -> Manifest:
+        """What the App's status says is live."""
+        found: Manifest = self.on.get("App", APP)["status"]["live"]
+        return found
+
+    @property
+    def other(self) -> str:
+        """The version of the two that is not live."""
+        return next(version for version in VERSIONS if version != self.live["workflowVersion"])
+
+    def row_of(self, version: str) -> str:
+        """The newest row of a version that was live."""
+        good = [row for row in self.on.rows(APP) if row["spec"]["outcome"]["result"] == "Succeeded"]
+        return str([row["metadata"]["name"] for row in good if row["spec"]["pinned"]["workflowVersion"] == version][-1])
+
+    @contextlib.contextmanager
+    def called(self) -> Iterator[Timeline]:
+        """Callers of the App while the block runs, which says what may answer them. None fails, and none is answered by another version."""
+        on, timeline = self.on, Timeline.of(self.live["workflowVersion"])
+        with (
+            watching(on.api, on.namespace) as watched,
+            calling(on.cluster, host_of(on, APP), on.key(APP), new=RATE, kept=RATE) as heard,
+        ):
+            yield timeline
+        print(f"\n{heard}\n{dict(heard.by_text)}")
+        assert not heard.failed, f"{heard.why()}\n{watched.story(heard.failed[0].sent)}"
+        assert not timeline.wrong(heard), (timeline.wrong(heard)[:5], timeline.states)
+        assert restarts(on.pods(APP)) == 0
+        self.answers_alone(self.live["workflowVersion"])
+
+    def answers_alone(self, version: str) -> None:
+        """Whoever calls now is answered by this version."""
+        on, host = self.on, host_of(self.on, APP)
+        until_answer(host, self.made.at, version, on.key(APP))
+        with calling(on.cluster, host, on.key(APP), new=RATE, kept=RATE, count=COUNTED) as heard:
+            pass
+        assert not heard.failed, heard.why()
+        assert set(heard.by_text) == {answer(version)[1]}
+
+    def until_alone(self) -> None:
+        """Waits until no pod is left but those of the App's newest template, not even one that ends."""
+        wanted = self.on.workload(APP)["spec"]["template"]["metadata"]["labels"]
+
+        def alone() -> bool:
+            found = self.on.api.get("Pod", "", self.on.namespace, labelSelector=f"{names.APP_LABEL}={APP}").body["items"]
+            return all(wanted.items() <= pod["metadata"]["labels"].items() for pod in found)
+
+        eventually("no pod of the version before is left", alone)
+
+
+@pytest.fixture(scope="module")
+def shop(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    folder = tmp_path_factory.mktemp("no-call-fails")
+    with stage(cluster, "staging") as staging, operated(cluster, at, "no-call-fails", folder, staging) as made:
+        for each, environment in ((staging, "staging"), (made.on, "production")):
+            _label(each, staging.namespace, environment)
+            each.release(*VERSIONS)
+            each.runtime("fast", by_default=each is made.on, drainSeconds=5, resources=SHARE_OF_CPU)
+        made.on.release(BAD, text=a_flow(FAILS_WHERE_ASKED, answer="answer"))
+        made.on.app(APP)
+        for version in VERSIONS:
+            made.on.live(APP, version)
+        until_answer(host_of(made.on, APP), at, VERSIONS[-1], made.on.key(APP))
+        yield Shop(made, staging)
+
+
+def _label(on: Stage, project: str, environment: str) -> None:
+    named = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": on.namespace}}
+    labelled = on.api.merge(named, {"metadata": {"labels": {names.PROJECT_LABEL: project, names.ENVIRONMENT_LABEL: environment}}})
+    assert labelled.ok, labelled.message
+
+
+def test_a_deploy_fails_no_call(shop: Shop) -> None:
+    version = shop.other
+    with shop.called() as timeline:
+        timeline.begin(version)
+        shop.on.live(APP, version)
+        shop.until_alone()
+        timeline.end(version)
+
+
+def test_a_rollback_fails_no_call(shop: Shop) -> None:
+    version = shop.other
+    with shop.called() as timeline:
+        timeline.begin(version)
+        row = shop.on.live(APP, restores=shop.row_of(version))
+        shop.until_alone()
+        timeline.end(version)
+    assert shop.live["row"] == row
+
+
+def test_a_switch_and_its_rollback_to_warm_pods_fail_no_call(shop: Shop) -> None:
+    on, before, after = shop.on, shop.live["workflowVersion"], shop.other
+    with shop.called() as timeline:
+        on.change("App", APP, spec={"rollout": {"strategy": "Switch"}})
+        until_one_workload(on, APP, 90, pinned=True)
+        timeline.begin(after)
+        on.live(APP, after)
+        shop.answers_alone(after)
+        pods = uids(on.pods(APP))
+        on.live(APP, restores=shop.row_of(before))
+        shop.answers_alone(before)
+        assert uids(on.pods(APP)) <= pods, "a warm rollback starts no pod"
+
+
+def test_an_operator_that_is_killed_in_a_deploy_fails_no_call(shop: Shop) -> None:
+    version, operator = shop.other, shop.made.operator
+    with shop.called() as timeline:
+        timeline.begin(version)
+        row = shop.on.deploy(APP, version)
+        eventually("the operator works on it", lambda: "pinned" in shop.on.row(row)["spec"])
+        operator.kill()
+        operator.start()
+        shop.on.until(row, "Live")
+    assert shop.live["row"] == row
+
+
+def test_a_revert_fails_no_call_of_those_that_the_bad_version_answers(shop: Shop) -> None:
+    """It fails what others ask of it, and goes for that."""
+    on, before = shop.on, shop.live
+    on.change("App", APP, spec={"rollout": {"revert": REVERTS}})
+    with shop.called() as timeline, calling(on.cluster, host_of(on, APP), on.key(APP), new=RATE, input='{"bad": true}') as bad:
+        timeline.begin(BAD)
+        row = on.deploy(APP, BAD)
+        back = names.revert_row(APP, row)
+        eventually("a row takes it back", lambda: on.find("Deployment", back), 180)
+        on.until(back, "Live")
+    on.change("App", APP, spec={"rollout": {"revert": None}})
+    assert {call.status for call in bad.failed} == {500}, bad.why()
+    assert on.row(back)["spec"]["pinned"]["workflowVersion"] == before["workflowVersion"]
+    assert "Reverted" in on.events(APP)
+
+
+def test_a_promotion_fails_no_call(shop: Shop) -> None:
+    on, staging, acting = shop.on, shop.staging, ActionClient(shop.on.api)
+    staging.release(PROMOTED)
+    staging.app(APP)
+    staging.live(APP, PROMOTED, runtime=f"{staging.namespace}-fast")
+    with shop.called() as timeline:
+        timeline.begin(PROMOTED)
+        row = perform_promotion(acting, plan_promotion(acting, PromotionRequest(staging.namespace, APP))).made["metadata"]["name"]
+        on.until(row, "Live")
+    assert on.row(row)["spec"]["pinned"]["promotedFrom"] == {"verified": True, "sequence": 1}
+    assert shop.live["workflowVersion"] == PROMOTED
+
+
+def test_sleep_and_wake_fail_no_call(shop: Shop) -> None:
+    on, at = shop.on, shop.made.at
+    sleeping(on, at, [SLEEPER], VERSIONS[0], patient())
+    host, key, since = host_of(on, SLEEPER), on.key(SLEEPER), time.time()
+    with watching(on.api, on.namespace, ("Deployment",)) as watched:
+        assert is_asleep(on, SLEEPER)
+        assert call_at_once(at, [(host, key)] * 5, HELD_FOR) == [answer(VERSIONS[0])] * 5
+        with calling(on.cluster, host, key, new=SELDOM, timeout=HELD_FOR) as heard:
+            eventually("it falls asleep and is woken", lambda: wakes(watched, SLEEPER, since) >= 1 + WAKES, HELD_FOR, 0.5)
+    print(f"\n{heard}")
+    assert not heard.failed, heard.why()
+    assert set(heard.by_text) == {answer(VERSIONS[0])[1]}
+    until_asleep(on, SLEEPER)
