@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.flows import a_flow
+from tests.support.programs import Process
+from tests.support.sdk_forks import LOADED_WITHIN, Preloaded
 from tests.support.waiting import eventually
 
 OPERATOR = Path(__file__).parents[2] / "operator"
-DEADLINE = 60.0
-SDK_START = 300.0  # seconds: the SDK's packages are large, and a busy machine reads them slowly
+DEADLINE = 60.0  # seconds
 
 ECHO = a_flow("def run(inputs):\n    return inputs\n")
 SLOW = a_flow("import time\ndef run(inputs):\n    time.sleep(inputs['seconds'])\n    return 'slept'\n")
@@ -47,7 +48,7 @@ class Served:
 
     port: int
     metrics_port: int
-    process: subprocess.Popen[str]
+    process: Process
     log: Path
 
     def request(
@@ -143,7 +144,7 @@ def environment(folder: Path, flow: str, **variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path, flow: str, *, python: str = sys.executable, **variables: str) -> Iterator[Served]:
+def serving(folder: Path, flow: str, *, python: str | Preloaded = sys.executable, **variables: str) -> Iterator[Served]:
     """A server that is ready; it is killed at the end if it still runs."""
     with listening(folder, flow, python=python, **variables) as served:
         eventually("it serves", lambda: '"serving"' in served.log.read_text() or served.process.poll() is not None, _start(variables))
@@ -152,18 +153,24 @@ def serving(folder: Path, flow: str, *, python: str = sys.executable, **variable
 
 
 def _start(variables: Mapping[str, str]) -> float:
-    return SDK_START if variables.get("DYNAMIQ_ENGINE") == "sdk" else DEADLINE
+    return LOADED_WITHIN if variables.get("DYNAMIQ_ENGINE") == "sdk" else DEADLINE
+
+
+def _serve(python: str | Preloaded, variables: Mapping[str, str], log: Path, errors: Path) -> Process:
+    """Starts a server by an interpreter, or by one that has loaded the SDK."""
+    if isinstance(python, Preloaded):
+        return python.start("dynamiq_runtime", "serve", environment=variables, files=(Path(os.devnull), log, errors))
+    with log.open("a") as output, errors.open("a") as complaints:
+        return subprocess.Popen([python, "-m", "dynamiq_runtime", "serve"], env=variables, stdout=output, stderr=complaints)
 
 
 @contextmanager
-def listening(folder: Path, flow: str, *, python: str = sys.executable, **variables: str) -> Iterator[Served]:
+def listening(folder: Path, flow: str, *, python: str | Preloaded = sys.executable, **variables: str) -> Iterator[Served]:
     """A server that listens and may still load its flow; it is killed at the end if it still runs."""
     log = folder / "log"
-    with log.open("w") as output:
-        command = [python, "-m", "dynamiq_runtime", "serve"]
-        process = subprocess.Popen(command, env=environment(folder, flow, **variables), stdout=output, stderr=subprocess.STDOUT, text=True)
+    process = _serve(python, environment(folder, flow, **variables), log, log)
     try:
-        eventually("it listens", lambda: '"listening"' in log.read_text() or process.poll() is not None)
+        eventually("it listens", lambda: log.exists() and '"listening"' in log.read_text() or process.poll() is not None)
         assert process.poll() is None, log.read_text()
         said = next(line for line in map(json.loads, log.read_text().splitlines()) if line["message"] == "listening")
         yield Served(said["port"], said["metrics_port"], process, log)
@@ -172,16 +179,11 @@ def listening(folder: Path, flow: str, *, python: str = sys.executable, **variab
         process.wait()
 
 
-def refused(folder: Path, flow: str, *, python: str = sys.executable, **variables: str) -> tuple[int, str]:
+def refused(folder: Path, flow: str, *, python: str | Preloaded = sys.executable, **variables: str) -> tuple[int, str]:
     """The exit code and the one line on stderr of a server that does not start."""
-    done = subprocess.run(
-        [python, "-m", "dynamiq_runtime", "serve"],
-        env=environment(folder, flow, **variables),
-        capture_output=True,
-        text=True,
-        timeout=_start(variables),
-        check=False,
-    )
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1, done.stderr
-    return done.returncode, lines[0]
+    errors = folder / "errors"
+    process = _serve(python, environment(folder, flow, **variables), folder / "output", errors)
+    code = process.wait(_start(variables))
+    lines = errors.read_text().splitlines()
+    assert len(lines) == 1, errors.read_text()
+    return code, lines[0]
