@@ -7,7 +7,7 @@ import pytest
 from local.clusters import Cluster
 from tests.support.api import Api
 from tests.support.real_pods import at as at
-from tests.support.real_pods import cluster as cluster
+from tests.support.real_pods import guarded_cluster as guarded_cluster
 from tests.support.waiting import eventually
 
 GONE_WITHIN = 300.0  # seconds

@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 from tests.support.real_pods import at as at
-from tests.support.real_pods import guarded_cluster as cluster  # noqa: F401
+from tests.support.real_pods import guarded_cluster as guarded_cluster

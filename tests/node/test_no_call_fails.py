@@ -23,7 +23,7 @@ from tests.support.gateway import answer, until_answer
 from tests.support.load.callers import Timeline, calling
 from tests.support.load.operated import Operated, operated
 from tests.support.load.sleepers import call_at_once, host_of, is_asleep, patient, sleeping, until_asleep, wakes
-from tests.support.load.switches import SHARE_OF_CPU, until_one_workload
+from tests.support.load.switches import SHARE_OF_CPU, serving, until_alone, until_one_workload
 from tests.support.load.watched import watching
 from tests.support.stage import Stage, restarts, stage, uids
 from tests.support.waiting import eventually
@@ -33,6 +33,8 @@ VERSIONS = ("v1", "v2")
 BAD, PROMOTED = "v3", "v4"
 RATE = 15
 """Calls a second on new connections, and as many on kept ones."""
+RATE_BY_SERVICE = 5
+"""Calls a second by the Service's address, as other pods call: on new connections, since one that is kept may end as its pod does."""
 COUNTED = 40
 """Calls after a change, all of which the new version answers."""
 WAKES = 2
@@ -74,14 +76,17 @@ class Shop:
     def called(self) -> Iterator[Timeline]:
         """Callers of the App while the block runs, which says what may answer them. None fails, and none is answered by another version."""
         on, timeline = self.on, Timeline.of(self.live["workflowVersion"])
+        host, key, service = host_of(on, APP), on.key(APP), (on.get("Service", APP)["spec"]["clusterIP"], 80)
         with (
             watching(on.api, on.namespace) as watched,
-            calling(on.cluster, host_of(on, APP), on.key(APP), new=RATE, kept=RATE) as heard,
+            calling(on.cluster, host, key, new=RATE, kept=RATE) as heard,
+            calling(on.cluster, host, key, new=RATE_BY_SERVICE, at=service) as by_service,
         ):
             yield timeline
-        print(f"\n{heard}\n{dict(heard.by_text)}")
-        assert not heard.failed, f"{heard.why()}\n{watched.story(heard.failed[0].sent)}"
-        assert not timeline.wrong(heard), (timeline.wrong(heard)[:5], timeline.states)
+        for each in (heard, by_service):
+            print(f"\n{each}\n{dict(each.by_text)}")
+            assert not each.failed, f"{each.why()}\n{watched.story(each.failed[0].sent)}"
+            assert not timeline.wrong(each), (timeline.wrong(each)[:5], timeline.states)
         assert restarts(on.pods(APP)) == 0
         self.answers_alone(self.live["workflowVersion"])
 
@@ -93,16 +98,6 @@ class Shop:
             pass
         assert not heard.failed, heard.why()
         assert set(heard.by_text) == {answer(version)[1]}
-
-    def until_alone(self) -> None:
-        """Waits until no pod is left but those of the App's newest template, not even one that ends."""
-        wanted = self.on.workload(APP)["spec"]["template"]["metadata"]["labels"]
-
-        def alone() -> bool:
-            found = self.on.api.get("Pod", "", self.on.namespace, labelSelector=f"{names.APP_LABEL}={APP}").body["items"]
-            return all(wanted.items() <= pod["metadata"]["labels"].items() for pod in found)
-
-        eventually("no pod of the version before is left", alone)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +127,7 @@ def test_a_deploy_fails_no_call(shop: Shop) -> None:
     with shop.called() as timeline:
         timeline.begin(version)
         shop.on.live(APP, version)
-        shop.until_alone()
+        until_alone(shop.on, APP)
         timeline.end(version)
 
 
@@ -140,10 +135,14 @@ def test_a_rollback_fails_no_call(shop: Shop) -> None:
     version = shop.other
     with shop.called() as timeline:
         timeline.begin(version)
-        row = shop.on.live(APP, restores=shop.row_of(version))
-        shop.until_alone()
+        restored = shop.row_of(version)
+        row = shop.on.live(APP, restores=restored)
+        until_alone(shop.on, APP)
         timeline.end(version)
     assert shop.live["row"] == row
+    assert shop.on.row(row)["spec"]["pinned"]["restores"] == {"row": restored, "sequence": shop.on.row(restored)["spec"]["sequence"]}
+    *before, last = shop.on.rows(APP)
+    assert ({each["status"]["phase"] for each in before}, last["status"]["phase"]) == ({"Superseded"}, "Live")
 
 
 def test_a_switch_and_its_rollback_to_warm_pods_fail_no_call(shop: Shop) -> None:
@@ -174,14 +173,16 @@ def test_an_operator_that_is_killed_in_a_deploy_fails_no_call(shop: Shop) -> Non
 
 def test_a_revert_fails_no_call_of_those_that_the_bad_version_answers(shop: Shop) -> None:
     """It fails what others ask of it, and goes for that."""
-    on, before = shop.on, shop.live
-    on.change("App", APP, spec={"rollout": {"revert": REVERTS}})
+    on, before, selected = shop.on, shop.live, serving(shop.on, APP).items()
+    pods = [pod for pod in on.pods(APP) if selected <= pod["metadata"]["labels"].items()]
+    on.change("App", APP, spec={"rollout": {"strategy": "Switch", "revert": REVERTS}})
     with shop.called() as timeline, calling(on.cluster, host_of(on, APP), on.key(APP), new=RATE, input='{"bad": true}') as bad:
         timeline.begin(BAD)
         row = on.deploy(APP, BAD)
         back = names.revert_row(APP, row)
         eventually("a row takes it back", lambda: on.find("Deployment", back), 180)
         on.until(back, "Live")
+    assert uids(pods) <= uids(on.pods(APP)), "what ran before serves on in the pods that it had"
     on.change("App", APP, spec={"rollout": {"revert": None}})
     assert {call.status for call in bad.failed} == {500}, bad.why()
     assert on.row(back)["spec"]["pinned"]["workflowVersion"] == before["workflowVersion"]

@@ -10,24 +10,30 @@ from pathlib import Path
 
 import pytest
 
-from local import components, gateway
+from local import components
 from local.clusters import Cluster
 from local.gateway import Gateway
 from tests.support.cluster import REPOSITORY
 from tests.support.flows import sleeping
 from tests.support.gateway import until_answer
 from tests.support.history_stage import counted
-from tests.support.rollouts import Heard, Timeline, called, roll
+from tests.support.load.callers import Heard, Timeline, calling
+from tests.support.load.operated import OPTIONS
+from tests.support.load.sleepers import host_of
+from tests.support.load.switches import until_alone
 from tests.support.stage import Stage, operator, stage
 
-DOMAIN = "apps.example.test"
+pytestmark = [
+    pytest.mark.long("ten rollouts one after another, and the control; one rollout and one rollback: tests/node/test_no_call_fails.py"),
+    pytest.mark.full_count,
+]
 ROLLOUTS = int(os.environ.get("ROLLOUTS") or 100)
 ROLLOUTS_OF_THE_CONTROL = 4
 RATE_OF_THE_CONTROL, RUNS_OF_THE_CONTROL = 50, 0.1
 """Calls a second, and seconds of a run: so that some run for certain on each pod that ends, and few enough for a busy machine."""
 IN_FULL = bool(os.environ.get("SOAK"))
 RATE = int(os.environ.get("RATE") or (200 if IN_FULL else 50))
-"""Calls a second of each of the two callers: what two idle cores carry, and what they carry beside other work."""
+"""Calls a second on new connections, and as many on kept ones: what two idle cores carry, and what they carry beside other work."""
 QUIET = 60 if IN_FULL else 15
 """Seconds of the same load before the first rollout and after the last one."""
 VERSIONS = ("v1", "v2", "v3", "v4")
@@ -44,45 +50,49 @@ sys.exit(__main__.main())
 
 
 @pytest.fixture(scope="module")
-def options() -> list[str]:
-    return [f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}"]
-
-
-@pytest.fixture(scope="module")
-def on(cluster: Cluster, at: Gateway, options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with stage(cluster, "rollouts") as made, operator(made, folder=tmp_path_factory.mktemp("rollouts"), options=options):
+def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with stage(cluster, "rollouts") as made, operator(made, folder=tmp_path_factory.mktemp("rollouts"), options=OPTIONS):
         made.release(*VERSIONS)
         made.runtime("fast", by_default=True, drainSeconds=5)
         yield made
 
 
-def rolled(on: Stage, app: str, at: Gateway, rollouts: int, rate: int = RATE) -> tuple[dict[str, Heard], Timeline]:
-    """Deploys of the next version and rollbacks to the first row in alternation, under the load of both callers."""
+def rolled(on: Stage, app: str, at: Gateway, rollouts: int, rate: int = RATE) -> tuple[Heard, Timeline]:
+    """Deploys of the next version and rollbacks to the first row in alternation, under the load of both kinds of callers."""
     on.app(app)
     first = on.live(app, VERSIONS[0], config=PODS)
-    until_answer(on.get("App", app)["status"]["hostname"], at, VERSIONS[0], on.key(app))
+    until_answer(host_of(on, app), at, VERSIONS[0], on.key(app))
     timeline = Timeline.of(VERSIONS[0])
-    with called(on, app, at, rate) as heard:
+    with calling(on.cluster, host_of(on, app), on.key(app), new=rate, kept=rate) as heard:
         time.sleep(QUIET)  # nothing is waited for: this is the load without a rollout
         for number, version in zip(range(rollouts), itertools.cycle(VERSIONS[1:]), strict=False):
+            taken = VERSIONS[0] if number % 2 else version
+            timeline.begin(taken)
             if number % 2:
-                roll(on, app, timeline, VERSIONS[0], restores=first)
+                on.live(app, restores=first)
             else:
-                roll(on, app, timeline, version)
+                on.live(app, taken)
+            until_alone(on, app)
+            timeline.end(taken)
         time.sleep(QUIET)
     return heard, timeline
 
 
-def told(title: str, heard: dict[str, Heard], timeline: Timeline, rate: int = RATE) -> str:
+def told(title: str, heard: Heard, timeline: Timeline, rate: int = RATE) -> str:
+    """The figures: while nothing was rolled out beside those of the rollouts."""
+    began, ended = timeline.states[1][0], timeline.states[-1][0]
+    quiet = Heard([call for call in heard.calls if call.answered < began or call.sent > ended])
+    rolling = Heard([call for call in heard.calls if began <= call.sent <= ended])
     lines = [
-        f"{title}: {(len(timeline.states) - 1) // 2} rollouts in {timeline.ended - timeline.began:.0f} s, {rate}/s from each of two callers"
+        f"{title}: {(len(timeline.states) - 1) // 2} rollouts in {ended - began:.0f} s, {rate}/s on new connections and on kept ones",
+        f"  {len(heard.calls)} calls, {len(heard.failed)} failed, {len(timeline.wrong(heard))} of a wrong version, {heard.left_out} left out",
+        f"  without a rollout: {quiet}",
+        f"  during rollouts: {rolling}",
     ]
-    lines += [f"  {name:16s} {each.report(timeline)}" for name, each in heard.items()]
     print("\n" + "\n".join(lines), flush=True)
     return "\n".join(lines)
 
 
-@pytest.mark.full_count
 @pytest.mark.timeout(5400)
 def test_no_call_fails_and_none_is_answered_by_another_version(on: Stage, at: Gateway) -> None:
     heard, timeline = rolled(on, "shop", at, counted(ROLLOUTS))
@@ -93,19 +103,17 @@ def test_no_call_fails_and_none_is_answered_by_another_version(on: Stage, at: Ga
         LOG.write_text(
             f"{command}\nKubernetes {components.KUBERNETES.version}, Contour {components.CONTOUR.version}, {machine}.\n\n{text}\n"
         )
-    for name, each in heard.items():
-        assert not each.failed, (name, len(each.failed), each.failed[:5])
-        assert not each.wrong(timeline), (name, each.wrong(timeline)[:5])
-        assert len(each.calls) > RATE * QUIET, name
+    assert not heard.failed, heard.why()
+    assert not timeline.wrong(heard), timeline.wrong(heard)[:5]
+    assert len(heard.calls) > 2 * RATE * QUIET
 
 
-@pytest.mark.full_count
 @pytest.mark.timeout(1800)
-def test_without_pre_stop_and_drain_calls_do_fail(cluster: Cluster, at: Gateway, options: list[str], tmp_path: Path) -> None:
+def test_without_pre_stop_and_drain_calls_do_fail(cluster: Cluster, at: Gateway, tmp_path: Path) -> None:
     """The control: the same, by an operator that writes a preStop sleep of 0 s, on a Runtime with a drain of 0 s."""
     program = tmp_path / "without.py"
     program.write_text(WITHOUT_PRE_STOP)
-    with stage(cluster, "control") as on, operator(on, folder=tmp_path, options=options, program=[str(program)]):
+    with stage(cluster, "control") as on, operator(on, folder=tmp_path, options=OPTIONS, program=[str(program)]):
         for version in VERSIONS:
             on.release(version, text=sleeping(version, RUNS_OF_THE_CONTROL))
         on.runtime("hasty", by_default=True, drainSeconds=0)
@@ -116,4 +124,4 @@ def test_without_pre_stop_and_drain_calls_do_fail(cluster: Cluster, at: Gateway,
     if IN_FULL:
         with LOG.open("a") as log:
             log.write(f"{text}\n")
-    assert sum(len(each.failed) for each in heard.values()) > 0
+    assert heard.failed

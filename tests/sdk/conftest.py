@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.support.cluster import REPOSITORY
+from tests.support.sdk_forks import Preloaded, preloaded
 
 PYTHON = REPOSITORY / ".venv-sdk" / "bin" / "python"
 
 
 @pytest.fixture(scope="session")
-def sdk() -> str:
+def python() -> str:
     """The path of the interpreter."""
     if not PYTHON.exists():
         pytest.fail("there is no .venv-sdk: `make test-sdk` makes it and runs these tests")
     return str(PYTHON)
+
+
+@pytest.fixture(scope="session")
+def sdk(python: str) -> Iterator[Preloaded]:
+    """The interpreter once it has loaded the SDK, which it does once for all tests."""
+    with preloaded(python) as made:
+        yield made

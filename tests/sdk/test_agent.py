@@ -11,6 +11,7 @@ import yaml
 from tests.support import openai
 from tests.support.cluster import REPOSITORY
 from tests.support.runtime import Served, serving
+from tests.support.sdk_forks import Preloaded
 
 AGENT = REPOSITORY / "examples" / "agent"
 CALLS = 2  # of the model: one that names the tool, one that answers
@@ -27,7 +28,7 @@ def read(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def helpdesk(sdk: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, openai.Model]]:
+def helpdesk(sdk: Preloaded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, openai.Model]]:
     """Its pod, with the variables that its App takes from a Secret."""
     with openai.serving() as model:
         model.calls["order-status"] = {"order": "1001"}

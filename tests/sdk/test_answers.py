@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from dynamiq_runtime.engine import Report, RunFailedError
 from dynamiq_runtime.tiny import Tiny
 from tests.support.cluster import REPOSITORY
 from tests.support.flows import a_flow
-from tests.support.runtime import ECHO, OPERATOR, SDK_START, refused
+from tests.support.runtime import ECHO, refused
+from tests.support.sdk_forks import Preloaded
 
 QUESTIONS = [{"question": "Where is my invoice?"}, {"question": 'It "broke", žluť'}, {"question": 7}]
 API = {
@@ -99,20 +99,12 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def answered(sdk: str) -> list[dict[str, Any]]:
+def answered(sdk: Preloaded, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What the SDK's engine makes of all of the above, in that order."""
     asked = [*both_run(), *only_the_sdk_runs(), *({"flow": flow, "inputs": []} for flow in REFUSED)]
-    done = subprocess.run(
-        [sdk, "-m", "tests.support.sdk_answers"],
-        input=json.dumps(asked),
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{OPERATOR}:{REPOSITORY}"},
-        capture_output=True,
-        text=True,
-        timeout=SDK_START,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    answers: list[dict[str, Any]] = json.loads(done.stdout)
+    variables = {"PATH": os.environ["PATH"]}
+    said = sdk.run("tests.support.sdk_answers", environment=variables, given=json.dumps(asked), folder=tmp_path_factory.mktemp("answers"))
+    answers: list[dict[str, Any]] = json.loads(said)
     return answers
 
 
@@ -146,14 +138,14 @@ def test_what_the_sdk_can_not_load_is_refused_naming_the_node(answered: list[dic
         assert "\n" not in refusal
 
 
-def test_a_bad_flow_ends_the_server_with_one_line(sdk: str, tmp_path: Path) -> None:
+def test_a_bad_flow_ends_the_server_with_one_line(sdk: Preloaded, tmp_path: Path) -> None:
     flow = json.dumps({"nodes": [{"id": "x", "type": "dynamiq.nodes.Nothing"}]})
     code, line = refused(tmp_path, flow, python=sdk, DYNAMIQ_ENGINE="sdk")
     assert (code, line) == (2, 'dynamiq-runtime: node "x" has type dynamiq.nodes.Nothing, which engine "sdk" does not have')
 
 
-def test_the_engine_is_the_one_that_is_asked_for_whatever_is_installed(sdk: str, tmp_path: Path) -> None:
+def test_the_engine_is_the_one_that_is_asked_for_whatever_is_installed(python: str, tmp_path: Path) -> None:
     other = refused(tmp_path, ECHO, python=sys.executable, DYNAMIQ_ENGINE="sdk")
     assert other == (2, 'dynamiq-runtime: DYNAMIQ_ENGINE is "sdk", and this image has no dynamiq: use the image runtime-sdk')
     llm = json.dumps({"nodes": [{"id": "llm", "type": "dynamiq.nodes.llms.OpenAI"}]})
-    assert 'engine "tiny" does not run' in refused(tmp_path, llm, python=sdk, DYNAMIQ_ENGINE="tiny")[1]
+    assert 'engine "tiny" does not run' in refused(tmp_path, llm, python=python, DYNAMIQ_ENGINE="tiny")[1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,8 @@ from tests.support.load.recording.identities import Reader, RecordedPod, account
 from tests.support.load.recording.recorders import RecorderProcess, recording
 from tests.support.measured import Figures
 from tests.support.operator import Operator, install_account
-from tests.support.runtime import OPERATOR, SDK_START, Served, serving
+from tests.support.runtime import Served, serving
+from tests.support.sdk_forks import Preloaded
 from tests.support.waiting import eventually
 
 PLAIN, OPEN = "plain", "open"  # Apps: one that records no content, one that does
@@ -58,7 +58,7 @@ class Recorded:
         return Reader(self.recorder.url, self.token)
 
     @contextmanager
-    def serving(self, app: str, flow: str, sdk: str, model: openai.Model) -> Iterator[Served]:
+    def serving(self, app: str, flow: str, sdk: Preloaded, model: openai.Model) -> Iterator[Served]:
         """A process that stands for the App's pod, with engine sdk."""
         folder = self.folder / f"{app}-{len(list(self.folder.iterdir()))}"
         keys = folder / "keys"
@@ -110,7 +110,9 @@ def model() -> Iterator[openai.Model]:
         yield answering
 
 
-def test_an_agents_run_is_recorded_with_its_tool_its_model_and_what_they_used(recorded: Recorded, sdk: str, model: openai.Model) -> None:
+def test_an_agents_run_is_recorded_with_its_tool_its_model_and_what_they_used(
+    recorded: Recorded, sdk: Preloaded, model: openai.Model
+) -> None:
     with recorded.serving(PLAIN, AGENT, sdk, model) as served:
         answer = served.run({"question": "Where is my order 1001?"}, key=KEY, timeout=WITHIN)
         assert answer.status == 200
@@ -131,7 +133,7 @@ def test_an_agents_run_is_recorded_with_its_tool_its_model_and_what_they_used(re
 
 @pytest.mark.full_count
 @pytest.mark.timeout(3600)
-def test_the_cost_of_many_runs_is_their_sum_by_hand(recorded: Recorded, sdk: str, model: openai.Model) -> None:
+def test_the_cost_of_many_runs_is_their_sum_by_hand(recorded: Recorded, sdk: Preloaded, model: openai.Model) -> None:
     """Four models with a price and one without, cached tokens, calls that are tried again, and an agent whose tool is an agent."""
     runs, uid = counted(RUNS), recorded.uid(OPEN)
     with recorded.serving(OPEN, costs.a_flow(), sdk, model) as served, ThreadPoolExecutor(CONCURRENT) as pool:
@@ -166,22 +168,20 @@ def test_the_cost_of_many_runs_is_their_sum_by_hand(recorded: Recorded, sdk: str
 
 @pytest.mark.parametrize("app", [PLAIN, OPEN])
 def test_what_the_sdks_own_client_sends_twice_is_stored_once_and_told_in_its_words(
-    recorded: Recorded, sdk: str, model: openai.Model, app: str
+    recorded: Recorded, sdk: Preloaded, model: openai.Model, app: str, tmp_path: Path
 ) -> None:
     with recorded.serving(app, AGENT, sdk, model) as served:
         asked = {"flow": AGENT, "input": {"question": "Where is my order 1001?"}}
-        variables = {"MODEL_URL": model.url, "MODEL_KEY": openai.KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-        done = subprocess.run(
-            [sdk, "-m", "tests.support.sdk_client", f"http://127.0.0.1:{served.port}", KEY],
-            input=json.dumps(asked),
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{OPERATOR}:{REPOSITORY}", **variables},
-            capture_output=True,
-            text=True,
-            timeout=SDK_START,
-            check=False,
+        variables = {"MODEL_URL": model.url, "MODEL_KEY": openai.KEY}
+        told = sdk.run(
+            "tests.support.sdk_client",
+            f"http://127.0.0.1:{served.port}",
+            KEY,
+            environment={"PATH": os.environ["PATH"], **variables},
+            given=json.dumps(asked),
+            folder=tmp_path,
         )
-        assert done.returncode == 0, done.stderr
-    sent = json.loads(done.stdout)["runs"]
+    sent = json.loads(told)["runs"]
     (top,) = (run for run in sent if run["parent_run_id"] is None)
     run = recorded.run(top["id"])
     assert (run["source"], run["deployment_id"], run["tags"]) == ("sdk", None, ["outside"])

@@ -15,12 +15,13 @@ import pytest
 from tests.support import openai
 from tests.support.collector import attributes_of, collecting
 from tests.support.flows import a_flow
-from tests.support.runtime import SDK_START, Served, listening, refused, serving
+from tests.support.runtime import Served, listening, refused, serving
+from tests.support.sdk_forks import LOADED_WITHIN, Preloaded
 from tests.support.waiting import eventually
 
 RUNS = 2000 if os.environ.get("SOAK") else 200
 CONCURRENT = 50
-TIMEOUT = 40
+NAP = 20  # seconds of runs that are to be under way all at once
 WITHIN = 300.0  # seconds for one answer on a busy machine
 NAPPING = a_flow(
     "import time\ndef run(d):\n    time.sleep(d.get('seconds', 0))\n    return {'n': d['n'], 'twice': d['n'] * 2}\n", name="napper"
@@ -29,24 +30,23 @@ BOUNDS = {
     "DYNAMIQ_ENGINE": "sdk",
     "DYNAMIQ_MAX_CONCURRENT_RUNS": str(CONCURRENT),
     "DYNAMIQ_MAX_QUEUED_RUNS": "0",
-    "DYNAMIQ_RUN_TIMEOUT": str(TIMEOUT),
 }
 
 
 @pytest.fixture(scope="module")
-def napping(sdk: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def napping(python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Runs that take as long as they are told; not ready before it is, and alive all the while."""
-    with listening(tmp_path_factory.mktemp("napping"), NAPPING, python=sdk, **BOUNDS) as served:
+    with listening(tmp_path_factory.mktemp("napping"), NAPPING, python=python, **BOUNDS) as served:
         assert served.request("GET", "/readyz").status == 503
         early = served.run({"n": 1})
         assert (early.status, early.headers["Retry-After"], early.body["error"]["code"]) == (503, "1", "starting")
         assert served.request("GET", "/healthz").status == 200
-        eventually("it is ready", lambda: served.request("GET", "/readyz").status == 200, SDK_START)
+        eventually("it is ready", lambda: served.request("GET", "/readyz").status == 200, LOADED_WITHIN)
         yield served
 
 
-def test_another_flow_than_was_deployed_is_not_served(sdk: str, tmp_path: Path) -> None:
-    code, line = refused(tmp_path, NAPPING, python=sdk, DYNAMIQ_ENGINE="sdk", DYNAMIQ_FLOW_HASH="sha256:" + "0" * 64)
+def test_another_flow_than_was_deployed_is_not_served(python: str, tmp_path: Path) -> None:
+    code, line = refused(tmp_path, NAPPING, python=python, DYNAMIQ_ENGINE="sdk", DYNAMIQ_FLOW_HASH="sha256:" + "0" * 64)
     assert code == 2
     assert "is another than was deployed" in line
 
@@ -62,17 +62,18 @@ def test_concurrent_runs_get_their_own_answers(napping: Served) -> None:
 
 def test_one_run_too_many_is_refused_and_the_others_go_on(napping: Served) -> None:
     with ThreadPoolExecutor(CONCURRENT) as pool:
-        slow = [pool.submit(napping.run, {"n": number, "seconds": 20}, timeout=WITHIN) for number in range(CONCURRENT)]
-        eventually("all runs are under way", lambda: napping.metric("dynamiq_runtime_runs_in_flight") == CONCURRENT, TIMEOUT)
+        slow = [pool.submit(napping.run, {"n": number, "seconds": NAP}, timeout=WITHIN) for number in range(CONCURRENT)]
+        eventually("all runs are under way", lambda: napping.metric("dynamiq_runtime_runs_in_flight") == CONCURRENT, NAP)
         refused = napping.run({"n": 1})
         assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
         assert [future.result().body["result"]["n"] for future in slow] == list(range(CONCURRENT))
 
 
-def test_a_run_past_its_time_is_given_up(napping: Served) -> None:
-    answer = napping.run({"n": 1, "seconds": TIMEOUT + 5}, timeout=WITHIN)
-    assert (answer.status, answer.body["error"]["code"]) == (504, "run_timed_out")
-    assert napping.run({"n": 3}, timeout=WITHIN).body == {"result": {"n": 3, "twice": 6}}
+def test_a_run_past_its_time_is_given_up(sdk: Preloaded, tmp_path: Path) -> None:
+    with serving(tmp_path, NAPPING, python=sdk, **BOUNDS, DYNAMIQ_RUN_TIMEOUT="2") as hurried:
+        answer = hurried.run({"n": 1, "seconds": WITHIN}, timeout=WITHIN)
+        assert (answer.status, answer.body["error"]["code"]) == (504, "run_timed_out")
+        eventually("it runs others", lambda: hurried.run({"n": 3}, timeout=WITHIN).body == {"result": {"n": 3, "twice": 6}})
 
 
 def test_a_failure_has_the_shape_of_every_engine(napping: Served) -> None:
@@ -90,7 +91,7 @@ def test_every_line_of_the_log_is_json_and_holds_no_input(napping: Served) -> No
 
 
 @pytest.fixture(scope="module")
-def asking(sdk: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, openai.Model, Any]]:
+def asking(sdk: Preloaded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, openai.Model, Any]]:
     """A flow that asks a model and streams what it says, with traces."""
     with openai.serving() as answering, collecting() as (collector, endpoint):
         variables = {"MODEL_URL": answering.url, "MODEL_KEY": openai.KEY, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
@@ -160,4 +161,4 @@ def test_a_stop_lets_an_open_stream_end(asking: tuple[Served, openai.Model, Any]
             answering.go.set()
     assert names[0] == "chunk"
     assert names[-1] == "result"
-    assert served.process.wait(SDK_START) == 0
+    assert served.process.wait(LOADED_WITHIN) == 0

@@ -11,6 +11,7 @@ import pytest
 from tests.support import openai
 from tests.support.recorder import Recorder, attributes_of, recording
 from tests.support.runtime import Served, serving
+from tests.support.sdk_forks import Preloaded
 from tests.support.waiting import eventually
 
 UNKNOWN = "nobody-knows-this-1"
@@ -60,7 +61,7 @@ def a_flow() -> str:
 
 
 @pytest.fixture(scope="module")
-def asking(sdk: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, openai.Model, Recorder]]:
+def asking(sdk: Preloaded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, openai.Model, Recorder]]:
     with openai.serving() as model, recording() as recorder:
         model.calls["look-up"] = {}
         variables = {"MODEL_URL": model.url, "MODEL_KEY": openai.KEY, "DYNAMIQ_ENGINE": "sdk", "DYNAMIQ_RECORDER": recorder.url}

@@ -30,9 +30,9 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", name="cluster")
 def guarded_cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """The same with the admission policies, as it is installed; one for all workers of a run."""
+    """The fixture `cluster` with the admission policies at work, as it is installed; one for all workers of a run."""
     if RUN not in os.environ:
         with _guarded(pytestconfig) as started:
             yield started

@@ -170,7 +170,7 @@ def listening(folder: Path, flow: str, *, python: str | Preloaded = sys.executab
     log = folder / "log"
     process = _serve(python, environment(folder, flow, **variables), log, log)
     try:
-        eventually("it listens", lambda: log.exists() and '"listening"' in log.read_text() or process.poll() is not None)
+        eventually("it listens", lambda: (log.exists() and '"listening"' in log.read_text()) or process.poll() is not None)
         assert process.poll() is None, log.read_text()
         said = next(line for line in map(json.loads, log.read_text().splitlines()) if line["message"] == "listening")
         yield Served(said["port"], said["metrics_port"], process, log)

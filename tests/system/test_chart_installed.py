@@ -18,7 +18,13 @@ from tests.support.load.sleepers import serverless, until_asleep
 from tests.support.release import Release
 from tests.support.stage import Stage, stage, uids
 
-pytestmark = [pytest.mark.usefixtures("root"), pytest.mark.timeout(1200)]
+pytestmark = [
+    pytest.mark.long(
+        "a release on a cluster of its own, which starts for it; what the chart renders: tests/system/test_chart.py, tests/api/test_chart.py"
+    ),
+    pytest.mark.usefixtures("root"),
+    pytest.mark.timeout(1200),
+]
 ANSWERED = 200
 
 

@@ -17,6 +17,9 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.long(
+    "a second build from nothing; that a build is what is served: test_what_is_served_becomes_what_is_built_and_is_then_left_alone"
+)
 def test_a_second_build_elsewhere_has_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = content(console_build.ensure())
     console = tmp_path / "another" / "place"
@@ -44,7 +47,8 @@ def test_what_is_served_becomes_what_is_built_and_is_then_left_alone(tmp_path: P
 def test_a_build_that_fails_says_why_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     console_build.ensure()  # the packages are there
     console = tmp_path / "console"
-    shutil.copytree(console_build.SOURCE, console, symlinks=True)
+    shutil.copytree(console_build.SOURCE, console, symlinks=True, ignore=shutil.ignore_patterns("node_modules"))
+    (console / "node_modules").symlink_to(console_build.SOURCE / "node_modules")
     (console / "src" / "main.tsx").write_text("import './nowhere.ts';\n")
     monkeypatch.setenv("DYNAMIQ_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(console_build, "SOURCE", console)

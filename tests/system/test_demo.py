@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
@@ -165,8 +165,16 @@ def console(told: tuple[Cluster, str], desk: str, tmp_path: Path) -> Iterator[Op
         yield found
 
 
-def test_all_that_people_do_with_an_app_is_done_in_the_console(told: tuple[Cluster, str], desk: str, console: Opened) -> None:
-    """First by mouse, then by the keyboard alone."""
+@pytest.mark.parametrize(
+    "way",
+    [
+        "mouse",
+        pytest.param(
+            "keyboard", marks=pytest.mark.long("the same by keys alone; by mouse: the case beside it, each screen by keys: tests/console")
+        ),
+    ],
+)
+def test_all_that_people_do_with_an_app_is_done_in_the_console(told: tuple[Cluster, str], desk: str, console: Opened, way: Way) -> None:
     kubectl = Kubectl(told[0])
 
     def history() -> list[str]:
@@ -178,18 +186,17 @@ def test_all_that_people_do_with_an_app_is_done_in_the_console(told: tuple[Clust
         window = Windows(browser).open(origin=console.origin())
         window.goto("/console/sign-in")
         sign_in(window, console.token("admin"))
-        for way in get_args(Way):
-            before = len(history())
-            reader = Reader(window.page, console.origin(), f"/console/apps/{desk}", way)
-            reader.deploy("v2", "It is the week's news")
-            reader.deploy("v2", "Once more")
-            reader.roll_back("v1")
-            reader.compare(1, 2)
-            reader.verify()
-            reader.make_and_revoke_a_key("website")
-            reader.promote("v1")
-            assert (window.seen.refused, window.seen.errors) == ([], []), f"by {way}"
-            assert history()[before:] == ["v2 Superseded", "v2 Superseded", "v1 Live"], f"by {way}"
+        before = len(history())
+        reader = Reader(window.page, console.origin(), f"/console/apps/{desk}", way)
+        reader.deploy("v2", "It is the week's news")
+        reader.deploy("v2", "Once more")
+        reader.roll_back("v1")
+        reader.compare(1, 2)
+        reader.verify()
+        reader.make_and_revoke_a_key("website")
+        reader.promote("v1")
+        assert (window.seen.refused, window.seen.errors) == ([], [])
+        assert history()[before:] == ["v2 Superseded", "v2 Superseded", "v1 Live"]
 
 
 def test_an_app_that_a_client_of_the_api_makes_is_called_at_the_hostname_that_it_is_told(told: tuple[Cluster, str]) -> None:

@@ -28,6 +28,9 @@ from tests.support.runtime import ECHO
 from tests.support.waiting import eventually
 
 NEEDS_ROOT = pytest.mark.usefixtures("root")
+LONG = pytest.mark.long(
+    "images are built from nothing or unpacked; pods run them in tests/node, and the operator's in tests/system/test_demo.py"
+)
 OF_A_RELEASE = images.Recipe(debian.DEBIAN, 1_700_000_000)
 
 
@@ -124,6 +127,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
 
 
+@LONG
 def test_our_images_are_small_and_run_as_nobody(archives: dict[str, Path]) -> None:
     assert sorted(archives) == [f"dynamiq.local/{name}:{dynamiq_runtime.__version__}" for name in ("operator", "recorder", "runtime")]
     for image, limit in ((images.RUNTIME, 100e6), (images.OPERATOR, 275e6), (images.RECORDER, 135e6)):
@@ -136,11 +140,13 @@ def test_our_images_are_small_and_run_as_nobody(archives: dict[str, Path]) -> No
             assert not [member.name for member in layer if member.mode & 0o022 and not member.issym() and member.name != "tmp"]
 
 
+@LONG
 def test_a_second_build_from_nothing_is_the_same_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: Path) -> None:
     monkeypatch.setenv("DYNAMIQ_CACHE", str(tmp_path))
     assert images.digest_of(images.ensure([images.RUNTIME])[images.RUNTIME.reference]) == images.digest_of(runtime)
 
 
+@LONG
 def test_an_image_of_a_release_is_the_same_from_nothing_and_of_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, released: Path
 ) -> None:
@@ -153,6 +159,7 @@ def test_an_image_of_a_release_is_the_same_from_nothing_and_of_its_time(
         assert {member.mtime for member in layer} == {OF_A_RELEASE.epoch}
 
 
+@LONG
 def test_an_image_of_a_release_has_what_the_locks_name_and_nothing_else(released: Path) -> None:
     found = parts.of_image(released)
     packages = debian_lock.parse(debian_lock.LOCK.read_text()).of(debian.architecture())
@@ -163,6 +170,7 @@ def test_an_image_of_a_release_has_what_the_locks_name_and_nothing_else(released
     assert parts.unlocked(found.parts, locked, packages) == []
 
 
+@LONG
 @NEEDS_ROOT
 def test_an_image_of_a_release_trusts_public_authorities(released: Path, tmp_path: Path) -> None:
     with unpacked(released, tmp_path / "root") as (inside, environment):
@@ -196,6 +204,7 @@ def test_a_build_is_kept_until_an_input_changes(source: Path, capfd: pytest.Capt
     assert images.ensure([images.RUNTIME]) != built
 
 
+@LONG
 def test_the_operators_image_serves_the_console_of_this_checkout(archives: dict[str, Path]) -> None:
     built, place = console_build.ensure(), "app/dynamiq_operator/rest/static/"
     with tarfile.open(fileobj=io.BytesIO(Layout(archives[images.OPERATOR.reference]).layer)) as layer:
@@ -261,6 +270,7 @@ def unpacked(archive: Path, folder: Path) -> Iterator[tuple[list[str], dict[str,
     shutil.rmtree(folder)
 
 
+@LONG
 @NEEDS_ROOT
 @pytest.mark.parametrize("image", ["runtime", "released"])
 def test_the_runtimes_image_serves_on_a_read_only_root(image: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
@@ -289,6 +299,7 @@ def test_the_runtimes_image_serves_on_a_read_only_root(image: str, tmp_path: Pat
             assert process.wait(60) == 0
 
 
+@LONG
 @NEEDS_ROOT
 def test_every_library_and_locked_package_is_in_the_image(archives: dict[str, Path], tmp_path: Path) -> None:
     for image, modules in (

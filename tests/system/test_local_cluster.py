@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -47,21 +45,12 @@ kind: Service
 metadata: {name: answers}
 spec: {selector: {app: answers}, ports: [{port: 80, targetPort: 8080}]}
 """
-SIMULATED = """
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: simulated}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: simulated}}
-  template:
-    metadata: {labels: {app: simulated}}
-    spec: {containers: [{name: simulated, image: nowhere.test/nothing:1}]}
-"""
-
-NOBODY = 65534
-
-pytestmark = pytest.mark.usefixtures("root")
+pytestmark = [
+    pytest.mark.long(
+        "clusters side by side, and launchers that are killed; each suite starts and stops one: tests/system/test_unprivileged.py, tests/node"
+    ),
+    pytest.mark.usefixtures("root"),
+]
 
 
 def kubectl(cluster: Cluster, *arguments: str, text: str | None = None) -> str:
@@ -236,42 +225,6 @@ def test_a_killed_launcher_is_cleaned_up_by_the_next_start(name: str) -> None:
     cluster = clusters.start(name, "node", env={})
     assert [trace for record in killed for trace in traces(record)] == []
     assert kubectl(cluster, "get", "nodes", "-o", "name").split() == [f"node/{name}-node"]
-
-
-@pytest.fixture
-def nobodys_cache() -> Iterator[Path]:
-    """A cache with our builds that user nobody owns, where nobody can reach it."""
-    builds.ensure(components.CONTROL_PLANE)
-    cache = Path(tempfile.mkdtemp(prefix="dynamiq-"))
-    subprocess.run(["cp", "-al", str(builds.cache_root() / "bin"), str(cache / "bin")], check=True)
-    os.chown(cache, NOBODY, NOBODY)
-    yield cache
-    shutil.rmtree(cache)
-
-
-def test_simulated_pods_need_no_privilege(nobodys_cache: Path) -> None:
-    # the interpreter may lie in root's home: reading, and nothing else, is as root's
-    user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    user += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search"]
-    environment = os.environ | {"DYNAMIQ_CACHE": str(nobodys_cache), "HOME": str(nobodys_cache)}
-
-    def local(*arguments: str) -> str:
-        command = [*user, sys.executable, "-B", "-m", "local", *arguments, "--name", "sim"]
-        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=240, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    try:
-        assert "pods are simulated" in local("up", "--profile", "control-plane")
-        kubeconfig = nobodys_cache / "clusters" / "sim" / "kubeconfig"
-        cluster = Cluster("sim", "control-plane", kubeconfig, builds.ensure(components.CONTROL_PLANE)["kubectl"], False, None)
-        kubectl(cluster, "apply", "-f", "-", text=SIMULATED)
-        assert "successfully rolled out" in kubectl(cluster, "rollout", "status", "deployment/simulated", "--timeout=120s")
-        token = json.loads((kubeconfig.parent / "state.json").read_text())["token"]
-        assert {Path(f"/proc/{pid}").stat().st_uid for pid in processes.find(token)} == {NOBODY}
-    finally:
-        assert "stopped" in local("down")
-    assert not kubeconfig.parent.exists()
 
 
 def resolve(host: str, port: int) -> str:

@@ -22,7 +22,8 @@ from tests.support.gateway import until_answer
 from tests.support.load.recording.identities import Reader, account, app_uid
 from tests.support.load.recording.installed import Installed, installed
 from tests.support.operator import Operator, install_account
-from tests.support.runtime import OPERATOR, SDK_START
+from tests.support.runtime import OPERATOR
+from tests.support.sdk_forks import LOADED_WITHIN
 from tests.support.stage import Stage
 from tests.support.waiting import eventually
 
@@ -87,7 +88,7 @@ def _run_and_send(url: str, key: str, folder: Path) -> list[dict[str, Any]]:
             env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{OPERATOR}:{REPOSITORY}", **variables},
             capture_output=True,
             text=True,
-            timeout=SDK_START,
+            timeout=LOADED_WITHIN,
             check=False,
         )
     assert done.returncode == 0, done.stderr

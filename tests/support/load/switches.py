@@ -158,6 +158,17 @@ def until_one_workload(on: Stage, app: str, seconds: float, *, pinned: bool) -> 
     return eventually(f"App {app} has one workload", alone, seconds, 0.2)
 
 
+def until_alone(on: Stage, app: str) -> None:
+    """Waits until no pod of the App is left but those of its newest template, not even one that ends."""
+    wanted = on.workload(app)["spec"]["template"]["metadata"]["labels"].items()
+
+    def alone() -> bool:
+        found = on.api.get("Pod", "", on.namespace, labelSelector=f"{names.APP_LABEL}={app}").body["items"]
+        return all(wanted <= pod["metadata"]["labels"].items() for pod in found)
+
+    eventually(f"App {app} has no pod of the version before", alone)
+
+
 def told(name: str, times: list[float]) -> str:
     """A line of a log: percentiles of seconds."""
     if not times:
