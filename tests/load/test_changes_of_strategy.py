@@ -9,12 +9,13 @@ from collections.abc import Iterator
 import pytest
 
 from dynamiq_operator.model import names
-from local import gateway, metrics
+from local import metrics
 from local.clusters import Cluster
 from local.gateway import Gateway
 from tests.support.gateway import until_answer
 from tests.support.history_stage import counted
 from tests.support.load.caller import NEW
+from tests.support.load.operated import OPTIONS
 from tests.support.load.switches import SHARE_OF_CPU, Load, serving, under_load, until_one_workload
 from tests.support.measured import Figures
 from tests.support.stage import Stage, operator, stage
@@ -35,15 +36,13 @@ IN_FULL = bool(os.environ.get("SOAK"))
 RATE = 100 if IN_FULL else 50
 RATE_AT_FIRST = 20
 """Until the five pods are there: the first one answers alone while four start."""
-DOMAIN = "apps.example.test"
 FIGURES = Figures("changes-of-strategy")
 
 
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     metrics.start(cluster)
-    options = [f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}"]
-    with stage(cluster, "strategy") as made, operator(made, folder=tmp_path_factory.mktemp("strategy"), options=options):
+    with stage(cluster, "strategy") as made, operator(made, folder=tmp_path_factory.mktemp("strategy"), options=OPTIONS):
         made.release("v1")
         made.runtime("patient", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)
         yield made

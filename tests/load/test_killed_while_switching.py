@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from dynamiq_operator.model import names
-from local import gateway
 from local.clusters import Cluster
 from local.gateway import Gateway
 from tests.support.faults import deploys, operators
@@ -20,9 +19,9 @@ from tests.support.faults.faults import KillAtWrite
 from tests.support.faults.operators import OperatorProcess
 from tests.support.faults.proxy import Proxy
 from tests.support.history_stage import SHARE
+from tests.support.load.operated import OPTIONS
 from tests.support.load.switches import SHARE_OF_CPU, Load, roll_back, serving, switching, under_load, until_serving
 from tests.support.measured import Figures
-from tests.support.operator import admission_policies
 from tests.support.stage import Stage, stage
 from tests.support.waiting import eventually
 
@@ -35,8 +34,6 @@ TIMES = 3 if IN_FULL else 1
 EVERY = 1 if IN_FULL else SHARE - 1
 """Each so-manieth point in `make test`, which has them once and not three times."""
 CALM = 2.0  # seconds without a write
-DOMAIN = "apps.example.test"
-OPTIONS = (f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}")
 FIGURES = Figures("switch-crashes")
 
 
@@ -69,7 +66,7 @@ class Killed:
 
 @pytest.fixture
 def killed(cluster: Cluster, at: Gateway, tmp_path: Path) -> Iterator[Killed]:
-    with admission_policies(cluster), stage(cluster, "killed") as on, operators.proxied(cluster, on.api) as proxy:
+    with stage(cluster, "killed") as on, operators.proxied(cluster, on.api) as proxy:
         operators.allow_leases(on.api, on.namespace)
         on.release("v1", "v2")
         on.runtime("fast", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)

@@ -11,17 +11,16 @@ from typing import Any
 
 import pytest
 
-from local import gateway
 from local.clusters import Cluster
 from local.gateway import Gateway
 from tests.support import factories
 from tests.support import stage as stages
 from tests.support.gateway import until_answer
 from tests.support.history_stage import counted, in_full
+from tests.support.load.operated import OPTIONS
 from tests.support.load.recording.identities import Reader, account, app_uid
 from tests.support.load.recording.installed import Calls, Installed, calling, installed
 from tests.support.measured import Figures
-from tests.support.operator import Operator, install_account
 from tests.support.stage import Stage
 from tests.support.waiting import eventually
 
@@ -48,8 +47,8 @@ def recorder(cluster: Cluster) -> Iterator[Installed]:
 @pytest.fixture(scope="module")
 def stage(cluster: Cluster, recorder: Installed, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("recorded")
-    login, options = install_account(cluster, folder), [f"--recorder={recorder.inside}", f"--ingress-class={gateway.INGRESS_CLASS}"]
-    with stages.stage(cluster, "recorded") as made, Operator(login, folder, [made.namespace], options, cluster=cluster):
+    options = [*OPTIONS, f"--recorder={recorder.inside}"]
+    with stages.stage(cluster, "recorded") as made, stages.operator(made, folder=folder, options=options):
         made.runtime("tiny", by_default=True, drainSeconds=5)
         made.release("v1", "v2")
         made.app(APP, factories.public(), factories.with_hostname(HOST))

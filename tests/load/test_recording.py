@@ -26,7 +26,6 @@ from tests.support.load.recording.recorders import RecorderProcess, Volume, reco
 from tests.support.load.recording.relay import Relay, relaying
 from tests.support.load.recording.storm import PROGRAM, Failure, Pods, storm
 from tests.support.measured import Figures
-from tests.support.operator import Operator, install_account
 from tests.support.otelcol import passing_on
 from tests.support.stage import Stage
 from tests.support.waiting import eventually
@@ -54,8 +53,7 @@ FIGURES = Figures("recording")
 def stage(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """An App with two pods, whose tokens the processes of the test send with."""
     folder = tmp_path_factory.mktemp("recording")
-    login = install_account(cluster, folder)
-    with stages.stage(cluster, "recording") as made, Operator(login, folder, [made.namespace], [f"--recorder={NOWHERE}"], cluster=cluster):
+    with stages.stage(cluster, "recording") as made, stages.operator(made, folder=folder, options=[f"--recorder={NOWHERE}"]):
         made.runtime("tiny", by_default=True)
         made.release("v1")
         made.app(APP, factories.public())

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -168,23 +167,14 @@ def test_an_operator_that_is_killed_while_it_asks_asks_again_when_it_is_back(mad
     with calling(cluster, host_of(on, APP), on.key(APP), new=RATE, kept=RATE) as heard:
         row = on.deploy(APP, version.name)
         verifying_row(on, row)
-        kill(made)
+        made.operator.kill()
         made.operator.start()
         assert ended(on, row)["spec"]["outcome"]["result"] == "Succeeded", said(on.row(row))
         verified_at = on.row(row)["spec"]["verified"]["at"]
     assert not [call for call in heard.calls if call.ok and "slow" in call.text and call.answered < seconds_of(verified_at)]
 
 
-def kill(made: Operated) -> None:
-    process, made.operator._process = made.operator._process, None
-    assert process is not None
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 def seconds_of(moment: str) -> float:
-    from datetime import datetime
-
     return datetime.fromisoformat(moment).timestamp()
 
 

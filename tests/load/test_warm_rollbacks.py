@@ -10,6 +10,7 @@ from local.clusters import Cluster
 from local.gateway import Gateway
 from tests.support.history_stage import SHARE
 from tests.support.load import warm
+from tests.support.load.operated import OPTIONS
 from tests.support.stage import operator, stage
 
 pytestmark = pytest.mark.long("many warm rollbacks; one rollback of each strategy: tests/node/test_no_call_fails.py")
@@ -21,7 +22,7 @@ RATE = 50
 
 @pytest.mark.timeout(900)
 def test_a_warm_rollback_fails_no_call_leaves_no_caller_behind_and_makes_no_pod(cluster: Cluster, at: Gateway, tmp_path: Path) -> None:
-    with stage(cluster, "warm") as on, operator(on, folder=tmp_path, options=warm.OPTIONS):
+    with stage(cluster, "warm") as on, operator(on, folder=tmp_path, options=OPTIONS):
         load = warm.roll_back_again_and_again(on, at, ROLLBACKS, RATE)
         print("\n" + "\n".join(warm.report(load, RATE)), flush=True)
         warm.require(load)

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 from dynamiq_operator.model import names
-from local import gateway
 from local.clusters import Cluster
 from local.gateway import Gateway
 from tests.support.factories import exposed
 from tests.support.flows import sleeping
 from tests.support.gateway import ThroughTheGateway, answer, asked, until_answer
+from tests.support.load.operated import OPTIONS
+from tests.support.load.sleepers import host_of
 from tests.support.stage import Stage, operator, stage, uids
 from tests.support.waiting import eventually
 
-DOMAIN = "apps.example.test"
 SHORT = 10  # seconds of a run that a drain meets
 LONG = 60 if os.environ.get("SOAK") else 30
 """Seconds of a run: more than the 15 after which Envoy gives up where nobody tells it not to."""
@@ -35,16 +35,11 @@ IN_FLIGHT = re.compile(r"^dynamiq_runtime_runs_in_flight (\S+)$", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    options = [f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}", f"--gateway={gateway.PARENT}"]
-    with stage(cluster, "interruptions") as made, operator(made, folder=tmp_path_factory.mktemp("interruptions"), options=options):
+    with stage(cluster, "interruptions") as made, operator(made, folder=tmp_path_factory.mktemp("interruptions"), options=OPTIONS):
         for version in ("v1", "v2"):
             made.release(version, text=sleeping(version))
         made.runtime("patient", by_default=True, drainSeconds=ROLLED_OUT + 30)
         yield made
-
-
-def host(on: Stage, app: str) -> str:
-    return str(on.get("App", app)["status"]["hostname"])
 
 
 def under_way(on: Stage, app: str) -> int:
@@ -62,7 +57,7 @@ def running(on: Stage, app: str, at: Gateway, seconds: int = LONG) -> Iterator[l
     """A run and a stream of so many seconds, both under way when the block begins."""
     kinds = (False, True)
     with ThreadPoolExecutor(len(kinds)) as pool:
-        key, where = on.key(app), host(on, app)
+        key, where = on.key(app), host_of(on, app)
         calls = [pool.submit(asked, ThroughTheGateway(where, at, PATIENCE), key, stream=stream, seconds=seconds) for stream in kinds]
         eventually("they are under way", lambda: under_way(on, app) == len(kinds) or any(call.done() for call in calls))
         assert not any(call.done() for call in calls), [call.result() for call in calls if call.done()]
@@ -76,12 +71,12 @@ def test_long_runs_and_open_streams_end_on_the_version_that_they_began_on(on: St
     for app, exposure in apps.items():
         on.app(app, exposure)
         on.live(app, "v1")
-        until_answer(host(on, app), at, "v1", on.key(app))
+        until_answer(host_of(on, app), at, "v1", on.key(app))
     with running(on, "by-ingress", at, ROLLED_OUT) as by_ingress, running(on, "by-gateway", at, ROLLED_OUT) as by_gateway:
         rows = [on.deploy(app, "v2") for app in apps]
         for app, row in zip(apps, rows, strict=True):
             on.until(row, "Live")
-            until_answer(host(on, app), at, "v2", on.key(app))
+            until_answer(host_of(on, app), at, "v2", on.key(app))
         assert not any(call.done() for call in (*by_ingress, *by_gateway)), "they ended before the rollout did: nothing is shown"
         heard = {"by-ingress": [call.result(PATIENCE) for call in by_ingress], "by-gateway": [call.result(PATIENCE) for call in by_gateway]}
     body = answer("v1")[1]
@@ -95,7 +90,7 @@ def test_long_runs_and_open_streams_end_on_the_version_that_they_began_on(on: St
 def test_a_pod_that_dies_gives_its_callers_an_error_and_not_a_long_wait(on: Stage, at: Gateway) -> None:
     on.app("mortal", exposed("Gateway"))
     on.live("mortal", "v1", config={"autoscaling": {"minReplicas": 1, "maxReplicas": 1}})
-    until_answer(host(on, "mortal"), at, "v1", on.key("mortal"))
+    until_answer(host_of(on, "mortal"), at, "v1", on.key("mortal"))
     with running(on, "mortal", at) as calls:
         (pod,) = on.pods("mortal")
         on.kubectl("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0", namespace=on.namespace)
@@ -103,7 +98,7 @@ def test_a_pod_that_dies_gives_its_callers_an_error_and_not_a_long_wait(on: Stag
         (run, _), (stream, events) = (call.result() for call in calls)
     assert run in (502, 503)
     assert stream == 0, f"the stream broke off, and its caller was told of an end: {events}"
-    until_answer(host(on, "mortal"), at, "v1", on.key("mortal"))
+    until_answer(host_of(on, "mortal"), at, "v1", on.key("mortal"))
 
 
 @contextlib.contextmanager
@@ -125,10 +120,10 @@ def draining(on: Stage, app: str, node: str, log: Path) -> Iterator[subprocess.P
 def test_a_drain_of_the_node_keeps_the_disruption_budget_and_fails_no_call(on: Stage, at: Gateway, tmp_path: Path) -> None:
     on.app("drained", exposed("Gateway"))
     on.live("drained", "v1", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 2}})
-    until_answer(host(on, "drained"), at, "v1", on.key("drained"))
+    until_answer(host_of(on, "drained"), at, "v1", on.key("drained"))
     before = on.until_settled("drained")
     log = tmp_path / "drain.log"
-    options = ["--quiet", "--host", host(on, "drained")]
+    options = ["--quiet", "--host", host_of(on, "drained")]
     with on.load("drained", url=f"http://{at.inside}/", options=options) as heard:
         node = before[0]["spec"]["nodeName"]
         with draining(on, "drained", node, log) as drain:
@@ -147,16 +142,16 @@ def test_a_drain_takes_the_only_pod_once_its_runs_have_ended_and_waits_for_nobod
     app, log = "single", tmp_path / "drain.log"
     on.app(app, exposed("Gateway"))
     on.live(app, "v1", config={"autoscaling": {"minReplicas": 1, "maxReplicas": 1}})
-    until_answer(host(on, app), at, "v1", on.key(app))
+    until_answer(host_of(on, app), at, "v1", on.key(app))
     (before,), rows = on.until_settled(app), on.rows(app)
     with running(on, app, at, SHORT) as calls, draining(on, app, before["spec"]["nodeName"], log) as drain:
         assert drain.wait(PATIENCE) == 0, log.read_text()
         assert "disruption budget" not in log.read_text()
         (run, (status, events)), body = (call.result(PATIENCE) for call in calls), answer("v1")[1]
         assert (run, status, f"data: {body}\n" in events) == ((200, body), 200, True)
-        eventually("callers hear of it", lambda: asked(ThroughTheGateway(host(on, app), at), on.key(app))[0] in (502, 503))
+        eventually("callers hear of it", lambda: asked(ThroughTheGateway(host_of(on, app), at), on.key(app))[0] in (502, 503))
         on.until_condition(app, "Available", "False")
         assert not uids([before]) & uids(on.pods(app)), "the next one waits for a node"
-    until_answer(host(on, app), at, "v1", on.key(app))
+    until_answer(host_of(on, app), at, "v1", on.key(app))
     on.until_condition(app, "Ready", "True")
     assert [row["metadata"]["name"] for row in on.rows(app)] == [row["metadata"]["name"] for row in rows], "no deploy ended by it"

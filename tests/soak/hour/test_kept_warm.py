@@ -14,9 +14,9 @@ from local.gateway import Gateway
 from tests.soak.support.memory import held
 from tests.support.api import Manifest
 from tests.support.load.callers import calling
+from tests.support.load.operated import OPTIONS
 from tests.support.load.sleepers import host_of
 from tests.support.load.switches import live_on_both, switching, workloads
-from tests.support.load.warm import OPTIONS
 from tests.support.measured import Figures
 from tests.support.stage import Stage, operator, stage
 from tests.support.waiting import eventually

@@ -10,6 +10,7 @@ import pytest
 from local.clusters import Cluster
 from local.gateway import Gateway
 from tests.support.load import warm
+from tests.support.load.operated import OPTIONS
 from tests.support.measured import Figures
 from tests.support.stage import operator, stage
 
@@ -21,7 +22,7 @@ FIGURES = Figures("warm-rollbacks")
 
 @pytest.mark.timeout(3600)
 def test_a_warm_rollback_answers_within_half_a_second(node: Cluster, at: Gateway, tmp_path: Path) -> None:
-    with stage(node, "warm") as on, operator(on, folder=tmp_path, options=warm.OPTIONS):
+    with stage(node, "warm") as on, operator(on, folder=tmp_path, options=OPTIONS):
         load = warm.roll_back_again_and_again(on, at, ROLLBACKS, RATE)
         FIGURES.note(*warm.report(load, RATE))
         warm.require(load)

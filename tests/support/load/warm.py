@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from dynamiq_operator.model import names
-from local import gateway
 from local.gateway import Gateway
 from tests.support.load.callers import Heard, percentile
 from tests.support.load.switches import SHARE_OF_CPU, Load, live_on_both, roll_back, switching, told, under_load
@@ -15,8 +14,6 @@ APP = "shop"
 VERSIONS = ("v1", "v2")
 APART = 2.5
 """Seconds between two rollbacks: what the version left still answers counts from 2 s on."""
-DOMAIN = "apps.example.test"
-OPTIONS = (f"--domain={DOMAIN}", f"--ingress-class={gateway.INGRESS_CLASS}")
 
 
 def roll_back_again_and_again(on: Stage, at: Gateway, rollbacks: int, rate: float) -> Load:
