@@ -13,7 +13,13 @@ from tests.support.faults.audit import Audit
 from tests.support.stage import Stage, operator, stage, uids
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.metrics
+pytestmark = [
+    pytest.mark.long(
+        "an autoscaler waits for metrics and for rest; pods that were added outlive a deploy: "
+        "tests/node/test_deploys.py::test_pods_that_the_autoscaler_added_outlive_a_deploy"
+    ),
+    pytest.mark.metrics,
+]
 APP = "busy"
 MOST = 3
 SCALED_WITHIN = 180.0  # seconds: metrics come every 10 s, the autoscaler looks every 5 s, and it waits 30 s before it takes pods away

@@ -12,13 +12,13 @@ import pytest
 from dynamiq_operator.model import names
 from local.clusters import Cluster
 from local.gateway import Gateway
-from tests.support import gates
 from tests.support.api import Api
 from tests.support.flows import sleeping
 from tests.support.gates import ByHand
 from tests.support.gateway import ThroughTheGateway, answer, asked, until_answer
 from tests.support.history_stage import counted
 from tests.support.load.callers import Heard, calling
+from tests.support.load.sleepers import Gates, install
 from tests.support.stage import stage
 from tests.support.waiting import eventually
 
@@ -32,8 +32,13 @@ ENFORCED_WITHIN = 90.0  # seconds
 
 @pytest.fixture(scope="module")
 def apps(cluster: Cluster, at: Gateway) -> Iterator[ByHand]:
-    with stage(cluster, "gate") as on, gates.installed(cluster):
+    with stage(cluster, "gate") as on:
         yield ByHand(on)
+
+
+@pytest.fixture(scope="module")
+def gates(cluster: Cluster) -> Gates:
+    return install(cluster)
 
 
 def address(apps: ByHand, app: str) -> tuple[str, int]:
@@ -41,27 +46,9 @@ def address(apps: ByHand, app: str) -> tuple[str, int]:
     return apps.on.get("Service", app)["spec"]["clusterIP"], 80
 
 
-def test_an_app_that_sleeps_and_wakes_answers_every_call(apps: ByHand, cluster: Cluster, at: Gateway) -> None:
-    chat = "chat"
-    apps.make(chat)
-    apps.until_available(chat)
-    until_answer(apps.host(chat), at, chat)
-    with (
-        # As many as the gate may hold for as long as it holds a call: a busy machine may take long to start a pod.
-        calling(cluster, apps.host(chat), new=4, kept=4, timeout=60) as heard,
-        calling(cluster, apps.host(chat), new=4, kept=4, at=address(apps, chat), timeout=60) as by_service,
-    ):
-        apps.sleep(chat, next(PORTS))  # while it is called: it wakes at once
-        apps.stay_awake(chat)
-        time.sleep(2)  # nothing is waited for: the calls go on for a moment
-    for each in (heard, by_service):
-        print(f"\n{each}")
-        assert not each.failed, each.why()
-
-
 @pytest.mark.full_count
 @pytest.mark.timeout(1800)
-def test_a_gate_that_is_rolled_out_anew_fails_no_call(apps: ByHand, cluster: Cluster, at: Gateway) -> None:
+def test_a_gate_that_is_rolled_out_anew_fails_no_call(apps: ByHand, gates: Gates, cluster: Cluster, at: Gateway) -> None:
     """Each sleeping App is called for the first time while the gate's pods are replaced; long runs and streams go on through it."""
     found = [f"app{number}" for number in range(counted(SLEEPERS))]
     for app in found:
@@ -72,9 +59,9 @@ def test_a_gate_that_is_rolled_out_anew_fails_no_call(apps: ByHand, cluster: Clu
         list(pool.map(lambda app: asleep(apps, app), (*found, "long")))
         runs = [pool.submit(run, apps, at, number % 2 == 1) for number in range(8)]
         before = uids(apps.on.api)
-        apps.on.kubectl("rollout", "restart", "deployment/dynamiq-gate", namespace=names.GATE_NAMESPACE)
+        gates.roll_out_anew()
         heard = [called(apps, cluster, app, CALLED_FOR / len(found)) for app in found]
-        gates.rolled_out(apps.on.kubectl)
+        gates.until_ready()
         eventually("the pods of before have gone", lambda: not before & uids(apps.on.api))
         whole(runs)
     for app, each in zip(found, heard, strict=True):
@@ -111,13 +98,13 @@ def whole(runs: list[Future[tuple[int, str]]]) -> None:
 
 def uids(api: Api) -> set[str]:
     """The gate's pods, those that end among them."""
-    return {pod["metadata"]["uid"] for pod in api.get("Pod", "", names.GATE_NAMESPACE, labelSelector=gates.SELECTOR).body["items"]}
+    return {pod["metadata"]["uid"] for pod in api.get("Pod", "", names.GATE_NAMESPACE).body["items"]}
 
 
 @pytest.fixture
-def stray(apps: ByHand) -> Iterator[tuple[str, int]]:
+def stray(apps: ByHand, gates: Gates) -> Iterator[tuple[str, int]]:
     """An address of a gate's pod, and a port that something in it listens on and the gate knows nothing of."""
-    (pod, *_), port = gates.pods(apps.on.api), 8079
+    (pod, *_), port = gates.pods(), 8079
     listen = f"import http.server; http.server.HTTPServer(('', {port}), http.server.BaseHTTPRequestHandler).serve_forever()"
     start = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {listen!r}], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)"
     command = ("exec", pod["metadata"]["name"], "--", "python3", "-c")
@@ -138,6 +125,7 @@ def test_callers_reach_of_a_gate_the_ports_of_sleeping_apps_alone(apps: ByHand, 
     apps.on.until_answer("walled", "walled")
 
 
+@pytest.mark.usefixtures("gates")
 def test_the_gate_is_a_caller_that_a_policy_over_a_sleeping_app_lets_through(apps: ByHand) -> None:
     """A tenant's own policy: without the gate in it a call wakes the App and is not answered; with it the gate alone is let through."""
     on = apps.on

@@ -38,7 +38,7 @@ RATE_BY_SERVICE = 5
 COUNTED = 40
 """Calls after a change, all of which the new version answers."""
 WAKES = 2
-SELDOM = 0.1
+SELDOM = 1 / 15
 """Calls a second of an App that sleeps after 5 s without one: some come at the very moment at which it falls asleep."""
 HELD_FOR = 120.0  # seconds
 FAILS_WHERE_ASKED = f"def run(inputs):\n    if inputs.get('bad'):\n        raise ValueError('a bad version')\n    return {BAD!r}\n"
@@ -206,12 +206,17 @@ def test_sleep_and_wake_fail_no_call(shop: Shop) -> None:
     on, at = shop.on, shop.made.at
     sleeping(on, at, [SLEEPER], VERSIONS[0], patient())
     host, key, since = host_of(on, SLEEPER), on.key(SLEEPER), time.time()
+    service = (on.get("Service", SLEEPER)["spec"]["clusterIP"], 80)
     with watching(on.api, on.namespace, ("Deployment",)) as watched:
         assert is_asleep(on, SLEEPER)
         assert call_at_once(at, [(host, key)] * 5, HELD_FOR) == [answer(VERSIONS[0])] * 5
-        with calling(on.cluster, host, key, new=SELDOM, timeout=HELD_FOR) as heard:
-            eventually("it falls asleep and is woken", lambda: wakes(watched, SLEEPER, since) >= 1 + WAKES, HELD_FOR, 0.5)
-    print(f"\n{heard}")
-    assert not heard.failed, heard.why()
-    assert set(heard.by_text) == {answer(VERSIONS[0])[1]}
+        with (
+            calling(on.cluster, host, key, new=SELDOM, timeout=HELD_FOR) as heard,
+            calling(on.cluster, host, key, new=SELDOM, at=service, timeout=HELD_FOR) as by_service,
+        ):
+            eventually("it falls asleep and is woken", lambda: wakes(watched, SLEEPER, since) >= 1 + WAKES, 300, 0.5)
+    for each in (heard, by_service):
+        print(f"\n{each}")
+        assert not each.failed, each.why()
+        assert set(each.by_text) == {answer(VERSIONS[0])[1]}
     until_asleep(on, SLEEPER)

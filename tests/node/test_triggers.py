@@ -106,6 +106,9 @@ class Answered:
                         self.ids.add(run)
 
 
+@pytest.mark.long(
+    "minutes of a schedule across deploys; one run: test_a_moment_is_run_with_a_key_and_tells_no_answer, a schedule: docs/triggers.md"
+)
 @pytest.mark.full_count
 @pytest.mark.timeout((MINUTES + 8) * MINUTE)
 def test_every_minute_is_run_once_across_deploys(on: Stage) -> None:

@@ -1,4 +1,4 @@
-"""The gate as it is installed, and what the operator makes for a sleeping App, made by hand."""
+"""Replicas of the gate as processes of this machine, and what the operator makes for a sleeping App, made by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,13 @@ from typing import Any
 import yaml
 
 from dynamiq_operator.model import names
-from local import gateway, images
+from local import gateway
 from local.clusters import Cluster
 from tests.support import programs
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl, login_of
 from tests.support.flows import answering
 from tests.support.load.plain import pod_spec
-from tests.support.operator import ADMISSION
-from tests.support.operator import install_rights as install_operator_rights
 from tests.support.programs import Process
 from tests.support.stage import Stage, is_ready, uids
 from tests.support.waiting import eventually
@@ -36,9 +34,6 @@ from tests.support.waiting import eventually
 MANIFESTS = REPOSITORY / "manifests" / "gate"
 ACCOUNT = "dynamiq-gate"
 USER = f"system:serviceaccount:{names.GATE_NAMESPACE}:{ACCOUNT}"
-SELECTOR = "app.kubernetes.io/name=dynamiq-gate"
-POLICIES = (ADMISSION / "guard-gate-slices.yaml", ADMISSION / "guard-gate-scale.yaml")
-READY_WITHIN = 180  # seconds
 RIGHTS = ("namespace.yaml", "service-account.yaml", "rbac.yaml", "service.yaml")
 
 
@@ -177,42 +172,6 @@ def endpoints(api: Api, raw: Manifest) -> list[str]:
     answer = api.read(raw)
     assert answer.ok, answer.message
     return [each["targetRef"]["name"] for each in answer.body.get("endpoints") or ()]
-
-
-@contextlib.contextmanager
-def installed(cluster: Cluster) -> Iterator[None]:
-    """The gate of this checkout with its policies, two pods of it ready; gone at the end."""
-    cluster.load_images(images.ensure([images.OPERATOR]).values())
-    kubectl = Kubectl(cluster)
-    install_operator_rights(cluster)
-    policies = [argument for name in POLICIES for argument in ("-f", str(name))]
-    kubectl("apply", "--server-side", "--force-conflicts", *policies)
-    kubectl("apply", "--server-side", "--force-conflicts", "-k", str(MANIFESTS))
-    try:
-        rolled_out(kubectl)
-        yield
-    finally:
-        kubectl("delete", "--ignore-not-found", "--wait=false", "-k", str(MANIFESTS), timeout=READY_WITHIN)
-        kubectl("delete", "--ignore-not-found", *policies)
-        kubectl("delete", "pods", "--all", "--force", "--grace-period=0", namespace=names.GATE_NAMESPACE, check=False)
-
-
-def rolled_out(kubectl: Kubectl) -> None:
-    """Waits until the gate's rollout is complete."""
-    kubectl(
-        "rollout",
-        "status",
-        f"deployment/{ACCOUNT}",
-        f"--timeout={READY_WITHIN}s",
-        namespace=names.GATE_NAMESPACE,
-        timeout=READY_WITHIN + 5,
-    )
-
-
-def pods(api: Api) -> list[Manifest]:
-    """The gate's pods that are not being deleted."""
-    found = api.get("Pod", "", names.GATE_NAMESPACE, labelSelector=SELECTOR).body["items"]
-    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
 def samples(text: str) -> dict[str, float]:
