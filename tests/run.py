@@ -143,11 +143,11 @@ def browser() -> Command:
 def test() -> Plan:
     """Every behaviour once: suites with simulated pods beside those with real ones, and what is left by the lane that is free.
 
-    Those with the SDK run beside the first ones, which leave a good part of the processors. At the end, whether all of them together used every
+    Two workers share the cluster with real pods, which waits most of the time. Those with the SDK run beside the first ones, which leave a good part of the processors. At the end, whether all of them together used every
     right that our programs have.
     """
     simulated = once("unit", suite, *PARALLEL), prometheus(), once("api", by_two)
-    pods = browser(), once("node")
+    pods = browser(), once("node", suite, *BY_TWO)
     # A cluster of somebody else has no audit log, and others use it.
     last = () if borrows() else (python("rights", "tests.rights", shown=True),)
     first = ((python("build", "local", "build"), make(".venv-sdk/.ready", "install-sdk")),)

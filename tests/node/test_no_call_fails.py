@@ -107,7 +107,7 @@ def shop(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory
         for each, environment in ((staging, "staging"), (made.on, "production")):
             _label(each, staging.namespace, environment)
             each.release(*VERSIONS)
-            each.runtime("fast", by_default=each is made.on, drainSeconds=5, resources=SHARE_OF_CPU)
+            each.runtime("fast", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)
         made.on.release(BAD, text=a_flow(FAILS_WHERE_ASKED, answer="answer"))
         made.on.app(APP)
         for version in VERSIONS:
@@ -193,7 +193,7 @@ def test_a_promotion_fails_no_call(shop: Shop) -> None:
     on, staging, acting = shop.on, shop.staging, ActionClient(shop.on.api)
     staging.release(PROMOTED)
     staging.app(APP)
-    staging.live(APP, PROMOTED, runtime=f"{staging.namespace}-fast")
+    staging.live(APP, PROMOTED)
     with shop.called() as timeline:
         timeline.begin(PROMOTED)
         row = perform_promotion(acting, plan_promotion(acting, PromotionRequest(staging.namespace, APP))).made["metadata"]["name"]

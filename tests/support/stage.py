@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,7 @@ class Stage:
     api: Api
     kubectl: Kubectl
     namespace: str
+    _by_default: dict[str, str] = field(default_factory=dict)
 
     # What users make.
 
@@ -124,19 +125,29 @@ class Stage:
             self.create(factories.version_manifest(version, factories.in_namespace(self.namespace), chosen, workflow=workflow))
 
     def runtime(self, name: str, *, image: str = images.RUNTIME.reference, by_default: bool = False, **spec: Any) -> str:
-        """A Runtime that no deploy gets unless it is named, or `by_default`; returns its name."""
+        """A Runtime that no deploy gets unless it is named, or of this namespace's first ones `by_default`; returns its name."""
         full = f"{self.namespace}-{name}"
-        changed = factories.with_spec(version=name[:63], label=None, port=None, image=image, deprecated=not by_default, **(FAST | spec))
+        changed = factories.with_spec(version=name[:63], label=None, port=None, image=image, deprecated=True, **(FAST | spec))
         self.create(factories.runtime_manifest(changed, name=full))
+        if by_default:
+            self._by_default[self.namespace] = full
         return full
 
     def deploy(self, app: str, version: str | None = None, *, row: str | None = None, **asked: Any) -> str:
-        """Creates a row as `kubectl create` does; returns its name."""
+        """Creates a row as `kubectl create` does; returns its name.
+
+        Where nothing of the App was live yet it names the namespace's Runtime: the newest of the cluster may be another test's.
+        """
         wanted = {"app": app, "workflowVersion": version, **asked}
+        if not {"runtime", "restores"} & set(asked) and self.namespace in self._by_default and not self._was_live(app):
+            wanted["runtime"] = self._by_default[self.namespace]
         made = factories.row_manifest(row or "", factories.in_namespace(self.namespace), factories.with_spec(**wanted))
         if row is None:
             made["metadata"] = {"generateName": f"{app[:30]}-", "namespace": self.namespace}
         return str(self.create(made)["metadata"]["name"])
+
+    def _was_live(self, app: str) -> bool:
+        return any(row["spec"].get("outcome", {}).get("result") == "Succeeded" for row in self.rows(app))
 
     # What users see.
 
