@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -76,8 +75,7 @@ class RecorderProcess:
 
     def _begin(self) -> None:
         options = [f"--port={self.port}", f"--metrics-port={self.metrics_port}", "--host=127.0.0.1", *self.options]
-        command = [sys.executable, "-m", "dynamiq_recorder", "serve", *options]
-        self._process = programs.start(command, log=self.log, environment={"PYTHONPATH": programs.ROOTS[0]})
+        self._process = programs.fork("dynamiq_recorder", "serve", *options, log=self.log)
 
 
 @contextmanager
