@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from dynamiq_operator.desired.pod_template import PRE_STOP_SECONDS
 from dynamiq_operator.model import names
 from local import gateway
 from local.clusters import Cluster
@@ -26,7 +27,6 @@ from tests.support import programs
 from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, Kubectl, login_of
 from tests.support.flows import answering
-from tests.support.load.plain import pod_spec
 from tests.support.programs import Process
 from tests.support.stage import Stage, is_ready, uids
 from tests.support.waiting import eventually
@@ -199,7 +199,7 @@ class ByHand:
             "replicas": 1,
             "selector": {"matchLabels": selector},
             "strategy": {"rollingUpdate": {"maxUnavailable": 0}},
-            "template": {"metadata": {"labels": names.labels(app)}, "spec": pod_spec(f"flow-{app}", probed_every=2)},
+            "template": {"metadata": {"labels": names.labels(app)}, "spec": _pod_spec(f"flow-{app}")},
         }
         on.create(labelled(on.named("Workload", app), app) | {"spec": spec})
         service = labelled(on.named("Service", app), app)
@@ -250,3 +250,30 @@ class ByHand:
 def labelled(manifest: Manifest, app: str) -> Manifest:
     manifest["metadata"]["labels"] = names.labels(app)
     return manifest
+
+
+def _pod_spec(flow: str) -> Manifest:
+    """A pod of the runtime that serves the flow of a ConfigMap."""
+    container: Manifest = {
+        "name": "runtime",
+        "image": images.RUNTIME.reference,
+        "env": [
+            {"name": "DYNAMIQ_FLOW", "value": "/flow/flow"},
+            {"name": "DYNAMIQ_DRAIN_SECONDS", "value": "5"},
+            # What is asked here is where calls go: a busy machine delays them, and no pod sends one away.
+            {"name": "DYNAMIQ_MAX_QUEUED_RUNS", "value": "10000"},
+            {"name": "PORT", "value": "8080"},
+        ],
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}, "periodSeconds": 2, "timeoutSeconds": 10},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        "volumeMounts": [{"name": "flow", "mountPath": "/flow"}],
+        "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
+    }
+    return {
+        "automountServiceAccountToken": False,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+        "volumes": [{"name": "flow", "configMap": {"name": flow}}],
+    }
