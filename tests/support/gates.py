@@ -21,7 +21,7 @@ import yaml
 
 from dynamiq_operator.desired.pod_template import PRE_STOP_SECONDS
 from dynamiq_operator.model import names
-from local import gateway
+from local import gateway, images
 from local.clusters import Cluster
 from tests.support import programs
 from tests.support.api import Api, Manifest
