@@ -10,7 +10,7 @@ import pytest
 from local import images
 from local.clusters import Cluster
 from local.gateway import Gateway
-from tests.support.load import awake, cold
+from tests.soak.support import awake, cold
 from tests.support.load.operated import Operated, operated
 from tests.support.measured import Figures
 
