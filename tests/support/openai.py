@@ -44,7 +44,8 @@ class Model:
 
     def answer(self, sent: Sent) -> Reply:
         """To a call of the API, as far as it is known here."""
-        if sent.path != "/chat/completions" or sent.headers.get("Authorization") != f"Bearer {KEY}":
+        headers = {name.lower(): value for name, value in sent.headers.items()}
+        if sent.path != "/chat/completions" or headers.get("authorization") != f"Bearer {KEY}":
             return Reply(404)
         asked = sent.body
         with self.lock:

@@ -182,6 +182,7 @@ def listening(folder: Path, flow: str, *, python: str | Preloaded = sys.executab
 def refused(folder: Path, flow: str, *, python: str | Preloaded = sys.executable, **variables: str) -> tuple[int, str]:
     """The exit code and the one line on stderr of a server that does not start."""
     errors = folder / "errors"
+    errors.unlink(missing_ok=True)
     process = _serve(python, environment(folder, flow, **variables), folder / "output", errors)
     code = process.wait(_start(variables))
     lines = errors.read_text().splitlines()
