@@ -39,17 +39,23 @@ def guarded_cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
         return
     path = builds.cache_root() / f".{os.environ[RUN]}.cluster"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with path.open("a+") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)  # for as long as this worker has tests
+        yield _started(pytestconfig, path)
+
+
+def _started(pytest_config: pytest.Config, path: Path) -> Cluster:
+    """The cluster whose name stands beside `path`, which its users have locked; started where no other worker has."""
+    with path.with_suffix(".name").open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        found = clusters.find(file.read() or "none-yet")
-        if found is None:
-            pytestconfig.pluginmanager.register(owner := _Owner(path))
-            found = owner.start(pytestconfig)
-            file.write(found.name)
-            file.flush()
-        fcntl.flock(file, fcntl.LOCK_SH)  # for as long as this worker has tests
-        yield found
+        if (found := clusters.find(file.read() or "none-yet")) is not None:
+            return found
+        pytest_config.pluginmanager.register(owner := _Owner(path))
+        started = owner.start(pytest_config)
+        file.truncate(0)
+        file.write(started.name)
+        return started
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +82,8 @@ class _Owner:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Waits here, where no test's time runs."""
-        with self._path.open("a+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with self._path.open() as users:
+            fcntl.flock(users, fcntl.LOCK_EX)
             self._stack.close()
-            self._path.unlink()
+            for path in (self._path, self._path.with_suffix(".name")):
+                path.unlink()
