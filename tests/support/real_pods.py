@@ -79,9 +79,9 @@ class _Owner:
     def start(self, pytest_config: pytest.Config) -> Cluster:
         return self._stack.enter_context(_guarded(pytest_config))
 
-    @pytest.hookimpl(tryfirst=True)
+    @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Waits here, where no test's time runs."""
+        """Waits here, where no test's time runs, and after this worker's own fixtures have ended."""
         with self._path.open() as users:
             fcntl.flock(users, fcntl.LOCK_EX)
             self._stack.close()
