@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.runs import RECORDER_AUDIENCE, ComparedFigure, ComparedRow, Figures, RunComparison, Verdict
+from tests.support import recorders
 from tests.support.api import Api, Manifest
 from tests.support.scripted import HttpServer, Reply, Sent
 
@@ -73,10 +74,8 @@ class ComparingRecorder:
 
 def token_file(api: Api, namespace: str, account: str, folder: Path, audience: str = RECORDER_AUDIENCE) -> Path:
     """A file in `folder` with a token of an account, as a pod of it mounts one."""
-    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
-    made = _posted(api, path, "authentication", "TokenRequest", {"audiences": [audience], "expirationSeconds": 3600})
     file = folder / "recorder-token"
-    file.write_text(made["status"]["token"])
+    file.write_text(recorders.token(api, namespace, account, audience=audience))
     return file
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import queue
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +53,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.operations import Group, Operation, Plan
 from tests.support import factories as given
-from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, kubeconfig, listed
+from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, following, kubeconfig, listed
 
 SYSTEM = OPERATOR_NAMESPACE
 LEASE = LEASES.path(SYSTEM, "dynamiq-operator")
@@ -234,9 +233,4 @@ class Watches:
 
     def _stream(self, sent: Sent) -> Reply:
         self.opened.append(sent.path)
-        return Reply(stream=self._following(self._events[sent.path]))
-
-    def _following(self, events: queue.SimpleQueue[Manifest]) -> Iterator[Manifest]:
-        while not self._closed.is_set():
-            with contextlib.suppress(queue.Empty):
-                yield events.get(timeout=0.02)
+        return Reply(stream=following(self._events[sent.path], self._closed.is_set))

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import hashlib
 import json
 import queue
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +30,7 @@ from dynamiq_operator.kube.resources import SECRETS, SLICES
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support.ports import free_port, gate_port
-from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, kubeconfig, listed
+from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, following, kubeconfig, listed
 
 NAMESPACE = "team"
 HOST = "127.0.0.1"
@@ -108,7 +107,10 @@ class GateStage:
         self.script.on("GET", SLICES.path(), self._watch, query={"watch": "true"})
         self.script.on("GET", SECRETS.path(names.GATE_NAMESPACE), lambda _: listed(*self.secrets, version="7"))
         self.script.on(
-            "GET", SECRETS.path(names.GATE_NAMESPACE), lambda _: Reply(stream=self._following(self._keys)), query={"watch": "true"}
+            "GET",
+            SECRETS.path(names.GATE_NAMESPACE),
+            lambda _: Reply(stream=following(self._keys, self._closed.is_set)),
+            query={"watch": "true"},
         )
         return self
 
@@ -305,14 +307,7 @@ class GateStage:
                 if int(raw["metadata"]["resourceVersion"]) > int(sent.query["resourceVersion"]):
                     stream.put({"type": "MODIFIED", "object": raw})
             self._streams.append(stream)
-        return Reply(stream=self._following(stream))
-
-    def _following(self, events: queue.SimpleQueue[Any]) -> Iterator[Manifest]:
-        while not self._closed.is_set():
-            with contextlib.suppress(queue.Empty):
-                if (event := events.get(timeout=0.02)) is None:
-                    return
-                yield event
+        return Reply(stream=following(stream, self._closed.is_set))
 
     def patched(self, sent: Sent) -> Reply:
         """The answer to a merge patch of a slice's endpoints over the version that it names."""

@@ -78,11 +78,7 @@ def seq_of(run: dict[str, Any]) -> int:
 def token_of(api: Api, pod: Manifest) -> str:
     """The token that is projected into a pod of an App."""
     account, namespace = pod["spec"].get("serviceAccountName") or "default", pod["metadata"]["namespace"]
-    bound = {"apiVersion": "v1", "kind": "Pod", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
-    spec = {"audiences": [RECORDER_AUDIENCE], "expirationSeconds": 3600, "boundObjectRef": bound}
-    url = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
-    answer = api.request("POST", url, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
-    return str(made(answer)["status"]["token"])
+    return recorders.token(api, namespace, account, audience=RECORDER_AUDIENCE, pod=pod)
 
 
 def a_pod(api: Api, namespace: str, app: str, version: str) -> Manifest:

@@ -11,7 +11,7 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +30,7 @@ from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.opening import opened
 from tests.support.otlp_runs import a_run, request
 from tests.support.ports import free_port
-from tests.support.scripted import Reply, Script, ScriptedServer, Sent, kubeconfig, listed
+from tests.support.scripted import Reply, Script, ScriptedServer, Sent, following, kubeconfig, listed
 from tests.support.waiting import eventually
 
 HOST = "127.0.0.1"
@@ -182,15 +182,8 @@ class RecorderStage:
     def _watch(self, plural: str, _: Sent) -> Reply:
         events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._watches.append((plural, events))
-        return Reply(stream=self._following(events))
-
-    def _following(self, events: queue.SimpleQueue[Any]) -> Iterator[Manifest]:
         until = time.monotonic() + 5
-        while not self._closed.is_set() and time.monotonic() < until and not self.is_away:
-            try:
-                yield events.get(timeout=0.02)
-            except queue.Empty:
-                continue
+        return Reply(stream=following(events, lambda: self._closed.is_set() or self.is_away or time.monotonic() > until))
 
     def _review(self, sent: Sent) -> dict[str, Any]:
         spec = sent.body["spec"]

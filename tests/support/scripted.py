@@ -7,11 +7,13 @@ send real bytes; `ScriptedApi` is the same without a socket, for code that takes
 
 from __future__ import annotations
 
+import contextlib
 import json
+import queue
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -75,6 +77,15 @@ def missing(plural: str, name: str) -> Reply:
 def listed(*items: Manifest, version: str = "1", token: str = "") -> dict[str, Any]:
     """One page of a list; `token` continues it."""
     return {"metadata": {"resourceVersion": version, **({"continue": token} if token else {})}, "items": list(items)}
+
+
+def following(events: queue.SimpleQueue[Any], is_over: Callable[[], bool]) -> Iterator[Any]:
+    """The events of a watch as they are put, until None is, or the watch is over."""
+    while not is_over():
+        with contextlib.suppress(queue.Empty):
+            if (event := events.get(timeout=0.02)) is None:
+                return
+            yield event
 
 
 EMPTY = ("rejections", "approvals", "deploypolicies", "appchanges")
