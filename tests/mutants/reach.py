@@ -1,0 +1,90 @@
+"""Which tests reach a line, by coverage with a context for each test, also in the processes that tests start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from coverage import CoverageData
+
+from tests.mutants.trees import Tree
+from tests.support import results
+
+PACKAGE = "operator/dynamiq_operator"
+SETTINGS = """\
+[run]
+source_pkgs = dynamiq_operator
+relative_files = true
+parallel = true
+patch = subprocess
+sigterm = true
+context = ${PYTEST_CURRENT_TEST-}
+data_file = {data}
+"""
+OPTIONS = {
+    "unit": ("-n", "2", "--dist", "loadfile", *(f"--ignore=tests/unit/{name}" for name in ("local", "recorder", "repository", "runtime"))),
+}
+"""Unit tests of other packages reach the operator's modules for their values alone."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A suite's coverage, seconds by test function, and the tests that fail without any mutant."""
+
+    data: CoverageData
+    seconds: Mapping[str, float]
+    failing: frozenset[str]
+
+    def lines(self, folders: Iterable[str]) -> dict[str, set[int]]:
+        """Returns the lines that tests reach, by file, of these folders and files of the package."""
+        wanted = tuple(f"{PACKAGE}/{folder}" for folder in folders)
+        files = (file for file in self.data.measured_files() if file.startswith(wanted))
+        return {file: {line for line, tests in self._tests(file).items() if tests} for file in files}
+
+    def tests(self, file: str, line: int, seconds: float) -> list[str]:
+        """Returns the tests that reach a line: those of its layer first, then the quick ones, as many as take these seconds together."""
+        layer = file.removeprefix(f"{PACKAGE}/").partition("/")[0]
+        found = self._tests(file).get(line, set()) - self.failing
+        chosen: list[str] = []
+        taken = 0.0
+        for test in sorted(found, key=lambda test: (f"/{layer}/" not in test, self.seconds.get(test, 0.0), test)):
+            taken += self.seconds.get(test, 0.0)
+            if chosen and taken > seconds:
+                break
+            chosen.append(test)
+        return chosen
+
+    def _tests(self, file: str) -> dict[int, set[str]]:
+        by_line = self.data.contexts_by_lineno(file)
+        return {line: {function_of(context) for context in contexts if "::" in context} for line, contexts in by_line.items()}
+
+
+def function_of(context: str) -> str:
+    """Returns the test function that a context names: `a.py::test_b[1] (call)`, or `a.py::test_b[1]|run`."""
+    path, _, name = context.partition("::")
+    return f"{path}::{name.partition('[')[0].partition('|')[0].partition(' (')[0]}"
+
+
+def reach(tree: Tree, suite: str) -> Reach:
+    """Reads the coverage of a suite, which is run with it once."""
+    data, times = tree.file(suite, "coverage"), tree.file(suite, "xml")
+    if not times.exists():
+        _cover(tree, suite, data, times)
+    found = CoverageData(str(data))
+    found.read()
+    whole = results.read(times)
+    seconds: dict[str, float] = {}
+    for test, took in whole.seconds.items():
+        seconds[function_of(test)] = seconds.get(function_of(test), 0.0) + took
+    return Reach(found, seconds, frozenset(function_of(failure.test) for failure in whole.failures))
+
+
+def _cover(tree: Tree, suite: str, data: Path, times: Path) -> None:
+    settings = tree.file(suite, "coveragerc")
+    settings.write_text(SETTINGS.replace("{data}", str(data)))
+    print(f"mutants: runs tests/{suite} of {tree.commit} once, to see which tests reach a line", flush=True)
+    options = ("--cov", f"--cov-config={settings}", "--cov-context=test", "--cov-report=", "-m", "not long", *OPTIONS.get(suite, ()))
+    tree.pytest(f"tests/{suite}", "--quiet", f"--junitxml={times}", *options)
+    if not times.exists():
+        raise RuntimeError(f"tests/{suite} did not come to its end: see {tree.log}")
