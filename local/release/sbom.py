@@ -16,7 +16,6 @@ from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
 from local.release.parts import Part
@@ -75,6 +74,9 @@ def written(subject: Subject, parts: Iterable[Part], *, epoch: int, commit: str)
         components=components,
     )
     bom.register_dependency(root, components)
+    # Imported here: its package makes parsers for a second, also in each process that looks for tests.
+    from cyclonedx.validation.json import JsonStrictValidator
+
     text = JsonV1Dot6(bom).output_as_string(indent=1)
     if error := JsonStrictValidator(SCHEMA).validate_str(text):
         raise SbomError(f"the bill of materials of {subject.name} is not valid: {error}")
