@@ -175,7 +175,7 @@ def soak() -> Plan:
     in_full = ("-m", "full_count", "--capture=no")
     elsewhere = (f"--ignore=tests/soak/{folder}" for folder in ("pods", "quiet", "hour"))
     simulated = (suite("soak", *elsewhere, "--capture=no"), suite("soak/hour", "--capture=no"))
-    others = (*(suite(name, *in_full) for name in ("node", "load", "api", "console", "sdk")), suite("soak/pods", "--capture=no"))
+    others = (*(suite(name, *in_full) for name in ("unit", "node", "load", "api", "console", "sdk")), suite("soak/pods", "--capture=no"))
     return Plan((simulated, others), first=((python("build", "local", "build"),),), last=(suite("soak/quiet", "--capture=no"),))
 
 

@@ -27,11 +27,18 @@ RESTORERS = "dynamiq:restorers"
 SETTLED_WITHIN = 120.0
 SHARE = 10
 """`make test` runs this part of a large count."""
+EACH = 3
+"""`make test` stops a plan at one point in so many."""
 
 
 def counted(full: int) -> int:
     """How often a test does what its full count says: all of it with SOAK=1, a tenth otherwise."""
     return full if in_full() else max(full // SHARE, 2)
+
+
+def points(start: int, end: int, shift: int = 0) -> range:
+    """Returns the points of a plan at which a test stops it: every one with SOAK=1, otherwise each third, beginning `shift` later."""
+    return range(start, end) if in_full() else range(start + shift % EACH, end, EACH)
 
 
 def in_full() -> bool:

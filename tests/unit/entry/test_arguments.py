@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -146,27 +148,39 @@ def test_wrong_options_are_named(arguments: tuple[str, ...], told: str, capsys: 
     assert told in capsys.readouterr().err
 
 
-def ran(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "dynamiq_operator", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")} | variables
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[int, str]]]:
+    """Runs the program with arguments and variables; returns its exit code and what it said. It logs as before after the test."""
+    root = logging.getLogger()
+    handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in ("", "kopf", "aiohttp.access")}
+
+    def run(*arguments: str, **variables: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["dynamiq_operator", *arguments])
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return main(), capsys.readouterr().err
+
+    yield run
+    root.handlers[:] = handlers
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 POD = {"POD_NAMESPACE": "dynamiq-gate", "POD_NAME": "a", "POD_UID": "u", "POD_IPS": "10.0.0.1,fd00::1", "NODE_NAME": "n"}
 
 
 @pytest.mark.parametrize("command", ["run", "api", "gate"])
-def test_process_without_a_cluster_says_so(command: str, tmp_path: Path) -> None:
-    done = ran(command, "--kubeconfig", str(tmp_path / "absent"), **POD)
-    assert done.returncode == 1
-    assert "the cluster's configuration cannot be read" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_process_without_a_cluster_says_so(ran: Callable[..., tuple[int, str]], command: str, tmp_path: Path) -> None:
+    code, told = ran(command, "--kubeconfig", str(tmp_path / "absent"), **POD)
+    assert code == 1
+    assert "the cluster's configuration cannot be read" in told
+    assert "Traceback" not in told
 
 
-def test_a_gate_that_is_not_told_who_it_is_says_what_is_missing() -> None:
-    done = ran("gate", **{**POD, "POD_UID": "", "NODE_NAME": ""})
-    assert done.returncode == 2
-    assert "set POD_UID, NODE_NAME" in done.stderr
+def test_a_gate_that_is_not_told_who_it_is_says_what_is_missing(ran: Callable[..., tuple[int, str]]) -> None:
+    code, told = ran("gate", **{**POD, "POD_UID": "", "NODE_NAME": ""})
+    assert code == 2
+    assert "set POD_UID, NODE_NAME" in told
 
 
 def test_operator_and_api_do_not_load_the_gate() -> None:

@@ -17,6 +17,7 @@ from dynamiq_operator.model import digests, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.record import Result
 from dynamiq_operator.plan.operations import ApplyChild
+from tests.support.history_stage import counted, points
 from tests.support.world import BAD_NAME, PASSES, Stale, World, a_world, serving
 
 Step = Callable[[World], None]
@@ -128,11 +129,12 @@ def without_numbers(end: dict[str, Any]) -> dict[str, Any]:
     return {**end, "rows": [(name, phase, outcome and outcome[0], pins) for name, phase, outcome, pins in end["rows"]]}
 
 
+@pytest.mark.full_count
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_stopped_before_any_action_it_ends_the_same(name: str) -> None:
     undisturbed = play(SCENARIOS[name], World.settle)
     require_sound(undisturbed)
-    for count in range(1, len(undisturbed.written) + 1):
+    for count in points(1, len(undisturbed.written) + 1, list(SCENARIOS).index(name)):
         world = play(SCENARIOS[name], stopping_after(count))
         require_sound(world)
         assert without_numbers(end_of(world)) == without_numbers(end_of(undisturbed)), f"stopped after action {count}"
@@ -161,7 +163,8 @@ def test_when_all_is_well_nothing_is_done() -> None:
     assert (world.plan().operations, world.plan().requeue_after) == ((), None)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.full_count
+@pytest.mark.parametrize("seed", range(counted(40)))
 def test_any_sequence_of_rows_comes_to_a_sound_end(seed: int) -> None:
     """Rows of any kind in any order, pods that come up or not, kills in between."""
     chance = random.Random(seed)  # noqa: S311 - a seed per test, so that a failure can be repeated

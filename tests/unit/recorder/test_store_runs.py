@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ import pytest
 from dynamiq_operator.model.runs import NodeStatus, RunSource, RunStatus
 from dynamiq_recorder.model import Filter, Instance, Run, Score, Tokens
 from dynamiq_recorder.store.interface import COUNTED, Sort, Store
+from dynamiq_recorder.store.opening import opened
 from tests.support.stored_runs import APP, HOUR, NOON, OTHER, SECOND, Plain, a_call, a_row, a_run, a_span, batch, drawn
 
 EVERYTHING = a_run(
@@ -315,8 +316,14 @@ EACH = 1_000
 """One in so many has what half of all have and what the other half has."""
 
 
-def _halves(store: Store) -> list[Run]:
-    """Runs of which each half is too many to be looked at one by one."""
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def halves(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, list[Run]]]:
+    """A store, and its runs, of which each half is too many to be looked at one by one; tests read them alone."""
+    if request.param == "sqlite":
+        address = f"sqlite://{tmp_path_factory.mktemp('halves')}/runs.db"
+    else:
+        address = request.getfixturevalue("server").database()
+    store = opened(address)
     runs = [
         a_run(
             number,
@@ -330,7 +337,8 @@ def _halves(store: Store) -> list[Run]:
     ]
     for start in range(0, MANY, 4_000):
         store.write([batch(*runs[start : start + 4_000])])
-    return runs
+    yield store, runs
+    store.close()
 
 
 def _walked(store: Store, wanted: Filter, sort: Sort) -> list[Run]:
@@ -343,8 +351,10 @@ def _walked(store: Store, wanted: Filter, sort: Sort) -> list[Run]:
             return found
 
 
-def test_of_many_runs_the_few_that_are_all_that_is_asked_are_found_in_order_however_many_pages_it_takes(store: Store) -> None:
-    runs = _halves(store)
+def test_of_many_runs_the_few_that_are_all_that_is_asked_are_found_in_order_however_many_pages_it_takes(
+    halves: tuple[Store, list[Run]],
+) -> None:
+    store, runs = halves
     wanted = Filter(app_uid=APP, trigger="nightly", tags=("eu",))
     expected = [run for run in runs if run.trigger and run.tags]
 
@@ -359,8 +369,8 @@ def test_of_many_runs_the_few_that_are_all_that_is_asked_are_found_in_order_howe
     assert store.page(wanted, limit=10, offset=20).runs == tuple(_walked(store, wanted, Sort())[20:])
 
 
-def test_of_many_runs_pages_of_one_thing_are_whole_and_its_total_is_counted(store: Store) -> None:
-    runs = _halves(store)
+def test_of_many_runs_pages_of_one_thing_are_whole_and_its_total_is_counted(halves: tuple[Store, list[Run]]) -> None:
+    store, runs = halves
     newest = sorted((run for run in runs if run.tags), key=lambda run: run.started_at, reverse=True)
 
     page = store.page(Filter(app_uid=APP, tags=("eu",)), limit=500)
@@ -373,8 +383,8 @@ def test_of_many_runs_pages_of_one_thing_are_whole_and_its_total_is_counted(stor
     assert [run.cost for run in last.runs] == [*[996] * 10, *[None] * 10]
 
 
-def test_what_none_of_many_runs_has_ends_with_no_run(store: Store) -> None:
-    _halves(store)
+def test_what_none_of_many_runs_has_ends_with_no_run(halves: tuple[Store, list[Run]]) -> None:
+    store, _ = halves
 
     assert _walked(store, Filter(app_uid=APP, trigger="nightly", tags=("eu",), min_duration=10**9), Sort()) == []
     assert (

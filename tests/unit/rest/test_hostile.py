@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import math
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from dynamiq_operator.rest.http import body, middleware
 from dynamiq_operator.rest.http.lanes import Lane
 from dynamiq_operator.rest.kube import client, id_index
 from tests.support import factories as make
-from tests.support.rest_stage import UNKNOWN, RestStage, created, encoded
+from tests.support.rest_stage import UNKNOWN, Answered, RestStage, created, encoded
 from tests.support.scripted import Reply, Sent, failure
 
 PATIENCE = 20.0  # seconds
@@ -42,7 +44,7 @@ def test_a_body_that_is_no_object_is_refused(stage: RestStage, body: bytes) -> N
 # Requests that would stop all others, or the answer to themselves.
 
 
-def _longest_stop(stage: RestStage, method: str, path: str, body: Any = None) -> tuple[Any, float]:
+def _longest_stop(stage: RestStage, method: str, path: str, body: Any = None) -> tuple[Answered, float]:
     """The answer, and the longest time in which the event loop served nobody, in times of what it takes to parse as much JSON.
 
     Both are time of this process on a CPU, of all its threads: what other programs take from it counts for neither. A machine that
@@ -50,7 +52,7 @@ def _longest_stop(stage: RestStage, method: str, path: str, body: Any = None) ->
     """
     raw = encoded(body)  # not on the loop that is measured
 
-    async def scenario() -> tuple[Any, float]:
+    async def scenario() -> tuple[Answered, float]:
         longest, over = 0.0, asyncio.Event()
 
         async def tick() -> None:
@@ -72,38 +74,60 @@ def _longest_stop(stage: RestStage, method: str, path: str, body: Any = None) ->
         json.loads(json.dumps({f"field{number}": 1 for number in range(150_000)}))
         return time.process_time() - began
 
-    first, least = None, math.inf
+    answers, least = list[Answered](), math.inf
     for _ in range(TRIES):
         unit = min(parse() for _ in range(3))
         answered, longest = stage.run(scenario())
-        first, least = first or answered, min(least, longest / unit)
+        answers.append(answered)
+        least = min(least, longest / unit)
         if least < 1:
             break
-    return first, least
+    return answers[0], least
+
+
+def _once(stage: RestStage, method: str, path: str, body: Any = None) -> Answered:
+    return stage.call(method, path, body)
+
+
+def _stopping_nobody(stage: RestStage, method: str, path: str, body: Any = None) -> Answered:
+    answered, stop = _longest_stop(stage, method, path, body)
+    assert stop < 1
+    return answered
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(_once, id="told"),
+        pytest.param(
+            _stopping_nobody,
+            id="stopping nobody",
+            marks=pytest.mark.long("compares times of a processor, twenty seconds of it; that all of it is refused is shown by `told`"),
+        ),
+    ]
+)
+def ask(request: pytest.FixtureRequest, stage: RestStage) -> Callable[..., Answered]:
+    """Sends a request, and where that is asked for measures that the event loop serves others meanwhile."""
+    return functools.partial(request.param, stage)
 
 
 @pytest.mark.parametrize("pieces", [body.SMALL // 2 - 1, body.BODY_MAX // 2 - 1])
-def test_a_quote_that_nothing_closes_stops_nobody(stage: RestStage, pieces: int) -> None:
-    answered, stop = _longest_stop(stage, "POST", _path(stage, "/deploy"), b'"' + b'\\"' * pieces)
+def test_a_quote_that_nothing_closes_stops_nobody(stage: RestStage, ask: Callable[..., Answered], pieces: int) -> None:
+    answered = ask("POST", _path(stage, "/deploy"), b'"' + b'\\"' * pieces)
     assert "not JSON" in answered.error(422)["message"]
-    assert stop < 1
 
 
 @pytest.mark.parametrize("where", ["", "deployment_config", "confirmed"])
-def test_a_body_of_a_hundred_thousand_wrong_fields_stops_nobody(stage: RestStage, where: str) -> None:
+def test_a_body_of_a_hundred_thousand_wrong_fields_stops_nobody(stage: RestStage, ask: Callable[..., Answered], where: str) -> None:
     many = {f"field{number}": 1 for number in range(120_000)}
     body = _asked(stage, **({where: many} if where else many))
-    answered, stop = _longest_stop(stage, "POST", _path(stage, "/deploy"), body)
-    assert "more than 1000 fields" in answered.error(422)["message"]
-    assert stop < 1
+    assert "more than 1000 fields" in ask("POST", _path(stage, "/deploy"), body).error(422)["message"]
 
 
 @pytest.mark.parametrize("piece", [b'"",', b'"" , ', b"1 , ", b"{},"], ids=["texts", "texts apart", "numbers apart", "objects"])
-def test_a_layout_of_very_many_values_stops_nobody(stage: RestStage, piece: bytes) -> None:
+def test_a_layout_of_very_many_values_stops_nobody(stage: RestStage, ask: Callable[..., Answered], piece: bytes) -> None:
     many = piece * ((body.BODY_MAX - 100) // len(piece) if b"{" not in piece else body.CONTAINERS_MAX - 10)
-    answered, stop = _longest_stop(stage, "POST", _path(stage, "/deploy"), b'{"flow_ui": [' + many + b"0]}")
+    answered = ask("POST", _path(stage, "/deploy"), b'{"flow_ui": [' + many + b"0]}")
     assert "no such field" in answered.error(422)["message"]
-    assert stop < 1
 
 
 def test_of_many_wrong_fields_the_first_are_told_and_none_of_them_at_length(stage: RestStage) -> None:
@@ -114,10 +138,9 @@ def test_of_many_wrong_fields_the_first_are_told_and_none_of_them_at_length(stag
     assert "80 more" in error["message"]
 
 
-def test_a_query_parameter_that_is_there_thousands_of_times_stops_nobody(stage: RestStage) -> None:
-    answered, stop = _longest_stop(stage, "GET", "/v1/apps?" + "&".join(["page"] * 6400))
+def test_a_query_parameter_that_is_there_thousands_of_times_stops_nobody(ask: Callable[..., Answered]) -> None:
+    answered = ask("GET", "/v1/apps?" + "&".join(["page"] * 6400))
     assert answered.error(422)["details"] == {"page": "this query parameter is there twice"}
-    assert stop < 1
 
 
 @pytest.mark.parametrize("token", [None, "token-of-anna"])
