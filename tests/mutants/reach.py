@@ -26,7 +26,7 @@ context = ${PYTEST_CURRENT_TEST-}
 """
 """Unit tests reach the same lines without the few processes that they start."""
 OPTIONS = {
-    "unit": ("-n", "2", "--dist", "loadfile", *(f"--ignore=tests/unit/{name}" for name in ("local", "recorder", "repository", "runtime"))),
+    "unit": tuple(f"--ignore=tests/unit/{name}" for name in ("local", "recorder", "repository", "runtime")),
 }
 """Unit tests of other packages reach the operator's modules for their values alone."""
 
