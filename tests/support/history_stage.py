@@ -36,7 +36,7 @@ def counted(full: int) -> int:
     return full if in_full() else max(full // SHARE, 2)
 
 
-def points(start: int, end: int, shift: int = 0) -> range:
+def stops(start: int, end: int, shift: int = 0) -> range:
     """Returns the points of a plan at which a test stops it: every one with SOAK=1, otherwise each third, beginning `shift` later."""
     return range(start, end) if in_full() else range(start + shift % EACH, end, EACH)
 

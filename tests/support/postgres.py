@@ -123,6 +123,18 @@ class Server:
         return self.address(name)
 
 
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schema_version'"
+
+
+def empty(address: str) -> None:
+    """Takes every line out of a store's tables: a twentieth of what a new database costs."""
+    with psycopg.connect(address, autocommit=True) as raw:
+        tables = [psycopg.sql.Identifier(name) for (name,) in raw.execute(_TABLES)]
+        full = [table for table in tables if raw.execute(psycopg.sql.SQL("SELECT FROM {} LIMIT 1").format(table)).fetchone() is not None]
+        if full:
+            raw.execute(psycopg.sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(psycopg.sql.SQL(", ").join(full)))
+
+
 @contextlib.contextmanager
 def running(*, settings: tuple[str, ...] = UNSAFE) -> Iterator[Server]:
     """A server until the block is left. Its folder is not pytest's, which nobody but root may pass.

@@ -17,9 +17,10 @@ from dynamiq_operator.model.completion import complete_config
 from dynamiq_operator.model.objects import Record, format_time
 from dynamiq_operator.model.record import Result
 from tests.support.guarded_rows import ANNA, BERT, CARA, FLUX, VERSIONS, GuardedRows
+from tests.support.history_stage import counted
 
 ROWS = 200
-HISTORIES = 10_000 if os.environ.get("SOAK") else 1_000
+HISTORIES = counted(10_000)
 SHORT = 14
 """Events of a history of many."""
 DEPLOYS = ("deploy", "scale", "rollback", "rollback without a hold", "git", "git")
@@ -258,6 +259,7 @@ def test_long_history_has_live_what_the_model_says(seed: int, killed: bool) -> N
     require_sound(play.rows)
 
 
+@pytest.mark.full_count
 def test_many_histories_have_live_what_the_model_says_and_so_has_each_that_is_restored_shuffled() -> None:
     seeds = random.Random(int(os.environ.get("SEED", "14")))  # noqa: S311 - a seed per test, so that a failure can be repeated
     for _ in range(HISTORIES):

@@ -17,7 +17,7 @@ from dynamiq_operator.model import digests, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.record import Result
 from dynamiq_operator.plan.operations import ApplyChild
-from tests.support.history_stage import counted, points
+from tests.support.history_stage import counted, stops
 from tests.support.world import BAD_NAME, PASSES, Stale, World, a_world, serving
 
 Step = Callable[[World], None]
@@ -134,7 +134,7 @@ def without_numbers(end: dict[str, Any]) -> dict[str, Any]:
 def test_stopped_before_any_action_it_ends_the_same(name: str) -> None:
     undisturbed = play(SCENARIOS[name], World.settle)
     require_sound(undisturbed)
-    for count in points(1, len(undisturbed.written) + 1, list(SCENARIOS).index(name)):
+    for count in stops(1, len(undisturbed.written) + 1, list(SCENARIOS).index(name)):
         world = play(SCENARIOS[name], stopping_after(count))
         require_sound(world)
         assert without_numbers(end_of(world)) == without_numbers(end_of(undisturbed)), f"stopped after action {count}"

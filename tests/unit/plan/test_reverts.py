@@ -15,7 +15,7 @@ from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
 from dynamiq_operator.plan.observed.run_counts import RunCounts
 from dynamiq_operator.plan.operations import CreateRecord
 from tests.support import factories as given
-from tests.support.history_stage import points
+from tests.support.history_stage import stops
 from tests.support.world import OPERATOR, PASSES, Stale, World, serving
 
 BACK = names.revert_row(given.NAME, "b")
@@ -391,7 +391,7 @@ def revert_once(world: World, stop_at: int) -> bool:
 
 @pytest.mark.full_count
 def test_operator_that_is_killed_at_any_point_makes_one_row() -> None:
-    for stop_at in points(0, 60):
+    for stop_at in stops(0, 60):
         world = watched()
         world.answered(failed=40)
         came = revert_once(world, stop_at)
@@ -405,7 +405,7 @@ def test_operator_that_is_killed_at_any_point_makes_one_row() -> None:
 
 @pytest.mark.full_count
 def test_operator_that_is_killed_when_a_row_goes_live_watches_it_all_the_same() -> None:
-    for stop_at in points(0, 60, 1):
+    for stop_at in stops(0, 60, 1):
         world = serving("v1", reverting())
         world.deploy("b", "v2")
         world.answered(succeeded=100)
