@@ -17,10 +17,9 @@ from dynamiq_operator.model.completion import complete_config
 from dynamiq_operator.model.objects import Record, format_time
 from dynamiq_operator.model.record import Result
 from tests.support.guarded_rows import ANNA, BERT, CARA, FLUX, VERSIONS, GuardedRows
-from tests.support.history_stage import counted
+from tests.support.history_stage import in_full
 
-ROWS = 200
-HISTORIES = counted(10_000)
+ROWS, HISTORIES = (200, 10_000) if in_full() else (60, 100)
 SHORT = 14
 """Events of a history of many."""
 DEPLOYS = ("deploy", "scale", "rollback", "rollback without a hold", "git", "git")
@@ -250,6 +249,7 @@ def require_sound(rows: GuardedRows) -> None:
         live = row
 
 
+@pytest.mark.full_count
 @pytest.mark.parametrize("killed", [False, True], ids=["undisturbed", "killed at any write"])
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_long_history_has_live_what_the_model_says(seed: int, killed: bool) -> None:
