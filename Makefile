@@ -17,7 +17,7 @@ TICKING := (while sleep 10 >/dev/null 2>&1; do seconds=$$((seconds + 10)); echo 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-all test-versions test-sdk flaky ci docs bench soak end-waiting dist release release-check clean
+.PHONY: help venv demo console console-dev console-build console-test console-pictures cluster cluster-down generate locks lint check coverage test test-all test-versions test-sdk flaky ci docs bench soak mutants end-waiting dist release release-check clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -135,6 +135,10 @@ bench: $(READY) $(SDK_READY) ## figures: requests of the operator for a deploy, 
 
 soak: $(READY) $(SDK_READY) ## the full counts of all that runs long, an hour or two; what it says is kept in docs/measured
 	@$(BIN)/python -m tests.run soak
+
+mutants: $(READY) ## picks SEED=1 COUNT=200 mutants and runs the tests that reach them, SUITES=unit,api; OLD=b9dca142 also those of that commit
+	@$(BIN)/python -m tests.mutants --seed $(or $(SEED),1) --count $(or $(COUNT),200) $(if $(FIRST),--first $(FIRST)) \
+		$(if $(REF),--ref $(REF)) $(if $(SUITES),--suites $(SUITES)) $(if $(OLD),--old $(OLD)) $(if $(AGAIN),--again)
 
 end-waiting: ## reject every row that waits, of the cluster that kubectl talks to: before going back to an operator without guards
 	@mkdir -p build

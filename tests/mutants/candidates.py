@@ -46,7 +46,15 @@ def candidates(root: Path, lines: Mapping[str, Collection[int]]) -> Iterator[tup
                 continue
             for kind, operator in mutation_operators:
                 for mutated in operator(node) if isinstance(node, kind) else ():
-                    yield (file, positions[node].start.line), Candidate(wrapper.module, node, operator.__name__, mutated)
+                    if not _lacks_an_argument(node, mutated):
+                        yield (file, positions[node].start.line), Candidate(wrapper.module, node, operator.__name__, mutated)
+
+
+def _lacks_an_argument(before: libcst.CSTNode, after: libcst.CSTNode) -> bool:
+    """Returns whether a call has fewer arguments without names, which Python refuses for any function."""
+    calls = (before, after)
+    plain = [[each for each in call.args if each.keyword is None] for call in calls if isinstance(call, libcst.Call)]
+    return len(plain) == len(calls) and len(plain[1]) < len(plain[0])
 
 
 def _nodes(node: libcst.CSTNode) -> Iterator[libcst.CSTNode]:
