@@ -11,7 +11,7 @@ from functools import partial
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval, RunStatus
 from dynamiq_recorder.model import Filter
 from dynamiq_recorder.store.interface import NEWEST_FIRST, Sort, Store
-from tests.support.load.recording.many_runs import DAY, MODELS, Month
+from tests.soak.support.many_runs import DAY, MODELS, Month
 
 PAGE, METRICS, FILTER, COMPARISON = "a page of the list", "a day's metrics by row", "a filter", "a comparison of two rows"
 MOST = {PAGE: 100.0, FILTER: 200.0, METRICS: 200.0, COMPARISON: 300.0}

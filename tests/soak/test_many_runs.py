@@ -16,17 +16,13 @@ from dynamiq_recorder.model import Batch
 from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.store.sql_store import SqlStore
+from tests.soak.support.many_runs import BATCH, Month
+from tests.soak.support.questions import ask
 from tests.support import postgres
 from tests.support.history_stage import in_full
-from tests.support.load.recording.many_runs import BATCH, Month
-from tests.support.load.recording.questions import ask
 from tests.support.measured import Figures
 
-pytestmark = [
-    pytest.mark.long("a month of runs in each store; lists and figures of few: tests/unit/recorder"),
-    pytest.mark.full_count,
-    pytest.mark.timeout(7200),
-]
+pytestmark = pytest.mark.timeout(7200)
 RUNS = 10_000_000 if in_full() else 200_000
 TIMES = 100 if in_full() else 20
 WITHIN = 1200.0  # seconds, of 10 million
