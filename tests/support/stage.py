@@ -94,7 +94,7 @@ class Stage:
     api: Api
     kubectl: Kubectl
     namespace: str
-    _by_default: dict[str, str] = field(default_factory=dict)
+    _by_default: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     # What users make.
 
