@@ -1,11 +1,13 @@
-"""The console's session and streams on a real API server: whose a token is, who may watch what, and how soon a change is told."""
+"""What the console is made of on a real API server: sign-ins, streams, configurations, and requests with one key at once."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,13 @@ from typing import Any
 import pytest
 import requests
 
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.rest.configuration.responses import Configuration
+from dynamiq_operator.rest.deployments.responses import PromotionPreview
+from dynamiq_operator.rest.environments.responses import Environment
 from local.clusters import Cluster
 from tests.support import rest, rest_rehearsal
+from tests.support.api import Manifest, fresh_namespace
 from tests.support.console import cookie, kept
 from tests.support.rest import Client, problem
 from tests.support.rest_rehearsal import Rehearsal
@@ -24,17 +31,40 @@ SESSION = "/console/session"
 OWN = {"Sec-Fetch-Site": "same-origin", "X-Dynamiq-Console": "1"}
 SOON = 30.0
 """Seconds in which an event has to come: a machine that is busy may take some."""
+AT_ONCE = 3
+"""Times that each of two requests is sent under one key."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A rehearsal, of whose project are two more namespaces by their environments. `app`: the id of an App that serves v1."""
+
+    at: Rehearsal
+    others: Mapping[str, str]
+    app: str
+
+    @property
+    def name(self) -> str:
+        """The object's name of the App."""
+        return self.at.named(self.app)
 
 
 @pytest.fixture(scope="module")
-def at(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    with rest_rehearsal.rehearsal(cluster, account, tmp_path_factory.mktemp("console"), "console") as found:
-        yield found
+def place(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with rest_rehearsal.rehearsal(cluster, account, tmp_path_factory.mktemp("console"), "console") as at, ExitStack() as stack:
+        home = at.stage.namespace
+        others = {}
+        for environment in ("production", "qa"):
+            labels = {names.PROJECT_LABEL: home, names.ENVIRONMENT_LABEL: environment}
+            others[environment] = stack.enter_context(fresh_namespace(at.stage.api, environment, labels))
+        own = {"metadata": {"labels": {names.PROJECT_LABEL: home, names.ENVIRONMENT_LABEL: "staging"}}}
+        assert at.stage.api.merge({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}}, own).ok
+        yield Place(at, others, at.new_app("Support"))
 
 
-@pytest.fixture(scope="module")
-def app(at: Rehearsal) -> str:
-    return at.new_app("Watched")
+@pytest.fixture
+def at(place: Place) -> Rehearsal:
+    return place.at
 
 
 @pytest.fixture
@@ -73,45 +103,37 @@ def reading(client: Client, path: str, **headers: str) -> Iterator[Reading]:
 # The session.
 
 
-def test_a_service_accounts_token_signs_in_and_its_cookies_are_its_rights(at: Rehearsal, nobody: Client, app: str) -> None:
+def test_a_service_accounts_token_signs_in_and_what_is_written_with_its_cookies_has_its_author(place: Place, nobody: Client) -> None:
+    at, path = place.at, f"/v1/apps/{place.app}"
+    answer = nobody("POST", SESSION, {"token": "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0."}, headers=OWN)
+    problem(answer, 401)
+    assert "Set-Cookie" not in answer.headers, "the API server does not know it"
     answer = nobody("POST", SESSION, {"token": at.token}, headers=OWN)
     assert answer.status_code == 201, answer.text
     data = answer.json()["data"]
     assert data["user"]["username"].endswith(f":{at.stage.namespace}:anna")
+    assert data["expires_at"] is None or datetime.fromisoformat(data["expires_at"]) > datetime.now(UTC)
     cookies = cookie(kept(answer.raw.headers.getlist("Set-Cookie")))
-    ends = data["expires_at"]
-    assert ends is None or datetime.fromisoformat(ends) > datetime.now(UTC)
     assert nobody("GET", SESSION, headers={**OWN, **cookies}).json()["data"] == data
-    read = nobody("GET", f"/v1/apps/{app}", headers={**OWN, **cookies})
-    assert read.json()["data"]["id"] == app
-    problem(nobody("GET", f"/v1/apps/{app}", headers={**cookies, "Sec-Fetch-Site": "same-site"}), 403, "origin")
-    problem(nobody("GET", f"/v1/apps/{app}", headers={**cookies, "Sec-Fetch-Site": "same-origin", "Host": "chat.example.com"}), 403)
-    problem(nobody("POST", f"/v1/apps/{app}/deploy", {}, headers={**cookies, "Sec-Fetch-Site": "same-origin"}), 403, "X-Dynamiq-Console")
-    assert nobody("DELETE", SESSION, headers={**OWN, **cookies}).status_code == 204
-
-
-def test_a_token_that_the_api_server_does_not_know_signs_nobody_in(nobody: Client) -> None:
-    answer = nobody("POST", SESSION, {"token": "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0."}, headers=OWN)
-    problem(answer, 401)
-    assert "Set-Cookie" not in answer.headers
-
-
-def test_a_row_that_was_written_with_a_cookie_has_its_author(at: Rehearsal, nobody: Client, app: str) -> None:
-    signed_in = nobody("POST", SESSION, {"token": at.token}, headers=OWN)
-    cookies = cookie(kept(signed_in.raw.headers.getlist("Set-Cookie")))
+    assert nobody("GET", path, headers={**OWN, **cookies}).json()["data"]["id"] == place.app
+    problem(nobody("GET", path, headers={**cookies, "Sec-Fetch-Site": "same-site"}), 403, "origin")
     asked = {"workflow_id": at.ids["workflow"], "workflow_version_id": at.ids["v1"]}
-    made = nobody("POST", f"/v1/apps/{app}/deploy", asked, headers={**OWN, **cookies})
+    problem(nobody("POST", f"{path}/deploy", asked, headers={**cookies, "Sec-Fetch-Site": "same-origin"}), 403, "X-Dynamiq-Console")
+    made = nobody("POST", f"{path}/deploy", asked, headers={**OWN, **cookies})
     assert made.status_code == 201, made.text
-    at.until_live(app, made.json()["data"]["id"])
+    at.until_live(place.app, made.json()["data"]["id"])
+    assert nobody("DELETE", SESSION, headers={**OWN, **cookies}).status_code == 204
 
 
 # Streams.
 
 
-def test_a_deploy_is_told_from_its_begin_to_its_end(at: Rehearsal, app: str) -> None:
-    with reading(at.caller, f"/v1/apps/{app}/watch") as stream:
+def test_streams_tell_of_a_deploy_a_change_by_kubectl_and_a_deletion(at: Rehearsal) -> None:
+    app = at.new_app("Watched")
+    name, path = at.named(app), f"/v1/apps/{app}"
+    with reading(at.caller, f"{path}/watch") as stream, reading(at.caller, f"/v1/projects/{at.ids['project']}/watch") as project:
         asked = {"workflow_id": at.ids["workflow"], "workflow_version_id": at.ids["v2"]}
-        row = at.caller.post(f"/v1/apps/{app}/deploy", asked)["id"]
+        row = at.caller.post(f"{path}/deploy", asked)["id"]
         statuses: list[str] = []
         while not statuses or statuses[-1] != "Live":
             told = stream.event("deployment")
@@ -121,25 +143,16 @@ def test_a_deploy_is_told_from_its_begin_to_its_end(at: Rehearsal, app: str) -> 
         assert set(statuses) <= {"Pending", "Progressing", "Live"}
         while (shown := stream.event("app"))["latest_deployment_id"] != row or shown["live"]["deployment_id"] != row:
             pass
-        assert shown == at.caller.get(f"/v1/apps/{app}")
-
-
-def test_a_change_by_kubectl_is_told_within_a_second(at: Rehearsal, app: str) -> None:
-    name = at.caller.get(f"/v1/apps/{app}")["resource_name"]
-    with reading(at.caller, f"/v1/apps/{app}/watch") as stream, reading(at.caller, f"/v1/projects/{at.ids['project']}/watch") as project:
-        took = []
-        for number in range(5):
-            began = time.monotonic()
-            _describe(at, name, f"{number}")
-            sent = time.monotonic()
-            while stream.event("app")["description"] != f"{number}":
-                pass  # the operator wrote the status after the change before this one
-            took.append(time.monotonic() - sent)
-            while project.event("app")["description"] != f"{number}":
-                pass
-            assert time.monotonic() - began < SOON
-        print(f"told after {', '.join(f'{1000 * each:.0f} ms' for each in took)}")
-        assert min(took) < 1
+        assert shown == at.caller.get(path)
+        _describe(at, name, "by kubectl")
+        for each in (stream, project):
+            while each.event("app")["description"] != "by kubectl":
+                pass  # the operator wrote the status before
+        assert at.caller("DELETE", path).status_code == 204
+        assert stream.event("deleted") == {}
+        assert stream.ends()
+        while project.event("removed") != {"id": app}:
+            pass
 
 
 def _describe(at: Rehearsal, app: str, description: str) -> None:
@@ -147,32 +160,104 @@ def _describe(at: Rehearsal, app: str, description: str) -> None:
     at.stage.kubectl("patch", "apps.dynamiq.getdynamiq.ai", app, "--type=merge", "-p", change, namespace=at.stage.namespace)
 
 
-def test_who_may_not_read_an_app_may_not_watch_it(at: Rehearsal, app: str) -> None:
-    stranger = rest.client(at.stage.api, at.url, at.stage.namespace, "stranger")
-    unknown = stranger("GET", f"/v1/apps/{rest.UNKNOWN}/watch").json()
-    assert json.dumps(stranger("GET", f"/v1/apps/{app}/watch").json()).replace(app, rest.UNKNOWN) == json.dumps(unknown)
-    problem(stranger("GET", f"/v1/projects/{at.ids['project']}/watch"), 404)
-    problem(Client(at.url, None)("GET", f"/v1/apps/{app}/watch"), 401)
-
-
-def test_who_loses_the_right_is_told_nothing_more(at: Rehearsal, app: str) -> None:
-    name = at.caller.get(f"/v1/apps/{app}")["resource_name"]
+def test_who_loses_the_right_is_told_nothing_more(place: Place) -> None:
+    at = place.at
     viewer = rest_rehearsal.new_caller(at.stage, at.url, "watcher", "view")
-    with reading(viewer, f"/v1/apps/{app}/watch") as stream:
+    with reading(viewer, f"/v1/apps/{place.app}/watch") as stream:
         binding = f"{at.stage.namespace}-watcher-view"
         at.stage.kubectl("delete", "rolebinding", binding, namespace=at.stage.namespace)
         user = f"system:serviceaccount:{at.stage.namespace}:watcher"
         eventually("the right is gone", lambda: not rest.allowed(at.stage.api, user, at.stage.namespace, "get", "apps"))
-        _describe(at, name, "hidden")
+        _describe(at, place.name, "hidden")
         assert stream.event("deleted") == {}
         assert stream.ends()
 
 
-def test_an_app_that_is_deleted_ends_its_stream(at: Rehearsal) -> None:
-    gone = at.new_app("Gone")
-    with reading(at.caller, f"/v1/apps/{gone}/watch") as stream, reading(at.caller, f"/v1/projects/{at.ids['project']}/watch") as project:
-        assert at.caller("DELETE", f"/v1/apps/{gone}").status_code == 204
-        assert stream.event("deleted") == {}
-        assert stream.ends()
-        while project.event("removed") != {"id": gone}:
-            pass
+# Configuration.
+
+
+def test_a_configuration_is_changed_field_by_field_and_refused_by_the_schema(place: Place) -> None:
+    caller, path = place.at.caller, f"/v1/apps/{place.app}/configuration"
+
+    def change(read: Manifest, **fields: Any) -> Any:
+        answer = caller("PATCH", path, {"object_version": read["object_version"], **fields})
+        assert answer.status_code == 200, answer.text
+        Configuration.model_validate(answer.json()["data"])
+        return answer.json()["data"]
+
+    read, host = caller.get(path), f"chat.{place.at.stage.namespace}.example.com"
+    exposure = {"type": "Ingress", "class": "nginx", "annotations": {"a.example/b": "c"}}
+    told = change(read, hostname=host, exposure=exposure, access_type="public")
+    assert told["exposure"] == {**exposure, "tls_secret": None, "gateway": None, "gateway_section": None}
+    told = change(told, exposure={"type": "Ingress"}, variables=[{"name": "A", "value": "b"}])
+    assert (told["exposure"]["class"], told["exposure"]["annotations"], told["hostname"]) == (None, {}, host)
+    applied = eventually("the operator has seen it", lambda: found if (found := caller.get(path))["is_applied"] else None)
+    assert applied["object_version"] == told["object_version"], "a status is no change of it"
+    conflict = problem(caller("PATCH", path, {"object_version": read["object_version"], "description": "Mine"}), 409, "hostname")
+    assert conflict["details"]["object_version"] == told["object_version"], "what another person changed is not undone"
+    for fields, wrong in (
+        ({"hostname": "not a name"}, "hostname"),
+        ({"exposure": {"type": "Gateway", "class": "nginx"}}, "exposure"),
+        ({"variables": [{"name": "1A", "value": "b"}]}, "variables[0].name"),
+        ({"variables": [{"name": "DYNAMIQ_X", "value": "b"}]}, "variables[0]"),
+        ({"variables": [{"name": "A", "value": "b"}, {"name": "A", "value": "c"}]}, "variables[1]"),
+    ):
+        assert wrong in problem(caller("PATCH", path, {"object_version": told["object_version"], **fields}), 422)["details"], wrong
+    told = change(told, exposure=None, hostname=None, variables=None)
+    assert (told["hostname"], told["variables"], told["exposure"]["type"]) == (None, [], None)
+
+
+# Requests with one key at once.
+
+
+def _at_once(client: Client, path: str, bodies: list[Manifest], key: str) -> list[Any]:
+    """Sends each of two requests several times at once under one key, of which one is done; returns what was answered of that."""
+
+    def send(body: Manifest) -> requests.Response:
+        return client.at(client.url)("POST", path, body, headers={"Idempotency-Key": key})
+
+    every = [body for body in bodies for _ in range(AT_ONCE)]
+    with ThreadPoolExecutor(len(every)) as pool:
+        answers = list(pool.map(send, every))
+    assert sorted(answer.status_code for answer in answers) == [201] * AT_ONCE + [422] * AT_ONCE, [answer.text for answer in answers]
+    return [answer.json()["data"] for answer in answers if answer.status_code == 201]
+
+
+def test_requests_with_one_key_at_once_make_one_app(at: Rehearsal) -> None:
+    asked = [{"name": name, "project_id": at.ids["project"], "workflow_id": at.ids["workflow"]} for name in ("At once", "Beside")]
+    made = _at_once(at.caller, "/v1/apps", asked, "both")
+    assert len({(app["id"], app["latest_deployment_id"]) for app in made}) == 1
+    every = [app["name"] for app in at.caller.get(f"/v1/apps?project_id={at.ids['project']}&page_size=500")]
+    assert [name for name in every if name in ("At once", "Beside")] == [made[0]["name"]]
+    assert len(at.history(made[0]["id"])) == 1
+
+
+def test_an_app_is_promoted_where_its_caller_may_and_with_one_key_once(place: Place) -> None:
+    at, path = place.at, f"/v1/apps/{place.app}"
+    home, api, production = at.stage.namespace, at.stage.api, place.others["production"]
+    (own,) = at.caller.get(f"{path}/environments")
+    assert (own["environment"], own["is_own"]) == ("staging", True)
+    problem(at.caller("POST", f"{path}/promote", {}), 404, "no environment production")
+    rest.bind(api, production, "anna", "view", home)
+    _, seen = eventually("production is seen", lambda: found if len(found := at.caller.get(f"{path}/environments")) == 2 else None)
+    Environment.model_validate(seen)
+    assert (seen["environment"], seen["app_id"], seen["promote"]["allowed"]) == ("production", None, False)
+    problem(at.caller("POST", f"{path}/promote", {}), 403, "dynamiq-promoter")
+    for namespace in place.others.values():
+        for role in ("view", "dynamiq-promoter"):
+            rest.bind(api, namespace, "anna", role, home)
+    rest.bind(api, "", "anna", "dynamiq-runtimes", home)
+    bodies: list[Manifest] = [{"environment": environment} for environment in place.others]
+    for body in bodies:
+        eventually("the promoter's rights apply", lambda body=body: at.caller("POST", f"{path}/promote/preview", body).ok)  # type: ignore[misc]
+    preview = at.caller.post(f"{path}/promote/preview", {}, 200)
+    PromotionPreview.model_validate(preview)
+    assert (preview["new_app"], preview["project_id"]) == (True, rest.uid(api, "Namespace", production))
+
+    (row,) = {row["id"] for row in _at_once(at.caller, f"{path}/promote", bodies, "two targets")}
+    made = {name: api.get(kinds.RECORD.kind, "", name).body["items"] for name in place.others.values()}
+    (stored,) = [each for rows in made.values() for each in rows]
+    assert (stored["metadata"]["uid"], stored["spec"]["promotedFrom"]["namespace"]) == (row, home)
+    assert stored["spec"]["config"]["type"] == "server", "it is a first promotion, with the source's config"
+    promoted = [each for each in at.caller.get(f"{path}/environments") if each["app_id"] and not each["is_own"]]
+    assert [each["project_name"] for each in promoted] == [stored["metadata"]["namespace"]]

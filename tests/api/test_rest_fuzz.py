@@ -38,7 +38,7 @@ from tests.support.rest_rehearsal import Rehearsal
 LOG = REPOSITORY / "docs" / "measured" / "rest-fuzz.txt"
 FULL = 5000
 SEED = 20261124
-KEPT, SPENT = 3, 40
+KEPT, SPENT = 3, counted(40)
 """Apps whose ids are drawn: by every call, and by those that delete."""
 OFTEN = 0.8
 READERS = "tests-runtimes-readers"
@@ -51,8 +51,8 @@ SLOWEST = 5
 MARKS = " ❌🚫"
 """Of a check that failed, and of a call that was not answered."""
 IN_FULL = ("--max-examples=320", f"--seed={SEED}", "--generation-database=none")
-A_PART = ("--phases=examples,fuzzing,stateful", "--max-examples=26", "--generation-deterministic")
-"""The same each time: without the coverage phase, whose cases are as many for any count."""
+A_PART = ("--phases=examples,fuzzing", "--max-examples=8", "--generation-deterministic")
+"""The same each time: without the phase of coverage, whose cases are as many for any count, and that of states."""
 NEVER_GOOD = (
     "GET /v1/me",
     "POST /v1/apps/{app_id}/triggers/{trigger_id}/run",
@@ -68,8 +68,7 @@ NEVER_GOOD = (
 """Whoever calls is a service account, which is no user; triggers are not run yet; no kubelet is there that has logs; a sign-in is for
 pages of the console alone; no row waits, and the caller is no approver and reads no policies (`test_guarded_surfaces` has one who is).
 """
-TRIGGERS = 16
-KEYS = 24
+TRIGGERS, KEYS = counted(16), counted(24)
 REFUSALS = ("2xx", "401", "403", "404", "409", "422", "429", "503")
 """What a well-formed body may be answered with: what of it does not fit together is 422 by the contract."""
 
@@ -302,7 +301,7 @@ def test_every_answer_is_documented_and_none_is_a_server_error(place: Place, tmp
     assert cases.by_status[503] == 0 or away, "the API said that the API server is away, which answered all the time"
     assert cases.total >= wanted
     never = [call for call in document if call not in cases.good and call not in NEVER_GOOD and not call.endswith("/watch")]
-    assert not never, "no case reached what these calls do"
+    assert not never or not in_full, "no case reached what these calls do"
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""A user with rights in one namespace sees and does nothing elsewhere: neither by the management API nor by the kubectl plugin.
+"""A caller sees and does what the API server lets them, and nothing else: neither by the management API nor by the kubectl plugin.
 
 The calls are those of the OpenAPI document and the commands those of the plugin's parser, so that none is forgotten.
 """
@@ -18,19 +18,23 @@ import pytest
 import requests
 
 from dynamiq_operator.cli import arguments
-from dynamiq_operator.model import kinds
-from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.base import API_VERSION, GROUP
+from dynamiq_operator.model.runs import RunComparison, RunDetail, RunPage
+from dynamiq_operator.rest.rights.responses import AppRights
 from local.clusters import Cluster
-from tests.support import factories, history_stage, recorders, rest, rest_rehearsal
+from tests.support import factories, history_stage, recorded_app, recorders, rest, rest_rehearsal
 from tests.support.api import Manifest, fresh_namespace
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.otlp_runs import run_id_of
 from tests.support.plugin import Plugin
-from tests.support.recorder_process import Recorder, a_pod, recording, runs_of
-from tests.support.rest import UNKNOWN, Client
-from tests.support.rest_rehearsal import Rehearsal
+from tests.support.recorded_app import RUNS, Recorded, recorded
+from tests.support.recorder_process import runs_of
+from tests.support.rest import UNKNOWN, Client, problem
+from tests.support.waiting import eventually
 
 OTHERS_APP = "confidential"
+MINE = recorded_app.APP
 SHARED = {"org_id", "runtime_id"}
 """Ids of what belongs to the cluster, and so to nobody else: the organisation, and Runtimes, which every row may name."""
 
@@ -58,19 +62,20 @@ SETTLED = ("App", "Deployment", "Workflow", "WorkflowVersion")
 
 @dataclass(frozen=True)
 class Two:
-    """Two projects alike. `mine` is the caller's; the caller has no rights in the other one, and `otto` has."""
+    """Two projects alike. `mine` is the caller's; the caller has no rights in the other one, and `otto` has.
 
-    at: Rehearsal
+    The caller's has an App with recorded runs, `production` is the next environment of it, and more callers with one role each.
+    """
+
+    at: Recorded
+    caller: Client
     others: HistoryStage
+    production: str
     otto: Client
     mine: Mapping[str, str]
     theirs: Mapping[str, str]
     calls: list[tuple[str, str, Manifest]]
     components: Mapping[str, Manifest]
-
-    @property
-    def caller(self) -> Client:
-        return self.at.caller
 
     def body(self, call: Manifest, ids: Mapping[str, str], **swapped: str) -> Manifest | None:
         """A body by the document's own example, its ids replaced; those that are `swapped` are put in where they may stand."""
@@ -100,25 +105,24 @@ class Two:
 
 @pytest.fixture(scope="module")
 def two(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
-    folder = tmp_path_factory.mktemp("isolation")
-    with (
-        recording(cluster, folder) as recorder,
-        rest_rehearsal.rehearsal(cluster, account, folder, "mine", recorder.url) as at,
-        history_stage.stage(cluster, "others") as others,
-    ):
-        others.create(factories.workflow_manifest(factories.in_namespace(others.namespace), name=APP))
-        others.app(OTHERS_APP, workflow=APP)
-        otto = rest_rehearsal.new_caller(others, at.url, "otto")
-        app = at.new_app("Mine")
-        document = requests.get(f"{at.url}/openapi.json", timeout=30).json()
-        calls = [(method.upper(), path, call) for path, methods in document["paths"].items() for method, call in methods.items()]
-        of_others = _ids(otto, rest_rehearsal.ids(others), rest.uid(at.stage.api, kinds.APP.kind, OTHERS_APP, others.namespace))
-        mine = _ids(at.caller, at.ids, app)
-        confidential = others.api.get(kinds.APP.kind, OTHERS_APP, others.namespace).body
-        of_others["run_id"] = _run(recorder, recorders.a_pod(others.api, others.namespace, confidential))  # no operator is at work there
-        mine["run_id"] = _run(recorder, a_pod(at.stage.api, at.stage.namespace, at.named(app), "v2"))
-        of_others["rejection_id"], mine["rejection_id"] = (_rejection(stage) for stage in (others, at.stage))
-        yield Two(at, others, otto, mine, of_others, calls, document["components"]["schemas"])
+    with recorded(cluster, account, tmp_path_factory.mktemp("isolation"), "mine") as at, history_stage.stage(cluster, "others") as others:
+        home = at.stage.namespace
+        labels = {names.PROJECT_LABEL: home, names.ENVIRONMENT_LABEL: "production"}
+        with fresh_namespace(at.stage.api, "production", labels) as production:
+            own = {"metadata": {"labels": {**labels, names.ENVIRONMENT_LABEL: "staging"}}}
+            assert at.stage.api.merge({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}}, own).ok
+            for stage in (at.stage, others):
+                stage.create(factories.workflow_manifest(factories.in_namespace(stage.namespace), name=APP))
+            others.app(OTHERS_APP, workflow=APP)
+            caller, otto = (rest_rehearsal.new_caller(stage, at.url, name) for stage, name in ((at.stage, "anna"), (others, "otto")))
+            document = requests.get(f"{at.url}/openapi.json", timeout=30).json()
+            calls = [(method.upper(), path, call) for path, methods in document["paths"].items() for method, call in methods.items()]
+            confidential = others.api.get(kinds.APP.kind, OTHERS_APP, others.namespace).body
+            theirs = _ids(otto, rest_rehearsal.ids(others), confidential["metadata"]["uid"])
+            theirs["run_id"] = _run(at, recorders.a_pod(others.api, others.namespace, confidential))  # no operator is at work there
+            mine = {**_ids(caller, rest_rehearsal.ids(at.stage), at.app), "run_id": at.runs("viewer")[0]["id"]}
+            theirs["rejection_id"], mine["rejection_id"] = (_rejection(stage) for stage in (others, at.stage))
+            yield Two(at, caller, others, production, otto, mine, theirs, calls, document["components"]["schemas"])
 
 
 def _ids(client: Client, ids: Mapping[str, str], app: str) -> dict[str, str]:
@@ -156,10 +160,10 @@ def _rejection(stage: HistoryStage) -> str:
     return uid
 
 
-def _run(recorder: Recorder, pod: Manifest) -> str:
+def _run(at: Recorded, pod: Manifest) -> str:
     """The id of a run that this pod has sent."""
     (made,) = runs_of(1, first=1, milliseconds=50.0)
-    recorder.send(pod, made, instance=pod["metadata"]["uid"])
+    at.recorder.send(pod, made, instance=pod["metadata"]["uid"])
     return run_id_of(made)
 
 
@@ -189,7 +193,8 @@ def _says(answer: requests.Response, ids: Mapping[str, str]) -> str:
     return TIMED.sub("TIME", text)
 
 
-def test_every_id_of_the_document_is_known_here(two: Two) -> None:
+def _all_known(two: Two) -> None:
+    """Asserts that for each id that a call of the document takes it is known here where to take it from."""
     known = set(two.theirs)
     for method, path, call in two.calls:
         named = set(PATH_ID.findall(path)) | {each["name"] for each in call.get("parameters", ()) if each["name"].endswith("_id")} - WORDS
@@ -199,12 +204,13 @@ def test_every_id_of_the_document_is_known_here(two: Two) -> None:
 
 
 def test_ids_of_others_in_paths_answer_as_ids_that_nobody_has(two: Two, unchanged: None) -> None:
+    _all_known(two)
     asked = 0
     for method, path, call in two.calls:
-        names = [name for name in PATH_ID.findall(path) if name not in SHARED]
-        if not names:
+        ids_of_path = [name for name in PATH_ID.findall(path) if name not in SHARED]
+        if not ids_of_path:
             continue
-        nobodys = dict.fromkeys(names, UNKNOWN)
+        nobodys = dict.fromkeys(ids_of_path, UNKNOWN)
         for ids in (two.theirs, {**two.theirs, "app_id": two.mine["app_id"]}):
             body = two.body(call, two.theirs)
             query = two.query(method, path, call, two.theirs)
@@ -214,7 +220,7 @@ def test_ids_of_others_in_paths_answer_as_ids_that_nobody_has(two: Two, unchange
                 unknown = two.caller(method, path.format(**nobodys), body, params=query)
                 assert _says(answer, two.theirs) == _says(unknown, nobodys), (method, path)
             asked += 1
-            if names == ["app_id"] or "app_id" not in names:
+            if ids_of_path == ["app_id"] or "app_id" not in ids_of_path:
                 break
     assert asked >= len([path for _, path, _ in two.calls if PATH_ID.findall(path)]) - len(SHARED)
 
@@ -222,7 +228,7 @@ def test_ids_of_others_in_paths_answer_as_ids_that_nobody_has(two: Two, unchange
 def test_their_owner_is_answered(two: Two) -> None:
     """The calls before are refused for whom they are from, not for how they are made."""
     for method, path, call in two.calls:
-        if (names := PATH_ID.findall(path)) and method != "DELETE" and path != COMPARED and not set(names) & set(NAMED):
+        if (ids := PATH_ID.findall(path)) and method != "DELETE" and path != COMPARED and not set(ids) & set(NAMED):
             query, body = two.query(method, path, call, two.theirs), two.body(call, two.theirs)
             with two.otto(method, path.format(**two.theirs), body, params=query, stream=True) as answer:  # some have no end
                 assert answer.status_code not in (404, 501), (method, path, answer.text)
@@ -255,13 +261,13 @@ def test_pairs_of_ids_in_queries_tell_nothing_of_others(two: Two, unchanged: Non
         assert made.ok, made.message
         thirds = {"project_id": rest.uid(two.at.stage.api, "Namespace", third), "workflow_id": made.body["metadata"]["uid"]}
         for method, path, call in two.calls:
-            names = [each["name"] for each in call.get("parameters", ()) if each["in"] == "query" and each["name"].endswith("_id")]
-            names = [name for name in names if name not in SHARED]
-            if len(set(names) - WORDS) < 2 or "{" in path:  # a filter of one App's runs names what that App has, or takes nothing
+            asked_by = [each["name"] for each in call.get("parameters", ()) if each["in"] == "query" and each["name"].endswith("_id")]
+            asked_by = [name for name in asked_by if name not in SHARED]
+            if len(set(asked_by) - WORDS) < 2 or "{" in path:  # a filter of one App's runs names what that App has, or takes nothing
                 continue
-            nobodys = dict.fromkeys(names, UNKNOWN)
-            for given in itertools.product((two.mine, two.theirs, thirds, nobodys), repeat=len(names)):
-                ids = {name: whose[name] for name, whose in zip(names, given, strict=True)}
+            nobodys = dict.fromkeys(asked_by, UNKNOWN)
+            for given in itertools.product((two.mine, two.theirs, thirds, nobodys), repeat=len(asked_by)):
+                ids = {name: whose[name] for name, whose in zip(asked_by, given, strict=True)}
                 hidden = {name: uid for name, uid in ids.items() if uid != two.mine[name]}
                 answer = two.caller(method, path, params=ids)
                 assert answer.status_code == (404 if hidden else 200), (path, ids, answer.text)
@@ -342,7 +348,7 @@ OF_NOBODYS = {"version"}
 def test_the_plugin_does_nothing_elsewhere(two: Two, tmp_path: Path, unchanged: None) -> None:
     (commands,) = (each for each in arguments.parser()._actions if isinstance(each, argparse._SubParsersAction))
     assert set(COMMANDS) | OF_NOBODYS == set(commands.choices)
-    login = rest_rehearsal.login(two.at.stage, two.at.token, tmp_path / "anna.kubeconfig")
+    login = rest_rehearsal.login(two.at.stage, two.caller.token or "", tmp_path / "anna.kubeconfig")
     elsewhere = Plugin(two.others.cluster, two.others.namespace, tmp_path, more={"KUBECONFIG": str(login)})
     for command, given in COMMANDS.items():
         done = elsewhere(command, *(two.theirs["run_id"] if each == RUN else each for each in given))
@@ -351,5 +357,140 @@ def test_the_plugin_does_nothing_elsewhere(two: Two, tmp_path: Path, unchanged: 
         assert done.stdout == "", command
         assert not [uid for name, uid in two.theirs.items() if uid in done.stderr and name != "run_id"]
     at_home = Plugin(two.others.cluster, two.at.stage.namespace, tmp_path, more={"KUBECONFIG": str(login)})
-    assert at_home.data("history", two.at.named(two.mine["app_id"])), "at home it sees its rows"
+    assert at_home.data("history", MINE), "at home it sees its rows"
     elsewhere.nothing_left()
+
+
+# Roles.
+
+
+def test_the_role_that_is_named_is_the_one_that_has_the_right(two: Two) -> None:
+    """Who may only read Apps is told of each right which role has it; with that role bound, they have it."""
+    api, home, path = two.at.stage.api, two.at.stage.namespace, f"{two.at.path}/rights"
+    reader = rest.client(api, two.at.url, home, "asker")
+    for more in ("", "/rights", "/environments", "/configuration", "/access-keys", "/runs"):
+        problem(reader("GET", f"{two.at.path}{more}"), 404)
+    problem(reader("GET", "/v1/runtimes"), 403, "ask for the role dynamiq-runtimes")
+    role: Manifest = {
+        "apiVersion": f"{rest.RBAC}/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": f"{home}-apps-alone"},
+        "rules": [{"apiGroups": [GROUP], "resources": ["apps"], "verbs": ["get", "list"]}],
+    }
+    assert api.apply(role).ok
+    rest.bind(api, home, "asker", role["metadata"]["name"], home)
+    eventually("it sees the App", lambda: reader("GET", path).status_code == 200)
+    told = reader.get(path)
+    AppRights.model_validate(told)
+    assert not any(each["allowed"] for each in told.values())
+    bound = set()
+    for name, each in told.items():
+        role_named = each["needs"].removesuffix(" has it").rpartition("the role ")[2]
+        where = two.production if name == "promote" else home
+        if (role_named, where) not in bound:
+            rest.bind(api, where, "asker", role_named, home)
+            bound.add((role_named, where))
+        eventually(f"with {role_named} it may {name}", lambda name=name: reader.get(path)[name]["allowed"])  # type: ignore[misc]
+    roles = ("view", "deployer", "promoter", "edit", "keys", "approver", "bypass")
+    assert {role for role, _ in bound} == {f"dynamiq-{role}" for role in roles}
+    rest.bind(api, "", "asker", "dynamiq-runtimes", home)
+    runtimes = eventually("the role applies", lambda: (found := reader("GET", "/v1/runtimes")).ok and found.json()["data"])
+    assert two.mine["runtime_id"] in {each["id"] for each in runtimes}
+
+
+ROLES: Mapping[str, set[str]] = {
+    "dynamiq-view": {"pods", "runs_read"},
+    "dynamiq-deployer": {"deploy", "roll_back", "resume", "withdraw", "pods", "logs", "run_contents", "runs_score"},
+    "dynamiq-edit": {"deploy", "roll_back", "resume", "withdraw", "suspend", "configure", "delete", "triggers", "runs_delete"},
+    "dynamiq-keys": {"keys_read", "keys_write"},
+    "dynamiq-on-call": {"roll_back", "withdraw", "logs"},
+    "dynamiq-approver": {"approve", "reject_versions", "withdraw"},
+    "dynamiq-bypass": {"bypass"},
+}
+"""By role what it is for, besides what everybody may who may read the App."""
+
+ALONE_BLIND = ("dynamiq-edit", "dynamiq-keys", "dynamiq-bypass")
+"""Roles that are given beside one that lets its holder read the App."""
+
+
+def test_each_role_does_what_it_is_for_and_no_more(two: Two) -> None:
+    def allowed(who: Client) -> set[str] | None:
+        answer = who("GET", f"{two.at.path}/rights")
+        return {name for name, each in answer.json()["data"].items() if each["allowed"]} if answer.ok else None
+
+    for role, rights in ROLES.items():
+        more = ["dynamiq-view"] if role in ALONE_BLIND else []
+        who = rest.client(two.at.stage.api, two.at.url, two.at.stage.namespace, f"only-{role}", role, *more)
+        eventually(f"{role} applies", lambda who=who, rights=rights: allowed(who) == rights | {"pods", "runs_read"})  # type: ignore[misc]
+    others = {"promote", "approve", "reject_versions", "bypass"}
+    assert allowed(two.caller) == {*AppRights.model_fields} - others, "the cluster's edit has all but the other namespace and the rules"
+
+
+def test_who_may_only_read_is_refused_each_write(two: Two, unchanged: None) -> None:
+    viewer, workflow = two.at.callers["viewer"], f"/v1/workflows/{two.mine['workflow_id']}"
+    trigger, row = f"{two.at.path}/triggers/{two.mine['trigger_id']}", f"{two.at.path}/deployments/{two.mine['deployment_id']}"
+    flow: Manifest = {"flow": {"nodes": [{"id": "a"}]}}
+    new = {"project_id": two.mine["project_id"], "workflow_id": two.mine["workflow_id"], "name": "new"}
+    nightly = {"name": "other", "provider": "schedule", "config": {"schedule": "0 3 * * *"}}
+    configuration = viewer.get(f"{two.at.path}/configuration")
+    writes: list[tuple[str, str, Any]] = [
+        ("POST", "/v1/apps", new),
+        ("DELETE", two.at.path, None),
+        ("POST", f"{two.at.path}/deploy", {"workflow_id": two.mine["workflow_id"]}),
+        ("POST", "/v1/workflows", {**flow, "name": "new", "project_id": two.mine["project_id"]}),
+        ("PUT", workflow, {"description": "x"}),
+        ("POST", f"{workflow}/save", flow),
+        ("POST", f"{workflow}/release", flow),
+        ("POST", f"{two.at.path}/triggers", nightly),
+        ("PUT", trigger, {"name": "x"}),
+        ("DELETE", trigger, None),
+        ("POST", f"{trigger}/activate", None),
+        ("POST", f"{trigger}/deactivate", None),
+        ("PATCH", f"{two.at.path}/configuration", {"object_version": configuration["object_version"], "description": "x"}),
+        ("GET", f"{two.at.path}/access-keys", None),
+        ("POST", f"{two.at.path}/access-keys", {"name": "x"}),
+        ("GET", f"{row}/pods/{two.at.stage.pods(MINE)[0]['metadata']['name']}/logs", None),
+        ("POST", f"/v1/runs/{two.mine['run_id']}/scores", {"name": "helpful", "value": 0.5}),
+        ("DELETE", f"/v1/runs/{two.mine['run_id']}", None),
+        ("DELETE", f"{two.at.path}/runs?session_id=nobody", None),
+    ]
+    for method, path, body in writes:
+        problem(viewer(method, path, body), 403)
+
+
+# Runs.
+
+
+def test_runs_are_the_recorders_and_their_contents_are_for_who_may_get_them(two: Two) -> None:
+    at, viewer = two.at, two.at.callers["viewer"]
+    for query in ("", "?page_size=500", f"?deployment_id={at.rows[0]}&sort=-duration_ms", "?status=failed&status=timed_out"):
+        answer = viewer("GET", f"{at.path}/runs{query}").json()
+        assert answer == at.recorder.get(f"{at.path}/runs{query}", at.token("viewer"))
+        RunPage.model_validate(answer)
+    lines = viewer("GET", f"{at.path}/runs.jsonl?include=content").text.splitlines()
+    assert len({RunDetail.model_validate_json(line).id for line in lines}) == len(lines) == 2 * RUNS
+    assert {json.loads(line)["content"] for line in lines} == {"denied"}
+    found = RunComparison.model_validate(viewer.get(f"{at.path}/deployments/{at.rows[1]}/comparison"))
+    assert found.p95_ms is not None
+    assert (found.verdict, found.p95_ms.verdict) == ("regressed", "regressed"), "v2 is twice as slow"
+    (failed, *_) = at.runs("viewer", "?status=failed")
+    assert (failed["error"], at.runs("deployer", "?status=failed")[0]["error"]) == (None, "quota exceeded")
+    assert len(at.runs("deployer", "?error=QUOTA")) == 2 * RUNS // 10
+    problem(viewer("GET", f"{at.path}/runs?error=quota"), 403, "apps/runcontents")
+    denied, included = (at.callers[who].get(f"/v1/runs/{failed['id']}?include=content") for who in ("viewer", "deployer"))
+    assert [(each["content"], each["input"]) for each in (denied, included)] == [("denied", None), ("included", {"q": "hi"})]
+
+
+def test_scores_and_deletions_of_runs_are_for_who_may(two: Two) -> None:
+    at = two.at
+    run = at.runs("viewer", "?session_id=v2-1")[0]["id"]
+    for who in ("deployer", "editor"):
+        at.callers[who].post(f"/v1/runs/{run}/scores", {"name": "helpful", "value": 0.5})
+    assert {each["by"].rpartition(":")[2] for each in at.callers["viewer"].get(f"/v1/runs/{run}")["scores"]} == {"deployer", "editor"}
+    problem(at.callers["deployer"]("DELETE", f"{at.path}/runs?session_id=v1-3"), 403)
+    before = at.callers["viewer"].get(f"{at.path}/metrics")["series"][0]["total"]["runs"]
+    assert at.callers["editor"]("DELETE", f"{at.path}/runs?session_id=v1-3").json() == {"data": {"deleted": 10}}
+    assert at.runs("viewer", "?session_id=v1-3") == []
+    assert at.callers["editor"]("DELETE", f"/v1/runs/{run}").status_code == 204
+    problem(at.callers["editor"]("GET", f"/v1/runs/{run}"), 404)
+    assert at.callers["viewer"].get(f"{at.path}/metrics")["series"][0]["total"]["runs"] == before - 11

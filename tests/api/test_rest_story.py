@@ -1,10 +1,15 @@
-"""A whole story by curl alone, and its history by three ways: the management API, the kubectl plugin and kubectl."""
+"""A whole story by curl alone, the examples of the product's page, and a history as the API server prints, lists and keeps it."""
 
 from __future__ import annotations
 
+import ast
 import json
+import shutil
+import subprocess
+import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,10 +17,17 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.model import kinds
+from dynamiq_operator.rest.apps.responses import App, AppDetails
+from dynamiq_operator.rest.deployments.responses import HistoryFilters, Verification
+from dynamiq_operator.rest.shared.responses import Deployment
+from dynamiq_operator.rest.workflows.responses import Version, WorkflowDetail
+from dynamiq_operator.views.history import at_path
 from local.clusters import Cluster
 from tests.support import rest_rehearsal, versions
 from tests.support.api import Manifest
 from tests.support.plugin import Plugin
+from tests.support.rest import problem
 from tests.support.rest_rehearsal import Rehearsal
 from tests.support.waiting import eventually
 
@@ -23,11 +35,63 @@ WORKFLOW = "greeter"
 USERS = uuid.UUID("6f1d5c0e-6d0b-5b8e-9d0a-2f4f3d8a9c11")
 """As docs/rest.md has it: the id of a user is the version 5 UUID of the username in it."""
 INPUT, PYTHON, OUTPUT = (f"dynamiq.nodes.{name}" for name in ("utils.Input", "tools.Python", "utils.Output"))
+PAGE = Path(__file__).parent / "page"
+"""Examples of the page "Deployment History & Rollback" as it has them; our copy had lost the white space that Python needs at one line."""
+BASE = "https://api.getdynamiq.ai"
+TOKEN = "DYNAMIQ_PERSONAL_ACCESS_TOKEN"
+ENDS_WITHIN = 120.0  # seconds
+STORED: Mapping[str, str] = {
+    "id": ".metadata.uid",
+    "name": ".metadata.name",
+    "status": ".status.phase",
+    "created_at": ".spec.pinned.createdAt",
+    "message": ".spec.message",
+    "sequence": ".spec.sequence",
+    "restores": ".spec.restores",
+    "promoted_from": ".spec.promotedFrom",
+    "source": ".spec.pinned.source",
+    "digest": ".spec.pinned.digest",
+    "flow_hash": ".spec.pinned.workflowHash",
+    "created_by.username": ".spec.createdBy",
+    "runtime.version": ".spec.pinned.runtime.version",
+    "runtime.label": ".spec.pinned.runtime.label",
+    "workflow_version.version": ".spec.pinned.workflowVersion",
+    "workflow_version.description": ".spec.pinned.description",
+    "deployment_config.config.resources": ".spec.pinned.config.resources",
+    "deployment_config.config.autoscaling.min_replicas": ".spec.pinned.config.autoscaling.minReplicas",
+    "deployment_config.config.autoscaling.max_replicas": ".spec.pinned.config.autoscaling.maxReplicas",
+    "deployment_config.config.autoscaling.target_cpu_utilization_percentage": ".spec.pinned.config.autoscaling.targetCPUUtilizationPercentage",
+}
+"""By field of a deployment of the REST API: where the stored row has its value."""
+PRINTED: Mapping[str, str] = {
+    "name": "name",
+    "uid": "id",
+    "version": "workflow_version.version",
+    "description": "workflow_version.description",
+    "status": "status",
+    "createdBy": "created_by.username",
+    "runtime": "runtime.version",
+    "date": "created_at",
+    "sequence": "sequence",
+    "config.resources": "deployment_config.config.resources",
+    "config.autoscaling.minReplicas": "deployment_config.config.autoscaling.min_replicas",
+    "config.autoscaling.maxReplicas": "deployment_config.config.autoscaling.max_replicas",
+    "message": "message",
+    "provenance": "provenance",
+    "duration": "duration_seconds",
+    "waits": "waits",
+    "approvedBy": "released",
+    "bypassReason": "bypass_reason",
+    "digest": "digest",
+    "reason": "reason",
+    "source": "source",
+}
+"""By field of a row of the plugin's data: the field of the REST API."""
 
 
-@pytest.fixture
-def at(cluster: Cluster, guarded: None, account: Path, tmp_path: Path) -> Iterator[Rehearsal]:
-    with rest_rehearsal.rehearsal(cluster, account, tmp_path, "story") as made:
+@pytest.fixture(scope="module")
+def at(cluster: Cluster, guarded: None, account: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+    with rest_rehearsal.rehearsal(cluster, account, tmp_path_factory.mktemp("story"), "story") as made:
         yield made
 
 
@@ -86,8 +150,11 @@ def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Pa
     get, post, until_live = curl.get, curl.post, curl.until_live
     (project,) = (each["id"] for each in get("/v1/projects") if each["name"] == at.stage.namespace)
     layout = {"positions": {"input": [0, 0.5]}}
-    workflow = post("/v1/workflows", {"name": WORKFLOW, "project_id": project, "flow": flow("one"), "flow_ui": layout})["id"]
+    made = post("/v1/workflows", {"name": WORKFLOW, "project_id": project, "flow": flow("one"), "flow_ui": layout})
+    WorkflowDetail.model_validate(made)
+    workflow = made["id"]
     first = post(f"/v1/workflows/{workflow}/release", {"name": "Says one", "flow": flow("one"), "flow_ui": layout})
+    Version.model_validate(first)
     post(f"/v1/workflows/{workflow}/save", {"flow": flow("two"), "flow_ui": layout})
     read = get(f"/v1/workflows/{workflow}")
     assert (read["name"], read["flow"], read["flow_ui"]) == (WORKFLOW, flow("two"), layout)
@@ -111,7 +178,10 @@ def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Pa
         "deployment_config": config,
     }
     app = post("/v1/apps", asked)
-    assert app["hostname"] == get(f"/v1/apps/{app['id']}")["hostname"]
+    App.model_validate(app)
+    shown = get(f"/v1/apps/{app['id']}")
+    AppDetails.model_validate(shown)
+    assert app["hostname"] == shown["hostname"]
     until_live(app["id"], get(f"/v1/apps/{app['id']}/deployments")[0])
     deploy = f"/v1/apps/{app['id']}/deploy"
     until_live(app["id"], post(deploy, {"workflow_id": workflow, "workflow_version_id": second["id"], "message": "Says two instead"}))
@@ -119,7 +189,6 @@ def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Pa
     until_live(app["id"], post(deploy, back))
 
     rows = get(f"/v1/apps/{app['id']}/deployments")
-    could = [each["deployable"] for each in get(f"/v1/apps/{app['id']}/deployments?deployable=true")]
     assert [(row["sequence"], row["workflow_version"]["version"], row["status"]) for row in rows] == [
         (3, "v1", "Live"),
         (2, "v2", "Superseded"),
@@ -127,15 +196,43 @@ def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Pa
     ]
     assert {json.dumps(row["deployment_config"]) for row in rows} == {json.dumps(config)}, "what is left out keeps what is live"
     author = f"system:serviceaccount:{at.stage.namespace}:anna" if versions.stamps(at.stage.cluster) else None
-    assert {_name_of(row["created_by"]) for row in rows} == {author}
-    name = at.named(app["id"])
-    stored = _by_kubectl(at, name)
-    assert rows == [_as_row(at, each) for each in stored]
-    login = rest_rehearsal.login(at.stage, at.token, tmp_path / "anna.kubeconfig")
-    plugin = Plugin(at.stage.cluster, at.stage.namespace, tmp_path, more={"KUBECONFIG": str(login)})
-    printed = plugin.data("history", name)
-    assert [{**_as_line(row, name), "deployable": back} for row, back in zip(rows, could, strict=True)] == printed
+    assert {at_path(row, "created_by.username") for row in rows} == {author}
+    _same_on_every_surface(at, at.named(app["id"]), rows, get(f"/v1/apps/{app['id']}/deployments?deployable=true"), tmp_path)
+
+
+def _same_on_every_surface(at: Rehearsal, name: str, rows: list[Any], with_deployable: list[Any], folder: Path) -> None:
+    """Compares rows of the REST API with those that kubectl prints, and those that the plugin prints."""
+    for row, stored in zip(rows, _by_kubectl(at, name), strict=True):
+        Deployment.model_validate(row)
+        assert {field: at_path(row, field) for field in STORED} == {field: at_path(stored, path) for field, path in STORED.items()}
+        assert {field: row[field] for field in ("app_id", "runtime_id", "workflow_id", "workflow_version_id")} == _ids(at, stored["spec"])
+        began, ended = (
+            datetime.fromisoformat(stored["spec"][part][moment]) for part, moment in (("pinned", "createdAt"), ("outcome", "at"))
+        )
+        assert (row["duration_seconds"], row["is_live"]) == ((ended - began).total_seconds(), stored["status"]["phase"] == "Live")
+        if row["created_by"]:
+            assert row["created_by"]["id"] == str(uuid.uuid5(USERS, row["created_by"]["username"]))
+    login = rest_rehearsal.login(at.stage, at.token, folder / "anna.kubeconfig")
+    plugin = Plugin(at.stage.cluster, at.stage.namespace, folder, more={"KUBECONFIG": str(login)})
+    for row, printed, told in zip(rows, plugin.data("history", name), with_deployable, strict=True):
+        assert {field: at_path(printed, field) for field in PRINTED} == {field: at_path(row, path) for field, path in PRINTED.items()}
+        assert printed["deployable"] == told["deployable"]
     plugin.nothing_left()
+
+
+def _ids(at: Rehearsal, spec: Manifest) -> dict[str, str]:
+    """The ids of what a stored row names."""
+    pinned = spec["pinned"]
+    names = {
+        "app_id": ("apps.dynamiq", spec["app"]),
+        "runtime_id": ("runtimes.dynamiq", pinned["runtime"]["name"]),
+        "workflow_id": ("workflows.dynamiq", pinned["workflow"]),
+        "workflow_version_id": ("workflowversions.dynamiq", f"{pinned['workflow']}-{pinned['workflowVersion']}"),
+    }
+    uids = {}
+    for field, (resource, name) in names.items():
+        uids[field] = at.stage.kubectl("get", resource, name, "-o", "jsonpath={.metadata.uid}", namespace=at.stage.namespace).stdout
+    return uids
 
 
 def _by_kubectl(at: Rehearsal, app: str) -> list[Manifest]:
@@ -144,101 +241,115 @@ def _by_kubectl(at: Rehearsal, app: str) -> list[Manifest]:
     return sorted(json.loads(listed.stdout)["items"], key=lambda row: -int(row["spec"]["sequence"]))
 
 
-def _author(name: str | None) -> Manifest | None:
-    """Nobody, where no policy stamps who made a row."""
-    return {"id": str(uuid.uuid5(USERS, name)), "email": None, "username": name} if name else None
+# The examples of the product's page, with base URL, ids and token replaced and nothing else.
 
 
-def _name_of(author: Manifest | None) -> str | None:
-    return author["username"] if author else None
+def _example(at: Rehearsal, example: str, program: list[str], package: str, ids: Mapping[str, str]) -> str:
+    """Runs an example as a reader does who has put in what is theirs; returns what it prints."""
+    assert shutil.which(program[0]), f"the page's examples need {program[0]}: install it, on Debian and Ubuntu apt-get install {package}"
+    text = (PAGE / example).read_text()
+    for placeholder, value in {BASE: at.url, **ids}.items():
+        assert placeholder in text
+        text = text.replace(placeholder, value)
+    environment = rest_rehearsal.environment(**{TOKEN: at.token})
+    done = subprocess.run(program, input=text, env=environment, capture_output=True, text=True, timeout=ENDS_WITHIN, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def _as_row(at: Rehearsal, stored: Manifest) -> Manifest:
-    """A record, as kubectl shows it, as the contract has it: every field, from what is stored and from nothing else."""
-    meta, spec = stored["metadata"], stored["spec"]
-    pinned, outcome = spec["pinned"], spec["outcome"]
-    scaling = pinned["config"]["autoscaling"]
-    began, ended = (datetime.fromisoformat(text) for text in (pinned["createdAt"], outcome["at"]))
+def test_the_examples_of_the_products_page(at: Rehearsal) -> None:
+    app = at.new_app("Customer support")
+    at.deploy(app, "v2", message="Routes questions")
+    before, of_app = at.history(app), {"<your-app-id>": app}
+    printed = json.loads(_example(at, "history.curl", ["sh"], "curl", of_app))
+    assert (printed["data"], printed["pagination"]["total_count"]) == (before, 2)
+    lines = _example(at, "history.python", [sys.executable, "-"], "python3", of_app).splitlines()
+    assert [ast.literal_eval(line) for line in lines] == before
+    # It prints objects in node's own way, the deepest as [Object]: what node prints of the same rows has to be the same.
+    by_node = _example(at, "history.javascript", ["node", "--input-type=module", "-"], "nodejs, version 18 or newer", of_app)
+    program = ["node", "-e", "console.log(JSON.parse(require('fs').readFileSync(0)))"]
+    assert by_node == subprocess.run(program, input=json.dumps(before), capture_output=True, text=True, check=True).stdout
 
-    def uid(resource: str, name: str) -> str:
-        return at.stage.kubectl("get", resource, name, "-o", "jsonpath={.metadata.uid}", namespace=at.stage.namespace).stdout
-
-    runtime = uid("runtimes.dynamiq", pinned["runtime"]["name"])
-    version = uid("workflowversions.dynamiq", f"{pinned['workflow']}-{pinned['workflowVersion']}")
-    return {
-        "id": meta["uid"],
-        "app_id": uid("apps.dynamiq", spec["app"]),
-        "status": stored["status"]["phase"],
-        "created_at": pinned["createdAt"],
-        "created_by": _author(spec.get("createdBy")),
-        "runtime_id": runtime,
-        "runtime": {"id": runtime, "version": pinned["runtime"]["version"], "label": pinned["runtime"].get("label")},
-        "workflow_id": uid("workflows.dynamiq", pinned["workflow"]),
-        "workflow_version_id": version,
-        "workflow_version": {"id": version, "version": pinned["workflowVersion"], "description": pinned.get("description")},
-        "deployment_config": {
-            "deployment_type": {"server": "server_based", "serverless": "serverless"}[pinned["config"]["type"]],
-            "config": {
-                "autoscaling": {
-                    "min_replicas": scaling["minReplicas"],
-                    "max_replicas": scaling["maxReplicas"],
-                    "target_cpu_utilization_percentage": scaling["targetCPUUtilizationPercentage"],
-                },
-                "resources": pinned["config"]["resources"],
-            },
-        },
-        "message": spec.get("message"),
-        "name": meta["name"],
-        "sequence": spec["sequence"],
-        "restores": spec.get("restores"),
-        "promoted_from": spec.get("promotedFrom"),
-        "provenance": None,
-        "source": pinned["source"],
-        "digest": pinned["digest"],
-        "reason": None if outcome["result"] == "Succeeded" else outcome["reason"],
-        "duration_seconds": (ended - began).total_seconds(),
-        "is_live": stored["status"]["phase"] == "Live",
-        "restores_sequence": None,
-        "waits": None,
-        "released": None,
-        "verified": None,
-        "holds": None,
-        "flow_hash": pinned["workflowHash"],
-        "bypass_reason": None,
-        "deployable": None,
+    newest, first = before
+    ids = {
+        **of_app,
+        "<workflow-id>": at.ids["workflow"],
+        "<older-workflow-version-id>": first["workflow_version_id"],
+        "<runtime-id>": first["runtime_id"],
     }
+    made = json.loads(_example(at, "rollback.curl", ["sh"], "curl", ids))["data"]
+    at.until_live(app, made["id"])
+    live, *others = at.history(app)
+    assert (live["id"], live["status"], live["workflow_version"]["version"], live["sequence"]) == (made["id"], "Live", "v1", 3)
+    assert live["deployment_config"] == newest["deployment_config"], "what is left out keeps what is live"
+    assert [(row["id"], row["status"]) for row in others] == [(newest["id"], "Superseded"), (first["id"], "Superseded")]
 
 
-def _as_line(row: Mapping[str, Any], app: str) -> Manifest:
-    """A row of the API as the plugin prints it with `-o json`."""
-    scaling = row["deployment_config"]["config"]["autoscaling"]
-    return {
-        "name": row["name"],
-        "uid": row["id"],
-        "app": app,
-        "version": row["workflow_version"]["version"],
-        "description": row["workflow_version"]["description"],
-        "status": row["status"],
-        "createdBy": _name_of(row["created_by"]),
-        "runtime": row["runtime"]["version"],
-        "date": row["created_at"],
-        "sequence": row["sequence"],
-        "config": {
-            "type": {"server_based": "server"}[row["deployment_config"]["deployment_type"]],
-            "autoscaling": {
-                "minReplicas": scaling["min_replicas"],
-                "maxReplicas": scaling["max_replicas"],
-                "targetCPUUtilizationPercentage": scaling["target_cpu_utilization_percentage"],
-            },
-            "resources": row["deployment_config"]["config"]["resources"],
-        },
-        "message": row["message"],
-        "provenance": row["provenance"],
-        "duration": row["duration_seconds"],
-        "waits": row["waits"],
-        "approvedBy": row["released"],
-        "bypassReason": row["bypass_reason"],
-        "digest": row["digest"],
-        "reason": row["reason"],
-        "source": row["source"],
+# A history as the API server has it.
+
+
+def _told(at: Rehearsal) -> tuple[str, list[dict[str, Any]]]:
+    """The path of an App that ran v1, then v2, then v1 again, and has a row that failed; and its rows, newest first."""
+    app = at.new_app("Told")
+    at.deploy(app, "v2", message="Sends each question to the RIGHT team")
+    restored = at.caller.post(f"/v1/apps/{app}/deploy", {"restores": at.history(app)[-1]["id"]})
+    at.until_live(app, restored["id"])
+    at.stage.until(at.stage.deploy(at.named(app), config={"autoscaling": {"minReplicas": 9}}, runtime=at.stage.default_runtime), "Failed")
+
+    def ended() -> list[dict[str, Any]] | None:
+        rows = at.history(app)
+        return rows if len(rows) == 4 and all(row["status"] in ("Live", "Superseded", "Failed") for row in rows) else None
+
+    return f"/v1/apps/{app}", eventually("four rows have ended", ended)
+
+
+def test_a_history_is_filtered_by_what_the_api_server_prints_of_its_rows(at: Rehearsal) -> None:
+    """The index reads what kubectl prints of a row, an answer what the row has: both are the same."""
+    path, rows = _told(at)
+    author = rows[-1]["created_by"]["username"] if rows[-1]["created_by"] else None
+    filters: dict[str, Callable[[dict[str, Any]], bool]] = {
+        "status=Failed": lambda row: row["status"] == "Failed",
+        "status=Live,Superseded": lambda row: row["status"] in ("Live", "Superseded"),
+        "version=v1": lambda row: (row["workflow_version"] or {}).get("version") == "v1" and row["status"] != "Failed",
+        "version=v2": lambda row: (row["workflow_version"] or {}).get("version") == "v2",
+        f"runtime={rows[-1]['runtime']['version']}": lambda row: row["status"] != "Failed",
+        "q=right+TEAM": lambda row: "RIGHT team" in (row["message"] or ""),
+        f"q={rows[1]['name'].upper()}": lambda row: row["name"] == rows[1]["name"],
+        f"since={rows[2]['created_at']}": lambda row: row["created_at"] >= rows[2]["created_at"],
+        f"until={rows[2]['created_at']}": lambda row: row["created_at"] < rows[2]["created_at"],
+        "since=2000-01-01&until=2001-01-01": lambda row: row["created_at"] < "2001",
+        f"created_by={author}": lambda row: author is not None and (row["created_by"] or {}).get("username") == author,
     }
+    for asked, takes in filters.items():
+        answer = at.caller("GET", f"{path}/deployments?{asked}").json()
+        expected = [row["id"] for row in rows if takes(row)]
+        assert ([row["id"] for row in answer["data"]], answer["pagination"]["total_count"]) == (expected, len(expected)), asked
+    choices = at.caller.get(f"{path}/deployments/filters")
+    HistoryFilters.model_validate(choices)
+    assert {each["value"]: each["count"] for each in choices["statuses"]} == Counter(row["status"] for row in rows)
+    assert [(each["value"], each["count"]) for each in choices["versions"]] == [("v2", 1), ("v1", 2)]
+    times = sorted(row["created_at"] for row in rows)
+    assert (choices["total"], choices["first_at"], choices["last_at"]) == (4, times[0], times[-1])
+    problem(at.caller("GET", f"{path}/deployments/{rows[0]['id']}/diff"), 422, "never rolled out")
+
+
+def test_a_history_that_nobody_touched_fits_and_a_row_that_is_taken_out_shows(at: Rehearsal) -> None:
+    app = at.new_app("Robbed")
+    for version in ("v2", "v3"):
+        at.deploy(app, version)
+    newest, middle, first = at.history(app)
+    path = f"/v1/apps/{app}/verify"
+    told = at.caller.get(path)
+    Verification.model_validate(told)
+    assert told["newest"] == {"deployment_id": newest["id"], "sequence": 3, "digest": newest["digest"]}
+    assert (told["rows"], told["fits"], told["says"], told["settings"]["fits"]) == (3, True, "3 rows fit", True)
+    expected = at.caller.get(f"{path}?expect={first['digest']}")["expected"]
+    assert expected == {"digest": first["digest"], "deployment_id": first["id"], "sequence": 1, "found": True}
+    settings = eventually("the App's settings are recorded", lambda: at.caller.get(f"/v1/apps/{app}/changes"))
+    assert at.caller.get(f"{path}?expect={settings[0]['digest']}")["expected"]["found"] is True
+
+    at.stage.delete(kinds.RECORD.kind, middle["name"])
+    eventually("the row is gone", lambda: at.stage.find(kinds.RECORD.kind, middle["name"]) is None)
+    told = at.caller.get(f"{path}?expect={middle['digest']}")
+    assert (told["rows"], told["fits"], told["expected"]["found"]) == (2, False, False)
+    assert [(each["deployment_id"], "does not follow" in each["says"]) for each in told["misfits"]] == [(newest["id"], True)]

@@ -286,6 +286,7 @@ def test_an_app_that_could_not_be_taken_back_is_told_of(stage: RestStage) -> Non
         ("project_id", "no-uuid", 422),
         ("name", "No!", 422),
         ("name", "", 422),
+        ("name", "  ", 422),
         ("workflow_id", None, 422),
         ("description", "x" * 513, 422),
     ],
@@ -367,6 +368,7 @@ def test_a_key_makes_one_app(stage: RestStage) -> None:
     for other in ({"description": "other"}, {"name": "Another"}):
         refused = stage.call("POST", "/v1/apps", _new(stage, **other), key="a key")
         assert "Idempotency-Key" in refused.error(422)["details"]
+    assert stage.call("POST", "/v1/apps", _new(stage), key="another key").error(409)["details"] == {"name": "taken"}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.support import factories as make
 from tests.support.rest_stage import TOKEN, RestStage
 from tests.support.scripted import Reply, failure
 
-SAVE = "/v1/workflows/{}/save"
+SAVE, RELEASE = "/v1/workflows/{}/save", "/v1/workflows/{}/release"
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,10 @@ def test_a_path_and_a_method_that_there_are_not(stage: RestStage) -> None:
         (b"{", {}, 422, "not JSON"),
         (b'"\xff"', {}, 422, "UTF-8"),
         (b'{"name": NaN}', {}, 422, "NaN"),
+        (b'{"name": Infinity}', {}, 422, "Infinity"),
+        (b'"\\ud800"', {}, 422, "body"),
+        (b'{"name": "\\ud800"}', {}, 422, "name"),
+        (b" ", {}, 422, "body"),
         (b'{"name": ' + b"1" * 1001 + b"}", {}, 422, "digits"),
         (b"[" * 201 + b"]" * 201, {}, 422, "levels"),
         (b'"' + b" " * SMALL + b'" x', {}, 422, "not JSON"),
@@ -105,10 +109,18 @@ def test_a_body_that_does_not_validate_names_each_field(stage: RestStage) -> Non
     assert set(error["details"]) == {"name", "project_id", "workflow_id", "access_control.access_type"}
 
 
-@pytest.mark.parametrize("body", [b'{"flow": {"nodes": [{"a": 1, "a": 2}]}}', b'{"flow": {"nodes": [{}]}, "flow": {"nodes": [{}]}}'])
-def test_a_key_that_is_there_twice_is_refused(stage: RestStage, body: bytes) -> None:
-
-    assert "twice" in stage.call("POST", SAVE.format(stage.uid(WORKFLOWS, "chat")), body).error(422)["details"]["flow"]
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"flow": {"nodes": [{"a": 1, "a": 2}]}}', "flow"),
+        (b'{"flow": {"nodes": [{}], "nodes": [{}]}}', "flow"),
+        (b'{"flow": {"nodes": [{}]}, "flow": {"nodes": [{}]}}', "flow"),
+        (b'{"flow": {"nodes": [{}]}, "flow_ui": {"a": 1, "\\u0061": 2}}', "flow_ui"),
+    ],
+)
+@pytest.mark.parametrize("path", [SAVE, RELEASE])
+def test_a_key_that_is_there_twice_is_refused(stage: RestStage, path: str, body: bytes, field: str) -> None:
+    assert "twice" in stage.call("POST", path.format(stage.uid(WORKFLOWS, "chat")), body).error(422)["details"][field]
 
 
 @pytest.mark.parametrize(
@@ -120,6 +132,7 @@ def test_a_key_that_is_there_twice_is_refused(stage: RestStage, body: bytes) -> 
         (failure(500, "InternalError", "etcdserver: request is too large"), 422, "validation_error", "smaller"),
         (failure(500, "InternalError", "etcd is away"), 503, "unavailable", "etcd is away"),
         (failure(503, "ServiceUnavailable", "starting", Retry_After="9"), 503, "unavailable", "starting"),
+        (failure(504, "Timeout", "too slow"), 503, "unavailable", "too slow"),
         (failure(413, "RequestEntityTooLarge", "too large"), 413, "payload_too_large", "too large"),
         (Reply(502, b"<html>bad gateway</html>"), 503, "unavailable", "bad gateway"),
         (Reply(cut=True), 503, "unavailable", "does not answer"),
@@ -202,6 +215,8 @@ def test_the_document_lists_every_call_and_each_of_its_errors(stage: RestStage) 
         for method, call in methods.items():
             assert {"401", "403", "429", "503"} <= set(call["responses"]), (method, path)
             assert ("{" in path) <= ("404" in call["responses"]), (method, path)
+            good = [answer for status, answer in call["responses"].items() if status < "300"]
+            assert all("example" in content for answer in good for content in answer.get("content", {}).values()), (method, path)
     names = set(document["components"]["schemas"])
     assert {"App", "Deployment", "NewApp", "NewDeployment", "Promotion", "WorkflowDetail", "Version", "Trigger", "TriggerEvent"} <= names
     assert not [name for name in names if name.startswith("dynamiq_operator")], "two models have one name"
@@ -212,7 +227,7 @@ def test_the_document_as_a_page_runs_nothing_and_loads_nothing(stage: RestStage)
     page = answered.content.decode()
     for path in ("/v1/apps/{app_id}/deploy", "/v1/workflows/{workflow_id}/release"):
         assert path in page
-    assert "<script" not in page
+    assert not [each for each in ("<script", "http://", "https://") if each in page]
     assert answered.headers["content-security-policy"] == openapi.POLICY
     assert "default-src 'none'" in openapi.POLICY
 

@@ -13,7 +13,7 @@ import pytest
 from kubernetes import client as kubernetes
 
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.api import PAGE
+from dynamiq_operator.kube.api import METADATA, METADATA_ONE, PAGE, TABLE
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.kube import id_index
@@ -82,6 +82,7 @@ def test_what_a_watch_tells_is_known(caplog: pytest.LogCaptureFixture) -> None:
         assert {entry.name for entry in index.of(APPS).all()} == {"b", "c"}
         assert index.of(APPS).named("demo", "c") == index.find(APPS, "uid-of-c")
         assert _watched_from(script) == ["5", "12"], "it goes on from where it was"
+        assert {sent.headers["Accept"] for sent in script.sent} == {METADATA, METADATA_ONE}
         assert len(script.bodies("GET", PATH)) == 3, "everything is listed once"
     assert not caplog.records
 
@@ -260,6 +261,7 @@ def test_rows_are_listed_and_watched_as_they_are_printed(first: tuple[Any, ...])
             over.set()
             thread.join(PATIENCE)
     assert _watched_from(script) == ["9", "14"]
+    assert {sent.headers["Accept"] for sent in script.sent} == {TABLE}, "the index has no whole row"
 
 
 def test_who_listens_hears_of_each_change_once(stage: RestStage) -> None:

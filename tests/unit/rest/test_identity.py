@@ -55,4 +55,7 @@ def test_a_token_that_ends_between_two_requests_is_said_to_be_invalid(stage: Res
 
 @pytest.mark.parametrize("project", [UNKNOWN, "no-uuid"])
 def test_an_id_of_no_project(stage: RestStage, project: str) -> None:
+    before = len(stage.script.sent)
     assert project in stage.call("GET", f"/v1/projects/{project}").error(404)["message"]
+    lists = [sent for sent in stage.script.sent[before:] if (sent.method, sent.path) == ("GET", NAMESPACES.path())]
+    assert len(lists) == (project == UNKNOWN), "what is no id is looked for nowhere"

@@ -113,7 +113,8 @@ def test_a_promotion_that_cannot_be(stage: RestStage, body: dict[str, Any], more
 
 def test_a_namespace_that_the_caller_may_not_read_is_no_target(stage: RestStage) -> None:
     stage.allow(lambda *asked: asked[2] != "prod")
-    assert "no environment production" in stage.call("POST", _path(stage)).error(404)["message"]
+    refused = stage.call("POST", _path(stage)).error(404)["message"]
+    assert "no environment production; there are: staging" in refused, "it is not told to be there"
     body = {"project_id": stage.uid(NAMESPACES, "prod")}
     assert "no project has the id" in stage.call("POST", _path(stage), body).error(404)["message"]
 
@@ -170,7 +171,8 @@ def test_a_key_makes_one_promotion(stage: RestStage) -> None:
     assert again.headers["idempotency-replayed"] == "true"
     assert again.data["id"] == made["metadata"]["uid"]
     assert len(stage.created(RECORDS, "prod")) == 1
-    for other in ({"message": "other"}, {**body, "hostname": "other.example.com"}, {**body, "environment": "qa"}):
+    elsewhere = {**body, "project_id": stage.put(a_namespace("qa", project="support", environment="qa"))["metadata"]["uid"]}
+    for other in ({"message": "other"}, {**body, "hostname": "other.example.com"}, {**body, "environment": "qa"}, elsewhere):
         assert "Idempotency-Key" in stage.call("POST", _path(stage), other, key="a key").error(422)["details"]
     deploy = {"workflow_id": stage.uid(WORKFLOWS, "chat")}
     refused = stage.call("POST", f"/v1/apps/{stage.uid(APPS, 'chat')}/deploy", deploy, key="a key")

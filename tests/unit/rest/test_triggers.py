@@ -72,6 +72,18 @@ def test_triggers_are_listed_the_one_added_last_first(stage: RestStage) -> None:
     assert stage.get(f"{path}/{_id(stage, 'on').upper()}") == told[-1]
 
 
+def test_what_kubectl_wrote_is_told_and_kept(stage: RestStage) -> None:
+    odd = {"name": "odd", "runAt": "2126-11-25T08:00:00.123456789+05:30", "timezone": "Mars/Base"}
+    ended = {"name": "ended", "schedule": "0 9 * * *", "expiresAt": EARLIER, "suspend": True}
+    path = _app(stage, odd, ended)
+    told = {each["name"]: each for each in stage.get(path)}
+    assert {name: each["status"] for name, each in told.items()} == {"odd": "active", "ended": "expired"}
+    assert told["odd"]["config"]["run_at"] == "2126-11-25T02:30:00Z"
+    again = stage.call("PUT", f"{path}/{told['ended']['id']}", {"config": {**DAILY, "expires_at": LATER}}).data
+    assert (again["status"], again["config"]["expires_at"]) == ("inactive", LATER)
+    assert _written(stage) == [odd, {"name": "ended", **DAILY, "expiresAt": LATER, "suspend": True}], "of others nothing is changed"
+
+
 @pytest.mark.parametrize(
     ("method", "more", "body"),
     [
@@ -127,17 +139,40 @@ def test_a_trigger_that_runs_once(stage: RestStage) -> None:
     [
         ({"provider": "pipedream"}, "provider"),
         ({"provider": "other"}, "provider"),
+        ({"provider": None}, "provider"),
         ({"name": ""}, "name"),
+        ({"name": "  "}, "name"),
+        ({"name": "a\0b"}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"name": "x" * 129}, "name"),
+        ({"name": "\ud800"}, "name"),
+        ({"name": 1}, "name"),
         ({"config": {}}, "config"),
         ({"config": {**DAILY, "run_at": LATER}}, "config"),
         ({"config": {"run_at": EARLIER}}, "config.run_at"),
         ({"config": {"run_at": "2099-02-30T00:00:00Z"}}, "config.run_at"),
         ({"config": {"run_at": "tomorrow"}}, "config.run_at"),
+        ({"config": {"run_at": "2126-11-25T08:00:00"}}, "config.run_at"),
+        ({"config": {"run_at": "0000-01-01T00:00:00Z"}}, "config.run_at"),
+        ({"config": {"run_at": "9999-12-31T23:59:59-23:59"}}, "config.run_at"),
+        ({"config": {"schedule": None, "run_at": None}}, "config"),
         ({"config": {"run_at": LATER, "expires_at": LATER}}, "config.expires_at"),
         ({"config": {**DAILY, "expires_at": EARLIER}}, "config.expires_at"),
         ({"config": {**DAILY, "timezone": "Mars/Base"}}, "config.timezone"),
+        ({"config": {**DAILY, "timezone": "../../etc/passwd"}}, "config.timezone"),
+        ({"config": {**DAILY, "timezone": "Europe"}}, "config.timezone"),
+        ({"config": {**DAILY, "timezone": "a\0"}}, "config.timezone"),
+        ({"config": {**DAILY, "timezone": ""}}, "config.timezone"),
+        ({"config": {**DAILY, "timezone": 1}}, "config.timezone"),
         ({"config": {"schedule": "61 * * * *"}}, "config.schedule"),
+        ({"config": {"schedule": "@daily"}}, "config.schedule"),
+        ({"config": {"schedule": "* * * * *" + " " * 200}}, "config.schedule"),
         ({"input_transformer": {"path": 7}}, "input_transformer.path"),
+        ({"input_transformer": {"path": "x" * 1025}}, "input_transformer.path"),
+        ({"input_transformer": {"selector": {"a": 1}}}, "input_transformer.selector.a"),
+        ({"input_transformer": {"selector": {"a": "x" * 4097}}}, "input_transformer.selector.a"),
+        ({"input_transformer": {"selector": {str(number): "" for number in range(65)}}}, "input_transformer.selector"),
+        ({"input_transformer": []}, "input_transformer"),
     ],
 )
 @pytest.mark.parametrize("method", ["POST", "PUT"])

@@ -102,6 +102,16 @@ def test_a_name_that_is_taken(stage: RestStage) -> None:
     ("fields", "status", "field"),
     [
         ({"name": "Not a label"}, 422, "name"),
+        ({"name": "1st"}, 422, "name"),
+        ({"name": "a-"}, 422, "name"),
+        ({"name": "a" * 41}, 422, "name"),
+        ({"name": "a\0"}, 422, "name"),
+        ({"name": "a\n"}, 422, "name"),
+        ({"name": ""}, 422, "name"),
+        ({"name": 7}, 422, "name"),
+        ({"project_id": "none"}, 422, "project_id"),
+        ({"flow": "nodes: []"}, 422, "flow"),
+        ({"flow": {"nodes": "a"}}, 422, "flow"),
         ({"project_id": UNKNOWN}, 404, "project_id"),
         ({"flow": None}, 422, "flow"),
         ({"flow": []}, 422, "flow"),
@@ -112,6 +122,7 @@ def test_a_name_that_is_taken(stage: RestStage) -> None:
         ({"flow": {"nodes": [{"text": "x" * FLOW_MAX_BYTES}]}}, 422, "flow"),
         ({"flow_ui": "x" * FLOW_UI_MAX_BYTES}, 422, "flow_ui"),
         ({"description": "x" * 513}, 422, "description"),
+        ({"description": ["x"]}, 422, "description"),
     ],
 )
 def test_a_workflow_that_cannot_be(stage: RestStage, fields: dict[str, Any], status: int, field: str) -> None:
@@ -188,6 +199,20 @@ def test_a_draft_is_saved_as_it_was_written(stage: RestStage) -> None:
         {"flow": COMPACT, "flowUI": layout},
         {"flow": COMPACT, "flowUI": None},
     ]
+
+
+@pytest.mark.parametrize("layout", [b'"text"', b"1", b"[]", b"false", b'"{\\"a\\":1}"', b"null"])
+def test_a_layout_may_be_anything(stage: RestStage, layout: bytes) -> None:
+    told = stage.call("POST", _path(stage, "/save"), b'{"flow":%s,"flow_ui":%s}' % (COMPACT.encode(), layout))
+    assert told.data["flow_ui"] == json.loads(layout)
+    stored = stage.script.bodies("PATCH", OBJECT)[-1]["spec"]["flowUI"]
+    assert stored == (None if layout == b"null" else layout.decode())
+
+
+@pytest.mark.parametrize("odd", ["none", "\0", "\U0001f98a", "7" * 300])
+def test_what_is_no_id_is_unknown(stage: RestStage, odd: str) -> None:
+    for path in (f"/v1/workflows/{odd}", f"/v1/apps/{odd}", f"/v1/apps/{stage.uid(APPS, 'chat')}/triggers/{odd}"):
+        stage.call("GET", path).error(404)
 
 
 def test_who_may_read_and_not_save_is_forbidden(stage: RestStage) -> None:
