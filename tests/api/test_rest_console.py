@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -23,14 +22,13 @@ from local.clusters import Cluster
 from tests.support import rest, rest_rehearsal
 from tests.support.api import Manifest, fresh_namespace
 from tests.support.console import cookie, kept
+from tests.support.event_stream import Event, events, until
 from tests.support.rest import Client, problem
 from tests.support.rest_rehearsal import Rehearsal
 from tests.support.waiting import eventually
 
 SESSION = "/console/session"
 OWN = {"Sec-Fetch-Site": "same-origin", "X-Dynamiq-Console": "1"}
-SOON = 30.0
-"""Seconds in which an event has to come: a machine that is busy may take some."""
 AT_ONCE = 3
 """Times that each of two requests is sent under one key."""
 
@@ -72,32 +70,13 @@ def nobody(at: Rehearsal) -> Client:
     return Client(at.url, None)
 
 
-class Reading:
-    """A stream as a browser reads it."""
-
-    def __init__(self, answer: requests.Response) -> None:
-        self._lines = (line for line in answer.iter_lines(chunk_size=1, decode_unicode=True) if line)
-
-    def event(self, kind: str) -> Any:
-        """The data of the next event of this kind; others are passed over. Fails where the stream ends."""
-        deadline = time.monotonic() + SOON
-        for line in self._lines:
-            assert time.monotonic() < deadline, f"no event {kind}"
-            if line == f"event: {kind}":
-                return json.loads(next(self._lines).removeprefix("data: "))
-        raise AssertionError(f"the stream ended without an event {kind}")
-
-    def ends(self) -> bool:
-        return next(self._lines, None) is None
-
-
 @contextmanager
-def reading(client: Client, path: str, **headers: str) -> Iterator[Reading]:
-    with client("GET", path, stream=True, headers=headers) as answer:
-        assert answer.status_code == 200, answer.text
-        found = Reading(answer)
-        found.event("ready")
-        yield found
+def reading(client: Client, path: str) -> Iterator[Iterator[Event]]:
+    """The events of a stream that has begun."""
+    with client("GET", path, stream=True) as answer:
+        stream = events(answer)
+        until(stream, "ready")
+        yield stream
 
 
 # The session.
@@ -136,23 +115,20 @@ def test_streams_tell_of_a_deploy_a_change_by_kubectl_and_a_deletion(at: Rehears
         row = at.caller.post(f"{path}/deploy", asked)["id"]
         statuses: list[str] = []
         while not statuses or statuses[-1] != "Live":
-            told = stream.event("deployment")
-            if told["id"] == row:
-                statuses.append(told["status"])
-                assert "ready" in told
+            told = until(stream, "deployment", id=row)
+            statuses.append(told["status"])
+            assert "ready" in told
         assert set(statuses) <= {"Pending", "Progressing", "Live"}
-        while (shown := stream.event("app"))["latest_deployment_id"] != row or shown["live"]["deployment_id"] != row:
+        while (shown := until(stream, "app", latest_deployment_id=row))["live"]["deployment_id"] != row:
             pass
         assert shown == at.caller.get(path)
         _describe(at, name, "by kubectl")
         for each in (stream, project):
-            while each.event("app")["description"] != "by kubectl":
-                pass  # the operator wrote the status before
+            until(each, "app", id=app, description="by kubectl")
         assert at.caller("DELETE", path).status_code == 204
-        assert stream.event("deleted") == {}
-        assert stream.ends()
-        while project.event("removed") != {"id": app}:
-            pass
+        assert until(stream, "deleted") == {}
+        assert next(stream, None) is None, "it has ended"
+        until(project, "removed", id=app)
 
 
 def _describe(at: Rehearsal, app: str, description: str) -> None:
@@ -169,8 +145,8 @@ def test_who_loses_the_right_is_told_nothing_more(place: Place) -> None:
         user = f"system:serviceaccount:{at.stage.namespace}:watcher"
         eventually("the right is gone", lambda: not rest.allowed(at.stage.api, user, at.stage.namespace, "get", "apps"))
         _describe(at, place.name, "hidden")
-        assert stream.event("deleted") == {}
-        assert stream.ends()
+        assert until(stream, "deleted") == {}
+        assert next(stream, None) is None, "it has ended"
 
 
 # Configuration.

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import itertools
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +17,11 @@ from dynamiq_operator.rest.kube.id_index import INDEXED
 from local.clusters import Cluster
 from tests.support import factories, rest
 from tests.support.api import Api, Manifest, fresh_namespace
+from tests.support.event_stream import events, until
 from tests.support.faults.operators import Login
 from tests.support.faults.proxy import Answer, Call, Cut, Fault, Proxy
 from tests.support.rest import UNKNOWN, Client, problem
-from tests.support.waiting import IN_TIME, eventually
+from tests.support.waiting import eventually
 
 AT_ONCE = 10
 """Objects made one after another, each asked for at once."""
@@ -168,18 +167,17 @@ def test_an_outage_is_told_waited_out_quietly_and_passes(place: Place) -> None:
         tries = sum(1 for call in place.proxy.calls[seen:] if call.is_watch)
         assert max(tries, len(place.log.read_text().splitlines()) - lines) <= REQUESTS_MOST * len(INDEXED)
     assert place.proxied.get(f"/v1/apps/{app}")["id"] == app
-    assert _hears(place), "the watches go on"
+    _hears_of_an_app(place)
 
 
 def _watches(place: Place, since: int, plural: str) -> int:
     return sum(1 for call in place.proxy.calls[since:] if call.is_watch and call.path.rpartition("/")[2] == plural)
 
 
-def _hears(place: Place) -> bool:
-    """Whether the replica tells in a stream, which is fed by its watches alone, of an App that is made."""
-    deadline = time.monotonic() + IN_TIME
+def _hears_of_an_app(place: Place) -> None:
+    """Waits until the replica tells of a new App in a stream, which is fed by its watches alone."""
     project = rest.uid(place.api, "Namespace", place.namespace)
-    with place.proxied("GET", f"/v1/projects/{project}/watch", stream=True) as stream:
-        lines = stream.iter_lines(chunk_size=1, decode_unicode=True)
-        app = place.make("heard")
-        return any(app in line for line in itertools.takewhile(lambda _: time.monotonic() < deadline, lines))
+    with place.proxied("GET", f"/v1/projects/{project}/watch", stream=True) as answer:
+        stream = events(answer)
+        until(stream, "ready")
+        until(stream, "app", id=place.make("heard"))

@@ -129,10 +129,17 @@ class Curl:
     at: Rehearsal
 
     def get(self, path: str) -> Any:
-        return self.at.curl(self.at.url + path)["data"]
+        return self._run(self.at.url + path)
 
     def post(self, path: str, body: Manifest) -> Any:
-        return self.at.curl("--request", "POST", "--json", json.dumps(body), self.at.url + path)["data"]
+        return self._run("--request", "POST", "--json", json.dumps(body), self.at.url + path)
+
+    def _run(self, *arguments: str) -> Any:
+        """The data that it prints. Raises AssertionError where it fails."""
+        command = ["curl", "--silent", "--show-error", "--fail-with-body", "--header", f"Authorization: Bearer {self.at.token}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ENDS_WITHIN, check=False)
+        assert done.returncode == 0, f"{done.stderr}{done.stdout}"
+        return json.loads(done.stdout)["data"]
 
     def until_live(self, app: str, row: Manifest) -> None:
         """Waits until this deployment, and no other that is under way, is Live."""

@@ -1,16 +1,20 @@
-"""A stream of server-sent events of the staged API, as a browser reads it."""
+"""A stream of server-sent events, as a browser reads it: of the staged API, and of one that is a program of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
-from tests.support.rest_stage import TOKEN, RestStage
+import requests
 
-PATIENCE = 20.0  # seconds
+from tests.support.rest_stage import TOKEN, RestStage, http_scope
+
+PATIENCE, IN_TIME = 20.0, 60.0
+"""Seconds until the next event of the staged API, and until one that is waited for of a program."""
 Event = tuple[str, Any]
 
 
@@ -77,6 +81,24 @@ class Reading:
             self._events.put_nowait(_event(each))
 
 
+def events(answer: requests.Response) -> Iterator[Event]:
+    """The events of a program's stream, in order, as long as one is taken within the time after the one before."""
+    assert answer.status_code == 200, answer.text
+    kind, taken = "", time.monotonic()
+    for line in answer.iter_lines(chunk_size=1, decode_unicode=True):
+        assert time.monotonic() - taken < IN_TIME, "no event came"
+        if line.startswith("event: "):
+            kind = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            yield kind, json.loads(line.removeprefix("data: "))
+            taken = time.monotonic()
+
+
+def until(stream: Iterator[Event], kind: str, **fields: Any) -> Any:
+    """The data of the next event of this kind that has these fields. Raises StopIteration where the stream ends before."""
+    return next(data for found, data in stream if found == kind and fields.items() <= data.items())
+
+
 def _event(text: str) -> Event:
     if text.startswith(":"):
         return "", text
@@ -90,21 +112,7 @@ async def reading(
 ) -> AsyncIterator[Reading]:
     """Reads a stream while the block runs."""
     sent = {**({"authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 2),
-    }
-    found = Reading(stage.app, scope)
+    found = Reading(stage.app, http_scope("GET", path, sent))
     try:
         await found.begin()
         yield found

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +21,7 @@ from tests.support.rest import Client
 from tests.support.waiting import eventually
 
 ROLES = ("edit",)
-CURL_WITHIN = 90.0  # seconds
-HEARD_WITHIN = 90.0
+HEARD_WITHIN = 90.0  # seconds
 LIVE_WITHIN = 120.0
 
 
@@ -81,13 +78,6 @@ class Rehearsal:
         """The App's rows, newest first."""
         found: list[dict[str, Any]] = self.caller.get(f"/v1/apps/{app}/deployments")
         return found
-
-    def curl(self, *arguments: str, token: str | None = None) -> Any:
-        """Runs curl with the caller's token; returns the JSON that it prints. Raises AssertionError where it fails."""
-        command = ["curl", "--silent", "--show-error", "--fail-with-body", "--header", f"Authorization: Bearer {token or self.token}"]
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=CURL_WITHIN, check=False)
-        assert done.returncode == 0, f"{done.stderr}{done.stdout}"
-        return json.loads(done.stdout)
 
     def named(self, app: str) -> str:
         """The object's name of an App's id."""

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from fastapi import FastAPI
 from kubernetes import client as kubernetes
@@ -83,6 +83,18 @@ class Answered:
         error: dict[str, Any] = self.json["error"]
         assert set(error) == {"code", "message", "details"}
         return error
+
+
+class Asked(TypedDict, total=False):
+    """How a request is sent: with `stalls` its body does not end, and `heard` is told of each part of the answer's body as it comes."""
+
+    key: str | None
+    """An Idempotency-Key."""
+
+    token: str | None
+    headers: Mapping[str, str] | None
+    stalls: bool
+    heard: Callable[[bytes], None] | None
 
 
 class _Script(Script):
@@ -179,42 +191,22 @@ class RestStage:
 
     # What is asked.
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        key: str | None = None,
-        token: str | None = TOKEN,
-        headers: Mapping[str, str] | None = None,
-        stalls: bool = False,
-    ) -> Answered:
-        """Sends a request. `body`: JSON data, or bytes as they are. With `stalls` the body does not end."""
-        return self.run(self.ask(method, path, body, key=key, token=token, headers=headers, stalls=stalls))
+    def call(self, method: str, path: str, body: Any = None, **asked: Unpack[Asked]) -> Answered:
+        """Sends a request. `body`: JSON data, or bytes as they are."""
+        return self.run(self.ask(method, path, body, **asked))
 
     def run(self, scenario: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine on the event loop that the API is served on."""
         return self._loop.run(scenario)
 
-    async def ask(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        key: str | None = None,
-        token: str | None = TOKEN,
-        headers: Mapping[str, str] | None = None,
-        stalls: bool = False,
-        heard: Callable[[bytes], None] | None = None,
-    ) -> Answered:
-        """The same as `call`, for several at once. `heard` is told of each part of the answer's body as it comes."""
-        sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **({"Idempotency-Key": key} if key else {})}
-        raw = encoded(body)
+    async def ask(self, method: str, path: str, body: Any = None, **asked: Unpack[Asked]) -> Answered:
+        """Sends a request, for several at once."""
+        token, key, raw = asked.get("token", TOKEN), asked.get("key"), encoded(body)
+        headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **({"Idempotency-Key": key} if key else {})}
         if raw:
-            sent["Content-Type"] = "application/json"
-        return await _send(self.app, method, path, {**sent, **(headers or {})}, raw, stalls, heard)
+            headers["Content-Type"] = "application/json"
+        headers |= asked.get("headers") or {}
+        return await _send(self.app, http_scope(method, path, headers), raw, asked.get("stalls", False), asked.get("heard"))
 
     def get(self, path: str) -> Any:
         """The data of a GET."""
@@ -244,13 +236,12 @@ def _app_over(context: ApiContext, console: Console) -> FastAPI:
     return app
 
 
-async def _send(
-    app: Any, method: str, path: str, headers: Mapping[str, str], body: bytes, stalls: bool, heard: Callable[[bytes], None] | None
-) -> Answered:
+def http_scope(method: str, path: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    """A request as a server gives it to an application."""
     path, _, query = path.partition("?")
-    scope: dict[str, Any] = {
+    return {
         "type": "http",
-        "asgi": {"version": "3.0"},
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
@@ -262,7 +253,10 @@ async def _send(
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 2),
     }
-    if body and "Content-Length" not in headers:
+
+
+async def _send(app: Any, scope: dict[str, Any], body: bytes, stalls: bool, heard: Callable[[bytes], None] | None) -> Answered:
+    if body and b"content-length" not in dict(scope["headers"]):
         scope["headers"].append((b"content-length", str(len(body)).encode()))
     parts: list[dict[str, Any]] = [
         {"type": "http.request", "body": body[:65536], "more_body": stalls or len(body) > 65536},
