@@ -140,7 +140,7 @@ def test_a_certificate_alone_asks_for_a_token(at: Recorded, tmp_path: Path) -> N
 def test_without_a_recorder_it_says_so(at: Recorded, by: As) -> None:
     """It takes the way to the recorder away, and is the last of the module."""
     for kind, name, says in (
-        ("endpoints", RECORDER_SERVICE, "no recorder answers"),
+        ("endpointslice", RECORDER_SERVICE, "no recorder answers"),
         ("rolebinding", f"{RECORDER_SERVICE}-proxy", "no recorder is installed in this cluster, or you may not reach it"),
     ):
         at.stage.kubectl("delete", kind, name, namespace=RECORDER_NAMESPACE)

@@ -1,4 +1,4 @@
-"""What the console is made of on a real API server: sign-ins, streams, configurations, and requests with one key at once."""
+"""REST on a real API server, with an operator and without policies: sign-ins, streams, configurations, chains, and requests with one key at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import requests
 
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.rest.configuration.responses import Configuration
-from dynamiq_operator.rest.deployments.responses import PromotionPreview
+from dynamiq_operator.rest.deployments.responses import PromotionPreview, Verification
 from dynamiq_operator.rest.environments.responses import Environment
 from local.clusters import Cluster
 from tests.support import rest, rest_rehearsal
@@ -181,6 +181,32 @@ def test_a_configuration_is_changed_field_by_field_and_refused_by_the_schema(pla
         assert wrong in problem(caller("PATCH", path, {"object_version": told["object_version"], **fields}), 422)["details"], wrong
     told = change(told, exposure=None, hostname=None, variables=None)
     assert (told["hostname"], told["variables"], told["exposure"]["type"]) == (None, [], None)
+
+
+# The chain of a history.
+
+
+def test_a_history_that_nobody_touched_fits_and_a_row_that_is_taken_out_shows(at: Rehearsal) -> None:
+    """Without the policies, which let nobody take it out."""
+    app = at.new_app("Robbed")
+    for version in ("v2", "v3"):
+        at.deploy(app, version)
+    newest, middle, first = at.history(app)
+    path = f"/v1/apps/{app}/verify"
+    told = at.caller.get(path)
+    Verification.model_validate(told)
+    assert told["newest"] == {"deployment_id": newest["id"], "sequence": 3, "digest": newest["digest"]}
+    assert (told["rows"], told["fits"], told["says"], told["settings"]["fits"]) == (3, True, "3 rows fit", True)
+    expected = at.caller.get(f"{path}?expect={first['digest']}")["expected"]
+    assert expected == {"digest": first["digest"], "deployment_id": first["id"], "sequence": 1, "found": True}
+    settings = eventually("the App's settings are recorded", lambda: at.caller.get(f"/v1/apps/{app}/changes"))
+    assert at.caller.get(f"{path}?expect={settings[0]['digest']}")["expected"]["found"] is True
+
+    at.stage.delete(kinds.RECORD.kind, middle["name"])
+    eventually("the row is gone", lambda: at.stage.find(kinds.RECORD.kind, middle["name"]) is None)
+    told = at.caller.get(f"{path}?expect={middle['digest']}")
+    assert (told["rows"], told["fits"], told["expected"]["found"]) == (2, False, False)
+    assert [(each["deployment_id"], "does not follow" in each["says"]) for each in told["misfits"]] == [(newest["id"], True)]
 
 
 # Requests with one key at once.

@@ -17,9 +17,8 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.model import kinds
 from dynamiq_operator.rest.apps.responses import App, AppDetails
-from dynamiq_operator.rest.deployments.responses import HistoryFilters, Verification
+from dynamiq_operator.rest.deployments.responses import HistoryFilters
 from dynamiq_operator.rest.shared.responses import Deployment
 from dynamiq_operator.rest.workflows.responses import Version, WorkflowDetail
 from dynamiq_operator.views.history import at_path
@@ -338,25 +337,3 @@ def test_a_history_is_filtered_by_what_the_api_server_prints_of_its_rows(at: Reh
     times = sorted(row["created_at"] for row in rows)
     assert (choices["total"], choices["first_at"], choices["last_at"]) == (4, times[0], times[-1])
     problem(at.caller("GET", f"{path}/deployments/{rows[0]['id']}/diff"), 422, "never rolled out")
-
-
-def test_a_history_that_nobody_touched_fits_and_a_row_that_is_taken_out_shows(at: Rehearsal) -> None:
-    app = at.new_app("Robbed")
-    for version in ("v2", "v3"):
-        at.deploy(app, version)
-    newest, middle, first = at.history(app)
-    path = f"/v1/apps/{app}/verify"
-    told = at.caller.get(path)
-    Verification.model_validate(told)
-    assert told["newest"] == {"deployment_id": newest["id"], "sequence": 3, "digest": newest["digest"]}
-    assert (told["rows"], told["fits"], told["says"], told["settings"]["fits"]) == (3, True, "3 rows fit", True)
-    expected = at.caller.get(f"{path}?expect={first['digest']}")["expected"]
-    assert expected == {"digest": first["digest"], "deployment_id": first["id"], "sequence": 1, "found": True}
-    settings = eventually("the App's settings are recorded", lambda: at.caller.get(f"/v1/apps/{app}/changes"))
-    assert at.caller.get(f"{path}?expect={settings[0]['digest']}")["expected"]["found"] is True
-
-    at.stage.delete(kinds.RECORD.kind, middle["name"])
-    eventually("the row is gone", lambda: at.stage.find(kinds.RECORD.kind, middle["name"]) is None)
-    told = at.caller.get(f"{path}?expect={middle['digest']}")
-    assert (told["rows"], told["fits"], told["expected"]["found"]) == (2, False, False)
-    assert [(each["deployment_id"], "does not follow" in each["says"]) for each in told["misfits"]] == [(newest["id"], True)]

@@ -130,10 +130,12 @@ def _put_behind_service(cluster: Cluster, port: int) -> None:
     made(api.request("PUT", f"/api/v1/namespaces/{RECORDER_NAMESPACE}/pods/{RECORDER_SERVICE}/status", pod))
     target = {"kind": "Pod", **meta, "uid": pod["metadata"]["uid"]}
     ports = [{"name": "http", "port": port, "protocol": "TCP"}]
-    subset = {"addresses": [{"ip": address, "targetRef": target}], "ports": ports}
+    slice_of = {"name": RECORDER_SERVICE, "namespace": RECORDER_NAMESPACE, "labels": {names.SERVICE_OF_SLICE_LABEL: RECORDER_SERVICE}}
+    endpoint = {"addresses": [address], "conditions": {"ready": True}, "targetRef": target}
+    slices = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": slice_of, "addressType": "IPv4"}
     for each in (
         {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": [{"name": "http", "port": 8080, "targetPort": port}]}},
-        {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": [subset]},
+        {**slices, "endpoints": [endpoint], "ports": ports},
     ):
         kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=[each])
 

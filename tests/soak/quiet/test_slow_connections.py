@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.clusters import Cluster
-from tests.soak import slow_connections as slow
+from tests.soak.support import slow_connections as slow
 from tests.support.measured import MEASURED, kept
 
 LOG = MEASURED / "rest-slow.txt"

@@ -46,7 +46,7 @@ class SlowOnes:
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
-        command = [sys.executable, "-m", "tests.soak.slow_connections", self._url, str(self._count)]
+        command = [sys.executable, "-m", "tests.soak.support.slow_connections", self._url, str(self._count)]
         with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdin is not None
             assert process.stdout is not None
