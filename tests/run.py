@@ -45,7 +45,7 @@ VERSION_FILES: dict[str, tuple[str, ...]] = {
         "tests/api/test_guards_attacks.py::test_without_stamps_a_word_names_its_own_author_or_is_refused",
     ),
     "rollouts": tuple(f"tests/node/test_{name}.py" for name in ("rollouts", "deploys")),
-    "surfaces": tuple(f"tests/api/test_{name}.py" for name in ("kubectl", "plugin_commands", "rest_story")),
+    "surfaces": tuple(f"tests/api/test_{name}.py" for name in ("kubectl", "plugin", "rest_story")),
     "console": ("tests/console/test_sign_in.py",),
 }
 """What `make test-versions` runs on each Kubernetes, by purpose."""

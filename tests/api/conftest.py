@@ -15,6 +15,7 @@ from tests.support.cluster import session_cluster
 from tests.support.history_stage import HistoryStage
 from tests.support.operator import Operator, admission_policies, install_account
 from tests.support.plugin import Plugin
+from tests.support.prometheus import programs
 
 
 @pytest.fixture(scope="session")
@@ -74,10 +75,8 @@ def production(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def module_stage(
-    cluster: Cluster, account: Path, production: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[HistoryStage]:
-    """A stage with an operator at work, for all tests of a module, each of which makes an App of its own. It is a project's staging."""
+def module_project(cluster: Cluster, production: str, request: pytest.FixtureRequest) -> Iterator[HistoryStage]:
+    """A stage without an operator, for all tests of a module; it is a project's staging."""
     purpose = request.module.__name__.rpartition("test_")[2]
     with history_stage.stage(cluster, purpose) as made:
         for name, environment in ((made.namespace, "staging"), (production, "production")):
@@ -85,8 +84,34 @@ def module_stage(
             labels = {names.PROJECT_LABEL: made.namespace, names.ENVIRONMENT_LABEL: environment}
             labelled = made.api.merge(namespace, {"metadata": {"labels": labels}})
             assert labelled.ok, labelled.message
-        with Operator(account, tmp_path_factory.mktemp("operator"), [made.namespace, production]):
-            yield made
+        yield made
+
+
+@pytest.fixture(scope="module")
+def module_operator(
+    account: Path, module_project: HistoryStage, production: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Operator]:
+    """The operator, at work in the project of `module_stage`: a test that stops it starts it again."""
+    with Operator(account, tmp_path_factory.mktemp("operator"), [module_project.namespace, production]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def module_stage(module_project: HistoryStage, module_operator: Operator) -> HistoryStage:
+    """A stage with an operator at work, for all tests of a module, each of which makes an App of its own."""
+    return module_project
+
+
+@pytest.fixture
+def app(request: pytest.FixtureRequest) -> str:
+    """The name of the test's own App."""
+    return names.shortened(request.node.name.removeprefix("test_").partition("[")[0].replace("_", "-"), 40)
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> None:
+    """Prometheus and promtool, unpacked where this machine has none."""
+    programs.ensure()
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ import yaml
 from tests.support.cluster import REPOSITORY
 from tests.support.prometheus import rules
 
+pytestmark = pytest.mark.usefixtures("prometheus")
+
 RUNBOOKS = "docs/alerts.md"
 SEVERITIES = {"critical", "warning", "info"}
 

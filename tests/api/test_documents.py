@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,13 +12,13 @@ import yaml
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
-from tests.support import chart, documents, restores, velero
+from tests.support import chart, restores, velero
 from tests.support.api import Manifest, fresh_namespace
-from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY, parsed
+from tests.support.cluster import REPOSITORY, parsed
 from tests.support.commands import blocks, shell
 from tests.support.history_stage import APP as WORKFLOW
 from tests.support.history_stage import HistoryStage, specs
-from tests.support.operator import OPERATOR_ACCOUNT, Operator, install_rights
+from tests.support.operator import OPERATOR_ACCOUNT, install_rights
 from tests.support.waiting import eventually
 
 README = REPOSITORY / "README.md"
@@ -31,18 +31,10 @@ INSTALL = REPOSITORY / "docs" / "install.md"
 ROLLOUTS = REPOSITORY / "docs" / "rollouts.md"
 GITOPS = REPOSITORY / "docs" / "gitops.md"
 PROMOTION = REPOSITORY / "docs" / "promotion.md"
+pytestmark = pytest.mark.usefixtures("policies")
+
 APP = "support"
 """The App of the documents, in their namespace `demo`."""
-
-
-def test_make_has_what_the_documents_name() -> None:
-    documents = [README, *(REPOSITORY / "docs").glob("*.md")]
-    commands = "".join(block for each in documents for block in blocks(each))
-    commands += "\n".join(text for each in documents for text in re.findall(r"`(make [^`]*)`", each.read_text()))
-    named = set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)", commands))
-    listed = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=True).stdout
-    assert {"demo", "test", "check", "cluster", "cluster-down"} <= named
-    assert named <= set(re.findall(r"^  make ([a-z-]+)", listed, re.MULTILINE))
 
 
 def test_the_programs_that_the_documents_name_say_what_they_are(cluster: Cluster, tmp_path: Path) -> None:
@@ -61,9 +53,15 @@ def pushed(block: str) -> dict[str, str]:
     return built
 
 
-def helmed(script: str, cluster: Cluster, folder: Path) -> list[Manifest]:
+@pytest.fixture(scope="module")
+def helm() -> Path:
+    """The folder of helm, which is built where the cache does not have it."""
+    return chart.program().parent
+
+
+def helmed(helm: Path, script: str, cluster: Cluster, folder: Path) -> list[Manifest]:
     """What a script says that ends with `helm template`."""
-    return parsed(shell(f"PATH={chart.program().parent}:$PATH; HELM_CACHE_HOME={folder}/helm\n{script}", cluster, folder))
+    return parsed(shell(f"PATH={helm}:$PATH; HELM_CACHE_HOME={folder}/helm\n{script}", cluster, folder))
 
 
 def images_of(objects: list[Manifest]) -> dict[str, str]:
@@ -81,15 +79,17 @@ def triggers_of(objects: list[Manifest]) -> set[str]:
     return {variable["value"] for variables in told for variable in variables if variable["name"] == "DYNAMIQ_TRIGGER_IMAGE"}
 
 
-def test_the_page_on_installing_names_the_images_that_were_pushed_by_helm_and_by_kustomize(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_page_on_installing_names_the_images_that_were_pushed_by_helm_and_by_kustomize(
+    cluster: Cluster, helm: Path, tmp_path: Path
+) -> None:
     """Docker is not needed: that its targets are there is read from the Dockerfile."""
     images, install, values, *_, by_kustomize = blocks(INSTALL)
     built = pushed(images)
     assert set(built) == {"operator", "runtime", "recorder"}
     for folder in ("manifests", "crds"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder)
-    short = helmed(install.replace("helm install ", "helm template ").partition("helm test")[0], cluster, tmp_path)
-    full = helmed(values.replace("helm upgrade --install ", "helm template "), cluster, tmp_path)
+    short = helmed(helm, install.replace("helm install ", "helm template ").partition("helm test")[0], cluster, tmp_path)
+    full = helmed(helm, values.replace("helm upgrade --install ", "helm template "), cluster, tmp_path)
     three = {f"dynamiq-{name}": built["operator"] for name in ("operator", "api", "gate")}
     assert images_of(short) == three
     assert images_of(full) == {**three, "dynamiq-recorder": built["recorder"]}
@@ -156,132 +156,159 @@ def _rendered(block: str, cluster: Cluster, folder: Path) -> list[Manifest]:
     return list(yaml.safe_load_all(shell(f"{written}kubectl kustomize {name}; rm -r {name}", cluster, folder)))
 
 
-@pytest.fixture
-def support(stage: HistoryStage, operator: Operator) -> str:
-    """The documents' App, with two rows, the newest of them live."""
-    stage.app(APP, workflow=WORKFLOW)
-    stage.live(APP, "v1", runtime=stage.default_runtime)
-    stage.live(APP, "v2")
-    return APP
+@dataclass(frozen=True)
+class Page:
+    """What the blocks of a page are run with: the namespace of `on` in the place of `demo`, and an App of it in that of the documents'.
+
+    `folder`: where they are run. `logged_in`: a kubeconfig whose namespace is the stage's.
+    """
+
+    on: HistoryStage
+    folder: Path
+    logged_in: Path
+    app: str = APP
+
+    def blocks(self, document: Path) -> list[str]:
+        return [self.here(block) for block in blocks(document)]
+
+    def here(self, text: str) -> str:
+        return text.replace("-n demo", f"-n {self.on.namespace}").replace(APP, self.app)
+
+    def shell(self, script: str) -> str:
+        return shell(script, self.on.cluster, self.folder, self.logged_in)
 
 
-@pytest.fixture
-def logged_in(stage: HistoryStage, tmp_path: Path) -> Path:
-    """A kubeconfig whose namespace is the stage's."""
-    content = yaml.safe_load(stage.cluster.kubeconfig.read_text())
-    content["contexts"][0]["context"]["namespace"] = stage.namespace
-    path = tmp_path / "kubeconfig"
+@pytest.fixture(scope="module")
+def logged_in(module_stage: HistoryStage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    content = yaml.safe_load(module_stage.cluster.kubeconfig.read_text())
+    content["contexts"][0]["context"]["namespace"] = module_stage.namespace
+    path = tmp_path_factory.mktemp("login") / "kubeconfig"
     path.write_text(yaml.safe_dump(content))
     return path
 
 
-def test_the_commands_of_the_ledgers_page(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
-    eventually("the App's settings are recorded", lambda: restores.changes(stage, support))
+@pytest.fixture(scope="module")
+def support(module_stage: HistoryStage) -> None:
+    """The documents' App, with two rows, the newest of them live."""
+    module_stage.app(APP, workflow=WORKFLOW)
+    module_stage.live(APP, "v1", runtime=module_stage.default_runtime)
+    module_stage.live(APP, "v2")
+
+
+@pytest.fixture
+def page(module_stage: HistoryStage, logged_in: Path, support: None, tmp_path: Path) -> Page:
+    return Page(module_stage, tmp_path, logged_in)
+
+
+def test_the_commands_of_the_ledgers_page(page: Page) -> None:
+    stage, rows = page.on, len(page.on.rows(APP))
+    eventually("the App's settings are recorded", lambda: restores.changes(stage, APP))
     exported = stage.kubectl("get", "deployments.dynamiq,appchanges", "-o", "yaml", namespace=stage.namespace).stdout
-    (tmp_path / "export.yaml").write_text(exported)
+    (page.folder / "export.yaml").write_text(exported)
     digest = stage.rows(APP)[-1]["spec"]["pinned"]["digest"]
-    checks, history, audits = [each.replace("-n demo", f"-n {stage.namespace}").replace("sha256:…", digest) for each in blocks(LEDGER)]
-    said = shell(checks, stage.cluster, tmp_path, logged_in).splitlines()
+    checks, history, audits = [each.replace("sha256:…", digest) for each in page.blocks(LEDGER)]
+    said = page.shell(checks).splitlines()
     assert len(said) == 2 * len(checks.splitlines()) == 4
-    assert all("2 rows fit" in line and digest in line for line in said[::2]), said
-    assert all("1 record of its settings fits" in line for line in said[1::2]), said
-    among = shell(history, stage.cluster, tmp_path, logged_in)
+    assert all(f"{rows} rows fit" in line and digest in line for line in said[::2]), said
+    assert all(re.search(r"\d records? of its settings fits?", line) for line in said[1::2]), said
+    among = page.shell(history)
     assert re.search(r"^ +the App was created +Settings +", among, re.MULTILINE), among
-    assert f"{support}-settings-1" in among
-    reports = shell(audits, stage.cluster, tmp_path, logged_in)
-    assert reports.count("2 deploys of 1 App; 2 rows fit") == 2, reports
+    assert f"{APP}-settings-1" in among
+    reports = page.shell(audits)
+    assert re.search(rf"\b{rows} deploys of 1 App; {rows} rows fit", reports), reports
     assert "# Deploys" in reports
 
 
-@pytest.mark.usefixtures("policies", "support")
-def test_the_commands_of_the_page_on_backups(stage: HistoryStage, logged_in: Path, tmp_path: Path) -> None:
-    """Velero's are looked up: it is in tests/soak."""
+def test_the_commands_of_the_page_about_apps(page: Page) -> None:
+    session, keys, announced = page.blocks(APPS)
+    said = page.shell(keys + announced).splitlines()
+    assert [line.partition(" ")[2] for line in said] == ["patched", "patched", "annotated"]
+    restart = "kubectl rollout restart deployment.apps/support"
+    assert restart in APPS.read_text()
+    assert "restarted" in page.shell(restart)
+    variable = {"name": "OPENAI_API_KEY", "secret": {"name": "openai", "key": "api-key"}}
+    page.on.change("App", APP, spec={"variables": [variable]})
+    page.on.until_condition(APP, "VariablesResolved", "False")
+    command, shown = session.removeprefix("$ ").splitlines()
+    assert page.shell(command).strip() == shown
+    page.on.change("App", APP, spec={"variables": []})
+
+
+def test_the_commands_of_the_page_on_rollouts(page: Page) -> None:
+    policy, _shown, _slower, by_hand = page.blocks(ROLLOUTS)
+    assert "patched" in page.shell(policy)
+    assert page.on.get("App", APP)["spec"]["rollout"]["revert"] == {"seconds": 300, "maxFailedPercent": 20, "minRuns": 20}
+    assert re.search(r"is Live after \d+ s$", page.shell(by_hand).strip())
+    page.on.change("App", APP, spec={"rollout": None})
+
+
+def test_the_commands_of_the_page_on_promotion(page: Page) -> None:
+    """Those to another cluster are for who has two: tests/soak/test_other_cluster.py."""
+    within, _to_context, to_file = page.blocks(PROMOTION)
+    with fresh_namespace(page.on.api, "promoted") as target:
+        said = page.shell(within.replace("--target-namespace shop", f"--target-namespace {target}"))
+    assert f"App {APP} is made in {target}" in said
+    said = page.shell(to_file)
+    version, row = yaml.safe_load_all((page.folder / "bundle.yaml").read_text())
+    assert (version["metadata"]["name"], row["spec"]["promotedFrom"]["namespace"]) == (f"{WORKFLOW}-v2", page.on.namespace)
+    assert "kubectl apply --server-side -n NAMESPACE -f bundle.yaml" in said
+
+
+def test_the_commands_of_the_plugins_page(page: Page) -> None:
+    # Those about runs are for a cluster with a recorder: tests/api/test_plugin_runs.py.
+    page = replace(page, app="plugged")
+    stage = page.on
+    session, types, rules, _runs, _verdict = page.blocks(PLUGIN)
+    stage.app(page.app, workflow=WORKFLOW)
+    stage.live(page.app, "v1", runtime=stage.default_runtime)
+    stage.live(page.app, "v2")
+    stage.until_condition(page.app, "ChildrenApplied", "True")
+    said = page.shell(session)
+    assert re.search(f"^{stage.namespace} +{page.app} ", said, re.MULTILINE)
+    assert f"deployment.dynamiq.getdynamiq.ai/{page.app}-" in said
+    assert re.search("^2 v2 (Live|Superseded)$", said, re.MULTILINE)
+    assert re.search("^ci +....…$", said, re.MULTILINE)
+    said = page.shell(types)
+    assert re.search("^  config +.*serverless, .*asleep after 600 s", said, re.MULTILINE), said
+    assert said.splitlines()[-1].strip() == "false"
+    said = page.shell(rules)
+    assert "nothing would hold it" in said.partition("suspend")[0]
+    assert f"{page.app} is suspended no more" in said
+    assert stage.get("App", page.app)["spec"].get("suspend") in (None, False)
+
+
+def test_the_commands_of_the_page_on_gitops(page: Page) -> None:
+    page = replace(page, app="declared")
+    stage, app = page.on, page.app
+    back, committed, looked, checks = page.blocks(GITOPS)
+    for version in ("v1", "v2"):
+        stage.apply(stage.declared(version, name=app))
+        stage.until_served(version, app)
+    said = page.shell(back)
+    assert f"{app}: v1 (#3, {app}-" in said
+    assert "workflowVersion: v1\n" in said.partition("kind: App")[2]
+    template = stage.workload(app)["spec"]["template"]
+    assert "condition met" in page.shell(committed)
+    stage.until_served("v1", app, rows=4)
+    assert stage.workload(app)["spec"]["template"] == template, "no pod restarts"
+    stage.until_condition(app, "DeploySpecOverridden", "False", reason="AsDeclared")
+    assert page.shell(looked) == "", "Git says what is live"
+    (folder,) = re.findall(r"^kubectl apply --server-side --field-manager=dynamiq -k (\S+)$", checks, re.MULTILINE)
+    assert (REPOSITORY / folder / "kustomization.yaml").exists()
+
+
+def test_the_commands_of_the_page_on_backups(page: Page) -> None:
+    """It takes the namespace away, and is the last of the module. Velero's commands are looked up: it is in tests/soak."""
+    stage = page.on
     before, keys = stage.rows(APP), restores.keys(stage, APP)
-    by_hand, _, by_velero = [each.replace("-n demo", f"-n {stage.namespace}").splitlines(keepends=True) for each in blocks(BACKUP)]
-    shell("".join(line for line in by_hand if " get " in line), stage.cluster, tmp_path, logged_in)
+    by_hand, _, by_velero = (block.splitlines(keepends=True) for block in page.blocks(BACKUP))
+    page.shell("".join(line for line in by_hand if " get " in line))
     restores.lose_the_namespace(stage)
-    shell("".join(line for line in by_hand if " get " not in line), stage.cluster, tmp_path, logged_in)
-    assert stage.until_served("v2", APP, rows=2) == before[-1]["metadata"]["name"]
+    page.shell("".join(line for line in by_hand if " get " not in line))
+    assert stage.until_served("v2", APP, rows=len(before)) == before[-1]["metadata"]["name"]
     assert (specs(stage.rows(APP)), restores.keys(stage, APP)) == (specs(before), keys)
 
     setting = f" clusterrolebinding {OPERATOR_ACCOUNT} {names.RESTORERS_ANNOTATION}"
     assert [line.rpartition(setting)[2] for line in by_velero if setting in line] == [f"={velero.ACCOUNT}\n", "-\n"]
     checks = [line for line in by_velero if "dynamiq verify" in line]
-    assert "2 rows fit" in shell("".join(checks), stage.cluster, tmp_path, logged_in)
-
-
-def test_the_commands_of_the_page_about_apps(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
-    session, keys, announced = blocks(APPS)
-    said = shell(keys + announced, stage.cluster, tmp_path, logged_in).splitlines()
-    assert [line.partition(" ")[2] for line in said] == ["patched", "patched", "annotated"]
-    variable = {"name": "OPENAI_API_KEY", "secret": {"name": "openai", "key": "api-key"}}
-    stage.change("App", APP, spec={"variables": [variable]})
-    stage.until_condition(APP, "VariablesResolved", "False")
-    command, shown = session.removeprefix("$ ").replace("-n demo", f"-n {stage.namespace}").splitlines()
-    assert shell(command, stage.cluster, tmp_path, logged_in).strip() == shown
-    assert "restarted" in shell("kubectl rollout restart deployment.apps/support", stage.cluster, tmp_path, logged_in)
-    assert "kubectl rollout restart deployment.apps/support" in APPS.read_text()
-
-
-def test_the_commands_of_the_plugins_page(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
-    # Those about runs are for a cluster with a recorder: tests/api/test_plugin_runs.py.
-    session, types, rules, _runs, _verdict = (block.replace("-n demo", f"-n {stage.namespace}") for block in blocks(PLUGIN))
-    stage.until_condition(APP, "ChildrenApplied", "True")
-    said = shell(session, stage.cluster, tmp_path, logged_in)
-    assert re.search(f"^{stage.namespace} +{APP} ", said, re.MULTILINE)
-    assert "deployment.dynamiq.getdynamiq.ai/support-" in said
-    assert re.search("^2 v2 (Live|Superseded)$", said, re.MULTILINE)
-    assert re.search("^ci +....…$", said, re.MULTILINE)
-    said = shell(types, stage.cluster, tmp_path, logged_in)
-    assert re.search("^  config +.*serverless, .*asleep after 600 s", said, re.MULTILINE), said
-    assert said.splitlines()[-1].strip() == "false"
-    said = shell(rules, stage.cluster, tmp_path, logged_in)
-    assert "nothing would hold it" in said.partition("suspend")[0]
-    assert f"{APP} is suspended no more" in said
-    assert stage.get("App", APP)["spec"].get("suspend") in (None, False)
-
-
-def test_the_commands_of_the_page_on_rollouts(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
-    policy, _shown, _slower, by_hand = (block.replace("-n demo", f"-n {stage.namespace}") for block in blocks(ROLLOUTS))
-    assert "patched" in shell(policy, stage.cluster, tmp_path, logged_in)
-    assert stage.get("App", APP)["spec"]["rollout"]["revert"] == {"seconds": 300, "maxFailedPercent": 20, "minRuns": 20}
-    assert re.search(r"is Live after \d+ s$", shell(by_hand, stage.cluster, tmp_path, logged_in).strip())
-
-
-@pytest.mark.usefixtures("policies")
-def test_the_commands_of_the_page_on_gitops(stage: HistoryStage, operator: Operator, logged_in: Path, tmp_path: Path) -> None:
-    back, committed, looked, checks = (block.replace("-n demo", f"-n {stage.namespace}") for block in blocks(GITOPS))
-    for version in ("v1", "v2"):
-        stage.apply(stage.declared(version, name=APP))
-        stage.until_served(version, APP)
-    said = shell(back, stage.cluster, tmp_path, logged_in)
-    assert f"{APP}: v1 (#3, {APP}-" in said
-    assert "workflowVersion: v1\n" in said.partition("kind: App")[2]
-    template = stage.workload(APP)["spec"]["template"]
-    assert "condition met" in shell(committed, stage.cluster, tmp_path, logged_in)
-    stage.until_served("v1", APP, rows=4)
-    assert stage.workload(APP)["spec"]["template"] == template, "no pod restarts"
-    stage.until_condition(APP, "DeploySpecOverridden", "False", reason="AsDeclared")
-    assert shell(looked, stage.cluster, tmp_path, logged_in) == "", "Git says what is live"
-    (folder,) = re.findall(r"^kubectl apply --server-side --field-manager=dynamiq -k (\S+)$", checks, re.MULTILINE)
-    assert (REPOSITORY / folder / "kustomization.yaml").exists()
-
-
-def test_the_commands_of_the_page_on_promotion(stage: HistoryStage, support: str, logged_in: Path, tmp_path: Path) -> None:
-    """Those to another cluster are for who has two: tests/soak/test_other_cluster.py."""
-    within, _to_context, to_file = (block.replace("-n demo", f"-n {stage.namespace}") for block in blocks(PROMOTION))
-    with fresh_namespace(stage.api, "promoted") as target:
-        said = shell(within.replace("--target-namespace shop", f"--target-namespace {target}"), stage.cluster, tmp_path, logged_in)
-    assert f"App {APP} is made in {target}" in said
-    said = shell(to_file, stage.cluster, tmp_path, logged_in)
-    version, row = yaml.safe_load_all((tmp_path / "bundle.yaml").read_text())
-    assert (version["metadata"]["name"], row["spec"]["promotedFrom"]["namespace"]) == (f"{WORKFLOW}-v2", stage.namespace)
-    assert "kubectl apply --server-side -n NAMESPACE -f bundle.yaml" in said
-
-
-def test_ports_of_a_session_are_free_ones() -> None:
-    session = ["kubectl port-forward -n a service/b 18080:80 >/dev/null 2>&1 &", "curl localhost:18080/v1?n=180801"]
-    forward, curl = documents.with_free_ports(session)
-    (port,) = documents.FORWARD.findall(forward)
-    assert port != "18080"
-    assert curl == f"curl localhost:{port}/v1?n=180801"
+    assert f"{len(before)} rows fit" in page.shell("".join(checks))

@@ -13,7 +13,7 @@ import pytest
 from dynamiq_operator.model import kinds
 from tests.support import factories as given
 from tests.support.api import Manifest
-from tests.support.history_stage import APP, HistoryStage, counted
+from tests.support.history_stage import APP, HistoryStage, in_full
 from tests.support.operator import Operator
 from tests.support.plugin import Plugin
 from tests.support.waiting import eventually
@@ -23,126 +23,112 @@ pytestmark = pytest.mark.usefixtures("policies")
 OVERRIDDEN = "DeploySpecOverridden"
 
 
-def test_a_change_is_one_row_and_going_back_another(stage: HistoryStage, operator: Operator) -> None:
+def test_a_change_is_one_row_and_going_back_another_and_the_same_again_is_none(
+    module_stage: HistoryStage, module_operator: Operator, app: str
+) -> None:
+    stage, operator = module_stage, module_operator
     for number, version in enumerate(("v1", "v2", "v1"), 1):
-        stage.apply(stage.declared(version), user=f"author-{number}")
-        stage.until_served(version, rows=number)
-    assert stage.versions() == ["v1", "v2", "v1"]
-    assert [row["spec"]["createdBy"] for row in stage.rows(APP)] == ["author-1", "author-2", "author-3"]
-    assert {row["spec"]["pinned"]["source"] for row in stage.rows(APP)} == {"App"}
-    assert all(row["spec"]["pinned"]["createdByVerified"] for row in stage.rows(APP))
-    print("3 changes: 3 rows")
+        stage.apply(stage.declared(version, name=app), user=f"author-{number}")
+        stage.until_served(version, app, rows=number)
+    assert stage.versions(app) == ["v1", "v2", "v1"]
+    assert [row["spec"]["createdBy"] for row in stage.rows(app)] == ["author-1", "author-2", "author-3"]
+    assert {row["spec"]["pinned"]["source"] for row in stage.rows(app)} == {"App"}
+    assert all(row["spec"]["pinned"]["createdByVerified"] for row in stage.rows(app))
+    for flags in ((), ("--server-side", "--force-conflicts")):
+        stage.apply(stage.declared("v1", name=app), user="robot", flags=flags)
+    stage.apply(stage.declared("v1", given.with_spec(description="changed"), name=app), user="bob")
+    operator.restart()
+    stage.until_served("v1", app, rows=3)
+    stage.quiet(app)
+    assert (len(stage.rows(app)), stage.get(kinds.APP.kind, app)["spec"]["deploy"]["changedBy"]) == (3, "author-3")
 
-
-def test_the_same_again_is_no_row(stage: HistoryStage, operator: Operator) -> None:
-    stage.apply(stage.declared("v1"), user="ada")
-    stage.until_served("v1", rows=1)
-    repeats = 10
-    for repeat in range(repeats):
-        stage.apply(stage.declared("v1"), user=f"robot-{repeat}", flags=("--server-side", "--force-conflicts") if repeat % 2 else ())
-    stage.apply(stage.declared("v1", given.with_spec(description="changed")), user="bob")
-    for _ in range(2):
-        operator.restart()
-    stage.until_served("v1", rows=1)
-    stage.quiet()
-    deploy = stage.get(kinds.APP.kind, APP)["spec"]["deploy"]
-    assert (len(stage.rows(APP)), deploy["changedBy"]) == (1, "ada")
-    print(f"{repeats} repeats, another field changed, 2 restarts: 0 rows more")
-
-
-def test_changes_while_nothing_runs_come_down_to_the_last(stage: HistoryStage, operator: Operator) -> None:
-    stage.apply(stage.declared("v1"))
-    stage.until_served("v1", rows=1)
     operator.stop()
     for version in ("v2", "v3", "v4", "v2"):
-        stage.apply(stage.declared(version))
+        stage.apply(stage.declared(version, name=app))
     operator.start()
-    stage.until_served("v2", rows=2)
+    stage.until_served("v2", app, rows=4)
     operator.stop()
     for version in ("v3", "v2"):
-        stage.apply(stage.declared(version), user="eve")
+        stage.apply(stage.declared(version, name=app), user="eve")
     operator.start()
-    stage.quiet()
-    assert stage.versions() == ["v1", "v2"]
-    print("4 changes while the operator was down: 1 row; there and back: 0")
+    stage.quiet(app)
+    assert stage.versions(app) == ["v1", "v2", "v1", "v2"], "changes while nothing runs come down to the last"
 
 
 def test_a_rollback_by_hand_stays_until_somebody_resumes_what_git_asks_for_next(
-    stage: HistoryStage, operator: Operator, tmp_path: Path
+    module_stage: HistoryStage, module_operator: Operator, app: str, tmp_path: Path
 ) -> None:
+    stage = module_stage
     for version in ("v1", "v2"):
-        stage.apply(stage.declared(version))
-        stage.until_served(version)
-    stage.until_condition(APP, OVERRIDDEN, "False", reason="AsDeclared")
-    first, declared = (row["metadata"]["name"] for row in stage.rows(APP))
-    by_hand = stage.live(APP, restores=first, message="v2 answers nonsense")
-    said = stage.until_condition(APP, OVERRIDDEN, "True", reason="NewerRow")["message"]
+        stage.apply(stage.declared(version, name=app))
+        stage.until_served(version, app)
+    stage.until_condition(app, OVERRIDDEN, "False", reason="AsDeclared")
+    first, declared = (row["metadata"]["name"] for row in stage.rows(app))
+    by_hand = stage.live(app, restores=first, message="v2 answers nonsense")
+    said = stage.until_condition(app, OVERRIDDEN, "True", reason="NewerRow")["message"]
     assert f"asks v2 (#2, {declared})" in said
     assert by_hand in said
-    assert "#3" in said
-    assert "v1" in said
-    stage.apply(stage.declared("v2"))
-    operator.restart()
-    stage.quiet()
-    assert stage.until_served("v1", rows=3) == by_hand
-    stage.apply(stage.declared("v3"))
-    assert f"`kubectl dynamiq resume {APP}`" in stage.until_condition(APP, "Progressing", "False", reason="Held")["message"]
-    operator.restart()
-    stage.quiet()
-    assert stage.served()["row"] == by_hand
-    Plugin(stage.cluster, stage.namespace, tmp_path).said("resume", APP, "--yes")
-    stage.until_served("v3", rows=4)
-    stage.until_condition(APP, OVERRIDDEN, "False", reason="AsDeclared")
+    stage.apply(stage.declared("v2", name=app))
+    stage.quiet(app)
+    assert stage.until_served("v1", app, rows=3) == by_hand
+    stage.apply(stage.declared("v3", name=app))
+    assert f"`kubectl dynamiq resume {app}`" in stage.until_condition(app, "Progressing", "False", reason="Held")["message"]
+    module_operator.restart()
+    stage.quiet(app)
+    assert stage.served(app)["row"] == by_hand
+    Plugin(stage.cluster, stage.namespace, tmp_path).said("resume", app, "--yes")
+    stage.until_served("v3", app, rows=4)
+    stage.until_condition(app, OVERRIDDEN, "False", reason="AsDeclared")
 
 
-def test_a_declared_version_that_never_comes_fails_and_git_goes_back(stage: HistoryStage, operator: Operator) -> None:
-    quick = given.with_deadline(20)
-    stage.apply(stage.declared("v1", quick))
-    live = stage.until_served("v1", rows=1)
-    stage.apply(stage.declared("v9", quick))
-    missing = eventually("there is a row for v9", lambda: next((row for row in stage.rows(APP) if row["metadata"]["name"] != live), None))
+def test_a_declared_version_that_never_comes_fails_and_git_goes_back(
+    module_stage: HistoryStage, module_operator: Operator, app: str
+) -> None:
+    stage, quick = module_stage, given.with_deadline(20)
+    stage.apply(stage.declared("v1", quick, name=app))
+    live = stage.until_served("v1", app, rows=1)
+    stage.apply(stage.declared("v9", quick, name=app))
+    missing = eventually("there is a row for v9", lambda: next((row for row in stage.rows(app) if row["metadata"]["name"] != live), None))
     name = missing["metadata"]["name"]
-    waiting = stage.until_condition(APP, "Progressing", "True", reason="Waiting")
+    waiting = stage.until_condition(app, "Progressing", "True", reason="Waiting")
     assert f"WorkflowVersion {APP}-v9 does not exist" in waiting["message"]
     stage.until(name, "Failed", 90)
-    assert stage.until_served("v1", rows=2) == live
-    operator.restart()
-    stage.apply(stage.declared("v9", quick))
-    stage.quiet()
-    stage.apply(stage.declared("v1", quick))
-    back = stage.until_served("v1", rows=3)
-    assert back not in (live, name)
+    assert stage.until_served("v1", app, rows=2) == live
+    module_operator.restart()
+    stage.apply(stage.declared("v9", quick, name=app))
+    stage.quiet(app)
+    stage.apply(stage.declared("v1", quick, name=app))
+    assert stage.until_served("v1", app, rows=3) not in (live, name)
     stage.release("v9", workflow=APP)
-    stage.apply(stage.declared("v9", quick))
-    stage.until_served("v9", rows=4)
-    print("a declared version that never came: 1 row Failed; back, and there again: 1 row each")
+    stage.apply(stage.declared("v9", quick, name=app))
+    stage.until_served("v9", app, rows=4)
 
 
-def test_an_app_created_again_under_its_name_deploys_what_git_asks(stage: HistoryStage, operator: Operator) -> None:
-    stage.apply(stage.declared("v1"))
-    before = stage.until_served("v1", rows=1)
-    uid = stage.row(before)["metadata"]["uid"]
-    for _ in range(3):
-        stage.kubectl("replace", "--force", "-f", "-", input=stage.declared("v1"), namespace=stage.namespace, timeout=60)
-        row = _next_after(stage, uid)
+def test_an_app_created_again_under_its_name_deploys_what_git_asks(module_stage: HistoryStage, app: str) -> None:
+    stage = module_stage
+    stage.apply(stage.declared("v1", name=app))
+    uid = stage.row(stage.until_served("v1", app, rows=1))["metadata"]["uid"]
+    for _ in range(2):
+        stage.kubectl("replace", "--force", "-f", "-", input=stage.declared("v1", name=app), namespace=stage.namespace, timeout=60)
+        row = _next_after(stage, app, uid)
         uid = row["metadata"]["uid"]
-        assert stage.until_served("v1", rows=1) == row["metadata"]["name"]
+        assert stage.until_served("v1", app, rows=1) == row["metadata"]["name"]
         assert row["spec"]["sequence"] == 1
-    print("3 times deleted and created again at once: 1 row each, #1")
 
 
-def _next_after(stage: HistoryStage, uid: str) -> Manifest:
+def _next_after(stage: HistoryStage, app: str, uid: str) -> Manifest:
     """A row other than that of `uid`, once it has ended."""
     return eventually(
         "a row of the new App ends",
-        lambda: next((row for row in stage.rows(APP) if row["metadata"]["uid"] != uid and "outcome" in row["spec"]), None),
+        lambda: next((row for row in stage.rows(app) if row["metadata"]["uid"] != uid and "outcome" in row["spec"]), None),
     )
 
 
+PRUNING = "apply --prune with an applyset"
 WAYS = {
     "client-side apply": (),
     "server-side apply with force": ("--server-side", "--force-conflicts"),
-    "apply --prune with an applyset": ("--prune", "--applyset=configmaps/git"),
+    PRUNING: ("--prune", "--applyset=configmaps/git"),
 }
 
 
@@ -186,43 +172,42 @@ class SelfHeal:
 @pytest.mark.full_count
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", WAYS)
-def test_rollbacks_by_hand_outlive_self_heal(stage: HistoryStage, operator: Operator, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+def test_rollbacks_by_hand_outlive_self_heal(module_stage: HistoryStage, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     monkeypatch.setenv("KUBECTL_APPLYSET", "true")
+    stage, app = module_stage, f"healed-{list(WAYS).index(way)}"
     for version in ("v1", "v2", "v3"):
-        stage.apply(stage.declared(version), flags=WAYS[way])
-        stage.until_served(version)
-    older = [row["metadata"]["name"] for row in stage.rows(APP)]
-    times, by_hand = counted(50), []
-    healing = SelfHeal(lambda: stage.apply(stage.declared("v3"), flags=WAYS[way]))
+        stage.apply(stage.declared(version, name=app), flags=WAYS[way])
+        stage.until_served(version, app)
+    older = [row["metadata"]["name"] for row in stage.rows(app)]
+    times, by_hand = 50 if in_full() else 2, []
+    healing = SelfHeal(lambda: stage.apply(stage.declared("v3", name=app), flags=WAYS[way]))
     with healing.going_on():
         for time in range(times):
-            by_hand.append(stage.live(APP, restores=older[time % 2]))
-            eventually("the App says so", lambda: stage.served().get("row") == by_hand[-1])  # written after the row's own status
+            by_hand.append(stage.live(app, restores=older[time % 2]))
+            eventually("the App says so", lambda: stage.served(app).get("row") == by_hand[-1])  # written after the row's own status
             healing.wait(1)
-            served = stage.served()
+            served = stage.served(app)
             assert (served["row"], served["workflowVersion"]) == (by_hand[-1], f"v{time % 2 + 1}")
         healing.wait(2)
-    assert [row["metadata"]["name"] for row in stage.rows(APP)] == [*older, *by_hand]
-    eventually("those before it are closed", lambda: {row["status"]["phase"] for row in stage.rows(APP)[:-1]} == {"Superseded"})
+    assert [row["metadata"]["name"] for row in stage.rows(app)] == [*older, *by_hand]
+    eventually("those before it are closed", lambda: {row["status"]["phase"] for row in stage.rows(app)[:-1]} == {"Superseded"})
     print(f"{way}: {times} rollbacks by hand under {healing.applied} applies of Git: 0 undone, 0 rows more")
 
 
-def test_a_row_that_git_drops_is_pruned_by_nobody(stage: HistoryStage, operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_git_drops_is_pruned_by_nobody(module_stage: HistoryStage, app: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECTL_APPLYSET", "true")
-    here = given.in_namespace(stage.namespace)
-    row = given.row_manifest("chat-first", here, given.asking(workflowVersion="v1", runtime=stage.default_runtime))
-    prune = WAYS["apply --prune with an applyset"]
-    stage.apply(stage.manifest(), row, flags=prune)
-    stage.until_served("v1", rows=1)
-    flows = stage.flows()
-    by_applyset = stage.as_user("flux", "apply", *prune, "-f", "-", input=[stage.manifest()], check=False)
-    by_label = stage.as_user(
-        "flux", "apply", "--prune", "--all", "--prune-allowlist=dynamiq.getdynamiq.ai/v1alpha1/Deployment", "-f", "-",
-        input=[stage.manifest()], check=False,
-    )  # fmt: skip
-    for pruned in (by_applyset, by_label):
-        assert "row chat-first is history, and flux may not delete it" in pruned.stderr
-    annotations = stage.row("chat-first")["metadata"]["annotations"]
+    stage = module_stage
+    declared, asked = stage.manifest(name=app), given.asking(app=app, workflowVersion="v1", runtime=stage.default_runtime)
+    row = given.row_manifest("dropped-first", given.in_namespace(stage.namespace), asked)
+    prune = ("--prune", "--applyset=configmaps/dropping")
+    stage.apply(declared, row, flags=prune)
+    stage.until_served("v1", app, rows=1)
+    flows = stage.flows(app)
+    by_label = ("--prune", "--all", "--prune-allowlist=dynamiq.getdynamiq.ai/v1alpha1/Deployment")
+    for flags in (prune, by_label):
+        pruned = stage.as_user("flux", "apply", *flags, "-f", "-", input=[declared], check=False)
+        assert "row dropped-first is history, and flux may not delete it" in pruned.stderr
+    annotations = stage.row("dropped-first")["metadata"]["annotations"]
     assert annotations["argocd.argoproj.io/sync-options"] == "Prune=false"
     assert annotations["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
-    assert (stage.until_served("v1", rows=1), stage.flows()) == ("chat-first", flows)
+    assert (stage.until_served("v1", app, rows=1), stage.flows(app)) == ("dropped-first", flows)

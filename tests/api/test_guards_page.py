@@ -15,36 +15,37 @@ import yaml
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from tests.support import rest
+from tests.support.api import Manifest
 from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY
 from tests.support.commands import blocks
 from tests.support.history_stage import APP as WORKFLOW
 from tests.support.history_stage import HistoryStage
-from tests.support.operator import Operator
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("guarded")
 
 GUARDS = REPOSITORY / "docs" / "guards.md"
 EXAMPLE = REPOSITORY / "examples" / "guards" / "production.yaml"
-APP = "support"
 WAITS = 3
 """Exit code of a deploy that waits, and of a check that says that one would."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """The page, at a stage. `folder`: for kubeconfigs of people, whom an administrator impersonates."""
+    """The page, at a stage, with an App of the test's. `folder`: for kubeconfigs of people, whom an administrator impersonates."""
 
     on: HistoryStage
+    app: str
     folder: Path
 
     def run(self, person: str, begins: str, *, code: int = 0) -> str:
         """Runs the block that begins so, line by line, as this person; returns what it says. `code`: of its first line."""
         (block,) = [each for each in blocks(GUARDS) if each.startswith(begins)]
-        block = block.replace("-n demo", f"-n {self.on.namespace}").replace("namespace demo", f"namespace {self.on.namespace}")
         return "".join(self.line(person, line, code if place == 0 else 0) for place, line in enumerate(block.splitlines()))
 
-    def line(self, person: str, line: str, code: int) -> str:
+    def line(self, person: str, line: str, code: int = 0) -> str:
+        line = line.replace("-n demo", f"-n {self.on.namespace}").replace("namespace demo", f"namespace {self.on.namespace}")
+        line = line.replace(" support ", f" {self.app} ")
         path = os.pathsep.join([str(Path(sys.executable).parent), str(self.on.cluster.kubectl.parent), os.environ["PATH"]])
         env = os.environ | {"PATH": path, "KUBECONFIG": str(self._login(person)), "PYTHONPATH": str(REPOSITORY / "operator")}
         done = subprocess.run(
@@ -64,7 +65,7 @@ class Page:
 
     def waiting(self) -> dict[str, str]:
         """Reasons of the rows that wait, by version."""
-        rows = self.on.rows(APP)
+        rows = self.on.rows(self.app)
         return {
             row["spec"]["pinned"]["workflowVersion"]: row["status"]["waits"]["reason"]
             for row in rows
@@ -76,30 +77,34 @@ class Page:
         made = yaml.safe_load(EXAMPLE.read_text())
         made["spec"] |= spec
         made["spec"]["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": self.on.namespace}}
-        self.on.kubectl("apply", "-f", "-", input=[made])
+        assert self.on.api.apply(made).ok
+
+    def without_policy(self) -> None:
+        assert self.on.api.delete(self.on.named(kinds.DEPLOY_POLICY.kind, "production")).status in (200, 404)
 
     def until_told(self, *reasons: str) -> None:
         """Waits until the App's status says that a deploy by hand would wait for these."""
 
         def told() -> bool:
-            guards = self.on.get("App", APP).get("status", {}).get("guards") or []
+            guards = self.on.get("App", self.app).get("status", {}).get("guards") or []
             return [each["reason"] for each in guards if "Deploy" in each["appliesTo"]] == list(reasons)
 
         eventually(f"a deploy would wait for {reasons}", told)
 
 
 @pytest.fixture
-def page(stage: HistoryStage, operator: Operator, tmp_path: Path) -> Iterator[Page]:
-    """The App of the page with v1 live, and Anna, who may edit."""
-    stage.app(APP, workflow=WORKFLOW)
-    stage.live(APP, "v1", runtime=stage.default_runtime)
+def page(module_stage: HistoryStage, app: str, tmp_path: Path) -> Iterator[Page]:
+    """An App as the page's with v1 live, and Anna, who may edit."""
+    module_stage.app(app, workflow=WORKFLOW)
+    module_stage.live(app, "v1", runtime=module_stage.default_runtime)
     for person, role in (("anna", "edit"), ("dora", "dynamiq-deployer")):
-        rest.bind_user(stage.api, f"{person}@example.com", stage.namespace, role)
-    yield Page(stage, tmp_path)
-    stage.kubectl("delete", "--ignore-not-found", "deploypolicy", "production")
+        rest.bind_user(module_stage.api, f"{person}@example.com", module_stage.namespace, role)
+    made = Page(module_stage, app, tmp_path)
+    yield made
+    made.without_policy()
 
 
-def test_production_with_one_approval_and_a_night_on_call(page: Page) -> None:
+def test_production_with_one_approval_a_night_on_call_and_a_rejected_version(page: Page) -> None:
     on = page.on
     assert "nothing would hold it" in page.run("anna", "kubectl dynamiq policy check")
     page.run("", "kubectl label --overwrite namespace demo")
@@ -109,69 +114,59 @@ def test_production_with_one_approval_and_a_night_on_call(page: Page) -> None:
     page.run("anna", 'kubectl dynamiq deploy support -n demo --version v2 -m "Answers in French"', code=WAITS)
     assert page.waiting() == {"v2": "AwaitingApproval"}
     assert "v2" in page.run("bert", "kubectl dynamiq approve")
-    on.until_served("v2", APP)
-    assert on.rows(APP)[-1]["spec"]["released"]["by"] == ["bert@example.com"]
+    on.until_served("v2", page.app)
+    assert on.rows(page.app)[-1]["spec"]["released"]["by"] == ["bert@example.com"]
 
-    on.kubectl("--as=anna@example.com", "create", "-f", "-", input=[_row(on, workflowVersion="v3")], namespace=on.namespace)
+    made = on.api.acting_as("anna@example.com").create(_row(page, workflowVersion="v3"))
+    assert made.ok, made.message
     eventually("it waits", lambda: page.waiting() == {"v3": "AwaitingApproval"})
     page.run("bert", "kubectl dynamiq reject support")
-    rejected = eventually("it ended", lambda: on.rows(APP)[-1]["spec"].get("outcome"))
+    rejected = eventually("it ended", lambda: on.rows(page.app)[-1]["spec"].get("outcome"))
     assert "bert@example.com" in rejected["reason"]
     assert "Not before the fair" in rejected["reason"]
 
     page.run("", "kubectl create rolebinding on-call")
     rest.until_granted(on.api, "carl@example.com", on.namespace, "dynamiq-on-call")
-    said = page.run("carl", "kubectl dynamiq history support -n demo -o wide")
-    assert "DEPLOYABLE" in said
-    on.until_served("v1", APP)
+    assert "DEPLOYABLE" in page.run("carl", "kubectl dynamiq history support -n demo -o wide")
+    on.until_served("v1", page.app)
 
-
-def test_a_rollback_stays_until_somebody_resumes_what_git_asks_for(page: Page) -> None:
-    on = page.on
-    on.change("App", APP, spec={"deploy": {"workflowVersion": "v2"}})
-    on.until_served("v2", APP)
-    on.live(APP, restores=on.rows(APP)[0]["metadata"]["name"])
-    on.change("App", APP, spec={"deploy": {"workflowVersion": "v3"}})
-    eventually("it is held", lambda: page.waiting() == {"v3": "Held"})
-    page.run("anna", "kubectl dynamiq resume")
-    on.until_served("v3", APP)
-
-
-def test_a_rejected_version_is_deployed_by_nobody_until_that_is_withdrawn(page: Page) -> None:
-    on = page.on
-    page.run("", "kubectl label --overwrite namespace demo")
-    rest.until_granted(on.api, "bert@example.com", on.namespace, "dynamiq-approver")
-    on.kubectl("delete", "deploypolicy", "production")
+    page.without_policy()
+    page.until_told()
     assert "loses invoices" in page.run("bert", "kubectl dynamiq reject-version support v2 -n demo -m")
-    row = on.deploy(APP, "v2")
+    row = on.deploy(page.app, "v2")
     assert "was rejected by bert@example.com: loses invoices" in on.until(row, "Failed")["spec"]["outcome"]["reason"]
     page.run("bert", "kubectl dynamiq reject-version support v2 -n demo --withdraw")
-    on.live(APP, "v2")
+    on.live(page.app, "v2")
+
+
+def test_what_is_held_or_suspended_goes_on_by_a_command_and_past_all_rules_with_a_reason(page: Page) -> None:
+    on = page.on
+    on.change("App", page.app, spec={"deploy": {"workflowVersion": "v2"}})
+    on.until_served("v2", page.app)
+    on.live(page.app, restores=on.rows(page.app)[0]["metadata"]["name"])
+    on.change("App", page.app, spec={"deploy": {"workflowVersion": "v3"}})
+    eventually("it is held", lambda: page.waiting() == {"v3": "Held"})
+    page.run("anna", "kubectl dynamiq resume")
+    on.until_served("v3", page.app)
 
     (suspend, off) = next(each for each in blocks(GUARDS) if each.startswith("kubectl dynamiq suspend")).splitlines()
     assert "--off" in off
-    page.line("anna", suspend.replace("-n demo", f"-n {on.namespace}"), 0)
+    page.line("anna", suspend)
     page.until_told("Suspended")
-    row = on.deploy(APP, "v3")
-    eventually("it waits", lambda: page.waiting() == {"v3": "Suspended"})
-    page.line("anna", off.replace("-n demo", f"-n {on.namespace}"), 0)
+    row = on.deploy(page.app, "v2")
+    eventually("it waits", lambda: page.waiting() == {"v2": "Suspended"})
+    page.line("anna", off)
     on.until(row, "Live")
 
-
-def test_past_all_rules_with_a_reason(page: Page) -> None:
     page.policy(freezes=[{"name": "now", "from": "2026-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}])
     page.until_told("Frozen", "AwaitingApproval")
     page.run("", "kubectl create rolebinding break-glass")
-    rest.until_granted(page.on.api, "dora@example.com", page.on.namespace, "dynamiq-bypass")
+    rest.until_granted(on.api, "dora@example.com", on.namespace, "dynamiq-bypass")
     page.run("dora", "kubectl dynamiq deploy support -n demo --version v3 --bypass")
-    page.on.until_served("v3", APP)
-    assert page.on.rows(APP)[-1]["spec"]["bypass"] == {"reason": "INC-4711: v2 answers nobody"}
+    on.until_served("v3", page.app)
+    assert on.rows(page.app)[-1]["spec"]["bypass"] == {"reason": "INC-4711: v2 answers nobody"}
 
 
-def test_the_example_is_a_policy_that_the_api_server_takes(stage: HistoryStage) -> None:
-    stage.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(EXAMPLE))
-
-
-def _row(on: HistoryStage, **asked: object) -> dict[str, object]:
-    meta = {"generateName": f"{APP}-", "namespace": on.namespace}
-    return {"apiVersion": API_VERSION, "kind": kinds.RECORD.kind, "metadata": meta, "spec": {"app": APP, **asked}}
+def _row(page: Page, **asked: object) -> Manifest:
+    meta = {"generateName": f"{page.app}-"[:30], "namespace": page.on.namespace}
+    return {"apiVersion": API_VERSION, "kind": kinds.RECORD.kind, "metadata": meta, "spec": {"app": page.app, **asked}}

@@ -31,14 +31,14 @@ class Watched(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def watched(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def watched(cluster: Cluster, account: Path, prometheus: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("monitoring")
     with (
         history_stage.stage(cluster, "monitoring") as stage,
         playing(stage, account, folder) as scene,
-        server.running(folder, free_port(), scene.jobs()) as prometheus,
+        server.running(folder, free_port(), scene.jobs()) as running,
     ):
-        yield Watched(scene, prometheus)
+        yield Watched(scene, running)
 
 
 def test_each_pod_is_found_once_with_the_labels_that_queries_name(watched: Watched) -> None:

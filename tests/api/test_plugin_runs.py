@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import uuid
@@ -10,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from dynamiq_operator.model import kinds
 from dynamiq_operator.model.recorder import RECORDER_NAMESPACE, RECORDER_SERVICE
 from local.clusters import Cluster
 from tests.support import history_stage, rest_rehearsal
 from tests.support.cluster import REPOSITORY
 from tests.support.commands import blocks, shell
-from tests.support.plugin import PROGRESS, Plugin
+from tests.support.plugin import Plugin
 from tests.support.recorded_app import APP, RUNS, Recorded, recorded
 from tests.support.recorder_process import a_pod, runs_of
 from tests.support.waiting import eventually
@@ -30,49 +32,41 @@ def at(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory
         yield made
 
 
-@pytest.fixture
-def by(at: Recorded, tmp_path: Path) -> As:
+@pytest.fixture(scope="module")
+def by(at: Recorded, tmp_path_factory: pytest.TempPathFactory) -> As:
     """The plugin, logged in by a token as one of the callers."""
+    folder = tmp_path_factory.mktemp("logins")
 
+    @functools.cache
     def logged_in(who: str) -> Plugin:
-        path = rest_rehearsal.login(at.stage, at.token(who), tmp_path / f"{who}.kubeconfig")
-        return Plugin(at.stage.cluster, at.stage.namespace, tmp_path, more={"KUBECONFIG": str(path)})
+        path = rest_rehearsal.login(at.stage, at.token(who), folder / f"{who}.kubeconfig")
+        return Plugin(at.stage.cluster, at.stage.namespace, folder, more={"KUBECONFIG": str(path)})
 
     return logged_in
 
 
-def test_runs_are_those_of_the_api(at: Recorded, by: As) -> None:
+def test_runs_and_verdicts_are_those_of_the_api_and_contents_are_for_who_may(at: Recorded, by: As) -> None:
     plugin = by("viewer")
     assert plugin.data("runs", APP, "--limit", "500") == at.runs("viewer", "?page_size=500")
     assert plugin.data("runs", APP, "--row", "1", "--status", "failed") == at.runs("viewer", f"?deployment_id={at.rows[0]}&status=failed")
-    lines = plugin.said("runs", APP).splitlines()
-    assert lines[0].split() == ["RUN", "STARTED", "STATUS", "DURATION", "TOKENS", "COST", "ROW", "TRIGGER"]
-    newest = at.runs("viewer")[0]
-    assert lines[1].split()[0] == newest["id"]
-    assert re.search(r" 100\+20 +\$0\.0010 +#2$", lines[1]), lines[1]
+    newest = at.runs("viewer")[0]["id"]
+    _, line, *_ = plugin.said("runs", APP).splitlines()
+    assert line.split()[0] == newest
+    assert re.search(r" 100\+20 +\$0\.0010 +#2$", line), line
     exported = [json.loads(line) for line in plugin.said("runs", APP, "-o", "jsonl", "--session", "v2-0").splitlines()]
     assert {each["id"] for each in exported} == {each["id"] for each in at.runs("viewer", "?session_id=v2-0")}
+    assert plugin.data("run", newest) == at.callers["viewer"].get(f"/v1/runs/{newest}")
+    assert "dynamiq-deployer" in plugin.said("run", newest, "--content")
+    assert '"q": "hi"' in by("deployer").said("run", newest, "--content")
+    assert "there is no run" in by("stranger").refused("run", newest)
+    assert "forbidden" in by("stranger").refused("runs", APP)
 
-
-def test_a_run_is_that_of_the_api_and_its_contents_are_for_who_may(at: Recorded, by: As) -> None:
-    run = at.runs("viewer", "?status=failed")[0]["id"]
-    assert by("viewer").data("run", run) == at.callers["viewer"].get(f"/v1/runs/{run}")
-    assert "dynamiq-deployer" in by("viewer").said("run", run, "--content")
-    assert '"q": "hi"' in by("deployer").said("run", run, "--content")
-    assert "Node 1" in by("viewer").said("run", run)
-
-
-def test_a_slower_row_is_found_and_a_script_can_stop_at_it(at: Recorded, by: As) -> None:
-    plugin = by("viewer")
-    done = plugin("compare", APP, "--exit-code")
-    assert done.returncode == 3, done.stderr
-    assert re.search("^p95 .* regressed$", done.stdout, re.MULTILINE)
-    assert done.stdout.splitlines()[-1].startswith("regressed: ")
-    assert plugin.data("compare", APP, "2", "1") == at.callers["viewer"].get(f"{at.path}/deployments/{at.rows[1]}/comparison")
+    assert plugin("compare", APP, "--exit-code").returncode == 3, "the newest row is slower"
     assert plugin("compare", APP, "1", "--exit-code").returncode == 4, "there is no row before it"
+    assert plugin.data("compare", APP, "2", "1") == at.callers["viewer"].get(f"{at.path}/deployments/{at.rows[1]}/comparison")
     newest, oldest = plugin.said("history", APP, "-o", "wide").splitlines()[1:]
-    assert re.search(rf" {RUNS} +{RUNS // 10} +\d+ ms +\$0\.0800 +regressed +\S+ +yes$", newest), newest
-    assert re.search(rf" {RUNS} +{RUNS // 10} +\d+ ms +\$0\.0800 +unknown +\S+ +yes$", oldest), oldest
+    for row, verdict in ((newest, "regressed"), (oldest, "unknown")):
+        assert re.search(rf" {RUNS} +{RUNS // 10} +\d+ ms +\$0\.0800 +{verdict} +\S+ +yes$", row), row
 
 
 def test_the_commands_of_the_plugins_page(at: Recorded, by: As, tmp_path: Path) -> None:
@@ -83,12 +77,6 @@ def test_the_commands_of_the_plugins_page(at: Recorded, by: As, tmp_path: Path) 
     assert "delete 0 runs" in said
     # Only what comes after the verdict is left out: a rollback is another test's.
     assert "regressed: " in shell(gate.partition(";")[0] + " || test $? = 3", at.stage.cluster, tmp_path, kubeconfig)
-
-
-def test_who_may_not_see_the_app_sees_no_run_of_it(at: Recorded, by: As) -> None:
-    run = at.runs("viewer")[0]["id"]
-    assert "there is no run" in by("stranger").refused("run", run)
-    assert "forbidden" in by("stranger").refused("runs", APP)
 
 
 def test_a_score_and_a_deletion(at: Recorded, by: As) -> None:
@@ -111,7 +99,7 @@ def test_the_commands_about_an_app_that_is_gone(at: Recorded, by: As, tmp_path: 
     pod = a_pod(stage.api, stage.namespace, name, "v1")
     at.recorder.send(pod, *runs_of(3, first=1, milliseconds=5.0, user__id="user-4711"), instance=str(uuid.uuid4()))
     uid = by("viewer").data("runs", name)[0]["app_id"]
-    stage.kubectl("delete", "app", name, namespace=stage.namespace)
+    stage.delete(kinds.APP.kind, name)
     eventually("the recorder knows that it is gone", lambda: by("editor")("runs", "--app-id", uid).returncode == 1)
     assert by("editor").refused("runs", "--app-id", uid), "of every namespace, and not of the one that it was in"
     (block,) = [each for each in blocks(RUNS_PAGE) if "--app-id" in each]
@@ -127,25 +115,23 @@ def test_the_commands_about_an_app_that_is_gone(at: Recorded, by: As, tmp_path: 
 
 def test_a_certificate_alone_asks_for_a_token(at: Recorded, tmp_path: Path) -> None:
     admin = Plugin(at.stage.cluster, at.stage.namespace, tmp_path)
-    said = admin.refused("runs", APP)
-    assert 'give --token "$(kubectl create token ACCOUNT)"' in said
-    done = admin("history", APP, "-o", "wide")
-    assert done.returncode == 0
-    (line,) = [line for line in done.stderr.splitlines() if not line.startswith(PROGRESS)]
-    assert "--token" in line
+    assert 'give --token "$(kubectl create token ACCOUNT)"' in admin.refused("runs", APP)
     with_token = Plugin(at.stage.cluster, at.stage.namespace, tmp_path, (f"--token={at.token('viewer')}",))
     assert len(with_token.data("runs", APP, "--limit", "500")) >= RUNS
 
 
 def test_without_a_recorder_it_says_so(at: Recorded, by: As) -> None:
     """It takes the way to the recorder away, and is the last of the module."""
-    for kind, name, says in (
-        ("endpointslice", RECORDER_SERVICE, "no recorder answers"),
-        ("rolebinding", f"{RECORDER_SERVICE}-proxy", "no recorder is installed in this cluster, or you may not reach it"),
+    within = f"namespaces/{RECORDER_NAMESPACE}"
+    for path, says in (
+        (f"/apis/discovery.k8s.io/v1/{within}/endpointslices/{RECORDER_SERVICE}", "no recorder answers"),
+        (
+            f"/apis/rbac.authorization.k8s.io/v1/{within}/rolebindings/{RECORDER_SERVICE}-proxy",
+            "no recorder is installed in this cluster, or you may not reach it",
+        ),
     ):
-        at.stage.kubectl("delete", kind, name, namespace=RECORDER_NAMESPACE)
+        assert at.stage.api.request("DELETE", path).ok
         eventually("it says that there is none", lambda says=says: says in by("viewer")("runs", APP).stderr)  # type: ignore[misc]
-        assert "docs/runs.md" in by("viewer").refused("runs", APP)
         done = by("viewer")("history", APP, "-o", "wide")
         assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
         assert says in done.stderr

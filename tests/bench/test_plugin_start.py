@@ -47,7 +47,7 @@ def test_history_starts_within_four_times_of_kubectl_get(cluster: Cluster, tmp_p
             got = kubectl("get", "ddep", "--field-selector=spec.app=chat", namespace=namespace).stdout
             took["get"].append(time.perf_counter() - began)
             began = time.perf_counter()
-            shown = plugin.said("history", "chat")
+            shown = plugin.process("history", "chat").stdout
             took["history"].append(time.perf_counter() - began)
             assert len(got.splitlines()) == len(shown.splitlines()) == ROWS + 1
     get, history = (statistics.median(took[name]) * 1000 for name in ("get", "history"))

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -148,12 +148,13 @@ class Helm:
 
     home: Path
     kubeconfig: Path | None = None
+    program: Path = field(default_factory=lambda: program())
 
     def __call__(self, *arguments: str, values: Manifest | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Raises AssertionError with helm's own words where it fails, unless `check=False`."""
         folders = {f"HELM_{name}_HOME": str(self.home / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
         environment = {**os.environ, **folders, "KUBECONFIG": str(self.kubeconfig or self.home / "no-kubeconfig")}
-        command = [str(program()), *arguments, *([] if values is None else ["--values", "-"])]
+        command = [str(self.program), *arguments, *([] if values is None else ["--values", "-"])]
         done = subprocess.run(
             command,
             env=environment,

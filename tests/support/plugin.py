@@ -1,8 +1,10 @@
-"""The kubectl plugin as users start it: `kubectl dynamiq …`, with pipes or on a terminal of its own."""
+"""The kubectl plugin against a cluster: called in this process, or as users start it, `kubectl dynamiq …`, with pipes or on a terminal."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import io
 import json
 import os
 import pty
@@ -11,13 +13,18 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from dynamiq_operator import cli
+from dynamiq_operator.cli import kubectl_flags
+from dynamiq_operator.cli.connection import Connection, NotConnected
 from local.clusters import Cluster
 from tests.support.waiting import eventually
 
@@ -25,6 +32,10 @@ ENDS_WITHIN = 90.0
 COLUMNS = 160
 PROGRESS = "waiting for "
 """How a line begins that a busy machine adds: what takes over two seconds says so."""
+REPLACES_ITSELF = "logs"
+"""A command that becomes kubectl, and would take this process along."""
+SHARED_PROXY = Path(__file__).with_name("shared_proxy.sh")
+"""A stand-in of kubectl, but for its proxies kubectl itself."""
 
 
 def without_progress(shown: str) -> str:
@@ -42,8 +53,39 @@ class Plugin:
     flags: tuple[str, ...] = ()
     more: Mapping[str, str] = field(default_factory=dict)
 
-    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Runs it without a terminal."""
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Calls it in this process, without a terminal, by a `kubectl proxy` that all calls with one login share."""
+        command, environment = self._arguments(*arguments), self.environment()
+        given = kubectl_flags.split(command)
+        if not given.needs_cluster or given.rest[0] == REPLACES_ITSELF:
+            return self.process(*arguments)
+        kubeconfig, kubectl = environment["KUBECONFIG"], str(self.cluster.kubectl)
+        try:
+            shared = _shared_proxy(given.kubectl, kubeconfig, kubectl, _incarnation(kubeconfig))
+        except NotConnected:
+            return self.process(*arguments)
+        environment |= {
+            "KUBECTL": str(SHARED_PROXY),
+            "REAL_KUBECTL": kubectl,
+            "SHARED_FLAGS": " ".join(("proxy", *given.kubectl)),
+            "SHARED_SOCKET": shared.socket,
+        }
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, environment, clear=True),
+            mock.patch.object(sys, "argv", ["kubectl-dynamiq", *command]),
+            mock.patch.object(sys, "stdin", io.StringIO()),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            try:
+                code = cli.main()
+            except SystemExit as end:  # argparse's own
+                code = int(end.code or 0)
+        return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
+
+    def process(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs it by kubectl, without a terminal."""
         command, env = self.command(*arguments), self.environment(**environment)
         return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ENDS_WITHIN, check=False)
 
@@ -105,15 +147,11 @@ class Plugin:
             terminal.close()
 
     def command(self, *arguments: str) -> list[str]:
+        return [str(self.cluster.kubectl), "dynamiq", *self._arguments(*arguments)]
+
+    def _arguments(self, *arguments: str) -> list[str]:
         context = [f"--context={os.environ['CLUSTER']}"] if self.cluster.profile == "context" else []
-        return [
-            str(self.cluster.kubectl),
-            "dynamiq",
-            *arguments,
-            *self.flags,
-            *([f"-n={self.namespace}"] if self.namespace else []),
-            *context,
-        ]
+        return [*arguments, *self.flags, *([f"-n={self.namespace}"] if self.namespace else []), *context]
 
     def environment(self, **environment: str) -> dict[str, str]:
         """The plugin and kubectl are on the PATH; the proxy's socket lies in a folder of the test's own."""
@@ -134,6 +172,28 @@ class Plugin:
     def nothing_left(self) -> None:
         """Waits until neither proxy nor socket is left."""
         eventually("no proxy and no socket is left", lambda: not self.leftovers())
+
+
+@functools.cache
+def _shared_proxy(flags: tuple[str, ...], kubeconfig: str, kubectl: str, _incarnation: int) -> Connection:
+    """A `kubectl proxy` with these flags of kubectl's, which ends with this process, however it ends. Raises NotConnected."""
+    folder = tempfile.gettempdir()
+    known = {"KUBECONFIG": kubeconfig, "KUBECTL": kubectl, "XDG_RUNTIME_DIR": "", "TMPDIR": folder}
+    with mock.patch.dict(os.environ, known):
+        connection = Connection(kubectl_flags.CommandLine(flags, "", ()))
+        connection.start()
+        try:
+            connection.wait()
+        except NotConnected:
+            connection.__exit__(None, None, None)
+            raise
+    return connection
+
+
+def _incarnation(kubeconfig: str) -> int:
+    """What tells logins apart that had one file, one after the other."""
+    path = Path(kubeconfig)
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from local import steps
 from local.errors import LocalError
 from tests.support.prometheus import programs
 
@@ -12,7 +11,7 @@ from tests.support.prometheus import programs
 def main() -> int:
     """Returns the exit code."""
     try:
-        steps.run(programs.PACKAGE.missing())
+        programs.ensure()
     except LocalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

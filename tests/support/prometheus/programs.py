@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import subprocess
 
+from local import steps
 from tests.support.debian import Package
 
 PACKAGE = Package("prometheus", ("prometheus", "promtool"))
+
+
+def ensure() -> None:
+    """Unpacks them where they are missing, once for this machine. Raises LocalError where that cannot be."""
+    steps.run(PACKAGE.missing())
 
 
 def version() -> str:

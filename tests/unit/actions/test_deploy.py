@@ -24,6 +24,10 @@ REQUEST = DeployRequest(given.NAMESPACE, given.NAME, version="v2", message="why"
 ANY = DeployRequest(given.NAMESPACE, given.NAME)
 
 
+def scaled(fewest: int) -> Manifest:
+    return {"autoscaling": {"minReplicas": fewest}}
+
+
 @pytest.fixture
 def script() -> Script:
     """An App that serves v1 of two versions."""
@@ -111,6 +115,9 @@ def test_that_a_bad_version_was_taken_back_is_a_warning(script: Script) -> None:
         (DeployRequest(given.NAMESPACE, given.NAME, runtime="none"), Unknown, "no Runtime none; there are: tiny-1"),
         (DeployRequest(given.NAMESPACE, given.NAME, config={"idleSeconds": 9}), Refusal, "give type serverless with it"),
         (DeployRequest(given.NAMESPACE, given.NAME, config={"autoscaling": {"minReplicas": "x"}}), Refusal, "valid integer"),
+        (DeployRequest(given.NAMESPACE, given.NAME, config=scaled(0)), Refusal, "to scale to zero, use type serverless"),
+        (DeployRequest(given.NAMESPACE, given.NAME, config=scaled(5)), Refusal, "minReplicas 5 is above maxReplicas 2"),
+        (DeployRequest(given.NAMESPACE, given.NAME, config=scaled(2000)), Refusal, "less than or equal to 1000"),
         (DeployRequest(given.NAMESPACE, given.NAME, restores="gone"), Unknown, "no row gone of chat"),
     ],
 )

@@ -147,6 +147,8 @@ def test_as_data_every_field_has_its_name(plugin: ScriptedPlugin) -> None:
     assert data[0]["reason"] == "no pod became Ready"
     assert [row["deployable"]["ok"] for row in data] == [False, True, False]
     assert list(data[0]) == list(data[1])
+    explained = plugin("history", "--help").out
+    assert [field for field in data[0] if field not in explained] == []
 
 
 def test_a_long_history_comes_in_pages(plugin: ScriptedPlugin) -> None:

@@ -25,6 +25,12 @@ ARGO, FLUX = REPOSITORY / "manifests" / "argocd", REPOSITORY / "manifests" / "fl
 CHECKED = (kinds.APP.kind, kinds.RECORD.kind, kinds.RUNTIME.kind, kinds.WORKFLOW_VERSION.kind)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def program() -> Path:
+    """What runs the checks, built once where the cache has none: no test compiles it."""
+    return builds.ensure([components.HEALTH])["checks"]
+
+
 def run(checks: Iterable[Manifest]) -> list[Manifest]:
     """What each check says. Raises AssertionError where one cannot be run."""
     program = builds.ensure([components.HEALTH])["checks"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -17,6 +18,7 @@ import dynamiq_runtime
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
 from local import images
 from tests.support import documents
+from tests.support.commands import blocks
 
 REPOSITORY = Path(__file__).parents[3]
 IMAGES_NAMED_IN = ("Dockerfile", "README.md", "docs/**/*.md", "examples/**/*.yaml", "manifests/**/*.yaml")
@@ -137,3 +139,21 @@ def test_every_session_of_a_document_is_run() -> None:
 
 def test_the_readme_stays_a_page_long() -> None:
     assert len((REPOSITORY / "README.md").read_text().splitlines()) <= PAGE
+
+
+def test_ports_of_a_session_are_free_ones() -> None:
+    session = ["kubectl port-forward -n a service/b 18080:80 >/dev/null 2>&1 &", "curl localhost:18080/v1?n=180801"]
+    forward, curl = documents.with_free_ports(session)
+    (port,) = documents.FORWARD.findall(forward)
+    assert port != "18080"
+    assert curl == f"curl localhost:{port}/v1?n=180801"
+
+
+def test_make_has_what_the_documents_name() -> None:
+    pages = [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]
+    commands = "".join(block for each in pages for block in blocks(each))
+    commands += "\n".join(text for each in pages for text in re.findall(r"`(make [^`]*)`", each.read_text()))
+    named = set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)", commands))
+    listed = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert {"demo", "test", "check", "cluster", "cluster-down"} <= named
+    assert named <= set(re.findall(r"^  make ([a-z-]+)", listed, re.MULTILINE))
