@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
@@ -85,17 +83,6 @@ def place(cluster: Cluster, guarded: None, account: Path, tmp_path_factory: pyte
         at.stage.kubectl("delete", "deploypolicy", at.stage.namespace)
 
 
-def _by_kubectl(place: Place, row: Manifest) -> None:
-    made = {
-        "apiVersion": API_VERSION,
-        "kind": kinds.APPROVAL.kind,
-        "metadata": {"generateName": "bert-", "namespace": place.namespace},
-        "spec": {"row": row["name"], "digest": row["digest"], "purpose": "Approve"},
-    }
-    bert = f"--as=system:serviceaccount:{place.namespace}:bert"
-    place.at.stage.kubectl(bert, "create", "-f", "-", input=[made], namespace=place.namespace)
-
-
 def _by_plugin(place: Place, row: Manifest) -> None:
     said = place.plugin(place.bert).said("approve", place.name, f"#{row['sequence']}", "-m", "read it", "--yes")
     assert said.splitlines()[-2:] == [
@@ -116,9 +103,7 @@ def _by_rest(place: Place, row: Manifest) -> None:
     assert made["name"] == again["name"], "one word under one key"
 
 
-@pytest.mark.parametrize(
-    ("version", "approve"), [("v2", _by_kubectl), ("v3", _by_plugin), ("v4", _by_rest)], ids=["kubectl", "plugin", "REST"]
-)
+@pytest.mark.parametrize(("version", "approve"), [("v3", _by_plugin), ("v4", _by_rest)], ids=["plugin", "REST"])
 def test_a_row_waits_and_is_deployed_by_the_word_of_another(place: Place, version: str, approve: Callable[[Place, Manifest], None]) -> None:
     row = place.waits(version)
     told = place.at.caller.get(place.path())
@@ -160,28 +145,6 @@ def _ended(place: Place, row: Manifest, word: str) -> None:
     assert "withdrawn by" in place.row(row["id"])["reason"]
 
 
-def test_a_stream_tells_that_a_row_waits(place: Place) -> None:
-    with place.at.caller("GET", place.path("/watch"), stream=True) as stream:
-        events = _events(stream)
-        assert next(events)[0] == "ready"
-        row = place.waits("v2")
-        told = next(data for kind, data in events if kind == "deployment" and data["id"] == row["id"] and data["waits"])
-        assert told["waits"] == row["waits"]
-        place.at.stage.acted_on(place.name)  # the App is told of where it changes, which may have been before the row waited
-        assert next(data for kind, data in events if kind == "app" and data["waiting"])["waiting"][0]["name"] == row["name"]
-    _ended(place, row, "withdraw")
-
-
-def _events(stream: requests.Response) -> Iterator[tuple[str, Any]]:
-    """The events of a stream; it ends by the time that a request has."""
-    kind = ""
-    for line in stream.iter_lines(decode_unicode=True):
-        if line.startswith("event: "):
-            kind = line.removeprefix("event: ")
-        elif line.startswith("data: "):
-            yield kind, json.loads(line.removeprefix("data: "))
-
-
 def test_who_is_on_call_goes_back_past_what_waits_and_deploys_nothing_else(place: Place) -> None:
     row = place.waits("v2")
     history = place.at.history(place.app)
@@ -199,41 +162,6 @@ def test_who_is_on_call_goes_back_past_what_waits_and_deploys_nothing_else(place
     eventually("Git waits no more", lambda: place.at.caller.get(place.path())["holds"] is None)
 
 
-def test_a_version_is_rejected_by_rest_and_withdrawn_by_the_plugin(place: Place) -> None:
-    live = place.at.caller.get(place.path())["live"]["version"]
-    version = "v3" if live != "v3" else "v2"  # what runs may be scaled, rejected or not
-    asked = {"workflow_version_id": place.at.ids[version], "reason": "it loses invoices"}
-    problem(place.at.caller("POST", place.path("/rejections"), asked), 403)
-    made = place.bert.post(place.path("/rejections"), asked)
-    says = made["message"]
-    versions = place.at.caller.get(f"/v1/workflows/{place.at.ids['workflow']}/versions")
-    assert {each["version"] for each in versions if each["rejected"] == says} == {version}
-    body = {"workflow_id": place.at.ids["workflow"], "workflow_version_id": place.at.ids[version]}
-    assert problem(place.at.caller("POST", place.path("/deploy/preview"), body), 409)["message"].startswith(says)
-    row = place.at.caller.post(place.path("/deploy"), body)
-    failed = eventually("it failed", lambda: found if (found := place.row(row["id"]))["status"] == "Failed" else None)
-    assert says in failed["reason"]
-    place.plugin(place.bert).said("reject-version", place.name, version, "--withdraw", "-m", "it was the mail server", "--yes")
-    (told,) = place.at.caller.get(place.path("/rejections"))
-    assert told["withdrawn"]["reason"] == "it was the mail server"
-    place.at.caller.post(place.path("/deploy/preview"), body, 200)
-
-
-def test_an_app_is_suspended_by_rest_and_that_is_taken_off_by_the_plugin(place: Place) -> None:
-    problem(place.carl("POST", place.path("/suspend")), 403)
-    assert place.at.caller.post(place.path("/suspend"), status=200)["suspended"] is True
-    told = eventually(
-        "the operator says so",
-        lambda: [each for each in place.at.caller.get(place.path("/guards"))["guards"] if each["reason"] == "Suspended"],
-    )
-    plugin = place.plugin(place.at.caller)
-    done = plugin("policy", "check", place.name, "--for", "Rollback", "-o", "json")
-    assert (done.returncode, told[0]["message"] in done.stdout) == (3, True)
-    assert json.loads(done.stdout)["suspended"] is True
-    plugin.said("suspend", place.name, "--off", "--yes")
-    assert place.at.caller.get(place.path())["suspended"] is False
-
-
 def test_what_each_role_may_do_of_the_rules(place: Place) -> None:
     def may(who: Client) -> set[str]:
         told: dict[str, Any] = who.get(place.path("/rights"))
@@ -242,6 +170,18 @@ def test_what_each_role_may_do_of_the_rules(place: Place) -> None:
     assert may(place.bert) == {"approve", "reject_versions", "withdraw"}
     assert may(place.carl) == {"roll_back", "withdraw"}
     assert may(place.at.caller) == {"deploy", "roll_back", "resume", "withdraw", "suspend"}
+    asked = {"workflow_version_id": place.at.ids["v2"], "reason": "it loses invoices"}
+    problem(place.at.caller("POST", place.path("/rejections"), asked), 403)
+    problem(place.carl("POST", place.path("/suspend")), 403)
+    assert place.at.caller.post(place.path("/suspend"), status=200)["suspended"] is True
+    place.plugin(place.at.caller).said("suspend", place.name, "--off", "--yes")
+    assert place.at.caller.get(place.path())["suspended"] is False
+    says = place.bert.post(place.path("/rejections"), asked)["message"]
+    body = {"workflow_id": place.at.ids["workflow"], "workflow_version_id": place.at.ids["v2"]}
+    assert problem(place.at.caller("POST", place.path("/deploy/preview"), body), 409)["message"].startswith(says)
+    place.plugin(place.bert).said("reject-version", place.name, "v2", "--withdraw", "-m", "it was the mail server", "--yes")
+    (told,) = place.at.caller.get(place.path("/rejections"))
+    assert told["withdrawn"]["reason"] == "it was the mail server"
 
 
 RULES = frozenset(("deploy", "roll_back", "approve", "resume", "withdraw", "reject_versions", "bypass", "suspend"))

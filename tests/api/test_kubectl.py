@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.model import crd
+from dynamiq_operator.model import crd, kinds
 from dynamiq_operator.model.kinds import KINDS, Kind
 from dynamiq_operator.model.objects import Manifest
 from local.clusters import Cluster
@@ -101,7 +101,7 @@ def test_wide_adds_sequence_config_and_message(kubectl: Kubectl, namespace: str)
     assert rows[0][-3:] == ["Answer faster", "", "Record"]
 
 
-def test_words_on_rows_and_bad_versions_say_whose_they_are(kubectl: Kubectl, namespace: str) -> None:
+def test_words_on_rows_bad_versions_and_changes_of_settings_say_whose_they_are(kubectl: Kubectl, namespace: str) -> None:
     header, agreed = _table(kubectl("get", "approvals", namespace=namespace).stdout)
     assert header[:-1] == ["NAME", "ROW", "PURPOSE", "BY", "MESSAGE"]
     assert agreed[:-1] == ["agreed", "row", "Approve", "grace", "Looks right"]
@@ -111,9 +111,6 @@ def test_words_on_rows_and_bad_versions_say_whose_they_are(kubectl: Kubectl, nam
         ["bad", "chat", "v1", "It loses invoices", "grace", ""],
         ["mended", "chat", "v1", "It loses invoices", "grace", "heidi"],
     ]
-
-
-def test_a_change_of_settings_says_what_and_by_whom(kubectl: Kubectl, namespace: str) -> None:
     header, row = _table(kubectl("get", "appchanges", namespace=namespace).stdout)
     assert header[:-1] == ["NAME", "APP", "SEQ", "SUMMARY", "BY", "AFTER"]
     assert row[:-1] == ["chat-settings-1", "chat", "1", "the App was created", "ada", "2"]
@@ -128,53 +125,45 @@ def test_a_policy_says_what_it_asks_for(kubectl: Kubectl, namespace: str) -> Non
     assert '"values":["nowhere"]' in line
 
 
-def test_rows_sort_by_sequence(kubectl: Kubectl, namespace: str) -> None:
+def test_rows_sort_by_sequence_and_plain_deployments_stay_those_of_kubernetes(kubectl: Kubectl, namespace: str) -> None:
     listed = kubectl("get", "ddep", "--sort-by=.spec.sequence", "-o", "name", "--field-selector=spec.app=chat", namespace=namespace)
     assert [line.split("/")[1] for line in listed.stdout.split()][-2:] == ["first", "second"]
+    assert kubectl("get", "deployments,deployment,deploy", "-o", "name", namespace=namespace).stdout == ""
 
 
-def test_plain_deployments_stay_those_of_kubernetes(kubectl: Kubectl, namespace: str) -> None:
-    for name in ("deployments", "deployment", "deploy"):
-        assert kubectl("get", name, "-o", "name", namespace=namespace).stdout == ""
-
-
-@by_kind
-def test_short_names_and_group_prefix(kubectl: Kubectl, namespace: str, kind: Kind) -> None:
-    for name in (*kind.short_names, f"{kind.plural}.dynamiq", f"{kind.singular}.dynamiq", kind.crd_name):
-        listed = kubectl("get", name, "-o", "name", namespace=namespace if kind.namespaced else None).stdout.split()
-        assert listed, f"kubectl get {name} finds nothing"
-        assert all(line.startswith(f"{kind.singular}.dynamiq.getdynamiq.ai/") for line in listed)
-
-
-def test_the_category_holds_every_kind(kubectl: Kubectl, namespace: str) -> None:
+def test_short_names_group_prefixes_and_the_category_name_every_kind(kubectl: Kubectl, namespace: str) -> None:
+    for namespaced in (True, False):
+        ours = [kind for kind in KINDS if kind.namespaced is namespaced]
+        for kind in ours:
+            known = [*kind.short_names, f"{kind.plural}.dynamiq", f"{kind.singular}.dynamiq", kind.crd_name]
+            listed = kubectl("get", ",".join(known), "-o", "name", namespace=namespace if namespaced else None).stdout.split()
+            assert {line.partition("/")[0] for line in listed} == {f"{kind.singular}.dynamiq.getdynamiq.ai"}
     listed = kubectl("get", "dynamiq", "-o", "name", namespace=namespace).stdout.split()
     assert {line.split(".")[0] for line in listed} == {kind.singular for kind in KINDS}
 
 
 @pytest.mark.parametrize(
-    ("selector", "rows"),
+    ("kind", "selector", "names"),
     [
-        ("spec.app=chat", ["first", "fresh", "second"]),
-        ("spec.app=other", ["third"]),
-        ("status.phase=Progressing", ["fresh", "third"]),
-        ("status.phase!=Superseded", ["fresh", "second", "third"]),
-        ("status.phase!=Superseded,status.phase!=Failed", ["fresh", "second", "third"]),
-        ("status.phase!=Superseded,spec.app=chat", ["fresh", "second"]),
+        (kinds.RECORD, "spec.app=chat", ["first", "fresh", "second"]),
+        (kinds.RECORD, "spec.app=other", ["third"]),
+        (kinds.RECORD, "status.phase=Progressing", ["fresh", "third"]),
+        (kinds.RECORD, "status.phase!=Superseded", ["fresh", "second", "third"]),
+        (kinds.RECORD, "status.phase!=Superseded,status.phase!=Failed", ["fresh", "second", "third"]),
+        (kinds.RECORD, "status.phase!=Superseded,spec.app=chat", ["fresh", "second"]),
+        (kinds.APP, "spec.workflow=chat", ["chat"]),
+        (kinds.APP, "spec.workflow=chatx", []),
+        (kinds.WORKFLOW_VERSION, "spec.workflow=chat,spec.version=v1", ["chat-v1"]),
+        (kinds.WORKFLOW_VERSION, "spec.workflow=chat,spec.version=v1x", []),
+        (kinds.APP_CHANGE, "spec.app=chat", ["chat-settings-1"]),
+        (kinds.APP_CHANGE, "spec.app=chatx", []),
     ],
+    ids=lambda part: part.kind if isinstance(part, Kind) else None,
 )
-def test_rows_are_selected_by_app_and_phase(kubectl: Kubectl, namespace: str, selector: str, rows: list[str]) -> None:
-    listed = kubectl("get", "ddep", f"--field-selector={selector}", "-o", "name", namespace=namespace).stdout.split()
-    assert [line.split("/")[1] for line in listed] == rows
-
-
-@pytest.mark.parametrize(
-    ("kind", "selector"),
-    [("dapp", "spec.workflow=chat"), ("dwfv", "spec.workflow=chat,spec.version=v1"), ("dchg", "spec.app=chat")],
-    ids=["App", "WorkflowVersion", "AppChange"],
-)
-def test_other_kinds_are_selected_too(kubectl: Kubectl, namespace: str, kind: str, selector: str) -> None:
-    assert kubectl("get", kind, f"--field-selector={selector}", "-o", "name", namespace=namespace).stdout.strip()
-    assert not kubectl("get", kind, f"--field-selector={selector}x", "-o", "name", namespace=namespace).stdout.strip()
+def test_objects_are_selected_by_their_fields(api: Api, namespace: str, kind: Kind, selector: str, names: list[str]) -> None:
+    found = api.get(kind.kind, "", namespace, fieldSelector=selector)
+    assert found.ok, found.message
+    assert [each["metadata"]["name"] for each in found.body["items"]] == names
 
 
 def test_a_row_that_no_operator_has_observed_is_not_done(api: Api, namespace: str) -> None:
@@ -197,13 +186,14 @@ def test_the_first_part_of_a_status_does_not_make_it_done(api: Api, namespace: s
     assert api.read(app).body["status"] == {"observedGeneration": 0, "lastSequence": 1}
 
 
-@by_kind
-def test_kubectl_explains_every_field(kubectl: Kubectl, kind: Kind) -> None:
+def test_kubectl_explains_every_field(kubectl: Kubectl) -> None:
+    """Of one kind, as the API server publishes the schemas of all."""
+
     def explained() -> str:
-        return " ".join(kubectl("explain", f"{kind.short_names[0]}.spec", check=False).stdout.split())
+        return " ".join(kubectl("explain", f"{kinds.APP.short_names[0]}.spec", check=False).stdout.split())
 
     text = eventually("the API server publishes the schema", explained)
-    for name, field in crd.schema(kind.spec)["properties"].items():
+    for name, field in crd.schema(kinds.APP.spec)["properties"].items():
         assert re.search(rf" {name} <\S+>", text), f"{name} is not shown"
         assert " ".join(field["description"].split()) in text
 

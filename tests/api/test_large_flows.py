@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from dynamiq_operator.model.objects import Manifest
 from tests.support.api import Api
 from tests.support.cluster import Kubectl
@@ -24,32 +22,31 @@ def _version(namespace: str, flow: str) -> Manifest:
     return version_manifest("v1", in_namespace(namespace), with_spec(flow=flow))
 
 
-@pytest.mark.parametrize("letter", ["x", "é", "字", "🦊"], ids=["1 byte", "2 bytes", "3 bytes", "4 bytes"])
-def test_the_limit_is_in_bytes(api: Api, namespace: str, letter: str) -> None:
-    for make in (_version, lambda namespace, flow: workflow_manifest(in_namespace(namespace), with_spec(flow=flow))):
-        accepted = api.apply(make(namespace, _text(LIMIT, letter)), dry_run=True)
-        assert accepted.ok, accepted.message[:1000]
-        refused = api.apply(make(namespace, _text(LIMIT + 1, letter)), dry_run=True)
-        assert not refused.ok
-        assert f"spec.flow: Invalid value: {TOO_LARGE}" in refused.message
+def _draft(namespace: str, flow: str) -> Manifest:
+    return workflow_manifest(in_namespace(namespace), with_spec(flow=flow))
 
 
-def test_the_largest_flow_is_stored_by_kubectl_and_read_back(api: Api, kubectl: Kubectl, namespace: str) -> None:
+def test_the_limit_is_in_bytes(api: Api) -> None:
+    for letter in ("x", "é", "字", "🦊"):  # of 1 to 4 bytes
+        for make in (_version, _draft):
+            accepted = api.apply(make("default", _text(LIMIT, letter)), dry_run=True)
+            assert accepted.ok, accepted.message[:1000]
+            refused = api.apply(make("default", _text(LIMIT + 1, letter)), dry_run=True)
+            assert not refused.ok
+            assert f"spec.flow: Invalid value: {TOO_LARGE}" in refused.message
+
+
+def test_the_largest_flow_is_stored_by_kubectl_and_edited_and_a_larger_one_refused_in_one_line(
+    api: Api, kubectl: Kubectl, namespace: str
+) -> None:
     manifest = _version(namespace, _text(LIMIT))
     for _ in range(2):
         kubectl("apply", "--server-side", "-f", "-", input=manifest)
     assert api.read(manifest).body["spec"]["flow"] == manifest["spec"]["flow"]
-
-
-def test_the_largest_flow_of_a_draft_can_be_edited(api: Api, namespace: str) -> None:
-    manifest = workflow_manifest(in_namespace(namespace), with_spec(flow=_text(LIMIT)))
-    assert api.apply(manifest).ok
-    edited = api.apply({**manifest, "spec": {**manifest["spec"], "flow": _text(LIMIT, "y")}}, manager="another")
+    assert api.apply(_draft(namespace, _text(LIMIT))).ok
+    edited = api.apply(_draft(namespace, _text(LIMIT, "y")), manager="another")
     assert edited.ok, edited.message[:1000]
     assert edited.body["metadata"]["generation"] == 2
-
-
-def test_a_larger_flow_is_refused_in_one_line(kubectl: Kubectl, namespace: str) -> None:
     refused = kubectl("apply", "--server-side", "-f", "-", input=_version(namespace, _text(LIMIT + 1)), check=False)
     assert refused.returncode == 1
     assert refused.stderr.strip() == f'The WorkflowVersion "chat-v1" is invalid: spec.flow: Invalid value: {TOO_LARGE}'

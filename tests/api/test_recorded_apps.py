@@ -63,16 +63,19 @@ def environment(stage: HistoryStage) -> dict[str, str]:
     return {each["name"]: each.get("value", "") for each in template(stage)["spec"]["containers"][0]["env"]}
 
 
-def test_recorder_that_comes_moves_and_goes_makes_no_pod_anew(stage: HistoryStage, operators: Operators) -> None:
+def test_recorder_that_comes_moves_and_goes_makes_no_pod_anew_until_somebody_restarts_them(
+    stage: HistoryStage, operators: Operators
+) -> None:
     operators.with_options()
-    stage.app(APP, public(), workflow=APP)
+    stage.app(APP, public(), with_triggers({"name": "nightly", "schedule": "0 3 * * *"}), workflow=APP)
     stage.live(APP, "v1", runtime=stage.default_runtime)
+    name = names.trigger(APP, "nightly")
+    made = eventually("there is a CronJob", lambda: stage.find("CronJob", name))
     before = (stage.workload(APP)["metadata"]["generation"], template(stage), pods(stage))
     for options, reason in (
         (("--recorder", RECORDER), "PodsNotRestarted"),
         (("--recorder", ELSEWHERE), "PodsNotRestarted"),
         ((), None),
-        (("--recorder", RECORDER), "PodsNotRestarted"),
     ):
         operators.with_options(*options)
         if reason is not None:
@@ -81,11 +84,34 @@ def test_recorder_that_comes_moves_and_goes_makes_no_pod_anew(stage: HistoryStag
             eventually("the App says nothing of a recorder", lambda: "Recorded" not in conditions(stage))
         stage.quiet(APP)
         assert (stage.workload(APP)["metadata"]["generation"], template(stage), pods(stage)) == before, options
-
-
-def test_next_deploy_brings_what_a_pod_needs_to_send_its_runs(stage: HistoryStage, operators: Operators) -> None:
+    operators.stop()
+    made = stage.get("CronJob", name)
+    made["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["env"] = []  # as an operator made it that named no triggers
+    replaced = stage.api.replace(made)
+    assert replaced.ok, replaced.message
     operators.with_options("--recorder", RECORDER)
-    stage.app(APP, public(), with_spec(runs={"content": True, "redact": {"patterns": ["[0-9]{16}"]}}), workflow=APP)
+
+    def has_name() -> bool:
+        (found,) = stage.get("CronJob", name)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+        return {"name": "DYNAMIQ_TRIGGER", "value": "nightly"} in found.get("env", [])
+
+    eventually("the CronJob says which trigger it is of", has_name)
+    after = stage.get("CronJob", name)
+    assert (after["metadata"]["uid"], after["metadata"]["generation"]) == (made["metadata"]["uid"], made["metadata"]["generation"] + 2)
+    assert "lastScheduleTime" not in after.get("status", {})
+    stage.until_condition(APP, "Recorded", "False", reason="PodsNotRestarted")
+    stage.kubectl("rollout", "restart", f"deployment.apps/{APP}", namespace=stage.namespace)
+    eventually("the new pods are told of it", lambda: recorder_of(template(stage)) == RECORDER)
+    stage.until_condition(APP, "Recorded", "True")
+    stage.quiet(APP)
+
+
+def test_next_deploy_brings_what_a_pod_needs_to_send_its_runs_and_the_network_lets_them_out(
+    stage: HistoryStage, operators: Operators
+) -> None:
+    operators.with_options("--recorder", RECORDER, "--metrics-from", "monitoring/app=prometheus,tools")
+    runs = {"content": True, "redact": {"patterns": ["[0-9]{16}"]}}
+    stage.app(APP, public(), with_spec(runs=runs, network={"ingressFrom": [], "egress": []}), workflow=APP)
     stage.live(APP, "v1", runtime=stage.default_runtime)
     env, spec = environment(stage), template(stage)["spec"]
     assert (env["DYNAMIQ_RECORDER"], env["DYNAMIQ_RECORDER_TOKEN"]) == (RECORDER, f"{FOLDER}/token")
@@ -96,62 +122,20 @@ def test_next_deploy_brings_what_a_pod_needs_to_send_its_runs(stage: HistoryStag
     stage.until_condition(APP, "Recorded", "True", reason="PodsRecorded")
     stage.quiet(APP)
     assert stage.events(APP).get("Repaired") is None, "what the API server adds to the volume is nobody's edit"
-    operators.with_options("--recorder", ELSEWHERE)
-    message = stage.until_condition(APP, "Recorded", "False", reason="RecorderMoved")["message"]
-    assert f"1 of 1 pods do not send their runs to {ELSEWHERE} yet" in message
-
-
-def test_restart_by_hand_brings_the_recorder(stage: HistoryStage, operators: Operators) -> None:
-    operators.with_options()
-    stage.app(APP, public(), workflow=APP)
-    stage.live(APP, "v1", runtime=stage.default_runtime)
-    operators.with_options("--recorder", RECORDER)
-    stage.until_condition(APP, "Recorded", "False", reason="PodsNotRestarted")
-    stage.kubectl("rollout", "restart", f"deployment.apps/{APP}", namespace=stage.namespace)
-    eventually("the new pods are told of it", lambda: recorder_of(template(stage)) == RECORDER)
-    stage.until_condition(APP, "Recorded", "True")
-    stage.quiet(APP)
-
-
-def test_network_of_an_app_lets_its_runs_out_and_those_who_read_metrics_in(stage: HistoryStage, operators: Operators) -> None:
-    operators.with_options("--recorder", RECORDER, "--metrics-from", "monitoring/app=prometheus,tools")
-    stage.app(APP, with_spec(network={"ingressFrom": [], "egress": []}), workflow=APP)
     policy = eventually("there is a policy", lambda: stage.find("NetworkPolicy", APP))["spec"]
     namespaces = [each["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for each in policy["ingress"][1]["from"]]
     assert (namespaces, policy["ingress"][1]["ports"]) == (["dynamiq-system", "monitoring", "tools"], [{"protocol": "TCP", "port": 9090}])
     recorder = policy["egress"][1]
     assert recorder["to"][0]["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "dynamiq-recorder"}}
     assert recorder["ports"] == [{"protocol": "TCP", "port": 8080}]
-    operators.with_options()
-    eventually(
-        "both go with what named them",
-        lambda: (
-            [
-                len(stage.get("NetworkPolicy", APP)["spec"]["egress"]),
-                len(stage.get("NetworkPolicy", APP)["spec"]["ingress"][1]["from"]),
-            ]
-            == [1, 1]
-        ),
-    )
 
-
-def test_upgrade_that_names_triggers_writes_each_cron_job_once_and_runs_none(stage: HistoryStage, operators: Operators) -> None:
-    operators.with_options()
-    stage.app(APP, public(), with_triggers({"name": "nightly", "schedule": "0 3 * * *"}), workflow=APP)
-    stage.live(APP, "v1", runtime=stage.default_runtime)
-    name = names.trigger(APP, "nightly")
-    made = eventually("there is a CronJob", lambda: stage.find("CronJob", name))
-    operators.stop()
-    made["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["env"] = []
-    replaced = stage.api.replace(made)
-    assert replaced.ok, replaced.message
+    operators.with_options("--recorder", ELSEWHERE)
+    message = stage.until_condition(APP, "Recorded", "False", reason="RecorderMoved")["message"]
+    assert f"1 of 1 pods do not send their runs to {ELSEWHERE} yet" in message
     operators.with_options()
 
-    def has_name() -> bool:
-        (found,) = stage.get("CronJob", name)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-        return {"name": "DYNAMIQ_TRIGGER", "value": "nightly"} in found.get("env", [])
+    def counts() -> list[int]:
+        found = stage.get("NetworkPolicy", APP)["spec"]
+        return [len(found["egress"]), len(found["ingress"][1]["from"])]
 
-    eventually("the CronJob says which trigger it is of", has_name)
-    after = stage.get("CronJob", name)
-    assert (after["metadata"]["uid"], after["metadata"]["generation"]) == (made["metadata"]["uid"], made["metadata"]["generation"] + 2)
-    assert "lastScheduleTime" not in after.get("status", {})
+    eventually("both go with what named them", lambda: counts() == [1, 1])

@@ -14,7 +14,6 @@ from dynamiq_operator.views.verdict import check
 from tests.support import restores
 from tests.support.api import Manifest
 from tests.support.history_stage import APP, HistoryStage, counted
-from tests.support.operator import Operator
 from tests.support.plugin import Plugin, without_progress
 from tests.support.waiting import eventually
 
@@ -36,8 +35,13 @@ def run(plugin: Plugin, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + without_progress(done.stderr)
 
 
-@pytest.fixture
-def exported(stage: HistoryStage, operator: Operator, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def stage(module_stage: HistoryStage) -> HistoryStage:
+    return module_stage
+
+
+@pytest.fixture(scope="module")
+def exported(stage: HistoryStage, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`kubectl get deployments.dynamiq -o yaml` of an App with rows of every kind."""
     stage.apply(stage.declared("v1"))
     stage.until_served("v1", rows=1)
@@ -47,7 +51,7 @@ def exported(stage: HistoryStage, operator: Operator, tmp_path: Path) -> Path:
     stage.until(stage.deploy(APP, row="never", config={"idleSeconds": 9}), "Failed")
     stage.live(APP, "v3", row="newest")
     eventually("the App's settings are recorded", lambda: restores.changes(stage))
-    path = tmp_path / "history.yaml"
+    path = tmp_path_factory.mktemp("exported") / "history.yaml"
     path.write_text(stage.kubectl("get", "deployments.dynamiq", "-o", "yaml", namespace=stage.namespace).stdout)
     return path
 

@@ -57,19 +57,13 @@ class Plugin:
         """Calls it in this process, without a terminal, by a `kubectl proxy` that all calls with one login share."""
         command, environment = self._arguments(*arguments), self.environment()
         given = kubectl_flags.split(command)
-        if not given.needs_cluster or given.rest[0] == REPLACES_ITSELF:
+        if given.rest[:1] == (REPLACES_ITSELF,):
             return self.process(*arguments)
-        kubeconfig, kubectl = environment["KUBECONFIG"], str(self.cluster.kubectl)
-        try:
-            shared = _shared_proxy(given.kubectl, kubeconfig, kubectl, _incarnation(kubeconfig))
-        except NotConnected:
-            return self.process(*arguments)
-        environment |= {
-            "KUBECTL": str(SHARED_PROXY),
-            "REAL_KUBECTL": kubectl,
-            "SHARED_FLAGS": " ".join(("proxy", *given.kubectl)),
-            "SHARED_SOCKET": shared.socket,
-        }
+        if given.needs_cluster:
+            try:
+                environment |= self._shared(given.kubectl, environment["KUBECONFIG"])
+            except NotConnected:
+                return self.process(*arguments)
         out, err = io.StringIO(), io.StringIO()
         with (
             mock.patch.dict(os.environ, environment, clear=True),
@@ -152,6 +146,13 @@ class Plugin:
     def _arguments(self, *arguments: str) -> list[str]:
         context = [f"--context={os.environ['CLUSTER']}"] if self.cluster.profile == "context" else []
         return [*arguments, *self.flags, *([f"-n={self.namespace}"] if self.namespace else []), *context]
+
+    def _shared(self, flags: tuple[str, ...], kubeconfig: str) -> dict[str, str]:
+        """Variables by which a call finds the proxy that runs already, which is started where none does. Raises NotConnected."""
+        kubectl = str(self.cluster.kubectl)
+        shared = _shared_proxy(flags, kubeconfig, kubectl, _incarnation(kubeconfig))
+        flags = ("proxy", *flags)
+        return {"KUBECTL": str(SHARED_PROXY), "REAL_KUBECTL": kubectl, "SHARED_FLAGS": " ".join(flags), "SHARED_SOCKET": shared.socket}
 
     def environment(self, **environment: str) -> dict[str, str]:
         """The plugin and kubectl are on the PATH; the proxy's socket lies in a folder of the test's own."""

@@ -148,6 +148,21 @@ def test_a_row_that_waits_is_told_of_each_word_that_counts_and_when_it_is_releas
     assert (told[0].by, told[1].by) == (("carl",), ("bert", "carl"))
 
 
+def test_a_version_that_is_made_again_with_another_flow_is_not_what_was_approved(world: World) -> None:
+    deploy(world, "a", workflowVersion="v1")
+    world.guards = ObservedGuards(policies=(asked_for_approval(),), stamped_since=STAMPED)
+    deploy(world, "b", workflowVersion="v2")
+    world.add(given.version_manifest("v2", given.with_spec(flow=given.flow("another"))))
+    world.guards = replace(world.guards, approvals=(approval(world, "b", "bert"),))
+    world.later(20)
+    run(world)
+    assert world.serving == "v1"
+    world.later(3600)
+    failed = run(world)[-1]
+    assert (failed.reason, world.serving) == ("Failed", "v1")
+    assert "its flow is in no ConfigMap and no WorkflowVersion" in failed.message
+
+
 def test_a_word_that_ends_a_row_is_told_with_who_said_it(world: World) -> None:
     world.guards = ObservedGuards(policies=(asked_for_approval(),), stamped_since=STAMPED)
     deploy(world, "a", workflowVersion="v1")
