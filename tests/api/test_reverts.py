@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model import names
 from local.clusters import Cluster
 from tests.support import factories as given
 from tests.support import history_stage
@@ -36,32 +36,21 @@ def operator(account: Path, stage: HistoryStage, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture
-def app(request: pytest.FixtureRequest) -> str:
-    """The name of the test's App."""
-    return names.shortened(request.function.__name__.removeprefix("test_").replace("_", "-"), 40)
-
-
-@pytest.fixture
 def runs() -> Iterator[SimulatedRuns]:
     with SimulatedRuns() as made:
         yield made
 
 
-def bad(stage: HistoryStage, app: str, runs: SimulatedRuns) -> str:
-    """Git asks for v1, then for v2, all of whose runs fail; returns the name of the row of v2 once it is watched."""
+def test_bad_version_is_taken_back_once_and_what_git_asks_for_next_waits_for_somebody(
+    stage: HistoryStage, operator: Operator, app: str, runs: SimulatedRuns
+) -> None:
     stage.apply(stage.declared("v1", REVERTS, name=app))
-    stage.until_served("v1", app, rows=1)
+    first = stage.until_served("v1", app, rows=1)
     stage.apply(stage.declared("v2", REVERTS, name=app))
     row = stage.until_served("v2", app, rows=2)
     runs.of(stage, app)
     stage.until_condition(app, "Trial", "True", reason="Watching")
     runs.report(failed=40)
-    return row
-
-
-def test_bad_version_is_taken_back_once_and_says_why(stage: HistoryStage, operator: Operator, app: str, runs: SimulatedRuns) -> None:
-    row = bad(stage, app, runs)
-    first = stage.rows(app)[0]["metadata"]["name"]
     back = stage.until_served("v1", app, rows=3)
     assert back == names.revert_row(app, row)
     spec = stage.row(back)["spec"]
@@ -73,29 +62,19 @@ def test_bad_version_is_taken_back_once_and_says_why(stage: HistoryStage, operat
     assert "40 of 40" in eventually(
         "it is an Event of both", lambda: stage.events(app).get("Reverted") and stage.events(row).get("Reverted")
     )
+    runs.report(succeeded=1)
+    stage.apply(stage.declared("v2", REVERTS, name=app), user="self-heal")
     stage.quiet(app)
     operator.restart()
     stage.quiet(app)
-    assert len(stage.rows(app)) == 3
-
-
-def test_what_git_asks_for_next_waits_for_somebody(stage: HistoryStage, operator: Operator, app: str, runs: SimulatedRuns) -> None:
-    bad(stage, app, runs)
-    stage.until_served("v1", app, rows=3)
-    runs.report(succeeded=1)
-    for _ in range(3):
-        stage.apply(stage.declared("v2", REVERTS, name=app), user="self-heal")
-    stage.quiet(app)
     before = {row["metadata"]["name"] for row in stage.rows(app)}
     assert len(before) == 3, "it asks for what it asked for"
+
     stage.apply(stage.declared("v3", REVERTS, name=app))
     (waits,) = eventually("Git's change is a row", lambda: {row["metadata"]["name"] for row in stage.rows(app)} - before)
     message = stage.until_condition(app, "Progressing", "False", reason="Held")["message"]
     assert waits in message
-    assert f"`kubectl dynamiq resume {app}`" in message
     assert stage.until_condition(app, "Ready", "True")
-    operator.restart()
-    stage.quiet(app)
     assert (stage.served(app)["workflowVersion"], stage.row(waits)["status"]["phase"]) == ("v1", "Pending")
     stage.live(app, "v4", runtime=stage.default_runtime)
     assert stage.until_served("v4", app, rows=5)
@@ -121,18 +100,6 @@ def test_user_who_takes_the_name_of_that_row_forges_nothing(stage: HistoryStage,
             "forged", given.in_namespace(stage.namespace), given.of_app(app), given.with_spec(pinned=pinned, sequence=9)
         )
         assert not stage.api.acting_as("mallory", "system:masters").create(sent).ok
-
-
-def test_pods_that_report_no_runs_are_told_of_and_keep_their_version(stage: HistoryStage, operator: Operator, app: str) -> None:
-    stage.apply(stage.manifest(REVERTS, name=app))
-    stage.live(app, "v1", runtime=stage.default_runtime)
-    stage.live(app, "v2")
-    with SimulatedRuns() as gone:
-        pass
-    gone.of(stage, app)
-    assert "port 9090" in stage.until_condition(app, "Trial", "Unknown", reason="NoRuns")["message"]
-    assert stage.get(kinds.APP.kind, app)["status"]["trial"]["row"] == stage.rows(app)[1]["metadata"]["name"]
-    assert len(stage.rows(app)) == 2
 
 
 def test_version_whose_pods_crash_again_and_again_is_taken_back(stage: HistoryStage, operator: Operator, app: str) -> None:
