@@ -47,6 +47,7 @@ def test_the_largest_flow_is_stored_by_kubectl_and_edited_and_a_larger_one_refus
     edited = api.apply(_draft(namespace, _text(LIMIT, "y")), manager="another")
     assert edited.ok, edited.message[:1000]
     assert edited.body["metadata"]["generation"] == 2
-    refused = kubectl("apply", "--server-side", "-f", "-", input=_version(namespace, _text(LIMIT + 1)), check=False)
+    larger = version_manifest("v2", in_namespace(namespace), with_spec(flow=_text(LIMIT + 1)))
+    refused = kubectl("apply", "--server-side", "-f", "-", input=larger, check=False)
     assert refused.returncode == 1
-    assert refused.stderr.strip() == f'The WorkflowVersion "chat-v1" is invalid: spec.flow: Invalid value: {TOO_LARGE}'
+    assert refused.stderr.strip() == f'The WorkflowVersion "chat-v2" is invalid: spec.flow: Invalid value: {TOO_LARGE}'
