@@ -13,7 +13,7 @@ import pytest
 from dynamiq_operator.model import kinds
 from tests.support import factories as given
 from tests.support.api import Manifest
-from tests.support.history_stage import APP, HistoryStage, in_full
+from tests.support.history_stage import HistoryStage, in_full
 from tests.support.operator import Operator
 from tests.support.plugin import Plugin
 from tests.support.waiting import eventually
@@ -79,29 +79,6 @@ def test_a_rollback_by_hand_stays_until_somebody_resumes_what_git_asks_for_next(
     Plugin(stage.cluster, stage.namespace, tmp_path).said("resume", app, "--yes")
     stage.until_served("v3", app, rows=4)
     stage.until_condition(app, OVERRIDDEN, "False", reason="AsDeclared")
-
-
-def test_a_declared_version_that_never_comes_fails_and_git_goes_back(
-    module_stage: HistoryStage, module_operator: Operator, app: str
-) -> None:
-    stage, quick = module_stage, given.with_deadline(20)
-    stage.apply(stage.declared("v1", quick, name=app))
-    live = stage.until_served("v1", app, rows=1)
-    stage.apply(stage.declared("v9", quick, name=app))
-    missing = eventually("there is a row for v9", lambda: next((row for row in stage.rows(app) if row["metadata"]["name"] != live), None))
-    name = missing["metadata"]["name"]
-    waiting = stage.until_condition(app, "Progressing", "True", reason="Waiting")
-    assert f"WorkflowVersion {APP}-v9 does not exist" in waiting["message"]
-    stage.until(name, "Failed", 90)
-    assert stage.until_served("v1", app, rows=2) == live
-    module_operator.restart()
-    stage.apply(stage.declared("v9", quick, name=app))
-    stage.quiet(app)
-    stage.apply(stage.declared("v1", quick, name=app))
-    assert stage.until_served("v1", app, rows=3) not in (live, name)
-    stage.release("v9", workflow=APP)
-    stage.apply(stage.declared("v9", quick, name=app))
-    stage.until_served("v9", app, rows=4)
 
 
 def test_an_app_created_again_under_its_name_deploys_what_git_asks(module_stage: HistoryStage, app: str) -> None:

@@ -225,6 +225,28 @@ def test_what_git_asked_last_is_kept_so_that_it_is_not_asked_again() -> None:
     assert verified(world)
 
 
+def test_what_git_asked_in_vain_fails_and_the_way_back_and_there_again_are_a_row_each() -> None:
+    world = a_world()
+    ask(world, "v1")
+    world.run()
+    ask(world, "v9")
+    world.settle()
+    assert world.condition("Progressing") == ("True", "Waiting")
+    world.later(400)
+    world.run()
+    ask(world, "v9", changedBy="bob")
+    world.run()
+    assert (in_order(world), world.serving) == (["v1 App", "-"], "v1")
+    ask(world, "v1")
+    world.run()
+    assert in_order(world) == ["v1 App", "-", "v1 App"]
+    world.add(given.version_manifest("v9"))
+    ask(world, "v9")
+    world.run()
+    assert in_order(world) == ["v1 App", "-", "v1 App", "v9 App"]
+    assert "#4 Live" in world.phases.values()
+
+
 def test_what_git_asked_in_vain_is_not_asked_again_when_older_rows_go() -> None:
     world = a_world()
     ask(world, "v1")
