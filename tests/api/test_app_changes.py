@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from dynamiq_operator.model import chain, kinds
+from dynamiq_operator.model.manifests import format_time
 from tests.support import restores
 from tests.support.api import Manifest
 from tests.support.history_stage import ADMIN, APP, HistoryStage
@@ -25,6 +27,12 @@ def by(stage: HistoryStage, user: str, **spec: object) -> None:
     assert changed.ok, changed.message
 
 
+def until_a_second_after(stage: HistoryStage, sequence: int) -> None:
+    """Until a change that comes is told from the row by its time, which is to the second."""
+    ended = stage.rows(APP)[sequence - 1]["spec"]["outcome"]["at"]
+    eventually("a second has passed", lambda: format_time(datetime.now(UTC)) > ended)
+
+
 def until_recorded(stage: HistoryStage, count: int) -> list[Manifest]:
     eventually(f"{count} records: {restores.changes(stage)}", lambda: len(restores.changes(stage)) >= count)
     found = restores.changes(stage)
@@ -36,6 +44,7 @@ def test_each_change_is_a_record_in_its_authors_name_among_the_rows(stage: Histo
     stage.apply(stage.declared("v1"), user="flux")
     stage.until_served("v1", rows=1)
     until_recorded(stage, 1)
+    until_a_second_after(stage, 1)
     by(stage, "ada", variables=[{"name": "PASSWORD", "value": SECRET}])
     until_recorded(stage, 2)
     by(stage, "bob", displayName="Support", variables=[{"name": "PASSWORD", "value": f"{SECRET}y"}])
@@ -66,6 +75,7 @@ def test_each_change_is_a_record_in_its_authors_name_among_the_rows(stage: Histo
     stage.until_served("v2", rows=2)
     operator.restart()
     eventually("what was deployed is noted", is_noted)
+    until_a_second_after(stage, 2)
     assert restores.changes(stage) == changed, "what changes no setting is no record, and a restart makes none"
     by(stage, "ada", displayName="Help")
     (*_, newest) = until_recorded(stage, 4)
