@@ -239,13 +239,6 @@ class ByHand:
         """Those that end among them: for a moment callers are led to one yet, and a long run there is cut off."""
         return uids(self.on.api.get("Pod", "", self.on.namespace, labelSelector=f"{names.APP_LABEL}={app}").body["items"])
 
-    def stay_awake(self, app: str) -> None:
-        """As the operator does it: available, 2 s, then no slice."""
-        self.until_available(app)
-        time.sleep(2)  # as the operator waits, until every caller can be led to the pod
-        answer = self.on.api.delete(gate_slice(self.on.namespace, app, 0))
-        assert answer.ok, answer.message
-
 
 def labelled(manifest: Manifest, app: str) -> Manifest:
     manifest["metadata"]["labels"] = names.labels(app)

@@ -29,7 +29,6 @@ class RecorderProcess:
     options: Sequence[str]
     port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_port)
-    kills: int = 0
     _process: Process | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -65,7 +64,6 @@ class RecorderProcess:
             assert self._process is not None
             self._process.kill()
             self._process.wait()
-            self.kills += 1
         self._begin()
 
     def stop(self) -> int:
