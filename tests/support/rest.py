@@ -83,11 +83,11 @@ def install(cluster: Cluster, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def serving(kubeconfig: Path, folder: Path, *options: str, ready: bool = True) -> Iterator[str]:
+def serving(kubeconfig: Path, folder: Path, *options: str) -> Iterator[str]:
     """The API as a process; the URL that it answers at, once it is ready."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with process(kubeconfig, folder / f"api-{port}.log", port, *options, answers=lambda: _status(url) == (200 if ready else 503)):
+    with process(kubeconfig, folder / f"api-{port}.log", port, *options, answers=lambda: _is_ready(url)):
         yield url
 
 
@@ -103,11 +103,11 @@ def process(
         yield process
 
 
-def _status(url: str) -> int:
+def _is_ready(url: str) -> bool:
     try:
-        return requests.get(f"{url}/readyz", timeout=5).status_code
+        return requests.get(f"{url}/readyz", timeout=5).ok
     except (requests.ConnectionError, requests.Timeout):
-        return 0
+        return False
 
 
 def client(api: Api, url: str, namespace: str, name: str, *roles: str) -> Client:
