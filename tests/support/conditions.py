@@ -29,8 +29,14 @@ BETWEEN = (1.0, 15.0)
 """Seconds between the end of a freeze and the next one."""
 PERIOD = 100_000  # microseconds, over which a share of the processors is counted
 
-ENTER = 'echo $$ >"$0/cgroup.procs"; mount --bind "$1" "$2"; shift 2; exec "$@"'
-"""A command joins the group, and finds it in the place of its hierarchy's root: so the groups that it makes, as a cluster does, are within."""
+ENTER = """\
+[ -e /sys/fs/cgroup/cgroup.procs ] || { for each in /sys/fs/cgroup/*/cgroup.procs; do echo $$ >"$each"; done; own=--cgroup; }
+echo $$ >"$0/cgroup.procs"; mount --bind "$1" "$2"; shift 2; exec unshare ${own:---mount} "$@"
+"""
+"""A command joins the group, and finds it in the place of its hierarchy's root: so the groups that it makes, as a cluster does, are within.
+
+Of version 1 it leaves its groups of other hierarchies, and has a namespace of its own: the paths of `/proc/<pid>/cgroup`, which runc reads, lead there.
+"""
 
 
 @dataclass(frozen=True)
