@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.mutants import table
-from tests.mutants.reach import Reach, reach
+from tests.mutants.reach import PACKAGE, reach
 from tests.mutants.table import OLD, Row
 from tests.mutants.trees import REPOSITORY, Tree, check_out
 
 TABLE = REPOSITORY / "docs" / "measured" / "mutants.tsv"
 MUTMUT = "mutmut==3.8.1"
-FOLDERS = ("actions/", "cli/", "controller/", "kube/", "model/", "plan/", "rest/", "views/")
+FOLDERS = ("actions", "cli", "controller", "kube", "model", "plan", "rest", "views")
 """What merged and deleted tests of REST, plugin, console and operator reach."""
 SUITES = ("unit", "api", "console", "node")
 SECONDS = {"unit": 120.0}
@@ -29,10 +29,10 @@ PATIENCE = 3
 """Times as long, and a minute, may a run take, before it counts as one that does not end."""
 
 
-def made(tree: Tree, found: Reach, seed: int, count: int) -> list[Row]:
+def made(tree: Tree, seed: int, count: int) -> list[Row]:
     """Makes the mutants of a seed, by mutmut in an environment of its own."""
-    lines = {file: sorted(reached) for file, reached in found.lines(FOLDERS).items()}
-    asked = json.dumps({"root": str(tree.folder), "lines": lines, "seed": seed, "count": count})
+    files = [str(path.relative_to(tree.folder)) for folder in FOLDERS for path in (tree.folder / PACKAGE / folder).rglob("*.py")]
+    asked = json.dumps({"root": str(tree.folder), "files": files, "seed": seed, "count": count})
     uv = Path(sys.executable).with_name("uv")
     command = [str(uv), "run", "--quiet", "--no-project", "--isolated", "--with", MUTMUT, "python", "-m", "tests.mutants.candidates"]
     answered = subprocess.run(command, cwd=REPOSITORY, input=asked, stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = [row if row.is_killed and not row.killed_by.startswith(OLD) else row.again() for row in rows]
     tree = check_out(chosen.ref)
     if not any(row.seed == chosen.seed for row in rows):
-        rows += made(tree, reach(tree, "unit"), chosen.seed, chosen.count)
+        rows += made(tree, chosen.seed, chosen.count)
         table.write(TABLE, rows)
     for suite in suites:
         run(tree, suite, suite, rows, chosen.first)

@@ -1,14 +1,15 @@
 """Makes mutants with mutmut's operators. It runs in an environment that has mutmut (`MUTMUT`), and reads and answers JSON.
 
-Run as a program: `{"root": …, "lines": {file: [line, …]}, "seed": …, "count": …}` in, a list of mutants out.
+Run as a program: `{"root": …, "files": […], "seed": …, "count": …}` in, a list of mutants out.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import libcst
 from libcst.metadata import MetadataWrapper, PositionProvider
 from mutmut.mutation.mutators import mutation_operators
 
-from tests.mutants.picking import Place, hunk, pick
+from tests.mutants.picking import Place, hunk, lines_of_functions, pick
 
 LEFT_ALONE = (libcst.Annotation, libcst.Decorator, libcst.Import, libcst.ImportFrom)
 """Types are not looked at when a program runs; decorators and imports fail before any test."""
@@ -36,18 +37,36 @@ class Candidate:
         return {"file": file, "line": line, "operator": self.operator, "old": old, "new": new}
 
 
-def candidates(root: Path, lines: Mapping[str, Collection[int]]) -> Iterator[tuple[Place, Candidate]]:
-    """Yields every mutant of these lines."""
-    for file, wanted in sorted(lines.items()):
-        wrapper = MetadataWrapper(libcst.parse_module((root / file).read_text()))
-        positions = wrapper.resolve(PositionProvider)
-        for node in _nodes(wrapper.module):
-            if node not in positions or positions[node].start.line not in wanted:
-                continue
-            for kind, operator in mutation_operators:
-                for mutated in operator(node) if isinstance(node, kind) else ():
-                    if not _lacks_an_argument(node, mutated):
-                        yield (file, positions[node].start.line), Candidate(wrapper.module, node, operator.__name__, mutated)
+@lru_cache
+def _nodes(path: Path) -> tuple[libcst.Module, dict[int, list[libcst.CSTNode]]]:
+    """Returns a module and its nodes by the line at which they begin."""
+    wrapper = MetadataWrapper(libcst.parse_module(path.read_text()))
+    positions = wrapper.resolve(PositionProvider)
+    by_line: dict[int, list[libcst.CSTNode]] = {}
+    for node in _below(wrapper.module):
+        by_line.setdefault(positions[node].start.line, []).append(node)
+    return wrapper.module, by_line
+
+
+def _below(node: libcst.CSTNode) -> Iterator[libcst.CSTNode]:
+    if not isinstance(node, LEFT_ALONE):
+        yield node
+        for child in node.children:
+            yield from _below(child)
+
+
+def candidates(root: Path, place: Place) -> list[Candidate]:
+    """Returns every mutant of a line."""
+    file, line = place
+    module, nodes = _nodes(root / file)
+    return [
+        Candidate(module, node, operator.__name__, mutated)
+        for node in nodes.get(line, [])
+        for kind, operator in mutation_operators
+        if isinstance(node, kind)
+        for mutated in operator(node)
+        if not _lacks_an_argument(node, mutated)
+    ]
 
 
 def _lacks_an_argument(before: libcst.CSTNode, after: libcst.CSTNode) -> bool:
@@ -57,18 +76,12 @@ def _lacks_an_argument(before: libcst.CSTNode, after: libcst.CSTNode) -> bool:
     return len(plain) == len(calls) and len(plain[1]) < len(plain[0])
 
 
-def _nodes(node: libcst.CSTNode) -> Iterator[libcst.CSTNode]:
-    if not isinstance(node, LEFT_ALONE):
-        yield node
-        for child in node.children:
-            yield from _nodes(child)
-
-
 def main() -> None:
     """Answers what standard input asks for."""
     asked = json.load(sys.stdin)
-    wanted = {file: set(lines) for file, lines in asked["lines"].items()}
-    picked = pick(candidates(Path(asked["root"]), wanted), asked["seed"], asked["count"])
+    root = Path(asked["root"])
+    places = [(file, line) for file in asked["files"] for line in lines_of_functions((root / file).read_text())]
+    picked = pick(places, asked["seed"], asked["count"], lambda place: candidates(root, place))
     json.dump([candidate.mutant(file) for (file, _), candidate in picked], sys.stdout)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 Candidate = TypeVar("Candidate")
@@ -11,14 +13,22 @@ Place = tuple[str, int]
 """File and line."""
 
 
-def pick(candidates: Iterable[tuple[Place, Candidate]], seed: int, count: int) -> list[tuple[Place, Candidate]]:
-    """Returns at most one candidate for each line, `count` in all; a larger count begins with those of a smaller one."""
-    by_place: dict[Place, list[Candidate]] = {}
-    for place, candidate in candidates:
-        by_place.setdefault(place, []).append(candidate)
-    places = sorted(by_place)
-    random.Random(seed).shuffle(places)  # noqa: S311
-    return [(place, random.Random(f"{seed} {place}").choice(by_place[place])) for place in places[:count]]  # noqa: S311
+def pick(
+    places: Iterable[Place], seed: int, count: int, candidates: Callable[[Place], Sequence[Candidate]]
+) -> list[tuple[Place, Candidate]]:
+    """Returns one candidate for each of `count` lines that have any; a larger count begins with those of a smaller one."""
+    ordered = sorted(places)
+    random.Random(seed).shuffle(ordered)  # noqa: S311
+    found = ((place, made) for place in ordered if (made := candidates(place)))
+    return [(place, random.Random(f"{seed} {place}").choice(made)) for place, made in itertools.islice(found, count)]  # noqa: S311
+
+
+def lines_of_functions(source: str) -> set[int]:
+    """Returns the lines at which something begins that a function does."""
+    functions = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return {
+        node.lineno for function in functions for part in function.body for node in ast.walk(part) if isinstance(node, ast.expr | ast.stmt)
+    }
 
 
 def hunk(before: str, after: str) -> tuple[int, str, str]:

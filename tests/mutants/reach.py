@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,12 +38,6 @@ class Reach:
     data: CoverageData
     seconds: Mapping[str, float]
     failing: frozenset[str]
-
-    def lines(self, folders: Iterable[str]) -> dict[str, set[int]]:
-        """Returns the lines that tests reach, by file, of these folders and files of the package."""
-        wanted = tuple(f"{PACKAGE}/{folder}" for folder in folders)
-        files = (file for file in self.data.measured_files() if file.startswith(wanted))
-        return {file: {line for line, tests in self._tests(file).items() if tests} for file in files}
 
     def tests(self, file: str, line: int, seconds: float) -> list[str]:
         """Returns the tests that reach a line: those of its layer first, then the quick ones, as many as take these seconds together."""

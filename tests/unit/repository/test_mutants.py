@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 
 from tests.mutants import table
-from tests.mutants.picking import hunk, pick
+from tests.mutants.picking import Place, hunk, lines_of_functions, pick
 from tests.mutants.reach import function_of
 from tests.mutants.table import OLD, Row
 
-CANDIDATES = [(("a.py", line), f"{line}{name}") for line in range(1, 40) for name in "xyz"]
+PLACES = [("a.py", line) for line in range(1, 40)]
+
+
+def candidates(place: Place) -> list[str]:
+    """Every second line has three."""
+    return [f"{place[1]}{name}" for name in "xyz"] if place[1] % 2 else []
 
 
 def a_row(number: int = 1, **more: object) -> Row:
@@ -20,11 +25,16 @@ def a_row(number: int = 1, **more: object) -> Row:
 
 
 def test_a_seed_picks_the_same_mutants_and_a_larger_count_begins_with_those_of_a_smaller_one() -> None:
-    few, many = pick(CANDIDATES, 7, 5), pick(list(reversed(CANDIDATES)), 7, 20)
-    assert [place for place, _ in many[:5]] == [place for place, _ in few]
-    assert pick(CANDIDATES, 7, 20)[:5] == few
-    assert len({place for place, _ in many}) == 20, "a line has one mutant"
-    assert [place for place, _ in pick(CANDIDATES, 8, 5)] != [place for place, _ in few]
+    few, many = pick(PLACES, 7, 5, candidates), pick(list(reversed(PLACES)), 7, 15, candidates)
+    assert many[:5] == few
+    assert len({place for place, _ in many}) == 15, "a line has one mutant"
+    assert all(line % 2 for (_, line), _ in many), "the others have none"
+    assert [place for place, _ in pick(PLACES, 8, 5, candidates)] != [place for place, _ in few]
+
+
+def test_lines_are_those_of_what_functions_do() -> None:
+    source = "A = 1\n\n\ndef f(b=2):\n    'c'\n    if b:\n        return g(\n            b\n        )\n"
+    assert lines_of_functions(source) == {5, 6, 7, 8}
 
 
 @pytest.mark.parametrize(
