@@ -9,9 +9,9 @@ _BY_FOLDER = {
     "gate": ["directory", "forwarding", "membership", "waking"],
     "local": ["chart"],
     "model": ["chain", "flows_as_json", "freezes_by_minute"],
-    "plan": ["guarded_histories", "interruptions", "strategies", "verification"],
+    "plan": ["guarded_histories", "interruptions", "reverts", "reverts_by_comparison", "sleep", "strategies", "switch", "verification"],
     "recorder": [
-        "answers", "archive", "bombs", "committing", "compare", "requests", "store_archive", "store_deleting", "store_faults", "store_migrations", "store_refusals",
+        "answers", "archive", "bombs", "committing", "compare", "requests", "store_archive", "store_deleting", "store_faults", "store_migrations", "store_races", "store_refusals",
         "store_rollups", "store_rows", "store_runs", "store_scrubbing", "upkeep",
     ],
     "repository": ["child_kinds", "cost", "ending", "health_checks", "layers", "run"],
