@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from tests.support.history_stage import HistoryStage
 from tests.support.operator import Operator, admission_policies, install_account
 from tests.support.plugin import Plugin
 from tests.support.prometheus import programs
+
+LAST = ("policies", "refusing")
+"""Fixtures whose modules come last, those of the first one after the others."""
 
 
 @pytest.fixture(scope="session")
@@ -32,10 +36,13 @@ def account(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Modules under the admission policies come last, so that these are put up once, and no other test meets them."""
+    """Modules under the admission policies come last, so that these are put up once, and no other test meets them.
+
+    First among them comes the one without those that stamp, which are added after it.
+    """
     places = [place for place, item in enumerate(items) if item.path.is_relative_to(Path(__file__).parent)]
-    guarded = {items[place].path for place in places if "policies" in getattr(items[place], "fixturenames", ())}
-    ordered = sorted((items[place] for place in places), key=lambda item: item.path in guarded)
+    asking = {name: {items[place].path for place in places if name in getattr(items[place], "fixturenames", ())} for name in LAST}
+    ordered = sorted((items[place] for place in places), key=lambda item: [item.path in asking[name] for name in LAST])
     for place, item in zip(places, ordered, strict=True):
         items[place] = item
 
@@ -47,18 +54,51 @@ def policies(cluster: Cluster) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def stage(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[HistoryStage]:
-    """A namespace with a Runtime and releases v1 to v4."""
-    with history_stage.stage(cluster, request.function.__name__.removeprefix("test_")) as made:
-        yield made
+@pytest.fixture(scope="module")
+def module_stages(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[list[HistoryStage]]:
+    """A stage for each test of a module that asks for one: they are made first, since one operator works in all of them."""
+    asking = [item for item in request.session.items if item.path == request.path and "stage" in getattr(item, "fixturenames", ())]
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(history_stage.stage(cluster, _about(item))) for item in asking]
+
+
+def _about(item: pytest.Item) -> str:
+    return item.name.partition("[")[0].removeprefix("test_")
+
+
+@pytest.fixture(scope="module")
+def unused(module_stages: list[HistoryStage]) -> Iterator[HistoryStage]:
+    """The module's stages that no test has had yet."""
+    return iter(module_stages)
 
 
 @pytest.fixture
-def operator(account: Path, stage: HistoryStage, tmp_path: Path) -> Iterator[Operator]:
-    """The operator, at work in the stage's namespace, under its own account."""
-    with Operator(account, tmp_path, [stage.namespace]) as running:
+def stage(unused: Iterator[HistoryStage]) -> HistoryStage:
+    """A namespace with a Runtime and releases v1 to v4, of this test alone."""
+    return next(unused)
+
+
+@pytest.fixture(scope="module")
+def options() -> list[str]:
+    """Options of the operator, which a module may add to."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def serving(
+    account: Path, module_stages: list[HistoryStage], options: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Operator]:
+    """The operator of a module, under its own account."""
+    with Operator(account, tmp_path_factory.mktemp("operator"), [each.namespace for each in module_stages], options) as running:
         yield running
+
+
+@pytest.fixture
+def operator(serving: Operator) -> Operator:
+    """The module's operator, at work in the stage's namespace, whatever a test before this one left."""
+    if not serving.runs:
+        serving.start()
+    return serving
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,9 @@ from tests.support.api import Api
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.factories import in_namespace, public, rejection_manifest, row_manifest, with_spec
 from tests.support.history_stage import APP, HistoryStage
-from tests.support.operator import Operator, admission_policies
+from tests.support.operator import Operator
 from tests.support.plugin import Plugin
+from tests.support.versions import apply_policies
 from tests.support.waiting import eventually
 
 OVERLAY = REPOSITORY / "manifests" / "overlays" / "before-1.36"
@@ -30,15 +31,12 @@ WORKS = "deployments.apps,poddisruptionbudgets,networkpolicies,services"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def installed(cluster: Cluster, account: Path) -> Iterator[None]:
-    """All that the overlay has. The account and its rights stay: they are the session's."""
-    kubectl = Kubectl(cluster)
-    try:
-        with admission_policies(cluster, OVERLAY, stamp=False):
-            admission.wait_until_all_refuse(Api.of(cluster))
-            yield
-    finally:
-        kubectl("delete", WORKS, "--all", "--wait=false", namespace=OPERATOR_NAMESPACE)
+def refusing(cluster: Cluster, account: Path) -> Iterator[None]:
+    """All that the overlay has. The account and its rights stay, as the session's; so do the policies, and those that stamp are added after it."""
+    apply_policies(cluster, OVERLAY)
+    admission.wait_until_all_refuse(Api.of(cluster))
+    yield
+    Kubectl(cluster)("delete", WORKS, "--all", "--wait=false", namespace=OPERATOR_NAMESPACE)
 
 
 @pytest.fixture

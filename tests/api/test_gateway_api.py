@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -52,10 +51,9 @@ def installed(cluster: Cluster) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def operator(account: Path, stage: HistoryStage, tmp_path: Path) -> Iterator[Operator]:
-    with Operator(account, tmp_path, [stage.namespace], [f"--gateway={GATEWAY}"]) as running:
-        yield running
+@pytest.fixture(scope="module")
+def options() -> list[str]:
+    return [f"--gateway={GATEWAY}"]
 
 
 def host(stage: HistoryStage, name: str = "chat") -> str:

@@ -15,7 +15,7 @@ from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from dynamiq_operator.model.objects import format_time
 from local.clusters import Cluster
 from tests.support import factories as given
-from tests.support.api import Api, fresh_namespace
+from tests.support.api import Api, Manifest, fresh_namespace, path
 from tests.support.cluster import Kubectl
 from tests.support.history_stage import HistoryStage
 from tests.support.hostnames import asked_long_ago, claim, refused, routes, settled
@@ -23,23 +23,39 @@ from tests.support.operator import Operator
 from tests.support.waiting import eventually
 
 DOMAIN = "apps.example.test"
-RACES = 20
+RACES = 5
+LOST = 3
 Stages = tuple[HistoryStage, HistoryStage]
 
 
-@pytest.fixture
-def two(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Stages]:
-    """Two namespaces."""
+@pytest.fixture(scope="module")
+def options() -> list[str]:
+    return ["--domain", DOMAIN]
+
+
+@pytest.fixture(scope="module")
+def module_stages(cluster: Cluster) -> Iterator[list[HistoryStage]]:
+    """Two namespaces, for one test after the other."""
     api, kubectl = Api.of(cluster), Kubectl(cluster)
     with contextlib.ExitStack() as stack:
-        names_ = [stack.enter_context(fresh_namespace(api, f"{side}-{request.function.__name__[5:]}")) for side in ("a", "b")]
-        yield (HistoryStage(cluster, api, kubectl, names_[0]), HistoryStage(cluster, api, kubectl, names_[1]))
+        names_ = [stack.enter_context(fresh_namespace(api, f"{side}-hostnames")) for side in ("a", "b")]
+        yield [HistoryStage(cluster, api, kubectl, name) for name in names_]
 
 
 @pytest.fixture
-def operator(account: Path, two: Stages, tmp_path: Path) -> Iterator[Operator]:
-    with Operator(account, tmp_path, [each.namespace for each in two], ["--domain", DOMAIN]) as running:
-        yield running
+def two(module_stages: list[HistoryStage], operator: Operator) -> Iterator[Stages]:
+    """The namespaces; what a test leaves in them, claims included, is gone before the next one."""
+    ours, theirs = module_stages
+    yield ours, theirs
+    for stage in module_stages:
+        assert stage.api.request("DELETE", path(stage.named(kinds.APP.kind, ""), named=False)).ok
+    eventually("the routes are gone", lambda: not any(_ingresses(stage) for stage in module_stages))
+    lose_claims(ours.api)
+
+
+def _ingresses(stage: HistoryStage) -> list[Manifest]:
+    found: list[Manifest] = stage.api.get("Ingress", "", stage.namespace, api_version="networking.k8s.io/v1").body["items"]
+    return found
 
 
 def host(two: Stages, name: str = "chat") -> str:
@@ -165,7 +181,7 @@ def claimed_since(stage: HistoryStage, hostname: str) -> str | None:
 
 def test_claims_that_are_lost_are_made_again_and_no_route_is(two: Stages, operator: Operator) -> None:
     ours, theirs = two
-    hosts = {f"lost-{number}": host(two, f"lost-{number}") for number in range(RACES)}
+    hosts = {f"lost-{number}": host(two, f"lost-{number}") for number in range(LOST)}
     for app, name in hosts.items():
         ours.app(app, given.with_hostname(name))
     for app in hosts:
@@ -186,7 +202,7 @@ def test_claims_that_are_lost_are_made_again_and_no_route_is(two: Stages, operat
         refused(theirs, app)
     assert {app: identity(ours, app) for app in hosts} == before
     assert f"the claim of hostname {hosts['lost-0']} was lost: it is made again" in ours.events("lost-0")["HostnameClaimed"]
-    print(f"{RACES} claims lost, the operator restarted: {RACES} made again, 0 routes touched")
+    print(f"{LOST} claims lost, the operator restarted: {LOST} made again, 0 routes touched")
 
 
 def route_beside(ours: HistoryStage, theirs: HistoryStage, app: str, other: str) -> None:
@@ -249,9 +265,12 @@ def test_a_claim_that_says_nothing_leaves_what_serves_and_makes_nothing(two: Sta
     assert identity(ours, "chat") == before
 
 
-def test_the_operators_namespace_deleted_and_made_again_touches_no_route(cluster: Cluster, two: Stages, tmp_path: Path) -> None:
+def test_the_operators_namespace_deleted_and_made_again_touches_no_route(
+    cluster: Cluster, two: Stages, operator: Operator, tmp_path: Path
+) -> None:
     """Claims are made again before any route changes: an App that gives up its hostname meanwhile gives it to nobody at once."""
     ours, theirs = two
+    operator.stop()  # another one, at home elsewhere, is at work in its place
     hosts = {f"app-{number}": host(two, f"app-{number}") for number in range(4)}
     with (
         fresh_namespace(ours.api, "home") as home,

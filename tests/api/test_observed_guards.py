@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,23 +152,22 @@ def without_right(cluster: Cluster, stage: HistoryStage, plural: str) -> Iterato
 
 
 def test_without_the_right_to_see_policies_rollbacks_go_on_and_deploys_wait_with_that_sentence(
-    cluster: Cluster, account: Path, stage: HistoryStage, tmp_path: Path
+    cluster: Cluster, stage: HistoryStage, operator: Operator
 ) -> None:
-    with Operator(account, tmp_path, [stage.namespace]):
-        stage.app(APP, given.public(), workflow=APP)
-        first = stage.live(APP, "v1", runtime=stage.default_runtime)
-        stage.live(APP, "v2")
-    with contextlib.ExitStack() as until_end:
-        with without_right(cluster, stage, DEPLOY_POLICIES.plural):
-            until_end.enter_context(Operator(account, tmp_path, [stage.namespace]))
-            ask(stage, "deploy", workflowVersion="v3")
-            said = until_waiting(stage, "deploy", "GuardsUnknown")
-            assert "DeployPolicies cannot be listed" in said
-            assert "only rollbacks and bypasses are deployed" in said
-            ask(stage, "back", restores=first)
-            stage.until("back", "Live")
-            assert stage.row("deploy")["spec"]["outcome"]["result"] == "Overtaken"
-            ask(stage, "again", workflowVersion="v3")
-            until_waiting(stage, "again", "GuardsUnknown")
-        stage.until("again", "Live")
-        assert told(stage) == []
+    stage.app(APP, given.public(), workflow=APP)
+    first = stage.live(APP, "v1", runtime=stage.default_runtime)
+    stage.live(APP, "v2")
+    operator.stop()
+    with without_right(cluster, stage, DEPLOY_POLICIES.plural):
+        operator.start()
+        ask(stage, "deploy", workflowVersion="v3")
+        said = until_waiting(stage, "deploy", "GuardsUnknown")
+        assert "DeployPolicies cannot be listed" in said
+        assert "only rollbacks and bypasses are deployed" in said
+        ask(stage, "back", restores=first)
+        stage.until("back", "Live")
+        assert stage.row("deploy")["spec"]["outcome"]["result"] == "Overtaken"
+        ask(stage, "again", workflowVersion="v3")
+        until_waiting(stage, "again", "GuardsUnknown")
+    stage.until("again", "Live")
+    assert told(stage) == []

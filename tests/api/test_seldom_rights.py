@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,21 +83,21 @@ def at_the_gate(cluster: Cluster, stage: HistoryStage) -> Iterator[None]:
 
 
 def test_digests_of_the_keys_of_a_private_app_that_may_sleep_follow_them_and_go_with_it(
-    account: Path, stage: HistoryStage, at_the_gate: None, tmp_path: Path
+    stage: HistoryStage, at_the_gate: None, operator: Operator
 ) -> None:
     def digests() -> int:
         """How many keys the gate knows; 0 where there is no Secret of the App's."""
         answer = stage.api.get("Secret", names.gate_keys(stage.namespace, APP), names.GATE_NAMESPACE)
         return len(base64.b64decode(answer.body["data"]["digests"]).split()) if answer.ok else 0
 
-    with Operator(account, tmp_path, [stage.namespace]):
-        stage.app(APP, workflow=APP)
-        stage.live(APP, "v1", runtime=stage.default_runtime, config={"type": "serverless"})
-        eventually("the gate knows its key", lambda: digests() == 1)
-        second = base64.b64encode(b"a second key, of twenty letters and more").decode()
-        stage.change("Secret", names.access_keys(APP), data={"second": second})
-        eventually("the gate knows the second one, too", lambda: digests() == 2)
-        stage.delete(kinds.APP.kind, APP)
-        eventually("the App is gone", lambda: stage.find(kinds.APP.kind, APP) is None)
-    with Operator(account, tmp_path, [stage.namespace]):  # it looks through them at its start, and then once a minute
-        eventually("nothing is left of them", lambda: digests() == 0)
+    operator.restart()  # it sees that there is a gate
+    stage.app(APP, workflow=APP)
+    stage.live(APP, "v1", runtime=stage.default_runtime, config={"type": "serverless"})
+    eventually("the gate knows its key", lambda: digests() == 1)
+    second = base64.b64encode(b"a second key, of twenty letters and more").decode()
+    stage.change("Secret", names.access_keys(APP), data={"second": second})
+    eventually("the gate knows the second one, too", lambda: digests() == 2)
+    stage.delete(kinds.APP.kind, APP)
+    eventually("the App is gone", lambda: stage.find(kinds.APP.kind, APP) is None)
+    operator.restart()  # it looks through them at its start, and then once a minute
+    eventually("nothing is left of them", lambda: digests() == 0)

@@ -53,19 +53,16 @@ def logged_in(cluster: Cluster, folder: Path, namespace: str) -> Path:
 
 
 @contextlib.contextmanager
-def admission_policies(cluster: Cluster, folder: Path = ADMISSION, *, stamp: bool = True) -> Iterator[None]:
-    """The admission policies that this Kubernetes knows, at work while the block runs and gone after it.
-
-    `folder` has them; `stamp`: those that stamp among them.
-    """
-    api, stamps = Api.of(cluster), stamp and versions.stamps(cluster)
+def admission_policies(cluster: Cluster) -> Iterator[None]:
+    """The admission policies that this Kubernetes knows, at work while the block runs and gone after it."""
+    api, stamps = Api.of(cluster), versions.stamps(cluster)
     install_rights(cluster)  # its binding says who the operator is: without it the policies refuse everybody
     try:
-        versions.apply_policies(cluster, folder)
+        versions.apply_policies(cluster, ADMISSION)
         eventually("the policies work", lambda: _guarded(api) and _stamped(api) == stamps)
         yield
     finally:
-        versions.delete_policies(cluster, folder)
+        versions.delete_policies(cluster, ADMISSION)
         eventually("the policies are gone", lambda: not _guarded(api) and not _stamped(api))
 
 
@@ -123,6 +120,11 @@ class Operator:
             self._process.kill()  # nobody would stop it, and it would lead where the next one is to
             self._process = None
             raise
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and neither stopped nor killed since."""
+        return self._process is not None
 
     def until_leading(self) -> None:
         """Waits until it leads. Raises AssertionError naming its log."""
