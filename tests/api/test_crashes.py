@@ -1,26 +1,25 @@
-"""The operator is killed before and after its writes, and comes to the same end each time."""
+"""The operator is killed at its writes, and comes to the same end each time; `make soak` kills it before and after every single one."""
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
 
 from local.clusters import Cluster
 from tests.support.api import Api
-from tests.support.faults import crashes, deploys
+from tests.support.faults import crashes
+from tests.support.faults.deploys import BOTH, ROLLING, Story
 from tests.support.operator import install_rights
 
-EVERY = 10
-DECIDES_WHERE = (
+DECIDES_WHERE = {
     "apply services",
     "apply apps deployments",
     "delete apps deployments",
     "apply horizontalpodautoscalers",
     "patch apps deployments",
-)
-DRAWN = 3
+}
+"""Kinds of writes that decide where callers go."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,25 +28,13 @@ def rights(cluster: Cluster) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_killed_before_and_after_its_writes_it_comes_to_the_same_end(cluster: Cluster, api: Api, tmp_path: Path) -> None:
-    """Every tenth write point and every kind of write; `make soak` takes them all."""
-    end, writes = crashes.undisturbed(cluster, api, tmp_path)
-    points = crashes.points_of(writes)
-    taken = crashes.chosen(points, EVERY)
-    print(f"{len(writes)} writes of deploy, redeploy and rollback beside the lease, so {len(points)} points, of which {len(taken)}:")
-    print("\n".join(crashes.listed(writes)))
-    runs = crashes.run_all(cluster, api, taken, end, tmp_path, print)
-    crashes.require_made(taken, runs)
-
-
-@pytest.mark.timeout(900)
-def test_killed_at_a_write_of_what_decides_where_callers_go_no_caller_is_without_a_pod(cluster: Cluster, api: Api, tmp_path: Path) -> None:
-    """A few of these writes, of one of the stories, drawn anew each time; `make soak` takes every write of both."""
-    seed = random.randrange(1_000_000)  # noqa: S311 - no secret
-    chance = random.Random(seed)  # noqa: S311 - no secret
-    story = chance.choice([deploys.SWITCH, deploys.BOTH])
-    end, writes = crashes.undisturbed(cluster, api, tmp_path, story)
-    points = [point for point in crashes.points_of(writes) if point.name.startswith(DECIDES_WHERE)]
-    taken = chance.sample(points, DRAWN)
-    print(f"seed {seed}, {story.name}: {len(writes)} writes, {len(points)} points of Service and workloads, of which {len(taken)}:")
-    crashes.run_all(cluster, api, taken, end, tmp_path, print, story)
+@pytest.mark.parametrize("story", [ROLLING, BOTH], ids=lambda story: story.name)
+def test_killed_at_each_kind_of_write_it_comes_to_the_same_end(cluster: Cluster, api: Api, tmp_path: Path, story: Story) -> None:
+    """Each kind once, now before and now after the write. By the second story callers always have a pod, through changes of the strategy."""
+    expected, writes = crashes.undisturbed(cluster, api, tmp_path, story)
+    made = {crashes.kind_of(call.name) for call in writes}
+    kinds = made | {"create leases"} if story is ROLLING else made & DECIDES_WHERE
+    end, killed = crashes.run_killed_at_each_kind(cluster, api, kinds, tmp_path, story)
+    print(f"{story.name}, killed at: " + ", ".join(f"{'after' if after else 'before'} {kind}" for kind, after in killed.items()))
+    assert end == expected
+    assert set(killed) == kinds

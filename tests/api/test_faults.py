@@ -10,7 +10,7 @@ from tests.support.api import Api
 from tests.support.faults import matrix
 from tests.support.operator import install_rights
 
-KINDS = ("401 to everything", "an empty object", "watches fall silent", "410 for lists", "HTML")
+KINDS = ("an empty object", "watches fall silent", "410 for lists")
 LASTS = 8.0  # seconds
 
 

@@ -27,11 +27,11 @@ def pair(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> Iterator
         yield made
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
-def test_the_other_takes_over(api: Api, namespace: str, pair: Pair, number: signal.Signals) -> None:
-    took = pair.taken_over(number)
-    print(f"{number.name}: the other led after {took:.2f} s")
-    deploys.deploy(api, namespace, "b", "c")
+def test_the_other_takes_over(api: Api, namespace: str, pair: Pair) -> None:
+    for number, row in ((signal.SIGTERM, "b"), (signal.SIGKILL, "c")):
+        took = pair.taken_over(number)
+        print(f"{number.name}: the other led after {took:.2f} s")
+        deploys.deploy(api, namespace, row)
     assert len(api.get("Deployment", "", namespace).body["items"]) == len(deploys.ROWS)
 
 
@@ -46,7 +46,17 @@ def test_one_that_was_paused_at_a_write_writes_nothing_twice(
     assert deploys.End.of(api, namespace) == expected
 
 
-@pytest.mark.parametrize("case", ["workload", "workload, not wanted any more", "autoscaler, not wanted any more", "Event, overtaken"])
+OF_TWO = pytest.mark.long("each case waits until a lease has expired; two of them are in `make test`, with the write of the pins")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "workload, not wanted any more",
+        "Event, overtaken",
+        *(pytest.param(case, marks=OF_TWO) for case in ("workload", "autoscaler, not wanted any more")),
+    ],
+)
 def test_a_write_that_arrives_after_the_takeover_is_refused(api: Api, namespace: str, pair: Pair, case: str) -> None:
     late = takeovers.answer_to_late(pair, LATE[case])
     assert late.status == 409, f"{late.name}: {late.body.decode()}"

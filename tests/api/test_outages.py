@@ -44,12 +44,15 @@ def _everything() -> list[Fault]:
     ]
 
 
+OF_ALL = pytest.mark.long("one fault of several; in `make test` the same test meets all of them at once")
+
+
 @pytest.mark.parametrize(
     "make",
     [
-        pytest.param(lambda: [faults.Fails(0.1, faults.INTERNAL, faults.TOO_MANY)], id="a tenth of all requests fails"),
-        pytest.param(lambda: [faults.CutsWatches(WATCHES_LAST)], id="watches are cut five times a second"),
-        pytest.param(lambda: [faults.LosesAnswers(0.3)], id="a third of the writes is never answered"),
+        pytest.param(lambda: [faults.Fails(0.1, faults.INTERNAL, faults.TOO_MANY)], id="a tenth of all requests fails", marks=OF_ALL),
+        pytest.param(lambda: [faults.CutsWatches(WATCHES_LAST)], id="watches are cut five times a second", marks=OF_ALL),
+        pytest.param(lambda: [faults.LosesAnswers(0.3)], id="a third of the writes is never answered", marks=OF_ALL),
         pytest.param(_everything, id="all of it"),
     ],
 )

@@ -23,7 +23,7 @@ from tests.support.waiting import eventually
 
 DOCUMENT = REPOSITORY / "docs" / "capacity.md"
 SECOND = "--lease-name=dynamiq-operator-2"
-RACES = 5
+RACES = 3
 Side = tuple[HistoryStage, Operator]
 
 
@@ -38,18 +38,28 @@ def rights(cluster: Cluster, account: Path) -> Iterator[None]:
     kubectl("delete", "-f", "-", input=manifests)
 
 
-@pytest.fixture
-def sides(cluster: Cluster, account: Path, rights: None, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Side, Side]]:
-    """Each has a namespace with releases v1 to v4, and its operator at work there. Both have the claims of one namespace."""
+@pytest.fixture(scope="module")
+def both(cluster: Cluster, account: Path, rights: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side]]:
+    """Each has a namespace with releases v1 to v4, and an operator of its own. Both have the claims of one namespace."""
     with contextlib.ExitStack() as stack:
         made = []
         for side, options in (("a", ()), ("b", (SECOND,))):
-            at = stack.enter_context(history_stage.stage(cluster, f"{side}-{request.function.__name__[5:]}"))
-            made.append((at, stack.enter_context(Operator(account, tmp_path, [at.namespace], options))))
+            at = stack.enter_context(history_stage.stage(cluster, f"{side}-two-operators"))
+            operator = stack.enter_context(Operator(account, tmp_path_factory.mktemp(side), [at.namespace], options))
+            made.append((at, operator))
         yield made[0], made[1]
 
 
-def host(side: Side, name: str = "chat") -> str:
+@pytest.fixture
+def sides(both: tuple[Side, Side]) -> tuple[Side, Side]:
+    """Both sides, their operators at work, whatever a test before this one left."""
+    for _, operator in both:
+        if not operator.runs:
+            operator.start()
+    return both
+
+
+def host(side: Side, name: str) -> str:
     """A hostname that no other test uses."""
     return f"{name}.{side[0].namespace}.example.test"
 
@@ -88,26 +98,27 @@ def test_a_hostname_that_both_sides_ask_for_at_once_is_one_apps(sides: tuple[Sid
 @pytest.mark.parametrize("gives_up", ["deleted", "renamed"])
 def test_an_operator_that_is_down_keeps_no_hostname_from_an_app_of_another(sides: tuple[Side, Side], gives_up: str) -> None:
     (here, _), (there, second) = sides
-    wanted = host(sides[0])
-    there.app("holder", given.with_hostname(wanted))
-    eventually("the holder has its route", lambda: routes(there, "holder"))
-    here.app("waiting", given.with_hostname(wanted))
-    assert refused(here, "waiting") == f"hostname {wanted} is another App's: choose another"
+    holder, waiting = (f"{app}-{gives_up}" for app in ("holder", "waiting"))
+    wanted = host(sides[0], gives_up)
+    there.app(holder, given.with_hostname(wanted))
+    eventually("the holder has its route", lambda: routes(there, holder))
+    here.app(waiting, given.with_hostname(wanted))
+    assert refused(here, waiting) == f"hostname {wanted} is another App's: choose another"
     second.stop()
-    here.change(kinds.APP.kind, "waiting", spec={"description": "asks again"})
-    eventually("it was looked at", lambda: here.seen("waiting"))
-    assert "is another App's" in refused(here, "waiting"), "the holder is there, and serves"
+    here.change(kinds.APP.kind, waiting, spec={"description": "asks again"})
+    eventually("it was looked at", lambda: here.seen(waiting))
+    assert "is another App's" in refused(here, waiting), "the holder is there, and serves"
     if gives_up == "deleted":
-        there.delete(kinds.APP.kind, "holder")
+        there.delete(kinds.APP.kind, holder)
     else:
-        there.change(kinds.APP.kind, "holder", spec={"hostname": host(sides[0], "new")})
+        there.change(kinds.APP.kind, holder, spec={"hostname": host(sides[0], "new")})
     asked_long_ago(here, wanted)
     if gives_up == "renamed":
         eventually("the claim is given up", lambda: not here.api.read(claim(wanted)).ok)
-        eventually("its route serves on", lambda: "is another App's" in refused(here, "waiting"))
-        assert routes(there, "holder")
+        eventually("its route serves on", lambda: "is another App's" in refused(here, waiting))
+        assert routes(there, holder)
         second.start()
-    eventually("the other has the route", lambda: routes(here, "waiting"))
+    eventually("the other has the route", lambda: routes(here, waiting))
 
 
 def test_without_its_own_lease_a_second_operator_waits_and_says_why(account: Path, sides: tuple[Side, Side], tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,9 @@ from tests.support import factories as given
 from tests.support.api import Api, fresh_namespace
 from tests.support.faults import deploys, operators
 from tests.support.faults.deploys import ROLLING, End, Story
-from tests.support.faults.faults import Kill
-from tests.support.faults.proxy import Call, Proxy
+from tests.support.faults.faults import Kill, KillAtEachKind
+from tests.support.faults.operators import OperatorProcess
+from tests.support.faults.proxy import Call, Fault, Proxy
 from tests.support.load.watched import watching
 
 SIDE_BY_SIDE = 3
@@ -89,23 +90,9 @@ def listed(writes: Sequence[Call]) -> list[str]:
     return [f"  {number:3d}  {call.point}" for number, call in enumerate(writes, 1)]
 
 
-def chosen(points: Sequence[Point], every: int) -> list[Point]:
-    """Each `every`-th point, and for each kind of write that is not among them one more, now before and now after it."""
-    taken = list(points[::every])
-    kinds = {_kind(point) for point in taken}
-    turn = itertools.cycle((False, True))
-    after_it = next(turn)
-    for point in points:
-        if _kind(point) not in kinds and point.after_it is after_it:
-            kinds.add(_kind(point))
-            taken.append(point)
-            after_it = next(turn)
-    return taken
-
-
-def _kind(point: Point) -> str:
-    """The verb and the resource, without names; Events are one kind."""
-    return " ".join(point.name.split(":")[0].split("/")[0].split()[:3]) + ("/status" if point.name.endswith("/status") else "")
+def kind_of(name: str) -> str:
+    """The verb and the resource of a write by its name; Events are one kind."""
+    return " ".join(name.split(":")[0].split("/")[0].split()[:3]) + ("/status" if name.endswith("/status") else "")
 
 
 def run_all(
@@ -141,52 +128,94 @@ def require_made(points: Sequence[Point], runs: Sequence[Run]) -> None:
     assert not missing, f"not made: {missing}"
 
 
+def run_killed_at_each_kind(
+    cluster: Cluster, api: Api, kinds: Collection[str], folder: Path, story: Story = ROLLING
+) -> tuple[End, dict[str, bool]]:
+    """One run of the story, in which the operator is ended at the first write of each of these kinds, and started anew each time.
+
+    Returns how it ended, and at which kinds the operator was ended, with whether that was after the write.
+    """
+
+    def asked(call: Call) -> str | None:
+        kind = kind_of(call.name)
+        return kind if call.is_write and not call.is_about_policies and kind in kinds else None
+
+    with _place(cluster, api, story) as (namespace, proxy):
+        operator = _Restarted(proxy.url, namespace, folder, len(kinds))
+        kill = KillAtEachKind(asked, operator.pid)
+        return _play(api, proxy, kill, operator, story), kill.killed
+
+
 def run_one(cluster: Cluster, api: Api, point: Point, folder: Path, story: Story = ROLLING) -> Run | None:
     """The operator is ended at `point` of the story, once, and started anew under another lease.
 
     None where the write did not come in several runs, each of which came to its end undisturbed.
     """
     for _ in range(TRIES):
-        with fresh_namespace(api, "killed") as namespace, operators.proxied(cluster, api) as proxy:
-            if (run := _try(api, namespace, proxy, point, folder, story)) is not None:
-                return run
+        with _place(cluster, api, story) as (namespace, proxy):
+            began = time.monotonic()
+            operator = _Restarted(proxy.url, namespace, folder)
+            kill = Kill(point.name, point.nth, point.after_it, operator.pid)
+            end = _play(api, proxy, kill, operator, story)
+            if kill.done.is_set():
+                rows = api.get("Deployment", "", namespace).body["items"]
+                return Run(point, end, sorted(row["spec"]["sequence"] for row in rows), time.monotonic() - began)
     return None
 
 
-def _try(api: Api, namespace: str, proxy: Proxy, point: Point, folder: Path, story: Story) -> Run | None:
-    """None where the write never came."""
-    if not story.watches_service:
-        return _end_once(api, namespace, proxy, point, folder, story)
-    with watching(api, namespace, ["EndpointSlice"]) as watched:
-        run = _end_once(api, namespace, proxy, point, folder, story)
-        began = next((at for at, ready in watched.ready_of(given.NAME) if ready), 0.0)
-        assert watched.without_ready(given.NAME, began) == [], "the Service was without a Ready pod"
-        return run
+@contextlib.contextmanager
+def _place(cluster: Cluster, api: Api, story: Story) -> Iterator[tuple[str, Proxy]]:
+    """A namespace with the App of the story, and a proxy for its operator; raises AssertionError where its Service was without a pod it may not be."""
+    with fresh_namespace(api, "killed") as namespace, operators.proxied(cluster, api) as proxy:
+        operators.allow_leases(api, namespace)
+        deploys.prepare(api, namespace, *story.modifiers)
+        if not story.watches_service:
+            yield namespace, proxy
+            return
+        with watching(api, namespace, ["EndpointSlice"]) as watched:
+            yield namespace, proxy
+            began = next((at for at, ready in watched.ready_of(given.NAME) if ready), 0.0)
+            assert watched.without_ready(given.NAME, began) == [], "the Service was without a Ready pod"
 
 
-def _end_once(api: Api, namespace: str, proxy: Proxy, point: Point, folder: Path, story: Story) -> Run | None:
-    operators.allow_leases(api, namespace)
-    deploys.prepare(api, namespace, *story.modifiers)
-    began = time.monotonic()
-    started = [operators.start(proxy.url, namespace, folder, lease="lease-0")]
-    kill = Kill(point.name, point.nth, point.after_it, lambda: started[-1].pid)
+class _Restarted:
+    """The operator of a run, started anew under another lease each time that it was ended, so many times at most."""
+
+    def __init__(self, url: str, namespace: str, folder: Path, most: int = 1) -> None:
+        self.namespace, self._url, self._folder, self._most = namespace, url, folder, most
+        self._started: list[OperatorProcess] = []
+
+    def pid(self) -> int:
+        return self._started[-1].pid
+
+    def start(self) -> None:
+        lease = f"lease-{len(self._started)}"
+        self._started.append(operators.start(self._url, self.namespace, self._folder, lease=lease))
+
+    def start_anew(self) -> None:
+        """Starts it where it was ended. Raises AssertionError with its log where it ended otherwise than by a kill, or too often."""
+        last = self._started[-1]
+        if not last.alive:
+            assert last.process.wait() == -signal.SIGKILL, last.log.read_text()
+            assert len(self._started) <= self._most, "it was ended too often"
+            self.start()
+
+    def logs(self) -> str:
+        return "\n".join(each.log.read_text(errors="replace")[-LOG_SHOWN:] for each in self._started)
+
+    def stop(self) -> None:
+        for each in self._started:
+            each.stop(signal.SIGKILL)
+
+
+def _play(api: Api, proxy: Proxy, kill: Fault, operator: _Restarted, story: Story) -> End:
+    operator.start()
     proxy.faults.append(kill)
-
-    def start_anew() -> None:
-        if not started[-1].alive:
-            code = started[-1].process.wait()
-            assert (code, len(started)) == (-signal.SIGKILL, 1), started[-1].log.read_text()
-            started.append(operators.start(proxy.url, namespace, folder, lease="lease-1"))
-
     try:
-        end = story.act(api, namespace, meanwhile=start_anew)
+        end: End = story.act(api, operator.namespace, meanwhile=operator.start_anew)
     except Exception as error:
-        error.add_note("\n".join(operator.log.read_text(errors="replace")[-LOG_SHOWN:] for operator in started))
+        error.add_note(operator.logs())
         raise
     finally:
-        for operator in started:
-            operator.stop(signal.SIGKILL)
-    if not kill.done.is_set():
-        return None
-    rows = api.get("Deployment", "", namespace).body["items"]
-    return Run(point, end, sorted(row["spec"]["sequence"] for row in rows), time.monotonic() - began)
+        operator.stop()
+    return end

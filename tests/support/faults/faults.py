@@ -46,6 +46,38 @@ class Kill(Fault):
 
 
 @dataclass
+class KillAtEachKind(Fault):
+    """Ends a process (SIGKILL) at the first write of each kind, once before the API server gets it and once after it was carried out, in turn.
+
+    `kind_of` names the kind of a write, or None of one that is let through. `killed`: the kinds, and whether it was after the write.
+    """
+
+    kind_of: Callable[[Call], str | None]
+    process: Callable[[], int]
+    killed: dict[str, bool] = field(default_factory=dict)
+    at: Call | None = None
+
+    async def before(self, call: Call) -> Answer | None:
+        kind = self.kind_of(call)
+        if kind is not None and kind not in self.killed and self.at is None:
+            self.killed[kind] = len(self.killed) % 2 == 1
+            if not self.killed[kind]:
+                self._kill()
+            self.at = call
+        return None
+
+    async def after(self, call: Call) -> None:
+        if self.at is call:
+            self._kill()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):  # a request of a process that was ended meanwhile
+            os.kill(self.process(), signal.SIGKILL)
+        self.at = None
+        raise Cut
+
+
+@dataclass
 class KillAtWrite(Fault):
     """Ends a process (SIGKILL) at the `nth` write from now on, Events and Leases not counted. `name`: the write's, once it has come."""
 
