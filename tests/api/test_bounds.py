@@ -1,4 +1,4 @@
-"""Every bound and enumeration of the schemas on the real API server, through each way in which an object gets there: the last value that is accepted, the first that is refused."""
+"""Every bound and enumeration of the schemas on the real API server: the last value that is accepted, the first that is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.api import Api, fresh_namespace
 from tests.support.factories import in_namespace
 from tests.support.schema import writes
 from tests.support.schema.rules import BASES
-from tests.support.schema.writes import CHANGED, NEW, OF_THE_CLUSTER, Way
+from tests.support.schema.writes import CHANGED, NEW, OF_THE_CLUSTER, Way, by_turns
 
 ITEM, VALUE = "[0]", ".any"
 """Steps into a list, and into a map."""
@@ -126,15 +126,15 @@ def _placed(schema: Manifest, steps: tuple[str, ...], value: Any) -> Any:
 BOUNDS = [bound for kind in KINDS for bound in _bounds(kind.kind, _spec(kind.kind), (".spec",))]
 
 
-@pytest.mark.parametrize("bound", BOUNDS, ids=str)
-def test_a_bound(api: Api, namespace: str, stored: dict[str, Manifest], bound: Bound) -> None:
+@pytest.mark.parametrize(("bound", "new", "changed"), by_turns(BOUNDS, NEW, CHANGED))
+def test_a_bound(api: Api, namespace: str, stored: dict[str, Manifest], bound: Bound, new: Way, changed: Way) -> None:
     def answer(way: Way, value: Any) -> str:
         made = BASES[bound.kind](in_namespace(namespace))
         made["metadata"] = {"name": "new", **({"namespace": namespace} if bound.kind not in OF_THE_CLUSTER else {})}
         made["spec"] = _placed(_spec(bound.kind), bound.steps[1:], value)
         return way(api, stored[bound.kind], made).message
 
-    for way in (*NEW, *CHANGED):
+    for way in (new, changed):
         assert bound.says not in answer(way, bound.inside), way.__name__
         refused = answer(way, bound.outside)
         assert bound.path in refused, way.__name__

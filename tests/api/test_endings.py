@@ -1,10 +1,10 @@
-"""A row ends with its App or its namespace, at once, whether an operator runs or not, and in no other way."""
+"""A row ends with its App or its namespace, whether an operator runs or not, and in no other way."""
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from dynamiq_operator.model import names
 from local.clusters import Cluster
 from tests.support import versions
-from tests.support.admission import NOBODY, adopt, essence, made, operator, owned_by, refused, restorer
+from tests.support.admission import NOBODY, admin, adopt, essence, made, operator, owned_by, refused, restorer
 from tests.support.api import Answer, Api, Manifest, fresh_namespace, path
 from tests.support.cluster import Kubectl
 from tests.support.factories import app_manifest, in_namespace, live, row_manifest, superseded, with_meta, with_spec
@@ -21,11 +21,8 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("guarded")
 
-WITHIN = 10.0  # seconds
-SLOWER = 3
-ROWS = 50
+ROWS = 10
 COLLECTION = "/apis/dynamiq.getdynamiq.ai/v1alpha1/namespaces/{}/deployments"
-CLUSTER_ADMIN = "operator-of-the-cluster"
 
 
 def history(api: Api, namespace: str, rows: int, **spec: Manifest) -> tuple[Manifest, list[Manifest]]:
@@ -90,24 +87,41 @@ DELETES: dict[str, ByKubectl] = {
     "by label": ["delete", "ddep", "-l", "of=history"],
     "by field": ["delete", "ddep", "--field-selector=spec.app=chat"],
     "the category": ["delete", "deployments.dynamiq.getdynamiq.ai", "--all", "--wait=false"],
-    "as a cluster administrator": ["delete", "ddep", "--all", f"--as={CLUSTER_ADMIN}", "--as-group=system:masters"],
-    "as the cluster's root account": ["delete", "ddep", "--all", "--as=system:admin", "--as-group=system:masters"],
-    "as a service account with all rights": ["delete", "ddep", "--all", "--as=system:serviceaccount:kube-system:clusterrole-aggregation-controller", "--as-group=system:masters"],
-    "as a restorer": ["delete", "ddep", "--all", "--as=restorer", "--as-group=dynamiq:restorers"],
-    "as the API server": ["delete", "ddep", "--all", "--as=system:apiserver", "--as-group=system:masters"],
-    "by path": ["delete", "--raw", f"{COLLECTION}/row-1"],
-    "the collection by path": ["delete", "--raw", COLLECTION],
-}  # fmt: skip
+}
+ADMINISTRATORS = (
+    "operator-of-the-cluster",
+    "system:admin",
+    "system:apiserver",
+    "system:serviceaccount:kube-system:clusterrole-aggregation-controller",
+)
+"""Who may do everything, and deletes no row."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An App with two rows that no test can delete."""
+
+    namespace: str
+    app: Manifest
+    rows: list[Manifest]
+
+    def unchanged(self, api: Api) -> None:
+        unchanged(api, self.namespace, self.rows)
+
+
+@pytest.fixture(scope="module")
+def kept(cluster: Cluster, guarded: None) -> Iterator[Kept]:
+    api = Api.of(cluster)
+    with fresh_namespace(api, "kept") as namespace:
+        yield Kept(namespace, *history(api, namespace, 2))
 
 
 @pytest.mark.parametrize("what", DELETES)
-def test_kubectl_deletes_no_row(api: Api, kubectl: Kubectl, namespace: str, what: str) -> None:
-    _, before = history(api, namespace, 2)
-    arguments = [argument.format(namespace) for argument in DELETES[what]]
-    done = kubectl(*arguments, namespace=namespace, check=False)
+def test_kubectl_deletes_no_row(api: Api, kubectl: Kubectl, kept: Kept, what: str) -> None:
+    done = kubectl(*DELETES[what], namespace=kept.namespace, check=False)
     assert done.returncode != 0
     assert "orbidden" in done.stderr
-    unchanged(api, namespace, before)
+    kept.unchanged(api)
 
 
 def test_neither_replacing_nor_pruning_deletes_one(api: Api, kubectl: Kubectl, namespace: str) -> None:
@@ -150,6 +164,11 @@ def requests(api: Api, app: Manifest, row: Manifest) -> dict[str, Callable[[], A
         "delete what cannot be read": lambda: api.delete(row, ignoreStoreReadErrorWithClusterBreakingPotential=True),
         "delete this one": lambda: api.delete(row, preconditions={"uid": row["metadata"]["uid"]}),
         "delete the collection": lambda: api.request("DELETE", collection),
+        "delete the collection as a restorer": lambda: restorer(api).request("DELETE", collection),
+        **{
+            f"delete the collection as {user}": lambda user=user: admin(api, user).request("DELETE", collection)  # type: ignore[misc]
+            for user in ADMINISTRATORS
+        },
         "delete the collection by label": lambda: api.request("DELETE", collection, query={"labelSelector": "of=history"}),
         "set the time of its deletion": lambda: api.merge(row, {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}),
         "add a finalizer": lambda: api.merge(row, {"metadata": {"finalizers": ["a.test/b"]}}),
@@ -175,12 +194,11 @@ def applied(row: Manifest, **metadata: object) -> Manifest:
     return {"apiVersion": row["apiVersion"], "kind": row["kind"], "metadata": {**meta, **metadata}, "spec": {"app": row["spec"]["app"]}}
 
 
-def test_no_request_ends_a_row(api: Api, namespace: str) -> None:
-    app, before = history(api, namespace, 2)
-    tried = requests(api, app, before[0])
+def test_no_request_ends_a_row(api: Api, kept: Kept) -> None:
+    tried = requests(api, kept.app, kept.rows[0])
     accepted = [what for what, send in tried.items() if send().ok]
     assert set(accepted) <= set(HARMLESS)
-    unchanged(api, namespace, before)
+    kept.unchanged(api)
     print(f"{len(tried)} requests and {len(DELETES)} forms of kubectl delete: 0 rows gone")
 
 
@@ -207,24 +225,23 @@ def unchanged(api: Api, namespace: str, before: list[Manifest], *, flows: bool =
 # With the App, or the namespace.
 
 
-MaybeOperator = tuple[str, Callable[[Api, Manifest], contextlib.AbstractContextManager[None]]]
 CHILDREN = {"Service": "v1", "Secret": "v1", "ConfigMap": "v1", "Deployment": "apps/v1"}
 
 
-@pytest.fixture(params=["no operator", "an operator"])
-def maybe_operator(request: pytest.FixtureRequest, account: Path, tmp_path: Path) -> MaybeOperator:
-    """What is there besides, and an operator at work in a namespace while a block runs, which has acted on the App, or none."""
+Beside = Callable[[Manifest, bool], contextlib.AbstractContextManager[None]]
+
+
+@pytest.fixture
+def beside(api: Api, account: Path, tmp_path: Path) -> Beside:
+    """Where an operator is wanted, one at work in an App's namespace while a block runs, which has acted on the App."""
 
     @contextlib.contextmanager
-    def one(api: Api, app: Manifest) -> Iterator[None]:
-        if request.param == "no operator":
-            yield
-            return
+    def one(app: Manifest) -> Iterator[None]:
         with Operator(account, tmp_path, [app["metadata"]["namespace"]]):
             eventually("the operator has seen the App", lambda: "observedGeneration" in made(api.read(app)).get("status", {}))
             yield
 
-    return request.param, one
+    return lambda app, wanted: one(app) if wanted else contextlib.nullcontext()
 
 
 def children_of(api: Api, namespace: str) -> list[str]:
@@ -236,66 +253,30 @@ def children_of(api: Api, namespace: str) -> list[str]:
     return [f"{kind} {each['metadata']['name']}" for kind, found in listed.items() for each in found["items"]]
 
 
-def in_time(api: Api, took: float, objects: int, **options: str) -> None:
-    """Less than WITHIN; where the machine is too busy for that, not much more than what so many ConfigMaps take in the same moment."""
-    if took >= WITHIN:
-        plain = seconds_of_plain(api, objects, **options)
-        print(f"too busy a machine for {WITHIN:.0f} s: {objects} ConfigMaps took {plain:.1f} s to end in the same way")
-        assert took < WITHIN + SLOWER * plain
-
-
-def seconds_of_plain(api: Api, objects: int, **options: str) -> float:
-    """Until ConfigMaps are gone with the one that owns them, deleted by these `options`, or where there are none with their namespace."""
-    with fresh_namespace(api, "plain") as namespace:
-        config: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner", "namespace": namespace}}
-        owner = made(api.create(config))
-        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"], "blockOwnerDeletion": True}
-        for number in range(objects):
-            named = {"name": f"plain-{number}", "namespace": namespace, "labels": {"of": "plain"}, "ownerReferences": [reference]}
-            made(api.create({**config, "metadata": named}))
-        started = time.monotonic()
-        if options:
-            assert api.delete(owner, **options).ok
-            eventually("they are gone", lambda: not made(api.get("ConfigMap", "", namespace, labelSelector="of=plain"))["items"])
-        else:
-            assert api.delete(made(api.get("Namespace", namespace, ""))).ok
-            eventually("their namespace is gone", lambda: api.get("Namespace", namespace, "").status == 404)
-        return time.monotonic() - started
-
-
-@pytest.mark.parametrize("policy", ["Background", "Foreground"])
-def test_rows_and_flows_go_with_their_app(api: Api, namespace: str, maybe_operator: MaybeOperator, policy: str) -> None:
-    besides, an_operator = maybe_operator
+@pytest.mark.parametrize(
+    ("policy", "operates"),
+    [("Background", True), ("Foreground", True), ("Background", False)],
+    ids=["in the background", "in the foreground", "without an operator"],
+)
+def test_rows_and_flows_go_with_their_app(api: Api, namespace: str, beside: Beside, policy: str, operates: bool) -> None:
     app, _ = history(api, namespace, ROWS)
-    with an_operator(api, app):
-        before = len(children_of(api, namespace))
-        started = time.monotonic()
+    with beside(app, operates):
         assert api.delete(app, propagationPolicy=policy).ok
         eventually("nothing is left", lambda: not rows_of(api, namespace) and not children_of(api, namespace))
         eventually("the App is gone", lambda: api.read(app).status == 404)
-        took = time.monotonic() - started
-    print(f"an App with {ROWS} rows and {before} children, deleted in the {policy.lower()}, {besides}: gone in {took:.1f} s")
     assert not children_of(api, namespace), "they came back"
-    in_time(api, took, 2 * ROWS, propagationPolicy=policy)
 
 
-@pytest.mark.parametrize("protected", [False, True], ids=["free", "protected"])
-def test_rows_and_flows_go_with_their_namespace(cluster: Cluster, api: Api, maybe_operator: MaybeOperator, protected: bool) -> None:
-    besides, an_operator = maybe_operator
+@pytest.mark.parametrize("protected", [False, True], ids=["free, without an operator", "protected, beside an operator"])
+def test_rows_and_flows_go_with_their_namespace(cluster: Cluster, api: Api, beside: Beside, protected: bool) -> None:
     with fresh_namespace(api, "ends") as namespace, contextlib.ExitStack() as until_the_end:
         app, _ = history(api, namespace, ROWS, history={"protect": protected})
-        until_the_end.enter_context(an_operator(api, app))
+        until_the_end.enter_context(beside(app, protected))
         # what was sent under an owner and a finalizer, too, holds nothing up
         loose = api.create(row_manifest("loose", in_namespace(namespace), with_meta(finalizers=["a.test/b"])))
         if versions.stamps(cluster):
             made(loose)
         else:
             refused(loose, "leave them out")
-        space = made(api.get("Namespace", namespace, ""))
-        started = time.monotonic()
-        assert api.delete(space).ok
+        assert api.delete(made(api.get("Namespace", namespace, ""))).ok
         eventually("the namespace is gone", lambda: api.get("Namespace", namespace, "").status == 404)
-        took = time.monotonic() - started
-    kept = "a protected App" if protected else "an App"
-    print(f"a namespace with {kept}, {ROWS + 1} rows and {ROWS} flows, {besides}: gone in {took:.1f} s")
-    in_time(api, took, 2 * ROWS)

@@ -1,4 +1,4 @@
-"""Every rule of the resources on the real API server, through each way in which an object gets there."""
+"""Every rule of the resources on the real API server, in a new object and in a change, by turns in each way in which an object gets there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.factories import asking, in_namespace, with_meta
 from tests.support.schema import writes
 from tests.support.schema.frozen import MESSAGES as FROZEN
 from tests.support.schema.rules import BASES, RULES, Rule
-from tests.support.schema.writes import CHANGED, NEW, OF_THE_CLUSTER, Way
+from tests.support.schema.writes import CHANGED, NEW, OF_THE_CLUSTER, Way, by_turns
 
 MUTABLE = ("App", "Workflow", "DeployPolicy")
 
@@ -50,8 +50,7 @@ def _says(answer: Answer, rule: Rule) -> None:
     assert rule.field in answer.message
 
 
-@pytest.mark.parametrize("way", NEW, ids=lambda way: way.__name__)
-@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize(("rule", "way"), by_turns(RULES, NEW))
 def test_a_new_object(api: Api, stored: dict[str, Manifest], namespace: str, rule: Rule, way: Way) -> None:
     in_use = rule.kind == "WorkflowVersion"  # its name follows from its spec: it is the stored one's
     accepted = way(api, stored[rule.kind], _wanted(rule, namespace, good=True, new=True))
@@ -59,8 +58,7 @@ def test_a_new_object(api: Api, stored: dict[str, Manifest], namespace: str, rul
     _says(way(api, stored[rule.kind], _wanted(rule, namespace, good=False, new=True)), rule)
 
 
-@pytest.mark.parametrize("way", CHANGED, ids=lambda way: way.__name__)
-@pytest.mark.parametrize("rule", [rule for rule in RULES if not rule.of_the_name], ids=str)
+@pytest.mark.parametrize(("rule", "way"), by_turns([rule for rule in RULES if not rule.of_the_name], CHANGED))
 def test_a_change(api: Api, stored: dict[str, Manifest], namespace: str, rule: Rule, way: Way) -> None:
     if rule.kind in MUTABLE:
         accepted = way(api, stored[rule.kind], _wanted(rule, namespace, good=True, new=False))

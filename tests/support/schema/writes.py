@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import pytest
 
 from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.model.objects import Manifest
@@ -62,3 +66,12 @@ def _identity(stored: Manifest) -> Manifest:
 
 NEW: tuple[Way, ...] = (create, apply)
 CHANGED: tuple[Way, ...] = (merge_patch, apply_over, replace)
+
+
+def by_turns(cases: Iterable[Any], *ways: Sequence[Way]) -> list[Any]:
+    """Parameters of a test: each case with one of each of these ways, in turn. The API server looks at an object alike, however it gets there."""
+    turns = zip(*(itertools.cycle(each) for each in ways), strict=False)
+    return [
+        pytest.param(case, *turn, id="-".join([str(case), *(way.__name__ for way in turn)]))
+        for case, turn in zip(cases, turns, strict=False)
+    ]
