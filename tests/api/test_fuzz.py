@@ -132,6 +132,7 @@ def looks(row: Manifest) -> bytes:
     return essence(row) + json.dumps(row.get("status"), sort_keys=True).encode()
 
 
+@pytest.mark.long("it measures the requests of `test_no_request_changes_a_row`, which `make test` runs: they do ask for something")
 @pytest.mark.full_count
 async def test_the_same_requests_change_what_nothing_holds(
     cluster: Cluster, api: Api, namespace: str, owners: tuple[Manifest, Manifest], free: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -198,13 +199,14 @@ def after(**time: float) -> str:
     return format_time(datetime.now(UTC) + timedelta(**time))
 
 
-def asked(api: Api, change: Change, kind: str = "Deployment") -> list[str]:
+@functools.cache
+def asked(api: Api, change: Change, kind: str = "Deployment") -> tuple[str, ...]:
     """What a user names who reads one refusal after another."""
     named: list[str] = []
     while True:
         answer = tried(api, change, kind, {WEAKER: "\n".join(named), UNTIL: after(hours=1)})
         if "ValidatingAdmissionPolicy" not in answer.message:
-            return named
+            return tuple(named)
         (found,) = re.findall(r'the first being "(.*)": keep it', answer.message)
         assert found not in named
         named.append(found)

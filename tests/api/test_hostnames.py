@@ -18,7 +18,7 @@ from tests.support import factories as given
 from tests.support.api import Api, Manifest, fresh_namespace, path
 from tests.support.cluster import Kubectl
 from tests.support.history_stage import HistoryStage
-from tests.support.hostnames import asked_long_ago, claim, refused, routes, settled
+from tests.support.hostnames import claim, refused, routes, settled
 from tests.support.operator import Operator
 from tests.support.waiting import eventually
 
@@ -117,48 +117,6 @@ def test_a_holder_made_again_within_the_grace_period_keeps_it(two: Stages, opera
     assert "another App's" in refused(theirs, "waiting")
 
 
-@pytest.mark.parametrize("gives_up", ["deleted", "renamed"])
-def test_after_the_grace_period_it_goes_to_the_other(two: Stages, operator: Operator, gives_up: str) -> None:
-    ours, theirs = two
-    ours.app("holder", given.with_hostname(host(two)))
-    eventually("it has its route", lambda: routes(ours, "holder"))
-    theirs.app("waiting", given.with_hostname(host(two)))
-    refused(theirs, "waiting")
-    if gives_up == "deleted":
-        ours.delete(kinds.APP.kind, "holder")
-    else:
-        ours.change(kinds.APP.kind, "holder", spec={"hostname": host(two, "new")})
-    asked_long_ago(theirs, host(two))
-    eventually("the other has the route", lambda: routes(theirs, "waiting"))
-    ours.app("late", given.with_hostname(host(two)))
-    assert refused(ours, "late") == f"hostname {host(two)} is another App's: choose another"
-
-
-def test_a_strangers_ingress_counts(two: Stages, operator: Operator) -> None:
-    ours, _ = two
-    backend = {"service": {"name": "web", "port": {"number": 80}}}
-    rule = {"host": host(two), "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
-    stranger = {**ours.named("Ingress", "web"), "spec": {"rules": [rule]}}
-    ours.create(stranger)
-    ours.app("chat", given.with_hostname(host(two)))
-    assert "is served by an Ingress that is not ours" in refused(ours, "chat")
-    assert ours.get("Ingress", "web")["spec"]["rules"][0]["host"] == host(two)
-    ours.delete("Ingress", "web")
-    eventually("the App has its route", lambda: routes(ours, "chat"))
-
-
-def test_an_apps_own_name_in_the_domain_is_reserved(two: Stages, operator: Operator) -> None:
-    ours, theirs = two
-    own = f"chat.{ours.namespace}.{DOMAIN}"
-    theirs.app("thief", given.with_hostname(own))
-    assert refused(theirs, "thief") == f"hostname {own} is reserved for the App whose name and namespace it is made of: choose another"
-    ours.app("chat")
-    eventually("the App has its route", lambda: routes(ours, "chat"))
-    assert ours.get("Ingress", "chat")["spec"]["rules"][0]["host"] == own
-    theirs.app("free", given.with_hostname(f"free-{ours.namespace}.{DOMAIN}"))
-    eventually("another name in the domain is free", lambda: routes(theirs, "free"))
-
-
 # Claims that are lost.
 
 
@@ -215,54 +173,6 @@ def route_beside(ours: HistoryStage, theirs: HistoryStage, app: str, other: str)
     meta = {"name": other, "namespace": theirs.namespace, "labels": names.labels(other), "ownerReferences": [owner]}
     eventually("a second has passed", lambda: format_time(datetime.now(UTC)) > first["metadata"]["creationTimestamp"])
     theirs.create({"apiVersion": first["apiVersion"], "kind": "Ingress", "metadata": meta, "spec": first["spec"]})
-
-
-def test_of_two_routes_without_a_claim_the_older_has_it_and_both_stay(two: Stages, operator: Operator) -> None:
-    ours, theirs = two
-    ours.app("first", given.with_hostname(host(two)))
-    eventually("the first has its route", lambda: routes(ours, "first"))
-    theirs.app("second", given.with_hostname(host(two)))
-    refused(theirs, "second")
-    operator.stop()
-    lose_claims(ours.api)
-    route_beside(ours, theirs, "first", "second")
-    before = identity(ours, "first"), identity(theirs, "second")[0]
-    operator.start()
-    told = theirs.until_condition("second", "ChildrenApplied", "False", reason="HostnameContested")["message"]
-    assert (
-        told == f"hostname {host(two)} is served by another App as well, whose it is: this one goes on; one of them has to choose another"
-    )
-    made = ours.get("Ingress", "first")["metadata"]["creationTimestamp"]
-    eventually("the claim is the older one's", lambda: claimed_since(ours, host(two)) == made)
-    assert "another App serves it as well, not for as long" in ours.events("first")["HostnameClaimed"]
-    ours.until_condition("first", "ChildrenApplied", "True")
-    for stage, app in ((ours, "first"), (theirs, "second")):
-        stage.quiet(app)
-    uid, generation = identity(theirs, "second")
-    assert (identity(ours, "first"), uid) == before
-    assert generation > 1, "it was changed, and so it counts as one that was"
-    ours.delete(kinds.APP.kind, "first")
-    theirs.until_condition("second", "ChildrenApplied", "True")
-    assert identity(theirs, "second")[0] == before[1], "it has served all along"
-
-
-def test_a_claim_that_says_nothing_leaves_what_serves_and_makes_nothing(two: Stages, operator: Operator) -> None:
-    ours, theirs = two
-    ours.app("chat", given.with_hostname(host(two)))
-    eventually("it has its route", lambda: routes(ours, "chat"))
-    before = identity(ours, "chat")
-    operator.stop()
-    assert ours.api.merge(claim(host(two)), {"data": {"app": None, "namespace": None}}).ok
-    operator.start()
-    theirs.app("other", given.with_hostname(host(two)))
-    for stage, app in ((ours, "chat"), (theirs, "other")):
-        told = stage.until_condition(app, "ChildrenApplied", "False", reason="HostnameUnknown")["message"]
-        assert f"ConfigMap {names.claim(host(two))} in namespace {OPERATOR_NAMESPACE}, names no App: delete it" in told
-    assert not routes(theirs, "other")
-    assert ours.api.delete(claim(host(two))).ok
-    ours.until_condition("chat", "ChildrenApplied", "True")
-    assert "another App's" in refused(theirs, "other")
-    assert identity(ours, "chat") == before
 
 
 def test_the_operators_namespace_deleted_and_made_again_touches_no_route(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from dynamiq_operator.model import names
 from tests.support.api import Manifest
 from tests.support.factories import with_spec
@@ -41,42 +39,6 @@ def serve(on: HistoryStage, **network: Any) -> Manifest:
     return policy(on)
 
 
-def test_what_an_app_limits(stage: HistoryStage, operator: Operator) -> None:
-    made = serve(stage, **LIMITED)
-    spec = made["spec"]
-    assert [each["name"] for each in made["metadata"]["ownerReferences"]] == [APP]
-    assert spec["podSelector"] == {"matchLabels": {names.APP_LABEL: APP}}
-    assert spec["policyTypes"] == ["Ingress", "Egress"]
-    assert spec["ingress"] == [{"from": [OWN_TRIGGERS, GATEWAY, OFFICE], "ports": CALLS}, METRICS]
-    dns, model = spec["egress"]
-    assert {(port["protocol"], port["port"]) for port in dns["ports"]} >= {("UDP", 53), ("TCP", 53)}
-    assert {"namespaceSelector": {}} in dns["to"]
-    assert model["to"] == MODEL["to"]
-    assert model["ports"] == [{"protocol": "TCP", "port": 443}, {"protocol": "UDP", "port": 8000, "endPort": 8010}]
-    stage.until_condition(APP, "ChildrenApplied", "True")
-
-
-@pytest.mark.parametrize(("asked", "types"), [({"ingressFrom": []}, ["Ingress"]), ({"egress": []}, ["Egress"])], ids=["ingress", "egress"])
-def test_one_side_alone_with_nothing_allowed(stage: HistoryStage, operator: Operator, asked: Manifest, types: list[str]) -> None:
-    """An empty list lets nobody through but the triggers, or nothing but DNS: in a policy itself it would let everything through."""
-    spec = serve(stage, **asked)["spec"]
-    assert spec["policyTypes"] == types
-    nobody = [{"from": [OWN_TRIGGERS], "ports": CALLS}, METRICS]
-    assert spec.get("ingress", nobody) == nobody
-    assert ["ports" in rule and "to" in rule for rule in spec.get("egress", ())] == [True] * len(spec.get("egress", ()))
-
-
-def test_it_follows_the_app_and_goes_with_the_option(stage: HistoryStage, operator: Operator) -> None:
-    serve(stage, **LIMITED)
-    stage.change("App", APP, spec={"network": {"egress": None}})
-    eventually("egress is free", lambda: policy(stage)["spec"]["policyTypes"] == ["Ingress"])
-    assert "egress" not in policy(stage)["spec"]
-    stage.change("App", APP, spec={"network": {"ingressFrom": [GATEWAY]}})
-    eventually("the office is out", lambda: policy(stage)["spec"]["ingress"][0]["from"] == [OWN_TRIGGERS, GATEWAY])
-    stage.change("App", APP, spec={"network": None})
-    eventually("there is no policy", lambda: stage.find(KIND, APP) is None)
-
-
 EDITS: dict[str, Manifest] = {
     "everybody let in": {"ingress": [{}]},
     "a peer more": {"ingress": [{"from": [OWN_TRIGGERS, GATEWAY, OFFICE, {"podSelector": {}}]}]},
@@ -92,19 +54,24 @@ EDITS: dict[str, Manifest] = {
 }
 
 
-def test_whatever_another_manager_edits_is_repaired(stage: HistoryStage, operator: Operator) -> None:
-    before = serve(stage, **LIMITED)["spec"]
+def test_it_is_made_repaired_to_the_letter_and_goes_with_the_option(stage: HistoryStage, operator: Operator) -> None:
+    made = serve(stage, **LIMITED)
+    before = made["spec"]
+    assert [each["name"] for each in made["metadata"]["ownerReferences"]] == [APP]
+    assert (before["policyTypes"], before["ingress"]) == (
+        ["Ingress", "Egress"],
+        [{"from": [OWN_TRIGGERS, GATEWAY, OFFICE], "ports": CALLS}, METRICS],
+    )
+    assert before["egress"][1]["ports"] == [{"protocol": "TCP", "port": 443}, {"protocol": "UDP", "port": 8000, "endPort": 8010}]
+    stage.until_condition(APP, "ChildrenApplied", "True")
     for about, edit in EDITS.items():
         stage.change(KIND, APP, spec=edit)
         assert stage.get(KIND, APP)["metadata"]["generation"] > 1
         eventually(f"after {about} it is as it was: {before}", lambda: policy(stage)["spec"] == before)
     stage.delete(KIND, APP)
     assert policy(stage)["spec"] == before
-
-
-def test_a_policy_of_another_manager_stays_and_is_reported(stage: HistoryStage, operator: Operator) -> None:
-    theirs = {"podSelector": {}, "policyTypes": ["Ingress"]}
-    stage.create(stage.named(KIND, APP) | {"spec": theirs})
-    stage.app(APP, with_spec(network=LIMITED))
-    stage.until_condition(APP, "ChildrenApplied", "False", reason="NameTaken")
-    assert stage.get(KIND, APP)["spec"] == theirs
+    stage.change("App", APP, spec={"network": {"egress": None}})
+    eventually("egress is free", lambda: policy(stage)["spec"]["policyTypes"] == ["Ingress"])
+    assert "egress" not in policy(stage)["spec"]
+    stage.change("App", APP, spec={"network": None})
+    eventually("there is no policy", lambda: stage.find(KIND, APP) is None)

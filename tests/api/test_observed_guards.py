@@ -78,7 +78,9 @@ def until_waiting(stage: HistoryStage, row: str, reason: str) -> str:
     return eventually(f"row {row} waits: {stage.lines()}", seen)
 
 
-def test_a_row_waits_by_a_policy_and_is_deployed_once_it_is_approved(stage: HistoryStage, operator: Operator, rules: Rules) -> None:
+def test_a_row_waits_by_a_policy_and_is_deployed_once_it_is_approved_and_ends_by_a_rejection(
+    stage: HistoryStage, operator: Operator, rules: Rules
+) -> None:
     stage.app(APP, given.public(), workflow=APP)
     stage.live(APP, "v1", runtime=stage.default_runtime)
     rules.apply(approvals=ONE)
@@ -88,6 +90,12 @@ def test_a_row_waits_by_a_policy_and_is_deployed_once_it_is_approved(stage: Hist
     say(stage, "a")
     stage.until("a", "Live")
     assert stage.row("a")["spec"]["released"]["by"] == [BO]
+    ask(stage, "b", workflowVersion="v3")
+    until_waiting(stage, "b", "AwaitingApproval")
+    flow = stage.row("b")["spec"]["pinned"]["workflowHash"]
+    made(admin(stage.api, BO).create(rejection_manifest("bad", "v3", given.in_namespace(stage.namespace), workflowHash=flow)))
+    ended = eventually("it has ended", lambda: stage.row("b")["spec"].get("outcome"))
+    assert (ended["result"], "loses invoices" in ended["reason"]) == ("Failed", True)
 
 
 def test_a_policy_that_is_changed_or_deleted_and_a_label_that_changes_are_noticed_by_the_apps_concerned(
@@ -110,20 +118,6 @@ def test_a_policy_that_is_changed_or_deleted_and_a_label_that_changes_are_notice
     rules.delete()
     eventually("it is gone", lambda: told(stage) == [])
     stage.live(APP, "v2")
-
-
-def test_a_rejection_ends_the_row_that_waits(stage: HistoryStage, operator: Operator, rules: Rules) -> None:
-    stage.app(APP, given.public(), workflow=APP)
-    stage.live(APP, "v1", runtime=stage.default_runtime)
-    rules.apply(approvals=ONE)
-    eventually("the App says it", lambda: told(stage))
-    ask(stage, "a", workflowVersion="v2")
-    until_waiting(stage, "a", "AwaitingApproval")
-    flow = stage.row("a")["spec"]["pinned"]["workflowHash"]
-    made(admin(stage.api, BO).create(rejection_manifest("bad", "v2", given.in_namespace(stage.namespace), workflowHash=flow)))
-    ended = eventually("it has ended", lambda: stage.row("a")["spec"].get("outcome"))
-    assert ended["result"] == "Failed"
-    assert "loses invoices" in ended["reason"]
 
 
 def may_list(stage: HistoryStage, plural: str) -> bool:

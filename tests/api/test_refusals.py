@@ -9,7 +9,6 @@ import pytest
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import GROUP
-from tests.support import factories as given
 from tests.support.api import Manifest
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
@@ -65,15 +64,14 @@ def until_refused(stage: HistoryStage, kind: Manifest) -> None:
     eventually("the policy refuses", lambda: WORDS in stage.api.create(probe, dry_run=True).message)
 
 
-def message(stage: HistoryStage, type_: str) -> str:
-    found = stage.get(kinds.APP.kind, APP).get("status", {}).get("conditions", ())
+def message(stage: HistoryStage, type_: str, app: str = APP) -> str:
+    found = stage.get(kinds.APP.kind, app).get("status", {}).get("conditions", ())
     return next((str(each["message"]) for each in found if each["type"] == type_), "")
 
 
 @pytest.mark.timeout(300)
-def test_a_service_that_is_refused_for_a_while_is_made_afterwards_and_holds_up_nothing_else(
-    stage: HistoryStage, operator: Operator
-) -> None:
+def test_what_is_refused_for_a_while_holds_up_nothing_else_and_is_done_afterwards(stage: HistoryStage, operator: Operator) -> None:
+    """What the API server's own validation refuses ends the row at once; a policy may think otherwise tomorrow."""
     with refused(stage, "", "services", "CREATE"):
         until_refused(stage, SERVICE)
         stage.create(stage.manifest())
@@ -84,16 +82,11 @@ def test_a_service_that_is_refused_for_a_while_is_made_afterwards_and_holds_up_n
         assert stage.find("Service", APP) is None
     eventually("the Service is made by itself", lambda: stage.find("Service", APP))
     eventually("the App is Ready", lambda: stage.condition(APP, "Ready")["status"] == "True")
-
-
-@pytest.mark.timeout(300)
-def test_a_workload_that_a_policy_refuses_for_a_while_fails_no_deploy(stage: HistoryStage, operator: Operator) -> None:
-    """What the API server's own validation refuses ends the row at once; a policy may think otherwise tomorrow."""
     with refused(stage, "apps", "deployments", "CREATE"):
         until_refused(stage, WORKLOAD)
-        stage.create(stage.manifest())
-        row = stage.deploy(APP, "v1", runtime=stage.default_runtime)
-        eventually("the App says it with the policy's words", lambda: WORDS in message(stage, "ChildrenApplied"))
+        stage.app("other", workflow=APP)
+        row = stage.deploy("other", "v1", runtime=stage.default_runtime)
+        eventually("the App says it with the policy's words", lambda: WORDS in message(stage, "ChildrenApplied", "other"))
         assert stage.row(row)["status"]["phase"] == "Progressing"
     stage.until(row, "Live")
 
@@ -115,39 +108,3 @@ def test_a_row_that_may_not_be_written_holds_up_no_row_after_it(stage: HistorySt
     stage.until("odd", "Failed")
     assert stage.served()["row"] == "past", "a row is not deployed over one that came after it"
     eventually("nothing is said of it any more", lambda: not message(stage, "ReconcileFailed"))
-
-
-@pytest.mark.timeout(300)
-def test_an_app_whose_row_cannot_be_read_stays_as_it_is(stage: HistoryStage, operator: Operator) -> None:
-    """An earlier operator beside the schema of a later one, which knows one more type of config."""
-    stage.create(stage.manifest(given.public()))
-    stage.live(APP, "v1", runtime=stage.default_runtime, row="first")
-    with newer_schema(stage):
-        uid = stage.workload(APP)["metadata"]["uid"]
-        odd = given.row_manifest("odd", given.in_namespace(stage.namespace), given.asking(config={"type": "quantum"}))
-        eventually("the API server takes the new schema", lambda: stage.api.create(odd).ok)
-        eventually("the App names row and field", lambda: "Deployment odd" in message(stage, "ReconcileFailed"))
-        assert "config.type ('quantum')" in message(stage, "ReconcileFailed")
-        stage.kubectl("delete", "service", APP, namespace=stage.namespace)
-        stage.app("another", given.public(), workflow=APP)
-        eventually("another App is reconciled", lambda: stage.seen("another"))
-        assert stage.workload(APP)["metadata"]["uid"] == uid
-        assert stage.find("Service", APP) is None, "it is frozen"
-        stage.delete(kinds.RECORD.kind, "odd")
-        eventually("it is reconciled again", lambda: stage.find("Service", APP))
-        assert stage.served()["row"] == "first"
-
-
-@contextlib.contextmanager
-def newer_schema(stage: HistoryStage) -> Iterator[None]:
-    """The schema of rows, with one more type of config."""
-    name = f"{kinds.RECORD.plural}.{GROUP}"
-    path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/config/properties/type/enum"
-    crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name}}
-    before = stage.api.read(crd).body
-    stage.kubectl("patch", "crd", name, "--type=json", "-p", f'[{{"op": "add", "path": "{path}/-", "value": "quantum"}}]')
-    assert before
-    try:
-        yield
-    finally:
-        stage.kubectl("patch", "crd", name, "--type=json", "-p", f'[{{"op": "remove", "path": "{path}/2"}}]')

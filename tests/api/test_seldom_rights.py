@@ -27,6 +27,7 @@ OF_OTHERS: dict[str, Manifest] = {
     "Ingress": {"defaultBackend": {"service": {"name": "other", "port": {"number": 9}}}},
     "HorizontalPodAutoscaler": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"}},
     "PodDisruptionBudget": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "other"}}},
+    "NetworkPolicy": {"podSelector": {}, "policyTypes": ["Ingress"]},
 }
 """Kinds of children that have the App's own name, and what somebody else's says."""
 
@@ -36,7 +37,7 @@ def test_objects_of_others_under_an_apps_names_are_looked_at_and_left_alone(stag
     apps = {kind: f"{APP}-{kind.lower()[:12]}" for kind in OF_OTHERS}
     theirs = {kind: stage.create({**stage.named(kind, app), "spec": OF_OTHERS[kind]})["metadata"]["uid"] for kind, app in apps.items()}
     for app in apps.values():
-        stage.app(app, public(), with_spec(hostname=f"{app}.{stage.namespace}.example.test"), workflow=APP)
+        stage.app(app, public(), with_spec(hostname=f"{app}.{stage.namespace}.example.test", network={"ingressFrom": []}), workflow=APP)
         stage.deploy(app, "v1", runtime=stage.default_runtime)
     for kind, app in apps.items():
         said = stage.until_condition(app, "ChildrenApplied", "False", reason="NameTaken")["message"]

@@ -81,7 +81,6 @@ def test_an_app_changes_to_switch_and_back_and_its_autoscaler_moves_with_it(stag
     stage.live(APP, "v1", runtime=stage.default_runtime, config={"autoscaling": {"minReplicas": 3, "maxReplicas": 6}})
     plain = workloads(stage)[""]["metadata"]["uid"]
     to_switch_and_back(stage)
-    to_switch_and_back(stage)
     assert (workloads(stage)[""]["metadata"]["uid"] != plain, workloads(stage)[""]["spec"]["replicas"]) == (True, 3)
     assert names.ENDPOINTS_LABEL not in stage.get("Service", APP)["metadata"]["labels"]
 

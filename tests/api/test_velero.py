@@ -17,14 +17,14 @@ from tests.support import restores, velero
 from tests.support.admission import RESTORING, admin, made, refused
 from tests.support.api import Api, Manifest, fresh_namespace
 from tests.support.guards import approval_manifest, rejection_manifest
-from tests.support.history_stage import APP, HistoryStage
+from tests.support.history_stage import APP, HistoryStage, counted
 from tests.support.operator import Operator
 from tests.support.velero import ACCOUNT
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("policies")
 
-TIMES = 20
+TIMES = counted(20)
 AT_ONCE = 4
 """Restores side by side, each into a namespace of its own."""
 
@@ -50,8 +50,9 @@ def named(cluster: Cluster) -> Iterator[None]:
         yield
 
 
+@pytest.mark.full_count
 @pytest.mark.timeout(1200)
-def test_twenty_restores_in_any_order_end_as_it_was_and_start_no_pod_anew(
+def test_restores_in_any_order_end_as_it_was_and_start_no_pod_anew(
     stage: HistoryStage, targets: list[HistoryStage], operator: Operator, named: None
 ) -> None:
     live = restores.a_history(stage)

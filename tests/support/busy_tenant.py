@@ -36,11 +36,6 @@ class Waits:
     def ratio(self) -> float:
         return p95(self.beside_many) / p95(self.beside_none)
 
-    @property
-    def ratio_of_p50(self) -> float:
-        """The same of the medians: of few samples the p95 is the largest."""
-        return p50(self.beside_many) / p50(self.beside_none)
-
     def said(self) -> str:
         return (
             f"request to Live beside none: p50 {p50(self.beside_none):.2f} s, p95 {p95(self.beside_none):.2f} s; beside the busy tenant: "
