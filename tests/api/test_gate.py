@@ -7,7 +7,6 @@ import concurrent.futures
 import itertools
 import signal
 import ssl
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -25,13 +24,11 @@ from tests.support.api import Api, Manifest
 from tests.support.faults import faults
 from tests.support.faults.proxy import Proxy
 from tests.support.gates import GateProcess
-from tests.support.history_stage import counted
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("guarded", "rights")
 
-CALLS_WITHOUT_A_KEY = 10_000
 SLICES = 8
 PORTS = itertools.count(27000)
 
@@ -80,12 +77,11 @@ def ready(api: Api, *pods: GateProcess) -> None:
     made(api.apply(manifest))
 
 
-def call(at: GateProcess, port: int, key: str = "", seconds: float = 30.0) -> int:
+def call(at: GateProcess, port: int) -> int:
     """The status of a call at a replica, 0 where it does not answer."""
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    request = urllib.request.Request(f"http://{at.listens}:{port}/", b"{}", headers)
+    request = urllib.request.Request(f"http://{at.listens}:{port}/", b"{}")
     try:
-        with urllib.request.urlopen(request, timeout=seconds) as answer:
+        with urllib.request.urlopen(request, timeout=30.0) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -118,12 +114,18 @@ def members(api: Api, slice_: Manifest, *pods: GateProcess) -> None:
     eventually(f"{wanted} are in the slice", lambda: sorted(gates.endpoints(api, slice_)) == wanted)
 
 
-def test_replicas_join_leave_and_are_taken_away_when_they_are_dead(api: Api, namespace: str, replicas: Callable[..., GateProcess]) -> None:
+def test_replicas_join_wake_an_app_once_leave_and_are_taken_away_when_they_are_dead(
+    api: Api, namespace: str, replicas: Callable[..., GateProcess]
+) -> None:
+    port = next(PORTS)
+    asleep = workload(api, namespace, "chat")
     slices = [made(api.create(gates.gate_slice(namespace, f"app{number}", next(PORTS)))) for number in range(5)]
+    slices.append(made(api.create(gates.gate_slice(namespace, "chat", port, holdSeconds=2))))
     one, two, three = replicas(), replicas(), replicas()
     ready(api, one, two, three)
     for each in slices:
         members(api, each, one, two, three)
+    is_woken_once(api, namespace, asleep, port, one, two)
     two.signal(signal.SIGTERM)
     three.signal(signal.SIGKILL)
     ready(api, one)
@@ -132,46 +134,19 @@ def test_replicas_join_leave_and_are_taken_away_when_they_are_dead(api: Api, nam
     assert two.wait() == 0
 
 
-def test_twenty_calls_at_two_replicas_are_one_wake(api: Api, namespace: str, replicas: Callable[..., GateProcess]) -> None:
-    port = next(PORTS)
-    asleep = workload(api, namespace, "chat")
-    slice_ = made(api.create(gates.gate_slice(namespace, "chat", port, holdSeconds=2)))
-    one, two = replicas(), replicas()
-    members(api, slice_, one, two)
+def is_woken_once(api: Api, namespace: str, asleep: Manifest, port: int, *at: GateProcess) -> None:
+    """Twenty calls, by turns at each of the replicas, are one wake."""
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
-        found = list(pool.map(lambda number: call((one, two)[number % 2], port), range(20)))
+        found = list(pool.map(lambda number: call(at[number % len(at)], port), range(20)))
     assert found == [503] * 20  # its pods are simulated, and none answers
     eventually("it is woken", lambda: made(api.read(asleep))["spec"]["replicas"] == 1)
     woken = f'dynamiq_gate_woken_total{{app="chat",namespace="{namespace}"}}'
 
     def wakes() -> float:
-        return sum(each.metrics().get(woken, 0) for each in (one, two))
+        return sum(each.metrics().get(woken, 0) for each in at)
 
     eventually("a wake is counted", wakes)
     assert wakes() == 1
-
-
-@pytest.mark.full_count
-def test_calls_without_a_key_or_with_a_wrong_one_wake_nothing(api: Api, namespace: str, replicas: Callable[..., GateProcess]) -> None:
-    port = next(PORTS)
-    asleep = workload(api, namespace, "chat")
-    made(api.create(gates.key_digests(namespace, "chat", "right")))
-    slice_ = made(api.create(gates.gate_slice(namespace, "chat", port, private=True, holdSeconds=1)))
-    one = replicas()
-    members(api, slice_, one)
-    with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        keys = itertools.cycle(("", "wrong"))
-        found = set(pool.map(lambda key: call(one, port, key), itertools.islice(keys, counted(CALLS_WITHOUT_A_KEY))))
-    assert found == {401}
-    assert made(api.read(asleep))["metadata"]["generation"] == 1
-    assert call(one, port, "right") == 503
-    eventually("it is woken", lambda: made(api.read(asleep))["spec"]["replicas"] == 1)
-    api.delete(gates.key_digests(namespace, "chat"))
-    eventually("its keys are not known", lambda: one.metrics().get(_refused(namespace, "starting"), 0) > 1 or not call(one, port, "right"))
-
-
-def _refused(namespace: str, code: str) -> str:
-    return f'dynamiq_gate_refused_total{{app="chat",code="{code}",namespace="{namespace}"}}'
 
 
 @contextmanager
@@ -219,26 +194,3 @@ def probe(at: GateProcess, port: int) -> int:
             return int(answer.status)
     except OSError:
         return 0
-
-
-def test_a_call_outlives_an_api_server_that_is_away(
-    api: Api, namespace: str, login: Path, tmp_path: Path, replicas: Callable[..., GateProcess]
-) -> None:
-    """It waits on, and wakes the App as soon as somebody listens."""
-    with proxied(login, tmp_path) as (proxy, path):
-        down = faults.Down()
-        proxy.faults.append(down)
-        port = next(PORTS)
-        asleep = workload(api, namespace, "chat")
-        slice_ = made(api.create(gates.gate_slice(namespace, "chat", port, holdSeconds=20)))
-        one = replicas(path)
-        members(api, slice_, one)
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            with down.for_seconds(2.0):
-                calling = pool.submit(call, one, port, "", 90.0)
-                eventually("it is held", lambda: one.metrics().get(f'dynamiq_gate_held{{app="chat",namespace="{namespace}"}}') == 1)
-                assert probe(one, port) == 200
-            began = time.monotonic()
-            eventually("the App is woken", lambda: made(api.read(asleep))["spec"]["replicas"] == 1, every=0.02)
-            print(f"\n  woken {time.monotonic() - began:.2f} s after the API server was back")
-            assert calling.result() == 503  # its pods are simulated, and none answers

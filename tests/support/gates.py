@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import json
 import signal
 import subprocess
@@ -75,21 +74,6 @@ def gate_slice(namespace: str, app: str, port: int, **note: Any) -> Manifest:
         "addressType": "IPv4",
         "ports": [{"name": "http", "port": port, "protocol": "TCP"}],
         "endpoints": [],
-    }
-
-
-def key_digests(namespace: str, app: str, *keys: str) -> Manifest:
-    """The Secret of an App's key digests, as the operator makes it."""
-    lines = "\n".join(hashlib.sha256(key.encode()).hexdigest() for key in keys)
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": names.gate_keys(namespace, app),
-            "namespace": names.GATE_NAMESPACE,
-            "labels": {names.MANAGED_BY: names.FIELD_MANAGER},
-        },
-        "data": {"digests": base64.b64encode(lines.encode()).decode()},
     }
 
 
