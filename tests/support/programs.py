@@ -59,6 +59,7 @@ class Forked:
 
     def __init__(self, arguments: Sequence[str], log: Path, environment: Mapping[str, str], network_of: int | None) -> None:
         self._name = " ".join(arguments)
+        log.touch()  # it is read before the child has come to write it
         self._process: ForkServerProcess = _context().Process(
             target=_run, args=(tuple(arguments), str(log), {**os.environ, **environment}, network_of), daemon=True
         )
