@@ -209,8 +209,8 @@ class _Restarted:
 
 
 def _play(api: Api, proxy: Proxy, kill: Fault, operator: _Restarted, story: Story) -> End:
-    operator.start()
     proxy.faults.append(kill)
+    operator.start()
     try:
         end: End = story.act(api, operator.namespace, meanwhile=operator.start_anew)
     except Exception as error:
