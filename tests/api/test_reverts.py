@@ -75,6 +75,8 @@ def test_bad_version_is_taken_back_once_and_what_git_asks_for_next_waits_for_som
     message = stage.until_condition(app, "Progressing", "False", reason="Held")["message"]
     assert waits in message
     assert stage.until_condition(app, "Ready", "True")
+    stage.until(waits, "Pending")
+    stage.quiet(app)
     assert (stage.served(app)["workflowVersion"], stage.row(waits)["status"]["phase"]) == ("v1", "Pending")
     stage.live(app, "v4", runtime=stage.default_runtime)
     assert stage.until_served("v4", app, rows=5)
