@@ -29,6 +29,12 @@ def on(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         yield made
 
 
+@pytest.fixture(autouse=True)
+def ends_its_apps(on: Stage) -> Iterator[None]:
+    yield
+    on.end_apps()
+
+
 def test_the_rows_of_an_app_are_a_chain_of_digests(on: Stage) -> None:
     on.app("chain")
     for version in ("v1", "v2", "v1"):

@@ -46,6 +46,10 @@ def address(apps: ByHand, app: str) -> tuple[str, int]:
     return apps.on.get("Service", app)["spec"]["clusterIP"], 80
 
 
+@pytest.mark.long(
+    "callers of many sleeping Apps, one after another, through a rollout; one gate that ends and lets its calls end: "
+    "tests/unit/gate/test_membership.py::test_one_that_ends_leaves_where_another_is_and_lets_its_calls_end"
+)
 @pytest.mark.full_count
 @pytest.mark.timeout(1800)
 def test_a_gate_that_is_rolled_out_anew_fails_no_call(apps: ByHand, gates: Gates, cluster: Cluster, at: Gateway) -> None:

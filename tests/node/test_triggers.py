@@ -46,6 +46,12 @@ def on(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         yield made
 
 
+@pytest.fixture(autouse=True)
+def ends_its_apps(on: Stage) -> Iterator[None]:
+    yield
+    on.end_apps()
+
+
 def soon(seconds: float) -> str:
     return format_time(datetime.now(UTC) + timedelta(seconds=seconds))
 

@@ -56,6 +56,12 @@ def greets(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield Greeting(on, folder)
 
 
+@pytest.fixture(autouse=True)
+def ends_its_apps(greets: Greeting) -> Iterator[None]:
+    yield
+    greets.on.end_apps()
+
+
 def test_a_change_of_variables_is_served_without_a_row_and_fails_no_call(greets: Greeting) -> None:
     on, app = greets.on, "changed"
     row = on.row(greets.serve(app))

@@ -118,6 +118,11 @@ class Stage:
         deleted = self.api.delete(self.named(kind, name))
         assert deleted.ok, deleted.message
 
+    def end_apps(self) -> None:
+        """Deletes all Apps: pods that no test needs any more, with a probe each second, cost the others a good part of the machine."""
+        for each in self.api.get(kinds.APP.kind, "", self.namespace).body["items"]:
+            self.delete(kinds.APP.kind, each["metadata"]["name"])
+
     def release(self, *versions: str, workflow: str = WORKFLOW, text: str | None = None) -> None:
         """Releases versions, each of which answers with its name; `text` is another flow."""
         for version in versions:
