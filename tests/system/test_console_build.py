@@ -45,10 +45,10 @@ def test_what_is_served_becomes_what_is_built_and_is_then_left_alone(tmp_path: P
 
 
 def test_a_build_that_fails_says_why_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    console_build.ensure()  # the packages are there
     console = tmp_path / "console"
     shutil.copytree(console_build.SOURCE, console, symlinks=True, ignore=shutil.ignore_patterns("node_modules"))
-    (console / "node_modules").symlink_to(console_build.SOURCE / "node_modules")
+    if (installed := console_build.SOURCE / "node_modules").exists():
+        (console / "node_modules").symlink_to(installed)
     (console / "src" / "main.tsx").write_text("import './nowhere.ts';\n")
     monkeypatch.setenv("DYNAMIQ_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(console_build, "SOURCE", console)
