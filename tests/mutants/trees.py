@@ -58,7 +58,7 @@ class Tree:
             return None, took
         failures = results.read(found).failures
         if code is None or failures:
-            return failures[0].test if failures else f"no end within {limit:.0f} s", took
+            return failures[0].test.removeprefix(".py::") if failures else f"no end within {limit:.0f} s", took
         raise RuntimeError(f"pytest ended with {code} and named no test: see {self.log}")
 
     @property
