@@ -1,3 +1,4 @@
+/// <reference types="vitest/config" />
 import preact from "@preact/preset-vite";
 import { minify } from "@swc/core";
 import { defineConfig, type Plugin } from "vite";
@@ -57,6 +58,11 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     sourcemap: false,
+  },
+  test: {
+    // A DOM for those that show screens: the first line of a file says so.
+    testTimeout: 30_000,
+    environmentOptions: { happyDOM: { url: "https://console.example.org/console/" } },
   },
   server: {
     port: 5173,
