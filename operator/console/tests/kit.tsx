@@ -2,7 +2,7 @@
 import { cleanup, configure, render, screen, waitFor, within } from "@testing-library/preact";
 import { type UserEvent, userEvent } from "@testing-library/user-event";
 import axe from "axe-core";
-import { afterEach, expect, vi } from "vitest";
+import { afterEach, expect, type Mock, vi } from "vitest";
 import "../src/state/keeper.ts";
 import { App } from "../src/app.tsx";
 import { rest } from "../src/screens/parts.ts";
@@ -42,7 +42,7 @@ afterEach(async () => {
   history.replaceState(null, "", "/console/elsewhere");
   cleanup();
   // What an effect has begun is ended once the page would have been painted.
-  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  await painted();
   session.value = undefined;
   isExpired.value = false;
   connection.value = "online";
@@ -103,6 +103,12 @@ export async function choose(label: Name, option: string, where?: Where): Promis
   );
 }
 
+/** What has a text of its own. */
+export const text = (says: Name, where: Where = document.body) => within(where).findByText(says);
+/** What was sent last by a call that is no read and no preview. */
+export const sent = (): unknown => api.calls().at(-1)?.body;
+export const optionsOf = (select: HTMLElement): string[] =>
+  [...(select as HTMLSelectElement).options].map((option) => option.text);
 /** The text of the option that is chosen. */
 export const chosen = (select: HTMLElement): string => (select as HTMLSelectElement).selectedOptions[0]?.text ?? "";
 export const textOf = (element: Element): string => (element.textContent ?? "").replace(/\s+/g, " ").trim();
@@ -141,8 +147,12 @@ export const describes = (element: Element): string =>
     .join(" ")
     .trim();
 
+/** Waits for what the page does after it would have been painted. */
+export const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+
 /** Closes the dialog on top, as Escape does in a browser. */
-export function escape(): void {
+export async function pressEscape(): Promise<void> {
+  await painted();
   const top = [...document.querySelectorAll("dialog[open]")].at(-1);
   top?.dispatchEvent(new Event("cancel", { cancelable: true }));
 }
@@ -152,6 +162,14 @@ export async function returned(): Promise<void> {
   dispatchEvent(new Event("offline"));
   dispatchEvent(new Event("online"));
   await until(() => connection.value === "online");
+}
+
+/** Takes the place of the window that a page opens. */
+export function opensWindows(): Mock {
+  const opens = vi.fn();
+  vi.stubGlobal("open", opens);
+  window.open = opens;
+  return opens;
 }
 
 /** Somebody signs in again in a second window. */
