@@ -7,7 +7,7 @@ import * as runs from "./cast-runs.ts";
 import { type Body, type Call, example, told } from "./document.ts";
 
 export { metrics, page as pageOfRuns, run as aRun, whole as wholeRun } from "./cast-runs.ts";
-export { told } from "./document.ts";
+export { example, told } from "./document.ts";
 
 export const READ_APPS = "GET /v1/apps";
 export const READ_APP = "GET /v1/apps/{app_id}";

@@ -25,6 +25,13 @@ vi.stubGlobal("fetch", (...given: Parameters<Api["fetch"]>) => api.fetch(...give
 const hold = (...given: unknown[]) => Promise.resolve((given.at(-1) as (lock: object) => unknown)({}));
 Object.defineProperty(navigator, "locks", { value: { request: hold, query: async () => ({}) } });
 
+// A browser tells that a dialog was closed a moment later: of one that is gone by then nobody hears.
+HTMLDialogElement.prototype.close = function close() {
+  if (!this.open) return;
+  this.open = false;
+  setTimeout(() => this.dispatchEvent(new Event("close")));
+};
+
 /** What is answered, and who does something. */
 export let api: Api;
 export let user: UserEvent;
@@ -131,7 +138,7 @@ export async function settled(): Promise<void> {
 export const until = (is: () => unknown) => waitFor(() => expect(is()).toBeTruthy());
 export const has = (element: Element, attribute: string, value: string | null = "true") =>
   waitFor(() => expect(element.getAttribute(attribute)).toBe(value));
-export const isFocused = (element: Element) => waitFor(() => expect(document.activeElement).toBe(element));
+export const isFocused = (element: Element) => until(() => document.activeElement === element);
 export const isAt = (url: string | RegExp) =>
   waitFor(() =>
     expect(location.pathname + location.search).toMatch(
