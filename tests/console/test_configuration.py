@@ -86,6 +86,9 @@ def test_a_key_is_shown_once_kept_nowhere_and_revoked(stage: HistoryStage, new_a
     assert keys_of(stage, app) == {"default"}
 
 
+@pytest.mark.long(
+    "what it sends, and what the API answers: tests/unit/rest; its screens over prepared answers: operator/console/tests/states.test.tsx"
+)
 def test_a_key_is_made_and_revoked_by_keyboard_alone(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
     app = new_app(is_live=True)
     page = page_as("admin", address(stage, app)).page
@@ -162,6 +165,9 @@ def kubectl_patch(form: Locator) -> Any:
     return json.loads(command.partition("-p '")[2].removesuffix("'"))
 
 
+@pytest.mark.long(
+    "what it sends, and what the API answers: tests/unit/rest; its screens over prepared answers: operator/console/tests/states.test.tsx"
+)
 def test_by_keyboard_alone_a_variable_is_added_and_taken_from_a_secret(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
     app = new_app()
     page = page_as("admin", address(stage, app)).page
@@ -212,6 +218,9 @@ def test_what_others_changed_meanwhile_is_shown_by_field_and_never_overwritten_u
     assert (now["description"], now["variables"]) == ("Theirs", [{"name": "REGION", "value": "mine"}, {"name": "NEW", "value": "1"}])
 
 
+@pytest.mark.long(
+    "what it sends, and what the API answers: tests/unit/rest; its screens over prepared answers: operator/console/tests/states.test.tsx"
+)
 def test_what_others_changed_elsewhere_in_the_app_is_in_nobodys_way(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
     app = new_app()
     page = page_as("admin", address(stage, app)).page
@@ -253,6 +262,9 @@ def test_what_the_api_refuses_is_said_at_its_field_and_the_form_stays(
     assert spec(stage, app) == before
 
 
+@pytest.mark.long(
+    "what it sends, and what the API answers: tests/unit/rest; its screens over prepared answers: operator/console/tests/states.test.tsx"
+)
 def test_while_the_api_is_away_the_form_stays_and_is_saved_once_it_is_back(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
     app = new_app()
     window = page_as("admin", address(stage, app))
@@ -317,26 +329,15 @@ def test_a_filled_form_is_there_again_after_a_look_at_another_tab(stage: History
     expect(form).to_be_hidden()
 
 
+@pytest.mark.long(
+    "what it sends, and what the API answers: tests/unit/rest; its screens over prepared answers: operator/console/tests/states.test.tsx"
+)
 def test_an_app_that_git_manages_says_that_a_change_here_is_undone(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
     tracked = factories.with_meta(labels={"argocd.argoproj.io/instance": "support"})
     page = page_as("admin", address(stage, new_app(tracked))).page
     expect(page.get_by_role("region", name="Configuration", exact=True)).to_contain_text("Argo CD manages this App")
     button(page, "Change").click()
     expect(page.get_by_role("region", name="Change the configuration")).to_contain_text("A change here is undone by Argo CD")
-
-
-def test_who_may_not_change_anything_is_told_which_role_may(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
-    app = new_app(factories.with_variables(REGION), is_live=True)
-    page = page_as("viewer", address(stage, app)).page
-    expect(page.get_by_role("row", name="REGION")).to_contain_text("eu-west")
-    for name, role in (("Change", "dynamiq-edit"), ("Delete App", "dynamiq-edit"), ("Create a key", "dynamiq-keys")):
-        refused = page.get_by_role("button", name=re.compile(f"^{name} "))
-        expect(refused).to_have_attribute("aria-disabled", "true")
-        expect(refused).to_contain_text(role)
-        press(page, refused)
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    expect(page.get_by_role("region", name="Access Keys")).to_contain_text("You may not see its keys")
-    assert axe(page) == []
 
 
 # The end.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import Any
 
@@ -43,35 +42,6 @@ def opened(page_as: PageAs, count: int, query: str = "") -> Page:
     return window.goto(f"/console/{query}")
 
 
-def test_a_thousand_apps_are_searched_as_one_types_and_the_address_keeps_it(page_as: PageAs) -> None:
-    page = opened(page_as, MANY)
-    expect(rows(page)).to_have_count(MANY)
-    page.get_by_role("searchbox").press_sequentially("app-77")
-    expect(rows(page)).to_have_count(11)
-    expect(page).to_have_url(re.compile(r"\?q=app-77$"))
-    page.get_by_role("button", name="Failed").click()
-    expect(rows(page)).to_have_count(2)
-    page.reload()
-    expect(page.get_by_role("searchbox")).to_have_value("app-77")
-    expect(page.get_by_role("button", name="Failed")).to_have_attribute("aria-pressed", "true")
-    expect(rows(page)).to_have_count(2)
-    page.get_by_role("searchbox").fill("nothing has this name")
-    page.get_by_role("button", name="Show all").click()
-    expect(rows(page)).to_have_count(MANY)
-
-
-def test_a_column_is_sorted_by_the_keyboard_and_told(page_as: PageAs) -> None:
-    page = opened(page_as, 30)
-    head = page.get_by_role("columnheader", name="Version")
-    head.get_by_role("button").press("Enter")
-    expect(head).to_have_attribute("aria-sort", "ascending")
-    expect(rows(page).first.get_by_role("cell").nth(1)).to_have_text("v1")
-    head.get_by_role("button").press("Enter")
-    expect(head).to_have_attribute("aria-sort", "descending")
-    expect(rows(page).first.get_by_role("cell").nth(1)).to_have_text("v12")
-    expect(page).to_have_url(re.compile(r"\?sort=-version$"))
-
-
 def test_a_step_back_finds_the_list_as_it_was_left(page_as: PageAs) -> None:
     page = opened(page_as, MANY, "?sort=name")
     expect(rows(page)).to_have_count(MANY)
@@ -83,10 +53,3 @@ def test_a_step_back_finds_the_list_as_it_was_left(page_as: PageAs) -> None:
     # Waiting for a row that is not drawn yet, Playwright describes the whole page each time, and leaves a busy machine no time to draw it.
     expect(rows(page)).to_have_count(MANY)
     expect(rows(page).nth(600)).to_be_in_viewport()
-
-
-def test_an_empty_list_names_the_next_step(page_as: PageAs) -> None:
-    page = opened(page_as, 0)
-    expect(page.get_by_role("heading", name="Nothing is deployed here yet")).to_be_visible()
-    page.get_by_role("link", name="To the workflows").click()
-    expect(page.get_by_role("heading", level=1, name="Workflows")).to_be_visible()

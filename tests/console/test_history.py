@@ -134,17 +134,6 @@ def test_a_rollback_takes_two_keys_and_a_confirmation(page_as: PageAs, told: Tol
     expect(page.get_by_role("searchbox")).not_to_be_focused()
 
 
-def test_who_may_not_roll_back_is_told_which_role_has_it(page_as: PageAs, told: Told) -> None:
-    page = opened(page_as, told, user="viewer").page
-    refused = row(page, 1).get_by_role("button", name=re.compile("^Roll back"))
-    expect(refused).to_have_attribute("aria-disabled", "true")
-    expect(refused).to_contain_text("dynamiq-deployer")
-    row(page, 1).focus()
-    page.keyboard.press("r")
-    expect(page.get_by_role("status").filter(has_text="dynamiq-deployer")).to_be_visible()
-    expect(page.get_by_role("dialog")).to_have_count(0)
-
-
 def test_details_of_a_row_have_an_address_and_lie_over_the_filtered_list(page_as: PageAs, told: Told) -> None:
     page = page_as("viewer", told.address(3, "?q=hyper")).page
     details = page.get_by_role("dialog", name=f"v2 (#3) of {APP}")
@@ -337,16 +326,6 @@ def test_a_new_row_comes_in_at_the_top_and_moves_nothing_that_is_read(page_as: P
     assert row(page, 1).bounding_box() == pytest.approx(before, abs=1)
     pill.click()
     expect(row(page, 9)).to_be_in_viewport()
-
-
-def test_an_app_that_was_never_deployed_says_what_comes_next(page_as: PageAs, stage: HistoryStage, told: Told) -> None:
-    stage.app("untold", factories.public(), workflow="told")
-    app = rest.uid(stage.api, kinds.APP.kind, "untold", stage.namespace)
-    page = page_as("deployer", f"/console/apps/{app}/history").page
-    nothing = page.get_by_role("region", name="Deployment history")
-    expect(nothing.get_by_role("heading", name="Nothing has been deployed yet")).to_be_visible()
-    nothing.get_by_role("link", name="Deploy", exact=True).click()
-    expect(page.get_by_role("dialog", name="Deploy")).to_be_visible()
 
 
 def test_on_a_phone_rows_are_cards(page_as: PageAs, told: Told) -> None:

@@ -137,6 +137,7 @@ def heap(page: Page) -> int:
     return int(metrics["JSHeapUsedSize"])
 
 
+@pytest.mark.long("a thousand real rows, for figures; what is read and rendered of ten thousand: tests/console/test_long_history.py")
 @pytest.mark.full_count
 @pytest.mark.timeout(900)
 def test_a_long_history_is_there_at_once_at_both_its_ends_and_filtered(page: Page, histories: Histories, figures: Figures) -> None:

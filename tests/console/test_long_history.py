@@ -22,6 +22,7 @@ PHONE, DESK = {"width": 360, "height": 700}, {"width": 1280, "height": 800}
 COVERED = {360: 88, 1280: 92}
 """How much of the window its headers cover."""
 
+WIDE = pytest.mark.long("the same in a wide window, where rows are lower; in make test on a phone")
 SLOWER = "() => { const now = performance.now.bind(performance), from = now(); performance.now = () => from + (now() - from) / 20; }"
 """Has the page's clock go slower: on a busy machine its rows come later, and a second is soon over."""
 SLIPS = """[...document.querySelectorAll(".history-table [data-place]")]
@@ -157,7 +158,7 @@ def test_on_a_phone_rows_of_any_height_keep_their_place(page_as: PageAs, history
         expect(row(page, sequence)).to_be_in_viewport()
 
 
-@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("viewport", [pytest.param(PHONE, id="phone"), pytest.param(DESK, id="desk", marks=WIDE)])
 def test_rows_that_are_measured_above_do_not_move_what_is_read(page_as: PageAs, history: LongHistory, viewport: dict[str, int]) -> None:
     page = opened(page_as, history, viewport=viewport)
     page.evaluate("scrollTo(0, 300_000)")
@@ -170,7 +171,7 @@ def test_rows_that_are_measured_above_do_not_move_what_is_read(page_as: PageAs, 
     assert page.evaluate(SLIPS) == []
 
 
-@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+@pytest.mark.parametrize("viewport", [pytest.param(PHONE, id="phone"), pytest.param(DESK, id="desk", marks=WIDE)])
 def test_rows_that_come_in_above_do_not_move_what_is_read(page_as: PageAs, history: LongHistory, viewport: dict[str, int]) -> None:
     page = opened(page_as, history, viewport=viewport)
     page.evaluate("scrollTo(0, 20_000)")

@@ -23,6 +23,10 @@ from tests.support.measured import Figures
 from tests.support.rest import Client
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long(
+    "for figures; what happens in the cluster comes to the page: tests/console/test_watch.py; what the first screen asks: tests/console/test_performance.py"
+)
+
 CHANGES, CONSOLES, CALLS = 200, 100, 300
 REST = 60
 """Seconds for which the requests of the API server are counted."""

@@ -141,6 +141,7 @@ def test_an_app_takes_little_of_the_list(page_as: PageAs, stage: HistoryStage) -
     assert len(plain) <= APP_MOST
 
 
+@pytest.mark.long("times over a slow line, for figures; bytes and requests: the other tests of this file")
 @pytest.mark.full_count
 def test_loads_over_a_slow_line(page_as: PageAs, console: Served, figures: Figures) -> None:
     cold, warm = [], []

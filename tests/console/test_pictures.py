@@ -23,6 +23,10 @@ from tests.support.browser.portrait import Portrait
 from tests.support.browser.served import Served, User
 from tests.support.cluster import REPOSITORY
 
+pytestmark = pytest.mark.long(
+    "an operator and a project of its own for docs/images; each screen is laid out in tests/console/test_states.py"
+)
+
 TO = os.environ.get("PICTURES", "")
 """Where all pictures go, of the repository; empty in a usual run, which draws a third of them."""
 

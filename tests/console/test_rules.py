@@ -135,6 +135,9 @@ def test_a_deploy_waits_until_somebody_else_approves_it_and_is_live_without_a_re
     expect(rules(theirs)).to_have_count(0)
 
 
+@pytest.mark.long(
+    "a guard of its own on a real cluster; the decisions: tests/unit/plan; approval, hold and bypass in a browser: this file; its dialogs: operator/console/tests/guards.test.tsx"
+)
 def test_it_is_rejected_by_keyboard_with_two_actions_from_the_list(page_as: PageAs, deploying: Deploying, rule: Rule) -> None:
     app = deploying.app("turned-down", "v1")
     rule("turned-down", "AwaitingApproval", approvals=approvals(deploying))
@@ -192,6 +195,9 @@ def test_after_a_rollback_what_git_asks_for_waits_until_it_is_resumed(page_as: P
     deploying.stage.until_served("v3", "kept", rows=4)
 
 
+@pytest.mark.long(
+    "a guard of its own on a real cluster; the decisions: tests/unit/plan; approval, hold and bypass in a browser: this file; its dialogs: operator/console/tests/guards.test.tsx"
+)
 def test_a_hold_is_ended_before_anything_waits_and_can_be_left_out(page_as: PageAs, deploying: Deploying) -> None:
     page = rolled_back(page_as, deploying, "let-go")
     rules(page).get_by_role("button", name="Resume…").click()
@@ -213,6 +219,9 @@ def test_a_hold_is_ended_before_anything_waits_and_can_be_left_out(page_as: Page
     assert "holds" not in deploying.stage.rows("let-go")[-1]["spec"]["pinned"]
 
 
+@pytest.mark.long(
+    "a guard of its own on a real cluster; the decisions: tests/unit/plan; approval, hold and bypass in a browser: this file; its dialogs: operator/console/tests/guards.test.tsx"
+)
 def test_a_freeze_says_until_when_and_by_which_policy(page_as: PageAs, deploying: Deploying, rule: Rule) -> None:
     app = deploying.app("frozen", "v1")
     now = datetime.now(UTC)
@@ -234,6 +243,9 @@ def test_a_freeze_says_until_when_and_by_which_policy(page_as: PageAs, deploying
     assert settled_row(deploying, "frozen", "Failed")["outcome"]["reason"].startswith("withdrawn by ")
 
 
+@pytest.mark.long(
+    "a guard of its own on a real cluster; the decisions: tests/unit/plan; approval, hold and bypass in a browser: this file; its dialogs: operator/console/tests/guards.test.tsx"
+)
 def test_an_app_is_suspended_and_that_is_taken_off_by_who_may(page_as: PageAs, deploying: Deploying) -> None:
     app = deploying.app("stopped", "v1")
     page = page_as("author", f"/console/apps/{app}/configuration").page
@@ -252,6 +264,9 @@ def test_an_app_is_suspended_and_that_is_taken_off_by_who_may(page_as: PageAs, d
     assert not deploying.stage.get(kinds.APP.kind, "stopped")["spec"].get("suspend")
 
 
+@pytest.mark.long(
+    "a guard of its own on a real cluster; the decisions: tests/unit/plan; approval, hold and bypass in a browser: this file; its dialogs: operator/console/tests/guards.test.tsx"
+)
 def test_a_rejected_version_is_marked_and_cannot_be_chosen_until_that_is_withdrawn(page_as: PageAs, deploying: Deploying) -> None:
     app = deploying.app("choosing", "v1")
     stage = deploying.stage
@@ -330,6 +345,9 @@ def older_than_all_that_are_listed(window: Window, deploying: Deploying, version
     expect(page.get_by_text(f"{version} was rejected by")).to_be_visible()
 
 
+@pytest.mark.long(
+    "a guard of its own on a real cluster; the decisions: tests/unit/plan; approval, hold and bypass in a browser: this file; its dialogs: operator/console/tests/guards.test.tsx"
+)
 def test_a_rejected_version_is_brought_back_by_who_may_bypass_that_until_all_its_rejections_are_withdrawn(
     page_as: PageAs, deploying: Deploying
 ) -> None:

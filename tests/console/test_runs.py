@@ -12,8 +12,8 @@ from playwright.sync_api import Locator, Page, Route, expect
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
 from tests.support import factories, rest
-from tests.support.browser import cast, runs
-from tests.support.browser.answers import answered
+from tests.support.browser import runs
+from tests.support.browser.answers import answered, example
 from tests.support.browser.histories import LongHistory
 from tests.support.browser.histories import row as row_of
 from tests.support.browser.pages import axe, settled
@@ -251,9 +251,10 @@ def test_pods_older_than_the_recorder_are_told(page_as: PageAs) -> None:
     says = "2 pods are older than the recorder: they are recorded once they restart."
     condition = {"type": "Recorded", "status": "False", "reason": "PodsNotRestarted", "message": says, "since": None}
     window = page_as("viewer", "/console/workflows")
-    answered(window.page, "GET", "/v1/apps/{app_id}", 200, cast.one(cast.app(conditions=[condition])))
-    runs.given(window.page, Recorded(cast.APP, [Row(cast.ROW, 1, "v1", datetime.now(UTC))], count=0))
-    page = window.goto(f"/console/apps/{cast.APP}/runs")
+    app = example("GET", "/v1/apps/{app_id}")["data"] | {"conditions": [condition]}
+    answered(window.page, "GET", "/v1/apps/{app_id}", 200, {"data": app})
+    runs.given(window.page, Recorded(app["id"], [Row(app["live"]["deployment_id"], 1, "v1", datetime.now(UTC))], count=0))
+    page = window.goto(f"/console/apps/{app['id']}/runs")
     expect(page.get_by_role("heading", name="No run is recorded yet")).to_be_visible()
     expect(page.get_by_role("region", name="Runs")).to_contain_text(says)
 
@@ -304,14 +305,6 @@ def test_why_there_is_no_content_is_said(opened: Opened, few: Recorded, state: s
     if state == "denied":
         page.get_by_role("button", name="Show inputs and outputs").click()
     expect(page.get_by_role("dialog").get_by_text(says)).to_be_visible()
-
-
-def test_who_may_only_look_is_told_which_role_scores_deletes_and_sees_content(opened: Opened, few: Recorded) -> None:
-    page = opened(few, f"/runs/{few.runs[0].id}", user="viewer")
-    for name in ("Delete…", "Good", "Show inputs and outputs"):
-        button = page.get_by_role("button", name=name)
-        expect(button).to_have_attribute("aria-disabled", "true")
-        expect(button).to_have_accessible_description(re.compile("the role dynamiq-"))
 
 
 def test_a_run_is_scored_and_deleted(opened: Opened, few: Recorded) -> None:

@@ -15,6 +15,8 @@ from tests.support.history_stage import HistoryStage
 
 FIELDS_LEAST = 30
 SHOWN_LEAST = 8  # screens that show the text
+REFUSED = pytest.mark.long("what is refused is shown by one component, whatever its status: 403 in make test")
+ALONE = pytest.mark.long("one text by itself; in make test all of them at once")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def test_what_users_wrote_is_shown_as_text_on_every_screen(page_as: PageAs, writ
     assert set().union(*shown.values()) == set(TEXTS), "each of the texts is shown somewhere"
 
 
-@pytest.mark.parametrize("status", [200, 403, 404, 503])
+@pytest.mark.parametrize("status", [200, 403, pytest.param(404, marks=REFUSED), pytest.param(503, marks=REFUSED)])
 def test_what_the_api_answers_is_shown_as_text_on_every_screen(page_as: PageAs, status: int) -> None:
     window = page_as("viewer")
     everything = answers.Everything(lambda _: ALL, status)
@@ -47,7 +49,7 @@ def test_what_the_api_answers_is_shown_as_text_on_every_screen(page_as: PageAs, 
     assert everything.given >= len(addresses(**everything.ids))
 
 
-@pytest.mark.parametrize("text", [*TEXTS[4:7], ALL])
+@pytest.mark.parametrize("text", [*(pytest.param(each, marks=ALONE) for each in TEXTS[4:7]), ALL])
 def test_what_an_address_says_is_no_script(page_as: PageAs, text: str) -> None:
     window = page_as("viewer")
     given = quote(text, safe="")

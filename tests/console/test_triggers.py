@@ -230,18 +230,6 @@ def test_a_trigger_is_made_and_deactivated_by_keyboard_alone(stage: HistoryStage
     assert triggers(stage, app)[0].get("suspend") is None
 
 
-def test_who_may_not_change_the_app_sees_its_triggers_and_which_role_may(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
-    app = new_app(NIGHTLY)
-    page = opened(page_as, stage, app, "viewer")
-    expect(page.get_by_role("row", name=re.compile("nightly"))).to_contain_text("Europe/Berlin")
-    refused = page.get_by_role("button", name=re.compile("^New trigger"))
-    expect(refused).to_have_attribute("aria-disabled", "true")
-    expect(refused).to_contain_text("dynamiq-edit")
-    press(page, refused)
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    assert axe(page) == []
-
-
 def test_a_link_to_a_trigger_opens_it(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
     app = new_app(NIGHTLY)
     page = opened(page_as, stage, app)

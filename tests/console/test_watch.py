@@ -119,6 +119,9 @@ def test_tabs_of_one_app_share_a_stream_and_another_takes_it_over(stage: History
     eventually("it still does", lambda: held(others[0]) == 1)
 
 
+@pytest.mark.long(
+    "seven windows on seven Apps; the places of streams: operator/console/src/state/stream.test.ts, and tabs that share one: this file"
+)
 @pytest.mark.full_count
 def test_tabs_of_many_apps_leave_connections_for_calls(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
     apps = [new_app() for _ in range(max(counted(TABS), STREAMS_OF_A_BROWSER + 4))]
