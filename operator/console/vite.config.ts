@@ -61,7 +61,7 @@ export default defineConfig({
   },
   test: {
     // A DOM for those that show screens: the first line of a file says so.
-    testTimeout: 30_000,
+    testTimeout: 180_000,
     environmentOptions: { happyDOM: { url: "https://console.example.org/console/" } },
   },
   server: {
