@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from dynamiq_operator.model import names as model
-from local import console_build
+from local import console_build, steps
 from local.clusters import Cluster
 from tests.support import history_stage, rest
 from tests.support.api import Api, fresh_namespace
@@ -97,6 +97,7 @@ def users(cluster: Cluster, stage: HistoryStage) -> dict[str, User]:
 
 @pytest.fixture(scope="session")
 def browser(places: Places) -> Iterator[Browser]:
+    steps.run(chromium.missing())
     with chromium.launched(*places.flags) as launched:
         yield launched
 

@@ -20,15 +20,9 @@ from tests.support.browser.reading import cut, magnified, tabbed
 from tests.support.browser.served import Served, User
 
 SESSION = "/console/session"
-LOOK_ALIKE = {
-    "Print": "Export",
-    "Keys": "Export",
-    "revoked key": "new key",
-    "suspension": "deletion",
-    "withdrawal of a rejection": "rejection",
-    "new deployment": "deploy of a workflow",
-}
-"""Dialogs that are laid out by the same parts as another one."""
+LOOK_ALIKE = frozenset({"Print", "Keys", "revoked key", "suspension", "withdrawal of a rejection", "new deployment"})
+"""Dialogs that are laid out by the same parts as another one: Export, a new key, the deletion, a rejection, the deploy of a workflow."""
+AS_ANOTHER = pytest.mark.long("a dialog of the same parts as another one, which make test lays out by this test")
 SHOWN = (
     *("deployments", "app", "history", "details of a row", "compare", "deploy", "deploy of a workflow", "roll back", "review", "promote"),
     *("rollout", "runs", "run", "monitoring", "workflows", "workflow", "version", "configuration", "triggers", "trigger"),
@@ -91,15 +85,7 @@ def shown(window: Window, screen: Screen) -> Locator | None:
     return opener
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.long(f"it is laid out as {LOOK_ALIKE[name]} is, which make test shows here"))
-        if name in LOOK_ALIKE
-        else name
-        for name in SHOWN
-    ],
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=AS_ANOTHER if name in LOOK_ALIKE else ()) for name in SHOWN])
 def test_it_is_read_in_the_dark_and_magnified_and_gone_through_by_keyboard(window: Window, name: str) -> None:
     opener = shown(window, prepared.screens()[name])
     page = window.page
