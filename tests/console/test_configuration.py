@@ -112,19 +112,6 @@ def test_a_key_is_made_and_revoked_by_keyboard_alone(stage: HistoryStage, new_ap
     assert keys_of(stage, app) == {"default"}
 
 
-def test_a_name_that_is_taken_is_said_at_the_name_and_makes_no_key(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
-    app = new_app(is_live=True)
-    before = stage.key(app)
-    page = page_as("admin", address(stage, app)).page
-    dialog = page.get_by_role("dialog")
-    button(page, "Create a key").click()
-    dialog.get_by_label("Name").fill("default")
-    button(dialog, "Create the key").click()
-    expect(dialog.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
-    expect(dialog).to_contain_text("has a key default already")
-    assert stage.key(app) == before
-
-
 # Configuration.
 
 
@@ -234,34 +221,6 @@ def test_what_others_changed_elsewhere_in_the_app_is_in_nobodys_way(stage: Histo
     assert (now["description"], now["displayName"], now["history"]) == ("Mine", "Renamed", {"limit": 20})
 
 
-@pytest.mark.parametrize(
-    ("fill", "field", "says"),
-    [
-        (lambda form: form.get_by_label("Hostname").fill("-no-name-"), "Hostname", "not a DNS name"),
-        (lambda form: form.get_by_label("Name of the variable").fill("PORT"), "Name of the variable", "runtime's own"),
-    ],
-    ids=["hostname", "variable"],
-)
-def test_what_the_api_refuses_is_said_at_its_field_and_the_form_stays(
-    stage: HistoryStage, new_app: NewApp, page_as: PageAs, fill: Callable[[Locator], None], field: str, says: str
-) -> None:
-    app = new_app(factories.with_variables(REGION))
-    before = spec(stage, app)
-    page = page_as("admin", address(stage, app)).page
-    button(page, "Change").click()
-    form = page.get_by_role("region", name="Change the configuration")
-    form.get_by_label("Description").fill("Stays in the form")
-    fill(form)
-    button(form, "Save changes").click()
-    expect(form.get_by_role("alert")).to_contain_text("Nothing was saved")
-    wrong = form.get_by_label(field)
-    described = wrong.get_attribute("aria-describedby") or ""
-    expect(wrong).to_have_attribute("aria-invalid", "true")
-    assert says in " ".join(page.locator(f'[id="{each}"]').inner_text() for each in described.split())
-    expect(form.get_by_label("Description")).to_have_value("Stays in the form")
-    assert spec(stage, app) == before
-
-
 @pytest.mark.long(
     "what it sends, and what the API answers: tests/unit/rest; its screens over prepared answers: operator/console/tests/states.test.tsx"
 )
@@ -296,48 +255,6 @@ def test_a_save_whose_answer_was_lost_is_found_done_by_the_next_try(stage: Histo
     button(form, "Save changes").click()
     expect(form).to_be_hidden()
     expect(page.get_by_text("Somebody else changed")).to_have_count(0)
-
-
-def test_a_key_whose_revoking_had_no_answer_is_not_said_to_work(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
-    app = new_app(is_live=True)
-    page = page_as("admin", address(stage, app)).page
-    button(page, "Revoke default").click()
-    dialog = page.get_by_role("dialog")
-    with answers_lost(page, "*/access-keys/*"):
-        button(dialog, "Revoke default").click()
-        expect(dialog.get_by_role("alert")).to_contain_text("Whether it was done is not known")
-    eventually("it is revoked", lambda: keys_of(stage, app) == set())
-    button(dialog, "Revoke default").click()
-    expect(dialog.get_by_role("alert")).to_contain_text("The key is gone")
-    expect(page.get_by_text("The key still works")).to_have_count(0)
-
-
-def test_a_filled_form_is_there_again_after_a_look_at_another_tab(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
-    app = new_app(factories.with_variables(REGION))
-    page = page_as("admin", address(stage, app)).page
-    button(page, "Change").click()
-    form = page.get_by_role("region", name="Change the configuration")
-    form.get_by_label("Value of REGION").fill("half done")
-    page.get_by_role("link", name="History").click()
-    expect(form).to_be_hidden()
-    page.get_by_role("link", name="Configuration").click()
-    expect(form.get_by_label("Value of REGION")).to_have_value("half done")
-    button(form, "Cancel").click()
-    page.get_by_role("link", name="History").click()
-    page.get_by_role("link", name="Configuration").click()
-    expect(page.get_by_role("row", name="REGION")).to_contain_text("eu-west")
-    expect(form).to_be_hidden()
-
-
-@pytest.mark.long(
-    "what it sends, and what the API answers: tests/unit/rest; its screens over prepared answers: operator/console/tests/states.test.tsx"
-)
-def test_an_app_that_git_manages_says_that_a_change_here_is_undone(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
-    tracked = factories.with_meta(labels={"argocd.argoproj.io/instance": "support"})
-    page = page_as("admin", address(stage, new_app(tracked))).page
-    expect(page.get_by_role("region", name="Configuration", exact=True)).to_contain_text("Argo CD manages this App")
-    button(page, "Change").click()
-    expect(page.get_by_role("region", name="Change the configuration")).to_contain_text("A change here is undone by Argo CD")
 
 
 # The end.

@@ -74,6 +74,8 @@ export const dialog = (title?: Name) => find("dialog", title);
 export const field = (label: Name, where: Where = document.body): Promise<HTMLInputElement> =>
   within(where).findByLabelText(label, typeof label === "string" ? { exact: true } : {});
 
+export const withinAll = (label: Name, where: Where) => within(where).findAllByLabelText(label);
+
 /** Presses the button, link or choice of a name. */
 export async function press(name: Name, where: Where = document.body): Promise<void> {
   const named = { name: exactly(name) };
