@@ -20,15 +20,16 @@ from dynamiq_operator.model.chain import verify
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from dynamiq_operator.model.runs import RECORDER_AUDIENCE
 from local.clusters import Cluster
+from tests.api.support import recorder_process
+from tests.api.support.recorder_process import a_pod
+from tests.api.support.simulated_runs import SimulatedRuns
 from tests.support import factories as given
-from tests.support import history_stage, recorder_process, recorders
+from tests.support import history_stage, recorders
 from tests.support.api import Api
 from tests.support.history_stage import HistoryStage
 from tests.support.operator import OPERATOR_ACCOUNT, Operator
 from tests.support.otlp_runs import a_run
-from tests.support.recorder_process import a_pod
 from tests.support.recorders import Recorder
-from tests.support.simulated_runs import SimulatedRuns
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.usefixtures("policies"), pytest.mark.timeout(600)]

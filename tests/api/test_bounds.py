@@ -13,11 +13,11 @@ from dynamiq_operator.model import crd
 from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.model.objects import Manifest
 from local.clusters import Cluster
+from tests.api.support.schema import writes
+from tests.api.support.schema.rules import BASES
+from tests.api.support.schema.writes import CHANGED, NEW, OF_THE_CLUSTER, Way, by_turns
 from tests.support.api import Api, fresh_namespace
 from tests.support.factories import in_namespace
-from tests.support.schema import writes
-from tests.support.schema.rules import BASES
-from tests.support.schema.writes import CHANGED, NEW, OF_THE_CLUSTER, Way, by_turns
 
 ITEM, VALUE = "[0]", ".any"
 """Steps into a list, and into a map."""

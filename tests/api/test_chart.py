@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from local.clusters import Cluster
+from tests.api.support.dry_run import namespaces_of
+from tests.api.support.prometheus import definitions as prometheus
 from tests.support.api import Api, Manifest
 from tests.support.chart import CHART, NAMESPACE, VALUE_SETS, Helm
 from tests.support.cluster import Kubectl
-from tests.support.dry_run import namespaces_of
 from tests.support.operator import install_rights
-from tests.support.prometheus import definitions as prometheus
 
 AGAINST_CLUSTER = "--dry-run=server", "--take-ownership"
 """The chart asks the cluster what it has. What the tests have installed without helm is not in the way."""

@@ -18,13 +18,13 @@ from dynamiq_operator.model import crd
 from dynamiq_operator.model.base import API_VERSION, RULES
 from dynamiq_operator.model.kinds import RECORD
 from local.clusters import Cluster
+from tests.api.support.schema import fuzzing
+from tests.api.support.schema.fuzzing import MANAGER, Attempt
 from tests.support.admission import adopt, essence, made, owned_by, restorer
 from tests.support.api import Answer, Api, Manifest
 from tests.support.cluster import Kubectl
 from tests.support.factories import app_manifest, in_namespace
 from tests.support.history_stage import in_full
-from tests.support.schema import fuzzing
-from tests.support.schema.fuzzing import MANAGER, Attempt
 from tests.support.swarm import APPLY, MERGE, WORKERS, Request, Swarm, shared, swarm
 from tests.support.waiting import eventually
 

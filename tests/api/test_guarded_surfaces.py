@@ -12,11 +12,11 @@ import pytest
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import API_VERSION
 from local.clusters import Cluster
-from tests.support import rest_rehearsal
+from tests.api.support import rest_rehearsal
+from tests.api.support.rest_rehearsal import Rehearsal
 from tests.support.api import Manifest
 from tests.support.plugin import Plugin
 from tests.support.rest import Client, problem
-from tests.support.rest_rehearsal import Rehearsal
 from tests.support.waiting import eventually
 
 

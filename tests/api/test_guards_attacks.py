@@ -10,7 +10,10 @@ import pytest
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
-from tests.support import guard_attacks, rest
+from tests.api.support import guard_attacks
+from tests.api.support.guard_attacks import JOB, SWITCH, Attack, Drawn, Place
+from tests.api.support.schema.frozen import ASKED, COMPLETED
+from tests.support import rest
 from tests.support.admission import ADMIN, COLLECTOR, NAMESPACE_CONTROLLER, RESTORERS, admin, made, operator, refused, without_stamps
 from tests.support.api import Answer, Api, fresh_namespace
 from tests.support.cluster import Kubectl
@@ -25,10 +28,8 @@ from tests.support.factories import (
     with_deploy,
     with_spec,
 )
-from tests.support.guard_attacks import JOB, SWITCH, Attack, Drawn, Place
 from tests.support.history_stage import counted
 from tests.support.identities import account, impersonated
-from tests.support.schema.frozen import ASKED, COMPLETED
 from tests.support.swarm import Request, shared, swarm
 from tests.support.waiting import eventually
 

@@ -12,7 +12,8 @@ import pytest
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.objects import format_time
 from local.clusters import Cluster
-from tests.support import guard_attacks, rest
+from tests.api.support import guard_attacks
+from tests.support import rest
 from tests.support.admission import ADMINS, OPERATOR, RESTORERS, made, refused
 from tests.support.api import Api, Manifest
 from tests.support.factories import approval_manifest, in_namespace, policy_manifest, row_manifest, with_spec

@@ -14,11 +14,11 @@ from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from dynamiq_operator.model.objects import format_time
 from local.clusters import Cluster
+from tests.api.support.hostnames import claim, refused, routes, settled
 from tests.support import factories as given
 from tests.support.api import Api, Manifest, fresh_namespace, path
 from tests.support.cluster import Kubectl
 from tests.support.history_stage import HistoryStage
-from tests.support.hostnames import claim, refused, routes, settled
 from tests.support.operator import Operator
 from tests.support.waiting import eventually
 

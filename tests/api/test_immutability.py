@@ -11,20 +11,7 @@ import pytest
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import RecordSpec
 from local.clusters import Cluster
-from tests.support.api import Answer, Api, fresh_namespace
-from tests.support.factories import (
-    app_change_manifest,
-    approval_manifest,
-    asking,
-    in_namespace,
-    rejection_manifest,
-    row_manifest,
-    runtime_manifest,
-    version_manifest,
-    with_meta,
-    with_spec,
-)
-from tests.support.schema.frozen import (
+from tests.api.support.schema.frozen import (
     APPROVAL_NEVER,
     ASKED,
     CHANGE_NEVER,
@@ -40,6 +27,19 @@ from tests.support.schema.frozen import (
     VERSION_NEVER,
     WITHDRAWN,
     WITHDRAWN_ONCE,
+)
+from tests.support.api import Answer, Api, fresh_namespace
+from tests.support.factories import (
+    app_change_manifest,
+    approval_manifest,
+    asking,
+    in_namespace,
+    rejection_manifest,
+    row_manifest,
+    runtime_manifest,
+    version_manifest,
+    with_meta,
+    with_spec,
 )
 
 

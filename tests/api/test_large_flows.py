@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dynamiq_operator.model.objects import Manifest
+from tests.api.support.schema.frozen import TOO_LARGE
 from tests.support.api import Api
 from tests.support.cluster import Kubectl
 from tests.support.factories import in_namespace, version_manifest, with_spec, workflow_manifest
-from tests.support.schema.frozen import TOO_LARGE
 
 LIMIT = 921600
 

@@ -11,11 +11,11 @@ import yaml
 
 from dynamiq_operator.model import kinds
 from local.clusters import Cluster
+from tests.api.support.dry_run import namespaces_of
+from tests.api.support.prometheus import definitions as prometheus
 from tests.support.api import Api
 from tests.support.cluster import REPOSITORY, Kubectl
-from tests.support.dry_run import namespaces_of
 from tests.support.operator import install_rights
-from tests.support.prometheus import definitions as prometheus
 
 FOLDERS = sorted(
     path.parent.relative_to(REPOSITORY)

@@ -10,12 +10,13 @@ import pytest
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
+from tests.api.support.prometheus import server
+from tests.api.support.prometheus.scene import ASLEEP, Scene, playing
+from tests.api.support.prometheus.server import Prometheus
 from tests.support import history_stage
 from tests.support.history_stage import APP
 from tests.support.ports import free_port
-from tests.support.prometheus import queries, rules, server
-from tests.support.prometheus.scene import ASLEEP, Scene, playing
-from tests.support.prometheus.server import Prometheus
+from tests.support.prometheus import queries, rules
 from tests.support.waiting import eventually
 
 SCRAPED_WITHIN = 90.0

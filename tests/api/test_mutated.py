@@ -11,13 +11,13 @@ import pytest
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
-from tests.support import mutations
+from tests.api.support import mutations
+from tests.api.support.mutations import MIRROR, OF_OTHERS, OF_WORKLOADS, SIDECAR, SIDECARS, Mutation
 from tests.support.api import Manifest, path
 from tests.support.factories import exposed, with_hostname, with_spec
 from tests.support.faults import operators
 from tests.support.faults.proxy import Proxy
 from tests.support.history_stage import APP, HistoryStage
-from tests.support.mutations import MIRROR, OF_OTHERS, OF_WORKLOADS, SIDECAR, SIDECARS, Mutation
 from tests.support.operator import install_rights
 from tests.support.waiting import eventually
 

@@ -14,12 +14,13 @@ import pytest
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.recorder import RECORDER_NAMESPACE, RECORDER_SERVICE
 from local.clusters import Cluster
-from tests.support import history_stage, rest_rehearsal
+from tests.api.support import rest_rehearsal
+from tests.api.support.recorded_app import APP, RUNS, Recorded, recorded
+from tests.api.support.recorder_process import a_pod, runs_of
+from tests.support import history_stage
 from tests.support.cluster import REPOSITORY
 from tests.support.commands import blocks, shell
 from tests.support.plugin import Plugin
-from tests.support.recorded_app import APP, RUNS, Recorded, recorded
-from tests.support.recorder_process import a_pod, runs_of
 from tests.support.waiting import eventually
 
 PLUGIN, RUNS_PAGE = REPOSITORY / "docs" / "plugin.md", REPOSITORY / "docs" / "runs.md"

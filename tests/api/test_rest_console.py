@@ -19,12 +19,13 @@ from dynamiq_operator.rest.configuration.responses import Configuration
 from dynamiq_operator.rest.deployments.responses import PromotionPreview, Verification
 from dynamiq_operator.rest.environments.responses import Environment
 from local.clusters import Cluster
-from tests.support import rest, rest_rehearsal
+from tests.api.support import rest_rehearsal
+from tests.api.support.rest_rehearsal import Rehearsal
+from tests.support import rest
 from tests.support.api import Manifest, fresh_namespace
 from tests.support.console import cookie, kept
 from tests.support.event_stream import Event, events, until
 from tests.support.rest import Client, problem
-from tests.support.rest_rehearsal import Rehearsal
 from tests.support.waiting import eventually
 
 SESSION = "/console/session"

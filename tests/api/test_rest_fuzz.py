@@ -27,13 +27,14 @@ from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import GROUP
 from local import components
 from local.clusters import Cluster
-from tests.support import factories, history_stage, rest, rest_rehearsal
+from tests.api.support import rest_rehearsal
+from tests.api.support.recorder_process import Recorder, a_pod, recording, runs_of
+from tests.api.support.rest_rehearsal import Rehearsal
+from tests.support import factories, history_stage, rest
 from tests.support.api import Api, fresh_namespace
 from tests.support.cluster import REPOSITORY
 from tests.support.history_stage import APP, counted
 from tests.support.otlp_runs import run_id_of
-from tests.support.recorder_process import Recorder, a_pod, recording, runs_of
-from tests.support.rest_rehearsal import Rehearsal
 
 LOG = REPOSITORY / "docs" / "measured" / "rest-fuzz.txt"
 FULL = 5000

@@ -23,13 +23,14 @@ from dynamiq_operator.model.base import API_VERSION, GROUP
 from dynamiq_operator.model.runs import RunComparison, RunDetail, RunPage
 from dynamiq_operator.rest.rights.responses import AppRights
 from local.clusters import Cluster
-from tests.support import factories, history_stage, recorded_app, recorders, rest, rest_rehearsal
+from tests.api.support import recorded_app, rest_rehearsal
+from tests.api.support.recorded_app import RUNS, Recorded, recorded
+from tests.api.support.recorder_process import runs_of
+from tests.support import factories, history_stage, recorders, rest
 from tests.support.api import Manifest, fresh_namespace
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.otlp_runs import run_id_of
 from tests.support.plugin import Plugin
-from tests.support.recorded_app import RUNS, Recorded, recorded
-from tests.support.recorder_process import runs_of
 from tests.support.rest import UNKNOWN, Client, problem
 from tests.support.waiting import eventually
 

@@ -23,11 +23,12 @@ from dynamiq_operator.rest.shared.responses import Deployment
 from dynamiq_operator.rest.workflows.responses import Version, WorkflowDetail
 from dynamiq_operator.views.history import at_path
 from local.clusters import Cluster
-from tests.support import rest_rehearsal, versions
+from tests.api.support import rest_rehearsal
+from tests.api.support.rest_rehearsal import Rehearsal
+from tests.support import versions
 from tests.support.api import Manifest
 from tests.support.plugin import Plugin
 from tests.support.rest import problem
-from tests.support.rest_rehearsal import Rehearsal
 from tests.support.waiting import eventually
 
 WORKFLOW = "greeter"

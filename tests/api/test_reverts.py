@@ -9,13 +9,13 @@ import pytest
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
+from tests.api.support.simulated_runs import SimulatedRuns
 from tests.support import factories as given
 from tests.support import history_stage
 from tests.support.faults.deploys import crash
 from tests.support.faults.operators import USER
 from tests.support.history_stage import HistoryStage
 from tests.support.operator import Operator
-from tests.support.simulated_runs import SimulatedRuns
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.usefixtures("policies"), pytest.mark.timeout(300)]

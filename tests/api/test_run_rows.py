@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.model import kinds
+from tests.api.support.traffic import SentRun, Traffic
 from tests.support import factories as given
 from tests.support import restores
 from tests.support.api import Manifest
@@ -21,7 +22,6 @@ from tests.support.flows import answering
 from tests.support.history_stage import HistoryStage, counted
 from tests.support.load.recording.identities import Reader, account, app_uid
 from tests.support.load.recording.recorders import RecorderProcess, recording
-from tests.support.load.recording.traffic import SentRun, Traffic
 from tests.support.measured import Figures
 from tests.support.operator import Operator, install_account
 from tests.support.waiting import eventually

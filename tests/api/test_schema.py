@@ -12,12 +12,12 @@ from dynamiq_operator.model.base import RULES as RULES_KEY
 from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.model.objects import Manifest
 from local.clusters import Cluster
+from tests.api.support.schema import writes
+from tests.api.support.schema.frozen import MESSAGES as FROZEN
+from tests.api.support.schema.rules import BASES, RULES, Rule
+from tests.api.support.schema.writes import CHANGED, NEW, OF_THE_CLUSTER, Way, by_turns
 from tests.support.api import Answer, Api, fresh_namespace
 from tests.support.factories import asking, in_namespace, with_meta
-from tests.support.schema import writes
-from tests.support.schema.frozen import MESSAGES as FROZEN
-from tests.support.schema.rules import BASES, RULES, Rule
-from tests.support.schema.writes import CHANGED, NEW, OF_THE_CLUSTER, Way, by_turns
 
 MUTABLE = ("App", "Workflow", "DeployPolicy")
 

@@ -13,11 +13,11 @@ import yaml
 
 from dynamiq_operator.model import kinds
 from local.clusters import Cluster
+from tests.api.support.hostnames import asked_long_ago, claim, refused, routes, settled
 from tests.support import factories as given
 from tests.support import history_stage
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.history_stage import HistoryStage
-from tests.support.hostnames import asked_long_ago, claim, refused, routes, settled
 from tests.support.operator import Operator
 from tests.support.waiting import eventually
 

@@ -7,11 +7,11 @@ import yaml
 
 from local import components
 from local.clusters import Cluster
+from tests.api.support.dry_run import namespaces_of
 from tests.support import versions
 from tests.support.admission import ADMIN, PRUNE, RESTORING, admin, is_stamped, made, operator, refused, restorer
 from tests.support.api import Api
 from tests.support.cluster import REPOSITORY, Kubectl
-from tests.support.dry_run import namespaces_of
 from tests.support.factories import annotated, app_manifest, asking, in_namespace, row_manifest, with_deploy, with_spec
 
 pytestmark = pytest.mark.usefixtures("guarded")

@@ -14,9 +14,10 @@ from playwright.sync_api import Browser, expect
 from dynamiq_operator.model import names as model
 from local import console_build, steps
 from local.clusters import Cluster
+from tests.console.support import strangers
 from tests.support import history_stage, rest
 from tests.support.api import Api, fresh_namespace
-from tests.support.browser import chromium, names, served, strangers
+from tests.support.browser import chromium, names, served
 from tests.support.browser.chromium import Places
 from tests.support.browser.pages import WAITS, Window, Windows, sign_in
 from tests.support.browser.served import Served, User

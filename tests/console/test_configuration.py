@@ -13,11 +13,11 @@ from playwright.sync_api import Locator, expect
 
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
+from tests.console.support.configuring import address, button, spec
+from tests.console.support.silence import answers_lost
 from tests.support import factories
-from tests.support.browser.configuring import address, button, spec
 from tests.support.browser.keys import choose, press, tab_to
 from tests.support.browser.pages import axe, kept, settled
-from tests.support.browser.silence import answers_lost
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.waiting import eventually
 

@@ -10,13 +10,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.console.conftest import PageAs
+from tests.console.support.silence import answers_lost
 from tests.support.browser import names, served
 from tests.support.browser.chromium import Places
 from tests.support.browser.deploying import Deploying, dialog, previewed, rolled_out
 from tests.support.browser.everything import LIVE_WITHIN
 from tests.support.browser.pages import Window, Windows, sign_in
 from tests.support.browser.served import User
-from tests.support.browser.silence import answers_lost
 from tests.support.history_stage import HistoryStage
 
 DEPLOY = re.compile(r"/v1/apps/[^/]+/deploy$")

@@ -8,10 +8,10 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from tests.console.conftest import PageAs
+from tests.console.support.reading import cut
+from tests.console.support.screens import DIALOGS, addresses
 from tests.support.browser import answers
 from tests.support.browser.pages import Window, axe, settled
-from tests.support.browser.reading import cut
-from tests.support.browser.screens import DIALOGS, addresses
 
 NARROW = {"width": 320, "height": 640}
 LONG = "x" * 120  # about as long as a name for people may be

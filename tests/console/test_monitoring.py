@@ -10,12 +10,12 @@ from playwright.sync_api import Locator, Page, expect
 
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
+from tests.console.support import runs
+from tests.console.support.reading import cut
 from tests.support import factories, rest
-from tests.support.browser import runs
 from tests.support.browser.histories import LongHistory
 from tests.support.browser.histories import row as row_of
 from tests.support.browser.pages import axe, settled
-from tests.support.browser.reading import cut
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.recorder_answers import Recorded
 from tests.support.recorder_runs import Row

@@ -13,12 +13,13 @@ from playwright.sync_api import Page, Response, expect
 
 from local import console_build
 from local.clusters import Cluster
+from tests.console.support import provider
+from tests.console.support.provider import CALLBACK, ISSUER, Provider
 from tests.support import rest
 from tests.support.api import Api
-from tests.support.browser import names, provider, served
+from tests.support.browser import names, served
 from tests.support.browser.chromium import Places
 from tests.support.browser.pages import Window, Windows, kept
-from tests.support.browser.provider import CALLBACK, ISSUER, Provider
 from tests.support.browser.served import Served
 from tests.support.history_stage import HistoryStage
 from tests.support.waiting import eventually

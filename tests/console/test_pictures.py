@@ -17,9 +17,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from local.clusters import Cluster
 from tests.console.conftest import PageAs
-from tests.support.browser import portrait, runs
+from tests.console.support import portrait, runs
+from tests.console.support.portrait import Portrait
 from tests.support.browser.pages import Windows, settled
-from tests.support.browser.portrait import Portrait
 from tests.support.browser.served import Served, User
 from tests.support.cluster import REPOSITORY
 

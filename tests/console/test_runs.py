@@ -11,8 +11,8 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
+from tests.console.support import runs
 from tests.support import factories, rest
-from tests.support.browser import runs
 from tests.support.browser.answers import answered, example
 from tests.support.browser.histories import LongHistory
 from tests.support.browser.histories import row as row_of

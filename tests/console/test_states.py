@@ -12,11 +12,11 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.console.conftest import FAILED, PICTURES
-from tests.support.browser import prepared
+from tests.console.support import prepared
+from tests.console.support.prepared import Prepared, Screen
+from tests.console.support.reading import cut, magnified, tabbed
 from tests.support.browser.answers import answered, example
 from tests.support.browser.pages import ORIGIN, Window, Windows, axe, settled, sign_in
-from tests.support.browser.prepared import Prepared, Screen
-from tests.support.browser.reading import cut, magnified, tabbed
 from tests.support.browser.served import Served, User
 
 SESSION = "/console/session"

@@ -7,10 +7,11 @@ from urllib.parse import quote
 import pytest
 
 from tests.console.conftest import PageAs
-from tests.support.browser import answers, scripts
+from tests.console.support import scripts
+from tests.console.support.screens import addresses
+from tests.console.support.scripts import ALL, TEXTS, Written, nothing_ran, says
+from tests.support.browser import answers
 from tests.support.browser.pages import settled
-from tests.support.browser.screens import addresses
-from tests.support.browser.scripts import ALL, TEXTS, Written, nothing_ran, says
 from tests.support.history_stage import HistoryStage
 
 FIELDS_LEAST = 30

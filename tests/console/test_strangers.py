@@ -11,11 +11,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.console.conftest import PageAs
+from tests.console.support.strangers import stranger
 from tests.support import factories, rest
 from tests.support.browser import names
 from tests.support.browser.pages import ORIGIN, Windows, sign_in
 from tests.support.browser.served import Served, User
-from tests.support.browser.strangers import stranger
 from tests.support.history_stage import HistoryStage
 from tests.support.waiting import eventually
 

@@ -13,9 +13,9 @@ from playwright.sync_api import Page, expect
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.names import APP_LABEL
 from tests.console.conftest import PageAs
+from tests.console.support.configuring import address, button, spec
 from tests.support import factories
 from tests.support.api import Manifest
-from tests.support.browser.configuring import address, button, spec
 from tests.support.browser.keys import press, tab_to
 from tests.support.browser.pages import axe
 from tests.support.history_stage import APP, HistoryStage

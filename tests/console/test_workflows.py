@@ -11,9 +11,9 @@ from playwright.sync_api import Page, expect
 
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
+from tests.console.support.configuring import button
 from tests.support import factories
 from tests.support.api import Manifest
-from tests.support.browser.configuring import button
 from tests.support.browser.keys import press, tab_to
 from tests.support.browser.pages import axe, settled
 from tests.support.history_stage import HistoryStage

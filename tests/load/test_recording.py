@@ -15,18 +15,18 @@ import pytest
 
 from local import components
 from local.clusters import Cluster
+from tests.load.support.otelcol import passing_on
+from tests.load.support.recording.accounts import Books, Told
+from tests.load.support.recording.relay import Relay, relaying
+from tests.load.support.recording.storm import PROGRAM, Failure, Pods, storm
 from tests.support import factories, postgres
 from tests.support import stage as stages
 from tests.support.cluster import REPOSITORY
 from tests.support.collector import attributes_of
 from tests.support.history_stage import counted, in_full
-from tests.support.load.recording.accounts import Books, Told
 from tests.support.load.recording.identities import Reader, RecordedPod, account, app_uid, pods_of
 from tests.support.load.recording.recorders import RecorderProcess, Volume, recording, volume
-from tests.support.load.recording.relay import Relay, relaying
-from tests.support.load.recording.storm import PROGRAM, Failure, Pods, storm
 from tests.support.measured import Figures
-from tests.support.otelcol import passing_on
 from tests.support.stage import Stage
 from tests.support.waiting import eventually
 

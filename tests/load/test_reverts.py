@@ -16,6 +16,7 @@ import pytest
 
 from local.clusters import Cluster
 from local.gateway import Gateway
+from tests.load.support.versions import crashing, failing
 from tests.support import factories
 from tests.support.api import Manifest
 from tests.support.gateway import ThroughTheGateway, asked, until_answer
@@ -23,7 +24,6 @@ from tests.support.history_stage import counted
 from tests.support.load.callers import calling
 from tests.support.load.operated import operated
 from tests.support.load.sleepers import host_of
-from tests.support.load.versions import crashing, failing
 from tests.support.measured import Figures
 from tests.support.stage import Stage, said
 from tests.support.waiting import eventually

@@ -103,7 +103,9 @@ def answered(sdk: Preloaded, tmp_path_factory: pytest.TempPathFactory) -> list[d
     """What the SDK's engine makes of all of the above, in that order."""
     asked = [*both_run(), *only_the_sdk_runs(), *({"flow": flow, "inputs": []} for flow in REFUSED)]
     variables = {"PATH": os.environ["PATH"]}
-    said = sdk.run("tests.support.sdk_answers", environment=variables, given=json.dumps(asked), folder=tmp_path_factory.mktemp("answers"))
+    said = sdk.run(
+        "tests.sdk.support.sdk_answers", environment=variables, given=json.dumps(asked), folder=tmp_path_factory.mktemp("answers")
+    )
     answers: list[dict[str, Any]] = json.loads(said)
     return answers
 

@@ -16,10 +16,10 @@ import pytest
 import yaml
 
 from local.clusters import Cluster
+from tests.sdk.support import costs
 from tests.support import factories, history_stage, openai
 from tests.support.cluster import REPOSITORY, session_cluster
 from tests.support.history_stage import HistoryStage, counted
-from tests.support.load.recording import costs
 from tests.support.load.recording.identities import Reader, RecordedPod, account, app_uid, pods_of
 from tests.support.load.recording.recorders import RecorderProcess, recording
 from tests.support.measured import Figures

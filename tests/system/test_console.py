@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from local import clusters, console, console_build, state
-from tests.support.browser.opened import opened
+from tests.system.support.opened import opened
 
 HERE = ("--profile", "control-plane")
 

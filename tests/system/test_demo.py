@@ -23,10 +23,10 @@ from local.clusters import Cluster
 from tests.support import audited, documents
 from tests.support.browser import chromium
 from tests.support.browser.everything import Reader, Way
-from tests.support.browser.opened import Opened, opened
 from tests.support.browser.pages import WAITS, Windows, sign_in
 from tests.support.cluster import Kubectl
 from tests.support.waiting import eventually
+from tests.system.support.opened import Opened, opened
 
 REPOSITORY = Path(__file__).parents[2]
 PRODUCTION = "demo-production"

@@ -12,9 +12,9 @@ from dynamiq_operator.kube.resources import APPROVALS, DEPLOY_POLICIES, NAMESPAC
 from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
-from tests.support import rules
 from tests.support.scripted import Reply, Script, ScriptedApi, listed
 from tests.support.scripted_namespace import EXISTS, created, flow_path, holding, lacking, permitting
+from tests.unit.support import rules
 
 PATH = APPROVALS.path(given.NAMESPACE)
 LIVE = given.row_manifest("chat-a", given.live(1, "v1"))

@@ -16,9 +16,9 @@ from dynamiq_operator.kube.resources import APPS, RECORDS, REJECTIONS, VERSIONS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
-from tests.support import rules
 from tests.support.scripted import Reply, ScriptedApi, Sent, listed
 from tests.support.scripted_namespace import EXISTS, FORBIDDEN, NOT_FOUND, created, holding
+from tests.unit.support import rules
 
 REQUEST = AppRequest(given.NAMESPACE, "Customer support", given.NAME, version="v1", description="Answers", access="public")
 KEY = Key("anna", "once")

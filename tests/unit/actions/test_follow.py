@@ -17,7 +17,7 @@ from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.scripted import Reply, Script, ScriptedApi, listed
 from tests.support.scripted_namespace import FORBIDDEN, NOT_FOUND
-from tests.support.workloads import of_pins, rolling, service
+from tests.unit.support.workloads import of_pins, rolling, service
 
 ROW = RECORDS.path(given.NAMESPACE, "chat-2")
 PODS = BY_KIND[WORKLOAD.kind].path(given.NAMESPACE)

@@ -9,7 +9,7 @@ from dynamiq_operator.actions.pods import pods_of_row
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as make
 from tests.support.scripted import listed
-from tests.support.workloads import pod
+from tests.unit.support.workloads import pod
 
 MANY = 500
 

@@ -20,9 +20,9 @@ from dynamiq_operator.actions.rollback import RollbackRequest, resolve
 from dynamiq_operator.kube.resources import RECORDS, REJECTIONS, VERSIONS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
-from tests.support import rules
 from tests.support.scripted import Reply, Script, ScriptedApi, Sent, listed
 from tests.support.scripted_namespace import CONFLICT, FORBIDDEN, NOT_FOUND, created, flow_path, holding, lacking
+from tests.unit.support import rules
 
 PATH = REJECTIONS.path(given.NAMESPACE)
 ROWS = [

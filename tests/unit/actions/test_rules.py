@@ -14,9 +14,9 @@ from dynamiq_operator.kube.resources import APPS, RECORDS, RUNTIMES, VERSIONS
 from dynamiq_operator.model.guards import RowKind
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
-from tests.support import rules
 from tests.support.scripted import Script, ScriptedApi, Sent, listed
 from tests.support.scripted_namespace import CONFLICT, flow_path, holding, lacking
+from tests.unit.support import rules
 
 APP = APPS.path(given.NAMESPACE, given.NAME)
 

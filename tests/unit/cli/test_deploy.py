@@ -15,7 +15,7 @@ from tests.support.factories import NAME, NAMESPACE
 from tests.support.scripted import Answer, Reply, failure, listed, missing
 from tests.support.scripted_namespace import permitting
 from tests.support.scripted_plugin import CtrlC, ScriptedPlugin
-from tests.support.workloads import of_pins, rolling, service
+from tests.unit.support.workloads import of_pins, rolling, service
 
 ROWS = RECORDS.path(NAMESPACE)
 NEW = "chat-new"

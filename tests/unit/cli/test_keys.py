@@ -23,7 +23,7 @@ from tests.support.factories import NAME, NAMESPACE
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, listed, missing
 from tests.support.scripted_plugin import ScriptedPlugin
 from tests.support.waiting import eventually
-from tests.support.workloads import rolling
+from tests.unit.support.workloads import rolling
 
 SECRET = SECRETS.path(NAMESPACE, names.access_keys(NAME))
 APP = APPS.path(NAMESPACE, NAME)

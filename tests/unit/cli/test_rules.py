@@ -11,12 +11,12 @@ from dynamiq_operator.desired.base import WORKLOAD
 from dynamiq_operator.kube.resources import APPROVALS, APPS, BY_KIND, RECORDS, REJECTIONS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
-from tests.support import rules
 from tests.support.factories import NAME, NAMESPACE
 from tests.support.scripted import Sent, failure, listed
 from tests.support.scripted_namespace import created
 from tests.support.scripted_plugin import ScriptedPlugin
-from tests.support.workloads import rolling
+from tests.unit.support import rules
+from tests.unit.support.workloads import rolling
 
 NEW = "chat-new"
 ROWS = RECORDS.path(NAMESPACE)

@@ -15,7 +15,7 @@ from tests.support import factories as given
 from tests.support.factories import NAME, NAMESPACE
 from tests.support.scripted import failure, listed, missing
 from tests.support.scripted_plugin import ScriptedPlugin
-from tests.support.workloads import of_pins, rolling, service
+from tests.unit.support.workloads import of_pins, rolling, service
 
 STATUS = """\
 chat in demo

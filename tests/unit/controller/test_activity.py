@@ -24,9 +24,9 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.activity import Activity, Runs
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
-from tests.support.answering import Answer, never, saying, served
 from tests.support.controller import Process, at, stored
 from tests.support.scripted import Script, failure, listed
+from tests.unit.support.answering import Answer, never, saying, served
 
 KEY = (given.NAMESPACE, given.NAME)
 SAID = {

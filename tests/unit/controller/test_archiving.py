@@ -23,9 +23,9 @@ from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.observed.archive import Archive
 from tests.support import factories as given
-from tests.support.answering import served
 from tests.support.controller import Process, at, stored
 from tests.support.scripted import Script, failure, listed
+from tests.unit.support.answering import served
 
 KEY = (given.NAMESPACE, given.NAME)
 APP = given.app_manifest(given.with_spec(history={"limit": 10, "archive": True}))

@@ -22,10 +22,10 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.observed.comparison import Comparison, Figure
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
-from tests.support.answering import Answer, never, saying, served
-from tests.support.certificates import serving_context
 from tests.support.controller import Process, at, stored
 from tests.support.scripted import Script
+from tests.unit.support.answering import Answer, never, saying, served
+from tests.unit.support.certificates import serving_context
 
 KEY = (given.NAMESPACE, given.NAME)
 LIVE = given.row_manifest("a", given.live(1))

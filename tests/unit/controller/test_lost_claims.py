@@ -16,7 +16,7 @@ from dynamiq_operator.plan.snapshot import ClaimState
 from tests.support import factories as given
 from tests.support.controller import NAMED, SYSTEM, Process, at, stored
 from tests.support.scripted import Answer, Reply, Script, Sent, failure, listed
-from tests.support.sinks import until
+from tests.unit.support.sinks import until
 
 INGRESSES = BY_KIND["Ingress"]
 PATH = CLAIMS.path(SYSTEM)

@@ -24,10 +24,10 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import events, operations
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
-from tests.support.answering import saying
 from tests.support.controller import LEASE, SYSTEM, Process, at, stored
 from tests.support.scripted import Reply, Script, failure, listed
-from tests.support.sinks import Receiver, receiving, until
+from tests.unit.support.answering import saying
+from tests.unit.support.sinks import Receiver, receiving, until
 
 SECRET = SECRETS.path(SYSTEM, "bus")
 KEY = (given.NAMESPACE, given.NAME)

@@ -16,9 +16,9 @@ from dynamiq_operator.controller.notifications.addresses import Allowed, Network
 from dynamiq_operator.controller.notifications.delivery import Delivery, Lost, NotDeliveredError, Resolve, system_addresses
 from dynamiq_operator.controller.notifications.forms import SIGNATURE, Written, signature
 from dynamiq_operator.controller.notifications.sinks import Target
-from tests.support.answering import saying
-from tests.support.certificates import serving_context
-from tests.support.sinks import Receiver, receiving
+from tests.unit.support.answering import saying
+from tests.unit.support.certificates import serving_context
+from tests.unit.support.sinks import Receiver, receiving
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 EVENT = Written(b'{"id":"1"}', {"Content-Type": "application/cloudevents+json"})

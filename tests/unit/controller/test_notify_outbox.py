@@ -17,7 +17,7 @@ from dynamiq_operator.model.policy import SinkFormat
 from dynamiq_operator.plan.notifications import Notification
 from tests.support import factories as given
 from tests.support.controller import Clock
-from tests.support.sinks import until
+from tests.unit.support.sinks import until
 
 
 def sink(name: str) -> Sink:

@@ -29,9 +29,9 @@ from dynamiq_operator.plan.operations import CreateEvaluationKey
 from dynamiq_operator.plan.verification import last_word
 from dynamiq_operator.plan.verification.asking import Asked
 from tests.support import factories as given
-from tests.support.answering import Answer, saying, served
 from tests.support.controller import at
 from tests.support.scripted import Script, failure, missing
+from tests.unit.support.answering import Answer, saying, served
 
 KEY = "of-the-verification"
 CASE = {"name": "refund", "input": '{"q": "how much?"}', "expect": {"contains": "42"}}

@@ -10,7 +10,7 @@ from aiohttp import web
 from yarl import URL
 
 from dynamiq_operator.gate.front import Limits
-from tests.support.gate_stage import HOST, FakePod, GateStage
+from tests.unit.support.gate_stage import HOST, FakePod, GateStage
 
 HELD = 'dynamiq_gate_held{app="chat",namespace="team"}'
 IN_FLIGHT = 'dynamiq_gate_in_flight{app="chat",namespace="team"}'

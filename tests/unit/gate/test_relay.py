@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 
 from dynamiq_operator.gate.relay import BODY_MAX, Recorder
-from tests.support.certificates import serving_context
-from tests.support.gate_stage import HOST, FakePod, GateStage
+from tests.unit.support.certificates import serving_context
+from tests.unit.support.gate_stage import HOST, FakePod, GateStage
 
 RUNS = b'{"runs": []}'
 KEY = {"Authorization": "Bearer right"}

@@ -6,8 +6,8 @@ import asyncio
 
 import aiohttp
 
-from tests.support.gate_stage import HOST, ME, OTHER, FakePod, GateStage
 from tests.support.scripted import Reply, Sent, failure
+from tests.unit.support.gate_stage import HOST, ME, OTHER, FakePod, GateStage
 
 
 async def call(stage: GateStage, port: int, path: str = "/", **options: object) -> tuple[int, str]:

@@ -17,8 +17,8 @@ from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.plan.operations import DeleteChild
 from tests.support import factories as given
-from tests.support.plan_lines import shown, told
 from tests.support.world import a_world, serving
+from tests.unit.support.plan_lines import shown, told
 
 CHILDREN = ("Service", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget")
 

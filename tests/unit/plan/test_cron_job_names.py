@@ -8,8 +8,8 @@ from dynamiq_operator.desired.base import CRON_JOB
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
-from tests.support.plan_lines import shown
 from tests.support.world import World, a_world
+from tests.unit.support.plan_lines import shown
 
 PLAIN = "chat-a-b"
 APART = names.trigger_apart("chat", "a-b")

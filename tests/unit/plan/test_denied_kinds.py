@@ -8,8 +8,8 @@ import pytest
 
 from dynamiq_operator.desired.base import AUTOSCALER, CRON_JOB, DISRUPTION_BUDGET, JOB, NETWORK_POLICY
 from tests.support import factories as given
-from tests.support.triggers import CRON, NIGHTLY, told, triggering
 from tests.support.world import a_world, serving
+from tests.unit.support.triggers import CRON, NIGHTLY, told, triggering
 
 FEATURES = (AUTOSCALER, DISRUPTION_BUDGET)
 

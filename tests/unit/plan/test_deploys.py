@@ -15,8 +15,8 @@ from dynamiq_operator.model.settings import ImagePolicy, Settings
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateRecord, Emit
 from dynamiq_operator.plan.planner import make_plan
 from tests.support import factories as given
-from tests.support.plan_lines import shown, told
 from tests.support.world import BAD_NAME, World, a_world, serving
+from tests.unit.support.plan_lines import shown, told
 
 RUNNING: Manifest = {"running": {}}
 PULLING = {"waiting": {"reason": "ErrImagePull", "message": "not found"}}

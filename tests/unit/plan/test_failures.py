@@ -14,8 +14,8 @@ from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason,
 from dynamiq_operator.plan.operations import SetAppStatus
 from dynamiq_operator.plan.planner import make_plan
 from tests.support import factories as given
-from tests.support.plan_lines import shown, told
 from tests.support.world import BAD_NAME, World, a_world, serving
+from tests.unit.support.plan_lines import shown, told
 
 LATER = "of a newer operator"
 

@@ -20,7 +20,7 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.operations import Group, Plan
 from dynamiq_operator.plan.snapshot import ClaimState, HostnameClaim, Snapshot
 from tests.support import factories as given
-from tests.support.plan_lines import shown
+from tests.unit.support.plan_lines import shown
 
 HOST = "chat.example.test"
 OURS = HostnameClaim(ClaimState.OURS, (given.NAMESPACE, given.NAME), None, {"metadata": {"name": "hostname-x"}})

@@ -13,8 +13,8 @@ from dynamiq_operator.model.record import Result
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.operations import Operation
 from tests.support import factories as given
-from tests.support.plan_lines import shown
 from tests.support.world import World, a_world, serving
+from tests.unit.support.plan_lines import shown
 
 Refused = Callable[[Operation], bool]
 

@@ -16,8 +16,8 @@ from dynamiq_operator.model import chain
 from dynamiq_operator.model.completion import complete_config
 from dynamiq_operator.model.objects import Record, format_time
 from dynamiq_operator.model.record import Result
-from tests.support.guarded_rows import ANNA, BERT, CARA, FLUX, VERSIONS, GuardedRows
 from tests.support.history_stage import in_full
+from tests.unit.support.guarded_rows import ANNA, BERT, CARA, FLUX, VERSIONS, GuardedRows
 
 ROWS, HISTORIES = (200, 10_000) if in_full() else (60, 100)
 SHORT = 14

@@ -11,7 +11,7 @@ from dynamiq_operator.model import chain
 from dynamiq_operator.model.objects import format_time
 from dynamiq_operator.plan.guards.now import standing_guards
 from tests.support import factories as given
-from tests.support.guarded_rows import ANNA, BERT, CARA, FLUX, GuardedRows
+from tests.unit.support.guarded_rows import ANNA, BERT, CARA, FLUX, GuardedRows
 
 PRODUCTION = {"approvals": {"count": 1}}
 

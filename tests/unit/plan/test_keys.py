@@ -9,8 +9,8 @@ import pytest
 from dynamiq_operator.model import names
 from dynamiq_operator.plan.children.access_keys import CLOCKS
 from tests.support import factories as given
-from tests.support.plan_lines import shown, told
 from tests.support.world import World, a_world, serving
+from tests.unit.support.plan_lines import shown, told
 
 NOTED = "apply Deployment for .metadata.annotations." + names.KEYS_ANNOTATION
 

@@ -18,8 +18,8 @@ from dynamiq_operator.plan.observed.endpoints import Gate
 from dynamiq_operator.plan.operations import CreateChild, Group, Plan
 from dynamiq_operator.plan.readings import due
 from tests.support import factories as given
-from tests.support.plan_lines import shown, told
 from tests.support.world import World, a_world
+from tests.unit.support.plan_lines import shown, told
 
 SLICE = names.gate_slice(given.NAME)
 GATES = ("gate-a", "gate-b")

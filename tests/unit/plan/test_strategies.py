@@ -11,7 +11,8 @@ from dynamiq_operator.desired.base import AUTOSCALER, SERVICE
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import API_VERSION
 from tests.support import factories as given
-from tests.support.switching import (
+from tests.support.world import World, a_world, serving
+from tests.unit.support.switching import (
     PLAIN,
     drive,
     edit_app,
@@ -27,7 +28,6 @@ from tests.support.switching import (
     switched,
     switching,
 )
-from tests.support.world import World, a_world, serving
 
 SCALED = given.with_spec(rollout={"strategy": "Switch", "keepWarm": {"replicas": "live"}})
 

@@ -14,9 +14,9 @@ from dynamiq_operator.plan.observed.activity import Activity
 from dynamiq_operator.plan.operations import CreateChild, DeleteChild, EndRecord, ScaleWorkload
 from dynamiq_operator.plan.readings import due
 from tests.support import factories as given
-from tests.support.plan_lines import shown, told
-from tests.support.switching import edit_app, guarded, of, scale, scale_target, selected, standby, switched, switching
 from tests.support.world import World, serving
+from tests.unit.support.plan_lines import shown, told
+from tests.unit.support.switching import edit_app, guarded, of, scale, scale_target, selected, standby, switched, switching
 
 RUNNING: Manifest = {"running": {}}
 CRASHED: Manifest = {"waiting": {"reason": "CrashLoopBackOff"}}

@@ -10,7 +10,7 @@ from dynamiq_operator.desired.base import JOB
 from dynamiq_operator.model.settings import TRIGGER_IMAGE
 from dynamiq_operator.plan.operations import SetAppStatus
 from tests.support import factories as given
-from tests.support.triggers import CRON, NIGHTLY, at, said, told, triggering
+from tests.unit.support.triggers import CRON, NIGHTLY, at, said, told, triggering
 
 
 def word(message: str, version: str = "v1") -> str:

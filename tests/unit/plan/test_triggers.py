@@ -14,9 +14,9 @@ from dynamiq_operator.model.settings import TRIGGER_IMAGE
 from dynamiq_operator.plan.operations import RunOnce
 from dynamiq_operator.plan.planner import make_plan
 from tests.support import factories as given
-from tests.support.plan_lines import shown
-from tests.support.triggers import CRON, HOUR, NIGHTLY, at, change, container, cron_jobs, jobs, said, told, triggering
 from tests.support.world import a_world, serving
+from tests.unit.support.plan_lines import shown
+from tests.unit.support.triggers import CRON, HOUR, NIGHTLY, at, change, container, cron_jobs, jobs, said, told, triggering
 
 # Schedules.
 

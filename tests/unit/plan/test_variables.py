@@ -13,8 +13,8 @@ from dynamiq_operator.model.objects import DeployPolicy, Manifest
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.operations import ApplyChild
 from tests.support import factories as given
-from tests.support.plan_lines import shown, told
 from tests.support.world import BAD_NAME, World, a_world, serving
+from tests.unit.support.plan_lines import shown, told
 
 TOKEN: Manifest = {"name": "TOKEN", "secret": {"name": "tokens", "key": "openai"}}
 MODEL: Manifest = {"name": "MODEL", "configMap": {"name": "models", "key": "best"}}

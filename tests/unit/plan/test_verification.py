@@ -13,8 +13,8 @@ from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.verification import EvaluationPod
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, VerifyRecord
 from tests.support import factories as given
-from tests.support.switching import edit_app, of, selected
 from tests.support.world import VERIFICATION_KEY, World, a_world, serving
+from tests.unit.support.switching import edit_app, of, selected
 
 CASE: Manifest = {"name": "refund", "input": '{"q": "how much?"}', "expect": {"contains": "42"}}
 ONE: Manifest = {"cases": [CASE]}

@@ -27,7 +27,7 @@ from tests.support.stored_runs import APP, a_row, a_run, answers, batch
 from tests.support.waiting import eventually
 
 KILLS = 8
-WRITER = "tests.support.store_writer"
+WRITER = "tests.unit.support.store_writer"
 
 
 def _killed_writer(address: str, first: int, acknowledged: int) -> int:

@@ -14,8 +14,8 @@ from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.store.postgres import PostgresDatabase
 from dynamiq_recorder.store.sql_store import SqlStore
 from dynamiq_recorder.store.sqlite import SqliteDatabase
-from tests.support import first_store
 from tests.support.stored_runs import APP, OTHER, a_run, batch
+from tests.unit.support import first_store
 
 
 def _dialect(address: str) -> str:

@@ -46,7 +46,7 @@ from dynamiq_operator.controller.observe import Observer
 from dynamiq_operator.kube import resources
 from dynamiq_operator.model.settings import Settings
 from tests.support import factories as given
-from tests.support.plan_lines import shown, told
+from tests.unit.support.plan_lines import shown, told
 from tests.support.world import World
 from tests.unit.repository.test_manifests import needed
 

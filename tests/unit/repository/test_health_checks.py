@@ -16,10 +16,10 @@ from dynamiq_operator.model import kinds
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.objects import Manifest
 from local import builds, components
-from tests.support import health_cases
 from tests.support.cluster import REPOSITORY
-from tests.support.health_cases import FOLDER
 from tests.support.kstatus import kstatus
+from tests.unit.support import health_cases
+from tests.unit.support.health_cases import FOLDER
 
 ARGO, FLUX = REPOSITORY / "manifests" / "argocd", REPOSITORY / "manifests" / "flux"
 CHECKED = (kinds.APP.kind, kinds.RECORD.kind, kinds.RUNTIME.kind, kinds.WORKFLOW_VERSION.kind)
@@ -54,7 +54,7 @@ def load(path: Path) -> Manifest:
 def test_the_objects_are_what_the_operator_says_today() -> None:
     made = {path: health_cases.text(each) for path, each in health_cases.objects().items()}
     there = {path: path.read_text() for path in FOLDER.glob("*/testdata/*.yaml")}
-    assert there == made, "python -m tests.support.health_cases"
+    assert there == made, "python -m tests.unit.support.health_cases"
 
 
 @pytest.mark.parametrize("kind", CHECKED)

@@ -13,7 +13,7 @@ from dynamiq_operator.rest.apps.responses import App, AppDetails
 from tests.support import factories as make
 from tests.support.rest_stage import ANNA, DOMAIN, UNKNOWN, RestStage, created, row
 from tests.support.scripted import Answer, Reply, Sent, failure, listed
-from tests.support.workloads import of_pins, service
+from tests.unit.support.workloads import of_pins, service
 
 SERVER = {
     "deployment_type": "server_based",

@@ -20,8 +20,8 @@ from cryptography import x509
 from dynamiq_operator.rest.http.connections import LimitedProtocol, Limits
 from dynamiq_operator.rest.http.streams import EventStream, event
 from dynamiq_operator.rest.http.tls import Certificate
-from tests.support.certificates import self_signed
 from tests.support.waiting import eventually
+from tests.unit.support.certificates import self_signed
 
 PATIENCE = 20.0  # seconds
 GET = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"

@@ -22,9 +22,9 @@ from dynamiq_operator.rest.console.provider import Metadata
 from dynamiq_operator.rest.console.targets import safe_target
 from dynamiq_operator.rest.http import sessions
 from tests.support.console import HOST, OWN, SESSION, URL, a_console, cookie, kept
-from tests.support.oidc_provider import CLIENT, REFRESH, SECRET, Key, Provider
 from tests.support.rest_stage import ANNA, TOKEN, Answered, RestStage, of_user
 from tests.support.scripted import Reply, failure
+from tests.unit.support.oidc_provider import CLIENT, REFRESH, SECRET, Key, Provider
 
 CALLBACK = "/console/oidc/callback"
 TARGET = "/console/apps/005c60c5-18dd-4f38-a146-a82be134a95f?tab=history"

@@ -16,7 +16,7 @@ from dynamiq_operator.rest.pods.responses import Pod, PodLog
 from tests.support import factories as make
 from tests.support.rest_stage import UNKNOWN, RestStage, row
 from tests.support.scripted import Reply, Sent, failure, listed
-from tests.support.workloads import pod, service
+from tests.unit.support.workloads import pod, service
 
 LIST = PODS.path("demo")
 LATER = "2026-11-24T12:00:30Z"

@@ -14,9 +14,9 @@ from dynamiq_operator.rest.guards.responses import Approval, MadeApproval, Polic
 from dynamiq_operator.rest.shared.responses import Deployment
 from dynamiq_operator.rest.workflows.responses import Version
 from tests.support import factories as make
-from tests.support import rules
 from tests.support.rest_stage import ANNA, RestStage, created
 from tests.support.scripted import failure, listed
+from tests.unit.support import rules
 
 OTTO = "otto@example.com"
 REFUSED = (

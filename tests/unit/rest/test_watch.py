@@ -21,7 +21,7 @@ from tests.support.console import a_jwt
 from tests.support.event_stream import PATIENCE, Reading, reading
 from tests.support.rest_stage import ANNA, TOKEN, UNKNOWN, RestStage, of_user, row
 from tests.support.scripted import Reply, Sent, failure, listed
-from tests.support.workloads import of_pins, service
+from tests.unit.support.workloads import of_pins, service
 
 SERVICES, WORKLOADS = BY_KIND[SERVICE.kind], BY_KIND[WORKLOAD.kind]
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from dynamiq_runtime.recorder_client import Recorder, Trust
-from tests.support.certificates import self_signed
 from tests.support.recorder import Told, recording
 from tests.support.runtime import DEADLINE, ECHO, Answer, Served, serving
 from tests.support.waiting import eventually
+from tests.unit.support.certificates import self_signed
 
 RUNS = json.dumps({"runs": [{"id": "1", "name": "žluť"}]}).encode()
 JSON = {"Content-Type": "application/json"}

@@ -23,9 +23,9 @@ import pytest
 
 from dynamiq_runtime import __version__
 from tests.support.flows import a_flow
-from tests.support.mounts import mount, swap
 from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, environment, refused, serving
 from tests.support.waiting import eventually
+from tests.unit.support.mounts import mount, swap
 
 VERSION = {"DYNAMIQ_APP": "hello", "DYNAMIQ_APP_ID": "uid-1", "DYNAMIQ_WORKFLOW_VERSION": "v3"}
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mounts import mount, swap
 from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, serving
 from tests.support.waiting import eventually
+from tests.unit.support.mounts import mount, swap
 
 SEEN = 'kubernetes.io/config.seen="2026-11-26T04:00:00Z"\n'
 ON = SEEN + 'dynamiq.getdynamiq.ai/standby="true"\nzone="b"\n'

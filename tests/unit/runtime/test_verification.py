@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mounts import mount, swap
 from tests.support.runtime import ECHO, Served, serving
 from tests.support.waiting import eventually
+from tests.unit.support.mounts import mount, swap
 
 KEY = "of-the-verification"
 NOTE = f'dynamiq.getdynamiq.ai/verification="{hashlib.sha256(KEY.encode()).hexdigest()}"\n'

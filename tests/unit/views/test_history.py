@@ -11,7 +11,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.views.columns import as_data, cell
 from dynamiq_operator.views.history import HistoryRow, at_path, config_in_words, duration_in_words, history, newest_first, title
 from tests.support import factories as given
-from tests.support import rules
+from tests.unit.support import rules
 
 SOURCE = {"namespace": "staging", "app": "chat", "row": "chat-s", "hash": "sha256:1"}
 

@@ -1,4 +1,4 @@
-"""Objects as the operator leaves them, for the health checks that GitOps tools get: `python -m tests.support.health_cases` writes them anew.
+"""Objects as the operator leaves them, for the health checks that GitOps tools get: `python -m tests.unit.support.health_cases` writes them anew.
 
 They lie in `manifests/argocd/resource_customizations`, in the form that Argo CD has for its own, with what each has to be taken for beside
 them, which is written by hand.
@@ -21,8 +21,8 @@ from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from tests.support import factories as given
 from tests.support.cluster import REPOSITORY
-from tests.support.guarded_rows import STAMPED
 from tests.support.world import World, a_world, serving
+from tests.unit.support.guarded_rows import STAMPED
 
 FOLDER = REPOSITORY / "manifests" / "argocd" / "resource_customizations" / GROUP
 RUNNING: Manifest = {"running": {}}

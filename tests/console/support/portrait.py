@@ -17,9 +17,9 @@ from dynamiq_operator.model import kinds
 from dynamiq_operator.model import names as model
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
+from tests.console.support.screens import SIGN_IN, addresses
 from tests.support import factories, rest
 from tests.support.api import RESTRICTED, Api, Manifest
-from tests.support.browser.screens import SIGN_IN, addresses
 from tests.support.browser.served import User
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.guards import policy_manifest
@@ -210,7 +210,7 @@ def _recorded(stage: HistoryStage, rows: list[Manifest]) -> Recorded:
 
 
 def _screens(stage: HistoryStage, rows: list[Manifest], waiting: Manifest, run: str) -> dict[str, str]:
-    """Those of tests/support/browser/screens.py that are drawn, by the names of their pictures."""
+    """Those of tests/console/support/screens.py that are drawn, by the names of their pictures."""
     uids = {
         name: each["metadata"]["uid"]
         for name, each in {

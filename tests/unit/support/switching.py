@@ -12,8 +12,8 @@ from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.pods import Pod
 from tests.support import factories as given
-from tests.support.plan_lines import shown
 from tests.support.world import World, serving
+from tests.unit.support.plan_lines import shown
 
 PLAIN = given.NAME
 """Name of the workload of strategy Rolling."""

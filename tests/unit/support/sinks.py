@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.support import waiting
-from tests.support.answering import Answer, saying, served
+from tests.unit.support.answering import Answer, saying, served
 
 SOON = 60.0  # seconds: a machine that does much else takes long, and a test that fails waits once
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.load.recording.accounts import Told
+from tests.load.support.recording.accounts import Told
 
 PROGRAM = Path(__file__).with_name("pod.py")
 LINE = 37  # bytes of an id and its end

@@ -18,6 +18,7 @@ import requests
 import yaml
 
 from dynamiq_operator.model import kinds, names
+from tests.api.support.prometheus import scrape
 from tests.support import gates, otlp_runs, programs, recorders, rest
 from tests.support.admission import made
 from tests.support.api import Api, Manifest
@@ -26,7 +27,6 @@ from tests.support.gates import GateProcess
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
 from tests.support.ports import free_port
-from tests.support.prometheus import scrape
 from tests.support.prometheus.rules import MONITORING
 from tests.support.waiting import eventually
 
@@ -151,7 +151,7 @@ def _served(folder: Path, metrics_port: int) -> Iterator[None]:
         "PYTHONPATH": os.pathsep.join(programs.ROOTS),
     }
     url = f"http://{HERE}:{port}/"
-    command = [sys.executable, "-m", "tests.support.prometheus.spending"]
+    command = [sys.executable, "-m", "tests.api.support.prometheus.spending"]
     with programs.running(command, log, lambda: _status(f"{url}readyz") == 200, environment=environment):
         for number in range(RUNS):
             headers = {"X-Dynamiq-Trigger": "nightly"} if number % 2 else {}

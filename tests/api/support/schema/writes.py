@@ -12,9 +12,9 @@ import pytest
 
 from dynamiq_operator.model.kinds import KINDS
 from dynamiq_operator.model.objects import Manifest
+from tests.api.support.schema.rules import BASES
 from tests.support.api import Answer, Api
 from tests.support.factories import in_namespace, with_meta
-from tests.support.schema.rules import BASES
 
 OF_THE_CLUSTER = tuple(kind.kind for kind in KINDS if not kind.namespaced)
 Way = Callable[[Api, Manifest, Manifest], Answer]

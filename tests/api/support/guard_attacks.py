@@ -16,6 +16,7 @@ from typing import Any
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.kinds import KINDS
+from tests.api.support.schema.frozen import ASKED, COMPLETED
 from tests.support import rest
 from tests.support.admission import ADMIN, ADMINS, NOBODY, RESTORERS, RESTORING, made
 from tests.support.api import Answer, Api, Manifest, path
@@ -31,7 +32,6 @@ from tests.support.factories import (
     with_spec,
 )
 from tests.support.identities import impersonated
-from tests.support.schema.frozen import ASKED, COMPLETED
 from tests.support.swarm import APPLY, JSON, JSON_PATCH, MERGE, Request
 from tests.support.waiting import eventually
 

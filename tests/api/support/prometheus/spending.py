@@ -1,4 +1,4 @@
-"""`python -m tests.support.prometheus.spending`: the runtime as it is, with an engine that calls a model which costs something, and needs no network."""
+"""`python -m tests.api.support.prometheus.spending`: the runtime as it is, with an engine that calls a model which costs something, and needs no network."""
 
 from __future__ import annotations
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from dynamiq_operator.model import kinds
 from local.clusters import Cluster
-from tests.support import factories, history_stage, rest, rest_rehearsal
+from tests.api.support import rest_rehearsal
+from tests.api.support.recorder_process import Recorder, a_pod, recording, runs_of
+from tests.support import factories, history_stage, rest
 from tests.support.history_stage import HistoryStage
 from tests.support.operator import Operator
-from tests.support.recorder_process import Recorder, a_pod, recording, runs_of
 from tests.support.rest import Client
 from tests.support.waiting import eventually
 
