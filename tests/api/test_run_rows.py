@@ -26,10 +26,7 @@ from tests.support.measured import Figures
 from tests.support.operator import Operator, install_account
 from tests.support.waiting import eventually
 
-pytestmark = [
-    pytest.mark.usefixtures("policies"),
-    pytest.mark.long("rows of all kinds under traffic and a restore; of which row a run is: tests/unit/recorder/test_store_rows.py"),
-]
+pytestmark = pytest.mark.usefixtures("policies")
 APPS = ("support", "triage", "faq", "search", "mail")
 DEPLOYS = 200  # of all Apps together
 SAME = {"v1": "v11", "v2": "v12"}

@@ -207,6 +207,19 @@ async def test_nothing_of_a_restore_gets_an_owner_that_is_gone(process: Process,
     assert [sent.method for sent in script.writes() if sent.path != LEASE] == ["POST"]
 
 
+async def test_a_flow_that_was_found_since_gets_no_owner_that_went_meanwhile(process: Process, script: Script) -> None:
+    """The App was there for what its snapshot has: of what is found later it is asked once more."""
+    flow, restored = config_map(CHAT, given.flow_hash("v1"), given.flow("v1")), stored({**service(), "metadata": {"name": given.NAME}})
+    path = at(BY_KIND[CONFIG_MAP.kind], flow["metadata"]["name"])
+    script.on("GET", APP_PATH, THERE, failure(404, "NotFound")).on("PATCH", SERVICE_PATH, stored(service(), 2))
+    script.on("GET", at(VERSIONS, "chat-v1"), given.version_manifest("v1"))
+    script.on("POST", at(BY_KIND[CONFIG_MAP.kind]), failure(409, "AlreadyExists"))
+    script.on("GET", path, stored({**flow, "metadata": {**flow["metadata"], "ownerReferences": []}}))
+    with pytest.raises(errors.Conflict, match="App chat was deleted"):
+        await execute(process, APP, operations.OwnChild(CHAT, restored), operations.CreateFlow(CHAT, given.flow_hash("v1"), "chat-v1"))
+    assert script.bodies("PATCH", path) == []
+
+
 async def test_child_that_was_gone_before_it_could_be_read_is_made_anew(process: Process, script: Script) -> None:
     """A quota that was written meanwhile is a conflict, too."""
     script.on("PATCH", SERVICE_PATH, failure(409, "Conflict")).on("GET", SERVICE_PATH, failure(404, "NotFound"))
