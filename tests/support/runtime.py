@@ -168,6 +168,7 @@ def _serve(python: str | Preloaded, variables: Mapping[str, str], log: Path, err
 def listening(folder: Path, flow: str, *, python: str | Preloaded = sys.executable, **variables: str) -> Iterator[Served]:
     """A server that listens and may still load its flow; it is killed at the end if it still runs."""
     log = folder / "log"
+    log.unlink(missing_ok=True)  # what another server said there is not this one's
     process = _serve(python, environment(folder, flow, **variables), log, log)
     try:
         eventually("it listens", lambda: (log.exists() and '"listening"' in log.read_text()) or process.poll() is not None)
