@@ -26,7 +26,9 @@ _KINDS = {
     "kube-apiserver": SERVER,
     "etcd": ETCD,
     **dict.fromkeys(("contour", "envoy", "coredns", "pause"), CLUSTER),
-    **dict.fromkeys(("chrome", "chromium", "headless_shell", "chrome_crashpad", "node", "MainThread"), CHROMIUM),
+    **dict.fromkeys(
+        ("chrome", "chromium", "chromium-headle", "headless_shell", "chrome_crashpad", "node", "MainThread", "node-MainThread"), CHROMIUM
+    ),
 }
 """Other programs are the cluster's where they carry its mark, else ours. Playwright's driver is `node`, of some versions `MainThread`."""
 
