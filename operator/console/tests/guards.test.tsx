@@ -11,18 +11,19 @@ const SAY = "POST /v1/apps/{app_id}/deployments/{deployment_id}/approvals";
 const BUSY = "Too much is asked of the cluster at this moment; ask again.";
 const ASKED = cast.LIVE + 2;
 
-/** The review of the row that waits, once it shows what it would do. */
+/** The review of the row that waits, once it shows what it would do and has put the focus on that. */
 async function reviewed(): Promise<HTMLElement> {
   await kit.show(REVIEW);
   const review = await kit.dialog();
   await kit.says("Asked", review);
   await kit.settled();
+  // The focus comes a moment later: until then it would be taken from what a test does.
+  await kit.isFocused(await kit.button(/^Approve/, review));
   return kit.dialog();
 }
 
 it("what ends a row for good is never what Enter does, however it waits meanwhile", async () => {
   const review = await reviewed();
-  await kit.isFocused(await kit.button(/^Approve/, review));
   const waits = cast.whole(ASKED).waits as NonNullable<ReturnType<typeof cast.whole>["waits"]>;
   const frozen = { ...waits, reason: "Frozen" as const, approvals: null, approvals_needed: null, resumable: false };
   api.says(cast.answerOfRow(ASKED, { waits: frozen }));
