@@ -134,8 +134,8 @@ class Windows:
         self._open: list[Window] = []
 
     def open(self, *, origin: str = ORIGIN, **options: Any) -> Window:
-        """A window of a profile of its own, in which nothing moves by itself, of the console at `origin`; `options` are those of a context: viewport, color_scheme, storage_state…"""
-        context = self._browser.new_context(**{"locale": "en-GB", "timezone_id": "UTC", "reduced_motion": "reduce", **options})
+        """A window of a profile of its own, of the console at `origin`; `options` are those of a context: viewport, color_scheme, storage_state…"""
+        context = self._browser.new_context(**{"locale": "en-GB", "timezone_id": "UTC", **options})
         context.set_default_timeout(WAITS)
         made = watched(context.new_page(), origin)
         self._open.append(made)
