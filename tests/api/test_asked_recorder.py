@@ -40,8 +40,10 @@ LIMIT = 10
 
 @pytest.fixture(scope="module")
 def stage(cluster: Cluster) -> Iterator[HistoryStage]:
-    with history_stage.stage(cluster, "archived") as made:
+    """Its namespace goes: a report of all Apps would ask the recorder of its archive, which has ended."""
+    with history_stage.stage(cluster, "archived", leave=False) as made:
         yield made
+    eventually("the namespace is gone", lambda: made.api.get("Namespace", made.namespace, "").status == 404)
 
 
 @pytest.fixture(scope="module")

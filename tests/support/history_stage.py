@@ -162,10 +162,10 @@ def _succeeded(row: Manifest) -> bool:
 
 
 @contextlib.contextmanager
-def stage(cluster: Cluster, purpose: str) -> Iterator[HistoryStage]:
-    """A namespace with a Runtime of its own, gone at the end with it, and releases v1 to v4."""
+def stage(cluster: Cluster, purpose: str, *, leave: bool = True) -> Iterator[HistoryStage]:
+    """A namespace with a Runtime of its own, gone at the end with it, and releases v1 to v4. `leave`: see `fresh_namespace`."""
     api = Api.of(cluster)
-    with fresh_namespace(api, purpose) as namespace:
+    with fresh_namespace(api, purpose, leave=leave) as namespace:
         made = HistoryStage(cluster, api, Kubectl(cluster), namespace)
         try:
             made.runtime("tiny", image=factories.IMAGE)
