@@ -24,6 +24,10 @@ UNSEEN: Mapping[tuple[str, str], str] = {
 """By role and verb, which rights of programs are used and leave no trace, and why."""
 USED_IN_TEST_ALL: Mapping[str, str] = {
     "ClusterRole dynamiq-operator: delete jobs.batch": "tests/load/test_verification.py",
+    "ClusterRole dynamiq-retire-gate: list endpointslices.discovery.k8s.io": "tests/system/test_chart_installed.py",
+    "Role dynamiq-retire-gate: get deployments/scale.apps dynamiq-gate": "tests/system/test_chart_installed.py",
+    "Role dynamiq-retire-gate: patch deployments/scale.apps dynamiq-gate": "tests/system/test_chart_installed.py",
+    "Role dynamiq-test: create deployments.dynamiq.getdynamiq.ai": "tests/system/test_chart_installed.py",
 }
 """Rights that a test of `make test-all` uses, and none of `make test`."""
 
