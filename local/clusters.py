@@ -98,8 +98,8 @@ def start(
 
     `profile` forces one; otherwise `env` (default: the process's environment) and the machine decide, see `resolver`. `nodes`
     is the number of simulated nodes. With `default_limits` the controllers of a cluster that is ours ask as rarely as Kubernetes'
-    defaults let them; a `lean` one has no autoscaler and no legacy Endpoints. `prepared` builds and installs what the profile needs, before a cluster is started. Leftovers of a start of
-    that name which did not finish are removed first. Raises LocalError.
+    defaults let them; a `lean` one has no autoscaler and no legacy Endpoints. `prepared` builds and installs what the profile needs,
+    before a cluster is started. Leftovers of a start of that name which did not finish are removed first. Raises LocalError.
     """
     with state.locked(name):
         choice = resolver.choose(os.environ if env is None else env, profile)

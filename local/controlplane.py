@@ -27,7 +27,7 @@ SERVICE_CIDR = "10.96.0.0/16"
 KUBERNETES_IP = "10.96.0.1"
 POD_CIDR = "10.244.0.0/16"
 IDLE = ("horizontal-pod-autoscaler-controller", "endpoints-controller", "endpointslice-mirroring-controller")
-"""Controllers that do nothing useful for simulated pods, which have no metrics, and cost the API server a tenth of its requests."""
+"""Controllers that do nothing useful for simulated pods, which have no metrics, and ask the API server all the time."""
 
 FIXED_PORTS = {"etcd": 2379, "etcd-peer": 2380, "api": 6443, "controller-manager": 10257, "scheduler": 10259}
 FREE_PORTS = range(20000, 32000)  # below the ports that the kernel gives to outgoing connections, and that NodePorts use

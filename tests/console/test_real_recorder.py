@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,12 +13,11 @@ from playwright.sync_api import expect
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.runs import APP_ID_HEADER
 from local.clusters import Cluster
-from tests.support import factories, rest
+from tests.support import factories, programs, rest
 from tests.support.browser import names, served
 from tests.support.browser.chromium import Places
 from tests.support.browser.pages import Windows, settled, sign_in
 from tests.support.browser.served import Served, User
-from tests.support.cluster import REPOSITORY
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.otlp_runs import a_run, request, run_id_of
 from tests.support.ports import free_port
@@ -36,16 +32,11 @@ def recorder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """The address of a recorder, which asks the cluster who reads and writes."""
     folder, port = tmp_path_factory.mktemp("recorder"), free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "dynamiq_recorder", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--metrics-port", str(free_port()), "--store", f"sqlite://{folder}/runs.db", "--kubeconfig", str(cluster.kubeconfig)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")}, stdout=log, stderr=log)
-    try:
-        eventually("the recorder is ready", lambda: process.poll() is None and is_ready(url))
+    options = ["--host=127.0.0.1", f"--port={port}", f"--metrics-port={free_port()}", f"--store=sqlite://{folder}/runs.db"]
+    log = folder / "log"
+    process = programs.fork("dynamiq_recorder", "serve", *options, f"--kubeconfig={cluster.kubeconfig}", log=log)
+    with programs.beside(process, "the recorder", log, lambda: is_ready(url)):
         yield url
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 def is_ready(url: str) -> bool:

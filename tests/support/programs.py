@@ -95,8 +95,11 @@ class Forked:
 def fork(module: str, *arguments: str, log: Path, environment: Mapping[str, str] | None = None, network_of: int | None = None) -> Process:
     """Starts `python -m module arguments…`, whose output is added to `log`.
 
-    `environment` is added to the test's own; `network_of` is a process whose network it gets, such as a node's.
+    `environment` is added to the test's own; with a PYTHONPATH, which a fork has read before, it gets an interpreter of its own.
+    `network_of` is a process whose network it gets, such as a node's.
     """
+    if "PYTHONPATH" in (environment or {}):
+        return start((*_entering(network_of), sys.executable, "-m", module, *arguments), log=log, environment=environment)
     return Forked((module, *arguments), log, environment or {}, network_of)
 
 
@@ -104,8 +107,12 @@ def python(program: Sequence[str], *arguments: str, log: Path, network_of: int |
     """Starts a program of Python's, as its interpreter takes it: `("-m", module)`, which is forked, or a path, of another checkout for instance."""
     if program[0] == "-m":
         return fork(program[1], *arguments, log=log, network_of=network_of)
-    enter = () if network_of is None else ("nsenter", f"--target={network_of}", "--net", "--")
-    return start((*enter, sys.executable, *program, *arguments), log=log, environment={"PYTHONPATH": ROOTS[0]})
+    return start((*_entering(network_of), sys.executable, *program, *arguments), log=log, environment={"PYTHONPATH": ROOTS[0]})
+
+
+def _entering(network_of: int | None) -> tuple[str, ...]:
+    """Returns the start of a command that runs the rest of it in the network of a process; empty without one."""
+    return () if network_of is None else ("nsenter", f"--target={network_of}", "--net", "--")
 
 
 def start(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,18 +98,9 @@ def process(
     """The API as a process, once it `answers` at a port as it should; at the end it has to have ended well and to have met no surprise."""
     socket.create_server(("127.0.0.1", port)).close()  # what listens there already would answer in its place
     given = ("api", f"--kubeconfig={kubeconfig}", f"--port={port}", *options)
-    process = _started(given, log, environment)
+    process = programs.fork("dynamiq_operator", *given, log=log, environment=environment)
     with programs.beside(process, "the API", log, answers):
         yield process
-
-
-def _started(given: Sequence[str], log: Path, environment: Mapping[str, str] | None) -> Process:
-    """Starts the API, by an interpreter of its own where it gets an environment: a fork has read its PYTHONPATH before."""
-    if environment is None:
-        return programs.fork("dynamiq_operator", *given, log=log)
-    return programs.start(
-        [sys.executable, "-m", "dynamiq_operator", *given], log=log, environment={"PYTHONPATH": programs.ROOTS[0], **environment}
-    )
 
 
 def _is_ready(url: str) -> bool:
