@@ -36,6 +36,7 @@ $(READY): locks/dev.txt operator/kubectl/pyproject.toml
 	@echo ".venv: installing from locks/dev.txt, a minute or two when nothing is cached"
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) has no venv: install it, on Debian and Ubuntu apt-get install python3-venv"; exit 1; }
+	@$(if $(filter file,$(origin PYTHON)),$(BIN)/python local/fast_python.py .venv)
 	@# The lock names everything: resolved anew, an extra would be taken in its newest version, which has no hash here.
 	@$(TICKING) $(PIP) --no-deps --require-hashes -r locks/dev.txt
 	@$(PIP) --no-deps --no-build-isolation -e . -e operator/kubectl
@@ -45,14 +46,14 @@ $(READY): locks/dev.txt operator/kubectl/pyproject.toml
 $(SDK_READY): locks/sdk.txt | $(READY)
 	@echo ".venv-sdk: installing Dynamiq's SDK from locks/sdk.txt, 1.9 GB, some minutes when nothing is cached"
 	@rm -rf .venv-sdk
-	@$(PYTHON) -m venv --without-pip .venv-sdk
+	@$(BIN)/python -m venv --without-pip .venv-sdk
 	@$(TICKING) $(BIN)/uv pip install --quiet --python .venv-sdk/bin/python --require-hashes -r locks/sdk.txt
 	@touch $@
 
 $(DOCS_READY): locks/docs.txt | $(READY)
 	@echo ".venv-docs: installing MkDocs from locks/docs.txt"
 	@rm -rf .venv-docs
-	@$(PYTHON) -m venv --without-pip .venv-docs
+	@$(BIN)/python -m venv --without-pip .venv-docs
 	@$(BIN)/uv pip install --quiet --python .venv-docs/bin/python --require-hashes -r locks/docs.txt
 	@touch $@
 
