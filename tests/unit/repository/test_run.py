@@ -330,7 +330,7 @@ def test_every_suite_is_run_in_two_lanes_beside_the_sdks() -> None:
     assert {name for lane in lanes for name in lane} == suites | {"unit", "browser", "prometheus", "vitest"}
     assert len(plan.lanes) == 2
     assert [step.name for step in run.ci().then] == lanes[-1]
-    assert [step.name for step in run.ci().beside] == ["sdk"]
+    assert [step.name for step in run.ci().beside] == ["lint", "docs", "sdk"]
     assert [step.name for step in run.console().lanes[0]] == ["browser", "vitest", "console"]
 
 
@@ -345,10 +345,6 @@ def test_what_make_test_leaves_out_is_in_make_test_all_and_says_why() -> None:
     assert {path.relative_to(REPOSITORY / "tests").parts[0] for path in marked} == steps
     assert [path.name for path, text in marked.items() if not all(MARKS.findall(text))] == []
     assert [path.name for path in (REPOSITORY / "tests" / "load").glob("test_*.py") if "pytestmark" not in path.read_text()] == []
-
-
-def test_what_has_to_pass_begins_with_lint_and_the_links_of_the_documentation() -> None:
-    assert [step.name for step in run.ci().first[0]] == ["lint", "docs"]
 
 
 def test_what_vitest_found_counts_as_pytests_does(tmp_path: Path) -> None:
