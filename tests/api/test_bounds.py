@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,35 +111,57 @@ def _example(schema: Manifest, which: str = "") -> Any:
     return {"string": schema.get("enum", [f"x{which}"])[0], "integer": 1, "number": 1.0, "boolean": True, "array": []}[schema["type"]]
 
 
-def _placed(schema: Manifest, steps: tuple[str, ...], value: Any) -> Any:
-    """The least object of the schema's shape that has `value` at `steps`."""
+def _placed(schema: Manifest, steps: tuple[str, ...], value: Any, whole: Any = None) -> Any:
+    """`whole`, by default the least object of the schema's shape, with `value` at `steps`."""
     if not steps:
         return value
     step, *rest = steps
     if step == ITEM:
-        return [_placed(schema["items"], tuple(rest), value)]
+        (item,) = whole or [None]
+        return [_placed(schema["items"], tuple(rest), value, item)]
     if "properties" not in schema:
-        return {"any": _placed(schema["additionalProperties"], tuple(rest), value)}
-    name = step.removeprefix(".")
-    return {**_example(schema), name: _placed(schema["properties"][name], tuple(rest), value)}
+        return {"any": _placed(schema["additionalProperties"], tuple(rest), value, (whole or {}).get("any"))}
+    whole, name = whole or _example(schema), step.removeprefix(".")
+    return {**whole, name: _placed(schema["properties"][name], tuple(rest), value, whole.get(name))}
 
 
 BOUNDS = [bound for kind in KINDS for bound in _bounds(kind.kind, _spec(kind.kind), (".spec",))]
 
 
-@pytest.mark.parametrize(("bound", "new", "changed"), by_turns(BOUNDS, NEW, CHANGED))
-def test_a_bound(api: Api, namespace: str, stored: dict[str, Manifest], bound: Bound, new: Way, changed: Way) -> None:
-    def answer(way: Way, value: Any) -> str:
-        made = BASES[bound.kind](in_namespace(namespace))
-        made["metadata"] = {"name": "new", **({"namespace": namespace} if bound.kind not in OF_THE_CLUSTER else {})}
-        made["spec"] = _placed(_spec(bound.kind), bound.steps[1:], value)
-        return way(api, stored[bound.kind], made).message
+def _together(kind: str) -> list[list[Bound]]:
+    """The bounds of a kind in as few groups as may be: those of a group are of different places, none of which lies in another."""
+    groups: list[list[Bound]] = []
+    for bound in (each for each in BOUNDS if each.kind == kind):
+        fitting = (group for group in groups if not any(_is_within(bound.steps, each.steps) for each in group))
+        group = next(fitting, None)
+        if group is None:
+            groups.append(group := [])
+        group.append(bound)
+    return groups
 
-    for way in (new, changed):
-        assert bound.says not in answer(way, bound.inside), way.__name__
-        refused = answer(way, bound.outside)
-        assert bound.path in refused, way.__name__
-        assert bound.says in refused, way.__name__
+
+def _is_within(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Returns whether one of two places is the other one, or lies in it."""
+    return all(step == of_other for step, of_other in zip(one, other, strict=False))
+
+
+@pytest.mark.parametrize(("kind", "new", "changed"), by_turns(BASES, NEW, CHANGED))
+def test_bounds(api: Api, namespace: str, stored: dict[str, Manifest], kind: str, new: Way, changed: Way) -> None:
+    """The API server names all that is out of bounds, so that one object has many of them."""
+
+    def outside(way: Way, group: Sequence[Bound], values: Iterable[Any]) -> list[Bound]:
+        """Those of which the API server says that they are violated, where an object has these values."""
+        made = BASES[kind](in_namespace(namespace))
+        made["metadata"] = {"name": "new", **({"namespace": namespace} if kind not in OF_THE_CLUSTER else {})}
+        made["spec"] = None
+        for bound, value in zip(group, values, strict=True):
+            made["spec"] = _placed(_spec(kind), bound.steps[1:], value, made["spec"])
+        said = [(each["field"], each["message"]) for each in way(api, stored[kind], made).body.get("details", {}).get("causes", ())]
+        return [bound for bound in group if any(bound.path == field and bound.says in text for field, text in said)]
+
+    for way, group in itertools.product((new, changed), _together(kind)):
+        assert outside(way, group, (bound.inside for bound in group)) == [], way.__name__
+        assert outside(way, group, (bound.outside for bound in group)) == group, way.__name__
 
 
 def test_there_are_bounds_to_test() -> None:

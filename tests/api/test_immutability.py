@@ -1,9 +1,10 @@
-"""What never changes, and what is set once, against every way to change it."""
+"""What never changes, and what is set once: each field against one of the ways to change it, by turns, and each kind against all of them."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from tests.api.support.schema.frozen import (
     WITHDRAWN,
     WITHDRAWN_ONCE,
 )
+from tests.api.support.schema.writes import by_turns
 from tests.support.api import Answer, Api, fresh_namespace
 from tests.support.factories import (
     app_change_manifest,
@@ -104,12 +106,9 @@ def replace(api: Api, stored: Manifest, field: str, value: Any) -> Answer:
 
 
 Way = Callable[[Api, Manifest, str, Any], Answer]
-WAYS: tuple[Way, ...] = (merge_patch, json_patch, apply, apply_by_another, replace)
 REMOVING: tuple[Way, ...] = (merge_patch, json_patch, apply, replace)
 """An apply by another manager removes nothing that is not its own."""
-
-by_every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-by_every_removal = pytest.mark.parametrize("way", REMOVING, ids=lambda way: way.__name__)
+WAYS: tuple[Way, ...] = (*REMOVING, apply_by_another)
 
 
 def _with(stored: Manifest, field: str, value: Any) -> Manifest:
@@ -125,8 +124,81 @@ def _applied(stored: Manifest) -> Manifest:
     return {"apiVersion": stored["apiVersion"], "kind": stored["kind"], "metadata": identity, "spec": copy.deepcopy(stored["spec"])}
 
 
-def _asking_row(stored: dict[str, Manifest], field: str) -> Manifest:
-    return stored["restoring" if field == "restores" else "full"]
+@dataclass(frozen=True)
+class Change:
+    """A change of a field of a stored object, to None where it is removed, and the sentence that refuses it."""
+
+    stored: str
+    field: str
+    value: Any
+    says: str
+
+    def __str__(self) -> str:
+        return f"{self.stored} {'without ' if self.value is None else ''}{self.field}"
+
+
+def _asking_row(field: str) -> str:
+    return "restoring" if field == "restores" else "full"
+
+
+def _forbidden(messages: Mapping[str, str], field: str) -> str:
+    return f"spec.{field}: Forbidden: {messages[field]}"
+
+
+NEVER = {"version": VERSION_NEVER, "approval": APPROVAL_NEVER, "change": CHANGE_NEVER, "runtime": RUNTIME_NEVER}
+OTHERWISE: Mapping[str, Manifest] = {
+    "version": {"flow": "nodes: []", "description": "other", "workflow": "other"},
+    "approval": {"row": "other", "digest": "sha256:" + "b" * 64, "purpose": "Reject"}
+    | {"message": "not fine", "by": "mallory", "restored": False},
+    "change": {"app": "other", "sequence": 2, "by": "mallory", "changes": [{"field": "hostname", "change": "Added"}]}
+    | {"summary": "nothing was changed", "after": 1},
+    "runtime": {"version": "2.0.0", "label": "other", "image": "other", "port": 8081, "drainSeconds": 31, "engine": "sdk"}
+    | {"probes": {"readiness": {"path": "/other"}}, "resources": {"requests": {"cpu": "2"}}},
+}
+LEFT_OUT = {
+    "version": ("description",),
+    "approval": ("message", "by"),
+    "change": ("by", "byVerified", "states"),
+    "runtime": ("label", "port", "probes", "resources", "drainSeconds", "engine"),
+}
+REFUSED = (
+    *(Change(_asking_row(field), field, CHANGED[field], _forbidden(ROW_NEVER, field)) for field in ASKED),
+    *(Change(_asking_row(field), field, None, _forbidden(ROW_NEVER, field)) for field in ASKED if field != "app"),
+    *(Change("bare", field, ASKED[field], _forbidden(ROW_NEVER, field)) for field in ASKED if field != "app"),
+    *(Change("done", field, COMPLETED_OTHERWISE[field], _forbidden(ROW_ONCE, field)) for field in COMPLETED),
+    *(Change("done", field, None, _forbidden(ROW_ONCE, field)) for field in COMPLETED),
+    *(Change("rejection", field, REJECTED_OTHERWISE[field], _forbidden(REJECTION_NEVER, field)) for field in REJECTED),
+    *(
+        Change("rejection", field, None, _forbidden(REJECTION_NEVER, field))
+        for field in REJECTED
+        if field not in ("workflowHash", "reason")
+    ),
+    *(
+        Change("withdrawn", "withdrawn", again, f"spec.withdrawn: Forbidden: {WITHDRAWN_ONCE}")
+        for again in ({**WITHDRAWN, "by": "mallory"}, {**WITHDRAWN, "reason": "It is cheap"}, None)
+    ),
+    *(
+        Change(stored, field, value, f"spec: Forbidden: {NEVER[stored]}")
+        for stored, spec in OTHERWISE.items()
+        for field, value in spec.items()
+    ),
+    *(Change(stored, field, None, f"spec: Forbidden: {NEVER[stored]}") for stored, fields in LEFT_OUT.items() for field in fields),
+)
+SAME = (
+    *((_asking_row(field), field) for field in ASKED),
+    *(("version", "flow"), ("approval", "row"), ("change", "summary")),
+)
+
+
+def _by_turns() -> Iterator[Any]:
+    """Each refused change with one of the ways: those of each object in turn."""
+    turns: dict[str, int] = {}
+    for change in REFUSED:
+        of_several_managers = change.value is not None and change.stored not in NEVER
+        ways = WAYS if of_several_managers else REMOVING
+        turns[change.stored] = turn = turns.get(change.stored, -1) + 1
+        way = ways[turn % len(ways)]
+        yield pytest.param(change, way, id=f"{change} {turn} {way.__name__}")
 
 
 def _refused(answer: Answer, message: str) -> None:
@@ -138,46 +210,26 @@ def test_every_field_of_a_row_is_in_these_tables() -> None:
     assert {field.alias or name for name, field in RecordSpec.model_fields.items()} == {*ASKED, *COMPLETED}
 
 
-@by_every_way
-@pytest.mark.parametrize("field", ASKED)
-def test_what_a_row_asks_never_changes(api: Api, stored: dict[str, Manifest], field: str, way: Way) -> None:
-    _refused(way(api, _asking_row(stored, field), field, CHANGED[field]), f"spec.{field}: Forbidden: {ROW_NEVER[field]}")
+@pytest.mark.parametrize(("change", "way"), list(_by_turns()))
+def test_what_is_frozen_neither_changes_nor_is_added_or_removed(api: Api, stored: dict[str, Manifest], change: Change, way: Way) -> None:
+    _refused(way(api, stored[change.stored], change.field, change.value), change.says)
 
 
-@by_every_removal
-@pytest.mark.parametrize("field", [field for field in ASKED if field != "app"])
-def test_what_a_row_asks_is_never_removed(api: Api, stored: dict[str, Manifest], field: str, way: Way) -> None:
-    _refused(way(api, _asking_row(stored, field), field, None), f"spec.{field}: Forbidden: {ROW_NEVER[field]}")
-
-
-@by_every_way
-@pytest.mark.parametrize("field", [field for field in ASKED if field != "app"])
-def test_a_row_never_asks_for_more(api: Api, stored: dict[str, Manifest], field: str, way: Way) -> None:
-    _refused(way(api, stored["bare"], field, ASKED[field]), f"spec.{field}: Forbidden: {ROW_NEVER[field]}")
-
-
-@by_every_way
-@pytest.mark.parametrize("field", ASKED)
-def test_the_same_again_is_no_change(api: Api, stored: dict[str, Manifest], field: str, way: Way) -> None:
-    row = _asking_row(stored, field)
-    answer = way(api, row, field, row["spec"][field])
+@pytest.mark.parametrize(("case", "way"), by_turns(SAME, WAYS))
+def test_the_same_again_is_no_change(api: Api, stored: dict[str, Manifest], case: tuple[str, str], way: Way) -> None:
+    name, field = case
+    answer = way(api, stored[name], field, stored[name]["spec"][field])
     assert answer.ok, answer.message
-    assert answer.body["spec"] == row["spec"]
+    assert answer.body["spec"] == stored[name]["spec"]
 
 
-@by_every_way
-@pytest.mark.parametrize("field", COMPLETED)
-def test_a_row_is_completed_once(api: Api, stored: dict[str, Manifest], field: str, way: Way) -> None:
-    set_first = way(api, stored["bare"], field, COMPLETED[field])
-    assert set_first.ok, set_first.message
-    assert set_first.body["spec"][field] == COMPLETED[field]
-    _refused(way(api, stored["done"], field, COMPLETED_OTHERWISE[field]), f"spec.{field}: Forbidden: {ROW_ONCE[field]}")
-
-
-@by_every_removal
-@pytest.mark.parametrize("field", COMPLETED)
-def test_what_completes_a_row_is_never_removed(api: Api, stored: dict[str, Manifest], field: str, way: Way) -> None:
-    _refused(way(api, stored["done"], field, None), f"spec.{field}: Forbidden: {ROW_ONCE[field]}")
+@pytest.mark.parametrize(("case", "way"), by_turns((*(("bare", field) for field in COMPLETED), ("rejection", "withdrawn")), WAYS))
+def test_what_is_set_once_may_be_set(api: Api, stored: dict[str, Manifest], case: tuple[str, str], way: Way) -> None:
+    name, field = case
+    value = WITHDRAWN if field == "withdrawn" else COMPLETED[field]
+    answer = way(api, stored[name], field, value)
+    assert answer.ok, answer.message
+    assert answer.body["spec"][field] == value
 
 
 @pytest.mark.parametrize(
@@ -208,109 +260,8 @@ def test_a_rows_labels_may_change(api: Api, stored: dict[str, Manifest]) -> None
     assert api.merge(stored["done"], {"metadata": {"labels": {"team": "a"}}}, dry_run=True).ok
 
 
-@pytest.mark.parametrize("way", [merge_patch, json_patch, apply, replace], ids=lambda way: way.__name__)
-@pytest.mark.parametrize(
-    ("field", "value"), [("flow", "nodes: []"), ("description", "other"), ("description", None), ("workflow", "other")]
-)
-def test_a_workflow_version_never_changes(api: Api, stored: dict[str, Manifest], field: str, value: str | None, way: Way) -> None:
-    _refused(way(api, stored["version"], field, value), f"spec: Forbidden: {VERSION_NEVER}")
-    same = way(api, stored["version"], "flow", stored["version"]["spec"]["flow"])
-    assert same.ok, same.message
-
-
-APPROVAL_CHANGES: tuple[tuple[str, Any], ...] = (
-    ("row", "other"),
-    ("digest", "sha256:" + "b" * 64),
-    ("purpose", "Reject"),
-    ("message", "not fine"),
-    ("message", None),
-    ("by", "mallory"),
-    ("by", None),
-    ("restored", False),
-)
-
-
-@pytest.mark.parametrize("way", [merge_patch, json_patch, apply, replace], ids=lambda way: way.__name__)
-@pytest.mark.parametrize(("field", "value"), APPROVAL_CHANGES)
-def test_an_approval_never_changes(api: Api, stored: dict[str, Manifest], field: str, value: Any, way: Way) -> None:
-    _refused(way(api, stored["approval"], field, value), f"spec: Forbidden: {APPROVAL_NEVER}")
-    same = way(api, stored["approval"], "row", stored["approval"]["spec"]["row"])
-    assert same.ok, same.message
-
-
-SETTINGS_CHANGES: tuple[tuple[str, Any], ...] = (
-    ("app", "other"),
-    ("sequence", 2),
-    ("by", "mallory"),
-    ("by", None),
-    ("byVerified", None),
-    ("changes", [{"field": "hostname", "change": "Added"}]),
-    ("states", None),
-    ("summary", "nothing was changed"),
-    ("after", 1),
-)
-
-
-@pytest.mark.parametrize("way", [merge_patch, json_patch, apply, replace], ids=lambda way: way.__name__)
-@pytest.mark.parametrize(("field", "value"), SETTINGS_CHANGES)
-def test_a_record_of_settings_never_changes(api: Api, stored: dict[str, Manifest], field: str, value: Any, way: Way) -> None:
-    _refused(way(api, stored["change"], field, value), f"spec: Forbidden: {CHANGE_NEVER}")
-    same = way(api, stored["change"], "summary", stored["change"]["spec"]["summary"])
-    assert same.ok, same.message
-
-
-@by_every_way
-@pytest.mark.parametrize("field", REJECTED)
-def test_what_a_rejection_says_never_changes(api: Api, stored: dict[str, Manifest], field: str, way: Way) -> None:
-    _refused(way(api, stored["rejection"], field, REJECTED_OTHERWISE[field]), f"spec.{field}: Forbidden: {REJECTION_NEVER[field]}")
-
-
-@by_every_removal
-@pytest.mark.parametrize("field", [field for field in REJECTED if field not in ("workflowHash", "reason")])
-def test_what_a_rejection_says_is_never_removed(api: Api, stored: dict[str, Manifest], field: str, way: Way) -> None:
-    _refused(way(api, stored["rejection"], field, None), f"spec.{field}: Forbidden: {REJECTION_NEVER[field]}")
-
-
-@by_every_way
-def test_a_rejection_is_withdrawn_once(api: Api, stored: dict[str, Manifest], way: Way) -> None:
-    withdrawn = way(api, stored["rejection"], "withdrawn", WITHDRAWN)
-    assert withdrawn.ok, withdrawn.message
-    for again in ({**WITHDRAWN, "by": "mallory"}, {**WITHDRAWN, "reason": "It is cheap"}):
-        _refused(way(api, stored["withdrawn"], "withdrawn", again), f"spec.withdrawn: Forbidden: {WITHDRAWN_ONCE}")
-
-
-@by_every_removal
-def test_that_a_rejection_was_withdrawn_is_never_removed(api: Api, stored: dict[str, Manifest], way: Way) -> None:
-    _refused(way(api, stored["withdrawn"], "withdrawn", None), f"spec.withdrawn: Forbidden: {WITHDRAWN_ONCE}")
-
-
-RUNTIME_CHANGES: tuple[tuple[str, Any], ...] = (
-    ("version", "2.0.0"),
-    ("label", "other"),
-    ("label", None),
-    ("image", "other"),
-    ("port", 8081),
-    ("port", None),
-    ("probes", {"readiness": {"path": "/other"}}),
-    ("probes", None),
-    ("resources", {"requests": {"cpu": "2"}}),
-    ("resources", None),
-    ("drainSeconds", 31),
-    ("drainSeconds", None),
-    ("engine", "sdk"),
-    ("engine", None),
-)
-
-
-@pytest.mark.parametrize("way", [merge_patch, json_patch, apply, replace], ids=lambda way: way.__name__)
-@pytest.mark.parametrize(("field", "value"), RUNTIME_CHANGES)
-def test_a_runtime_never_changes(api: Api, stored: dict[str, Manifest], field: str, value: Any, way: Way) -> None:
-    _refused(way(api, stored["runtime"], field, value), f"spec: Forbidden: {RUNTIME_NEVER}")
-
-
-@pytest.mark.parametrize("way", [merge_patch, json_patch, apply, replace], ids=lambda way: way.__name__)
-def test_a_runtime_may_be_deprecated_and_back(api: Api, stored: dict[str, Manifest], way: Way) -> None:
-    for value in (True, False):
+def test_a_runtime_may_be_deprecated_and_back(api: Api, stored: dict[str, Manifest]) -> None:
+    for value, way in ((True, apply), (False, merge_patch)):
         answer = way(api, stored["runtime"], "deprecated", value)
         assert answer.ok, answer.message
         assert answer.body["spec"]["deprecated"] is value

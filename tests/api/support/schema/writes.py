@@ -68,7 +68,7 @@ NEW: tuple[Way, ...] = (create, apply)
 CHANGED: tuple[Way, ...] = (merge_patch, apply_over, replace)
 
 
-def by_turns(cases: Iterable[Any], *ways: Sequence[Way]) -> list[Any]:
+def by_turns(cases: Iterable[Any], *ways: Sequence[Callable[..., Answer]]) -> list[Any]:
     """Parameters of a test: each case with one of each of these ways, in turn. The API server looks at an object alike, however it gets there."""
     turns = zip(*(itertools.cycle(each) for each in ways), strict=False)
     return [
