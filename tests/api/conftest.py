@@ -10,9 +10,10 @@ import pytest
 
 from dynamiq_operator.model import names
 from local.clusters import Cluster
+from tests.api.support.prometheus.definitions import definitions
 from tests.support import admission, history_stage
 from tests.support.api import Api, fresh_namespace
-from tests.support.cluster import session_cluster
+from tests.support.cluster import Kubectl, session_cluster
 from tests.support.history_stage import HistoryStage
 from tests.support.operator import Operator, admission_policies, install_account
 from tests.support.plugin import Plugin
@@ -146,6 +147,13 @@ def module_stage(module_project: HistoryStage, module_operator: Operator) -> His
 def app(request: pytest.FixtureRequest) -> str:
     """The name of the test's own App."""
     return names.shortened(request.node.name.removeprefix("test_").partition("[")[0].replace("_", "-"), 40)
+
+
+@pytest.fixture(scope="session")
+def kinds_of_others(account: Path, cluster: Cluster) -> Iterator[None]:
+    """The kinds of Prometheus that `manifests/monitoring` is written in; beside them the operator's namespace and rights."""
+    with definitions(Kubectl(cluster)):
+        yield
 
 
 @pytest.fixture(scope="session")

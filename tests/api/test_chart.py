@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from local.clusters import Cluster
-from tests.api.support.dry_run import namespaces_of
-from tests.api.support.prometheus import definitions as prometheus
+from tests.api.support.dry_run import taken
 from tests.support.api import Api, Manifest
-from tests.support.chart import CHART, NAMESPACE, VALUE_SETS, Helm
-from tests.support.cluster import Kubectl
-from tests.support.operator import install_rights
+from tests.support.chart import CHART, VALUE_SETS, Helm
+from tests.support.cluster import Kubectl, parsed
 
 AGAINST_CLUSTER = "--dry-run=server", "--take-ownership"
 """The chart asks the cluster what it has. What the tests have installed without helm is not in the way."""
 
 
 @pytest.fixture(scope="module")
-def helm(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helm]:
-    """With the kinds of Prometheus served, and the namespace of the release there, without which nothing can be tried in it."""
-    install_rights(cluster)
-    with prometheus.definitions(Kubectl(cluster)):
-        yield Helm(tmp_path_factory.mktemp("helm"), cluster.kubeconfig)
+def helm(cluster: Cluster, kinds_of_others: None, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    return Helm(tmp_path_factory.mktemp("helm"), cluster.kubeconfig)
 
 
 def as_template(pod: Manifest) -> Manifest:
@@ -34,15 +28,18 @@ def as_template(pod: Manifest) -> Manifest:
     return {"apiVersion": "v1", "kind": "PodTemplate", "metadata": pod["metadata"], "template": {"spec": pod["spec"]}}
 
 
-@pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
-def test_the_api_server_takes_all_that_it_renders(helm: Helm, api: Api, kubectl: Kubectl, values: Manifest) -> None:
-    """As its schemas are, strictly: an unknown field, and a value of another type, are errors. Hooks and definitions are among it."""
-    objects = [as_template(each) if each["kind"] == "Pod" else each for each in helm.rendered(values)]
-    with namespaces_of(api, objects):
-        said = kubectl(
-            "apply", "--server-side", "--force-conflicts", "--validate=strict", "--dry-run=server", "-f", "-", input=objects
-        ).stdout
-    assert len(said.splitlines()) == len(objects)
+def test_the_api_server_takes_all_that_it_renders(helm: Helm, api: Api, kubectl: Kubectl) -> None:
+    """As its schemas are, strictly: an unknown field, and a value of another type, are errors. Hooks and definitions are among it.
+
+    The definitions are what `helm show crds` says, the documented step of an upgrade.
+    """
+    rendered = {json.dumps(each): each for values in VALUE_SETS.values() for each in helm.rendered(values)}
+    objects = [as_template(each) if each["kind"] == "Pod" else each for each in rendered.values()]
+    assert len(objects) > 100
+    taken(api, kubectl, objects)
+    shown = parsed(helm("show", "crds", str(CHART)).stdout)
+    assert len(shown) == len(list((CHART / "crds").iterdir()))
+    assert {json.dumps(each) for each in shown} <= set(rendered)
 
 
 @pytest.fixture
@@ -53,7 +50,7 @@ def copied(tmp_path: Path) -> Path:
 def fields_of_apps(chart: Path) -> tuple[Path, Manifest, Manifest]:
     """The chart's definition of Apps: its file, all of it, and within it the fields of a trigger."""
     path = chart / "crds" / "apps.yaml"
-    definition = yaml.safe_load(path.read_text())
+    (definition,) = parsed(path.read_text())
     spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     return path, definition, spec["triggers"]["items"]["properties"]
 
@@ -65,7 +62,7 @@ def test_a_chart_whose_definitions_are_the_clusters_is_taken(helm: Helm) -> None
 def test_a_chart_that_is_newer_than_the_definitions_is_refused_with_what_to_do(helm: Helm, copied: Path) -> None:
     path, definition, fields = fields_of_apps(copied)
     fields["jitterSeconds"] = {"type": "integer"}
-    path.write_text(yaml.safe_dump(definition))
+    path.write_text(json.dumps(definition))
     said = helm.refused({}, *AGAINST_CLUSTER, chart=copied)
     assert "the cluster's definition of apps.dynamiq.getdynamiq.ai is older than this chart" in said
     assert "it has no v1alpha1.spec.triggers[].jitterSeconds" in said
@@ -77,13 +74,5 @@ def test_a_chart_that_is_older_than_the_definitions_is_taken(helm: Helm, copied:
     """The way back: definitions stay as they are."""
     path, definition, fields = fields_of_apps(copied)
     del fields["timezone"]
-    path.write_text(yaml.safe_dump(definition))
+    path.write_text(json.dumps(definition))
     assert helm.rendered({}, *AGAINST_CLUSTER, chart=copied)
-
-
-def test_what_helm_shows_of_definitions_is_what_kubectl_takes(helm: Helm, kubectl: Kubectl) -> None:
-    """The documented step of an upgrade."""
-    shown = helm("show", "crds", str(CHART)).stdout
-    said = kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-", input=shown).stdout
-    assert len(said.splitlines()) == len(list((CHART / "crds").iterdir()))
-    assert NAMESPACE not in shown

@@ -12,7 +12,7 @@ from typing import Any
 
 from local import builds, components
 from tests.support.api import Manifest
-from tests.support.cluster import REPOSITORY, parsed
+from tests.support.cluster import REPOSITORY, SHORT_LIVED, parsed
 
 CHART = REPOSITORY / "manifests" / "chart"
 RELEASE = "dynamiq"
@@ -149,11 +149,12 @@ class Helm:
     home: Path
     kubeconfig: Path | None = None
     program: Path = field(default_factory=lambda: program())
+    _rendered: dict[str, list[Manifest]] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, *arguments: str, values: Manifest | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Raises AssertionError with helm's own words where it fails, unless `check=False`."""
         folders = {f"HELM_{name}_HOME": str(self.home / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
-        environment = {**os.environ, **folders, "KUBECONFIG": str(self.kubeconfig or self.home / "no-kubeconfig")}
+        environment = {**os.environ, **folders, **SHORT_LIVED, "KUBECONFIG": str(self.kubeconfig or self.home / "no-kubeconfig")}
         command = [str(self.program), *arguments, *([] if values is None else ["--values", "-"])]
         done = subprocess.run(
             command,
@@ -168,9 +169,12 @@ class Helm:
         return done
 
     def rendered(self, values: Manifest, *arguments: str, chart: Path = CHART, namespace: str = NAMESPACE) -> list[Manifest]:
-        """The objects that it would install, those of hooks and the definitions included."""
+        """The objects that it would install, those of hooks and the definitions included. What is rendered of the same values once is kept."""
         command = ("template", RELEASE, str(chart), "--namespace", namespace, "--include-crds", *arguments)
-        return parsed(self(*command, values=values).stdout)
+        key = json.dumps([command, values])
+        if key not in self._rendered:
+            self._rendered[key] = parsed(self(*command, values=values).stdout)
+        return list(self._rendered[key])
 
     def refused(self, values: Manifest, *arguments: str, chart: Path = CHART, namespace: str = NAMESPACE) -> str:
         """Why it would install nothing. Raises AssertionError where it would."""

@@ -76,9 +76,10 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
     return Helm(tmp_path_factory.mktemp("helm"))
 
 
-@pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
-def test_helm_finds_nothing_to_mend(helm: Helm, values: Manifest) -> None:
-    said = helm("lint", "--strict", "--namespace", NAMESPACE, str(CHART), values=values).stdout
+@pytest.mark.parametrize("name", ["everything", "least"])
+def test_helm_finds_nothing_to_mend(helm: Helm, name: str) -> None:
+    """What the other sets render is parsed, and taken by an API server: tests/api/test_chart.py."""
+    said = helm("lint", "--strict", "--namespace", NAMESPACE, str(CHART), values=VALUE_SETS[name]).stdout
     assert "1 chart(s) linted, 0 chart(s) failed" in said
 
 
@@ -167,10 +168,8 @@ def test_in_another_namespace_all_that_names_it_follows(helm: Helm) -> None:
     rendered = helm.rendered(
         {"gate": {"namespace": "gates"}, "recorder": {"enabled": True}, "monitoring": {"enabled": True}}, namespace="platform"
     )
-    text = yaml.safe_dump_all(
-        [each for each in rendered if each["kind"] not in ("CustomResourceDefinition", "ConfigMap", "PrometheusRule")]
-    )
-    assert not re.search(r"namespace: dynamiq-(system|gate)\b", text)
+    text = json.dumps([each for each in rendered if each["kind"] not in ("CustomResourceDefinition", "ConfigMap", "PrometheusRule")])
+    assert not re.search(r'"namespace": "dynamiq-(system|gate)\b', text)
     objects = by_name(rendered)
     (subject,) = objects["ClusterRoleBinding/dynamiq-operator"]["subjects"]
     assert subject["namespace"] == "platform"

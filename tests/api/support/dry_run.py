@@ -1,4 +1,4 @@
-"""What the API server has to have before it can be asked whether it would take objects."""
+"""Asks the API server whether it would take objects, for which it has to have their namespaces."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from tests.support.api import Api, Manifest
+from tests.support.cluster import Kubectl
 from tests.support.waiting import eventually
 
 
@@ -24,3 +25,11 @@ def namespaces_of(api: Api, objects: list[Manifest]) -> Iterator[None]:
         for each in wanted:
             api.delete(each)
     eventually("they are gone, before another folder brings them", lambda: not any(api.read(each).ok for each in wanted))
+
+
+def taken(api: Api, kubectl: Kubectl, objects: list[Manifest]) -> None:
+    """Asserts that it would, strictly by its schemas. In earnest they would meet other tests."""
+    with namespaces_of(api, objects):
+        arguments = ("apply", "--server-side", "--force-conflicts", "--validate=strict", "--dry-run=server", "-f", "-")
+        said = kubectl(*arguments, input=objects).stdout
+    assert len(said.splitlines()) == len(objects)
