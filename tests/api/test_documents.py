@@ -153,7 +153,7 @@ def _rendered(block: str, cluster: Cluster, folder: Path) -> list[Manifest]:
     """What an overlay that a block writes has in it."""
     (written,) = re.findall("^(mkdir .*?^END\n)", block, re.MULTILINE | re.DOTALL)
     name = re.findall(r"^mkdir (?:-p )?(\S+) ", written)[0]
-    return list(yaml.safe_load_all(shell(f"{written}kubectl kustomize {name}; rm -r {name}", cluster, folder)))
+    return parsed(shell(f"{written}kubectl kustomize {name}; rm -r {name}", cluster, folder))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ REQUEST_TIMEOUT = 60  # seconds
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 Manifest = dict[str, Any]
 _PLURALS = {kind.kind: kind.plural for kind in KINDS} | {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}
-_CLUSTER_SCOPED = {kind.kind for kind in KINDS if not kind.namespaced} | {
+CLUSTER_SCOPED = {kind.kind for kind in KINDS if not kind.namespaced} | {
     "ClusterRole",
     "ClusterRoleBinding",
     "CustomResourceDefinition",
@@ -174,7 +174,7 @@ def _quoted(value: str) -> str:
 def path(manifest: Manifest, *, named: bool = True) -> str:
     """The API server's path of an object, or of the collection that it is in."""
     version, kind, meta = manifest["apiVersion"], manifest["kind"], manifest["metadata"]
-    where = "" if kind in _CLUSTER_SCOPED else f"/namespaces/{meta.get('namespace', 'default')}"
+    where = "" if kind in CLUSTER_SCOPED else f"/namespaces/{meta.get('namespace', 'default')}"
     plural = _PLURALS.get(kind, f"{kind.lower()}s")
     return f"/{'apis' if '/' in version else 'api'}/{version}{where}/{plural}" + (f"/{meta['name']}" if named else "")
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -25,7 +27,7 @@ from local.clusters import Cluster
 from local.errors import LocalError
 from local.progress import say
 from tests.support import audited
-from tests.support.api import Api, Manifest, namespaces_left
+from tests.support.api import CLUSTER_SCOPED, Api, Manifest, incarnation, namespaces_left
 from tests.support.waiting import eventually
 
 REPOSITORY = Path(__file__).parents[2]
@@ -33,6 +35,9 @@ CRDS = REPOSITORY / "crds"
 SESSION_NAMES = {"control-plane": "dynamiq-test", "node": "dynamiq-test-node"}
 COMMAND_TIMEOUT = 120  # seconds: one command may apply or delete a folder, and wait until all of it is gone
 ESTABLISHED_TIMEOUT = 120  # seconds
+TOKEN_LIVES = 12 * 3600  # seconds
+SHORT_LIVED = {"GOGC": "off"}
+"""A program of Go's that lives for a second collects no garbage: that would be a quarter of its time."""
 
 
 @contextlib.contextmanager
@@ -163,7 +168,9 @@ class Kubectl:
         if self.cluster.profile == "context":
             command += ["--context", os.environ["CLUSTER"]]
         command += [*(["--namespace", namespace] if namespace else []), *arguments]
-        done = subprocess.run(command, input=_text(input), capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            command, input=_text(input), env=os.environ | SHORT_LIVED, capture_output=True, text=True, timeout=timeout, check=False
+        )
         if check and done.returncode != 0:
             raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
         return done
@@ -192,15 +199,32 @@ def parsed(text: str) -> list[Manifest]:
 def _text(given: str | Manifest | Sequence[Manifest] | None) -> str | None:
     if given is None or isinstance(given, str):
         return given
-    return yaml.safe_dump_all([given] if isinstance(given, dict) else list(given))
+    return "\n".join(map(json.dumps, [given] if isinstance(given, dict) else given))
+
+
+def install_files(cluster: Cluster, namespace: str, *files: Path) -> None:
+    """Applies what files of manifests have, in `namespace` where it is in any and they name none."""
+    objects = [each for file in files for each in parsed(file.read_text())]
+    placed = [
+        each if each["kind"] in CLUSTER_SCOPED else {**each, "metadata": {"namespace": namespace, **each["metadata"]}} for each in objects
+    ]
+    Kubectl(cluster)("apply", "--server-side", "--force-conflicts", "-f", "-", input=placed)
 
 
 def login_of(cluster: Cluster, account: str, namespace: str, path: Path) -> Path:
     """Writes to `path`, and returns it, a kubeconfig that logs in as this account."""
-    kubectl = Kubectl(cluster)
-    token = kubectl("create", "token", account, "--duration=12h", namespace=namespace).stdout.strip()
-    made = yaml.safe_load(kubectl("config", "view", "--minify", "--raw", "--flatten").stdout)
-    made["users"][0]["user"] = {"token": token}
-    path.write_text(yaml.safe_dump(made))
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": TOKEN_LIVES}}
+    made = Api.of(cluster).request("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", request)
+    assert made.ok, made.message
+    shown = _shown_login(cluster, incarnation(cluster))
+    user = {**shown["users"][0], "user": {"token": made.body["status"]["token"]}}
+    path.write_text(json.dumps({**shown, "users": [user]}))
     path.chmod(0o600)
     return path
+
+
+@functools.cache
+def _shown_login(cluster: Cluster, _incarnation: int) -> Manifest:
+    """The cluster's kubeconfig, with one cluster and one user."""
+    found: Manifest = yaml.safe_load(Kubectl(cluster)("config", "view", "--minify", "--raw", "--flatten").stdout)
+    return found

@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dynamiq_operator.desired.pod_template import PRE_STOP_SECONDS
 from dynamiq_operator.model import names
 from local import gateway, images
 from local.clusters import Cluster
 from tests.support import programs
 from tests.support.api import Api, Manifest
-from tests.support.cluster import REPOSITORY, Kubectl, login_of
+from tests.support.cluster import REPOSITORY, install_files, login_of
 from tests.support.flows import answering
 from tests.support.programs import Process
 from tests.support.stage import Stage, is_ready, uids
@@ -37,13 +35,7 @@ RIGHTS = ("namespace.yaml", "service-account.yaml", "rbac.yaml", "service.yaml")
 
 def install_rights(cluster: Cluster) -> None:
     """The gate's namespace, account, rights and Service, and no gate."""
-    kubectl = Kubectl(cluster)
-    for file in RIGHTS:
-        namespace = None if file == "namespace.yaml" else names.GATE_NAMESPACE
-        document = list(yaml.safe_load_all((MANIFESTS / file).read_text()))
-        for each in document:
-            scoped = each["kind"] in ("ClusterRole", "ClusterRoleBinding", "Namespace")
-            kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=each, namespace=None if scoped else namespace)
+    install_files(cluster, names.GATE_NAMESPACE, *(MANIFESTS / file for file in RIGHTS))
 
 
 def logged_in(cluster: Cluster, folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
 from tests.support import factories, programs, versions
 from tests.support.api import Api, Manifest
-from tests.support.cluster import REPOSITORY, Kubectl, login_of
+from tests.support.cluster import REPOSITORY, Kubectl, install_files, kustomized, login_of
 from tests.support.inside import in_network
 from tests.support.programs import Process
 from tests.support.waiting import eventually
@@ -26,19 +27,13 @@ WORKS_WITHIN = 120.0  # seconds, on a machine that does much else
 
 def install_rights(cluster: Cluster) -> None:
     """Gives the cluster the operator's account and its rights, and no operator."""
-    kubectl = Kubectl(cluster)
-    for file in ("namespace.yaml", "service-account.yaml"):
-        document = (BASE / file).read_text()
-        kubectl(
-            "apply",
-            "--server-side",
-            "--force-conflicts",
-            "-f",
-            "-",
-            input=document,
-            namespace=OPERATOR_NAMESPACE if "account" in file else None,
-        )
-    kubectl("apply", "--server-side", "--force-conflicts", "-k", str(RBAC))
+    install_files(cluster, OPERATOR_NAMESPACE, BASE / "namespace.yaml", BASE / "service-account.yaml")
+    Kubectl(cluster)("apply", "--server-side", "--force-conflicts", "-f", "-", input=_rights(cluster.kubectl))
+
+
+@functools.cache
+def _rights(kubectl: Path) -> list[Manifest]:
+    return kustomized(kubectl, RBAC)
 
 
 def install_account(cluster: Cluster, folder: Path) -> Path:

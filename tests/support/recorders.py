@@ -16,7 +16,7 @@ from dynamiq_operator.model.runs import RECORDER_NAMESPACE
 from local.clusters import Cluster
 from tests.support import factories, programs
 from tests.support.api import Api, Manifest
-from tests.support.cluster import REPOSITORY, Kubectl, login_of
+from tests.support.cluster import REPOSITORY, install_files, login_of
 from tests.support.ports import free_port
 from tests.support.programs import Process
 from tests.support.recorder_stage import HOST
@@ -29,10 +29,8 @@ READY_WITHIN, ENDS_WITHIN = 120.0, 60.0
 
 def install(cluster: Cluster, folder: Path) -> Path:
     """Installs the recorder's account with the rights that its manifests give it; returns a kubeconfig that logs in as it."""
-    kubectl = Kubectl(cluster)
-    manifests = REPOSITORY / "manifests" / "recorder"
-    for name in ("namespace.yaml", "service-account.yaml", "rbac.yaml"):
-        kubectl("apply", "--server-side", "--force-conflicts", "-f", str(manifests / name))
+    files = ("namespace.yaml", "service-account.yaml", "rbac.yaml")
+    install_files(cluster, RECORDER_NAMESPACE, *(REPOSITORY / "manifests" / "recorder" / name for name in files))
     return login_of(cluster, ACCOUNT, RECORDER_NAMESPACE, folder / "recorder.kubeconfig")
 
 

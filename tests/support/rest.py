@@ -16,7 +16,7 @@ from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
 from tests.support import identities, programs
 from tests.support.api import Api, Manifest
-from tests.support.cluster import REPOSITORY, Kubectl, login_of
+from tests.support.cluster import REPOSITORY, install_files, login_of
 from tests.support.ports import free_port
 from tests.support.programs import Process
 from tests.support.waiting import eventually
@@ -74,11 +74,8 @@ def problem(answer: requests.Response, status: int, *says: str) -> Manifest:
 
 def install(cluster: Cluster, folder: Path) -> Path:
     """Installs the API's account and rights; returns a kubeconfig that logs in as it."""
-    kubectl = Kubectl(cluster)
-    for name in ("service-account.yaml", "rbac.yaml"):
-        text = (REPOSITORY / "manifests" / "api" / name).read_text()
-        namespace = OPERATOR_NAMESPACE if "account" in name else None
-        kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=text, namespace=namespace)
+    files = ("service-account.yaml", "rbac.yaml")
+    install_files(cluster, OPERATOR_NAMESPACE, *(REPOSITORY / "manifests" / "api" / name for name in files))
     return login_of(cluster, ACCOUNT, OPERATOR_NAMESPACE, folder / "api.kubeconfig")
 
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from local import borrowed, console_build, dist, images
-from tests.support.cluster import kustomized
+from tests.support.cluster import kustomized, parsed
 
 PATCHES = re.compile(r"^patches:\n(?:[- ].*\n)+", re.MULTILINE)
 
@@ -67,7 +67,7 @@ def test_a_bundle_is_what_kubectl_makes_of_the_manifests(made: Path, suffix: str
     ).stdout
     bundle = (made / f"dynamiq-operator-{images.version()}{suffix}.yaml").read_text()
     assert bundle == rendered
-    workloads = [each for each in yaml.safe_load_all(bundle) if each["kind"] in ("Deployment", "StatefulSet")]
+    workloads = [each for each in parsed(bundle) if each["kind"] in ("Deployment", "StatefulSet")]
     used = {container["image"] for each in workloads for container in each["spec"]["template"]["spec"]["containers"]}
     assert used == {(images.RECORDER if suffix == "-recorder" else images.OPERATOR).reference}
 

@@ -22,7 +22,7 @@ from local.clusters import Cluster
 from tests.support import otlp_runs, recorders
 from tests.support.admission import made
 from tests.support.api import Api
-from tests.support.cluster import REPOSITORY, Kubectl
+from tests.support.cluster import REPOSITORY, Kubectl, install_files
 from tests.support.waiting import eventually
 
 MANIFESTS = REPOSITORY / "manifests" / "recorder"
@@ -102,7 +102,7 @@ def recording(cluster: Cluster, folder: Path) -> Iterator[Recorder]:
     kubectl = Kubectl(cluster)
     try:
         with recorders.running(cluster, folder, host=EVERYWHERE) as running:
-            kubectl("apply", "--server-side", "--force-conflicts", "-f", str(MANIFESTS / "proxy.yaml"), namespace=RECORDER_NAMESPACE)
+            install_files(cluster, RECORDER_NAMESPACE, MANIFESTS / "proxy.yaml")
             _put_behind_service(cluster, running.port)
             yield Recorder(cluster, f"http://{own_address()}:{running.port}", running.log)
     finally:
@@ -121,7 +121,7 @@ def _put_behind_service(cluster: Cluster, port: int) -> None:
 
     The API server is a proxy to addresses of pods alone: one that nobody schedules has this machine's.
     """
-    api, kubectl = Api.of(cluster), Kubectl(cluster)
+    api = Api.of(cluster)
     meta = {"name": RECORDER_SERVICE, "namespace": RECORDER_NAMESPACE}
     spec = {"schedulerName": "nobody", "containers": [{"name": "recorder", "image": "recorder", **RESTRICTED}]}
     pod = made(api.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}))
@@ -137,7 +137,7 @@ def _put_behind_service(cluster: Cluster, port: int) -> None:
         {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": [{"name": "http", "port": 8080, "targetPort": port}]}},
         {**slices, "endpoints": [endpoint], "ports": ports},
     ):
-        kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=[each])
+        assert api.apply(each).ok
 
 
 def runs_of(count: int, *, first: int, milliseconds: float, **more: Any) -> list[dict[str, Any]]:
