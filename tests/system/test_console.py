@@ -39,39 +39,31 @@ def signed_in(origin: str, token: str, verify: Path | None = None) -> requests.S
     return session
 
 
-def test_it_serves_the_console_of_this_checkout_to_whom_its_lines_sign_in(name: str, tmp_path: Path) -> None:
-    with opened(name, tmp_path / "said", *HERE) as console_:
-        origin = console_.origin()
-        page = requests.get(f"{origin}/console/", timeout=20)
-        assert page.text == (console_build.ensure() / console_build.SHELL).read_text()
-        for user in console.USERS:
-            caller = signed_in(origin, console_.token(user))
-            apps = caller.get(f"{origin}/v1/apps", timeout=20).json()["data"]
-            assert "Customer support" in [app["name"] for app in apps]
-        assert console_.end() == 0
-        assert "the cluster goes on running" in console_.said.splitlines()[-1]
-    found = clusters.find(name)
-    assert found is not None
-    with pytest.raises(requests.ConnectionError):
-        requests.get(f"{origin}/console/", timeout=5)
-
-
-def test_a_second_run_takes_the_demo_over_and_serves_by_tls(name: str, tmp_path: Path) -> None:
+def test_it_serves_the_console_of_this_checkout_by_tls_to_whom_its_lines_sign_in(name: str, tmp_path: Path) -> None:
+    """Without TLS: tests/system/test_demo.py."""
     with opened(name, tmp_path / "said", *HERE, "--tls") as console_:
-        assert "the demo's Apps are there" in console_.said
         origin = console_.origin()
         assert origin.startswith("https://")
         authority = state.folder(name) / "console" / "ca.crt"
-        caller = signed_in(origin, console_.token("viewer"), authority)
-        assert caller.get(f"{origin}/v1/apps", timeout=20).status_code == 200
         with pytest.raises(requests.exceptions.SSLError):
             requests.get(f"{origin}/console/", timeout=20)
+        for user in console.USERS:
+            caller = signed_in(origin, console_.token(user), authority)
+            assert caller.get(f"{origin}/console/", timeout=20).text == (console_build.ensure() / console_build.SHELL).read_text()
+            apps = caller.get(f"{origin}/v1/apps", timeout=20).json()["data"]
+            assert "Customer support" in [app["name"] for app in apps]
         assert (state.folder(name) / "console" / "tls.key").stat().st_mode & 0o077 == 0
         assert ssl.create_default_context(cafile=str(authority)).cert_store_stats()["x509_ca"] == 1
+        assert console_.end() == 0
+        assert "the cluster goes on running" in console_.said.splitlines()[-1]
+    assert clusters.find(name) is not None
+    with pytest.raises(requests.ConnectionError):
+        caller.get(f"{origin}/console/", timeout=5)
 
 
-def test_its_sources_are_served_by_vite_with_the_same_api(name: str, tmp_path: Path) -> None:
+def test_a_second_run_takes_the_demo_over_and_serves_the_sources_by_vite_with_the_same_api(name: str, tmp_path: Path) -> None:
     with opened(name, tmp_path / "said", *HERE, "--dev") as console_:
+        assert "the demo's Apps are there" in console_.said
         origin = console_.origin()
         assert "/console/src/main.tsx" in requests.get(f"{origin}/console/", timeout=20).text
         caller = signed_in(origin, console_.token("deployer"))

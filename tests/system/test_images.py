@@ -181,6 +181,18 @@ def test_an_image_of_a_release_trusts_public_authorities(released: Path, tmp_pat
     assert int(done.stdout) > 100
 
 
+class WithoutPython(rootfs.Host):
+    """A base that has neither Python nor packages: to compile those of this machine takes seconds."""
+
+    suffix = "-empty"
+
+    def make_root(self, root: Path, *_: object, whole: bool) -> None:
+        rootfs.make_folders(root)
+
+
+SMALL = images.Recipe(WithoutPython())
+
+
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The sources of a runtime without packages, in a repository and a cache of the test."""
@@ -196,12 +208,12 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_build_is_kept_until_an_input_changes(source: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    built = images.ensure([images.RUNTIME])
+    built = images.ensure([images.RUNTIME], SMALL)
     assert "image runtime: done in" in capfd.readouterr().out
-    assert images.ensure([images.RUNTIME]) == built
+    assert images.ensure([images.RUNTIME], SMALL) == built
     assert capfd.readouterr().out == ""
     (source / "__init__.py").write_text("x = 1\n")
-    assert images.ensure([images.RUNTIME]) != built
+    assert images.ensure([images.RUNTIME], SMALL) != built
 
 
 @LONG
@@ -224,10 +236,10 @@ def test_a_changed_console_makes_another_image(source: Path, monkeypatch: pytest
     monkeypatch.setattr(console_build, "STATIC", source / "static")
     for text in ("one", "two"):
         (console / "main.tsx").write_text(text)
-        assert [step.title for step in images.missing([image])] == ["console", "image runtime"]
+        assert [step.title for step in images.missing([image], SMALL)] == ["console", "image runtime"]
         console_build.folder().mkdir(parents=True)
         (console_build.folder() / console_build.SHELL).write_text(text)
-        (archive,) = images.ensure([image]).values()
+        (archive,) = images.ensure([image], SMALL).values()
         with tarfile.open(fileobj=io.BytesIO(Layout(archive).layer)) as layer:
             page = layer.extractfile("app/dynamiq_runtime/static/index.html")
             assert page is not None
@@ -239,10 +251,10 @@ def test_an_image_that_another_process_forgets_meanwhile_is_built_again(monkeypa
     # Not pytest's capture, which loses what is printed while it is read.
     said: list[str] = []
     monkeypatch.setattr(builds, "say", said.append)
-    (archive,) = images.ensure([images.RUNTIME]).values()
+    (archive,) = images.ensure([images.RUNTIME], SMALL).values()
     with ThreadPoolExecutor(1) as pool:
         with builds.locked("images"):
-            again = pool.submit(images.ensure, [images.RUNTIME])
+            again = pool.submit(images.ensure, [images.RUNTIME], SMALL)
             eventually("it waits to mark the image as used", lambda: "another process holds the lock" in "".join(said))
             archive.unlink()
         (found,) = again.result().values()

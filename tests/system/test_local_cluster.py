@@ -97,14 +97,36 @@ def name() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def pair() -> Iterator[tuple[Cluster, Cluster]]:
-    names = [f"t{os.getpid()}-{letter}" for letter in "ab"]
+def restarted() -> Iterator[tuple[Cluster, list[state.Record]]]:
+    """A cluster whose launchers were killed at three moments of a start, with the records that they left."""
+    name = f"t{os.getpid()}-b"
+    killed: list[state.Record] = []
     try:
-        first, second = (clusters.start(name, "node", env={}) for name in names)
-        yield first, second
+        for moment in (
+            lambda: (record := state.load(name)) is not None and sandbox.find(record) is not None,
+            lambda: (state.folder(name) / "logs" / "containerd.log").exists(),
+            lambda: (state.folder(name) / "logs" / "kubelet.log").exists(),
+        ):
+            previous = killed[-1].token if killed else ""
+            launcher = subprocess.Popen([sys.executable, "-m", "local", "up", "--name", name, "--profile", "node"], cwd=REPOSITORY)
+            eventually("the launcher has begun", lambda: (now := state.load(name)) is not None and now.token != previous)  # noqa: B023 - used at once
+            eventually("the launcher is so far", moment)
+            launcher.send_signal(signal.SIGKILL)
+            launcher.wait()
+            killed.append(record_of(name))
+            assert traces(killed[-1]), "the killed launcher left something to clean"
+        yield clusters.start(name, "node", env={}), killed
     finally:
-        for name in names:
-            clusters.stop(name)
+        clusters.stop(name)
+
+
+@pytest.fixture(scope="module")
+def pair(restarted: tuple[Cluster, list[state.Record]]) -> Iterator[tuple[Cluster, Cluster]]:
+    name = f"t{os.getpid()}-a"
+    try:
+        yield clusters.start(name, "node", env={}), restarted[0]
+    finally:
+        clusters.stop(name)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +138,12 @@ def answering(pair: tuple[Cluster, Cluster], tmp_path_factory: pytest.TempPathFa
     kubectl(cluster, "apply", "-f", "-", text=ANSWERS)
     kubectl(cluster, "wait", "--for=condition=Ready", "pod/answers", "--timeout=120s")
     return cluster
+
+
+def test_a_killed_launcher_is_cleaned_up_by_the_next_start(restarted: tuple[Cluster, list[state.Record]]) -> None:
+    cluster, killed = restarted
+    assert [trace for record in killed for trace in traces(record)] == []
+    assert kubectl(cluster, "get", "nodes", "-o", "name").split() == [f"node/{cluster.name}-node"]
 
 
 def test_two_clusters_live_side_by_side(pair: tuple[Cluster, Cluster]) -> None:
@@ -205,26 +233,6 @@ def test_a_stop_leaves_nothing_and_no_neighbour_notices(pair: tuple[Cluster, Clu
     assert cgroups_of(record.token, uid) == []
     assert list(record.folder.parent.glob(f"*{record.name}*")) == []
     assert clusters.find(pair[1].name) == pair[1]
-
-
-def test_a_killed_launcher_is_cleaned_up_by_the_next_start(name: str) -> None:
-    killed: list[state.Record] = []
-    for moment in (
-        lambda: (record := state.load(name)) is not None and sandbox.find(record) is not None,
-        lambda: (state.folder(name) / "logs" / "containerd.log").exists(),
-        lambda: (state.folder(name) / "logs" / "kubelet.log").exists(),
-    ):
-        previous = killed[-1].token if killed else ""
-        launcher = subprocess.Popen([sys.executable, "-m", "local", "up", "--name", name, "--profile", "node"], cwd=REPOSITORY)
-        eventually("the launcher has begun", lambda: (now := state.load(name)) is not None and now.token != previous)  # noqa: B023 - used at once
-        eventually("the launcher is so far", moment)
-        launcher.send_signal(signal.SIGKILL)
-        launcher.wait()
-        killed.append(record_of(name))
-        assert traces(killed[-1]), "the killed launcher left something to clean"
-    cluster = clusters.start(name, "node", env={})
-    assert [trace for record in killed for trace in traces(record)] == []
-    assert kubectl(cluster, "get", "nodes", "-o", "name").split() == [f"node/{name}-node"]
 
 
 def resolve(host: str, port: int) -> str:
