@@ -52,7 +52,7 @@ SLOWEST = 5
 MARKS = " ❌🚫"
 """Of a check that failed, and of a call that was not answered."""
 IN_FULL = ("--max-examples=320", f"--seed={SEED}", "--generation-database=none")
-A_PART = ("--phases=examples,fuzzing", "--max-examples=4", "--generation-deterministic")
+A_PART = ("--phases=examples,fuzzing", "--max-examples=2", "--generation-deterministic")
 """The same each time: without the phase of coverage, whose cases are as many for any count, and that of states."""
 NEVER_GOOD = (
     "GET /v1/me",

@@ -53,8 +53,8 @@ def test_each_run_is_of_the_row_that_it_was_made_by(stage: HistoryStage, cluster
     with Operator(login, tmp_path, [stage.namespace], [f"--recorder={recorder.url}"]):
         for version, again in SAME.items():
             stage.release(again, workflow=given.NAME, text=answering(version))
+        stage.apply(*(stage.declared("v1", name=app) for app in APPS))
         for app in APPS:
-            stage.apply(stage.declared("v1", name=app))
             stage.until_served("v1", app)
         each = counted(DEPLOYS) // len(APPS)
         with Traffic(stage, recorder.url) as traffic:

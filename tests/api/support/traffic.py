@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from dynamiq_operator.model import names
 from dynamiq_operator.model.runs import RECORDER_AUDIENCE
 from tests.support.api import Manifest
+from tests.support.history_stage import in_full
 from tests.support.stage import Stage
 
-EVERY = 0.1  # seconds
+EVERY = 0.1 if in_full() else 0.4
+"""Seconds between two requests of each pod, which bring as many runs of the last moments either way."""
 THREADS = 8
 WITHIN = 20.0
 TAKES, APART = 1_000_000, 10_000_000  # nanoseconds of a run, and from one to the next
