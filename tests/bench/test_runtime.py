@@ -85,7 +85,7 @@ def _write(text: str) -> None:
 
 @pytest.mark.timeout(600)
 def test_what_the_runtime_adds_to_a_bare_handler(tmp_path: Path) -> None:
-    with serving(tmp_path, ECHO) as served, bare(sys.executable, "http", tmp_path / "flow") as plain:
+    with serving(tmp_path, ECHO, python=sys.executable) as served, bare(sys.executable, "http", tmp_path / "flow") as plain:
         ours, theirs = Caller(served.port), Caller(int(_line(plain)))
         for number in range(WARM):
             ours(number), theirs(number)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.cluster import REPOSITORY
-from tests.support.sdk_forks import Preloaded, preloaded
+from tests.support.preloaded import Preloaded, preloaded
 
 PYTHON = REPOSITORY / ".venv-sdk" / "bin" / "python"
 

@@ -16,7 +16,7 @@ from dynamiq_runtime.tiny import Tiny
 from tests.support.cluster import REPOSITORY
 from tests.support.flows import a_flow
 from tests.support.runtime import ECHO, refused
-from tests.support.sdk_forks import Preloaded
+from tests.support.preloaded import Preloaded
 
 QUESTIONS = [{"question": "Where is my invoice?"}, {"question": 'It "broke", žluť'}, {"question": 7}]
 API = {

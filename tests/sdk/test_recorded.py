@@ -25,7 +25,7 @@ from tests.support.load.recording.recorders import RecorderProcess, recording
 from tests.support.measured import Figures
 from tests.support.operator import Operator, install_account
 from tests.support.runtime import Served, serving
-from tests.support.sdk_forks import Preloaded
+from tests.support.preloaded import Preloaded
 from tests.support.waiting import eventually
 
 PLAIN, OPEN = "plain", "open"  # Apps: one that records no content, one that does

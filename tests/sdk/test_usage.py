@@ -11,7 +11,7 @@ import pytest
 from tests.support import openai
 from tests.support.recorder import Recorder, attributes_of, recording
 from tests.support.runtime import Served, serving
-from tests.support.sdk_forks import Preloaded
+from tests.support.preloaded import Preloaded
 from tests.support.waiting import eventually
 
 UNKNOWN = "nobody-knows-this-1"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import signal
@@ -17,14 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.flows import a_flow
+from tests.support.preloaded import LOADED_WITHIN, ForkedProcess, Preloaded
 from tests.support.programs import Process
-from tests.support.sdk_forks import LOADED_WITHIN, Preloaded
 from tests.support.waiting import eventually
 
 OPERATOR = Path(__file__).parents[2] / "operator"
 DEADLINE = 60.0  # seconds
 
 ECHO = a_flow("def run(inputs):\n    return inputs\n")
+MODULES = ("call", "engine_choice", "keys", "ports", "recording", "relay", "server", "tiny", "traces", "trigger", "yaml_text")
 SLOW = a_flow("import time\ndef run(inputs):\n    time.sleep(inputs['seconds'])\n    return 'slept'\n")
 
 
@@ -144,7 +147,7 @@ def environment(folder: Path, flow: str, **variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path, flow: str, *, python: str | Preloaded = sys.executable, **variables: str) -> Iterator[Served]:
+def serving(folder: Path, flow: str, *, python: str | Preloaded | None = None, **variables: str) -> Iterator[Served]:
     """A server that is ready; it is killed at the end if it still runs."""
     with listening(folder, flow, python=python, **variables) as served:
         eventually("it serves", lambda: '"serving"' in served.log.read_text() or served.process.poll() is not None, _start(variables))
@@ -156,16 +159,32 @@ def _start(variables: Mapping[str, str]) -> float:
     return LOADED_WITHIN if variables.get("DYNAMIQ_ENGINE") == "sdk" else DEADLINE
 
 
-def _serve(python: str | Preloaded, variables: Mapping[str, str], log: Path, errors: Path) -> Process:
-    """Starts a server by an interpreter, or by one that has loaded the SDK."""
-    if isinstance(python, Preloaded):
-        return python.start("dynamiq_runtime", "serve", environment=variables, files=(Path(os.devnull), log, errors))
+@functools.cache
+def _loaded() -> Preloaded:
+    """The process that has loaded the runtime, one in a session."""
+    made = Preloaded(sys.executable, [f"dynamiq_runtime.{name}" for name in MODULES])
+    atexit.register(made.end)
+    return made
+
+
+def forked(folder: Path, *arguments: str, **variables: str) -> ForkedProcess:
+    """Starts `python -m dynamiq_runtime arguments…`, which prints into the file `printed` of the folder."""
+    printed = folder / "printed"
+    printed.unlink(missing_ok=True)
+    files = (Path(os.devnull), printed, printed)
+    return _loaded().start("dynamiq_runtime", *arguments, environment=environment(folder, "", **variables), files=files)
+
+
+def _serve(python: str | Preloaded | None, variables: Mapping[str, str], log: Path, errors: Path) -> Process:
+    """Starts a server by an interpreter, or by one that has loaded what it needs: without one, by the session's own."""
+    if not isinstance(python, str):
+        return (python or _loaded()).start("dynamiq_runtime", "serve", environment=variables, files=(Path(os.devnull), log, errors))
     with log.open("a") as output, errors.open("a") as complaints:
         return subprocess.Popen([python, "-m", "dynamiq_runtime", "serve"], env=variables, stdout=output, stderr=complaints)
 
 
 @contextmanager
-def listening(folder: Path, flow: str, *, python: str | Preloaded = sys.executable, **variables: str) -> Iterator[Served]:
+def listening(folder: Path, flow: str, *, python: str | Preloaded | None = None, **variables: str) -> Iterator[Served]:
     """A server that listens and may still load its flow; it is killed at the end if it still runs."""
     log = folder / "log"
     log.unlink(missing_ok=True)  # what another server said there is not this one's
@@ -180,7 +199,7 @@ def listening(folder: Path, flow: str, *, python: str | Preloaded = sys.executab
         process.wait()
 
 
-def refused(folder: Path, flow: str, *, python: str | Preloaded = sys.executable, **variables: str) -> tuple[int, str]:
+def refused(folder: Path, flow: str, *, python: str | Preloaded | None = None, **variables: str) -> tuple[int, str]:
     """The exit code and the one line on stderr of a server that does not start."""
     errors = folder / "errors"
     errors.unlink(missing_ok=True)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
-import os
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +21,7 @@ import pytest
 
 from dynamiq_runtime import __version__
 from tests.support.flows import a_flow
-from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, environment, refused, serving
+from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, forked, refused, serving
 from tests.support.waiting import eventually
 from tests.unit.support.mounts import mount, swap
 
@@ -269,18 +267,19 @@ def test_a_taken_port_is_another_exit_code(tmp_path: Path, echo: Served) -> None
     assert f"it can't listen on port {echo.port}" in line
 
 
-def _call(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "dynamiq_runtime", "call", *arguments]
-    return subprocess.Popen(command, env=environment(folder, ECHO), stdout=subprocess.PIPE, text=True)
+def _called(folder: Path, *arguments: str) -> tuple[int, list[str]]:
+    """The exit code of `call`, and its lines."""
+    code = forked(folder, "call", *arguments).wait(DEADLINE)
+    return code, (folder / "printed").read_text().splitlines()
 
 
 def test_call_prints_the_answer_and_counts_a_steady_load(tmp_path: Path, echo: Served) -> None:
     url = f"http://127.0.0.1:{echo.port}/"
-    once = _call(tmp_path, url, "--input", '{"n": 1}')
-    assert once.communicate(timeout=DEADLINE)[0].endswith(' 200 {"result":{"n":1}}\n')
-    assert once.returncode == 0
-    steady = _call(tmp_path, url, "--input", '{"n": 1}', "--every", "0.01", "--for", "1", "--quiet")
-    summary = json.loads(steady.communicate(timeout=DEADLINE)[0])
+    code, lines = _called(tmp_path, url, "--input", '{"n": 1}')
+    assert lines[-1].endswith(' 200 {"result":{"n":1}}')
+    assert code == 0
+    _, lines = _called(tmp_path, url, "--input", '{"n": 1}', "--every", "0.01", "--for", "1", "--quiet")
+    summary = json.loads(lines[0])
     sent = summary["sent"]
     assert sent == 100 or summary["left_out"], "what a busy machine is late for is left out, and said"
     assert (summary["ok"], summary["failed"]) == (sent, 0)
@@ -290,8 +289,8 @@ def test_call_prints_the_answer_and_counts_a_steady_load(tmp_path: Path, echo: S
 @pytest.mark.parametrize(("kept", "most"), [("2", 2), ("0", None)], ids=["kept", "a new one each"])
 def test_call_shares_the_connections_that_it_keeps(tmp_path: Path, kept: str, most: int | None) -> None:
     with counting() as (port, connections):
-        calling = _call(tmp_path, f"http://127.0.0.1:{port}/", "--every", "0.02", "--for", "1", "--keep-alive", kept, "--timed")
-        *lines, summary = calling.communicate(timeout=DEADLINE)[0].splitlines()
+        url = f"http://127.0.0.1:{port}/"
+        _, (*lines, summary) = _called(tmp_path, url, "--every", "0.02", "--for", "1", "--keep-alive", kept, "--timed")
     assert json.loads(summary)["ok"] == len(lines) == 50
     assert len(connections) <= most if most else len(connections) == 50
     times = [tuple(map(float, line.split()[:2])) for line in lines]
@@ -331,12 +330,12 @@ def counting() -> Iterator[tuple[int, list[object]]]:
 def test_call_ends_with_its_summary_on_sigterm_and_counts_failures(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        calling = _call(tmp_path, f"http://127.0.0.1:{closed.getsockname()[1]}/", "--every", "0.01")
-        assert calling.stdout is not None
-        assert " error " in calling.stdout.readline()
-        os.kill(calling.pid, signal.SIGTERM)
-        summary = json.loads(calling.communicate(timeout=DEADLINE)[0].splitlines()[-1])
-    assert calling.returncode == 1
+        calling = forked(tmp_path, "call", f"http://127.0.0.1:{closed.getsockname()[1]}/", "--every", "0.01")
+        printed = tmp_path / "printed"
+        eventually("a call has failed", lambda: printed.exists() and " error " in printed.read_text())
+        calling.terminate()
+        assert calling.wait(DEADLINE) == 1
+        summary = json.loads(printed.read_text().splitlines()[-1])
     assert summary["failed"] == summary["sent"] == summary["by_status"]["error"] > 0
     assert 1 <= len(summary["errors"]) <= 5
 

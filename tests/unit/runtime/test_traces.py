@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from tests.support.collector import attributes_of, collecting
@@ -49,7 +50,7 @@ def test_a_collector_that_is_away_costs_neither_an_answer_nor_the_stop(tmp_path:
 
 
 def test_without_an_endpoint_opentelemetry_is_not_even_imported(tmp_path: Path) -> None:
-    with serving(tmp_path, FAILING) as served:
+    with serving(tmp_path, FAILING, python=sys.executable) as served:
         assert served.run({"secret": ""}).status == 200
         assert "opentelemetry" not in Path(f"/proc/{served.process.pid}/maps").read_text()
         lines = [json.loads(line) for line in served.log.read_text().splitlines()]

@@ -6,8 +6,6 @@ import contextlib
 import json
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,8 +19,9 @@ import pytest
 from dynamiq_operator.model.digests import flow_hash
 from tests.support.flows import a_flow
 from tests.support.ports import free_port
+from tests.support.preloaded import ForkedProcess
 from tests.support.recorder import recording
-from tests.support.runtime import DEADLINE, ECHO, environment, serving
+from tests.support.runtime import DEADLINE, ECHO, forked, serving
 from tests.support.waiting import eventually
 
 HASH = flow_hash(ECHO)
@@ -41,17 +40,15 @@ class Ended:
         return str(self.told["message"])
 
 
-def started(folder: Path, url: str, *options: str, **variables: str) -> subprocess.Popen[str]:
+def started(folder: Path, url: str, *options: str, **variables: str) -> ForkedProcess:
     (folder / "termination-log").touch()
-    command = [sys.executable, "-m", "dynamiq_runtime", "trigger", url, *options]
-    env = environment(folder, "", **variables)
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return forked(folder, "trigger", url, *options, **variables)
 
 
-def ended(folder: Path, process: subprocess.Popen[str]) -> Ended:
-    printed, _ = process.communicate(timeout=DEADLINE)
+def ended(folder: Path, process: ForkedProcess) -> Ended:
+    code, printed = process.wait(DEADLINE), (folder / "printed").read_text()
     assert len(printed.splitlines()) == 1, printed
-    return Ended(process.returncode, printed, json.loads((folder / "termination-log").read_text()))
+    return Ended(code, printed, json.loads((folder / "termination-log").read_text()))
 
 
 def triggered(folder: Path, url: str, *options: str, **variables: str) -> Ended:
@@ -173,7 +170,7 @@ def test_told_to_end_it_ends_where_nothing_was_sent_and_else_waits_for_the_answe
         assert ended(tmp_path, process).message.startswith("the App did not answer within 2 s")
 
 
-def _handles(process: subprocess.Popen[str], number: signal.Signals) -> bool:
+def _handles(process: ForkedProcess, number: signal.Signals) -> bool:
     """Whether the process has a handler for a signal: as process 1 of a pod it would not hear it without."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))

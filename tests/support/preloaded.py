@@ -1,17 +1,21 @@
-"""Programs of the interpreter that has the SDK, forked from one process that has loaded it: each load takes ten seconds of a processor.
+"""Programs of the runtime, forked from one process that has loaded its modules: that takes a third of a second each time, and with the SDK ten.
 
-Run by that interpreter it is this process, which takes a line of JSON for each request and answers with one.
+Run by itself it is this process, which takes a line of JSON for each request and answers with one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,23 +24,24 @@ from tests.support.waiting import eventually
 
 ROOTS = f"{Path(__file__).parents[2] / 'operator'}:{Path(__file__).parents[2]}"
 LOADED_WITHIN = 300.0  # seconds: the SDK's packages are large, and a busy machine reads them slowly
+WITH_SDK = ("dynamiq_runtime.sdk", "dynamiq_runtime.server")
 
 
 class Preloaded:
-    """The process that has loaded the SDK."""
+    """The process that has loaded `modules`."""
 
-    def __init__(self, python: str) -> None:
+    def __init__(self, python: str, modules: Sequence[str]) -> None:
         self.python = python
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": ROOTS, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
         self._process = subprocess.Popen(
-            [python, "-m", "tests.support.sdk_forks"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            [python, "-m", "tests.support.preloaded", *modules], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
         self._lock = threading.Lock()
 
-    def start(self, module: str, *arguments: str, environment: Mapping[str, str], files: Sequence[Path]) -> SdkProcess:
+    def start(self, module: str, *arguments: str, environment: Mapping[str, str], files: Sequence[Path]) -> ForkedProcess:
         """Starts `python -m module arguments…` in no other environment; `files`: its standard input, output and errors."""
         asked = {"module": module, "arguments": arguments, "environment": dict(environment), "files": [*map(str, files)]}
-        return SdkProcess(self, int(self.ask(asked)))
+        return ForkedProcess(self, int(self.ask(asked)))
 
     def run(self, module: str, *arguments: str, environment: Mapping[str, str], given: str, folder: Path) -> str:
         """Runs a program to its end, and returns its output. Raises AssertionError with its errors."""
@@ -60,7 +65,7 @@ class Preloaded:
         self._process.wait()
 
 
-class SdkProcess:
+class ForkedProcess:
     """A program that was forked; its parent is not this process, but tells how it ended."""
 
     def __init__(self, preloaded: Preloaded, pid: int) -> None:
@@ -91,7 +96,7 @@ class SdkProcess:
 @contextlib.contextmanager
 def preloaded(python: str) -> Iterator[Preloaded]:
     """The SDK, loaded while the block runs."""
-    made = Preloaded(python)
+    made = Preloaded(python, WITH_SDK)
     try:
         yield made
     finally:
@@ -99,10 +104,11 @@ def preloaded(python: str) -> Iterator[Preloaded]:
 
 
 def main() -> None:
-    """Loads the SDK and forks what is asked for, until nobody asks any more."""
-    import dynamiq_runtime.sdk
-    import dynamiq_runtime.server  # noqa: F401
-
+    """Loads the modules that it is given and forks what is asked for, until nobody asks any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the tests' own, who then ask how the programs ended
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
+    gc.freeze()  # what was imported is no garbage, and to look at it would copy its memory
     for line in sys.stdin:
         asked = json.loads(line)
         if "ended" in asked:
@@ -115,17 +121,21 @@ def main() -> None:
 
 def _become(asked: dict[str, Any]) -> NoReturn:
     """Is the program, in the child."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     flags = (os.O_RDONLY, os.O_WRONLY | os.O_CREAT | os.O_APPEND, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number, (path, flag) in enumerate(zip(asked["files"], flags, strict=True)):
         os.dup2(os.open(path, flag, 0o644), number)
     os.environ.clear()
     os.environ.update(asked["environment"])
     sys.argv = ["", *asked["arguments"]]
-    code = 0
+    code = 1
     try:
         runpy.run_module(asked["module"], run_name="__main__", alter_sys=True)
+        code = 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
