@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Record
 from dynamiq_recorder import options, upkeep
+from dynamiq_recorder.__main__ import main
 from dynamiq_recorder.attribution import row_of
 from dynamiq_recorder.model import NO_TOKENS, Tokens, Wholeness
 from dynamiq_recorder.store.interface import Retention
@@ -231,14 +233,29 @@ def test_prices_are_read_again_and_one_that_is_wrong_changes_nothing(tmp_path: P
     assert prices.cost(None, NO_TOKENS, 0, 0.5)[0] == 500_000_000
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    known = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")} | environment
-    command = [sys.executable, "-m", "dynamiq_recorder", *arguments]
-    return subprocess.run(command, env=known, capture_output=True, text=True, check=False, timeout=60)
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[int, str]]]:
+    """Runs the program with arguments; returns its exit code and what it said, by either stream. It logs as before after the test."""
+    root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn.error")
+    handlers, levels = root.handlers[:], (root.level, uvicorn.level)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["dynamiq_recorder", *arguments])
+        try:
+            code = main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 0
+        return code, "".join(capsys.readouterr())
+
+    yield run
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    uvicorn.setLevel(levels[1])
 
 
-def test_help_teaches() -> None:
-    said = run("serve", "--help").stdout
+def test_help_teaches(ran: Callable[..., tuple[int, str]]) -> None:
+    code, said = ran("serve", "--help")
+    assert code == 0
     for word in ("sqlite:///", "postgresql://", "DYNAMIQ_RECORDER_KEEP_RUNS", "POST /v1/traces", "exit codes"):
         assert word in said
 
@@ -256,19 +273,19 @@ def test_help_teaches() -> None:
         (["serve", "--store", "sqlite:///tmp/x.db", "--disk-full", "95"], 2, "from 0 to 1"),
     ],
 )
-def test_options_that_are_wrong(arguments: list[str], code: int, says: str) -> None:
-    done = run(*arguments)
-    assert done.returncode == code, done.stderr
-    assert says in done.stderr
-    assert "hunter2" not in done.stderr
-    assert "Traceback" not in done.stderr
+def test_options_that_are_wrong(ran: Callable[..., tuple[int, str]], arguments: list[str], code: int, says: str) -> None:
+    ended, said = ran(*arguments)
+    assert ended == code, said
+    assert says in said
+    assert "hunter2" not in said
+    assert "Traceback" not in said
 
 
-def test_a_kubeconfig_that_is_none_is_told(tmp_path: Path) -> None:
-    done = run("serve", "--store", f"sqlite://{tmp_path}/runs.db", "--kubeconfig", "/dev/null")
-    assert done.returncode == 1
-    assert "configuration cannot be read" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_kubeconfig_that_is_none_is_told(ran: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    code, said = ran("serve", "--store", f"sqlite://{tmp_path}/runs.db", "--kubeconfig", "/dev/null")
+    assert code == 1
+    assert "configuration cannot be read" in said
+    assert "Traceback" not in said
 
 
 def test_a_password_is_read_from_a_file_and_shown_nowhere(tmp_path: Path) -> None:
@@ -280,9 +297,12 @@ def test_a_password_is_read_from_a_file_and_shown_nowhere(tmp_path: Path) -> Non
 
 
 def test_a_port_that_is_taken_is_told(stage: RecorderStage) -> None:
+    """A program by itself: it has begun to serve, and handles signals."""
     stage.start()
-    environment = {"KUBECONFIG": str(stage.folder / "kubeconfig.yaml")}
-    done = run("serve", "--store", f"sqlite://{stage.folder}/other.db", "--host", "127.0.0.1", "--port", str(stage.port), **environment)
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator"), "KUBECONFIG": str(stage.folder / "kubeconfig.yaml")}
+    store, port = f"sqlite://{stage.folder}/other.db", str(stage.port)
+    command = [sys.executable, "-m", "dynamiq_recorder", "serve", "--store", store, "--host", "127.0.0.1", "--port", port]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert "taken" in done.stderr or "in use" in done.stderr
 
