@@ -10,8 +10,8 @@ import yaml
 
 from tests.support import openai
 from tests.support.cluster import REPOSITORY
-from tests.support.runtime import Served, serving
 from tests.support.preloaded import Preloaded
+from tests.support.runtime import Served, serving
 
 AGENT = REPOSITORY / "examples" / "agent"
 CALLS = 2  # of the model: one that names the tool, one that answers

@@ -15,8 +15,8 @@ from dynamiq_runtime.engine import Report, RunFailedError
 from dynamiq_runtime.tiny import Tiny
 from tests.support.cluster import REPOSITORY
 from tests.support.flows import a_flow
-from tests.support.runtime import ECHO, refused
 from tests.support.preloaded import Preloaded
+from tests.support.runtime import ECHO, refused
 
 QUESTIONS = [{"question": "Where is my invoice?"}, {"question": 'It "broke", žluť'}, {"question": 7}]
 API = {

@@ -24,8 +24,8 @@ from tests.support.load.recording.identities import Reader, RecordedPod, account
 from tests.support.load.recording.recorders import RecorderProcess, recording
 from tests.support.measured import Figures
 from tests.support.operator import Operator, install_account
-from tests.support.runtime import Served, serving
 from tests.support.preloaded import Preloaded
+from tests.support.runtime import Served, serving
 from tests.support.waiting import eventually
 
 PLAIN, OPEN = "plain", "open"  # Apps: one that records no content, one that does

@@ -15,8 +15,8 @@ import pytest
 from tests.support import openai
 from tests.support.collector import attributes_of, collecting
 from tests.support.flows import a_flow
-from tests.support.runtime import Served, listening, refused, serving
 from tests.support.preloaded import LOADED_WITHIN, Preloaded
+from tests.support.runtime import Served, listening, refused, serving
 from tests.support.waiting import eventually
 
 RUNS = 2000 if os.environ.get("SOAK") else 200

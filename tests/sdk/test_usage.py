@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.support import openai
+from tests.support.preloaded import Preloaded
 from tests.support.recorder import Recorder, attributes_of, recording
 from tests.support.runtime import Served, serving
-from tests.support.preloaded import Preloaded
 from tests.support.waiting import eventually
 
 UNKNOWN = "nobody-knows-this-1"

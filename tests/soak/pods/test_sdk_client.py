@@ -22,8 +22,8 @@ from tests.support.gateway import until_answer
 from tests.support.load.recording.identities import Reader, account, app_uid
 from tests.support.load.recording.installed import Installed, installed
 from tests.support.operator import Operator, install_account
-from tests.support.runtime import OPERATOR
 from tests.support.preloaded import LOADED_WITHIN
+from tests.support.runtime import OPERATOR
 from tests.support.stage import Stage
 from tests.support.waiting import eventually
 
