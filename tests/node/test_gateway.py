@@ -111,6 +111,5 @@ def test_from_a_pod(on: Stage, at: Gateway) -> None:
     on.app("inside", public(), with_hostname(host))
     on.live("inside", "v1")
     until_answer(host, at, "v1")
-    program = "import sys, urllib.request as r; print(r.urlopen(r.Request(sys.argv[1], b'{\"input\": {}}', {'Host': sys.argv[2], 'Content-Type': 'application/json'}), timeout=30).read().decode())"
-    done = on.kubectl("exec", "caller", "--", "python3", "-c", program, f"http://{at.inside}/", host, namespace=on.namespace)
-    assert done.stdout.strip() == answer("v1")[1]
+    headers = {"Host": host, "Content-Type": "application/json"}
+    assert on.asked(f"http://{at.inside}/", '{"input": {}}', headers) == answer("v1")

@@ -1,7 +1,7 @@
 """No call of an App fails, and each is answered by the right version, while it is called by its hostname through the gateway all along.
 
-One test each of a deploy, a rollback, strategy Switch, an operator that is killed, a revert, a promotion, and sleep and wake, with the operator,
-the policies and the gate as they are installed. tests/load does each of them many times, and in any order.
+One test each of a deploy, a rollback, strategy Switch, a verification by a Job, an operator that is killed, a revert, a promotion, and sleep and
+wake, with the operator, the policies and the gate as they are installed. tests/load does each of them many times, and in any order.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+import yaml
 
 from dynamiq_operator.actions.promote import PromotionRequest, perform_promotion, plan_promotion
 from dynamiq_operator.model import names
+from local import images
 from local.clusters import Cluster
 from local.gateway import Gateway
 from tests.support.api import ActionClient, Manifest
+from tests.support.cluster import REPOSITORY
 from tests.support.flows import a_flow
 from tests.support.gateway import answer, until_answer
 from tests.support.load.callers import Timeline, calling
@@ -30,7 +33,7 @@ from tests.support.waiting import eventually
 
 APP, SLEEPER = "shop", "nap"
 VERSIONS = ("v1", "v2")
-BAD, PROMOTED = "v3", "v4"
+BAD, PROMOTED, VERIFIED, UNVERIFIED = "v3", "v4", "v5", "v6"
 RATE = 15
 """Calls a second on new connections, and as many on kept ones."""
 RATE_BY_SERVICE = 5
@@ -43,6 +46,11 @@ SELDOM = 1 / 15
 HELD_FOR = 120.0  # seconds
 CHANGED_WITHIN = 240.0
 FAILS_WHERE_ASKED = f"def run(inputs):\n    if inputs.get('bad'):\n        raise ValueError('a bad version')\n    return {BAD!r}\n"
+THANKS_WHERE_ASKED = f"def run(inputs):\n    asked = inputs.get('question')\n    return asked + ': thank you' if asked else {VERIFIED!r}\n"
+NEVER_ENDS = {
+    "cases": [{"name": "any", "input": "{}", "expect": {"status": 200}}],
+    "job": {"image": images.RUNTIME.reference, "command": ["python3", "-c", "import signal; signal.pause()"], "args": None},
+}
 REVERTS = {"seconds": 300, "maxFailedPercent": 20, "minRuns": 20}
 
 
@@ -119,6 +127,8 @@ def shop(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory
             each.release(*VERSIONS)
             each.runtime("fast", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)
         made.on.release(BAD, text=a_flow(FAILS_WHERE_ASKED, answer="answer"))
+        made.on.release(VERIFIED, text=a_flow(THANKS_WHERE_ASKED, answer="answer"))
+        made.on.release(UNVERIFIED)
         made.on.app(APP)
         for version in VERSIONS:
             made.on.live(APP, version)
@@ -168,6 +178,32 @@ def test_a_switch_and_its_rollback_to_warm_pods_fail_no_call(shop: Shop) -> None
         on.live(APP, restores=shop.row_of(before))
         shop.until_answers_alone(before)
         assert uids(on.pods(APP)) <= pods, "a warm rollback starts no pod"
+
+
+def test_a_deploy_that_a_job_verifies_and_one_whose_verification_is_overtaken_fail_no_call(shop: Shop) -> None:
+    """The verification of the example; then one that does not end, while somebody rolls back: no caller is answered by its version."""
+    shop.switch()
+    on, before = shop.on, shop.live
+    verify = yaml.safe_load((REPOSITORY / "examples/verification/app.yaml").read_text())["spec"]["rollout"]["verify"]
+    verify["job"]["image"] = images.RUNTIME.reference
+    with shop.called() as timeline:
+        on.change("App", APP, spec={"rollout": {"verify": verify}})
+        timeline.begin(VERIFIED)
+        verified = on.row(on.live(APP, VERIFIED))["spec"]["verified"]
+        assert (verified["cases"], verified["score"]) == (2, 1)
+        on.change("App", APP, spec={"rollout": {"verify": NEVER_ENDS}})
+        row = on.deploy(APP, UNVERIFIED)
+        eventually("its Job runs", lambda: any(job["status"].get("active") for job in _jobs(on)))
+        on.live(APP, restores=before["row"])
+        on.until(row, "Superseded")
+        eventually("its Job goes with it", lambda: not any("completionTime" not in job["status"] for job in _jobs(on)))
+    assert on.row(row)["spec"]["outcome"]["result"] == "Overtaken"
+    on.change("App", APP, spec={"rollout": {"verify": None}})
+
+
+def _jobs(on: Stage) -> list[Manifest]:
+    found: list[Manifest] = on.api.get("Job", "", on.namespace, api_version="batch/v1").body["items"]
+    return found
 
 
 def test_an_operator_that_is_killed_in_a_deploy_fails_no_call(shop: Shop) -> None:

@@ -18,17 +18,6 @@ from tests.support.stage import Stage
 from tests.support.waiting import eventually
 
 READY_WITHIN = 180  # seconds
-GET = """
-import sys, urllib.error, urllib.request
-url, token = sys.argv[1:]
-try:
-    answer = urllib.request.urlopen(urllib.request.Request(url, headers={"Authorization": "Bearer " + token}), timeout=10)
-    print(answer.status, answer.read().decode())
-except urllib.error.HTTPError as error:
-    print(error.code, error.read().decode())
-except OSError as error:
-    print(0, error)
-"""
 
 
 @pytest.fixture
@@ -63,13 +52,9 @@ def test_it_answers_through_its_service(on: Stage, installed: None) -> None:
     on.kubectl("create", "serviceaccount", "anna", namespace=on.namespace)
     on.kubectl("create", "rolebinding", "anna", "--clusterrole=view", f"--serviceaccount={on.namespace}:anna", namespace=on.namespace)
     token = on.kubectl("create", "token", "anna", namespace=on.namespace).stdout.strip()
-    eventually("the caller runs", lambda: on.get("Pod", "caller")["status"]["phase"] == "Running")
 
     def get(path: str, token: str) -> tuple[int, str]:
-        url = f"http://dynamiq-api.{OPERATOR_NAMESPACE}.svc{path}"
-        said = on.kubectl("exec", "caller", "--", "python3", "-c", GET, url, token, namespace=on.namespace).stdout
-        status, _, body = said.partition(" ")
-        return int(status), body
+        return on.asked(f"http://dynamiq-api.{OPERATOR_NAMESPACE}.svc{path}", None, {"Authorization": f"Bearer {token}"})
 
     eventually("the Service leads to a pod", lambda: get("/readyz", token)[0] == 200)
     status, body = get("/v1/projects", token)

@@ -1,10 +1,11 @@
-"""What an App's owner does while it sleeps, on real pods: deploys, changes of type, other keys, triggers; and a gate that is not there."""
+"""What an App's owner does while it sleeps, on real pods: deploys, changes of type, other keys, triggers; and what the chart's hooks do to the gate."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +14,10 @@ from dynamiq_operator.model.objects import format_time
 from local.clusters import Cluster
 from local.gateway import Gateway
 from tests.support.api import Manifest
+from tests.support.chart import HOOK, Helm
 from tests.support.gateway import ThroughTheGateway, answer, asked
 from tests.support.load.operated import Operated, operated
-from tests.support.load.sleepers import GATE, host_of, serverless, sleeping, until_asleep
+from tests.support.load.sleepers import GATE, WORKLOAD, host_of, serverless, sleeping, until_asleep
 from tests.support.stage import uids
 from tests.support.waiting import eventually
 
@@ -83,16 +85,29 @@ def test_a_trigger_wakes_it(sleepers: Operated) -> None:
     until_asleep(on, "timed")
 
 
-def test_without_the_gate_it_is_woken_and_with_it_again_it_sleeps(sleepers: Operated) -> None:
-    on, kubectl = sleepers.on, sleepers.gates.kubectl
+def test_the_chart_finds_the_gate_and_retires_it_for_which_apps_are_woken(sleepers: Operated, tmp_path: Path) -> None:
+    """Its hooks on what is installed: `helm test`, and what comes before `helm uninstall`. With the gate again the App sleeps again."""
+    on, hooks = sleepers.on, Helm(tmp_path).rendered({"api": {"enabled": False}}, namespace=sleepers.on.namespace)
     until_asleep(on, "alone")
-    kubectl("scale", "deployment/dynamiq-gate", "--replicas=0", namespace=GATE)
+    run_hook(sleepers, hooks, "test", "pod/dynamiq-test", "jsonpath={.status.phase}=Succeeded")
     try:
-        on.until_condition("alone", "Asleep", "False", reason="GateDown")
+        run_hook(sleepers, hooks, "pre-delete", "job/dynamiq-retire-gate", "condition=Complete")
+        assert on.condition("alone", "Asleep")["reason"] == "GateDown"
         on.until_settled("alone")
         eventually("calls go to its pod", lambda: called(sleepers, "alone") == answer("v1"), WITHIN, 0.2)
-        eventually("nobody is led to the gate", lambda: slice_of(sleepers, "alone") is None, WITHIN)
+        assert slice_of(sleepers, "alone") is None, "nobody is led to the gate"
     finally:
-        kubectl("scale", "deployment/dynamiq-gate", "--replicas=2", namespace=GATE)
+        sleepers.gates.kubectl("scale", WORKLOAD, "--replicas=2", namespace=GATE)
     sleepers.gates.until_ready()
     until_asleep(on, "alone")
+
+
+def run_hook(sleepers: Operated, hooks: list[Manifest], event: str, name: str, ends: str) -> None:
+    """Does for an event of the chart what helm does, until what it runs ends well. Raises AssertionError with what that said."""
+    on, objects = sleepers.on, [each for each in hooks if each["metadata"].get("annotations", {}).get(HOOK) == event]
+    on.kubectl("apply", "-f", "-", input=objects)
+    try:
+        waited = on.kubectl("wait", name, f"--for={ends}", "--timeout=100s", namespace=on.namespace, check=False)
+        assert waited.returncode == 0, waited.stderr + on.kubectl("logs", name, namespace=on.namespace, check=False).stdout
+    finally:
+        on.kubectl("delete", "-f", "-", input=objects)

@@ -164,16 +164,20 @@ class Kubectl:
         timeout: float = COMMAND_TIMEOUT,
     ) -> subprocess.CompletedProcess[str]:
         """`input`: text, or manifests for `-f -`. `timeout` in seconds. Raises AssertionError with kubectl's own words."""
-        command = [str(self.cluster.kubectl), "--kubeconfig", str(self.cluster.kubeconfig), "--cache-dir", str(self.cache)]
-        if self.cluster.profile == "context":
-            command += ["--context", os.environ["CLUSTER"]]
-        command += [*(["--namespace", namespace] if namespace else []), *arguments]
+        command = self.command(*arguments, namespace=namespace)
         done = subprocess.run(
             command, input=_text(input), env=os.environ | SHORT_LIVED, capture_output=True, text=True, timeout=timeout, check=False
         )
         if check and done.returncode != 0:
             raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
         return done
+
+    def command(self, *arguments: str, namespace: str | None = None) -> list[str]:
+        """What runs it."""
+        command = [str(self.cluster.kubectl), "--kubeconfig", str(self.cluster.kubeconfig), "--cache-dir", str(self.cache)]
+        if self.cluster.profile == "context":
+            command += ["--context", os.environ["CLUSTER"]]
+        return [*command, *(["--namespace", namespace] if namespace else []), *arguments]
 
     def kustomized(self, folder: Path) -> list[Manifest]:
         """The objects that kustomize makes of a folder; it asks no cluster."""

@@ -30,6 +30,7 @@ from tests.support.faults.operators import allow_leases
 from tests.support.flows import answering
 from tests.support.inside import node_of
 from tests.support.operator import Operator, install_rights, logged_in
+from tests.support.talks import Talk, Talks
 from tests.support.waiting import eventually
 
 WORKFLOW = "answers"
@@ -55,33 +56,8 @@ ENDED = {
 """Phases from which a row never comes to another."""
 
 PROGRAM = ("-m", "dynamiq_operator")
+CALLER = "caller"
 
-ASK = """
-import json, sys, urllib.error, urllib.request
-url, key = sys.argv[1:]
-headers = {"Content-Type": "application/json", **({"Authorization": "Bearer " + key} if key else {})}
-request = urllib.request.Request(url, b'{"input": {}}', headers)
-try:
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        print(json.dumps([answer.status, answer.read().decode()]))
-except urllib.error.HTTPError as error:
-    print(json.dumps([error.code, error.read().decode()]))
-except OSError as error:
-    print(json.dumps([0, str(error)]))
-"""
-REACH = """
-import concurrent.futures, json, socket, sys
-def reached(target):
-    host, port = target.rsplit(":", 1)
-    try:
-        socket.create_connection((host, int(port)), timeout=1).close()
-        return True
-    except OSError as error:
-        return str(error) if isinstance(error, socket.gaierror) else False
-targets = json.loads(sys.argv[1])
-with concurrent.futures.ThreadPoolExecutor(len(targets)) as pool:
-    print(json.dumps(dict(zip(targets, pool.map(reached, targets)))))
-"""
 WAIT_FOR_THE_END = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit()); signal.pause()"
 TELL_IT_TO_END = "import os, signal; os.kill(1, signal.SIGTERM)"
 
@@ -95,6 +71,7 @@ class Stage:
     kubectl: Kubectl
     namespace: str
     _by_default: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    _talks: Talks = field(default_factory=Talks, repr=False, compare=False)
 
     # What users make.
 
@@ -254,12 +231,21 @@ class Stage:
 
     def reached(self, pod: str, *targets: str, namespace: str | None = None) -> list[str]:
         """Which of `host:port` a pod reaches; a name that it can't resolve is told as such."""
-        command = ("exec", pod, "--", "python3", "-c", REACH, json.dumps(targets))
-        return _reached(self.kubectl(*command, namespace=namespace or self.namespace).stdout)
+        return _reached(self._talk(pod, namespace or self.namespace).ask("reach", *targets))
 
     def reached_from_node(self, *targets: str) -> list[str]:
         """Which of `host:port` the node itself reaches, whatever NetworkPolicies say."""
-        return _reached(node_of(self.cluster).run(sys.executable, "-c", REACH, json.dumps(targets)))
+        return _reached(self._talks.of("", lambda: [*node_of(self.cluster).enter, sys.executable, "-I"]).ask("reach", *targets))
+
+    def _talk(self, pod: str, namespace: str) -> Talk:
+        """With a pod in which Python runs; the pod `caller` is made by who asks for it first."""
+
+        def command() -> list[str]:
+            if pod == CALLER and self.find("Pod", pod) is None:
+                self.pod(pod)
+            return self.kubectl.command("exec", "-i", pod, "--", "python3", namespace=namespace)
+
+        return self._talks.of(f"{namespace}/{pod}", command)
 
     def key(self, app: str, name: str = "default") -> str:
         """An Access Key of the App."""
@@ -268,10 +254,13 @@ class Stage:
 
     def call(self, app: str, key: str | None = None, *, host: str | None = None) -> tuple[int, str]:
         """Calls the App's Service from a pod: the HTTP status, 0 where nothing answered, and the body."""
-        url = f"http://{host or f'{app}.{self.namespace}.svc'}/"
-        done = self.kubectl("exec", "caller", "--", "python3", "-c", ASK, url, key or "", namespace=self.namespace)
-        status, body = json.loads(done.stdout)
-        return status, body
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+        return self.asked(f"http://{host or f'{app}.{self.namespace}.svc'}/", '{"input": {}}', headers)
+
+    def asked(self, url: str, body: str | None, headers: Mapping[str, str]) -> tuple[int, str]:
+        """What a URL answers to a pod, which gets it, or posts a body: the HTTP status, 0 where nothing answered, and the body."""
+        status, text = self._talk(CALLER, self.namespace).ask("http", url, body, headers)
+        return status, text
 
     def until_answer(self, app: str, answer: str, key: str | None = None) -> None:
         """Waits until the App answers so: for a moment after a deploy the node sends callers to a pod of before, or to none."""
@@ -323,8 +312,8 @@ _KINDS = {kind.kind: (API_VERSION, kind.kind) for kind in kinds.KINDS} | {
 }
 
 
-def _reached(said: str) -> list[str]:
-    return [target if answer is True else f"{target}: {answer}" for target, answer in json.loads(said).items() if answer]
+def _reached(said: Mapping[str, bool | str]) -> list[str]:
+    return [target if answer is True else f"{target}: {answer}" for target, answer in said.items() if answer]
 
 
 def condition(found: Manifest, type_: str) -> Manifest:
@@ -369,15 +358,15 @@ def restarts(pods: list[Manifest]) -> int:
 
 @contextlib.contextmanager
 def stage(cluster: Cluster, purpose: str) -> Iterator[Stage]:
-    """A namespace with a caller pod, gone at the end with the Runtimes that were made for it."""
+    """A namespace, gone at the end with the Runtimes that were made for it."""
     _load_images(cluster, incarnation(cluster))
     api, kubectl = Api.of(cluster), Kubectl(cluster)
     with fresh_namespace(api, purpose) as namespace:
         made = Stage(cluster, api, kubectl, namespace)
-        made.create(_caller("caller", namespace, ["python3", "-c", WAIT_FOR_THE_END]))
         try:
             yield made
         finally:
+            made._talks.end()
             for runtime in api.get(kinds.RUNTIME.kind, "", "").body["items"]:
                 if runtime["metadata"]["name"].startswith(f"{namespace}-"):
                     made.delete(kinds.RUNTIME.kind, runtime["metadata"]["name"])
@@ -393,7 +382,6 @@ def operator(*stages: Stage, folder: Path, options: Sequence[str] = (), program:
     made = Operator(login, folder, [each.namespace for each in stages], options, home=first.namespace, cluster=first.cluster)
     made.start(program)
     try:
-        eventually("the callers run", lambda: all(each.get("Pod", "caller")["status"]["phase"] == "Running" for each in stages))
         yield made
     finally:
         made.stop()
