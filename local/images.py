@@ -133,13 +133,21 @@ def missing(images: Sequence[Image] = ALWAYS, recipe: Recipe = FOR_THIS_MACHINE)
 
 
 def digest_of(archive: Path) -> str:
-    """The manifest's digest in an archive that `write_image` made: a pod may name `host/path@<digest>` once it is imported."""
+    """The manifest's digest in an archive that `write_image` made: a pod may name `host/path@<digest>` once it is imported. Raises ImageError."""
+    if not (found := named_in(archive)):
+        raise ImageError(f"{archive} is not an OCI archive")
+    return next(iter(found.values()))
+
+
+def named_in(archive: Path) -> dict[str, str]:
+    """The digests of an OCI archive's manifests by the names that it gives to them; empty for an archive of another kind."""
     with tarfile.open(archive) as layout:
-        index = layout.extractfile("index.json")
-        if index is None:
-            raise ImageError(f"{archive} is not an OCI archive")
-        digest: str = json.load(index)["manifests"][0]["digest"]
-    return digest
+        try:
+            index = layout.extractfile("index.json")
+        except KeyError:
+            return {}
+        manifests = json.load(index)["manifests"] if index is not None else []
+    return {each.get("annotations", {}).get("io.containerd.image.name", ""): each["digest"] for each in manifests}
 
 
 def _stem(image: Image, recipe: Recipe) -> str:

@@ -71,11 +71,16 @@ def start(record: Record, built: dict[str, Path]) -> Record:
 
 
 def load_images(record: Record, built: dict[str, Path], archives: Iterable[Path]) -> None:
-    """Imports image archives into the node's containerd. Raises LocalError naming the one that failed."""
+    """Imports into the node's containerd what image archives have and it has not. Raises LocalError naming the one that failed."""
+    listed = subprocess.run(_ctr_command(record, built, "images", "list"), capture_output=True, text=True, check=False).stdout
+    present = {(name, digest) for name, _, digest, *_ in (line.split() for line in listed.splitlines()[1:])}
     for archive in archives:
         if not archive.is_file():
             raise LocalError(f"no image archive {archive}")
-        command = _ctr_command(record, built, "images", "import", str(archive))
+        if (named := images.named_in(archive)) and named.items() <= present:
+            continue
+        # by the transfer service, which is the default, containerd copies each byte twice more
+        command = _ctr_command(record, built, "images", "import", "--local", str(archive))
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise LocalError(f"could not load {archive}: {done.stderr.strip()[-2000:]}")

@@ -22,14 +22,6 @@ UNSEEN: Mapping[tuple[str, str], str] = {
     ("Role dynamiq-test", "deploy"): BY_POLICIES,
 }
 """By role and verb, which rights of programs are used and leave no trace, and why."""
-USED_IN_TEST_ALL: Mapping[str, str] = {
-    "ClusterRole dynamiq-operator: delete jobs.batch": "tests/load/test_verification.py",
-    "ClusterRole dynamiq-retire-gate: list endpointslices.discovery.k8s.io": "tests/system/test_chart_installed.py",
-    "Role dynamiq-retire-gate: get deployments/scale.apps dynamiq-gate": "tests/system/test_chart_installed.py",
-    "Role dynamiq-retire-gate: patch deployments/scale.apps dynamiq-gate": "tests/system/test_chart_installed.py",
-    "Role dynamiq-test: create deployments.dynamiq.getdynamiq.ai": "tests/system/test_chart_installed.py",
-}
-"""Rights that a test of `make test-all` uses, and none of `make test`."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,7 @@ def compared(found: Iterable[Role], used: Used) -> Compared:
         uses.update(dict.fromkeys(matching, count))
         if not matching:
             more.append(asked)
-    left = [each for each in granted if not uses[each] and (each.role, each.verb) not in UNSEEN and str(each) not in USED_IN_TEST_ALL]
+    left = [each for each in granted if not uses[each] and (each.role, each.verb) not in UNSEEN]
     unused = tuple(each for each in left if each.role in programs)
     return Compared(granted, uses, unused, tuple(each for each in left if each.role not in programs), tuple(sorted(more)))
 

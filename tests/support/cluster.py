@@ -33,6 +33,8 @@ from tests.support.waiting import eventually
 REPOSITORY = Path(__file__).parents[2]
 CRDS = REPOSITORY / "crds"
 SESSION_NAMES = {"control-plane": "dynamiq-test", "node": "dynamiq-test-node"}
+KEPT = "CLUSTER_NAME", "CLUSTER", "KEEP_CLUSTER"
+"""Variables that name a cluster which goes on after the session."""
 COMMAND_TIMEOUT = 120  # seconds: one command may apply or delete a folder, and wait until all of it is gone
 ESTABLISHED_TIMEOUT = 120  # seconds
 TOKEN_LIVES = 12 * 3600  # seconds

@@ -48,8 +48,8 @@ def logged_in(cluster: Cluster, folder: Path, namespace: str) -> Path:
 
 
 @contextlib.contextmanager
-def admission_policies(cluster: Cluster) -> Iterator[None]:
-    """The admission policies that this Kubernetes knows, at work while the block runs and gone after it."""
+def admission_policies(cluster: Cluster, *, leave: bool = False) -> Iterator[None]:
+    """The admission policies that this Kubernetes knows, at work while the block runs and gone after it, unless the cluster goes, too: `leave`."""
     api, stamps = Api.of(cluster), versions.stamps(cluster)
     install_rights(cluster)  # its binding says who the operator is: without it the policies refuse everybody
     try:
@@ -57,8 +57,9 @@ def admission_policies(cluster: Cluster) -> Iterator[None]:
         eventually("the policies work", lambda: _guarded(api) and _stamped(api) == stamps)
         yield
     finally:
-        versions.delete_policies(cluster, ADMISSION)
-        eventually("the policies are gone", lambda: not _guarded(api) and not _stamped(api))
+        if not leave:
+            versions.delete_policies(cluster, ADMISSION)
+            eventually("the policies are gone", lambda: not _guarded(api) and not _stamped(api))
 
 
 def _guarded(api: Api) -> bool:

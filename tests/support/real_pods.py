@@ -16,7 +16,7 @@ import pytest
 from local import builds, clusters, gateway
 from local.clusters import Cluster
 from local.gateway import Gateway
-from tests.support.cluster import session_cluster
+from tests.support.cluster import KEPT, session_cluster
 from tests.support.operator import admission_policies
 
 RUN = "PYTEST_XDIST_TESTRUNUID"
@@ -66,7 +66,8 @@ def at(cluster: Cluster) -> Gateway:
 
 @contextlib.contextmanager
 def _guarded(pytest_config: pytest.Config) -> Iterator[Cluster]:
-    with session_cluster("node", pytest_config) as started, admission_policies(started):
+    leave = not any(os.environ.get(name) for name in KEPT)
+    with session_cluster("node", pytest_config) as started, admission_policies(started, leave=leave):
         yield started
 
 

@@ -13,7 +13,6 @@ from tests import rights as command
 from tests import run
 from tests.support import audited
 from tests.support.audited import Used
-from tests.support.cluster import REPOSITORY
 
 OPERATOR = "system:serviceaccount:dynamiq-system:dynamiq-operator"
 GROUP = "dynamiq.getdynamiq.ai"
@@ -194,11 +193,6 @@ def test_a_right_of_a_role_for_people_may_lie_idle() -> None:
 def test_what_is_excepted_is_granted() -> None:
     """An exception for a right that is gone would hide the next one of its name."""
     assert set(command.UNSEEN) <= {(each.role, each.verb) for each in grants(roles())}
-    assert set(command.USED_IN_TEST_ALL) <= {str(each) for each in grants(roles())}
-
-
-def test_what_only_long_tests_use_is_used_by_tests_that_there_are() -> None:
-    assert [path for path in command.USED_IN_TEST_ALL.values() if not (REPOSITORY / path).is_file()] == []
 
 
 def test_a_use_that_no_manifest_gives_is_named() -> None:
