@@ -7,10 +7,14 @@ a closed row no longer watched) as assertions, so that a plan that breaks one fa
 from __future__ import annotations
 
 import contextlib
+import functools
+import pickle
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+import orjson
 
 from dynamiq_operator.desired.access_keys import access_keys
 from dynamiq_operator.desired.base import CONFIG_MAP, ENDPOINT_SLICE, JOB, SECRET, SERVICE, ChildKey, is_ours, owner
@@ -515,10 +519,32 @@ def a_world(*modifiers: given.Modifier, settings: Settings | None = None) -> Wor
     return World(given.app_manifest(*modifiers), given.runtime_manifest(), *releases, settings=settings)
 
 
+def begun(begin: Callable[..., World], *arguments: Any) -> World:
+    """A world as `begin` makes it, which is run once for each of its arguments: a copy takes a hundredth of the time."""
+    return _copy(_begun(begin, *arguments))
+
+
+@functools.cache
+def _begun(begin: Callable[..., World], *arguments: Any) -> bytes:
+    return pickle.dumps(begin(*arguments))
+
+
+def _copy(kept: bytes) -> World:
+    world: World = pickle.loads(kept)  # noqa: S301 - our own
+    return world
+
+
+_SERVING: dict[bytes, bytes] = {}
+"""Worlds at rest, by what they began with."""
+
+
 def serving(version: str = "v1", *modifiers: given.Modifier) -> World:
     """A world in which row `a` serves `version` and all is at rest."""
     world = a_world(*modifiers)
-    world.deploy("a", version)
-    world.run()
-    world.events.clear()
-    return world
+    key = orjson.dumps([version, *world.objects.values()])
+    if key not in _SERVING:
+        world.deploy("a", version)
+        world.run()
+        world.events.clear()
+        _SERVING[key] = pickle.dumps(world)
+    return _copy(_SERVING[key])

@@ -19,7 +19,7 @@ from dynamiq_operator.model.record import Result
 from tests.support.history_stage import in_full
 from tests.unit.support.guarded_rows import ANNA, BERT, CARA, FLUX, VERSIONS, GuardedRows
 
-ROWS, HISTORIES = (200, 10_000) if in_full() else (60, 100)
+ROWS, HISTORIES = (200, 10_000) if in_full() else (60, 50)
 SHORT = 14
 """Events of a history of many."""
 DEPLOYS = ("deploy", "scale", "rollback", "rollback without a hold", "git", "git")

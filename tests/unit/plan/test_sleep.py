@@ -18,7 +18,7 @@ from dynamiq_operator.plan.observed.endpoints import Gate
 from dynamiq_operator.plan.operations import CreateChild, Group, Plan
 from dynamiq_operator.plan.readings import due
 from tests.support import factories as given
-from tests.support.world import World, a_world
+from tests.support.world import World, a_world, begun
 from tests.unit.support.plan_lines import shown, told
 
 SLICE = names.gate_slice(given.NAME)
@@ -30,6 +30,10 @@ CREATED, DELETED = f"create {ENDPOINT_SLICE.kind}", f"delete {ENDPOINT_SLICE.kin
 
 def serverless(*modifiers: given.Modifier, config: Manifest | None = None) -> World:
     """A world in which row `a`, serverless, is live, has one pod, and all is at rest."""
+    return _serverless(*modifiers, config=config) if modifiers or config else begun(_serverless)
+
+
+def _serverless(*modifiers: given.Modifier, config: Manifest | None = None) -> World:
     world = a_world(given.public(), *modifiers)
     world.install_gate(*GATES)
     world.deploy("a", "v1", config=config or SLEEPY)
@@ -55,6 +59,10 @@ def led_to_gate(world: World) -> World:
 
 
 def asleep(world: World | None = None) -> World:
+    return begun(_asleep) if world is None else _asleep(world)
+
+
+def _asleep(world: World | None = None) -> World:
     world = led_to_gate(world or serverless())
     world.later(3)
     world.say_idle(IDLE + 3)

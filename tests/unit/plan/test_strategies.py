@@ -11,7 +11,7 @@ from dynamiq_operator.desired.base import AUTOSCALER, SERVICE
 from dynamiq_operator.model import names
 from dynamiq_operator.model.base import API_VERSION
 from tests.support import factories as given
-from tests.support.world import World, a_world, serving
+from tests.support.world import World, a_world, begun, serving
 from tests.unit.support.switching import (
     PLAIN,
     drive,
@@ -264,11 +264,11 @@ def test_ended_after_any_write_it_comes_to_the_same_end_and_callers_always_have_
     print(f"seed {SEED}")
     chance = random.Random(SEED)  # noqa: S311 - no secret
     begin, act = STEPS[step]
-    undisturbed = begin()
+    undisturbed = begun(begin)
     act(undisturbed)
     writes = drive(undisturbed)
     for ended_after in range(chance.randrange(2), writes, 2):
-        world = begin()
+        world = begun(begin)
         hold_safety(world)
         act(world)
         drive(world, ended_after)

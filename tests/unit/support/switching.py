@@ -12,7 +12,7 @@ from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.pods import Pod
 from tests.support import factories as given
-from tests.support.world import World, serving
+from tests.support.world import World, begun, serving
 from tests.unit.support.plan_lines import shown
 
 PLAIN = given.NAME
@@ -80,6 +80,10 @@ def scale(world: World, name: str, replicas: int) -> None:
 
 def switched() -> World:
     """`a` was live with v1, `b` is with v2, and v1 is warm."""
+    return begun(_switched)
+
+
+def _switched() -> World:
     world = serving("v1", switching())
     world.deploy("b", "v2")
     world.run()
