@@ -97,7 +97,7 @@ def _deploy(stage: HistoryStage, app: str, number: int, draw: random.Random) -> 
             stage.until(row, "Failed", SETTLED)
         else:
             try:
-                eventually(f"row {row} has ended", lambda row=row: "outcome" in stage.row(row)["spec"], SETTLED, 0.1)  # type: ignore[misc]
+                eventually(f"row {row} has ended", lambda row=row: "outcome" in stage.row(row)["spec"], SETTLED)  # type: ignore[misc]
             except AssertionError as late:
                 late.add_note(_standing(stage, app, kind, row))
                 raise

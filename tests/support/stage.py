@@ -173,7 +173,7 @@ class Stage:
             assert now not in ENDED[phase], f"row {row} is {now}: {said(found)}"
             return found if now == phase and (phase != "Progressing" or "pinned" in found["spec"]) else None
 
-        return eventually(f"row {row} is {phase}", seen, seconds, 0.1)
+        return eventually(f"row {row} is {phase}", seen, seconds, 0.1 if phase == "Progressing" else None)
 
     def live(self, app: str, version: str | None = None, seconds: float = LIVE_WITHIN, **asked: Any) -> str:
         """Deploys and waits until the row is Live; returns its name."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 IN_TIME = 90.0
 """Seconds for what is not promised within a time: a machine that does much else takes long, and a test that fails waits once."""
-SOON, LATER, SELDOM = 0.05, 0.05, 0.5
+SOON, LATER, SELDOM = 0.05, 0.15, 0.5
 """Seconds between two looks at first; the part of the time waited after which the next one comes then; and the most. A look costs us and the API
 server milliseconds of a processor, and twenty a second of each test that waits would be a good part of a small machine."""
 _Found = TypeVar("_Found")
