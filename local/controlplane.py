@@ -29,9 +29,6 @@ POD_CIDR = "10.244.0.0/16"
 IDLE = ("horizontal-pod-autoscaler-controller", "endpoints-controller", "endpointslice-mirroring-controller")
 """Controllers that do nothing useful for simulated pods, which have no metrics, and ask the API server all the time."""
 
-LAVISH = {"GOGC": "400", "GOMEMLIMIT": "1GiB"}
-"""Variables of the programs of a lean cluster: an API server spends up to half of its time on garbage, and tests have memory to spare."""
-
 FIXED_PORTS = {"etcd": 2379, "etcd-peer": 2380, "api": 6443, "controller-manager": 10257, "scheduler": 10259}
 FREE_PORTS = range(20000, 32000)  # below the ports that the kernel gives to outgoing connections, and that NodePorts use
 METRICS_SERVER = "metrics-server"
@@ -127,14 +124,8 @@ def start_servers(place: Place, daemons: Daemons, programs: dict[str, Path]) -> 
     audit.mkdir(exist_ok=True)
     for name in ("audit.yaml", "authentication.yaml"):
         shutil.copyfile(CONFIG / name, place.etc / name)
-    environment = environment_of(place.record)
-    daemons.start("etcd", [programs["etcd"], *_etcd_flags(place)], env=environment)
-    daemons.start("kube-apiserver", [programs["kube-apiserver"], *_apiserver_flags(place, audit / "audit.log")], env=environment)
-
-
-def environment_of(record: Record) -> dict[str, str]:
-    """Variables of the programs of a cluster beside those of all of its processes."""
-    return LAVISH if record.lean else {}
+    daemons.start("etcd", [programs["etcd"], *_etcd_flags(place)])
+    daemons.start("kube-apiserver", [programs["kube-apiserver"], *_apiserver_flags(place, audit / "audit.log")])
 
 
 def start_controllers(place: Place, daemons: Daemons, programs: dict[str, Path]) -> None:
@@ -148,7 +139,7 @@ def start_controllers(place: Place, daemons: Daemons, programs: dict[str, Path])
         common += ["--bind-address=127.0.0.1", "--leader-elect=false", "--profiling=false"]
         if not place.record.default_limits:
             common += [f"--kube-api-qps={REQUESTS_PER_SECOND}", f"--kube-api-burst={REQUESTS_BURST}"]
-        daemons.start(component, [programs[component], *common, *flags], env=environment_of(place.record))
+        daemons.start(component, [programs[component], *common, *flags])
 
 
 def _etcd_flags(place: Place) -> list[str]:

@@ -51,7 +51,7 @@ def start(record: Record, built: dict[str, Path], nodes: int = 1) -> Record:
         built[components.KWOK_STAGES],
     ]
     kwok += ["--manage-all-nodes", "--cidr", POD_ADDRESSES, "--node-lease-duration-seconds", NODE_LEASE_SECONDS]
-    daemons.start("kwok", kwok, env=controlplane.environment_of(record))
+    daemons.start("kwok", kwok)
     names = [node_name(number) for number in range(1, nodes + 1)]
     wait_for("the nodes to be accepted", lambda: all(api.apply(_node(name)) for name in names), still=daemons.require_alive)
     wait_for("the nodes to be Ready", lambda: all(api.node_ready(name) for name in names), still=daemons.require_alive)

@@ -40,7 +40,7 @@ def signed_in(origin: str, token: str, verify: Path | None = None) -> requests.S
 
 
 def test_it_serves_the_console_of_this_checkout_by_tls_to_whom_its_lines_sign_in(name: str, tmp_path: Path) -> None:
-    """Without TLS: tests/system/test_demo.py."""
+    """Without TLS in the other run."""
     with opened(name, tmp_path / "said", *HERE, "--tls") as console_:
         origin = console_.origin()
         assert origin.startswith("https://")

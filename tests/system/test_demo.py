@@ -24,7 +24,7 @@ from tests.support import audited, documents
 from tests.support.browser import chromium
 from tests.support.browser.everything import Reader, Way
 from tests.support.browser.pages import WAITS, Windows, sign_in
-from tests.support.cluster import Kubectl
+from tests.support.cluster import LAVISH, Kubectl
 from tests.support.waiting import eventually
 from tests.system.support.opened import Opened, opened
 
@@ -62,6 +62,8 @@ def told() -> Iterator[tuple[Cluster, str]]:
     try:
         with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             patch.delenv("CLUSTER", raising=False)
+            for variable, value in LAVISH.items():
+                patch.setenv(variable, value)
             status = demo.main(["--name", name])
         assert status == 0, output.getvalue()
         cluster = clusters.find(name)
@@ -165,15 +167,11 @@ def console(told: tuple[Cluster, str], desk: str, tmp_path: Path) -> Iterator[Op
         yield found
 
 
-@pytest.mark.parametrize(
-    "way",
-    [
-        "mouse",
-        pytest.param(
-            "keyboard", marks=pytest.mark.long("the same by keys alone; by mouse: the case beside it, each screen by keys: tests/console")
-        ),
-    ],
+@pytest.mark.long(
+    "in Chromium on real pods; each action on simulated ones: tests/console/test_deploying.py, test_history.py, test_configuration.py; "
+    "`make console`: tests/system/test_console.py"
 )
+@pytest.mark.parametrize("way", ["mouse", "keyboard"])
 def test_all_that_people_do_with_an_app_is_done_in_the_console(told: tuple[Cluster, str], desk: str, console: Opened, way: Way) -> None:
     kubectl = Kubectl(told[0])
 
