@@ -12,7 +12,7 @@ from dynamiq_operator.model import names
 from local.clusters import Cluster
 from tests.api.support.prometheus.definitions import definitions
 from tests.support import admission, history_stage
-from tests.support.api import Api, fresh_namespace
+from tests.support.api import Api, fresh_namespace, goes
 from tests.support.cluster import Kubectl, session_cluster
 from tests.support.history_stage import HistoryStage
 from tests.support.operator import Operator, admission_policies, install_account
@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def policies(cluster: Cluster) -> Iterator[None]:
     """The admission policies, from the first module on that asks for them."""
-    with admission_policies(cluster):
+    with admission_policies(cluster, leave=goes(Api.of(cluster))):
         yield
 
 
@@ -152,7 +152,7 @@ def app(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def kinds_of_others(account: Path, cluster: Cluster) -> Iterator[None]:
     """The kinds of Prometheus that `manifests/monitoring` is written in; beside them the operator's namespace and rights."""
-    with definitions(Kubectl(cluster)):
+    with definitions(Kubectl(cluster), leave=goes(Api.of(cluster))):
         yield
 
 

@@ -16,7 +16,7 @@ from local import console_build, steps
 from local.clusters import Cluster
 from tests.console.support import strangers
 from tests.support import history_stage, rest
-from tests.support.api import Api, fresh_namespace
+from tests.support.api import Api, fresh_namespace, goes
 from tests.support.browser import chromium, names, served
 from tests.support.browser.chromium import Places
 from tests.support.browser.pages import WAITS, Window, Windows, sign_in
@@ -62,7 +62,7 @@ def stage(cluster: Cluster, folder: Path) -> Iterator[HistoryStage]:
     """The staging of a project, with a Runtime and releases v1 to v4, an operator at work as it is installed, and a production beside it."""
     account = install_account(cluster, folder)
     with (
-        admission_policies(cluster),
+        admission_policies(cluster, leave=goes(Api.of(cluster))),
         history_stage.stage(cluster, "console") as made,
         fresh_namespace(Api.of(cluster), "console-production") as production,
     ):

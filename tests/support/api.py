@@ -194,6 +194,11 @@ def namespaces_left(cluster: Cluster) -> Iterator[None]:
         _LEFT.discard(host)
 
 
+def goes(api: Api) -> bool:
+    """Whether the cluster goes at the end of the session: what is on it then may be left."""
+    return str(api.client.configuration.host) in _LEFT
+
+
 @contextlib.contextmanager
 def fresh_namespace(api: Api, purpose: str = "", labels: Mapping[str, str] | None = None, *, leave: bool = True) -> Iterator[str]:
     """A namespace of its own that takes no pods but restricted ones, deleted at the end without waiting for its end.
@@ -208,7 +213,7 @@ def fresh_namespace(api: Api, purpose: str = "", labels: Mapping[str, str] | Non
     try:
         yield name
     finally:
-        if leave and str(api.client.configuration.host) in _LEFT:
+        if leave and goes(api):
             api.request("DELETE", f"/apis/batch/v1/namespaces/{name}/cronjobs")
         else:
             api.delete(manifest)

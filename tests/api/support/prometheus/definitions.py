@@ -12,12 +12,13 @@ FILES = tuple(sorted((Path(__file__).parent / "crds").glob("*.yaml")))
 
 
 @contextlib.contextmanager
-def definitions(kubectl: Kubectl) -> Iterator[None]:
-    """They are served while the block runs."""
+def definitions(kubectl: Kubectl, *, leave: bool) -> Iterator[None]:
+    """They are served while the block runs, and after it where the cluster goes, too: `leave`."""
     named = [argument for file in FILES for argument in ("-f", str(file))]
     kubectl("apply", "--server-side", "--force-conflicts", *named)
     try:
         until_established(kubectl, *named)
         yield
     finally:
-        kubectl("delete", "--ignore-not-found", *named)
+        if not leave:
+            kubectl("delete", "--ignore-not-found", *named)
