@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 pytestmark = [
     pytest.mark.long(
         "an autoscaler waits for metrics and for rest; pods that were added outlive a deploy: "
-        "tests/node/test_deploys.py::test_pods_that_the_autoscaler_added_outlive_a_deploy"
+        "tests/node/test_deploys.py::test_a_first_deploy_has_the_defaults_and_what_a_later_one_leaves_out_stays"
     ),
     pytest.mark.metrics,
 ]

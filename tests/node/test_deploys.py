@@ -35,45 +35,57 @@ def ends_its_apps(on: Stage) -> Iterator[None]:
     on.end_apps()
 
 
-def test_the_rows_of_an_app_are_a_chain_of_digests(on: Stage) -> None:
-    on.app("chain")
-    for version in ("v1", "v2", "v1"):
-        on.live("chain", version)
-    pins = [row["spec"]["pinned"] for row in on.rows("chain")]
-    assert [each.get("previousDigest") for each in pins] == [None, pins[0]["digest"], pins[1]["digest"]]
-    assert [each["digest"] for each in pins] == [digests.row_digest(row["spec"]) for row in on.rows("chain")]
-    assert pins[0]["workflowHash"] == pins[2]["workflowHash"] == digests.flow_hash(answering("v1"))
+def test_an_app_is_deployed_and_its_rows_are_a_chain_that_kubectl_shows(on: Stage, kubectl: Kubectl) -> None:
+    """kubectl waits for it from its creation on, each transition is told on the row and on the App, and a third row goes on with the chain."""
+    on.app("told")
+    assert kstatus(on.get("App", "told")) == "InProgress", "an App that nobody has looked at is not done"
+    first = on.deploy("told", "v1", message="first")
+    assert kstatus(on.row(first)) == "InProgress"
+    kubectl("wait", "--for=condition=Ready", "app/told", "--timeout=120s", namespace=on.namespace, timeout=130)
+    kubectl("wait", "--for=jsonpath={.status.phase}=Live", f"ddep/{first}", "--timeout=60s", namespace=on.namespace)
+    app = on.get("App", "told")
+    assert kstatus(app) == kstatus(on.row(first)) == "Current"
+    assert app["status"]["observedGeneration"] == app["metadata"]["generation"]
+    on.change("App", "told", spec={"description": "changed"})
+    eventually("the change has been seen", lambda: kstatus(on.get("App", "told")) == "Current")
+    assert on.get("App", "told")["status"]["observedGeneration"] == app["metadata"]["generation"] + 1
 
-
-def test_kubectl_shows_the_history_of_an_app(on: Stage) -> None:
-    on.app("shown")
-    first = on.live("shown", "v1", message="first")
-    on.live("shown", "v2")
+    second = on.live("told", "v2")
     on.until(first, "Superseded")
-    listed = on.kubectl("get", "deployments.dynamiq", "--sort-by=.spec.sequence", "--field-selector=spec.app=shown", namespace=on.namespace)
+    listed = on.kubectl("get", "deployments.dynamiq", "--sort-by=.spec.sequence", "--field-selector=spec.app=told", namespace=on.namespace)
     header, *rows = listed.stdout.splitlines()
     assert header.split() == ["NAME", "APP", "VERSION", "DESCRIPTION", "STATUS", "CREATED", "BY", "RUNTIME", "DATE"]
     assert ["Superseded" in rows[0], "Live" in rows[1]] == [True, True], listed.stdout
     assert "What v2 does" in rows[1]
+    assert on.events(first)["Progressing"].startswith(f"deploying v1 (#1, {first}) on runtime fast")
+    assert on.events(first)["Live"] == f"v1 (#1, {first}) is live"
+    assert on.events(first)["Superseded"] == f"v1 (#1, {first}) was superseded by v2 (#2, {second})"
+    assert {"Progressing", "Live", "Superseded"} <= set(on.events("told"))
+
+    on.live("told", "v1")
+    pins = [row["spec"]["pinned"] for row in on.rows("told")]
+    assert [each.get("previousDigest") for each in pins] == [None, pins[0]["digest"], pins[1]["digest"]]
+    assert [each["digest"] for each in pins] == [digests.row_digest(row["spec"]) for row in on.rows("told")]
+    assert pins[0]["workflowHash"] == pins[2]["workflowHash"] == digests.flow_hash(answering("v1"))
 
 
-def test_a_deploy_that_changes_no_pod_completes_without_a_rollout(on: Stage) -> None:
-    on.app("calm")
-    on.live("calm", "v1")
-    before, workload = uids(on.until_settled("calm")), on.workload("calm")
-    again = on.live("calm", "v1")
-    scaled = on.live("calm", "v1", config={"autoscaling": {"minReplicas": 1, "maxReplicas": 4}})
-    print(f"Live after {took(on.row(again)):.0f} s with nothing new, after {took(on.row(scaled)):.0f} s with other bounds")
-    assert on.get("HorizontalPodAutoscaler", "calm")["spec"]["maxReplicas"] == 4
-    assert on.workload("calm")["metadata"]["generation"] == workload["metadata"]["generation"], "no rollout was begun"
-    assert on.workload("calm")["spec"]["template"] == workload["spec"]["template"]
-    assert before == uids(on.pods("calm"))
-    assert restarts(on.pods("calm")) == 0
-
-
-def test_what_a_deploy_leaves_out_stays_as_it_is_live(on: Stage) -> None:
-    slow = on.runtime("slow", drainSeconds=2)
+def test_a_first_deploy_has_the_defaults_and_what_a_later_one_leaves_out_stays(on: Stage) -> None:
     on.app("kept")
+    pins = on.row(on.live("kept"))["spec"]["pinned"]
+    assert pins["workflowVersion"] == "v3", "the newest release"
+    assert pins["config"]["autoscaling"] == {"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilizationPercentage": 80}
+
+    before, workload = uids(on.until_settled("kept")), on.workload("kept")
+    again = on.live("kept", "v3")
+    scaled = on.live("kept", "v3", config={"autoscaling": {"minReplicas": 1, "maxReplicas": 4}})
+    print(f"Live after {took(on.row(again)):.0f} s with nothing new, after {took(on.row(scaled)):.0f} s with other bounds")
+    assert on.get("HorizontalPodAutoscaler", "kept")["spec"]["maxReplicas"] == 4
+    assert on.workload("kept")["metadata"]["generation"] == workload["metadata"]["generation"], "no rollout was begun"
+    assert on.workload("kept")["spec"]["template"] == workload["spec"]["template"]
+    assert before == uids(on.pods("kept"))
+    assert restarts(on.pods("kept")) == 0
+
+    slow = on.runtime("slow", drainSeconds=2)
     config = {"autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetCPUUtilizationPercentage": 60}}
     on.live("kept", "v1", runtime=slow, config=config | {"resources": {"requests": {"cpu": "20m"}}})
     pins = on.row(on.live("kept"))["spec"]["pinned"]
@@ -81,28 +93,16 @@ def test_what_a_deploy_leaves_out_stays_as_it_is_live(on: Stage) -> None:
     assert pins["runtime"]["name"] == slow
     assert pins["config"]["autoscaling"] == config["autoscaling"]
     assert pins["config"]["resources"]["requests"] == {"cpu": "20m", "memory": "32Mi"}
-    pins = on.row(on.live("kept", config={"autoscaling": {"maxReplicas": 5}}))["spec"]["pinned"]
+
+    on.kubectl("scale", "deployment.apps/kept", "--replicas=2", namespace=on.namespace)
+    eventually("two pods are ready", lambda: on.workload("kept")["status"].get("availableReplicas") == 2)
+    pins = on.row(on.live("kept", "v2", config={"autoscaling": {"maxReplicas": 5}}))["spec"]["pinned"]
     assert pins["config"]["autoscaling"] == {"minReplicas": 1, "maxReplicas": 5, "targetCPUUtilizationPercentage": 60}
+    assert on.workload("kept")["spec"]["replicas"] == 2, "pods that the autoscaler added outlive a deploy"
+    assert on.workload("kept")["status"]["updatedReplicas"] == 2
 
 
-def test_a_first_deploy_gets_the_newest_release_and_the_defaults(on: Stage) -> None:
-    on.app("plain")
-    pins = on.row(on.live("plain"))["spec"]["pinned"]
-    assert pins["workflowVersion"] == "v3"
-    assert pins["config"]["autoscaling"] == {"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilizationPercentage": 80}
-
-
-def test_pods_that_the_autoscaler_added_outlive_a_deploy(on: Stage) -> None:
-    on.app("busy")
-    on.live("busy", "v1", config={"autoscaling": {"minReplicas": 1, "maxReplicas": 3}})
-    on.kubectl("scale", "deployment.apps/busy", "--replicas=2", namespace=on.namespace)
-    eventually("two pods are ready", lambda: on.workload("busy")["status"].get("availableReplicas") == 2)
-    on.live("busy", "v2")
-    assert on.workload("busy")["spec"]["replicas"] == 2
-    assert on.workload("busy")["status"]["updatedReplicas"] == 2
-
-
-def test_a_newer_deploy_overtakes_the_one_under_way(on: Stage) -> None:
+def test_a_newer_deploy_overtakes_the_one_under_way_and_many_are_taken_in_their_order(on: Stage) -> None:
     on.app("hasty")
     on.live("hasty", "v1")
     never = on.runtime("never", probes={"readiness": {"path": "/nowhere", "periodSeconds": 1}})
@@ -115,42 +115,13 @@ def test_a_newer_deploy_overtakes_the_one_under_way(on: Stage) -> None:
     assert third in said(row)
     on.until_answer("hasty", "v3", on.key("hasty"))
 
-
-def test_rows_that_arrive_together_are_taken_in_their_order(on: Stage) -> None:
-    on.app("crowd")
-    for number in range(2, 12):
-        on.deploy("crowd", "v1" if number < 11 else "v2", row=f"crowd-{number}")
-    on.until("crowd-11", "Live")
-    rows = on.rows("crowd")
+    for number in range(4, 14):
+        on.deploy("hasty", "v1" if number < 13 else "v2", row=f"hasty-{number}")
+    on.until("hasty-13", "Live")
+    rows = on.rows("hasty")
     assert [row["spec"]["sequence"] for row in rows] == sorted({row["spec"]["sequence"] for row in rows})
-    assert rows[-1]["metadata"]["name"] == "crowd-11"
-    eventually("the others are closed", lambda: {row["status"]["phase"] for row in on.rows("crowd")[:-1]} == {"Superseded"})
-
-
-def test_kubectl_waits_for_an_app_from_its_creation_on(on: Stage, kubectl: Kubectl) -> None:
-    on.app("waited")
-    assert kstatus(on.get("App", "waited")) == "InProgress", "an App that nobody has looked at is not done"
-    row = on.deploy("waited", "v1")
-    assert kstatus(on.row(row)) == "InProgress"
-    kubectl("wait", "--for=condition=Ready", "app/waited", "--timeout=120s", namespace=on.namespace, timeout=130)
-    kubectl("wait", "--for=jsonpath={.status.phase}=Live", f"ddep/{row}", "--timeout=60s", namespace=on.namespace)
-    app = on.get("App", "waited")
-    assert kstatus(app) == kstatus(on.row(row)) == "Current"
-    assert app["status"]["observedGeneration"] == app["metadata"]["generation"]
-    on.change("App", "waited", spec={"description": "changed"})
-    eventually("the change has been seen", lambda: kstatus(on.get("App", "waited")) == "Current")
-    assert on.get("App", "waited")["status"]["observedGeneration"] == app["metadata"]["generation"] + 1
-
-
-def test_each_transition_is_told_on_the_row_and_on_the_app(on: Stage) -> None:
-    on.app("told")
-    first = on.live("told", "v1")
-    second = on.live("told", "v2")
-    on.until(first, "Superseded")
-    assert on.events(first)["Progressing"].startswith(f"deploying v1 (#1, {first}) on runtime fast")
-    assert on.events(first)["Live"] == f"v1 (#1, {first}) is live"
-    assert on.events(first)["Superseded"] == f"v1 (#1, {first}) was superseded by v2 (#2, {second})"
-    assert {"Progressing", "Live", "Superseded"} <= set(on.events("told"))
+    assert rows[-1]["metadata"]["name"] == "hasty-13"
+    eventually("the others are closed", lambda: {row["status"]["phase"] for row in on.rows("hasty")[:-1]} == {"Superseded"})
 
 
 def test_the_largest_flow_deploys_and_answers(on: Stage) -> None:
@@ -162,23 +133,9 @@ def test_the_largest_flow_deploys_and_answers(on: Stage) -> None:
     on.until_answer("vast", "large", on.key("vast"))
 
 
-def test_a_cluster_can_ask_for_images_by_digest(cluster: Cluster, tmp_path: Path) -> None:
+def test_an_operator_that_asks_for_digests_and_its_upgrade_that_restarts_no_pod(cluster: Cluster, tmp_path: Path) -> None:
     archive = images.ensure([images.RUNTIME])[images.RUNTIME.reference]
     by_digest = f"{images.RUNTIME.reference.rpartition(':')[0]}@{images.digest_of(archive)}"
-    with stage(cluster, "policy") as on, operator(on, folder=tmp_path, options=["--image-policy=digest"]):
-        on.release("v1")
-        tagged, pinned = on.runtime("tagged"), on.runtime("pinned", image=by_digest)
-        on.app("strict")
-        failed = on.until(on.deploy("strict", "v1", runtime=tagged), "Failed")
-        assert said(failed) == (
-            f"Runtime {tagged} names its image by a tag ({images.RUNTIME.reference}), and this cluster's policy asks for a digest"
-        )
-        on.live("strict", "v1", runtime=pinned)
-        on.until_answer("strict", "v1", on.key("strict"))
-        on.until_condition("strict", "Ready", "True")
-
-
-def test_an_upgrade_of_the_operator_restarts_no_pod(cluster: Cluster, tmp_path: Path) -> None:
     newer = tmp_path / "newer.py"
     newer.write_text(
         "import sys\n"
@@ -189,17 +146,24 @@ def test_an_upgrade_of_the_operator_restarts_no_pod(cluster: Cluster, tmp_path: 
     )
     with stage(cluster, "upgrade") as on:
         on.release("v1", "v2")
-        on.app("steady", public())
-        with operator(on, folder=tmp_path):
-            on.live("steady", "v1", runtime=on.runtime("fast"))
-        before, pods = on.workload("steady")["spec"]["template"], uids(on.pods("steady"))
+        on.app("strict", public())
+        with operator(on, folder=tmp_path, options=["--image-policy=digest"]):
+            tagged, pinned = on.runtime("tagged"), on.runtime("pinned", image=by_digest)
+            failed = on.until(on.deploy("strict", "v1", runtime=tagged), "Failed")
+            assert said(failed) == (
+                f"Runtime {tagged} names its image by a tag ({images.RUNTIME.reference}), and this cluster's policy asks for a digest"
+            )
+            on.live("strict", "v1", runtime=pinned)
+            on.until_answer("strict", "v1")
+            on.until_condition("strict", "Ready", "True")
+        before, pods = on.workload("strict")["spec"]["template"], uids(on.pods("strict"))
         with operator(on, folder=tmp_path, program=[str(newer)]):
-            on.change("App", "steady", spec={"description": "seen by the newer operator"})
-            eventually("the newer operator has looked", lambda: kstatus(on.get("App", "steady")) == "Current")
-            on.live("steady", "v1")
-            assert on.workload("steady")["spec"]["template"] == before
-            assert uids(on.pods("steady")) == pods
-            on.live("steady", "v2")
-            after = on.workload("steady")["spec"]["template"]["spec"]
+            on.change("App", "strict", spec={"description": "seen by the newer operator"})
+            eventually("the newer operator has looked", lambda: kstatus(on.get("App", "strict")) == "Current")
+            on.live("strict", "v1")
+            assert on.workload("strict")["spec"]["template"] == before
+            assert uids(on.pods("strict")) == pods
+            on.live("strict", "v2")
+            after = on.workload("strict")["spec"]["template"]["spec"]
         assert after["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"] == 7
         assert before["spec"]["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"] == 5

@@ -1,12 +1,12 @@
 """Deploys that fail on real pods: the row says why, at the moment the cause deserves, and callers go on with what was live.
 
-All of them are begun at once, since some have to last: a minute of crashes, or a deadline.
+All of them are begun at once, since some have to last until a deadline; those that crash for a minute are begun for the tests that ask for them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,8 @@ SLACK = 90  # seconds more, on a busy machine
 A_MINUTE = pytest.mark.long(
     "these deserve a minute before they fail; a cause that fails at once: test_an_image_whose_name_is_not_valid_fails_at_once, the minute: tests/unit/plan/test_deploys.py"
 )
+LASTING = ("crashing", "starved")
+"""Apps of those whose deploys fail after a minute."""
 ONE_POD = {"autoscaling": {"minReplicas": 1, "maxReplicas": 1}}
 """An autoscaler would add a pod where the machine is busy and there are metrics."""
 AT_ONCE = 50
@@ -91,6 +93,11 @@ class Failing:
     def on(self, app: str) -> Stage:
         return self.stages.get(app, self.stages[""])
 
+    @property
+    def good(self) -> str:
+        """The Runtime of what serves."""
+        return f"{self.stages[''].namespace}-good"
+
     def row(self, app: str) -> Manifest:
         """The App's row once it has failed."""
         return self.on(app).until(self.begun[app].row, "Failed", 240)
@@ -128,33 +135,48 @@ class Failing:
 
 @pytest.fixture(scope="module")
 def failing(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Failing]:
-    """Every scenario, begun; the crowded one in a namespace of its own, since a quota is a namespace's."""
+    """Every scenario but those that take a minute, begun; the crowded one in a namespace of its own, since a quota is a namespace's."""
     folder = tmp_path_factory.mktemp("failures")
     with stage(cluster, "failures") as on, stage(cluster, "crowded") as crowded, operator(on, crowded, folder=folder):
         for each in (on, crowded):
             each.release("v1", "v2")
         on.release("v9", text=OF_ANOTHER_ENGINE)
+        on.runtime("good")
         made = Failing(scenarios(on), {"": on, "crowded": crowded})
-        _bring_to_v1(made, on.runtime("good"))
+        at_once = [app for app in made.begun if app not in LASTING]
+        _bring_to_v1(made, at_once)
         crowded.create(crowded.named("ResourceQuota", "few") | {"spec": {"hard": {"pods": "2"}}})
         eventually("the quota counts", lambda: crowded.get("ResourceQuota", "few").get("status", {}).get("used") == {"pods": "2"})
-        for app, scenario in made.begun.items():
-            asked = {"runtime": f"{on.namespace}-good"} | scenario.asked
-            if scenario.short:
-                made.on(app).change("App", app, spec={"rollout": {"progressDeadlineSeconds": DEADLINE}})
-            scenario.row = made.on(app).deploy(app, **asked)
+        _begin(made, at_once)
         yield made
 
 
-def _bring_to_v1(made: Failing, runtime: str) -> None:
+@pytest.fixture(scope="module")
+def lasting(failing: Failing) -> Failing:
+    """Those that take a minute begun, too."""
+    _bring_to_v1(failing, LASTING)
+    _begin(failing, LASTING)
+    return failing
+
+
+def _bring_to_v1(made: Failing, apps: Sequence[str]) -> None:
     rows = {}
-    for app, scenario in made.begun.items():
+    for app in apps:
+        scenario = made.begun[app]
         made.on(app).app(app, public(), *scenario.modifiers)
         if not scenario.first:
-            rows[app] = made.on(app).deploy(app, "v1", runtime=runtime, config=ONE_POD)
+            rows[app] = made.on(app).deploy(app, "v1", runtime=made.good, config=ONE_POD)
     for app, row in rows.items():
         made.on(app).until(row, "Live")
         made.begun[app].before = frozenset(uids(made.on(app).pods(app)))
+
+
+def _begin(made: Failing, apps: Sequence[str]) -> None:
+    for app in apps:
+        scenario = made.begun[app]
+        if scenario.short:
+            made.on(app).change("App", app, spec={"rollout": {"progressDeadlineSeconds": DEADLINE}})
+        scenario.row = made.on(app).deploy(app, **{"runtime": made.good} | scenario.asked)
 
 
 # At once.
@@ -200,7 +222,7 @@ def test_a_first_deploy_that_fails_leaves_the_service_and_no_workload(failing: F
     assert (ready["status"], ready["reason"]) == ("False", "DeployFailed")
     assert failing.begun["newborn"].row in ready["message"]
     assert said(row) in ready["message"]
-    on.live("newborn", "v1", runtime=f"{on.namespace}-good")
+    on.live("newborn", "v1", runtime=failing.good)
     on.until_condition("newborn", "Ready", "True")
     on.until_answer("newborn", "v1")
     assert on.get("Service", "newborn")["metadata"]["uid"] == service["metadata"]["uid"]
@@ -249,19 +271,19 @@ def test_an_image_that_cannot_be_pulled_fails_after_a_minute(failing: Failing) -
 
 
 @A_MINUTE
-def test_a_runtime_that_keeps_crashing_fails_after_a_minute(failing: Failing) -> None:
-    on, row = failing.on("crashing"), failing.row("crashing")
+def test_a_runtime_that_keeps_crashing_fails_after_a_minute(lasting: Failing) -> None:
+    on, row = lasting.on("crashing"), lasting.row("crashing")
     assert 60 <= took(row) < 60 + SLACK
     assert re.search(r"the runtime of pod crashing-\S+ ends with exit code 1: ", said(row)), said(row)
     assert on.condition("crashing", "Ready")["reason"] == "DeployFailed"
 
 
 @A_MINUTE
-def test_a_runtime_that_needs_more_memory_than_its_limit_fails_after_a_minute(failing: Failing) -> None:
-    row = failing.row("starved")
+def test_a_runtime_that_needs_more_memory_than_its_limit_fails_after_a_minute(lasting: Failing) -> None:
+    row = lasting.row("starved")
     assert 60 <= took(row) < 60 + SLACK
     assert "memory" in said(row)
-    failing.serves_as_before("starved")
+    lasting.serves_as_before("starved")
 
 
 # Everybody can see it.

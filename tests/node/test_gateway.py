@@ -59,6 +59,8 @@ def test_by_an_ingress_of_the_default_hostname_and_with_the_keys(on: Stage, at: 
     assert by_curl(status["url"], on.key("keyed")) == answer("v1")[1]
     assert asked(ThroughTheGateway(host, at))[0] == 401
     assert asked(ThroughTheGateway(f"other.{DOMAIN}", at), on.key("keyed"))[0] == 404
+    headers = {"Host": host, "Content-Type": "application/json", "Authorization": f"Bearer {on.key('keyed')}"}
+    assert on.asked(f"http://{at.inside}/", '{"input": {}}', headers) == answer("v1"), "from a pod, which sends the hostname along"
     on.live("keyed", "v2")
     until_answer(host, at, "v2", on.key("keyed"))
 
@@ -103,13 +105,3 @@ def test_by_tls_with_the_certificate_of_a_secret(on: Stage, at: Gateway) -> None
     assert "CERTIFICATE_VERIFY_FAILED" in stranger[1]
     on.change(kinds.APP.kind, "tls", spec={"exposure": {"tls": None, "annotations": None}})
     until_answer(host, at, "v1")
-
-
-def test_from_a_pod(on: Stage, at: Gateway) -> None:
-    """The gateway's Service is one of the cluster: a pod sends the hostname along."""
-    host = f"inside.{on.namespace}.example.test"
-    on.app("inside", public(), with_hostname(host))
-    on.live("inside", "v1")
-    until_answer(host, at, "v1")
-    headers = {"Host": host, "Content-Type": "application/json"}
-    assert on.asked(f"http://{at.inside}/", '{"input": {}}', headers) == answer("v1")

@@ -46,8 +46,7 @@ def under_way(on: Stage, app: str) -> int:
     """Runs that the App's pods say are under way."""
     found = 0
     for pod in on.pods(app):
-        path = f"/api/v1/namespaces/{on.namespace}/pods/{pod['metadata']['name']}:9090/proxy/metrics"
-        shown = on.kubectl("get", "--raw", path, check=False).stdout
+        shown = on.api.text(f"/api/v1/namespaces/{on.namespace}/pods/{pod['metadata']['name']}:9090/proxy/metrics")
         found += sum(int(float(number)) for number in IN_FLIGHT.findall(shown))
     return found
 

@@ -27,7 +27,7 @@ from tests.support.load.callers import Timeline, calling
 from tests.support.load.operated import Operated, operated
 from tests.support.load.sleepers import call_at_once, host_of, is_asleep, patient, sleeping, until_asleep, wakes
 from tests.support.load.switches import SHARE_OF_CPU, serving, until_alone, until_one_workload
-from tests.support.load.watched import watching
+from tests.support.load.watched import Watched, watching
 from tests.support.stage import Stage, restarts, stage, uids
 from tests.support.waiting import eventually
 
@@ -40,7 +40,7 @@ RATE_BY_SERVICE = 5
 """Calls a second by the Service's address, as other pods call: on new connections, since one that is kept may end as its pod does."""
 COUNTED = 40
 """Calls after a change, all of which the new version answers."""
-WAKES = 2
+WAKES = 1
 SELDOM = 1 / 15
 """Calls a second of an App that sleeps after 5 s without one: some come at the very moment at which it falls asleep."""
 HELD_FOR = 120.0  # seconds
@@ -60,6 +60,7 @@ class Shop:
 
     made: Operated
     staging: Stage
+    watched: Watched
 
     @property
     def on(self) -> Stage:
@@ -87,14 +88,13 @@ class Shop:
         on, timeline = self.on, Timeline.of(self.live["workflowVersion"])
         host, key, service = host_of(on, APP), on.key(APP), (on.get("Service", APP)["spec"]["clusterIP"], 80)
         with (
-            watching(on.api, on.namespace) as watched,
             calling(on.cluster, host, key, new=RATE, kept=RATE) as heard,
             calling(on.cluster, host, key, new=RATE_BY_SERVICE, at=service) as by_service,
         ):
             yield timeline
         for each in (heard, by_service):
             print(f"\n{each}\n{dict(each.by_text)}")
-            assert not each.failed, f"{each.why()}\n{watched.story(each.failed[0].sent)}"
+            assert not each.failed, f"{each.why()}\n{self.watched.story(each.failed[0].sent)}"
             assert not timeline.wrong(each), (timeline.wrong(each)[:5], timeline.states)
         assert restarts(on.pods(APP)) == 0
         self.until_answers_alone(self.live["workflowVersion"])
@@ -133,7 +133,8 @@ def shop(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory
         for version in VERSIONS:
             made.on.live(APP, version)
         until_answer(host_of(made.on, APP), at, VERSIONS[-1], made.on.key(APP))
-        yield Shop(made, staging)
+        with watching(made.on.api, made.on.namespace) as watched:
+            yield Shop(made, staging, watched)
 
 
 def _label(on: Stage, project: str, environment: str) -> None:
@@ -255,14 +256,13 @@ def test_sleep_and_wake_fail_no_call(shop: Shop) -> None:
     sleeping(on, at, [SLEEPER], VERSIONS[0], patient())
     host, key, since = host_of(on, SLEEPER), on.key(SLEEPER), time.time()
     service = (on.get("Service", SLEEPER)["spec"]["clusterIP"], 80)
-    with watching(on.api, on.namespace, ("Deployment",)) as watched:
-        assert is_asleep(on, SLEEPER)
-        assert call_at_once(at, [(host, key)] * 5, HELD_FOR) == [answer(VERSIONS[0])] * 5
-        with (
-            calling(on.cluster, host, key, new=SELDOM, timeout=HELD_FOR) as heard,
-            calling(on.cluster, host, key, new=SELDOM, at=service, timeout=HELD_FOR) as by_service,
-        ):
-            eventually("it falls asleep and is woken", lambda: wakes(watched, SLEEPER, since) >= 1 + WAKES, 300, 0.5)
+    assert is_asleep(on, SLEEPER)
+    assert call_at_once(at, [(host, key)] * 5, HELD_FOR) == [answer(VERSIONS[0])] * 5
+    with (
+        calling(on.cluster, host, key, new=SELDOM, timeout=HELD_FOR) as heard,
+        calling(on.cluster, host, key, new=SELDOM, at=service, timeout=HELD_FOR) as by_service,
+    ):
+        eventually("it falls asleep and is woken", lambda: wakes(shop.watched, SLEEPER, since) >= 1 + WAKES, 300, 0.5)
     for each in (heard, by_service):
         print(f"\n{each}")
         assert not each.failed, each.why()

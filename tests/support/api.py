@@ -122,6 +122,12 @@ class Api:
         text = response.read().decode()  # type: ignore[no-untyped-call]
         return Answer(response.status, json.loads(text) if text.startswith("{") else {"message": text})
 
+    def text(self, url: str) -> str:
+        """What a GET of a path is answered, as it is written, such as a pod's log; empty for a refusal."""
+        response = self._send("GET", url)
+        text = response.read().decode()  # type: ignore[no-untyped-call]
+        return text if response.status < 300 else ""
+
     def watch(self, url: str, query: Mapping[str, str]) -> Iterator[Manifest]:
         """The events of a watch as they come, until the API server ends it."""
         response = self._send("GET", url, query={"watch": "true", **query})
