@@ -145,8 +145,8 @@ def failing(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
         made = Failing(scenarios(on), {"": on, "crowded": crowded})
         at_once = [app for app in made.begun if app not in LASTING]
         _bring_to_v1(made, at_once)
-        crowded.create(crowded.named("ResourceQuota", "few") | {"spec": {"hard": {"pods": "2"}}})
-        eventually("the quota counts", lambda: crowded.get("ResourceQuota", "few").get("status", {}).get("used") == {"pods": "2"})
+        crowded.create(crowded.named("ResourceQuota", "few") | {"spec": {"hard": {"pods": "1"}}})
+        eventually("the quota counts", lambda: crowded.get("ResourceQuota", "few").get("status", {}).get("used") == {"pods": "1"})
         _begin(made, at_once)
         yield made
 
