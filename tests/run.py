@@ -27,8 +27,8 @@ PARALLEL = ("-n", "3", "--dist", "loadfile")
 QUICK = ("-n", "4", "--dist", "loadfile")
 """Each worker more takes seconds until it has found all tests: of 2, 4, 6 and 8 this number was the fastest on two cores."""
 BY_TWO = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
-"""Tests with simulated pods wait for rollouts, pages and times half of the time: two at once, each on a cluster of its own. Files keep their order:
-those under the admission policies come last."""
+"""Tests with simulated pods wait for rollouts, pages and times half of the time: two at once, of tests/api each on a cluster of its own. Files keep
+their order: those under the admission policies come last."""
 
 SIMULATED = ("api", "console")
 """Suites whose pods are simulated."""

@@ -12,19 +12,20 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from dynamiq_operator.model import names as model
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local import console_build, steps
 from local.clusters import Cluster
 from tests.console.support import strangers
-from tests.support import history_stage, rest
-from tests.support.api import Api, fresh_namespace, goes
+from tests.support import history_stage, rest, shared_cluster
+from tests.support.api import Api, fresh_namespace
 from tests.support.browser import chromium, names, served
 from tests.support.browser.chromium import Places
 from tests.support.browser.pages import WAITS, Window, Windows, sign_in
 from tests.support.browser.served import Served, User
-from tests.support.cluster import REPOSITORY, session_cluster
+from tests.support.cluster import REPOSITORY
 from tests.support.history_stage import HistoryStage
 from tests.support.measured import Figures
-from tests.support.operator import Operator, admission_policies, install_account
+from tests.support.operator import OPERATOR_ACCOUNT, Operator, logged_in
 
 PICTURES = REPOSITORY / "build" / "tests" / "console"
 FAILED = pytest.StashKey[bool]()
@@ -43,7 +44,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    with session_cluster("control-plane", pytestconfig) as started:
+    """With the admission policies; all workers of a run share it."""
+    with shared_cluster.guarded("control-plane", pytestconfig) as started:
         yield started
 
 
@@ -60,9 +62,8 @@ def places(folder: Path) -> Places:
 @pytest.fixture(scope="session")
 def stage(cluster: Cluster, folder: Path) -> Iterator[HistoryStage]:
     """The staging of a project, with a Runtime and releases v1 to v4, an operator at work as it is installed, and a production beside it."""
-    account = install_account(cluster, folder)
+    account = logged_in(cluster, folder, OPERATOR_NAMESPACE)
     with (
-        admission_policies(cluster, leave=goes(Api.of(cluster))),
         history_stage.stage(cluster, "console") as made,
         fresh_namespace(Api.of(cluster), "console-production") as production,
     ):
@@ -72,7 +73,8 @@ def stage(cluster: Cluster, folder: Path) -> Iterator[HistoryStage]:
                 {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, {"metadata": {"labels": labels}}
             )
             assert labelled.ok, labelled.message
-        with Operator(account, folder, [made.namespace, production]):
+        rest.bind(made.api, made.namespace, OPERATOR_ACCOUNT, "edit", OPERATOR_NAMESPACE)  # its lease is here: each worker has an operator
+        with Operator(account, folder, [made.namespace, production], home=made.namespace):
             yield made
 
 
@@ -133,16 +135,20 @@ def profiles() -> dict[str, Any]:
 
 @pytest.fixture
 def page_as(console: Served, users: dict[str, User], windows: Windows, profiles: dict[str, Any]) -> PageAs:
-    """`page_as("viewer", "/console/")`: a window of somebody who is signed in, at a path; more options are those of a browser's context."""
+    """`page_as("viewer", "/console/")`: a window of somebody who is signed in, at a path, or with None at none yet.
 
-    def opened(user: str, path: str = "/console/", **options: Any) -> Window:
+    More options are those of a browser's context.
+    """
+
+    def opened(user: str, path: str | None = "/console/", **options: Any) -> Window:
         if user not in profiles:
             first = windows.open()
             first.goto("/console/sign-in")
             sign_in(first, users[user].token)
             profiles[user] = json.loads(json.dumps(first.context.storage_state()))
         made = windows.open(storage_state=profiles[user], **options)
-        made.goto(path)
+        if path is not None:
+            made.goto(path)
         return made
 
     return opened
