@@ -37,7 +37,7 @@ def rows(page: Page) -> Locator:
 
 
 def opened(page_as: PageAs, count: int, query: str = "") -> Page:
-    window = page_as("viewer", "/console/workflows")
+    window = page_as("viewer", None)
     listed(window.page, count)
     return window.goto(f"/console/{query}")
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.console.conftest import PageAs
 from tests.console.support.reading import cut
-from tests.console.support.screens import DIALOGS, addresses
+from tests.console.support.screens import DIALOGS, REFUSED, SCREENS, addresses
 from tests.support.browser import answers
 from tests.support.browser.pages import Window, axe, settled
 
 NARROW = {"width": 320, "height": 640}
 LONG = "x" * 120  # about as long as a name for people may be
+OTHERS = pytest.mark.long(
+    "drawn by the components of the screens that make test has here; words and axe: operator/console/tests/states.test.tsx"
+)
 
 
 def told(page_as: PageAs, status: int = 200, more: str = "", **options: Any) -> tuple[Window, dict[str, str]]:
     """A window to which every read is answered, each text of users with `more` behind it; and the addresses of the screens."""
-    window = page_as("viewer", **options)
+    window = page_as("viewer", None, **options)
     everything = answers.Everything(lambda text: text + more, status)
     everything.given_to(window.page)
     return window, addresses(**everything.ids)
@@ -40,10 +44,13 @@ def test_long_texts_of_users_make_no_page_wider_than_its_window(page_as: PageAs)
     assert not any(found.values()), json.dumps({name: each for name, each in found.items() if each}, indent=1)
 
 
-def test_that_something_is_not_there_is_told_in_the_words_of_the_api(page_as: PageAs) -> None:
+@pytest.mark.parametrize(
+    "names", [pytest.param(REFUSED | {"unknown"}, id="few"), pytest.param(SCREENS.keys() - REFUSED, id="others", marks=OTHERS)]
+)
+def test_that_something_is_not_there_is_told_in_the_words_of_the_api(page_as: PageAs, names: frozenset[str]) -> None:
     window, places = told(page_as, 404, " in so many words", viewport=NARROW, color_scheme="dark")
-    for name, path in places.items():
-        page = window.goto(path)
+    for name in sorted(names):
+        page = window.goto(places[name])
         if name != "unknown":
             expect(page.locator("body")).to_contain_text("in so many words")
         assert cut(page) == [], name

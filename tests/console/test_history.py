@@ -234,7 +234,7 @@ def test_what_is_filtered_is_exported_and_no_spreadsheet_runs_it(page_as: PageAs
 
 
 def test_an_audit_report_is_printed(page_as: PageAs, told: Told) -> None:
-    window = opened(page_as, told, "?status=Failed", user="viewer")
+    window = page_as("viewer", None)
     window.page.add_init_script("window.print = () => { window.printed = document.querySelector('.report').innerText }")
     page = window.goto(f"/console/apps/{told.app_id}/history?status=Failed")
     page.get_by_role("button", name="Print").click()

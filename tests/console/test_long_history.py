@@ -58,7 +58,7 @@ def history(app_id: str) -> LongHistory:
 
 
 def opened(page_as: PageAs, history: LongHistory, query: str = "", **options: object) -> Page:
-    window = page_as("viewer", "/console/workflows", **options)
+    window = page_as("viewer", None, **options)
     history.serve(window.page)
     page = window.goto(f"/console/apps/{history.app_id}/history{query}")
     expect(total(page)).to_have_text(re.compile("deployment"))

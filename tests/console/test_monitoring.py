@@ -43,7 +43,7 @@ def recorded(history: LongHistory) -> Recorded:
 
 
 def opened(page_as: PageAs, history: LongHistory, recorded: Recorded, rest: str, **options: object) -> Page:
-    window = page_as("viewer", "/console/workflows", **options)
+    window = page_as("viewer", None, **options)
     history.serve(window.page)
     runs.given(window.page, recorded)
     page = window.goto(f"/console/apps/{history.app_id}{rest}")
@@ -159,7 +159,7 @@ def test_the_overview_tells_the_last_day_and_the_verdict_of_what_is_live(page_as
     now = datetime.now(UTC)
     rows = [Row(first, 1, "v1", now - timedelta(days=3)), Row(second, 2, "v2", now - timedelta(hours=9), slower=1.5)]
     recorded = Recorded(rest.uid(stage.api, kinds.APP.kind, "overviewed", stage.namespace), rows, count=900, now=now)
-    window = page_as("viewer", "/console/workflows")
+    window = page_as("viewer", None)
     runs.given(window.page, recorded)
     page = window.goto(f"/console/apps/{recorded.app_id}")
     panel = page.get_by_role("region", name=re.compile("^Live: v2"))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.console.conftest import PageAs
 from tests.console.support import scripts
-from tests.console.support.screens import addresses
+from tests.console.support.screens import REFUSED, SCREENS, addresses
 from tests.console.support.scripts import ALL, TEXTS, Written, nothing_ran, says
 from tests.support.browser import answers
 from tests.support.browser.pages import settled
@@ -16,7 +16,7 @@ from tests.support.history_stage import HistoryStage
 
 FIELDS_LEAST = 30
 SHOWN_LEAST = 8  # screens that show the text
-REFUSED = pytest.mark.long("what is refused is shown by one component, whatever its status: 403 in make test")
+EVERY = pytest.mark.long("what is refused is shown by one component, whatever its status and its screen: 403 of five screens in make test")
 ALONE = pytest.mark.long("one text by itself; in make test all of them at once")
 
 
@@ -27,7 +27,7 @@ def written(stage: HistoryStage) -> Written:
 
 def test_what_users_wrote_is_shown_as_text_on_every_screen(page_as: PageAs, written: Written) -> None:
     assert len(written.fields) >= FIELDS_LEAST, sorted(written.fields)
-    window = page_as("admin")
+    window = page_as("admin", None)
     window.page.on("dialog", lambda dialog: window.seen.errors.append(f"a dialog: {dialog.message}"))
     shown: dict[str, set[str]] = {}
     for name, path in addresses(**written.ids).items():
@@ -38,21 +38,28 @@ def test_what_users_wrote_is_shown_as_text_on_every_screen(page_as: PageAs, writ
     assert set().union(*shown.values()) == set(TEXTS), "each of the texts is shown somewhere"
 
 
-@pytest.mark.parametrize("status", [200, 403, pytest.param(404, marks=REFUSED), pytest.param(503, marks=REFUSED)])
-def test_what_the_api_answers_is_shown_as_text_on_every_screen(page_as: PageAs, status: int) -> None:
-    window = page_as("viewer")
+@pytest.mark.parametrize(
+    ("status", "names"),
+    [
+        pytest.param(200, SCREENS.keys(), id="200"),
+        pytest.param(403, REFUSED, id="403"),
+        *(pytest.param(status, SCREENS.keys(), id=f"{status}-everywhere", marks=EVERY) for status in (403, 404, 503)),
+    ],
+)
+def test_what_the_api_answers_is_shown_as_text_on_every_screen(page_as: PageAs, status: int, names: frozenset[str]) -> None:
+    window = page_as("viewer", None)
     everything = answers.Everything(lambda _: ALL, status)
     everything.given_to(window.page)
-    for path in addresses(**everything.ids).values():
-        window.goto(path)
+    for name in sorted(names):
+        window.goto(addresses(**everything.ids)[name])
         nothing_ran(window)
-        assert window.seen.errors == [], path
-    assert everything.given >= len(addresses(**everything.ids))
+        assert window.seen.errors == [], name
+    assert everything.given >= len(names)
 
 
 @pytest.mark.parametrize("text", [*(pytest.param(each, marks=ALONE) for each in TEXTS[4:7]), ALL])
 def test_what_an_address_says_is_no_script(page_as: PageAs, text: str) -> None:
-    window = page_as("viewer")
+    window = page_as("viewer", None)
     given = quote(text, safe="")
     for path in (
         f"/console/?q={given}&project={given}&sort={given}&status={given}",

@@ -150,7 +150,7 @@ def test_where_no_stream_comes_through_the_page_polls(
     stage: HistoryStage, new_app: NewApp, page_as: PageAs, answer: Callable[[Route], None]
 ) -> None:
     app = new_app()
-    window = page_as("viewer", "/console/workflows")
+    window = page_as("viewer", None)
     window.page.route("**/watch", answer)
     window.goto(address(stage, app))
     for _ in range(2):

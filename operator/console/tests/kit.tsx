@@ -44,6 +44,13 @@ export function show(path: string, ...tables: Answers[]): Promise<void> {
   return rest.load().then(() => void render(<App />));
 }
 
+/** Takes what is shown away: a test shows something else. */
+export function leave(): void {
+  history.replaceState(null, "", "/console/elsewhere");
+  cleanup();
+  document.body.replaceChildren();
+}
+
 afterEach(async () => {
   // A form that is left at another address keeps nothing.
   history.replaceState(null, "", "/console/elsewhere");

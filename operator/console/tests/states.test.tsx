@@ -44,6 +44,7 @@ describe.for(SCREENS.map((screen) => [screen.name, screen] as const))("%s", ([, 
       const alert = await kit.waitFor(() => kit.alertWith(title, place));
       await kit.says(says, alert);
     }
+    expect(await kit.findings()).toEqual([]);
     api.answer();
     await kit.press("Retry", place);
     await kit.says(screen.shows, place);
@@ -58,6 +59,7 @@ describe.for(SCREENS.map((screen) => [screen.name, screen] as const))("%s", ([, 
     dispatchEvent(new Event("online"));
     await kit.says(ENDED, lost);
     await kit.says(screen.shows, place);
+    expect(await kit.findings()).toEqual([]);
   });
 });
 

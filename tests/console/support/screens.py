@@ -32,6 +32,9 @@ SCREENS: Mapping[str, str] = {
 DIALOGS = frozenset({"row", "roll back", "review", "run", "deploy", "promote", "deploy of a workflow"})
 """Those that lie over another screen."""
 
+REFUSED = frozenset({"deployments", "overview", "row", "run", "workflow"})
+"""A list, an App, dialogs over each of its lists, and a workflow: where all reads are refused, others are drawn by the same components."""
+
 
 def addresses(**ids: str) -> dict[str, str]:
     """The address of each screen, of these objects."""
