@@ -150,53 +150,6 @@ def test_a_trigger_is_changed_to_run_once_and_deleted(stage: HistoryStage, new_a
     assert triggers(stage, app) == []
 
 
-def test_a_time_that_nobody_touched_stays_as_it_is(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
-    app = new_app({"name": "launch", "runAt": "2126-01-01T09:30:47Z", "suspend": True, "draft": True})
-    page = opened(page_as, stage, app)
-    button(page, "launch").click()
-    dialog = page.get_by_role("dialog")
-    button(dialog, "Change").click()
-    dialog.get_by_label("Name").fill("launched")
-    button(dialog, "Save changes").click()
-    expect(page.get_by_role("dialog", name="launched")).to_be_visible()
-    (changed,) = triggers(stage, app)
-    assert (changed["displayName"], changed["runAt"]) == ("launched", "2126-01-01T09:30:47Z")
-
-
-@pytest.mark.parametrize("opens", ["New trigger", "Change"])
-def test_a_filled_trigger_asks_before_it_is_left(stage: HistoryStage, new_app: NewApp, page_as: PageAs, opens: str) -> None:
-    app = new_app(NIGHTLY)
-    page = opened(page_as, stage, app)
-    if opens == "Change":
-        button(page, "nightly").click()
-    button(page, opens).click()
-    name = page.get_by_label("Name")
-    name.fill("filled in")
-    for way in ("Escape", "back", "Cancel"):
-        if way == "Escape":
-            page.keyboard.press("Escape")
-        elif way == "back":
-            page.go_back()
-        else:
-            button(page, "Cancel").click()
-        asked = page.get_by_role("alertdialog", name="Leave?")
-        expect(asked).to_be_visible()
-        button(asked, "Stay").click()
-        expect(asked).to_have_count(0)
-        expect(name).to_have_value("filled in")
-    assert axe(page) == []
-    page.keyboard.press("Escape")
-    button(page.get_by_role("alertdialog"), "Leave").click()
-    expect(name).to_have_count(0)
-    if opens == "Change":
-        expect(page.get_by_role("dialog", name="nightly")).to_be_visible()
-    button(page, opens).click()
-    expect(name).to_have_value("nightly" if opens == "Change" else "")
-    page.keyboard.press("Escape")
-    expect(name).to_have_count(0)
-    assert [each["name"] for each in triggers(stage, app)] == ["nightly"]
-
-
 def test_what_others_change_and_run_is_on_the_screen_without_a_look_away(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:
     app = new_app({**NIGHTLY, "suspend": False, "draft": False}, is_live=True)
     page, other = opened(page_as, stage, app), opened(page_as, stage, app)
