@@ -174,11 +174,16 @@ def _microseconds(moment: str) -> int:
 
 
 def _expected(rows: list[Row], run: SentRun) -> Row | None:
-    """Rows newest first: the first that made such pods and had succeeded when the run began, else the first that was under way then."""
+    """Rows newest first: the first that made such pods and had succeeded when the run began, else the first that was under way then.
+
+    Where none was, since the rollout failed and its pods still end, it is the first that had begun; before all of them the oldest.
+    """
     fit = [row for row in rows if row.pods == (run.flow, run.cpu)]
+    begun = [row for row in fit if row.began <= run.at]
     done = (row for row in fit if row.succeeded and row.ended is not None and row.ended <= run.at)
-    under_way = (row for row in fit if row.began <= run.at and (row.ended is None or row.ended > run.at))
-    return next(done, None) or next(under_way, None)
+    under_way = (row for row in begun if row.ended is None or row.ended > run.at)
+    oldest = sorted(fit, key=lambda row: (row.began, row.sequence))
+    return next(done, None) or next(under_way, None) or next(iter([*begun, *oldest]), None)
 
 
 def _wrong_of(stage: HistoryStage, reader: Reader, app: str, sent: list[SentRun]) -> list[str]:
