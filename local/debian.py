@@ -27,6 +27,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from local import builds, debian_lock, rootfs
+from local.archives import extract
 from local.debian_lock import GLIBC, PYTHON, Lock, LockError, Package
 from local.rootfs import RootError
 from local.steps import CommandError, Task
@@ -169,7 +170,7 @@ def _by_snapshot(packages: Sequence[Package], lock: Lock, folder: Path, task: Ta
 def _unpack(file: Path, package: Package, root: Path) -> None:
     inside = members(file.read_bytes())
     with _tar(inside, "data.tar") as content:
-        content.extractall(root, members=[each for each in content if _is_kept(each.name.removeprefix("./"))], filter="tar")
+        extract(content, root, "tar", [each for each in content if _is_kept(each.name.removeprefix("./"))])
     said = root / "var/lib/dpkg/status.d" / package.name
     said.parent.mkdir(parents=True, exist_ok=True)
     with _tar(inside, "control.tar") as controls:

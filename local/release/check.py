@@ -20,6 +20,7 @@ import yaml
 from uv import find_uv_bin
 
 from local import clusters, dist, gateway, images, prepare
+from local.archives import extract
 from local.clusters import Cluster
 from local.demo import Demo
 from local.errors import LocalError
@@ -51,7 +52,7 @@ class Release:
             shutil.copy(self.folder / bundle, place)
             (place / "kustomization.yaml").write_text(yaml.safe_dump({"resources": [bundle]}))
         with tarfile.open(self.folder / layout.examples(self.index.version)) as archive:
-            archive.extractall(root, filter="data")
+            extract(archive, root, "data")
 
     def wheel(self) -> Path:
         """The wheel with the plugin of kubectl."""

@@ -6,15 +6,15 @@ _BY_FOLDER = {
     "cli": ["deploy", "history", "keys", "runs"],
     "controller": ["activity", "client", "comparisons", "informers", "leader_election", "notify", "notify_delivery", "process", "reconcile", "run"],
     "entry": ["arguments"],
-    "gate": ["directory", "forwarding", "membership", "waking"],
-    "local": ["chart"],
+    "gate": ["directory", "forwarding", "membership", "retire", "waking"],
+    "local": ["builds", "chart", "fast_python", "versions"],
     "model": ["chain", "flows_as_json", "freezes_by_minute"],
     "plan": ["guarded_histories", "interruptions", "reverts", "reverts_by_comparison", "sleep", "strategies", "switch", "verification"],
     "recorder": [
         "answers", "archive", "bombs", "committing", "compare", "requests", "store_archive", "store_deleting", "store_faults", "store_migrations", "store_races", "store_refusals",
         "store_rollups", "store_rows", "store_runs", "store_scrubbing", "upkeep",
     ],
-    "repository": ["child_kinds", "cost", "ending", "health_checks", "layers", "run"],
+    "repository": ["child_kinds", "cost", "ending", "health_checks", "history_columns", "layers", "run"],
     "rest": [
         "access_keys", "archive", "configuration", "connections", "console_oidc", "console_session", "deployments", "hostile", "runs", "watch",
     ],

@@ -22,6 +22,7 @@ import pytest
 
 import dynamiq_runtime
 from local import builds, console_build, debian, debian_lock, images, rootfs
+from local.archives import extract
 from local.release import parts
 from local.steps import Commands, Task
 from tests.support.runtime import ECHO
@@ -275,7 +276,7 @@ def unpacked(archive: Path, folder: Path) -> Iterator[tuple[list[str], dict[str,
     folder.mkdir()
     layout = Layout(archive)
     with tarfile.open(fileobj=io.BytesIO(layout.layer)) as layer:
-        layer.extractall(folder, filter="fully_trusted")  # noqa: S202 - our own archive
+        extract(layer, folder, "fully_trusted")
     mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec chroot --userspec=65532:65532 "$0" "$@"'
     environment = dict(entry.split("=", 1) for entry in layout.image["config"]["Env"])
     yield ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, str(folder)], environment

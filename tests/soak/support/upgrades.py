@@ -16,6 +16,7 @@ from typing import Any
 
 from dynamiq_operator.model import chain, digests, kinds, names
 from dynamiq_operator.model.objects import Runtime
+from local.archives import extract
 from local.clusters import Cluster
 from tests.support import factories as given
 from tests.support import made_rows
@@ -68,7 +69,7 @@ def older(commit: str, folder: Path) -> Older:
     packed = subprocess.run(["git", "archive", commit, "operator", "crds", "manifests"], cwd=REPOSITORY, capture_output=True, check=False)
     assert packed.returncode == 0, f"commit {commit} is needed, which a clone without its history lacks: {packed.stderr.decode()}"
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
-        archive.extractall(place, filter="data")
+        extract(archive, place, "data")
     program = folder / f"older-{commit}.py"
     program.write_text(
         f"import sys\nsys.path.insert(0, {str(place / 'operator')!r})\nfrom dynamiq_operator import __main__\nsys.exit(__main__.main())\n"

@@ -8,8 +8,6 @@ import sys
 import venv
 from pathlib import Path
 
-import pytest
-
 LINKING = Path(__file__).parents[3] / "local" / "fast_python.py"
 OTHERS = {
     "of another version": "#!/bin/sh\nexit 1\n",
@@ -18,18 +16,20 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("other", OTHERS)
-def test_a_python_stays_out(other: str, tmp_path: Path) -> None:
-    environment, programs = tmp_path / "environment", tmp_path / "programs"
+def test_pythons_that_do_not_serve_stay_out(tmp_path: Path) -> None:
+    environment = tmp_path / "environment"
     venv.create(environment, symlinks=True)
-    programs.mkdir()
-    (programs / "python3").write_text(OTHERS[other])
-    (programs / "python3").chmod(0o755)
+    for name, program in OTHERS.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "python3").write_text(program)
+        (folder / "python3").chmod(0o755)
     python = environment / "bin" / "python3"
     before = python.resolve()
 
+    path = os.pathsep.join(str(tmp_path / name) for name in OTHERS)
     said = subprocess.run(
-        [python, LINKING, environment], env=os.environ | {"PATH": str(programs)}, capture_output=True, text=True, check=True
+        [python, LINKING, environment], env=os.environ | {"PATH": path}, capture_output=True, text=True, check=True
     ).stdout
 
     assert said == ""

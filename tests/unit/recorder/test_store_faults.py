@@ -23,10 +23,11 @@ from dynamiq_recorder.store.postgres import PostgresDatabase
 from dynamiq_recorder.store.schema import migrations
 from dynamiq_recorder.store.sql_store import SqlStore
 from tests.support import postgres
+from tests.support.history_stage import in_full
 from tests.support.stored_runs import APP, a_row, a_run, answers, batch
 from tests.support.waiting import eventually
 
-KILLS = 8
+KILLS = 8 if in_full() else 5
 WRITER = "tests.unit.support.store_writer"
 
 
@@ -44,6 +45,7 @@ def _killed_writer(address: str, first: int, acknowledged: int) -> int:
     return max([last, *(int(line) for line in rest.split("\n")[:-1])])
 
 
+@pytest.mark.full_count
 def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged_and_counts_nothing_twice(address: str) -> None:
     first = 1
     for kill in range(KILLS):
