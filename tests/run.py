@@ -23,9 +23,7 @@ from tests.support.summary import Outcome, report, summary, title
 
 OUT = Path("build", "tests")
 PARALLEL = ("-n", "3", "--dist", "loadfile")
-"""Unit tests wait for processes of their own now and then: more workers than cores."""
-QUICK = ("-n", "4", "--dist", "loadfile")
-"""Each worker more takes seconds until it has found all tests: of 2, 4, 6 and 8 this number was the fastest on two cores."""
+"""Unit tests wait for processes of their own now and then: more workers than cores. Each worker takes seven core-seconds until it has found all tests."""
 BY_TWO = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 """Tests with simulated pods wait for rollouts, pages and times half of the time: two at once, of tests/api each on a cluster of its own. Files keep
 their order: those under the admission policies come last."""
@@ -91,7 +89,7 @@ def suite(name: str, *arguments: str) -> Command:
 
 def check() -> Plan:
     """Lint beside the unit tests that take no time: all of them take minutes."""
-    return Plan(((make("lint", "lint"),), (suite("unit", *QUICK, *(f"--ignore={file}" for file in longer.FILES)),)))
+    return Plan(((make("lint", "lint"),), (suite("unit", *PARALLEL, *(f"--ignore={file}" for file in longer.FILES)),)))
 
 
 def coverage() -> Plan:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 _BY_FOLDER = {
-    "cli": ["deploy", "history", "keys", "runs"],
-    "controller": ["activity", "client", "comparisons", "informers", "leader_election", "notify", "notify_delivery", "process", "reconcile", "run"],
-    "entry": ["arguments"],
+    "cli": ["completion", "deploy", "failures", "history", "keys", "plugin", "pods", "promote_elsewhere", "runs", "verify"],
+    "controller": [
+        "activity", "archiving", "claims", "client", "comparisons", "guards", "informers", "leader_election", "notify", "notify_delivery", "process", "reconcile", "run", "verifying",
+    ],
+    "entry": ["arguments", "generate"],
     "gate": ["directory", "forwarding", "membership", "retire", "waking"],
-    "local": ["builds", "chart", "fast_python", "versions"],
+    "local": ["builds", "chart", "console_build", "docs_references", "fast_python", "release_parts", "versions"],
     "model": ["chain", "flows_as_json", "freezes_by_minute"],
-    "plan": ["guarded_histories", "interruptions", "reverts", "reverts_by_comparison", "sleep", "strategies", "switch", "verification"],
+    "plan": ["guarded_histories", "interruptions", "ledger", "reverts", "reverts_by_comparison", "sleep", "strategies", "switch", "verification"],
     "recorder": [
-        "answers", "archive", "bombs", "committing", "compare", "requests", "store_archive", "store_deleting", "store_faults", "store_migrations", "store_races", "store_refusals",
-        "store_rollups", "store_rows", "store_runs", "store_scrubbing", "upkeep",
+        "answers", "archive", "bombs", "committing", "compare", "requests", "store_archive", "store_deleting", "store_faults", "store_migrations",
+        "store_races", "store_refusals", "store_rollups", "store_rows", "store_runs", "store_scrubbing", "upkeep",
     ],
     "repository": ["child_kinds", "cost", "ending", "health_checks", "history_columns", "layers", "run"],
     "rest": [
-        "access_keys", "archive", "configuration", "connections", "console_oidc", "console_session", "deployments", "hostile", "runs", "watch",
+        "access_keys", "apps", "archive", "configuration", "connections", "console_oidc", "console_session", "deployments", "history", "hostile", "http",
+        "id_index", "limits", "runs", "triggers", "watch", "workflows",
     ],
     "runtime": [
-        "activity", "delivery", "limits", "record_queue", "recorded_content", "recording", "relay", "server", "standby", "streams", "traces",
-        "trigger",
+        "activity", "delivery", "limits", "record_queue", "recorded_content", "recording", "relay", "server", "standby", "streams", "traces", "trigger",
     ],
 }  # fmt: skip
 FILES = tuple(f"tests/unit/{folder}/test_{name}.py" for folder, names in _BY_FOLDER.items() for name in names)
