@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Garbage is looked for seldom, and not in what stays: thousands of tests and all of our modules. It was a sixth of the time of unit tests."""
+    """Garbage is looked for seldom, and not in what stays: thousands of tests and all of our modules. It was a seventh of the time of the tests of plan."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

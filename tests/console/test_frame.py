@@ -28,6 +28,7 @@ def app(stage: HistoryStage) -> str:
     return f"/console/apps/{stage.get(kinds.APP.kind, name)['metadata']['uid']}"
 
 
+@pytest.mark.usefixtures("app")  # without any App there is nothing to search
 def test_a_page_whose_script_is_gone_says_so_and_can_be_loaded_again(page_as: PageAs) -> None:
     """After an upgrade a replica of before may be asked for the script: it has none of that name."""
     page = page_as("viewer", "/console/").page

@@ -16,7 +16,6 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import pytest
 import yaml
@@ -39,9 +38,6 @@ KEPT = "CLUSTER_NAME", "CLUSTER", "KEEP_CLUSTER"
 COMMAND_TIMEOUT = 120  # seconds: one command may apply or delete a folder, and wait until all of it is gone
 ESTABLISHED_TIMEOUT = 120  # seconds
 TOKEN_LIVES = 12 * 3600  # seconds
-LAVISH = {"GOGC": "400", "GOMEMLIMIT": "1GiB"}
-"""Of programs of clusters: half of what an API server uses goes to garbage otherwise, and tests have memory to spare. Clusters of `tests/node` and
-`tests/load`, where callers are timed, start without."""
 SHORT_LIVED = {"GOGC": "off"}
 """A program of Go's that lives for a second collects no garbage: that would be a quarter of its time."""
 
@@ -72,11 +68,12 @@ def session_cluster(profile: str, pytest_config: pytest.Config, *, default_limit
                 if not keep and clusters.stop(name):
                     say(f"tests: cluster {name}, left by a session that was killed, is gone")
                 lean = profile == "control-plane" and not default_limits
-                with mock.patch.dict(os.environ, LAVISH if lean else {}):
-                    cluster = clusters.start(name, None if borrowed else profile, default_limits=default_limits, lean=lean)
+                cluster = clusters.start(name, None if borrowed else profile, default_limits=default_limits, lean=lean)
                 install(cluster)
             try:
-                with namespaces_left(cluster) if cluster.profile == "control-plane" and not keep else contextlib.nullcontext():
+                with (
+                    namespaces_left(cluster) if cluster.profile == "control-plane" and ends_with_the_session() else contextlib.nullcontext()
+                ):
                     yield cluster
             finally:
                 audited.keep(cluster, audited.suite_of(pytest_config))
@@ -86,6 +83,11 @@ def session_cluster(profile: str, pytest_config: pytest.Config, *, default_limit
                     say(f"tests: cluster {name} goes on running: KEEP_CLUSTER is set")
                 elif clusters.stop(name) and not borrowed:
                     say(f"tests: cluster {name} is stopped")
+
+
+def ends_with_the_session() -> bool:
+    """Returns whether a session's cluster is its own, and is stopped at its end."""
+    return not any(os.environ.get(name) for name in KEPT)
 
 
 def install(cluster: Cluster) -> None:

@@ -13,7 +13,7 @@ import pytest
 from local import builds, clusters
 from local.clusters import Cluster
 from tests.support.api import namespaces_left
-from tests.support.cluster import KEPT, session_cluster
+from tests.support.cluster import ends_with_the_session, session_cluster
 from tests.support.operator import admission_policies
 
 RUN = "PYTEST_XDIST_TESTRUNUID"
@@ -32,7 +32,7 @@ def guarded(profile: str, pytest_config: pytest.Config) -> Iterator[Cluster]:
     with path.open("a+") as users:
         fcntl.flock(users, fcntl.LOCK_SH)  # for as long as this worker has tests
         started = _started(profile, pytest_config, path)
-        with namespaces_left(started) if profile == "control-plane" and _goes() else contextlib.nullcontext():
+        with namespaces_left(started) if profile == "control-plane" and ends_with_the_session() else contextlib.nullcontext():
             yield started
 
 
@@ -52,13 +52,8 @@ def _started(profile: str, pytest_config: pytest.Config, path: Path) -> Cluster:
 
 @contextlib.contextmanager
 def _alone(profile: str, pytest_config: pytest.Config) -> Iterator[Cluster]:
-    with session_cluster(profile, pytest_config) as started, admission_policies(started, leave=_goes()):
+    with session_cluster(profile, pytest_config) as started, admission_policies(started, leave=ends_with_the_session()):
         yield started
-
-
-def _goes() -> bool:
-    """Returns True where the cluster ends with the run."""
-    return not any(os.environ.get(name) for name in KEPT)
 
 
 class _Owner:

@@ -24,7 +24,7 @@ from tests.support import audited, documents
 from tests.support.browser import chromium
 from tests.support.browser.everything import Reader, Way
 from tests.support.browser.pages import WAITS, Windows, sign_in
-from tests.support.cluster import LAVISH, Kubectl
+from tests.support.cluster import Kubectl
 from tests.support.waiting import eventually
 from tests.system.support.opened import Opened, opened
 
@@ -62,8 +62,6 @@ def told() -> Iterator[tuple[Cluster, str]]:
     try:
         with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             patch.delenv("CLUSTER", raising=False)
-            for variable, value in LAVISH.items():
-                patch.setenv(variable, value)
             status = demo.main(["--name", name])
         assert status == 0, output.getvalue()
         cluster = clusters.find(name)
