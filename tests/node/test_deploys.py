@@ -13,17 +13,20 @@ from dynamiq_operator.model.base import FLOW_MAX_BYTES
 from local import images
 from local.clusters import Cluster
 from tests.support.cluster import Kubectl
-from tests.support.factories import public
+from tests.support.factories import exposed, public, with_hostname, with_triggers
 from tests.support.flows import answering
 from tests.support.kstatus import kstatus
 from tests.support.stage import Stage, operator, restarts, said, stage, took, uids
 from tests.support.waiting import eventually
 
+EVERYTHING = "".join(chr(ord("a") + number % 26) for number in range(253))
+LONGEST_HOSTNAME = ".".join((EVERYTHING[:63], EVERYTHING[:63], EVERYTHING[:63], EVERYTHING[:61]))
+
 
 @pytest.fixture(scope="module")
 def on(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Versions v1 to v3 of one workflow, and a Runtime that deploys get by default."""
-    with stage(cluster, "deploys") as made, operator(made, folder=tmp_path_factory.mktemp("deploys")):
+    """Versions v1 to v3 of one workflow, and a Runtime that deploys get by default, in a namespace with the longest name."""
+    with stage(cluster, "n" * 54) as made, operator(made, folder=tmp_path_factory.mktemp("deploys")):
         made.release("v1", "v2", "v3")
         made.runtime("fast", by_default=True)
         yield made
@@ -62,11 +65,11 @@ def test_an_app_is_deployed_and_its_rows_are_a_chain_that_kubectl_shows(on: Stag
     assert on.events(first)["Superseded"] == f"v1 (#1, {first}) was superseded by v2 (#2, {second})"
     assert {"Progressing", "Live", "Superseded"} <= set(on.events("told"))
 
-    on.live("told", "v1")
+    on.live("told", "v2")
     pins = [row["spec"]["pinned"] for row in on.rows("told")]
     assert [each.get("previousDigest") for each in pins] == [None, pins[0]["digest"], pins[1]["digest"]]
     assert [each["digest"] for each in pins] == [digests.row_digest(row["spec"]) for row in on.rows("told")]
-    assert pins[0]["workflowHash"] == pins[2]["workflowHash"] == digests.flow_hash(answering("v1"))
+    assert pins[1]["workflowHash"] == pins[2]["workflowHash"] == digests.flow_hash(answering("v2"))
 
 
 def test_a_first_deploy_has_the_defaults_and_what_a_later_one_leaves_out_stays(on: Stage) -> None:
@@ -88,15 +91,12 @@ def test_a_first_deploy_has_the_defaults_and_what_a_later_one_leaves_out_stays(o
     slow = on.runtime("slow", drainSeconds=2)
     config = {"autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetCPUUtilizationPercentage": 60}}
     on.live("kept", "v1", runtime=slow, config=config | {"resources": {"requests": {"cpu": "20m"}}})
-    pins = on.row(on.live("kept"))["spec"]["pinned"]
-    assert pins["workflowVersion"] == "v3", "the newest release"
-    assert pins["runtime"]["name"] == slow
-    assert pins["config"]["autoscaling"] == config["autoscaling"]
-    assert pins["config"]["resources"]["requests"] == {"cpu": "20m", "memory": "32Mi"}
-
     on.kubectl("scale", "deployment.apps/kept", "--replicas=2", namespace=on.namespace)
     eventually("two pods are ready", lambda: on.workload("kept")["status"].get("availableReplicas") == 2)
-    pins = on.row(on.live("kept", "v2", config={"autoscaling": {"maxReplicas": 5}}))["spec"]["pinned"]
+    pins = on.row(on.live("kept", config={"autoscaling": {"maxReplicas": 5}}))["spec"]["pinned"]
+    assert pins["workflowVersion"] == "v3", "the newest release"
+    assert pins["runtime"]["name"] == slow
+    assert pins["config"]["resources"]["requests"] == {"cpu": "20m", "memory": "32Mi"}
     assert pins["config"]["autoscaling"] == {"minReplicas": 1, "maxReplicas": 5, "targetCPUUtilizationPercentage": 60}
     assert on.workload("kept")["spec"]["replicas"] == 2, "pods that the autoscaler added outlive a deploy"
     assert on.workload("kept")["status"]["updatedReplicas"] == 2
@@ -115,22 +115,29 @@ def test_a_newer_deploy_overtakes_the_one_under_way_and_many_are_taken_in_their_
     assert third in said(row)
     on.until_answer("hasty", "v3", on.key("hasty"))
 
-    for number in range(4, 14):
-        on.deploy("hasty", "v1" if number < 13 else "v2", row=f"hasty-{number}")
-    on.until("hasty-13", "Live")
+    for number, version in enumerate(("v1", "v1", "v2", "v3")):
+        on.deploy("hasty", version, row=f"hasty-{number}")
+    on.until("hasty-3", "Live")
     rows = on.rows("hasty")
     assert [row["spec"]["sequence"] for row in rows] == sorted({row["spec"]["sequence"] for row in rows})
-    assert rows[-1]["metadata"]["name"] == "hasty-13"
+    assert rows[-1]["metadata"]["name"] == "hasty-3"
     eventually("the others are closed", lambda: {row["status"]["phase"] for row in on.rows("hasty")[:-1]} == {"Superseded"})
 
 
-def test_the_largest_flow_deploys_and_answers(on: Stage) -> None:
+def test_an_app_whose_names_are_all_at_their_limits_serves_the_largest_flow(on: Stage) -> None:
+    app, workflow = "a" * 40, "w" * 40
+    assert (len(on.namespace), len(LONGEST_HOSTNAME)) == (63, 253)
     largest = (answering("large") + "\n#").ljust(FLOW_MAX_BYTES, "x")
-    manifest = on.named("WorkflowVersion", "vast-v1") | {"spec": {"workflow": "vast", "version": "v1", "flow": largest}}
+    manifest = on.named("WorkflowVersion", f"{workflow}-v1") | {"spec": {"workflow": workflow, "version": "v1", "flow": largest}}
     on.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(manifest), namespace=on.namespace)
-    on.app("vast", workflow="vast")
-    on.live("vast", "v1")
-    on.until_answer("vast", "large", on.key("vast"))
+    trigger = {"name": "t" * 20, "schedule": "0 9 * * 1-5"}
+    route = exposed("Ingress", className="c" * 63)
+    on.app(app, with_hostname(LONGEST_HOSTNAME), with_triggers(trigger), route, workflow=workflow)
+    on.live(app, "v1", runtime=on.runtime("r" * (253 - 64)), row="r" * 253)
+    on.until_condition(app, "Ready", "True")
+    on.until_answer(app, "large", on.key(app))
+    assert on.get("Ingress", app)["spec"]["rules"][0]["host"] == LONGEST_HOSTNAME
+    assert on.get("App", app)["status"]["hostname"] == LONGEST_HOSTNAME
 
 
 def test_an_operator_that_asks_for_digests_and_its_upgrade_that_restarts_no_pod(cluster: Cluster, tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """Deploys that fail on real pods: the row says why, at the moment the cause deserves, and callers go on with what was live.
 
-All of them are begun at once, since some have to last until a deadline; those that crash for a minute are begun for the tests that ask for them.
+Some have to last until a deadline: they are begun first. Of one App each begins when the one before has failed. Those that last a minute are begun
+for the tests that ask for them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -25,8 +26,8 @@ SLACK = 90  # seconds more, on a busy machine
 A_MINUTE = pytest.mark.long(
     "these deserve a minute before they fail; a cause that fails at once: test_an_image_whose_name_is_not_valid_fails_at_once, the minute: tests/unit/plan/test_deploys.py"
 )
-LASTING = ("crashing", "starved")
-"""Apps of those whose deploys fail after a minute."""
+SHOP, LATE = "shop", "late"
+"""Apps of several scenarios: of those that fail at once, and at the deadline."""
 ONE_POD = {"autoscaling": {"minReplicas": 1, "maxReplicas": 1}}
 """An autoscaler would add a pod where the machine is busy and there are metrics."""
 AT_ONCE = 50
@@ -46,21 +47,21 @@ NO_SUCH_KEY = {"name": "TOKEN", "secret": {"name": "tokens", "key": "missing"}}
 
 @dataclass
 class Scenario:
-    """A deploy that fails, of an App that serves v1 from the pods `before`, or, where it is `first`, nothing yet.
+    """A deploy that fails, of an App that serves v1, or, where it is `first`, nothing yet.
 
     A `short` deadline is set once v1 is live: the many that start at once may take longer.
     """
 
+    app: str
     asked: dict[str, Any]
     modifiers: tuple[Modifier, ...] = ()
     first: bool = False
     short: bool = False
     row: str = ""
-    before: frozenset[str] = frozenset()
 
 
 def scenarios(on: Stage) -> dict[str, Scenario]:
-    """Each by the name of its App."""
+    """Each by its name, in the order of their beginning."""
 
     def with_runtime(name: str, **spec: Any) -> dict[str, Any]:
         return {"version": "v2", "runtime": on.runtime(name, **spec)}
@@ -69,64 +70,97 @@ def scenarios(on: Stage) -> dict[str, Scenario]:
         return {"version": "v2", "config": {"resources": resources}}
 
     return {
-        "absent": Scenario(with_runtime("absent", image=ABSENT)),
-        "misnamed": Scenario(with_runtime("misnamed", image=MISNAMED)),
-        "unready": Scenario(with_runtime("unready", probes={"readiness": {"path": "/nowhere", "periodSeconds": 1}}), short=True),
-        "huge": Scenario(with_compute(requests={"cpu": "64"}), short=True),
-        "refused": Scenario(with_compute(requests={"memory": "2Gi"}, limits={"memory": "1Gi"})),
-        "starved": Scenario(with_compute(requests={"memory": "12Mi"}, limits={"memory": "12Mi"})),
-        "crashing": Scenario({"version": "v1"}, (with_variables(BROKEN_PYTHON),), first=True),
-        "keyless": Scenario({"version": "v1"}, (with_variables(NO_SUCH_KEY),), first=True),
-        "unknown": Scenario({"version": "v9"}),
-        "newborn": Scenario({"version": "v9"}, first=True),
-        "crowded": Scenario({"version": "v2"}, short=True),
+        "unready": Scenario(LATE, with_runtime("unready", probes={"readiness": {"path": "/nowhere", "periodSeconds": 1}}), short=True),
+        "crowded": Scenario("crowded", {"version": "v2"}, short=True),
+        "newborn": Scenario("newborn", {"version": "v9"}, first=True),
+        "keyless": Scenario("keyless", {"version": "v1"}, (with_variables(NO_SUCH_KEY),), first=True),
+        "unknown": Scenario(SHOP, {"version": "v9"}),
+        "refused": Scenario(SHOP, with_compute(requests={"memory": "2Gi"}, limits={"memory": "1Gi"})),
+        "misnamed": Scenario(SHOP, with_runtime("misnamed", image=MISNAMED)),
+        "huge": Scenario(LATE, with_compute(requests={"cpu": "64"}), short=True),
+    }
+
+
+def of_a_minute(on: Stage) -> dict[str, Scenario]:
+    """Those of the tests that ask for them."""
+    starved = {"requests": {"memory": "12Mi"}, "limits": {"memory": "12Mi"}}
+    return {
+        "absent": Scenario(SHOP, {"version": "v2", "runtime": on.runtime("absent", image=ABSENT)}),
+        "starved": Scenario("starved", {"version": "v2", "config": {"resources": starved}}),
+        "crashing": Scenario("crashing", {"version": "v1"}, (with_variables(BROKEN_PYTHON),), first=True),
     }
 
 
 @dataclass
 class Failing:
-    """The scenarios once they have been begun."""
+    """The scenarios once they have been begun; the pods `before`, by App, serve v1 all along."""
 
     begun: dict[str, Scenario]
     stages: dict[str, Stage]
+    before: dict[str, set[str]] = field(default_factory=dict)
 
-    def on(self, app: str) -> Stage:
-        return self.stages.get(app, self.stages[""])
+    def on(self, name: str) -> Stage:
+        return self.stages.get(name, self.stages[""])
 
     @property
     def good(self) -> str:
         """The Runtime of what serves."""
         return f"{self.stages[''].namespace}-good"
 
-    def row(self, app: str) -> Manifest:
-        """The App's row once it has failed."""
-        return self.on(app).until(self.begun[app].row, "Failed", 240)
+    def bring_to_v1(self, *names: str) -> None:
+        """Makes the Apps of these scenarios that are not there yet."""
+        rows = {}
+        for name in names:
+            on, scenario = self.on(name), self.begun[name]
+            if on.find("App", scenario.app) is None:
+                on.app(scenario.app, public(), *scenario.modifiers)
+                if not scenario.first:
+                    rows[name] = on.deploy(scenario.app, "v1", runtime=self.good, config=ONE_POD)
+        for name, row in rows.items():
+            self.on(name).until(row, "Live")
+            self.before[self.begun[name].app] = uids(self.on(name).pods(self.begun[name].app))
 
-    def fails_at_once(self, app: str) -> Manifest:
-        """The App's row, which failed soon after the first of its pods showed the cause, or where there is none after its begin."""
-        row = self.row(app)
+    def begin(self, *names: str) -> None:
+        """Begins these, each once the one before of its App has failed."""
+        last: dict[str, str] = {}
+        for name in names:
+            on, scenario = self.on(name), self.begun[name]
+            if scenario.app in last:
+                self.row(last[scenario.app])
+            last[scenario.app] = name
+            if scenario.short:
+                on.change("App", scenario.app, spec={"rollout": {"progressDeadlineSeconds": DEADLINE}})
+            scenario.row = on.deploy(scenario.app, **{"runtime": self.good} | scenario.asked)
+
+    def row(self, name: str) -> Manifest:
+        """The scenario's row once it has failed."""
+        return self.on(name).until(self.begun[name].row, "Failed", 240)
+
+    def fails_at_once(self, name: str) -> Manifest:
+        """The scenario's row, which failed soon after the first of its pods showed the cause, or where there is none after its begin."""
+        row = self.row(name)
         ended, began = (datetime.fromisoformat(row["spec"][part][key]) for part, key in (("outcome", "at"), ("pinned", "createdAt")))
-        seconds = (ended - max(began, self._known(app) or began)).total_seconds()
-        print(f"{app}: Failed after {took(row):.0f} s, {seconds:.0f} s after it was known")
+        seconds = (ended - (self._known(name, began) or began)).total_seconds()
+        print(f"{name}: Failed after {took(row):.0f} s, {seconds:.0f} s after it was known")
         assert seconds < AT_ONCE
         return row
 
-    def _known(self, app: str) -> datetime | None:
-        on, before = self.on(app), self.begun[app].before
+    def _known(self, name: str, since: datetime) -> datetime | None:
+        on, app = self.on(name), self.begun[name].app
         events = on.api.get("Event", "", on.namespace, fieldSelector="involvedObject.kind=Pod").body["items"]
         times = [
             datetime.fromisoformat(event["firstTimestamp"])
             for event in events
             if event["involvedObject"]["name"].startswith(f"{app}-")
-            and event["involvedObject"]["uid"] not in before
+            and event["involvedObject"]["uid"] not in self.before.get(app, ())
             and event["reason"] in TOLD_BY
         ]
-        return min(times, default=None)
+        return min((each for each in times if each >= since), default=None)
 
-    def serves_as_before(self, app: str) -> None:
+    def serves_as_before(self, name: str) -> None:
         """The App is Ready and answers what it answered, from pods that never stopped."""
-        on, before = self.on(app), self.begun[app].before
-        eventually("only the pods from before are left", lambda: uids(on.pods(app)) == before)
+        on, app = self.on(name), self.begun[name].app
+        eventually("only the pods from before are left", lambda: uids(on.pods(app)) == self.before[app])
         assert restarts(on.pods(app)) == 0
         on.until_condition(app, "Ready", "True")
         if on is self.stages[""]:
@@ -142,41 +176,28 @@ def failing(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
             each.release("v1", "v2")
         on.release("v9", text=OF_ANOTHER_ENGINE)
         on.runtime("good")
-        made = Failing(scenarios(on), {"": on, "crowded": crowded})
-        at_once = [app for app in made.begun if app not in LASTING]
-        _bring_to_v1(made, at_once)
+        made = Failing(found := scenarios(on), {"": on, "crowded": crowded})
+        made.bring_to_v1(*found)
         crowded.create(crowded.named("ResourceQuota", "few") | {"spec": {"hard": {"pods": "1"}}})
         eventually("the quota counts", lambda: crowded.get("ResourceQuota", "few").get("status", {}).get("used") == {"pods": "1"})
-        _begin(made, at_once)
+        made.begin(*found)
+        made.begun |= of_a_minute(on)
         yield made
 
 
 @pytest.fixture(scope="module")
-def lasting(failing: Failing) -> Failing:
-    """Those that take a minute begun, too."""
-    _bring_to_v1(failing, LASTING)
-    _begin(failing, LASTING)
+def absent(failing: Failing) -> Failing:
+    """That of an image that cannot be pulled begun, too."""
+    failing.begin("absent")
     return failing
 
 
-def _bring_to_v1(made: Failing, apps: Sequence[str]) -> None:
-    rows = {}
-    for app in apps:
-        scenario = made.begun[app]
-        made.on(app).app(app, public(), *scenario.modifiers)
-        if not scenario.first:
-            rows[app] = made.on(app).deploy(app, "v1", runtime=made.good, config=ONE_POD)
-    for app, row in rows.items():
-        made.on(app).until(row, "Live")
-        made.begun[app].before = frozenset(uids(made.on(app).pods(app)))
-
-
-def _begin(made: Failing, apps: Sequence[str]) -> None:
-    for app in apps:
-        scenario = made.begun[app]
-        if scenario.short:
-            made.on(app).change("App", app, spec={"rollout": {"progressDeadlineSeconds": DEADLINE}})
-        scenario.row = made.on(app).deploy(app, **{"runtime": made.good} | scenario.asked)
+@pytest.fixture(scope="module")
+def lasting(failing: Failing) -> Failing:
+    """Those of pods that end again and again begun, too."""
+    failing.bring_to_v1("starved", "crashing")
+    failing.begin("starved", "crashing")
+    return failing
 
 
 # At once.
@@ -207,8 +228,6 @@ def test_compute_that_the_api_server_refuses_fails_at_once(failing: Failing) -> 
     row = failing.fails_at_once("refused")
     assert "memory limit" in said(row)
     failing.serves_as_before("refused")
-    failing.on("refused").live("refused", "v2", config={"resources": {"requests": {"memory": "32Mi"}}})
-    failing.on("refused").until_answer("refused", "v2")
 
 
 # The first deploy.
@@ -235,7 +254,7 @@ def test_a_first_deploy_that_fails_leaves_the_service_and_no_workload(failing: F
 def test_a_readiness_probe_that_never_succeeds_fails_at_the_deadline(failing: Failing) -> None:
     row = failing.row("unready")
     assert DEADLINE <= took(row) < DEADLINE + SLACK
-    assert re.search(r"the readiness probe of pod unready-\S+ does not succeed", said(row)), said(row)
+    assert re.search(r"the readiness probe of pod late-\S+ does not succeed", said(row)), said(row)
     failing.serves_as_before("unready")
 
 
@@ -253,21 +272,48 @@ def test_pods_that_a_quota_refuses_fail_at_the_deadline(failing: Failing) -> Non
     failing.serves_as_before("crowded")
 
 
+# Everybody can see it.
+
+
+def test_kubectl_shows_the_failure(failing: Failing) -> None:
+    on, name = failing.on("misnamed"), failing.begun["misnamed"].row
+    failing.row("misnamed")
+    listed = on.kubectl("get", "deployments.dynamiq", name, namespace=on.namespace).stdout
+    assert "Failed" in listed
+    described = on.kubectl("describe", "deployments.dynamiq", name, namespace=on.namespace).stdout
+    assert f"image name {MISNAMED} is not valid" in described
+    assert on.events(name)["Failed"].endswith(said(on.row(name)))
+    told = on.api.get("Event", "", on.namespace, fieldSelector=f"involvedObject.name={SHOP},reason=Failed").body["items"]
+    assert on.events(name)["Failed"] in [event["message"] for event in told]
+    progressing = on.condition(SHOP, "Progressing")
+    assert (progressing["status"], progressing["reason"]) == ("False", "DeployFailed")
+    assert MISNAMED in progressing["message"]
+
+
+def test_the_workload_is_again_that_of_the_live_row(failing: Failing) -> None:
+    on = failing.on("misnamed")
+    failing.serves_as_before("misnamed")
+    live = next(row for row in on.rows(SHOP) if row["status"]["phase"] == "Live")
+    volumes = on.workload(SHOP)["spec"]["template"]["spec"]["volumes"]
+    flows = [volume["configMap"]["name"] for volume in volumes if "configMap" in volume]
+    assert flows == [names.flow(SHOP, live["spec"]["pinned"]["workflowHash"])]
+
+
 # After a minute.
 
 
-def test_a_row_says_what_is_in_its_way_before_it_has_failed(failing: Failing) -> None:
-    on = failing.on("absent")
-    eventually("the row names the image", lambda: ABSENT in said(on.row(failing.begun["absent"].row)))
-    on.until_answer("absent", "v1")
+def test_a_row_says_what_is_in_its_way_before_it_has_failed(absent: Failing) -> None:
+    on = absent.on("absent")
+    eventually("the row names the image", lambda: ABSENT in said(on.row(absent.begun["absent"].row)))
+    on.until_answer(SHOP, "v1")
 
 
 @A_MINUTE
-def test_an_image_that_cannot_be_pulled_fails_after_a_minute(failing: Failing) -> None:
-    row = failing.row("absent")
+def test_an_image_that_cannot_be_pulled_fails_after_a_minute(absent: Failing) -> None:
+    row = absent.row("absent")
     assert 60 <= took(row) < 60 + SLACK
     assert f"image {ABSENT} cannot be pulled" in said(row)
-    failing.serves_as_before("absent")
+    absent.serves_as_before("absent")
 
 
 @A_MINUTE
@@ -284,28 +330,3 @@ def test_a_runtime_that_needs_more_memory_than_its_limit_fails_after_a_minute(la
     assert 60 <= took(row) < 60 + SLACK
     assert "memory" in said(row)
     lasting.serves_as_before("starved")
-
-
-# Everybody can see it.
-
-
-def test_kubectl_shows_the_failure(failing: Failing) -> None:
-    on, name = failing.on("misnamed"), failing.begun["misnamed"].row
-    failing.row("misnamed")
-    listed = on.kubectl("get", "deployments.dynamiq", name, namespace=on.namespace).stdout
-    assert "Failed" in listed
-    described = on.kubectl("describe", "deployments.dynamiq", name, namespace=on.namespace).stdout
-    assert f"image name {MISNAMED} is not valid" in described
-    assert on.events(name)["Failed"].endswith(said(on.row(name)))
-    assert on.events("misnamed")["Failed"] == on.events(name)["Failed"]
-    progressing = on.condition("misnamed", "Progressing")
-    assert (progressing["status"], progressing["reason"]) == ("False", "DeployFailed")
-    assert MISNAMED in progressing["message"]
-
-
-def test_the_workload_is_again_that_of_the_live_row(failing: Failing) -> None:
-    on = failing.on("unknown")
-    live = next(row for row in on.rows("unknown") if row["status"]["phase"] == "Live")
-    volumes = on.workload("unknown")["spec"]["template"]["spec"]["volumes"]
-    flows = [volume["configMap"]["name"] for volume in volumes if "configMap" in volume]
-    assert flows == [names.flow("unknown", live["spec"]["pinned"]["workflowHash"])]

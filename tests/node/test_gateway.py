@@ -15,10 +15,11 @@ from dynamiq_operator.model import kinds
 from local import pki
 from local.clusters import Cluster
 from local.gateway import DOMAIN, Gateway
-from tests.support.factories import exposed, public, with_hostname
 from tests.support.gateway import ROUTED_WITHIN, TIMEOUT, ThroughTheGateway, answer, asked, until_answer
 from tests.support.stage import Stage, operator, stage
 from tests.support.waiting import eventually
+
+APP = "shop"
 
 
 class ByTls(HTTPSConnection):
@@ -37,8 +38,10 @@ class ByTls(HTTPSConnection):
 def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     options = [f"--{name}={value}" for name, value in at.settings.items()]
     with stage(cluster, "gateway") as made, operator(made, folder=tmp_path_factory.mktemp("gateway"), options=options):
-        made.release("v1", "v2")
+        made.release("v1", "v2", "v3")
         made.runtime("fast", by_default=True)
+        made.app(APP)
+        made.live(APP, "v1")
         yield made
 
 
@@ -48,60 +51,64 @@ def by_curl(url: str, key: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def change(on: Stage, hostname: str, **exposure: object) -> str:
+    """Gives the App another way in, by a hostname; returns the version that is live."""
+    app = on.get(kinds.APP.kind, APP)
+    before = dict.fromkeys(app["spec"].get("exposure", {}))
+    on.change(kinds.APP.kind, APP, spec={"hostname": hostname, "exposure": before | exposure})
+    return str(app["status"]["live"]["workflowVersion"])
+
+
 def test_by_an_ingress_of_the_default_hostname_and_with_the_keys(on: Stage, at: Gateway) -> None:
-    on.app("keyed")
-    on.live("keyed", "v1")
-    status = on.get(kinds.APP.kind, "keyed")["status"]
+    status, key = on.get(kinds.APP.kind, APP)["status"], on.key(APP)
     host = status["hostname"]
-    assert host == f"keyed.{on.namespace}.{DOMAIN}"
-    until_answer(host, at, "v1", on.key("keyed"))
+    assert host == f"{APP}.{on.namespace}.{DOMAIN}"
+    until_answer(host, at, "v1", key)
     assert status["url"] == f"http://{host}:{at.port}"
-    assert by_curl(status["url"], on.key("keyed")) == answer("v1")[1]
+    assert by_curl(status["url"], key) == answer("v1")[1]
     assert asked(ThroughTheGateway(host, at))[0] == 401
-    assert asked(ThroughTheGateway(f"other.{DOMAIN}", at), on.key("keyed"))[0] == 404
-    headers = {"Host": host, "Content-Type": "application/json", "Authorization": f"Bearer {on.key('keyed')}"}
+    assert asked(ThroughTheGateway(f"other.{DOMAIN}", at), key)[0] == 404
+    headers = {"Host": host, "Content-Type": "application/json", "Authorization": f"Bearer {key}"}
     assert on.asked(f"http://{at.inside}/", '{"input": {}}', headers) == answer("v1"), "from a pod, which sends the hostname along"
-    on.live("keyed", "v2")
-    until_answer(host, at, "v2", on.key("keyed"))
+    on.live(APP, "v2")
+    until_answer(host, at, "v2", key)
 
 
 def test_by_an_http_route(on: Stage, at: Gateway) -> None:
-    host = f"routed.{on.namespace}.example.test"
-    on.app("routed", public(), with_hostname(host), exposed("Gateway"))
-    on.live("routed", "v1")
-    until_answer(host, at, "v1")
-    assert on.find("Ingress", "routed") is None
-    on.live("routed", "v2")
-    until_answer(host, at, "v2")
+    host, key = f"routed.{on.namespace}.example.test", on.key(APP)
+    before = change(on, host, type="Gateway")
+    until_answer(host, at, before, key)
+    eventually("no Ingress is left", lambda: on.find("Ingress", APP) is None)
+    on.live(APP, "v3")
+    until_answer(host, at, "v3", key)
     inside = {"name": "contour", "namespace": "projectcontour", "sectionName": "http"}
-    on.change(kinds.APP.kind, "routed", spec={"exposure": {"parentRef": inside}})
-    eventually("a listener is named", lambda: on.get("HTTPRoute", "routed")["spec"]["parentRefs"][0].get("sectionName") == "http")
-    until_answer(host, at, "v2")
-    on.change(kinds.APP.kind, "routed", spec={"exposure": {"type": "Ingress", "parentRef": None}})
-    eventually("an Ingress is in its place", lambda: on.find("Ingress", "routed") and not on.find("HTTPRoute", "routed"))
-    until_answer(host, at, "v2")
+    on.change(kinds.APP.kind, APP, spec={"exposure": {"parentRef": inside}})
+    eventually("a listener is named", lambda: on.get("HTTPRoute", APP)["spec"]["parentRefs"][0].get("sectionName") == "http")
+    until_answer(host, at, "v3", key)
+    on.change(kinds.APP.kind, APP, spec={"exposure": {"type": "Ingress", "parentRef": None}})
+    eventually("an Ingress is in its place", lambda: on.find("Ingress", APP) and not on.find("HTTPRoute", APP))
+    until_answer(host, at, "v3", key)
 
 
 def test_by_tls_with_the_certificate_of_a_secret(on: Stage, at: Gateway) -> None:
-    host = f"tls.{on.namespace}.example.test"
+    host, key = f"tls.{on.namespace}.example.test", on.key(APP)
     authority = pki.Authority("tests")
     pair = authority.issue("tls", hosts=[host])
     data = {"tls.crt": pair.certificate, "tls.key": pair.key}
     encoded = {name: base64.b64encode(content).decode() for name, content in data.items()}
     on.create({**on.named("Secret", "cert"), "type": "kubernetes.io/tls", "data": encoded})
-    on.app("tls", public(), with_hostname(host), exposed("Ingress", tls={"secretName": "cert"}))
-    on.live("tls", "v1")
+    version = change(on, host, type="Ingress", tls={"secretName": "cert"})
 
     def by_tls() -> tuple[int, str]:
-        return asked(ByTls(host, at, authority.pair.certificate))
+        return asked(ByTls(host, at, authority.pair.certificate), key)
 
-    eventually("it answers by TLS", lambda: by_tls() == answer("v1"), ROUTED_WITHIN)
-    until_answer(host, at, "v1")
+    eventually("it answers by TLS", lambda: by_tls() == answer(version), ROUTED_WITHIN)
+    until_answer(host, at, version, key)
     to_tls = {"ingress.kubernetes.io/force-ssl-redirect": "true"}
-    on.change(kinds.APP.kind, "tls", spec={"exposure": {"annotations": to_tls}})
+    on.change(kinds.APP.kind, APP, spec={"exposure": {"annotations": to_tls}})
     eventually("its annotation sends callers of plain HTTP to TLS", lambda: asked(ThroughTheGateway(host, at))[0] == 301, ROUTED_WITHIN)
     stranger = asked(ByTls(host, at, pki.Authority("another").pair.certificate))
     assert stranger[0] == 0
     assert "CERTIFICATE_VERIFY_FAILED" in stranger[1]
-    on.change(kinds.APP.kind, "tls", spec={"exposure": {"tls": None, "annotations": None}})
-    until_answer(host, at, "v1")
+    on.change(kinds.APP.kind, APP, spec={"exposure": {"tls": None, "annotations": None}})
+    until_answer(host, at, version, key)

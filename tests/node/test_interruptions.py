@@ -30,6 +30,7 @@ ROLLED_OUT = 60
 """Seconds of a run that is to outlast two deploys beside each other."""
 PATIENCE = ROLLED_OUT + 120.0  # seconds
 WITHOUT_LIMIT = {"projectcontour.io/response-timeout": "infinity"}
+APP = "shop"
 IN_FLIGHT = re.compile(r"^dynamiq_runtime_runs_in_flight (\S+)$", re.MULTILINE)
 
 
@@ -39,7 +40,15 @@ def on(cluster: Cluster, at: Gateway, tmp_path_factory: pytest.TempPathFactory) 
         for version in ("v1", "v2"):
             made.release(version, text=sleeping(version))
         made.runtime("patient", by_default=True, drainSeconds=ROLLED_OUT + 30)
+        made.app(APP, exposed("Gateway"))
+        made.live(APP, "v1", config=_pods(1))
+        until_answer(host_of(made, APP), at, "v1", made.key(APP))
         yield made
+
+
+def _pods(number: int) -> dict[str, object]:
+    """The config of an App with so many pods."""
+    return {"autoscaling": {"minReplicas": number, "maxReplicas": number}}
 
 
 def under_way(on: Stage, app: str) -> int:
@@ -63,48 +72,11 @@ def running(on: Stage, app: str, at: Gateway, seconds: int = LONG) -> Iterator[l
         yield calls
 
 
-@pytest.mark.full_count
-@pytest.mark.timeout(600)
-def test_long_runs_and_open_streams_end_on_the_version_that_they_began_on(on: Stage, at: Gateway) -> None:
-    apps = {"by-ingress": exposed("Ingress", annotations=WITHOUT_LIMIT), "by-gateway": exposed("Gateway")}
-    for app, exposure in apps.items():
-        on.app(app, exposure)
-        on.live(app, "v1")
-        until_answer(host_of(on, app), at, "v1", on.key(app))
-    with running(on, "by-ingress", at, ROLLED_OUT) as by_ingress, running(on, "by-gateway", at, ROLLED_OUT) as by_gateway:
-        rows = [on.deploy(app, "v2") for app in apps]
-        for app, row in zip(apps, rows, strict=True):
-            on.until(row, "Live")
-            until_answer(host_of(on, app), at, "v2", on.key(app))
-        assert not any(call.done() for call in (*by_ingress, *by_gateway)), "they ended before the rollout did: nothing is shown"
-        heard = {"by-ingress": [call.result(PATIENCE) for call in by_ingress], "by-gateway": [call.result(PATIENCE) for call in by_gateway]}
-    body = answer("v1")[1]
-    for app, (run, (status, events)) in heard.items():
-        assert run == (200, body), app
-        assert (status, events.replace(":\n\n", "")) == (200, f"event: result\ndata: {body}\n\n"), app
-
-
-@pytest.mark.full_count
-@pytest.mark.timeout(300)
-def test_a_pod_that_dies_gives_its_callers_an_error_and_not_a_long_wait(on: Stage, at: Gateway) -> None:
-    on.app("mortal", exposed("Gateway"))
-    on.live("mortal", "v1", config={"autoscaling": {"minReplicas": 1, "maxReplicas": 1}})
-    until_answer(host_of(on, "mortal"), at, "v1", on.key("mortal"))
-    with running(on, "mortal", at) as calls:
-        (pod,) = on.pods("mortal")
-        on.kubectl("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0", namespace=on.namespace)
-        eventually("every caller has an answer", lambda: all(call.done() for call in calls), LONG - 5)
-        (run, _), (stream, events) = (call.result() for call in calls)
-    assert run in (502, 503)
-    assert stream == 0, f"the stream broke off, and its caller was told of an end: {events}"
-    until_answer(host_of(on, "mortal"), at, "v1", on.key("mortal"))
-
-
 @contextlib.contextmanager
-def draining(on: Stage, app: str, node: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`kubectl drain` of the node, of this App's pods alone; the node takes pods again at the end."""
+def draining(on: Stage, node: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`kubectl drain` of the node, of the App's pods alone; the node takes pods again at the end."""
     command = [str(on.cluster.kubectl), "--kubeconfig", str(on.cluster.kubeconfig), "drain", node, "--delete-emptydir-data"]
-    command += [f"--pod-selector={names.APP_LABEL}={app}", "--timeout=240s"]
+    command += [f"--pod-selector={names.APP_LABEL}={APP}", "--timeout=240s"]
     try:
         with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
             try:
@@ -116,41 +88,70 @@ def draining(on: Stage, app: str, node: str, log: Path) -> Iterator[subprocess.P
 
 
 @pytest.mark.timeout(600)
-def test_a_drain_of_the_node_keeps_the_disruption_budget_and_fails_no_call(on: Stage, at: Gateway, tmp_path: Path) -> None:
-    on.app("drained", exposed("Gateway"))
-    on.live("drained", "v1", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 2}})
-    until_answer(host_of(on, "drained"), at, "v1", on.key("drained"))
-    before = on.until_settled("drained")
-    log = tmp_path / "drain.log"
-    options = ["--quiet", "--host", host_of(on, "drained")]
-    with on.load("drained", url=f"http://{at.inside}/", options=options) as heard:
-        node = before[0]["spec"]["nodeName"]
-        with draining(on, "drained", node, log) as drain:
-            eventually("the second pod may not go", lambda: "violate the pod's disruption budget" in log.read_text(), 60)
-            assert len(uids(before) & uids(on.pods("drained"))) == 1
-            on.kubectl("uncordon", node)  # on a cluster of one node the next pod has nowhere else to go
-            assert drain.wait(240) == 0, log.read_text()
-        after = on.until_settled("drained")
-    assert not uids(before) & uids(after)
-    assert heard["failed"] == 0, heard["errors"]
-
-
-@pytest.mark.timeout(600)
 def test_a_drain_takes_the_only_pod_once_its_runs_have_ended_and_waits_for_nobody(on: Stage, at: Gateway, tmp_path: Path) -> None:
     """An App of one pod cannot keep a drain from ending. What it was asked is answered; the next caller hears at once that nobody is there."""
-    app, log = "single", tmp_path / "drain.log"
-    on.app(app, exposed("Gateway"))
-    on.live(app, "v1", config={"autoscaling": {"minReplicas": 1, "maxReplicas": 1}})
-    until_answer(host_of(on, app), at, "v1", on.key(app))
-    (before,), rows = on.until_settled(app), on.rows(app)
-    with running(on, app, at, SHORT) as calls, draining(on, app, before["spec"]["nodeName"], log) as drain:
+    log = tmp_path / "drain.log"
+    (before,), rows = on.until_settled(APP), on.rows(APP)
+    with running(on, APP, at, SHORT) as calls, draining(on, before["spec"]["nodeName"], log) as drain:
         assert drain.wait(PATIENCE) == 0, log.read_text()
         assert "disruption budget" not in log.read_text()
         (run, (status, events)), body = (call.result(PATIENCE) for call in calls), answer("v1")[1]
         assert (run, status, f"data: {body}\n" in events) == ((200, body), 200, True)
-        eventually("callers hear of it", lambda: asked(ThroughTheGateway(host_of(on, app), at), on.key(app))[0] in (502, 503))
-        on.until_condition(app, "Available", "False")
-        assert not uids([before]) & uids(on.pods(app)), "the next one waits for a node"
-    until_answer(host_of(on, app), at, "v1", on.key(app))
-    on.until_condition(app, "Ready", "True")
-    assert [row["metadata"]["name"] for row in on.rows(app)] == [row["metadata"]["name"] for row in rows], "no deploy ended by it"
+        eventually("callers hear of it", lambda: asked(ThroughTheGateway(host_of(on, APP), at), on.key(APP))[0] in (502, 503))
+        on.until_condition(APP, "Available", "False")
+        assert not uids([before]) & uids(on.pods(APP)), "the next one waits for a node"
+    until_answer(host_of(on, APP), at, "v1", on.key(APP))
+    on.until_condition(APP, "Ready", "True")
+    assert [row["metadata"]["name"] for row in on.rows(APP)] == [row["metadata"]["name"] for row in rows], "no deploy ended by it"
+
+
+@pytest.mark.full_count
+@pytest.mark.timeout(300)
+def test_a_pod_that_dies_gives_its_callers_an_error_and_not_a_long_wait(on: Stage, at: Gateway) -> None:
+    on.until_settled(APP)
+    with running(on, APP, at) as calls:
+        (pod,) = on.pods(APP)
+        on.kubectl("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0", namespace=on.namespace)
+        eventually("every caller has an answer", lambda: all(call.done() for call in calls), LONG - 5)
+        (run, _), (stream, events) = (call.result() for call in calls)
+    assert run in (502, 503)
+    assert stream == 0, f"the stream broke off, and its caller was told of an end: {events}"
+    until_answer(host_of(on, APP), at, "v1", on.key(APP))
+
+
+@pytest.mark.full_count
+@pytest.mark.timeout(600)
+def test_long_runs_and_open_streams_end_on_the_version_that_they_began_on(on: Stage, at: Gateway) -> None:
+    other = "by-ingress"
+    on.app(other, exposed("Ingress", annotations=WITHOUT_LIMIT))
+    on.live(other, "v1", config=_pods(1))
+    until_answer(host_of(on, other), at, "v1", on.key(other))
+    with running(on, other, at, ROLLED_OUT) as by_ingress, running(on, APP, at, ROLLED_OUT) as by_gateway:
+        rows = {app: on.deploy(app, "v2") for app in (other, APP)}
+        for app, row in rows.items():
+            on.until(row, "Live")
+            until_answer(host_of(on, app), at, "v2", on.key(app))
+        assert not any(call.done() for call in (*by_ingress, *by_gateway)), "they ended before the rollout did: nothing is shown"
+        heard = {other: [call.result(PATIENCE) for call in by_ingress], APP: [call.result(PATIENCE) for call in by_gateway]}
+    body = answer("v1")[1]
+    for app, (run, (status, events)) in heard.items():
+        assert run == (200, body), app
+        assert (status, events.replace(":\n\n", "")) == (200, f"event: result\ndata: {body}\n\n"), app
+
+
+@pytest.mark.timeout(600)
+def test_a_drain_of_the_node_keeps_the_disruption_budget_and_fails_no_call(on: Stage, at: Gateway, tmp_path: Path) -> None:
+    on.live(APP, on.get("App", APP)["status"]["live"]["workflowVersion"], config=_pods(2))
+    before = on.until_settled(APP)
+    log = tmp_path / "drain.log"
+    options = ["--quiet", "--host", host_of(on, APP)]
+    with on.load(APP, url=f"http://{at.inside}/", options=options) as heard:
+        node = before[0]["spec"]["nodeName"]
+        with draining(on, node, log) as drain:
+            eventually("the second pod may not go", lambda: "violate the pod's disruption budget" in log.read_text(), 60)
+            assert len(uids(before) & uids(on.pods(APP))) == 1
+            on.kubectl("uncordon", node)  # on a cluster of one node the next pod has nowhere else to go
+            assert drain.wait(240) == 0, log.read_text()
+        after = on.until_settled(APP)
+    assert not uids(before) & uids(after)
+    assert heard["failed"] == 0, heard["errors"]

@@ -34,11 +34,11 @@ from tests.support.waiting import eventually
 APP, SLEEPER = "shop", "nap"
 VERSIONS = ("v1", "v2")
 BAD, PROMOTED, VERIFIED, UNVERIFIED = "v3", "v4", "v5", "v6"
-RATE = 15
+RATE = 10
 """Calls a second on new connections, and as many on kept ones."""
-RATE_BY_SERVICE = 5
+RATE_BY_SERVICE = 4
 """Calls a second by the Service's address, as other pods call: on new connections, since one that is kept may end as its pod does."""
-COUNTED = 40
+COUNTED = 30
 """Calls after a change, all of which the new version answers."""
 WAKES = 1
 SELDOM = 1 / 15

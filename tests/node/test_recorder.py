@@ -21,6 +21,8 @@ from tests.support.otlp_runs import a_run, request, run_id_of
 from tests.support.waiting import eventually
 
 PROXY = f"/api/v1/namespaces/{RECORDER_NAMESPACE}/services/http:dynamiq-recorder:http/proxy"
+INSTANCES = 5
+"""Pods that send 200 runs each."""
 MEMORY_MOST = 200 * 1024
 TOKEN = "/var/run/secrets/dynamiq/recorder/token"
 SEND = """
@@ -90,18 +92,18 @@ def test_from_a_pod_to_who_asks_and_over_a_restart(there: Installed, api: Api, k
         there.until_ready()
         eventually("it answers again", lambda: ask(api, one, reader)[0] == 200)
         more = [a_run(seq=seq, nodes=5) for seq in range(2, 202)]
-        for number in range(20):
+        for number in range(INSTANCES):
             instance = str(uuid.uuid4())
             body = request(*(a_run(seq=seq, nodes=5) for seq in range(1, 201)), instance=instance) if number else request(*more)
             assert send(kubectl, namespace, pod, body) == "200"
         path = f"/v1/apps/{uid}/recorder"
         found = ask(api, path, reader)[1]["data"]
-        assert (found["missing"], found["cut_off"], found["instances"]) == (0, 0, 20)
+        assert (found["missing"], found["cut_off"], found["instances"]) == (0, 0, INSTANCES)
         status = kubectl(
             "exec", "dynamiq-recorder-0", "--", "/usr/local/bin/python3", "-c", READ_STATUS, namespace=RECORDER_NAMESPACE
         ).stdout
         memory = int(status.split()[1])
-        print(f"the recorder's pod after 4,000 runs of 5 nodes: {memory >> 10} MiB")
+        print(f"the recorder's pod after {200 * INSTANCES} runs of 5 nodes: {memory >> 10} MiB")
         assert memory < MEMORY_MOST
 
 

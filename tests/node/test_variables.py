@@ -10,7 +10,7 @@ import pytest
 
 from local.clusters import Cluster
 from tests.support.api import Manifest
-from tests.support.factories import with_spec, with_variables
+from tests.support.factories import with_variables
 from tests.support.flows import answering
 from tests.support.stage import Stage, operator, restarts, said, stage, uids
 from tests.support.waiting import eventually
@@ -29,10 +29,9 @@ class Greeting:
     on: Stage
     folder: Path
 
-    def serve(self, app: str, **access: str) -> str:
+    def serve(self, app: str) -> str:
         """An App that answers `hello`, live; returns its row."""
-        modifiers = [with_variables(greeting(value="hello"))] + ([with_spec(access=access)] if access else [])
-        self.on.app(app, *modifiers, workflow=GREETS)
+        self.on.app(app, with_variables(greeting(value="hello")), workflow=GREETS)
         return self.on.live(app, "v1")
 
     def logs(self) -> str:
@@ -62,7 +61,7 @@ def ends_its_apps(greets: Greeting) -> Iterator[None]:
     greets.on.end_apps()
 
 
-def test_a_change_of_variables_is_served_without_a_row_and_fails_no_call(greets: Greeting) -> None:
+def test_a_change_of_variables_and_one_of_access_are_served_without_a_row_and_fail_no_call(greets: Greeting) -> None:
     on, app = greets.on, "changed"
     row = on.row(greets.serve(app))
     key = on.key(app)
@@ -73,6 +72,13 @@ def test_a_change_of_variables_is_served_without_a_row_and_fails_no_call(greets:
         on.until_answer(app, DOLLARS, key)
         on.change("App", app, spec={"variables": [greeting(configMap={"name": "greetings", "key": "long"})]})
         on.until_answer(app, "good morning", key)
+        on.until_settled(app)
+        assert on.call(app)[0] == 401
+        on.change("App", app, spec={"access": {"type": "public"}})
+        on.until_answer(app, "good morning")
+        on.until_settled(app)
+        on.change("App", app, spec={"access": {"type": "private"}})
+        eventually("a caller without a key is refused", lambda: on.call(app)[0] == 401, 60)
         on.until_settled(app)
     assert heard["failed"] == 0, heard["errors"]
     assert set(heard["by_output"]) == {'{"answer":"hello"}', f'{{"answer":"{DOLLARS}"}}', '{"answer":"good morning"}'}
@@ -111,19 +117,3 @@ def test_a_key_that_is_missing_is_said_and_what_serves_goes_on(greets: Greeting)
     on.until_answer(app, "another", key)
     everything = [on.get("App", app), *on.rows(app), on.workload(app), on.events(app), greets.logs()]
     assert SECRET_VALUE not in str(everything)
-
-
-def test_a_change_of_access_is_in_force_without_a_row_and_fails_no_call(greets: Greeting) -> None:
-    on, app = greets.on, "opened"
-    row = on.row(greets.serve(app))
-    on.until_reached(app)
-    with on.load(app) as heard:
-        assert on.call(app)[0] == 401
-        on.change("App", app, spec={"access": {"type": "public"}})
-        on.until_answer(app, "hello")
-        on.until_settled(app)
-        on.change("App", app, spec={"access": {"type": "private"}})
-        eventually("a caller without a key is refused", lambda: on.call(app)[0] == 401, 60)
-        on.until_settled(app)
-    assert heard["failed"] == 0, heard["errors"]
-    assert [each["spec"] for each in on.rows(app)] == [row["spec"]]

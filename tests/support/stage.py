@@ -1,4 +1,4 @@
-"""A stage for tests on real pods: a namespace with an operator from this checkout, Apps, deploys, and callers inside the cluster.
+"""A stage as users have it: a namespace with an operator from this checkout, Apps, deploys, and, where pods are real, callers inside the cluster.
 
 What it asks of the cluster it asks as a user would, and every wait has a deadline.
 """
@@ -274,7 +274,7 @@ class Stage:
 
     @contextlib.contextmanager
     def load(
-        self, app: str, *, every: float = 0.05, pod: str = "load", url: str | None = None, options: Sequence[str] = ("--quiet",)
+        self, app: str, *, every: float = 0.1, pod: str = "load", url: str | None = None, options: Sequence[str] = ("--quiet",)
     ) -> Iterator[Manifest]:
         """Calls the App all along from a pod of its own; what it heard is in the yielded mapping when the block has ended.
 
@@ -395,8 +395,9 @@ def _install_rights(cluster: Cluster, _incarnation: int) -> None:
 
 @functools.cache
 def _load_images(cluster: Cluster, _incarnation: int) -> None:
-    """Once for each cluster: an import takes seconds."""
-    cluster.load_images(images.ensure([images.RUNTIME]).values())
+    """Once for each cluster with real pods: an import takes seconds."""
+    if cluster.real_pods:
+        cluster.load_images(images.ensure([images.RUNTIME]).values())
 
 
 def _caller(name: str, namespace: str, command: list[str], *, keys_of: str | None = None) -> Manifest:

@@ -24,7 +24,7 @@ from tests.support import audited, documents
 from tests.support.browser import chromium
 from tests.support.browser.everything import Reader, Way
 from tests.support.browser.pages import WAITS, Windows, sign_in
-from tests.support.cluster import Kubectl
+from tests.support.cluster import SHORT_LIVED, Kubectl
 from tests.support.waiting import eventually
 from tests.system.support.opened import Opened, opened
 
@@ -230,7 +230,7 @@ def test_every_command_of_a_document_says_what_the_document_shows(told: tuple[Cl
         "the pods of this machine are simulated, and nothing answers the document's calls: be root on Linux, or start Docker"
     )
     wrong = {}
-    for step, said in documents.run(REPOSITORY / document, cluster.env, REPOSITORY):
+    for step, said in documents.run(REPOSITORY / document, cluster.env | SHORT_LIVED, REPOSITORY):
         if lines := documents.missing(step, said):
             wrong[step.command] = f"shows {lines}, and it said:\n{said}"
     assert not wrong, "\n".join(f"{command} {what}" for command, what in wrong.items())
