@@ -209,9 +209,9 @@ def once(name: str, **more: object) -> Manifest:
     return {"name": name, "runAt": format_time(datetime.now(UTC) + timedelta(seconds=1)), **more}
 
 
-def pod_of(on: Stage, app: str, trigger: str) -> Manifest | None:
+def pod_of(on: Stage, app: str, trigger: str) -> Manifest:
     """The pod that calls the App for a trigger."""
-    return next((pod for pod in callers(on, app) if pod["metadata"]["labels"][names.TRIGGER_LABEL] == trigger), None)
+    return next(pod for pod in callers(on, app) if pod["metadata"]["labels"][names.TRIGGER_LABEL] == trigger)
 
 
 def test_a_moment_is_run_with_a_key_and_tells_no_answer(on: Stage) -> None:
@@ -228,7 +228,6 @@ def test_a_moment_is_run_with_a_key_and_tells_no_answer(on: Stage) -> None:
     assert broken["outcome"] == "Failed"
     assert broken["message"].startswith("the App answered 500 (node_failed) after ")
     pod = pod_of(on, "asked", "broken")
-    assert pod is not None
     assert pod["spec"]["automountServiceAccountToken"] is False
     log = on.api.text(f"{path(on.named('Pod', pod['metadata']['name']))}/log")
     assert log
@@ -249,7 +248,6 @@ def test_a_run_whose_pod_is_taken_away_is_not_begun_anew(on: Stage) -> None:
         pods = {}
         for name, options in graces.items():
             pods[name] = pod_of(on, "slow", name)
-            assert pods[name] is not None
             deleted = on.api.delete(on.named("Pod", pods[name]["metadata"]["name"]), **options)
             assert deleted.ok, deleted.message
         outcomes = {name: run["outcome"] for name, run in by_trigger(until_ran(on, "slow", len(graces))).items()}
