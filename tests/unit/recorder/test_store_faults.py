@@ -24,6 +24,7 @@ from dynamiq_recorder.store.schema import migrations
 from dynamiq_recorder.store.sql_store import SqlStore
 from tests.support import postgres
 from tests.support.history_stage import in_full
+from tests.support.preloaded import Preloaded
 from tests.support.stored_runs import APP, a_row, a_run, answers, batch
 from tests.support.waiting import eventually
 
@@ -31,25 +32,37 @@ KILLS = 8 if in_full() else 5
 WRITER = "tests.unit.support.store_writer"
 
 
-def _killed_writer(address: str, first: int, acknowledged: int) -> int:
+@pytest.fixture(scope="module")
+def writers() -> Iterator[Preloaded]:
+    """Starts processes that write."""
+    made = Preloaded(sys.executable, [WRITER])
+    yield made
+    made.end()
+
+
+def _killed_writer(writers: Preloaded, folder: Path, address: str, first: int, acknowledged: int) -> int:
     """Starts a process that writes runs from `first` on, and kills it after it has acknowledged so many. Returns the last that it did."""
-    process = subprocess.Popen([sys.executable, "-m", WRITER, address, str(first)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    last = first - 1
-    for line in process.stdout:
-        last = int(line)
-        if last >= first + acknowledged:
-            break
-    process.send_signal(signal.SIGKILL)
-    rest, _ = process.communicate()
-    return max([last, *(int(line) for line in rest.split("\n")[:-1])])
+    printed, errors = folder / "printed", folder / "errors"
+    printed.unlink(missing_ok=True)
+    process = writers.start(WRITER, address, str(first), environment=dict(os.environ), files=(Path(os.devnull), printed, errors))
+
+    def last() -> int:
+        return max([first - 1, *(int(line) for line in printed.read_text().split("\n")[:-1])]) if printed.exists() else 0
+
+    eventually("it wrote", lambda: process.poll() is not None or last() >= first + acknowledged, every=0.01)
+    assert process.poll() is None, errors.read_text()
+    process.kill()
+    process.wait()
+    return last()
 
 
 @pytest.mark.full_count
-def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged_and_counts_nothing_twice(address: str) -> None:
+def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged_and_counts_nothing_twice(
+    address: str, writers: Preloaded, tmp_path: Path
+) -> None:
     first = 1
     for kill in range(KILLS):
-        last = _killed_writer(address, first, 20 + 17 * kill)
+        last = _killed_writer(writers, tmp_path, address, first, 20 + 17 * kill)
         assert last >= first
         first = max(1, last - 30)  # a sender that has no answer sends again
 

@@ -14,6 +14,7 @@ from dynamiq_recorder.model import Filter, Row, Run, Sums
 from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.merging import union
 from dynamiq_recorder.store.opening import opened
+from tests.support.history_stage import in_full
 from tests.support.stored_runs import (
     APP,
     HOUR,
@@ -66,20 +67,20 @@ def _drawn_rows(chance: random.Random, count: int) -> list[Row]:
     return rows
 
 
-@pytest.mark.parametrize("round_", range(3))
+@pytest.mark.full_count
+@pytest.mark.parametrize("round_", range(3 if in_full() else 1))
 def test_whatever_is_written_put_and_deleted_the_figures_are_those_of_the_runs(store: Store, round_: int) -> None:
     seed = random.randrange(10**6)  # noqa: S311
     print("seed", seed)
     chance = random.Random(seed)  # noqa: S311
     plain, sent = Plain(), 0
-    for _ in range(12):
-        what = chance.choice(["write", "write", "write", "again", "row", "delete"])
+    for what in ("write", *chance.sample(["write"] * 4 + ["again"] * 2 + ["row"] * 3 + ["delete"] * 2, 11)):
         if what == "write":
             runs = [drawn(chance, sent + number) for number in range(chance.randrange(60))]
             sent += len(runs)
             assert store.write([batch(*runs[::2]), batch(*runs[1::2], *runs[:5])]).new == len(runs)
             plain.write(runs)
-        elif what == "again" and plain.runs:
+        elif what == "again":
             for run in chance.sample(list(plain.runs.values()), min(5, len(plain.runs))):
                 more = msgspec.structs.replace(run, spans=(*run.spans[1:], a_call(70, cost=9)), status=RunStatus.CUT_OFF)
                 assert store.write([batch(more)]).new == 0
@@ -162,13 +163,12 @@ def test_figures_are_in_the_order_asked_with_zeros_for_no_runs_and_without_what_
     assert store.metrics("nowhere", NOON, NOON + HOUR, MetricsInterval.HOUR, None) == ()
 
 
-@pytest.mark.parametrize("processes", [1, 3])
-def test_writers_at_once_of_the_same_runs_count_each_once(address: str, processes: int) -> None:
-    """Three recorders on PostgreSQL; on SQLite, three threads of the one that there can be."""
+def test_writers_at_once_of_the_same_runs_count_each_once(address: str) -> None:
+    """Three threads: of two recorders on PostgreSQL, on SQLite of the one that there can be."""
     chance = random.Random(3)  # noqa: S311
-    runs = [drawn(chance, number) for number in range(600)]
+    runs = [drawn(chance, number) for number in range(300)]
     rows = [a_row(sequence) for sequence in range(1, 5)]
-    count = processes if address.startswith("postgres") else 1
+    count = 2 if address.startswith("postgres") else 1
     stores = [opened(address) for _ in range(count)]
     failures: list[BaseException] = []
     new: list[int] = []
