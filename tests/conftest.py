@@ -17,7 +17,11 @@ from tests.support.ending import Ending
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Ends a session in order also at SIGTERM, and keeps accounts of it where the environment asks for them."""
+    """Ends a session in order also at SIGTERM, and keeps accounts of it where the environment asks for them.
+
+    Garbage is looked for seldom: it was a seventh of the time of the tests of plan, and a part of what it takes to find all tests.
+    """
+    gc.set_threshold(50_000, 20, 50)
     is_worker = hasattr(config, "workerinput")
     config.pluginmanager.register(Ending(is_worker=is_worker))
     if folder := os.environ.get(accounting.FOLDER):
@@ -28,10 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Garbage is looked for seldom, and not in what stays: thousands of tests and all of our modules. It was a seventh of the time of the tests of plan."""
+    """Garbage is not looked for in what stays: thousands of tests and all of our modules."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
