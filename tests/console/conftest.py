@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, StorageState, StorageStateCookie, expect
 
 from dynamiq_operator.model import names as model
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
@@ -112,14 +111,20 @@ def pages_of_strangers(places: Places) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def resting(browser: Browser) -> dict[str, Window]:
+    """A window of each user and options that the next test may have: a new one takes as much of a processor as loading two pages."""
+    return {}
+
+
 @pytest.fixture
-def windows(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Windows]:
+def windows(browser: Browser, resting: dict[str, Window], request: pytest.FixtureRequest) -> Iterator[Windows]:
     """Opens windows, each a browser of its own; what they showed last is in build/tests/console where the test fails."""
     made = Windows(browser)
     yield made
     if request.node.stash.get(FAILED, False):
         made.picture(PICTURES / re.sub(r"\W+", "-", request.node.name))
-    made.close()
+    made.close(resting.values())
 
 
 @pytest.fixture(scope="session")
@@ -128,27 +133,44 @@ def figures() -> Figures:
 
 
 @pytest.fixture(scope="session")
-def profiles() -> dict[str, Any]:
+def profiles() -> dict[str, StorageState]:
     """What a browser keeps of each user who has signed in once."""
     return {}
 
 
 @pytest.fixture
-def page_as(console: Served, users: dict[str, User], windows: Windows, profiles: dict[str, Any]) -> PageAs:
+def page_as(
+    console: Served,
+    users: dict[str, User],
+    windows: Windows,
+    profiles: dict[str, StorageState],
+    resting: dict[str, Window],
+    request: pytest.FixtureRequest,
+) -> Iterator[PageAs]:
     """`page_as("viewer", "/console/")`: a window of somebody who is signed in, at a path, or with None at none yet.
 
-    More options are those of a browser's context.
+    More options are those of a browser's context. A window may have been another test's, which has left nothing in it that `Window.rest` takes away:
+    who adds scripts, listeners or a clock, or changes its size, asks for one that `is_new`.
     """
+    common: list[tuple[str, Window, list[StorageStateCookie]]] = []
 
-    def opened(user: str, path: str | None = "/console/", **options: Any) -> Window:
+    def opened(user: str, path: str | None = "/console/", is_new: bool = False, **options: Any) -> Window:
         if user not in profiles:
             first = windows.open()
             first.goto("/console/sign-in")
             sign_in(first, users[user].token)
-            profiles[user] = json.loads(json.dumps(first.context.storage_state()))
-        made = windows.open(storage_state=profiles[user], **options)
+            profiles[user] = first.context.storage_state()
+        key = f"{user} {options}"
+        rests = not is_new and key in resting
+        made = windows.take(resting.pop(key)) if rests else windows.open(storage_state=profiles[user], **options)
+        if not is_new:
+            common.append((key, made, profiles[user]["cookies"]))
         if path is not None:
             made.goto(path)
         return made
 
-    return opened
+    yield opened
+    if not request.node.stash.get(FAILED, False):
+        for key, window, cookies in common:
+            if key not in resting and window.rest({(each["name"], each["value"]) for each in cookies}):
+                resting[key] = window

@@ -129,7 +129,7 @@ def test_a_promotion_makes_the_app_there(opened: AsSomebody, deploying: Deployin
 def test_the_preview_is_beside_the_fields_where_there_is_room_and_the_button_short_where_there_is_none(
     opened: AsSomebody, deploying: Deploying
 ) -> None:
-    page = opened(f"/console/apps/{deploying.app('roomy', 'v1')}/deploy", viewport={"width": 1280, "height": 860}).page
+    page = opened(f"/console/apps/{deploying.app('roomy', 'v1')}/deploy", viewport={"width": 1280, "height": 860}, is_new=True).page
     previewed(page, "v3")
     fields, preview = (page.locator(each).bounding_box() for each in (".fields", ".beside"))
     assert fields is not None

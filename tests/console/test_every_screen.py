@@ -31,7 +31,7 @@ def told(page_as: PageAs, status: int = 200, more: str = "", **options: Any) -> 
 
 def opened(window: Window, name: str, path: str) -> Page:
     """The page when the screen is there, and the dialog where it is one."""
-    page = window.goto(path)
+    page = window.go_on(path)
     if name in DIALOGS:
         expect(page.locator("dialog[open]")).to_be_visible()
         settled(page)
@@ -50,7 +50,7 @@ def test_long_texts_of_users_make_no_page_wider_than_its_window(page_as: PageAs)
 def test_that_something_is_not_there_is_told_in_the_words_of_the_api(page_as: PageAs, names: frozenset[str]) -> None:
     window, places = told(page_as, 404, " in so many words", viewport=NARROW, color_scheme="dark")
     for name in sorted(names):
-        page = window.goto(places[name])
+        page = window.go_on(places[name])
         if name != "unknown":
             expect(page.locator("body")).to_contain_text("in so many words")
         assert cut(page) == [], name

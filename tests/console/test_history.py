@@ -234,7 +234,7 @@ def test_what_is_filtered_is_exported_and_no_spreadsheet_runs_it(page_as: PageAs
 
 
 def test_an_audit_report_is_printed(page_as: PageAs, told: Told) -> None:
-    window = page_as("viewer", None)
+    window = page_as("viewer", None, is_new=True)
     window.page.add_init_script("window.print = () => { window.printed = document.querySelector('.report').innerText }")
     page = window.goto(f"/console/apps/{told.app_id}/history?status=Failed")
     page.get_by_role("button", name="Print").click()
@@ -341,8 +341,10 @@ def test_a_new_row_comes_in_at_the_top_and_moves_nothing_that_is_read(page_as: P
 
 
 def test_on_a_phone_rows_are_cards(page_as: PageAs, told: Told) -> None:
+    window = page_as("deployer", None, is_new=True)
     for width in (320, 360):
-        page = opened(page_as, told, viewport={"width": width, "height": 700}).page
+        window.page.set_viewport_size({"width": width, "height": 700})
+        page = window.goto(f"/console/apps/{told.app_id}/history")
         expect(row(page, 4)).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.get_by_role("button", name="Filters").click()

@@ -55,7 +55,7 @@ def chart(page: Page, name: str) -> Locator:
     return page.get_by_role("figure").filter(has=page.get_by_role("heading", name=re.compile(f"^{name}")))
 
 
-def test_each_chart_has_the_same_figures_as_a_table_and_a_mark_at_each_row(
+def test_each_chart_has_the_same_figures_as_a_table_and_at_the_pointer_and_a_mark_at_each_row(
     page_as: PageAs, history: LongHistory, recorded: Recorded
 ) -> None:
     page = opened(page_as, history, recorded, "/monitoring")
@@ -75,10 +75,6 @@ def test_each_chart_has_the_same_figures_as_a_table_and_a_mark_at_each_row(
     expect(mark).to_have_attribute("href", f"/console/apps/{history.app_id}/history/{newest['id']}")
     expect(table.get_by_role("row").filter(has_text=f"#{newest['sequence']}")).to_have_count(1)
     assert axe(page) == []
-
-
-def test_the_pointer_tells_the_figures_of_one_time_in_all_charts(page_as: PageAs, history: LongHistory, recorded: Recorded) -> None:
-    page = opened(page_as, history, recorded, "/monitoring")
     drawing = chart(page, "Invocations").get_by_role("img")
     drawing.scroll_into_view_if_needed()
     box = drawing.bounding_box()

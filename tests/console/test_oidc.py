@@ -192,14 +192,8 @@ def test_a_user_whom_the_api_server_does_not_take_is_not_signed_in(window: Windo
     assert cookies(window) == {}
 
 
-TARGETS = (
-    "https://elsewhere.example.net/",
-    "//elsewhere.example.net/",
-    "/\\elsewhere.example.net",
-    "/console/../..//elsewhere.example.net",
-    "javascript:alert(1)",
-    "/v1/me",
-)
+TARGETS = ("https://elsewhere.example.net/", "/\\elsewhere.example.net")
+"""All that are refused: tests/unit/rest/test_console_oidc.py and operator/console/src/pure/sign-in.test.ts."""
 
 
 def test_a_sign_in_ends_in_the_console_whatever_a_link_says(window: Window, sso: Served) -> None:

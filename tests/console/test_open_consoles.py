@@ -58,7 +58,7 @@ def address(stage: HistoryStage, app: str) -> str:
 
 def watched(page_as: PageAs, path: str) -> Window:
     """A window at a path, once its stream is on."""
-    window = page_as("viewer", "/console/workflows")
+    window = page_as("viewer", "/console/workflows", is_new=True)
     window.page.add_init_script(SHOWN)
     window.page.goto("about:blank")  # what the page before still asks for is not counted
     window.seen.requests.clear()

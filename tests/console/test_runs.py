@@ -50,7 +50,7 @@ def opened(page_as: PageAs, history: LongHistory) -> Opened:
     """Opens a page of the App over runs that are made up; with `clock` its time goes on as the test says."""
 
     def at(recorded: Recorded, rest: str = "/runs", user: str = "admin", clock: bool = False) -> Page:
-        window = page_as(user, None)
+        window = page_as(user, None, is_new=clock)
         history.serve(window.page)
         runs.given(window.page, recorded)
         if clock:
@@ -157,7 +157,7 @@ def test_a_page_that_nobody_sees_does_not_ask(opened: Opened, few: Recorded) -> 
 
 
 def test_who_was_told_that_there_is_no_recorder_does_not_ask_again(page_as: PageAs, history: LongHistory) -> None:
-    window = page_as("viewer", None)
+    window = page_as("viewer", None, is_new=True)
     history.serve(window.page)
     paths = runs.refused(window.page)
     window.page.clock.install()

@@ -55,6 +55,7 @@ def window(opened: tuple[Window, Prepared], request: pytest.FixtureRequest) -> I
         to = PICTURES / (re.sub(r"\W+", "-", request.node.name) + ".png")
         to.parent.mkdir(parents=True, exist_ok=True)
         made.page.screenshot(path=to)
+        made.page.goto("about:blank")
     told = [*answers.surprises, *made.seen.refused, *made.seen.errors]
     for each in (answers.surprises, made.seen.refused, made.seen.errors):
         each.clear()
@@ -73,7 +74,7 @@ def press(here: Page | Locator, name: str) -> None:
 def shown(window: Window, screen: Screen) -> Locator | None:
     """Opens a screen; a dialog by the keyboard from the screen below it. The button or link that opened it."""
     opener: Locator | None = None
-    page = window.goto(screen.over[1] if screen.over else screen.path)
+    page = window.go_on(screen.over[1] if screen.over else screen.path)
     if screen.over:
         named, main = screen.over[0], page.locator("main")
         opener = main.get_by_role("button", name=named, exact=True).or_(main.get_by_role("link", name=named, exact=True)).first

@@ -27,11 +27,11 @@ def written(stage: HistoryStage) -> Written:
 
 def test_what_users_wrote_is_shown_as_text_on_every_screen(page_as: PageAs, written: Written) -> None:
     assert len(written.fields) >= FIELDS_LEAST, sorted(written.fields)
-    window = page_as("admin", None)
+    window = page_as("admin", None, is_new=True)
     window.page.on("dialog", lambda dialog: window.seen.errors.append(f"a dialog: {dialog.message}"))
     shown: dict[str, set[str]] = {}
     for name, path in addresses(**written.ids).items():
-        window.goto(path)
+        window.go_on(path)
         nothing_ran(window)
         shown[name] = says(window.page)
     assert len([name for name, texts in shown.items() if texts]) >= SHOWN_LEAST, shown
@@ -51,7 +51,7 @@ def test_what_the_api_answers_is_shown_as_text_on_every_screen(page_as: PageAs, 
     everything = answers.Everything(lambda _: ALL, status)
     everything.given_to(window.page)
     for name in sorted(names):
-        window.goto(addresses(**everything.ids)[name])
+        window.go_on(addresses(**everything.ids)[name])
         nothing_ran(window)
         assert window.seen.errors == [], name
     assert everything.given >= len(names)

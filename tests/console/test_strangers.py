@@ -24,6 +24,8 @@ pytestmark = pytest.mark.usefixtures("pages_of_strangers")
 
 SERVER = {"type": "server"}
 STRANGERS = (names.APP, names.ELSEWHERE)
+STATUS = {names.APP: 403, names.ELSEWHERE: 401}
+"""A sibling's requests carry the cookies, and are not taken for all that; another site's have none."""
 
 SEND = """async ([origin, app, body]) => {
   const deploy = `${origin}/v1/apps/${app}/deploy`;
@@ -87,11 +89,6 @@ def app(stage: HistoryStage) -> str:
     return rest.uid(stage.api, "App", "target", stage.namespace)
 
 
-@pytest.fixture(params=STRANGERS)
-def host(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
 def victim(page_as: PageAs, stage: HistoryStage, app: str) -> Iterator[Page]:
     """The console of an administrator, and afterwards the App is as it was and the administrator still signed in."""
@@ -141,46 +138,52 @@ class Refused:
             if not each.caller and each.route in ("-", "/console/session") and each.status >= 400
         )
 
+    def until(self, refusal: tuple[str, int], least: int) -> None:
+        eventually(f"{refusal} is there {least} times", lambda: self()[refusal] >= least)
+
 
 def test_requests_of_a_stranger_are_refused_though_the_cookies_may_come_along(
-    victim: Page, host: str, stage: HistoryStage, app: str, console: Served
+    victim: Page, stage: HistoryStage, app: str, console: Served
 ) -> None:
-    page, refused = stranger(victim, host), Refused(console)
-    answers = page.evaluate(SEND, [ORIGIN, app, body(stage)])
-    assert {(kind, text) for _, kind, _, text in answers} == {("opaque", ""), ("refused", "")}
-    # A sibling's requests carry the cookies, and are not taken for all that; another site's have none.
-    status = 403 if host == names.APP else 401
-    eventually("simple requests are refused", lambda: refused()["GET", status] >= 2 and refused()["POST", status] >= 4)
-    assert {method for method, _ in refused()} == {"GET", "POST", "OPTIONS"}
+    for host in STRANGERS:
+        page, refused, status = stranger(victim, host), Refused(console), STATUS[host]
+        answers = page.evaluate(SEND, [ORIGIN, app, body(stage)])
+        assert {(kind, text) for _, kind, _, text in answers} == {("opaque", ""), ("refused", "")}
+        for method, least in (("GET", 2), ("POST", 4)):
+            refused.until((method, status), least)
+        assert {method for method, _ in refused()} == {"GET", "POST", "OPTIONS"}
 
 
-def test_nothing_that_a_stranger_loads_opens_or_listens_to_is_answered(victim: Page, host: str, app: str, console: Served) -> None:
-    page, refused = stranger(victim, host), Refused(console)
-    assert page.evaluate(LOAD, [ORIGIN, app]) == ["refused", "refused"]
-    eventually("what it loads is refused", lambda: refused()["GET", 403 if host == names.APP else 401] >= 6)
+def test_nothing_that_a_stranger_loads_opens_or_listens_to_is_answered(victim: Page, app: str, console: Served) -> None:
+    for host in STRANGERS:
+        page, refused = stranger(victim, host), Refused(console)
+        assert page.evaluate(LOAD, [ORIGIN, app]) == ["refused", "refused"]
+        refused.until(("GET", STATUS[host]), 6)
 
 
-def test_a_form_of_a_stranger_deploys_nothing(victim: Page, host: str, stage: HistoryStage, app: str) -> None:
+def test_a_form_of_a_stranger_deploys_nothing(victim: Page, stage: HistoryStage, app: str) -> None:
     opening, _, rest_of_it = body(stage).partition(":")
-    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
-        page = stranger(victim, host)
-        with page.expect_navigation() as going:
-            page.evaluate(SUBMIT, [f"{ORIGIN}/v1/apps/{app}/deploy", f'{opening}: "x", "a', f'": {rest_of_it}', kind])
-        assert going.value is not None
-        assert going.value.status in (401, 403), kind
+    for host in STRANGERS:
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+            page = stranger(victim, host)
+            with page.expect_navigation() as going:
+                page.evaluate(SUBMIT, [f"{ORIGIN}/v1/apps/{app}/deploy", f'{opening}: "x", "a', f'": {rest_of_it}', kind])
+            assert going.value is not None
+            assert going.value.status in (401, 403), kind
 
 
-def test_a_stranger_signs_nobody_in_as_somebody_else(console: Served, windows: Windows, users: dict[str, User], host: str) -> None:
+def test_a_stranger_signs_nobody_in_as_somebody_else(console: Served, windows: Windows, users: dict[str, User]) -> None:
     window = windows.open()
     window.goto("/console/sign-in")
-    page = stranger(window.page, host)
-    for kind in ("text/plain", "application/x-www-form-urlencoded"):
-        with page.expect_navigation() as going:
-            page.evaluate(SUBMIT, [f"{ORIGIN}/console/session", '{"token": "' + users["deployer"].token + '", "a', '": ""}', kind])
-        assert going.value is not None
-        assert going.value.status == 403
-        page.goto(f"https://{host}/")
-    assert window.context.cookies(ORIGIN) == []
+    for host in STRANGERS:
+        page = stranger(window.page, host)
+        for kind in ("text/plain", "application/x-www-form-urlencoded"):
+            with page.expect_navigation() as going:
+                page.evaluate(SUBMIT, [f"{ORIGIN}/console/session", '{"token": "' + users["deployer"].token + '", "a', '": ""}', kind])
+            assert going.value is not None
+            assert going.value.status == 403
+            page.goto(f"https://{host}/")
+        assert window.context.cookies(ORIGIN) == []
 
 
 def subject(user: User) -> str:
@@ -232,20 +235,22 @@ def test_signing_in_replaces_what_was_there(console: Served, windows: Windows, u
     assert tokens == [f"1.{users['viewer'].token}"]
 
 
-def test_no_page_of_the_console_is_framed(victim: Page, host: str, app: str) -> None:
-    page = stranger(victim, host)
-    for tag, path in itertools.product(("iframe", "object", "embed"), ("/console/", f"/console/apps/{app}")):
-        with page.expect_event("requestfailed") as failed:
-            page.evaluate(FRAME, [tag, f"{ORIGIN}{path}"])
-        assert (failed.value.url, failed.value.failure) == (f"{ORIGIN}{path}", "net::ERR_BLOCKED_BY_RESPONSE")
+def test_no_page_of_the_console_is_framed(victim: Page, app: str) -> None:
+    for host in STRANGERS:
+        page = stranger(victim, host)
+        for tag, path in itertools.product(("iframe", "object", "embed"), ("/console/", f"/console/apps/{app}")):
+            with page.expect_event("requestfailed") as failed:
+                page.evaluate(FRAME, [tag, f"{ORIGIN}{path}"])
+            assert (failed.value.url, failed.value.failure) == (f"{ORIGIN}{path}", "net::ERR_BLOCKED_BY_RESPONSE")
 
 
-def test_a_window_that_a_stranger_opens_has_nothing_of_the_console(victim: Page, host: str) -> None:
-    page = stranger(victim, host)
-    with page.expect_popup() as opened:
-        page.evaluate("(url) => { window.it = window.open(url, 'it'); }", f"{ORIGIN}/console/")
-    expect(opened.value.locator("body")).not_to_be_empty()
-    assert page.evaluate(
-        "(async () => { for (let n = 0; n < 600 && !window.it.closed; n++) await new Promise((done) => setTimeout(done, 100)); return window.it.closed; })()"
-    )
-    assert opened.value.evaluate("window.opener") is None
+def test_a_window_that_a_stranger_opens_has_nothing_of_the_console(victim: Page) -> None:
+    for host in STRANGERS:
+        page = stranger(victim, host)
+        with page.expect_popup() as opened:
+            page.evaluate("(url) => { window.it = window.open(url, 'it'); }", f"{ORIGIN}/console/")
+        expect(opened.value.locator("body")).not_to_be_empty()
+        assert page.evaluate(
+            "(async () => { for (let n = 0; n < 600 && !window.it.closed; n++) await new Promise((done) => setTimeout(done, 100)); return window.it.closed; })()"
+        )
+        assert opened.value.evaluate("window.opener") is None

@@ -38,7 +38,10 @@ CUT = """() => {
 }"""
 
 FOLLOW = """() => {
+  const isFollowed = window.followed !== undefined;
   window.followed = [];
+  if (isFollowed) return;
+  let places = 0;
   const name = (element) => element === document.body ? "" :
     `${element.tagName.toLowerCase()} ${(element.ariaLabel || element.innerText || element.closest("label")?.innerText || element.id || "").trim().slice(0, 40)}`;
   const isSeen = (element) => {
@@ -53,7 +56,7 @@ FOLLOW = """() => {
       name: name(element),
       isSeen: isSeen(element),
       isOver: element.closest("dialog") !== null,
-      at: (element.dataset.followed ??= String(window.followed.length)),
+      at: (element.dataset.followed ??= String(places++)),
     });
   }, true);
 }"""
@@ -101,9 +104,10 @@ def tabbed(page: Page) -> list[dict[str, Any]]:
     """The places that Tab comes to, in order, from the first until it is there again. Raises AssertionError where it is held somewhere."""
     page.evaluate(FOLLOW)
     # Rows of a long list are there as Tab comes near them: what there is to reach is counted anew.
-    pressed = 0
+    pressed, more = 0, 2
     while True:
-        most = page.evaluate(TABBABLE) + 12
+        most = max(more, page.evaluate(TABBABLE) + more - pressed)
+        more = 10
         for _ in range(most):
             page.keyboard.press("Tab")
         pressed += most

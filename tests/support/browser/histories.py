@@ -33,8 +33,14 @@ class LongHistory:
     waiting: list[Route] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        if self.rows:
+            return
         model = example("GET", LIST)["data"][0]
         self.rows = [self._row(model, sequence) for sequence in range(self.count, 0, -1)]
+
+    def copy(self) -> LongHistory:
+        """One of the same rows, whose reading and writing is its own."""
+        return LongHistory(self.app_id, self.count, list(self.rows))
 
     def serve(self, page: Page) -> None:
         """From now on the page reads these rows."""
