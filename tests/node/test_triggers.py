@@ -237,16 +237,18 @@ def test_a_moment_is_run_with_a_key_and_tells_no_answer(on: Stage) -> None:
 
 
 def test_a_run_whose_pod_is_taken_away_is_not_begun_anew(on: Stage) -> None:
-    """Of two runs at once one pod may drain, and one is killed."""
+    """Of two runs one pod may drain, and one is killed, each while the App works for it."""
     graces: dict[str, dict[str, int]] = {"drained": {}, "killed": {"gracePeriodSeconds": 0}}
     on.release("v1", workflow="slow", text=a_flow(SLOW, answer="answer"))
     on.app("slow", workflow="slow")
     on.live("slow", "v1")
     with Answered(on, "slow") as answered:
-        on.change("App", "slow", spec={"triggers": [once(name) for name in graces]})
-        eventually("the App has been called by both", lambda: _runs_under_way(on, "slow") == len(graces), RAN_WITHIN)
+        triggers: list[Manifest] = []
         pods = {}
         for name, options in graces.items():
+            triggers.append(once(name))
+            on.change("App", "slow", spec={"triggers": triggers})
+            eventually("the App is called", lambda: _runs_under_way(on, "slow") + len(answered.ids) == len(triggers), RAN_WITHIN)
             pods[name] = pod_of(on, "slow", name)
             deleted = on.api.delete(on.named("Pod", pods[name]["metadata"]["name"]), **options)
             assert deleted.ok, deleted.message
