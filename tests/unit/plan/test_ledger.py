@@ -10,6 +10,7 @@ from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.chain import verify
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan import operations
+from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
 from tests.support import factories as given
 from tests.support.world import World, a_world, begun, serving
 
@@ -191,6 +192,13 @@ def _a_long_history(rows: int) -> World:
         world.deploy(f"r{number}", f"v{number % 2 + 1}")
         world.run()
     return world
+
+
+def test_the_chain_goes_on_from_the_newest_row_that_is_left() -> None:
+    rows = [LedgerRow(name, name, sequence, {}, digest=f"of {name}") for sequence, name in enumerate("abc", start=1)]
+    ledger = Ledger.of(rows)
+    assert ledger.last_pinned == (3, "of c")
+    assert ledger.without("c").last_pinned == (2, "of b")
 
 
 def test_the_oldest_rows_above_the_limit_go_and_what_is_kept_verifies() -> None:

@@ -147,5 +147,6 @@ def test_rights_in_a_project(stage: RestStage, denied: tuple[str, str], right: s
 def test_rights_in_a_project_that_may_not_be_seen(stage: RestStage) -> None:
     stage.allow(lambda *_: False)
     path = f"/v1/projects/{stage.uid(NAMESPACES, 'demo')}/rights"
-    assert "may not see it" in stage.call("GET", path).error(404)["message"]
-    assert make.NAMESPACE not in stage.call("GET", path).error(404)["message"]
+    said = stage.call("GET", path).error(404)["message"]
+    assert said == f"no project has the id {stage.uid(NAMESPACES, 'demo')}, or you may not see it"
+    assert make.NAMESPACE not in said
