@@ -118,7 +118,7 @@ def test_a_withdrawal_by_one_rejection_is_of_every_one_of_its_flow() -> None:
     assert withdrawn(script, uid=others["metadata"]["uid"]) == ["others-v1-1"], "a flow is rejected under whatever name"
     with pytest.raises(Unknown, match="no rejection has the id"):
         withdrawn(script, uid="none-such")
-    with pytest.raises(NotNow, match="is not rejected"):
+    with pytest.raises(NotNow, match="v2 of chat is not rejected"):
         withdrawn(stage(gone), uid=gone["metadata"]["uid"])
 
 

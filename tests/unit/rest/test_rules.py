@@ -236,7 +236,7 @@ def test_rejections_are_listed_and_releases_and_previews_say_so(held: RestStage)
     (told,) = held.get(_path(held, "/rejections"))
     Rejection.model_validate(told)
     says = f"v1 was rejected by {OTTO}: it loses invoices"
-    assert told["message"] == says
+    assert (told["message"], told["workflow"], told["version"]) == (says, "chat", "v1")
     versions = held.get(f"/v1/workflows/{held.uid(WORKFLOWS, 'chat')}/versions")
     for each in versions:
         Version.model_validate(each)
