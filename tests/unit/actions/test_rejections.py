@@ -92,6 +92,7 @@ def test_a_withdrawal_is_of_every_rejection_of_the_flow() -> None:
     perform_withdrawal(api, plan_withdrawal(api, given.NAMESPACE, given.NAME, "v2", "it was the mail server"))
     assert [each.path.rpartition("/")[2] for each in sent] == ["other-v7-1", "chat-v2-1"]
     assert {each.body["spec"]["withdrawn"]["reason"] for each in sent} == {"it was the mail server"}
+    assert all(each.body["metadata"].keys() == {"uid", "resourceVersion"} for each in sent), "of what was read, and of nothing newer"
 
 
 def withdrawn(script: Script, version: str | None = None, **named: Any) -> list[str]:

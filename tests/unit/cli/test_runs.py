@@ -206,12 +206,14 @@ def test_nodes_that_are_inside_of_each_other_are_shown_once(plugin: ScriptedPlug
 
 
 def test_contents_are_shown_where_they_are_asked_for(plugin: ScriptedPlugin) -> None:
-    detail = made.a_detail(made.a_node(output="Paid."), content="included", input={"question": "Where?"}, output={"answer": "Paid."})
+    nodes = made.a_node(output="Paid."), made.a_node(span_id="2", name="", node_id="ask", output="When?")
+    detail = made.a_detail(*nodes, content="included", input={"question": "Where?"}, output={"answer": "Paid."})
     plugin.script.on("GET", f"{PROXY}/v1/runs/{RUN}", {"data": detail})
     assert "Where?" not in plugin("run", RUN).out
     shown = plugin("run", RUN, "--content").out
     assert 'run: input\n  {\n    "question": "Where?"\n  }' in shown
     assert "node Answer: output\n  Paid." in shown
+    assert "node ask: output\n  When?" in shown
     assert dict(plugin.script.recorded[-1].pairs) == {"include": "content"}
 
 
@@ -335,6 +337,8 @@ def test_runs_are_deleted_once_it_was_said_how_many(plugin: ScriptedPlugin) -> N
     asked = plugin.script.recorded[-1]
     assert (asked.method, asked.path, dict(asked.pairs)) == ("DELETE", RUNS, {"session_id": "s-1"})
     assert json.loads(plugin("delete-runs", "chat", "--user-id", "u-1", "--yes", "-o", "json").out) == {"deleted": 2}
+    plugin("delete-runs", "chat", "--before", "2026-11-24", "--yes")
+    assert dict(plugin.script.recorded[-1].pairs) == {"before": "2026-11-24T00:00:00.000000Z"}
 
 
 @pytest.mark.parametrize("options", [(), ("--before", "1h", "--session", "s")])

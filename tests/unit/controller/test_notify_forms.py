@@ -107,6 +107,7 @@ def test_a_secret_says_where_to_and_by_which_key() -> None:
         ({"url": "https://hooks.example.com:99999/"}, "none"),
         ({"url": "https://anna:t0psecret@hooks.example.com/"}, "password"),
         ({"url": "https://hooks.example.com/\r\nHost: other"}, "white space"),
+        ({"url": "https://hooks.example.com/\x7f"}, "ASCII"),
         ({"url": "https://hooks.example.com/" + "a" * 2048}, "2048"),
         ({"url": "https://hooks.example.com/", "key": "short"}, "16 bytes"),
         ({"url": "https://hooks.example.com/", "ca": "none"}, "certificate"),
