@@ -46,15 +46,14 @@ def test_one_that_was_paused_at_a_write_writes_nothing_twice(
     assert deploys.End.of(api, namespace) == expected
 
 
-OF_TWO = pytest.mark.long("each case waits until a lease has expired; two of them are in `make test`, with the write of the pins")
+OF_ONE = pytest.mark.long("each case waits until a lease has expired; an Event and the write of the pins are in `make test`")
 
 
 @pytest.mark.parametrize(
     "case",
     [
-        "workload, not wanted any more",
         "Event, overtaken",
-        *(pytest.param(case, marks=OF_TWO) for case in ("workload", "autoscaler, not wanted any more")),
+        *(pytest.param(case, marks=OF_ONE) for case in ("workload", "workload, not wanted any more", "autoscaler, not wanted any more")),
     ],
 )
 def test_a_write_that_arrives_after_the_takeover_is_refused(api: Api, namespace: str, pair: Pair, case: str) -> None:

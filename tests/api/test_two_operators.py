@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,11 @@ def host(side: Side, name: str) -> str:
     return f"{name}.{side[0].namespace}.example.test"
 
 
+def asks_again(stage: HistoryStage, app: str) -> None:
+    """Has the operator look at an App at once; by itself it does, after a refusal, after up to a minute."""
+    stage.change(kinds.APP.kind, app, spec={"description": f"asks again {uuid.uuid4().hex[:6]}"})
+
+
 def test_each_app_is_one_operators_and_waits_for_no_other(sides: tuple[Side, Side]) -> None:
     (here, first), (there, second) = sides
     second.stop()
@@ -105,19 +111,23 @@ def test_an_operator_that_is_down_keeps_no_hostname_from_an_app_of_another(sides
     here.app(waiting, given.with_hostname(wanted))
     assert refused(here, waiting) == f"hostname {wanted} is another App's: choose another"
     second.stop()
-    here.change(kinds.APP.kind, waiting, spec={"description": "asks again"})
+    asks_again(here, waiting)
     eventually("it was looked at", lambda: here.seen(waiting))
     assert "is another App's" in refused(here, waiting), "the holder is there, and serves"
     if gives_up == "deleted":
         there.delete(kinds.APP.kind, holder)
     else:
         there.change(kinds.APP.kind, holder, spec={"hostname": host(sides[0], "new")})
+        asks_again(here, waiting)
     asked_long_ago(here, wanted)
     if gives_up == "renamed":
+        asks_again(here, waiting)
         eventually("the claim is given up", lambda: not here.api.read(claim(wanted)).ok)
         eventually("its route serves on", lambda: "is another App's" in refused(here, waiting))
         assert routes(there, holder)
         second.start()
+        eventually("the holder's route is of the new name", lambda: wanted not in str(there.find("Ingress", holder)))
+        asks_again(here, waiting)
     eventually("the other has the route", lambda: routes(here, waiting))
 
 
