@@ -30,7 +30,8 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.usefixtures("guarded"), pytest.mark.timeout(1800)]
 
-REQUESTS = 10_000 if in_full() else 400
+REQUESTS, AT_ONCE = (10_000, WORKERS) if in_full() else (400, 4)
+"""Each of so many that send at once has a row of each shape of its own."""
 SEED = 2026
 FREE_GROUP = "unguarded.test"
 CHANGED_AT_LEAST = 0.8
@@ -80,7 +81,7 @@ def test_every_field_has_two_values() -> None:
 async def test_no_request_changes_a_row(cluster: Cluster, api: Api, namespace: str, owners: tuple[Manifest, Manifest]) -> None:
     app, other = owners
     rows: dict[tuple[str, int], Manifest] = {}
-    for worker in range(WORKERS):
+    for worker in range(AT_ONCE):
         for shape in fuzzing.shapes():
             row = made(restorer(api).apply(manifest(API_VERSION, namespace, shape, worker), manager=MANAGER))
             adopt(api, app, row)
@@ -98,7 +99,7 @@ async def test_no_request_changes_a_row(cluster: Cluster, api: Api, namespace: s
                 if essence(answer.body) != before[row["metadata"]["name"]]:
                     tally.broken.append(f"{tried}: {answer.body}")
 
-        await shared(fuzzing.attempts(REQUESTS, SEED, other), attempt)
+        await shared(fuzzing.attempts(REQUESTS, SEED, other), attempt, AT_ONCE)
     stored = made(api.request("GET", collection(API_VERSION, namespace)))["items"]
     assert tally.broken == []
     assert {row["metadata"]["name"]: essence(row) for row in stored} == before
@@ -155,7 +156,7 @@ async def test_the_same_requests_change_what_nothing_holds(
                 await delete(flock, answer.body, collection(free, namespace))
                 del rows[tried.shape, worker]
 
-        await shared(fuzzing.attempts(REQUESTS, SEED, other), attempt)
+        await shared(fuzzing.attempts(REQUESTS, SEED, other), attempt, AT_ONCE)
     report("copies without rules and policies", tally, started, changed=tally.changed)
     assert tally.changed >= CHANGED_AT_LEAST * tally.ways.total()
 

@@ -156,7 +156,7 @@ def test_rollbacks_by_hand_outlive_self_heal(module_stage: HistoryStage, monkeyp
         stage.apply(stage.declared(version, name=app), flags=WAYS[way])
         stage.until_served(version, app)
     older = [row["metadata"]["name"] for row in stage.rows(app)]
-    times, by_hand = 50 if in_full() else 2, []
+    times, by_hand = 50 if in_full() else 1, []
     healing = SelfHeal(lambda: stage.apply(stage.declared("v3", name=app), flags=WAYS[way]))
     with healing.going_on():
         for time in range(times):

@@ -23,7 +23,7 @@ from tests.support.operator import Operator
 from tests.support.waiting import eventually
 
 DOMAIN = "apps.example.test"
-RACES = 5
+RACES = 3
 LOST = 3
 Stages = tuple[HistoryStage, HistoryStage]
 

@@ -21,7 +21,7 @@ from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import install_rights
 from tests.support.waiting import eventually
 
-LOOKS = 3
+LOOKS = 2
 """Looks of the operator at an App's Access Keys, one every 3 s, through which nothing may be written."""
 ALL = "all of them, and one of each other kind"
 STRATEGIC = "application/strategic-merge-patch+json"

@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 
 WRITES_MOST = {"first deploy": 10, "new flow": 8, "known flow": 7}
 """Events apart."""
-APPS, LOOKS = (50, 20) if in_full() else (20, 4)
+APPS, LOOKS = (50, 20) if in_full() else (8, 4)
 RESYNC_EVERY = 3.0
 """Seconds between two Apps of which the operator looks at the Access Keys unasked, as docs/apps.md says."""
 
