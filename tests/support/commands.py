@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from local.clusters import Cluster
-from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY
+from tests.support.cluster import COMMAND_TIMEOUT, REPOSITORY, SHORT_LIVED
 
 
 def blocks(document: Path) -> list[str]:
@@ -28,8 +28,10 @@ def blocks(document: Path) -> list[str]:
 def shell(script: str, cluster: Cluster, folder: Path, kubeconfig: Path | None = None) -> str:
     """What the script says, with kubectl and this Python first on its PATH. Raises AssertionError where it fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), str(cluster.kubectl.parent), os.environ["PATH"]])
-    env = os.environ | {"PATH": path, "KUBECONFIG": str(kubeconfig or cluster.kubeconfig), "PYTHONPATH": str(REPOSITORY / "operator")}
+    known = {"PATH": path, "KUBECONFIG": str(kubeconfig or cluster.kubeconfig), "PYTHONPATH": str(REPOSITORY / "operator")}
     command = ["bash", "-euo", "pipefail", "-c", script]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | SHORT_LIVED | known, capture_output=True, text=True, timeout=COMMAND_TIMEOUT, check=False
+    )
     assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
     return done.stdout

@@ -26,6 +26,7 @@ from dynamiq_operator import cli
 from dynamiq_operator.cli import kubectl_flags
 from dynamiq_operator.cli.connection import Connection, NotConnected
 from local.clusters import Cluster
+from tests.support.cluster import SHORT_LIVED
 from tests.support.waiting import eventually
 
 ENDS_WITHIN = 90.0
@@ -158,7 +159,7 @@ class Plugin:
         """The plugin and kubectl are on the PATH; the proxy's socket lies in a folder of the test's own."""
         path = os.pathsep.join([str(Path(sys.executable).parent), str(Path(self.cluster.kubectl).parent), os.environ["PATH"]])
         known = {"PATH": path, "KUBECONFIG": str(self.cluster.kubeconfig), "TMPDIR": str(self.folder), "XDG_RUNTIME_DIR": ""}
-        return {**os.environ, **known, "COLUMNS": "", **self.more, **environment}
+        return {**os.environ, **SHORT_LIVED, **known, "COLUMNS": "", **self.more, **environment}
 
     def leftovers(self) -> list[str]:
         """Proxies of this plugin that still run, by their command lines, and the folders of their sockets."""
