@@ -126,13 +126,11 @@ def test_an_operator_that_is_down_keeps_no_hostname_from_an_app_of_another(sides
         eventually("its route serves on", lambda: "is another App's" in refused(here, waiting))
         assert routes(there, holder)
         second.start()
-
-    def is_routed() -> bool:
-        if gives_up == "renamed":
-            asks_again(here, waiting)  # more than once: routes elsewhere are read every 14 s at most
-        return routes(here, waiting)
-
-    eventually("the other has the route", is_routed, every=2)
+        eventually("its operator takes the claim for lost, and makes it again", lambda: here.api.read(claim(wanted)).ok)
+        asks_again(here, waiting)
+        asked_long_ago(here, wanted)
+        asks_again(here, waiting)
+    eventually("the other has the route", lambda: routes(here, waiting))
 
 
 def test_without_its_own_lease_a_second_operator_waits_and_says_why(account: Path, sides: tuple[Side, Side], tmp_path: Path) -> None:
