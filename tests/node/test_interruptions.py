@@ -30,7 +30,8 @@ ROLLED_OUT = 60
 """Seconds of a run that is to outlast two deploys beside each other."""
 PATIENCE = ROLLED_OUT + 120.0  # seconds
 WITHOUT_LIMIT = {"projectcontour.io/response-timeout": "infinity"}
-APP = "shop"
+APP = "interrupted"
+"""Of no other test: a drain takes the pods of every App of this name, and another worker may be at work on the same node."""
 IN_FLIGHT = re.compile(r"^dynamiq_runtime_runs_in_flight (\S+)$", re.MULTILINE)
 
 

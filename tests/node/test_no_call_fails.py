@@ -111,6 +111,15 @@ class Shop:
 
         eventually(f"{COUNTED} calls are answered by {version} alone", answers)
 
+    @contextlib.contextmanager
+    def rolling_out(self, **asked: Manifest) -> Iterator[None]:
+        """The App asks this of its rollouts while the block runs, and of the tests after it no more."""
+        self.on.change("App", APP, spec={"rollout": asked})
+        try:
+            yield
+        finally:
+            self.on.change("App", APP, spec={"rollout": dict.fromkeys(asked)})
+
     def switch(self) -> None:
         """Gives the App strategy Switch, where it has another."""
         if names.PINS_LABEL not in serving(self.on, APP):
@@ -187,8 +196,7 @@ def test_a_deploy_that_a_job_verifies_and_one_whose_verification_is_overtaken_fa
     on, before = shop.on, shop.live
     verify = yaml.safe_load((REPOSITORY / "examples/verification/app.yaml").read_text())["spec"]["rollout"]["verify"]
     verify["job"]["image"] = images.RUNTIME.reference
-    with shop.called() as timeline:
-        on.change("App", APP, spec={"rollout": {"verify": verify}})
+    with shop.rolling_out(verify=verify), shop.called() as timeline:
         timeline.begin(VERIFIED)
         verified = on.row(on.live(APP, VERIFIED))["spec"]["verified"]
         assert (verified["cases"], verified["score"]) == (2, 1)
@@ -199,7 +207,6 @@ def test_a_deploy_that_a_job_verifies_and_one_whose_verification_is_overtaken_fa
         on.until(row, "Superseded")
         eventually("its Job goes with it", lambda: not any("completionTime" not in job["status"] for job in _jobs(on)))
     assert on.row(row)["spec"]["outcome"]["result"] == "Overtaken"
-    on.change("App", APP, spec={"rollout": {"verify": None}})
 
 
 def _jobs(on: Stage) -> list[Manifest]:
@@ -224,15 +231,14 @@ def test_a_revert_fails_no_call_of_those_that_the_bad_version_answers(shop: Shop
     shop.switch()
     on, before, selected = shop.on, shop.live, serving(shop.on, APP).items()
     pods = [pod for pod in on.pods(APP) if selected <= pod["metadata"]["labels"].items()]
-    on.change("App", APP, spec={"rollout": {"revert": REVERTS}})
-    with shop.called() as timeline, calling(on.cluster, host_of(on, APP), on.key(APP), new=RATE, input='{"bad": true}') as bad:
-        timeline.begin(BAD)
-        row = on.deploy(APP, BAD)
-        back = names.revert_row(APP, row)
-        eventually("a row takes it back", lambda: on.find("Deployment", back), 180)
-        on.until(back, "Live")
-    assert uids(pods) <= uids(on.pods(APP)), "what ran before serves on in the pods that it had"
-    on.change("App", APP, spec={"rollout": {"revert": None}})
+    with shop.rolling_out(revert=REVERTS), shop.called() as timeline:
+        with calling(on.cluster, host_of(on, APP), on.key(APP), new=RATE, input='{"bad": true}') as bad:
+            timeline.begin(BAD)
+            row = on.deploy(APP, BAD)
+            back = names.revert_row(APP, row)
+            eventually("a row takes it back", lambda: on.find("Deployment", back), 180)
+            on.until(back, "Live")
+        assert uids(pods) <= uids(on.pods(APP)), "what ran before serves on in the pods that it had"
     assert {call.status for call in bad.failed} == {500}, bad.why()
     assert on.row(back)["spec"]["pinned"]["workflowVersion"] == before["workflowVersion"]
     assert "Reverted" in on.events(APP)
