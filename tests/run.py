@@ -141,8 +141,8 @@ def browser() -> Command:
 def test() -> Plan:
     """Every behaviour once: suites with simulated pods beside those with real ones, and what is left by the lane that is free.
 
-    Two workers share the cluster with real pods, which waits most of the time. Those with the SDK, and of the system, run beside the lanes: at the
-    end a suite of one process would leave a processor idle. At last, whether all of them together used every right that our programs have.
+    Two workers share the cluster with real pods, which waits most of the time. The SDK's tests and `system` run beside the lanes: alone at the end,
+    one process would leave a processor idle. At last, whether all of them together used every right that our programs have.
     """
     simulated = once("unit", suite, *PARALLEL), prometheus(), once("api", by_two)
     pods = browser(), once("node", suite, *BY_TWO)

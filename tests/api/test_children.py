@@ -21,7 +21,7 @@ DOMAIN = "apps.example.com"
 THE_CLUSTER = ("system:kube-controller-manager", "system:masters")
 """User and group."""
 
-BACK_WITHIN = 20
+BACK_WITHIN = 60
 """Seconds within which what is deleted or edited is back, by the API server's clock, whatever else keeps the test from looking."""
 
 DELETED = ("Service", "Ingress", "ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Workload")

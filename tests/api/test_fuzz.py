@@ -31,7 +31,7 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.usefixtures("guarded"), pytest.mark.timeout(1800)]
 
 REQUESTS, AT_ONCE = (10_000, WORKERS) if in_full() else (400, 4)
-"""Each of so many that send at once has a row of each shape of its own."""
+"""Requests, and those that send at once; each of them has its own row of each shape."""
 SEED = 2026
 FREE_GROUP = "unguarded.test"
 CHANGED_AT_LEAST = 0.8

@@ -180,7 +180,7 @@ WEAKENINGS: dict[str, Change] = {
 
 @pytest.mark.parametrize("what", WEAKENINGS)
 def test_a_weaker_schema_is_refused_until_all_that_goes_is_named(api: Api, what: str) -> None:
-    assert asked(api, WEAKENINGS[what])
+    assert asked(api, WEAKENINGS[what]), "no policy refuses it"
 
 
 def test_a_weaker_schema_is_refused_to_who_names_nothing(api: Api) -> None:

@@ -19,7 +19,7 @@ from tests.support import history_stage, rest, shared_cluster
 from tests.support.api import Api, fresh_namespace
 from tests.support.browser import chromium, names, served
 from tests.support.browser.chromium import Places
-from tests.support.browser.pages import WAITS, Window, Windows, sign_in
+from tests.support.browser.pages import WAITS, Window, Windows, pairs, sign_in
 from tests.support.browser.served import Served, User
 from tests.support.cluster import REPOSITORY
 from tests.support.history_stage import HistoryStage
@@ -149,8 +149,8 @@ def page_as(
 ) -> Iterator[PageAs]:
     """`page_as("viewer", "/console/")`: a window of somebody who is signed in, at a path, or with None at none yet.
 
-    More options are those of a browser's context. A window may have been another test's, which has left nothing in it that `Window.rest` takes away:
-    who adds scripts, listeners or a clock, or changes its size, asks for one that `is_new`.
+    More options are those of a browser's context. A window may have been another test's: `Window.rest` clears routes, other tabs and what is stored.
+    A test that adds anything else, such as a script, a listener or a clock, or changes its size, asks for one that `is_new`.
     """
     common: list[tuple[str, Window, list[StorageStateCookie]]] = []
 
@@ -172,5 +172,5 @@ def page_as(
     yield opened
     if not request.node.stash.get(FAILED, False):
         for key, window, cookies in common:
-            if key not in resting and window.rest({(each["name"], each["value"]) for each in cookies}):
+            if key not in resting and window.rest(pairs(cookies)):
                 resting[key] = window

@@ -12,7 +12,7 @@ from tests.console.conftest import PageAs
 from tests.support import factories, rest
 from tests.support.browser.histories import LongHistory, row, table, total
 from tests.support.browser.pages import axe
-from tests.support.history_stage import HistoryStage
+from tests.support.history_stage import HistoryStage, in_full
 from tests.support.waiting import eventually
 
 ROWS = 10_000
@@ -131,11 +131,13 @@ def test_filters_count_all_rows(page_as: PageAs, history: LongHistory) -> None:
     expect(row(page, 77)).to_be_focused()
 
 
+@pytest.mark.full_count
 def test_scrolling_through_all_of_it_keeps_little(page_as: PageAs, history: LongHistory) -> None:
-    page = opened(page_as, history)
+    page = opened(page_as, history, is_new=True)
     height = page.evaluate("document.documentElement.scrollHeight")
-    for step in range(1, 16):
-        page.evaluate("to => scrollTo(0, to)", height * step / 15)
+    places = 40 if in_full() else 15
+    for place in range(1, places + 1):
+        page.evaluate("to => scrollTo(0, to)", height * place / places)
         expect(table(page).locator(".unread")).to_have_count(0)
         assert rendered(page) <= RENDERED_MOST
     session = page.context.new_cdp_session(page)

@@ -110,7 +110,7 @@ def test_its_scripts_and_styles_stay_small() -> None:
 
 
 def test_the_first_screen_asks_little_and_the_next_visit_loads_no_file_again(page_as: PageAs, console: Served) -> None:
-    page = page_as("viewer", "/console/sign-in").page
+    page = page_as("viewer", "/console/sign-in", is_new=True).page
     page.context.new_cdp_session(page).send("Network.clearBrowserCache")
     first = loaded(page, f"{console.origin}/console/")
     assert len(first.others) <= OTHERS_MOST, first.asked
@@ -146,7 +146,7 @@ def test_an_app_takes_little_of_the_list(page_as: PageAs, stage: HistoryStage) -
 def test_loads_over_a_slow_line(page_as: PageAs, console: Served, figures: Figures) -> None:
     cold, warm = [], []
     for _ in range(counted(LOADS)):
-        page = page_as("viewer", "/console/sign-in").page
+        page = page_as("viewer", "/console/sign-in", is_new=True).page
         page.context.new_cdp_session(page).send("Network.clearBrowserCache")
         cold.append(loaded(page, f"{console.origin}/console/"))
         warm.append(loaded(page, f"{console.origin}/console/"))

@@ -85,7 +85,9 @@ def test_a_first_deploy_has_the_defaults_and_what_a_later_one_leaves_out_stays(o
     assert on.get("HorizontalPodAutoscaler", "kept")["spec"]["maxReplicas"] == 4
     assert on.workload("kept")["metadata"]["generation"] == workload["metadata"]["generation"], "no rollout was begun"
     assert on.workload("kept")["spec"]["template"] == workload["spec"]["template"]
-    assert before == uids(on.pods("kept"))
+    on.kubectl("set", "image", "deployment.apps/kept", "runtime=127.0.0.1:1/other:2", namespace=on.namespace)
+    eventually("the template is back", lambda: on.workload("kept")["spec"]["template"] == workload["spec"]["template"])
+    assert before == uids(on.until_settled("kept")), "what somebody edits is back before its pods are replaced"
     assert restarts(on.pods("kept")) == 0
 
     slow = on.runtime("slow", drainSeconds=2)
@@ -115,13 +117,14 @@ def test_a_newer_deploy_overtakes_the_one_under_way_and_many_are_taken_in_their_
     assert third in said(row)
     on.until_answer("hasty", "v3", on.key("hasty"))
 
-    for number, version in enumerate(("v1", "v1", "v2", "v3")):
+    for number, version in enumerate(("v1", "v1", "v3", "v2")):
         on.deploy("hasty", version, row=f"hasty-{number}")
     on.until("hasty-3", "Live")
     rows = on.rows("hasty")
     assert [row["spec"]["sequence"] for row in rows] == sorted({row["spec"]["sequence"] for row in rows})
     assert rows[-1]["metadata"]["name"] == "hasty-3"
     eventually("the others are closed", lambda: {row["status"]["phase"] for row in on.rows("hasty")[:-1]} == {"Superseded"})
+    on.until_answer("hasty", "v2", on.key("hasty"))
 
 
 def test_an_app_whose_names_are_all_at_their_limits_serves_the_largest_flow(on: Stage) -> None:

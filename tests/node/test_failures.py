@@ -98,6 +98,8 @@ class Failing:
     begun: dict[str, Scenario]
     stages: dict[str, Stage]
     before: dict[str, set[str]] = field(default_factory=dict)
+    last: dict[str, str] = field(default_factory=dict)
+    """By App, the scenario that was begun last."""
 
     def on(self, name: str) -> Stage:
         return self.stages.get(name, self.stages[""])
@@ -122,12 +124,11 @@ class Failing:
 
     def begin(self, *names: str) -> None:
         """Begins these, each once the one before of its App has failed."""
-        last: dict[str, str] = {}
         for name in names:
             on, scenario = self.on(name), self.begun[name]
-            if scenario.app in last:
-                self.row(last[scenario.app])
-            last[scenario.app] = name
+            if scenario.app in self.last:
+                self.row(self.last[scenario.app])
+            self.last[scenario.app] = name
             if scenario.short:
                 on.change("App", scenario.app, spec={"rollout": {"progressDeadlineSeconds": DEADLINE}})
             scenario.row = on.deploy(scenario.app, **{"runtime": self.good} | scenario.asked)
@@ -140,12 +141,12 @@ class Failing:
         """The scenario's row, which failed soon after the first of its pods showed the cause, or where there is none after its begin."""
         row = self.row(name)
         ended, began = (datetime.fromisoformat(row["spec"][part][key]) for part, key in (("outcome", "at"), ("pinned", "createdAt")))
-        seconds = (ended - (self._known(name, began) or began)).total_seconds()
+        seconds = (ended - (self._known(name, began, ended) or began)).total_seconds()
         print(f"{name}: Failed after {took(row):.0f} s, {seconds:.0f} s after it was known")
         assert seconds < AT_ONCE
         return row
 
-    def _known(self, name: str, since: datetime) -> datetime | None:
+    def _known(self, name: str, since: datetime, until: datetime) -> datetime | None:
         on, app = self.on(name), self.begun[name].app
         events = on.api.get("Event", "", on.namespace, fieldSelector="involvedObject.kind=Pod").body["items"]
         times = [
@@ -155,7 +156,7 @@ class Failing:
             and event["involvedObject"]["uid"] not in self.before.get(app, ())
             and event["reason"] in TOLD_BY
         ]
-        return min((each for each in times if each >= since), default=None)
+        return min((each for each in times if since <= each <= until), default=None)
 
     def serves_as_before(self, name: str) -> None:
         """The App is Ready and answers what it answered, from pods that never stopped."""
@@ -176,25 +177,26 @@ def failing(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
             each.release("v1", "v2")
         on.release("v9", text=OF_ANOTHER_ENGINE)
         on.runtime("good")
-        made = Failing(found := scenarios(on), {"": on, "crowded": crowded})
-        made.bring_to_v1(*found)
+        at_once = scenarios(on)
+        made = Failing(at_once, {"": on, "crowded": crowded})
+        made.bring_to_v1(*at_once)
         crowded.create(crowded.named("ResourceQuota", "few") | {"spec": {"hard": {"pods": "1"}}})
         eventually("the quota counts", lambda: crowded.get("ResourceQuota", "few").get("status", {}).get("used") == {"pods": "1"})
-        made.begin(*found)
+        made.begin(*at_once)
         made.begun |= of_a_minute(on)
         yield made
 
 
 @pytest.fixture(scope="module")
 def absent(failing: Failing) -> Failing:
-    """That of an image that cannot be pulled begun, too."""
+    """Begins the deploy of an image that cannot be pulled."""
     failing.begin("absent")
     return failing
 
 
 @pytest.fixture(scope="module")
 def lasting(failing: Failing) -> Failing:
-    """Those of pods that end again and again begun, too."""
+    """Begins the deploys whose pods keep crashing."""
     failing.bring_to_v1("starved", "crashing")
     failing.begin("starved", "crashing")
     return failing

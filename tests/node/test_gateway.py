@@ -51,11 +51,11 @@ def by_curl(url: str, key: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def change(on: Stage, hostname: str, **exposure: object) -> str:
+def expose(on: Stage, hostname: str, **exposure: object) -> str:
     """Gives the App another way in, by a hostname; returns the version that is live."""
     app = on.get(kinds.APP.kind, APP)
-    before = dict.fromkeys(app["spec"].get("exposure", {}))
-    on.change(kinds.APP.kind, APP, spec={"hostname": hostname, "exposure": before | exposure})
+    cleared = dict.fromkeys(app["spec"].get("exposure", {}))
+    on.change(kinds.APP.kind, APP, spec={"hostname": hostname, "exposure": cleared | exposure})
     return str(app["status"]["live"]["workflowVersion"])
 
 
@@ -76,8 +76,8 @@ def test_by_an_ingress_of_the_default_hostname_and_with_the_keys(on: Stage, at: 
 
 def test_by_an_http_route(on: Stage, at: Gateway) -> None:
     host, key = f"routed.{on.namespace}.example.test", on.key(APP)
-    before = change(on, host, type="Gateway")
-    until_answer(host, at, before, key)
+    version = expose(on, host, type="Gateway")
+    until_answer(host, at, version, key)
     eventually("no Ingress is left", lambda: on.find("Ingress", APP) is None)
     on.live(APP, "v3")
     until_answer(host, at, "v3", key)
@@ -97,7 +97,7 @@ def test_by_tls_with_the_certificate_of_a_secret(on: Stage, at: Gateway) -> None
     data = {"tls.crt": pair.certificate, "tls.key": pair.key}
     encoded = {name: base64.b64encode(content).decode() for name, content in data.items()}
     on.create({**on.named("Secret", "cert"), "type": "kubernetes.io/tls", "data": encoded})
-    version = change(on, host, type="Ingress", tls={"secretName": "cert"})
+    version = expose(on, host, type="Ingress", tls={"secretName": "cert"})
 
     def by_tls() -> tuple[int, str]:
         return asked(ByTls(host, at, authority.pair.certificate), key)

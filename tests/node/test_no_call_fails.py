@@ -113,7 +113,7 @@ class Shop:
 
     @contextlib.contextmanager
     def rolling_out(self, **asked: Manifest) -> Iterator[None]:
-        """The App asks this of its rollouts while the block runs, and of the tests after it no more."""
+        """Sets these fields of `spec.rollout` while the block runs."""
         self.on.change("App", APP, spec={"rollout": asked})
         try:
             yield

@@ -15,13 +15,14 @@ from local.clusters import Cluster
 from tests.support import recorders, rest
 from tests.support.api import Api, Manifest, fresh_namespace
 from tests.support.cluster import Kubectl
+from tests.support.history_stage import in_full
 from tests.support.load.recording.installed import Installed, installed
 from tests.support.operator import install_rights
 from tests.support.otlp_runs import a_run, request, run_id_of
 from tests.support.waiting import eventually
 
 PROXY = f"/api/v1/namespaces/{RECORDER_NAMESPACE}/services/http:dynamiq-recorder:http/proxy"
-INSTANCES = 5
+INSTANCES = 20 if in_full() else 5
 """Pods that send 200 runs each."""
 MEMORY_MOST = 200 * 1024
 TOKEN = "/var/run/secrets/dynamiq/recorder/token"
@@ -75,6 +76,7 @@ def send(kubectl: Kubectl, namespace: str, pod: str, body: Manifest) -> str:
     return done.stdout.strip() or done.stderr
 
 
+@pytest.mark.full_count
 def test_from_a_pod_to_who_asks_and_over_a_restart(there: Installed, api: Api, kubectl: Kubectl) -> None:
     with fresh_namespace(api, "recorded") as namespace:
         app = recorders.an_app(api, namespace, content=True)

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -211,7 +212,7 @@ def once(name: str, **more: object) -> Manifest:
 
 def pod_of(on: Stage, app: str, trigger: str) -> Manifest:
     """The pod that calls the App for a trigger."""
-    return next(pod for pod in callers(on, app) if pod["metadata"]["labels"][names.TRIGGER_LABEL] == trigger)
+    return next((pod for pod in callers(on, app) if pod["metadata"]["labels"][names.TRIGGER_LABEL] == trigger), {})
 
 
 def test_a_moment_is_run_with_a_key_and_tells_no_answer(on: Stage) -> None:
@@ -248,8 +249,8 @@ def test_a_run_whose_pod_is_taken_away_is_not_begun_anew(on: Stage) -> None:
         for name, options in graces.items():
             triggers.append(once(name))
             on.change("App", "slow", spec={"triggers": triggers})
-            eventually("the App is called", lambda: _runs_under_way(on, "slow") + len(answered.ids) == len(triggers), RAN_WITHIN)
-            pods[name] = pod_of(on, "slow", name)
+            eventually("the App is called", lambda: len(answered.ids) + _runs_under_way(on, "slow") == len(triggers), RAN_WITHIN)
+            pods[name] = eventually("its pod is there", partial(pod_of, on, "slow", name))
             deleted = on.api.delete(on.named("Pod", pods[name]["metadata"]["name"]), **options)
             assert deleted.ok, deleted.message
         outcomes = {name: run["outcome"] for name, run in by_trigger(until_ran(on, "slow", len(graces))).items()}

@@ -215,10 +215,10 @@ def test_an_app_that_a_client_of_the_api_makes_is_called_at_the_hostname_that_it
         "access_control": {"access_type": "public"},
         "deployment_config": {"deployment_type": "server_based", "config": {}},
     }
-    app = eventually("the App is made", lambda: curl(f"{url}/v1/apps", asked).get("data"), 30, 1)
+    app = eventually("the App is made", lambda: curl(f"{url}/v1/apps", asked).get("data"))
     assert re.fullmatch(r"http://told\.demo\.localhost:\d+", app["hostname"])
     wanted = 'v1: thank you, we will answer "Who is there?" by tomorrow'
-    eventually("it answers", lambda: curl(app["hostname"], {"input": {"question": "Who is there?"}}).get("answer") == wanted, 60, 0.5)
+    eventually("it answers", lambda: curl(app["hostname"], {"input": {"question": "Who is there?"}}).get("answer") == wanted)
     assert curl(f"{url}/v1/apps/{app['id']}")["data"]["hostname"] == app["hostname"]
     kubectl("delete", "app", "told", namespace="demo")  # what follows shows every App of the namespace
 

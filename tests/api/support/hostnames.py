@@ -36,6 +36,6 @@ def claim(hostname: str) -> Manifest:
 def asked_long_ago(stage: HistoryStage, hostname: str) -> None:
     """Turns the clock of a claim that another App asks for: its grace has passed."""
     noted = names.RELEASED_ANNOTATION
-    eventually("the claim is asked for", lambda: noted in stage.api.read(claim(hostname)).body["metadata"].get("annotations", {}))
+    eventually("the claim is asked for", lambda: noted in stage.api.read(claim(hostname)).body.get("metadata", {}).get("annotations", {}))
     then = format_time(datetime.now(UTC) - timedelta(seconds=61))
     assert stage.api.merge(claim(hostname), {"metadata": {"annotations": {noted: then}}}).ok

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ ANSWERED = "(path) => performance.getEntriesByType('resource').filter(({ name })
 GO_ON = """async (to) => {
   history.pushState(null, "", to);
   dispatchEvent(new PopStateEvent("popstate"));
-  await new Promise(requestAnimationFrame);
+  await new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown)));
 }"""
 LOADING = "[aria-busy=true], .skeleton"
 
@@ -85,24 +85,29 @@ class Window:
         return self.page
 
     def go_on(self, path: str) -> Page:
-        """Opens a path as going back to it does: without loading the page, which takes four times as much of a processor, where it is at another."""
-        if not self.page.url.startswith(f"{self.origin}/console/") or self.page.url == f"{self.origin}{path}":
+        """Opens a path without loading the page, which costs a quarter; loads it where it is at that path already."""
+        before = self.page.url
+        if not before.startswith(f"{self.origin}/console/") or before == f"{self.origin}{path}":
             return self.goto(path)
         self.page.evaluate(GO_ON, path)
         settled(self.page)
+        assert self.page.url != before, "the page went nowhere: has it a form that is filled in?"
         return self.page
 
     def rest(self, cookies: set[tuple[str, str]]) -> bool:
-        """Ends all that goes on in the window, and says whether it is as it was when it was opened with these cookies, by name and value."""
-        if self.page.is_closed() or cookies_of(self.context) != cookies:
+        """Resets the window: it has no other tab, no route and nothing stored. Returns whether another test can have it, which has these cookies."""
+        if self.page.is_closed() or pairs(self.context.cookies()) != cookies:
             return False
-        for other in self.context.pages:
-            if other is not self.page:
-                other.close()
-        self.page.unroute_all(behavior="ignoreErrors")
-        if self.page.url.startswith(self.origin):
-            self.page.evaluate("localStorage.clear()")
-        self.page.goto("about:blank")
+        try:
+            for other in self.context.pages:
+                if other is not self.page:
+                    other.close()
+            if self.page.url.startswith(self.origin):
+                self.page.evaluate("localStorage.clear(); sessionStorage.clear()")
+            self.page.goto("about:blank")
+            self.page.unroute_all(behavior="ignoreErrors")
+        except Error:  # it went elsewhere at that moment
+            return False
         return True
 
     def asked(self) -> list[Request]:
@@ -116,9 +121,9 @@ class Window:
         return watched(self.context.new_page(), self.origin)
 
 
-def cookies_of(context: BrowserContext) -> set[tuple[str, str]]:
-    """All that the context has, by name and value."""
-    return {(each["name"], each["value"]) for each in context.cookies()}
+def pairs(cookies: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
+    """The names of cookies, with their values."""
+    return {(each["name"], each["value"]) for each in cookies}
 
 
 def settled(page: Page) -> None:
@@ -174,7 +179,7 @@ class Windows:
         return made
 
     def take(self, window: Window) -> Window:
-        """A window that rests since another test had it."""
+        """Adds a window that an earlier test used."""
         for seen in (window.seen.refused, window.seen.errors, window.seen.requests):
             seen.clear()
         self._open.append(window)

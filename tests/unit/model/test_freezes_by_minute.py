@@ -25,7 +25,7 @@ CHANGES = {
 """Moments of UTC at which the clocks of a zone go forward, and back."""
 BEFORE, AFTER = timedelta(hours=26), timedelta(hours=30)
 JUMPS = 100 if in_full() else 10
-"""Minutes that are asked for out of their order, too: of what is on for ever each takes as long as a thousand in their order."""
+"""Minutes that are asked for out of their order, too: where the freeze never ends, each takes as long as a thousand in their order."""
 CRONS = (
     ("30 2 * * *", "45m"),
     ("30 1 * * 0", "3h"),

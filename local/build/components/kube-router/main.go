@@ -90,8 +90,8 @@ func run(config *options.KubeRouterConfig) error {
 	return nil
 }
 
-// isConcerned returns a filter of pods and namespaces: those that a policy may be over, or may name as a peer. For any other the controller would
-// write the rules of every pod anew, a quarter of what a pod costs the node, and nothing would be different.
+// isConcerned returns a filter of pods and namespaces: those that a policy may select, or may name as a peer. For any other the controller would
+// write the rules of every pod anew, a fifth of what a pod costs the node, and nothing would be different.
 func isConcerned(policies cache.Store) func(any) bool {
 	return func(changed any) bool {
 		if unknown, ok := changed.(cache.DeletedFinalStateUnknown); ok {
