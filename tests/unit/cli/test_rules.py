@@ -159,6 +159,12 @@ def test_a_version_is_rejected_with_a_reason(held: ScriptedPlugin) -> None:
     assert held("reject-version", "chat", "v2", "--row", "1", "-m", "why").code == 2
 
 
+def test_what_a_row_ran_is_rejected_by_its_number(held: ScriptedPlugin) -> None:
+    assert held("reject-version", "chat", "--row", "1", "-m", "it loses invoices", "--yes").code == 0
+    (sent,) = made(held, REJECTIONS.path(NAMESPACE))
+    assert (sent["workflowHash"], sent["version"]) == (given.flow_hash("v1"), "v1")
+
+
 def test_a_rejection_is_withdrawn_with_a_reason(held: ScriptedPlugin) -> None:
     there = rules.rejection("v2")
     path = REJECTIONS.path(NAMESPACE, there["metadata"]["name"])
