@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,7 +31,6 @@ PATIENCE = ROLLED_OUT + 120.0  # seconds
 WITHOUT_LIMIT = {"projectcontour.io/response-timeout": "infinity"}
 APP = "interrupted"
 """Of no other test: a drain takes the pods of every App of this name, and another worker may be at work on the same node."""
-IN_FLIGHT = re.compile(r"^dynamiq_runtime_runs_in_flight (\S+)$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +50,6 @@ def _pods(number: int) -> dict[str, object]:
     return {"autoscaling": {"minReplicas": number, "maxReplicas": number}}
 
 
-def under_way(on: Stage, app: str) -> int:
-    """Runs that the App's pods say are under way."""
-    found = 0
-    for pod in on.pods(app):
-        shown = on.api.text(f"/api/v1/namespaces/{on.namespace}/pods/{pod['metadata']['name']}:9090/proxy/metrics")
-        found += sum(int(float(number)) for number in IN_FLIGHT.findall(shown))
-    return found
-
-
 @contextlib.contextmanager
 def running(on: Stage, app: str, at: Gateway, seconds: int = LONG) -> Iterator[list[Future[tuple[int, str]]]]:
     """A run and a stream of so many seconds, both under way when the block begins."""
@@ -68,7 +57,7 @@ def running(on: Stage, app: str, at: Gateway, seconds: int = LONG) -> Iterator[l
     with ThreadPoolExecutor(len(kinds)) as pool:
         key, where = on.key(app), host_of(on, app)
         calls = [pool.submit(asked, ThroughTheGateway(where, at, PATIENCE), key, stream=stream, seconds=seconds) for stream in kinds]
-        eventually("they are under way", lambda: under_way(on, app) == len(kinds) or any(call.done() for call in calls))
+        eventually("they are under way", lambda: on.runs_under_way(app) == len(kinds) or any(call.done() for call in calls))
         assert not any(call.done() for call in calls), [call.result() for call in calls if call.done()]
         yield calls
 

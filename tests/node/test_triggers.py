@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import threading
 import time
 from collections import Counter
@@ -37,7 +36,6 @@ DRAINED_WITHIN = timedelta(seconds=15)
 """A pod of the row before may answer for so long after its successor is Live."""
 
 FAILS = "def run(inputs):\n    if inputs['question'] == 'berta':\n        raise ValueError('what ' + inputs['question'] + ' was about')\n    return 'fine'\n"
-IN_FLIGHT = re.compile(r"^dynamiq_runtime_runs_in_flight (\S+)$", re.MULTILINE)
 SLOW = "import time\ndef run(inputs):\n    time.sleep(25)\n    return 'slept'\n"
 
 
@@ -249,7 +247,7 @@ def test_a_run_whose_pod_is_taken_away_is_not_begun_anew(on: Stage) -> None:
         for name, options in graces.items():
             triggers.append(once(name))
             on.change("App", "slow", spec={"triggers": triggers})
-            eventually("the App is called", lambda: len(answered.ids) + _runs_under_way(on, "slow") == len(triggers), RAN_WITHIN)
+            eventually("the App is called", lambda: len(answered.ids) + on.runs_under_way("slow") == len(triggers), RAN_WITHIN)
             pods[name] = eventually("its pod is there", partial(pod_of, on, "slow", name))
             deleted = on.api.delete(on.named("Pod", pods[name]["metadata"]["name"]), **options)
             assert deleted.ok, deleted.message
@@ -258,8 +256,3 @@ def test_a_run_whose_pod_is_taken_away_is_not_begun_anew(on: Stage) -> None:
     assert outcomes == {"drained": "Succeeded", "killed": "Failed"}
     assert len(answered.ids) == len(graces)
     assert uids(callers(on, "slow")) <= uids(list(pods.values()))
-
-
-def _runs_under_way(on: Stage, app: str) -> int:
-    shown = [on.api.text(f"{path(on.named('Pod', pod['metadata']['name']))}:9090/proxy/metrics") for pod in on.pods(app)]
-    return sum(int(float(number)) for each in shown for number in IN_FLIGHT.findall(each))

@@ -95,9 +95,9 @@ class ForkedProcess:
 
 
 @contextlib.contextmanager
-def preloaded(python: str) -> Iterator[Preloaded]:
-    """The SDK, loaded while the block runs."""
-    made = Preloaded(python, WITH_SDK)
+def preloaded(python: str, modules: Sequence[str] = WITH_SDK) -> Iterator[Preloaded]:
+    """Modules, those of the SDK where none are named, loaded while the block runs."""
+    made = Preloaded(python, modules)
     try:
         yield made
     finally:

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import functools
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local import images
 from local.clusters import Cluster
 from tests.support import factories
-from tests.support.api import Api, Manifest, fresh_namespace, incarnation
+from tests.support.api import Api, Manifest, fresh_namespace, incarnation, path
 from tests.support.cluster import Kubectl
 from tests.support.factories import Modifier
 from tests.support.faults.operators import allow_leases
@@ -33,6 +34,7 @@ from tests.support.operator import Operator, install_rights, logged_in
 from tests.support.talks import Talk, Talks
 from tests.support.waiting import eventually
 
+IN_FLIGHT = re.compile(r"^dynamiq_runtime_runs_in_flight (\S+)$", re.MULTILINE)
 WORKFLOW = "answers"
 """The workflow of every App that names no other; each version answers with its own name."""
 
@@ -180,6 +182,11 @@ class Stage:
         row = self.deploy(app, version, **asked)
         self.until(row, "Live", seconds)
         return row
+
+    def runs_under_way(self, app: str) -> int:
+        """Runs that the App's pods say are under way."""
+        pods = [path(self.named("Pod", pod["metadata"]["name"])) for pod in self.pods(app)]
+        return sum(int(float(number)) for each in pods for number in IN_FLIGHT.findall(self.api.text(f"{each}:9090/proxy/metrics")))
 
     def until_settled(self, app: str) -> list[Manifest]:
         """The App's pods once the workload's rollout is complete and no other pod is left."""

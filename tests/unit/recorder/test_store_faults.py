@@ -24,7 +24,7 @@ from dynamiq_recorder.store.schema import migrations
 from dynamiq_recorder.store.sql_store import SqlStore
 from tests.support import postgres
 from tests.support.history_stage import in_full
-from tests.support.preloaded import Preloaded
+from tests.support.preloaded import Preloaded, preloaded
 from tests.support.stored_runs import APP, a_row, a_run, answers, batch
 from tests.support.waiting import eventually
 
@@ -35,9 +35,8 @@ WRITER = "tests.unit.support.store_writer"
 @pytest.fixture(scope="module")
 def writers() -> Iterator[Preloaded]:
     """Starts processes that write."""
-    made = Preloaded(sys.executable, [WRITER])
-    yield made
-    made.end()
+    with preloaded(sys.executable, [WRITER]) as made:
+        yield made
 
 
 def _killed_writer(writers: Preloaded, folder: Path, address: str, first: int, acknowledged: int) -> int:
