@@ -34,7 +34,7 @@ WAIT = 120  # seconds
 REACHED = (401, 405)  # the statuses of an App for a call without a key
 HISTORY = ["v1 Superseded", "v2 Superseded", "v1 Live"]
 READER = "reader"  # a ServiceAccount
-VERDICT = "improved: "  # v2 takes 150 ms longer for each answer
+VERDICT = "improved: "  # v2 takes half a second longer for each answer: more than a busy machine makes of v1
 
 
 @dataclass(frozen=True)

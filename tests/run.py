@@ -141,15 +141,23 @@ def browser() -> Command:
 def test() -> Plan:
     """Every behaviour once: suites with simulated pods beside those with real ones, and what is left by the lane that is free.
 
-    Two workers share the cluster with real pods, which waits most of the time. Those with the SDK run beside the first ones, which leave a good part of the processors. At the end, whether all of them together used every
-    right that our programs have.
+    Two workers share the cluster with real pods, which waits most of the time. The SDK's tests and `system` run beside the lanes: alone at the end,
+    one process would leave a processor idle. Unit tests, which fill the processors, come last; what is longest, `api`, begins at once. At last, whether
+    all of them together used every right that our programs have.
     """
-    simulated = once("unit", suite, *PARALLEL), prometheus(), once("api", by_two)
+    simulated = prometheus(), once("api", by_two)
     pods = browser(), once("node", suite, *BY_TWO)
     # A cluster of somebody else has no audit log, and others use it.
     last = () if borrows() else (python("rights", "tests.rights", shown=True),)
     first = ((python("build", "local", "build"), make(".venv-sdk/.ready", "install-sdk")),)
-    return Plan((simulated, pods), first=first, then=(*of_console(), once("system")), beside=(once("sdk"),), last=last, again=True)
+    return Plan(
+        (simulated, pods),
+        first=first,
+        then=(*of_console(), once("unit", suite, *PARALLEL)),
+        beside=(once("sdk"), once("system")),
+        last=last,
+        again=True,
+    )
 
 
 def test_all() -> Plan:
