@@ -134,7 +134,7 @@ def test_a_drain_of_the_node_keeps_the_disruption_budget_and_fails_no_call(on: S
     on.live(APP, on.get("App", APP)["status"]["live"]["workflowVersion"], config=_pods(2))
     before = on.until_settled(APP)
     log = tmp_path / "drain.log"
-    options = ["--quiet", "--host", host_of(on, APP)]
+    options = ["--host", host_of(on, APP)]
     with on.load(APP, url=f"http://{at.inside}/", options=options) as heard:
         node = before[0]["spec"]["nodeName"]
         with draining(on, node, log) as drain:

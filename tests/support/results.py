@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,10 +58,10 @@ def reasons(failures: Iterable[Failure]) -> dict[str, list[str]]:
 
 
 def read(*files: Path, flaky: Collection[str] = ()) -> Results:
-    """Of all these files together; a run that ended before it wrote its file counts for nothing. `flaky` names tests that passed since."""
+    """Of all these files together; a run that ended before it wrote all of its file counts for nothing. `flaky` names tests that passed since."""
     whole = Results()
     for file in files:
-        if file.exists():
+        with contextlib.suppress(FileNotFoundError, ElementTree.ParseError):
             _add(whole, ElementTree.parse(file).getroot().iter("testsuite"), flaky)  # noqa: S314 - pytest wrote it
     return whole
 

@@ -281,23 +281,33 @@ class Stage:
 
     @contextlib.contextmanager
     def load(
-        self, app: str, *, every: float = 0.1, pod: str = "load", url: str | None = None, options: Sequence[str] = ("--quiet",)
+        self, app: str, *, every: float = 0.1, pod: str = "load", url: str | None = None, options: Sequence[str] = ()
     ) -> Iterator[Manifest]:
-        """Calls the App all along from a pod of its own; what it heard is in the yielded mapping when the block has ended.
+        """Calls the App all along from a pod of its own, also once before the block and once after it. What it heard is in the yielded mapping then.
 
-        `url` is another way to the App than its Service. Without `--quiet`, `lines` has what was printed of each call.
+        `url` is another way to the App than its Service.
         """
         pod = f"{pod}-{app}"
         url = url or f"http://{app}.{self.namespace}.svc/"
-        command = ["python3", "-m", "dynamiq_runtime", "call", url, "--key-file=/keys/default", f"--every={every}", *options]
+        command = ["python3", "-m", "dynamiq_runtime", "call", url, "--key-file=/keys/default", f"--every={every}", "--timed", *options]
         self.create(_caller(pod, self.namespace, command, keys_of=app))
         eventually(f"pod {pod} runs", lambda: self.get("Pod", pod)["status"]["phase"] == "Running")
+
+        def has_called_since(moment: float) -> bool:
+            return any(float(line.split()[0]) > moment for line in self._last_line(pod))
+
+        eventually(f"pod {pod} calls", lambda: has_called_since(0))
         heard: Manifest = {}
         yield heard
+        ended = time.time()
+        eventually(f"pod {pod} calls once more", lambda: has_called_since(ended))
         self.kubectl("exec", pod, "--", "python3", "-c", TELL_IT_TO_END, namespace=self.namespace)
         eventually(f"pod {pod} ends", lambda: self.get("Pod", pod)["status"]["phase"] in ("Succeeded", "Failed"))
-        *lines, summary = self.kubectl("logs", pod, namespace=self.namespace, timeout=LOGS_WITHIN).stdout.splitlines()
-        heard |= {**json.loads(summary), "lines": lines}
+        heard |= json.loads(*self._last_line(pod))
+
+    def _last_line(self, pod: str) -> list[str]:
+        """The last line of a pod's log, where there is one."""
+        return self.kubectl("logs", "--tail=1", pod, namespace=self.namespace, timeout=LOGS_WITHIN).stdout.splitlines()
 
     def named(self, kind: str, name: str) -> Manifest:
         """What names an object of this namespace."""

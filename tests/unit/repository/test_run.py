@@ -354,6 +354,12 @@ def test_what_vitest_found_counts_as_pytests_does(tmp_path: Path) -> None:
     assert (whole.counts(), whole.seconds) == ("1 passed", {"src/pure/time.test.ts::ago": 0.5})
 
 
+def test_what_a_run_that_was_interrupted_left_of_its_file_counts_for_nothing(tmp_path: Path) -> None:
+    begun = tmp_path / "unit.xml"
+    begun.touch()
+    assert results.read(begun, tmp_path / "none.xml").counts() == "0 passed"
+
+
 def test_what_make_check_leaves_out_is_there() -> None:
     """Pytest ignores a file that is not there in silence: a test that was moved would take of the minute again."""
     assert [file for file in longer.FILES if not (REPOSITORY / file).is_file()] == []
