@@ -103,6 +103,10 @@ def test_a_row_by_hand_overrides_and_the_next_change_ends_that() -> None:
     ask(world, "v3")
     world.run()
     assert (world.condition("DeploySpecOverridden"), world.serving) == (("False", "AsDeclared"), "v3")
+    app_manifest(world)["spec"]["suspend"] = True
+    ask(world, "v1")
+    world.run()
+    assert (world.condition("DeploySpecOverridden"), world.serving) == (("True", "Waits"), "v3")
 
 
 def test_a_row_by_hand_under_the_name_that_git_would_use_is_told_of_and_can_be_got_round() -> None:

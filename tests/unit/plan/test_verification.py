@@ -373,6 +373,12 @@ def test_an_evaluation_that_never_begins_says_what_it_waits_for() -> None:
     said = evaluated(only_evaluated(), waits)
     assert said.startswith("its verification took longer than 300 s: its evaluation, Job chat-verification-")
     assert said.endswith("had not ended: it waits for ImagePullBackOff: Back-off pulling image")
+    world = only_evaluated()
+    world.deploy("b", "v2")
+    world.run()
+    world.later(300)
+    world.run()
+    assert world.rows["b"].outcome.reason.endswith("its evaluation could not begin")  # type: ignore[union-attr]
 
 
 def test_the_job_of_a_version_that_was_overtaken_is_deleted() -> None:
