@@ -140,10 +140,11 @@ async def test_answer_that_is_no_object_is_none(client: Client, script: Script, 
             await asking
 
 
-async def test_api_server_that_is_gone_is_unavailable(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_api_server_that_is_gone_is_unavailable(tmp_path: Path, scheme: str) -> None:
     kubeconfig = tmp_path / "kubeconfig.yaml"
     with ScriptedServer(Script()) as server:
-        kubeconfig.write_text(yaml.safe_dump(kubeconfig_of(server)))
+        kubeconfig.write_text(yaml.safe_dump(kubeconfig_of(server)).replace("http:", f"{scheme}:"))
     async with await Client.connect(kubeconfig) as client:
         with pytest.raises(errors.Unavailable):
             await client.get(APPS, "demo", "chat")

@@ -138,6 +138,7 @@ BROKEN_WATCHES = [
     pytest.param(Reply(stream=[{}]), True, id="an empty object"),
     pytest.param(Reply(stream=[{"type": "ADDED", "object": {"metadata": {}}}]), True, id="an object without a version"),
     pytest.param(Reply(stream=[b"<html>"]), True, id="HTML"),
+    pytest.param(Reply(stream=[[]]), True, id="a list"),
     pytest.param(Reply(stream=[b'{"type": "ADD']), True, id="half of a line"),
     pytest.param(Reply(stream=[]), False, id="nothing"),
 ]

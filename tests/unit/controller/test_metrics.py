@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from dynamiq_operator.controller.live_rows import LiveRows
 from dynamiq_operator.controller.workqueue import WorkQueue
@@ -77,6 +78,7 @@ async def test_a_reconcile_is_timed_and_its_error_has_the_name_of_the_api_server
     process.queue.add(APP)
     await process.reconciler.process(await asyncio.wait_for(process.queue.get(), 5))
     assert sample(process, "dynamiq_reconcile_duration_seconds_count") == 1
+    assert all(re.match(r"([A-Z][a-z]*|1)\b.*[.]$", family.documentation) for family in process.metrics.registry.collect())
     errors = {
         each.labels["reason"]: each.value
         for family in process.metrics.registry.collect()

@@ -334,9 +334,9 @@ async def test_source_of_a_promotion_is_read_where_it_may_be(process: Process, s
 # Problems.
 
 
-def hindered(process: Process, reason: ProblemReason) -> tuple[str, str]:
+def hindered(process: Process, reason: ProblemReason, kind: str = "Service") -> tuple[str, str]:
     """A child could not be made just now."""
-    name = ("Service", given.NAME)
+    name = (kind, given.NAME)
     process.states.of(KEY).keep_problem(name, ChildProblem(reason, "said", "digest"), process.clock())
     return name
 
@@ -367,15 +367,17 @@ async def test_what_was_refused_is_said_all_along_and_tried_again_with_backoff_w
     [
         (failure(404, "NotFound"), False),
         (stored(child(CHAT, SERVICE, given.NAME)), False),
+        (stored(child(given.an_app(given.with_meta(uid="former")), SERVICE, given.NAME)), False),
         (stored({"metadata": {"name": given.NAME}}), True),
     ],
 )
 async def test_name_that_was_taken_is_read_again_after_a_while(process: Process, script: Script, answer: Any, stays: bool) -> None:
     cache(process, APPS, given.app_manifest())
-    name = hindered(process, ProblemReason.TAKEN)
-    script.on("GET", at(BY_KIND["Service"], given.NAME), answer)
+    taken = {hindered(process, ProblemReason.TAKEN, kind) for kind in ("Service", "NetworkPolicy")}
+    for kind, name in taken:
+        script.on("GET", at(BY_KIND[kind], name), answer)
     process.clock.later(14)
-    assert (name in (await observe(process)).problems) is stays
+    assert taken & set((await observe(process)).problems) == (taken if stays else set())
 
 
 # Keys that variables name.

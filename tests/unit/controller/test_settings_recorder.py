@@ -282,7 +282,7 @@ async def test_records_of_a_backup_do_not_become_those_of_an_app_that_is_gone(
     restored = change_of(app_manifest(5, hostname="a.test"))
     del restored["metadata"]["ownerReferences"]
     script.on("GET", CHANGES, listed(restored)).on("GET", at(APPS, given.NAME), now)
-    with pytest.raises(errors.Conflict):
+    with pytest.raises(errors.Conflict, match="was deleted"):
         await see(process, app_manifest(1, hostname="a.test"))
     assert {sent.method for sent in script.sent} == {"GET"}
 

@@ -177,10 +177,13 @@ async def test_no_message_shows_what_is_secret(asking: Asking, pods: Pods, scrip
     assert said.failure.endswith("; got [redacted]"), "where secrets cannot be read, nobody knows what of it is one"
 
 
-async def test_what_is_asked_is_given_up_at_once_for_another_row(asking: Asking, pods: Pods) -> None:
+async def test_what_is_asked_is_given_up_at_once_for_another_row(asking: Asking, pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifying, "TOLD_EVERY", 0.0)
     never, cancelled = asyncio.Event(), asyncio.Event()
 
-    async def waits(_number: int) -> web.StreamResponse:
+    async def waits(number: int) -> web.StreamResponse:
+        if number == 1:
+            return web.json_response({"answer": "42"})
         try:
             await never.wait()
         except asyncio.CancelledError:
@@ -189,8 +192,10 @@ async def test_what_is_asked_is_given_up_at_once_for_another_row(asking: Asking,
         return web.Response()
 
     pods.answer = waits
-    asking.ask(CASE)
-    await soon(lambda: bool(pods.asked))
+    asking.ask(CASE, {**CASE, "name": "other"})
+    assert not (await asking.until(lambda said: said.passed == 1)).done
+    assert not cancelled.is_set()
+    await soon(lambda: len(pods.asked) == 2)
     asking.reader.schedule(asking.app, asking.found, None)
     async with asyncio.timeout(WITHIN):
         await cancelled.wait()
