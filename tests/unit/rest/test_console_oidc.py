@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from dynamiq_operator.rest.console import provider as provider_module
+from dynamiq_operator.rest.console import sign_in
 from dynamiq_operator.rest.console.fetching import ProviderError
 from dynamiq_operator.rest.console.options import OidcOptions
 from dynamiq_operator.rest.console.provider import Metadata
@@ -345,6 +346,15 @@ def test_an_answer_that_cannot_be_used(
     assert code_of(answered) == "provider"
     assert "evil" not in str(answered) + caplog.text
     assert provider.asked["/evil"] == 0, "no redirect is followed"
+
+
+def test_a_provider_that_answers_too_late_fails_the_sign_in(
+    stage: RestStage, provider: Provider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, cookies = start(stage)
+    monkeypatch.setattr(sign_in, "WITHIN", 0.0)
+    assert code_of(back(stage, provider.authorize(url), cookies)) == "provider"
+    assert "it took more than 0 s" in caplog.text
 
 
 @pytest.mark.parametrize("keys", [[], [{}], [{"kty": "oct", "k": "c2VjcmV0"}], [{"kty": "RSA", "n": "!", "e": "AQAB", "kid": "first"}]])

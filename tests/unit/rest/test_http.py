@@ -217,6 +217,7 @@ def test_the_document_lists_every_call_and_each_of_its_errors(stage: RestStage) 
             assert ("{" in path) <= ("404" in call["responses"]), (method, path)
             good = [answer for status, answer in call["responses"].items() if status < "300"]
             assert all("example" in content for answer in good for content in answer.get("content", {}).values()), (method, path)
+    assert {name: kind["scheme"] for name, kind in document["components"]["securitySchemes"].items()} == {"token": "bearer"}
     names = set(document["components"]["schemas"])
     assert {"App", "Deployment", "NewApp", "NewDeployment", "Promotion", "WorkflowDetail", "Version", "Trigger", "TriggerEvent"} <= names
     assert not [name for name in names if name.startswith("dynamiq_operator")], "two models have one name"
@@ -227,6 +228,7 @@ def test_the_document_as_a_page_runs_nothing_and_loads_nothing(stage: RestStage)
     page = answered.content.decode()
     for path in ("/v1/apps/{app_id}/deploy", "/v1/workflows/{workflow_id}/release"):
         assert path in page
+    assert {after[0] for after in page.split("</table>")[1:]} == {"<"}, "all text is in an element"
     assert not [each for each in ("<script", "http://", "https://") if each in page]
     assert answered.headers["content-security-policy"] == openapi.POLICY
     assert "default-src 'none'" in openapi.POLICY

@@ -167,6 +167,7 @@ def test_tokens_that_nobody_knows_do_not_keep_out_those_that_are_known(stage: Re
         done, _ = await asyncio.wait(unknown, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         assert {task.result().status for task in done} == {503}
         assert (await stage.ask("GET", "/v1/me")).status == 200, "whose minute is over is not behind them"
+        assert len(stage.script.bodies("POST", sessions.REVIEWS)) <= reviews.AT_ONCE + 2
         may_answer.set()
         assert {answered.status for answered in await asyncio.gather(*unknown)} == {401, 503}
 
@@ -179,6 +180,15 @@ def test_a_token_that_was_refused_is_not_asked_about_again_at_once(stage: RestSt
     assert len(stage.script.bodies("POST", sessions.REVIEWS)) == 1
     stage.call("GET", "/v1/me", token="x" * (reviews.TOKEN_MAX + 1)).error(401)
     assert len(stage.script.bodies("POST", sessions.REVIEWS)) == 1
+
+
+def test_large_bodies_of_a_caller_wait_for_each_other(stage: RestStage) -> None:
+    async def scenario() -> set[int]:
+        large = json.dumps({"name": "x" * middleware.LARGE}).encode()
+        asked = [stage.ask("POST", "/v1/apps", large) for _ in range(middleware.LARGE_EACH + 1)]
+        return {answered.status for answered in await asyncio.gather(*asked)}
+
+    assert stage.run(scenario()) == {422}
 
 
 def test_a_body_that_comes_too_slowly_is_given_up(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
