@@ -343,7 +343,7 @@ def _calling(commands: Any) -> None:
         commands,
         "keys",
         "list, create or revoke the Access Keys of an App",
-        "A key is printed once, when it is created; a list shows how each begins. revoke asks first.",
+        "A key is printed once, when it is created; a list shows how each begins. `revoke` asks first.",
         ("list support", "create support ci", "revoke support ci --yes"),
     )
     keys.add_argument("action", choices=("list", "create", "revoke"), metavar="ACTION", help="list, create or revoke")

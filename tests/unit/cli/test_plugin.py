@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -74,6 +75,10 @@ def test_the_help_of_a_command_has_examples_and_exit_codes(name: str) -> None:
     text = COMMANDS[name].format_help()
     assert f"  kubectl dynamiq {name} " in text.partition("examples:")[2]
     assert "exit codes: 0 " in text
+    sentences = re.split(r"(?<=[.]) ", COMMANDS[name].description or "")
+    assert all(re.match(r"([A-Z][a-z]*|[A-Z]+)\b|[-`]", each) for each in sentences), (
+        "a sentence begins with a capital letter, an option or a command"
+    )
 
 
 @pytest.mark.parametrize("name", COMMANDS)

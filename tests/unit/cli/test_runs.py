@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.cli.recorder import PROXY
+from dynamiq_operator.kube.api import METADATA
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.recorder import TOKEN_HEADER
 from dynamiq_operator.model.runs import Verdict
@@ -175,12 +176,13 @@ def test_an_unknown_app_is_named_with_those_that_there_are(plugin: ScriptedPlugi
     done = plugin("runs", "nope")
     assert done.code == 1
     assert "no App nope in namespace demo" in done.err
+    assert plugin.script.sent[-1].headers["Accept"] == METADATA
 
 
 # One run.
 
 
-def test_a_run_is_shown_with_its_nodes_as_a_tree(plugin: ScriptedPlugin) -> None:
+def test_a_run_is_shown_with_its_nodes_as_a_tree(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = (
         made.a_node(
             span_id="1", name="Agent", node_id="agent", model=None, input_tokens=None, output_tokens=None, cost_usd=None, cost_source=None
@@ -197,6 +199,8 @@ def test_a_run_is_shown_with_its_nodes_as_a_tree(plugin: ScriptedPlugin) -> None
     assert shown["score"] == "helpful 1 by anna@example.com"
     assert [line.split("   ")[0] for line in tree.splitlines()] == ["NODE", "Agent", "  Answer (2 attempts)", "  Search (cached)", "Lost"]
     assert tree.splitlines()[3].split() == ["Search", "(cached)", "failed", "+100", "ms", "8.2", "ms", "1200+300", "-"]
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "  Answer (2 atte…" in plugin("run", RUN, terminal=True).out
 
 
 def test_nodes_that_are_inside_of_each_other_are_shown_once(plugin: ScriptedPlugin) -> None:
