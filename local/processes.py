@@ -20,6 +20,8 @@ from local.state import Record
 
 MARK = "DYNAMIQ_LOCAL_CLUSTER"
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # not in the PATH of every user
+PASSED_ON = ("GOGC",)
+"""How often Go's programs collect garbage; tests, whose clusters are gone soon, have them do it less often."""
 LOG_TAIL = 2000  # bytes of a daemon's log that an error shows
 
 
@@ -37,7 +39,8 @@ class Daemons:
         """Starts `command` in a session of its own, logging to `logs/<name>.log`; `fds` stay open in it."""
         logs = self.record.folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        inherited = {"PATH": search_path(), "HOME": str(self.record.folder)}
+        inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        inherited |= {"PATH": search_path(), "HOME": str(self.record.folder)}
         with (logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [*self.prefix, *map(str, command)],
