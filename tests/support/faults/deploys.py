@@ -101,12 +101,14 @@ def crash(api: Api, pod: Manifest) -> None:
 
 
 def until_told(api: Api, namespace: str, meanwhile: Callable[[], None], phases: Mapping[str, str] = PHASES) -> End:
-    def settled() -> bool:
-        meanwhile()
-        return is_settled(api, namespace, phases)
+    """How it ended; while writes fail, a later one may fail once all was told, so what is read last tells of no failure either."""
 
-    eventually(f"all is told in {namespace}", settled, END_WITHIN)
-    return End.of(api, namespace, tuple(phases))
+    def told() -> End | None:
+        meanwhile()
+        end = End.of(api, namespace, tuple(phases)) if is_settled(api, namespace, phases) else None
+        return end if end is not None and "ReconcileFailed" not in end.conditions else None
+
+    return eventually(f"all is told in {namespace}", told, END_WITHIN)
 
 
 def serving(api: Api, namespace: str) -> str:
