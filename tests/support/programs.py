@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -24,7 +25,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
 
-from tests.support.waiting import IN_TIME, eventually
+from tests.support.waiting import IN_TIME, SOON, eventually
 
 ROOTS = tuple(str(Path(__file__).parents[2] / folder) for folder in ("operator", "."))
 PRELOADED = (
@@ -38,6 +39,7 @@ PRELOADED = (
 """What children find imported; pytest, since a child that is forked imports the program that runs, as `multiprocessing` does it."""
 
 ENDS_WITHIN = 90.0  # seconds
+ANEW_WITHIN = 1.0  # seconds
 _PR_SET_NAME = 15  # of prctl(2)
 _CLONE_NEWNET = 0x40000000  # of setns(2)
 
@@ -84,6 +86,52 @@ class Forked:
     def send_signal(self, sig: int) -> None:
         if self.poll() is None:
             os.kill(self.pid, sig)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class StartedAnew:
+    """A program that is started again where it ends with this exit code, as Kubernetes does it, until it is told to end."""
+
+    def __init__(self, code: int, begin: Callable[[], Process]) -> None:
+        self._code, self._begin = code, begin
+        self._lock, self._told = threading.Lock(), False
+        self._process = begin()
+        threading.Thread(target=self._keep, daemon=True).start()
+
+    def _keep(self) -> None:
+        while self.poll() is None:
+            time.sleep(ANEW_WITHIN)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        with self._lock:  # a process that was forked tells its exit code once
+            code = self._process.poll()
+            if code != self._code or self._told:
+                return code
+            self._process = self._begin()
+            return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Returns the exit code. Raises subprocess.TimeoutExpired after `timeout` seconds."""
+        began = time.monotonic()
+        while (code := self.poll()) is None:
+            if timeout is not None and time.monotonic() - began > timeout:
+                raise subprocess.TimeoutExpired("", timeout)
+            time.sleep(SOON)
+        return code
+
+    def send_signal(self, sig: int) -> None:
+        with self._lock:
+            self._told = sig in (signal.SIGTERM, signal.SIGKILL)
+            self._process.send_signal(sig)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
