@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from local.progress import wait_for
@@ -39,9 +39,14 @@ def create(folders: Iterable[str]) -> None:
         for name in INHERITED:
             if (folder.parent / "cpuset.cpus").exists() and (folder / name).exists() and (folder.parent / name).exists():
                 (folder / name).write_text((folder.parent / name).read_text())
-        for name, weight in WEIGHT.items():
-            if (folder / name).exists():
-                (folder / name).write_text(weight)
+        write(folder, WEIGHT)
+
+
+def write(folder: Path, settings: Mapping[str, str]) -> None:
+    """Writes to each of a cgroup's files that the machine's version has; `settings`: their content by name."""
+    for name, text in settings.items():
+        if (folder / name).exists():
+            (folder / name).write_text(text)
 
 
 def remove(folders: Iterable[str]) -> None:

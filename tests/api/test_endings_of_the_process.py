@@ -16,12 +16,11 @@ from tests.support.faults import deploys, operators
 from tests.support.faults.faults import Wrong
 from tests.support.faults.operators import Login, OperatorProcess
 from tests.support.faults.proxy import Answer, Call, Fault, Proxy
-from tests.support.operator import install_rights
+from tests.support.operator import NOT_RECOVERING, install_rights
 from tests.support.waiting import eventually
 
 PATIENCE = 20.0  # seconds that the operator has to recover
 ENDS_WITHIN = 120.0
-NOT_RECOVERING = 3
 
 
 class Rotated(Fault):

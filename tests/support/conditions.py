@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -47,23 +47,17 @@ class Group:
     folder: Path
     joined: Path
 
-    def write(self, settings: Mapping[str, str]) -> None:
-        """Writes to each of the files that this version has."""
-        for name, text in settings.items():
-            if (self.folder / name).exists():
-                (self.folder / name).write_text(text)
-
     def limit(self, cores: float) -> None:
         """Gives it so many cores, and these whatever else runs."""
         quota = int(cores * PERIOD)
-        self.write({"cpu.cfs_period_us": f"{PERIOD}", "cpu.cfs_quota_us": f"{quota}", "cpu.shares": "262144"})
-        self.write({"cpu.max": f"{quota} {PERIOD}", "cpu.weight": "10000"})
+        cgroups.write(self.folder, {"cpu.cfs_period_us": f"{PERIOD}", "cpu.cfs_quota_us": f"{quota}", "cpu.shares": "262144"})
+        cgroups.write(self.folder, {"cpu.max": f"{quota} {PERIOD}", "cpu.weight": "10000"})
 
     def freeze(self) -> None:
-        self.write({"freezer.state": "FROZEN", "cgroup.freeze": "1"})
+        cgroups.write(self.folder, {"freezer.state": "FROZEN", "cgroup.freeze": "1"})
 
     def thaw(self) -> None:
-        self.write({"freezer.state": "THAWED", "cgroup.freeze": "0"})
+        cgroups.write(self.folder, {"freezer.state": "THAWED", "cgroup.freeze": "0"})
 
     def entered(self, command: Sequence[str]) -> list[str]:
         """The command that joins the group."""
@@ -84,7 +78,9 @@ def group(part: str) -> Iterator[Group]:
     cgroups.create([str(folder)])
     try:
         if unified:  # a group whose controllers are passed on may have no processes of its own
-            made.write({"cgroup.subtree_control": " ".join(f"+{each}" for each in (folder / "cgroup.controllers").read_text().split())})
+            cgroups.write(
+                folder, {"cgroup.subtree_control": " ".join(f"+{each}" for each in (folder / "cgroup.controllers").read_text().split())}
+            )
             made.joined.mkdir()
         yield made
     finally:

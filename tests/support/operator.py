@@ -23,8 +23,8 @@ BASE = REPOSITORY / "manifests" / "base"
 RBAC = REPOSITORY / "manifests" / "rbac"
 ADMISSION = REPOSITORY / "manifests" / "admission"
 WORKS_WITHIN = 120.0  # seconds, on a machine that does much else
-STARTS_ANEW = 3
-"""The exit code of an operator that hopes to recover so: one that stands still for much of a minute may have heard nothing of a watch in it."""
+NOT_RECOVERING = 3
+"""The exit code of an operator that ends to be started anew: one that stands still for much of a minute may have heard nothing of a watch in it."""
 
 
 def install_rights(cluster: Cluster) -> None:
@@ -109,7 +109,7 @@ class Operator:
         options = [f"--kubeconfig={kubeconfig}", *self._options, f"--lease-namespace={self._home}"]
         options += [f"--namespace={each}" for each in self._namespaces]
         begin = functools.partial(programs.python, program, "run", *options, log=self.log, network_of=node)
-        self._process = programs.StartedAnew(STARTS_ANEW, begin)
+        self._process = programs.StartedAnew(NOT_RECOVERING, begin)
         try:
             if leads:
                 self.until_leading()

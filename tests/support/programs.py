@@ -130,7 +130,7 @@ class StartedAnew:
 
     def send_signal(self, sig: int) -> None:
         with self._lock:
-            self._told = sig in (signal.SIGTERM, signal.SIGKILL)
+            self._told |= sig in (signal.SIGTERM, signal.SIGKILL)
             self._process.send_signal(sig)
 
     def terminate(self) -> None:
