@@ -59,6 +59,7 @@ COPY operator/dynamiq_operator/__init__.py operator/dynamiq_operator/py.typed /a
 COPY operator/dynamiq_operator/model /app/dynamiq_operator/model
 COPY operator/dynamiq_operator/desired /app/dynamiq_operator/desired
 COPY operator/dynamiq_operator/kube /app/dynamiq_operator/kube
+COPY operator/dynamiq_operator/serving /app/dynamiq_operator/serving
 RUN python -m compileall -q --invalidation-mode unchecked-hash /app || true
 
 FROM base AS runtime

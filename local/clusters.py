@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -35,11 +36,17 @@ class Cluster:
 
     @property
     def env(self) -> dict[str, str]:
-        """What a shell needs to talk to this cluster: KUBECONFIG, PATH with our kubectl first, and GATEWAY, host:port, if it has one."""
+        """What a shell needs to talk to this cluster: KUBECONFIG, GATEWAY, host:port, if it has one, and PATH.
+
+        PATH begins with our kubectl and with the programs of this environment, among which kubectl finds its plugin.
+        """
         path = os.environ.get("PATH", os.defpath)
         record = state.load(self.name)
         port = record.ports.get("gateway") if record is not None else None
-        found = {"KUBECONFIG": str(self.kubeconfig), "PATH": f"{self.kubectl.parent}{os.pathsep}{path}"}
+        found = {
+            "KUBECONFIG": str(self.kubeconfig),
+            "PATH": os.pathsep.join([str(self.kubectl.parent), str(Path(sys.executable).parent), path]),
+        }
         return found | ({"GATEWAY": f"127.0.0.1:{port}"} if port else {})
 
     def load_images(self, archives: Iterable[Path]) -> None:

@@ -94,7 +94,7 @@ RECORDER = Image(
     "dynamiq_recorder",
     "serve",
     whole=True,  # SQLite is of the standard library
-    beside=tuple(f"dynamiq_operator/{part}" for part in ("__init__.py", "py.typed", "model", "desired", "kube")),
+    beside=tuple(f"dynamiq_operator/{part}" for part in ("__init__.py", "py.typed", "model", "desired", "kube", "serving")),
 )
 RUNTIME_SDK = Image("runtime-sdk", "dynamiq_runtime", "serve", "sdk", ("antlr4-python3-runtime", "rouge-score"), whole=True)
 """The runtime with Dynamiq's SDK: 2 GB and minutes, so it is built only when it is asked for."""

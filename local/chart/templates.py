@@ -289,6 +289,12 @@ def _trigger_image(document: Document) -> None:
     variable["value"] = _image(document, variable["value"], "runtime")
 
 
+def _operator_account(document: Document) -> None:
+    """The account of this release's operator, which the recorder takes rows from."""
+    expression = 'printf "system:serviceaccount:%s:dynamiq-operator" .Release.Namespace | quote'
+    _variable(document, "DYNAMIQ_RECORDER_OPERATOR_ACCOUNT")["value"] = document.marks.value(expression)
+
+
 def _variable(document: Document, name: str) -> Manifest:
     (container,) = document.content["spec"]["template"]["spec"]["containers"]
     (found,) = [each for each in container["env"] if each["name"] == name]
@@ -356,8 +362,8 @@ EDITS: Mapping[str, tuple[Edit, ...]] = {
     "recorder/namespace.yaml": (_kept,),
     "recorder/service.yaml": (_recorder_service,),
     "recorder/prices.yaml": (_prices,),
-    "recorder/statefulset.yaml": (_volume, _pods("recorder", "recorder")),
-    f"{POSTGRES}/deployment.yaml": (_database, _replicas("recorder"), _pods("recorder", "recorder")),
+    "recorder/statefulset.yaml": (_operator_account, _volume, _pods("recorder", "recorder")),
+    f"{POSTGRES}/deployment.yaml": (_operator_account, _database, _replicas("recorder"), _pods("recorder", "recorder")),
     "monitoring/pod-monitors.yaml": (_monitored,),
     "monitoring/alerts.yaml": (_monitored,),
 }

@@ -202,6 +202,13 @@ def _gate_parser(commands: Any) -> None:
     setting(gating, "--metrics-port", "9090", "port of /metrics", kind=port)
     setting(gating, "--held-most", "1000", "calls of one App that wait at a time; beyond them callers get 429", kind=count)
     setting(gating, "--calls-most", "5000", "calls of all Apps at a time, waiting and under way; beyond them callers get 503", kind=count)
+    setting(
+        gating,
+        "--memory",
+        str(1 << 30),
+        "bytes of memory that the container has: connections, and what is kept of calls and of runs, are as many as fit in it",
+        kind=count,
+    )
     setting(gating, "--body-limit", str(1 << 30), "bytes of a call's body; beyond them callers get 413", kind=count)
     setting(
         gating,
@@ -332,7 +339,7 @@ def _public_settings(given: argparse.Namespace) -> dict[str, Any]:
 
 def _gate(given: argparse.Namespace) -> int:
     # Only this mode takes a web server and metrics along.
-    from dynamiq_operator.gate.front import Limits
+    from dynamiq_operator.gate.limits import Limits
     from dynamiq_operator.gate.membership import Replica
     from dynamiq_operator.gate.relay import Recorder
     from dynamiq_operator.gate.serve import Options, serve
@@ -349,7 +356,7 @@ def _gate(given: argparse.Namespace) -> int:
         given.listen,
         given.health_port,
         given.metrics_port,
-        Limits(given.held_most, given.calls_most, given.body_limit),
+        Limits.within(given.memory, given.held_most, given.calls_most, given.body_limit),
         given.finish_within,
         given.linger,
         recorder=Recorder(given.recorder, given.recorder_token_file, given.recorder_ca) if given.recorder is not None else None,

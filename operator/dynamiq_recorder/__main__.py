@@ -1,4 +1,4 @@
-"""`python -m dynamiq_recorder serve`: records the runs of Apps, and answers what they did."""
+"""`python -m dynamiq_recorder serve`: records the runs of Apps, and answers what they did. `tables-back` is for the way back to an older one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import sys
 from dynamiq_operator.model.json_lines import JsonLines
 from dynamiq_recorder.cluster import NoCluster
 from dynamiq_recorder.ingest.queue import Limits
-from dynamiq_recorder.options import parser, with_password, without_password
+from dynamiq_recorder.options import TABLES_BACK, parser, with_password, without_password
 from dynamiq_recorder.serve import Options, serve
 from dynamiq_recorder.store.interface import Retention, Store, Unavailable, WrongStore
-from dynamiq_recorder.store.opening import opened
+from dynamiq_recorder.store.opening import opened, taken_back
 
+SWITCHES_AFTER = 0.0002
+"""Seconds for which one thread may keep the interpreter from another: a run of thousands of nodes is read by one, and acknowledgements wait."""
 ARENAS = 2
 _M_ARENA_MAX = -8
 """Of glibc's mallopt: each thread would get a heap of its own, and what it frees there is no other's."""
@@ -25,10 +27,13 @@ _M_ARENA_MAX = -8
 def main() -> int:
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, ARENAS)
+    sys.setswitchinterval(SWITCHES_AFTER)
     options = parser()
     given = options.parse_args()
     if given.store is None:
         options.error("--store is missing: where are runs kept? such as sqlite:///var/lib/dynamiq-recorder/runs.db; see serve --help")
+    if given.command == TABLES_BACK:
+        return _take_back(given)
     if (given.tls_cert is None) != (given.tls_key is None):
         options.error("--tls-cert and --tls-key belong together")
     if given.disk_no_spans > given.disk_full:
@@ -48,12 +53,25 @@ def main() -> int:
     return 0
 
 
+def _take_back(given: argparse.Namespace) -> int:
+    try:
+        lost = taken_back(with_password(given.store, given.store_password_file), given.to)
+    except (WrongStore, Unavailable, OSError, ValueError) as error:
+        print(f"the tables of the store {without_password(given.store)} stay as they are: {error}", file=sys.stderr)
+        return 1
+    print(
+        f"the tables have version {given.to}; {lost} runs are deleted, since another App's run has their id. Start the older recorder now"
+    )
+    return 0
+
+
 def _options(given: argparse.Namespace, store: Store, kind: str) -> Options:
     return Options(
         store=store,
         kind=kind,
         host=given.host,
         port=given.port,
+        health_port=given.health_port,
         metrics_port=given.metrics_port,
         prices=given.prices,
         keep=Retention(
@@ -67,8 +85,9 @@ def _options(given: argparse.Namespace, store: Store, kind: str) -> Options:
         limits=Limits(given.queue_runs, given.queue_bytes),
         no_spans_at=given.disk_no_spans,
         full_at=given.disk_full,
-        gate=given.gate_account,
-        operator=given.operator_account,
+        app_share=given.app_share,
+        gate=given.gate_account or "",
+        operator=given.operator_account or "",
         keep_archive=given.keep_archive,
         tls=(given.tls_cert, given.tls_key) if given.tls_cert is not None else None,
         kubeconfig=given.kubeconfig,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.desired.pins import Pins, digest_of
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.manifests import parse_time
@@ -90,6 +90,7 @@ def row_of(raw: Manifest, app_uid: Callable[[str, str], str | None]) -> Row | No
         owner = app_uid(meta["namespace"], spec["app"])
         if owner is None or all(each.get("uid") != owner for each in meta.get("ownerReferences") or ()):
             return None
+        pins = Pins.of(pinned)
         return Row(
             uid=meta["uid"],
             app_uid=owner,
@@ -97,11 +98,12 @@ def row_of(raw: Manifest, app_uid: Callable[[str, str], str | None]) -> Row | No
             app=spec["app"],
             sequence=int(spec["sequence"]),
             digest=pinned.digest,
-            pins=Pins.of(pinned).digest,
+            pins=pins.digest,
             workflow_version=pinned.workflow_version,
             began=_microseconds(pinned.created_at),
             succeeded=outcome.result is Result.SUCCEEDED if outcome is not None else None,
             ended=_microseconds(outcome.at) if outcome is not None else None,
+            pair=digest_of({"flow": pins.flow, "runtime": pins.runtime.as_json()}),
         )
     except (ValidationError, KeyError, TypeError, ValueError) as error:
         log.warning("the row %s of %s cannot be read: %s", meta.get("name"), meta.get("namespace"), str(error).splitlines()[0])

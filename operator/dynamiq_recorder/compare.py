@@ -1,7 +1,7 @@
 """What a row did, against another: a verdict over p95, failures and cost together, and the node that made it.
 
-The three are tested two-sided, with one false call among them in 20 comparisons of equal rows at most (Holm). A quantile that changed by less
-than a sketch can tell has not changed. Durations, failures and means are those of runs that were neither refused nor abandoned.
+The three are tested two-sided, each at 1 % a side, and with one false call among them in 20 comparisons of equal rows at most (Holm). What
+changed by less than a sketch can tell has not changed. Durations, failures and means are those of runs that were neither refused nor abandoned.
 """
 
 from __future__ import annotations
@@ -25,15 +25,17 @@ from dynamiq_operator.model.runs import (
 )
 from dynamiq_recorder.model import NANO_USD, NodeSums, RowFigures, Sums
 from dynamiq_recorder.sketch import GAMMA, quantile
-from dynamiq_recorder.statistics import Estimate, Mean, holm, mean_ratio, proportion_difference, quantile_ratio, two_sided
+from dynamiq_recorder.statistics import Estimate, holm, mean, mean_ratio, proportion_difference, quantile_ratio
 
 LEVEL = 0.05
+EACH = 0.02
+"""Of one figure, both sides together."""
 P95, FAILURES, COST = "p95_ms", "failure_rate", "cost_usd"
 _NAMES = {P95: "p95", FAILURES: "failures", COST: "cost"}
 BEYOND = round(FEWEST_FOR_P95 * 0.05)
 """Runs beyond a quantile, below which too few have said where it is."""
 _LEAST = math.log(GAMMA)
-"""Of a quantile's change: within a bucket there is nothing to be seen."""
+"""Of the change of a quantile or a mean: within a bucket there is nothing to be seen."""
 
 
 class _Figure(msgspec.Struct, frozen=True):
@@ -56,20 +58,61 @@ class _Figure(msgspec.Struct, frozen=True):
     def shown(self, *, significant: bool) -> ComparedFigure:
         estimate = self.estimate
         to_shown: Callable[[float], float] = float if self.of_difference else math.exp
-        bounded = estimate is not None and math.isfinite(estimate.low)
+        low, high = estimate.interval if estimate is not None else (-math.inf, math.inf)
         return ComparedFigure(
             value=self.value,
             baseline=self.baseline,
             ratio=self.value / self.baseline if self.value is not None and self.baseline else None,
-            low=to_shown(estimate.low) if estimate is not None and bounded else None,
-            high=to_shown(estimate.high) if estimate is not None and bounded else None,
+            low=to_shown(low) if math.isfinite(low) else None,
+            high=to_shown(high) if math.isfinite(high) else None,
             p_value=estimate.p if estimate is not None else None,
             verdict=self.verdict(significant=significant),
         )
 
 
+class _Found(msgspec.Struct, frozen=True):
+    """What is tested of two rows, and what came of it."""
+
+    tested: Mapping[str, _Figure]
+    significant: frozenset[str]
+    verdict: Verdict
+    node: NodeShare | None
+    sentence: str
+
+
 def compare(row: RowFigures, baseline: RowFigures | None) -> RunComparison:
     """A row against another, in favour of neither: what is unlikely to be chance is called."""
+    found = _find(row, baseline)
+    shown: dict[str, Any] = dict.fromkeys(("p50_ms", P95, FAILURES, COST, "tokens"))
+    if found.tested and baseline is not None:
+        beside = {"p50_ms": _quantile(row.sums, baseline.sums, 0.5), "tokens": _tokens(row.sums, baseline.sums)}
+        shown = {name: figure.shown(significant=name in found.significant) for name, figure in found.tested.items()} | {
+            name: figure.shown(significant=figure.estimate is not None and figure.estimate.p <= LEVEL / len(found.tested))
+            for name, figure in beside.items()
+        }
+    return RunComparison(
+        deployment=_shown_row(row),
+        baseline=_shown_row(baseline) if baseline is not None else None,
+        verdict=found.verdict,
+        node=found.node,
+        sentence=found.sentence,
+        **shown,
+    )
+
+
+def verdict_of(row: RowFigures, baseline: RowFigures | None) -> RowVerdict:
+    """The same in short: without intervals, which take most of the time."""
+    found = _find(row, baseline)
+    return RowVerdict(
+        deployment_id=row.row.uid,
+        sequence=row.row.sequence,
+        figures=figures_of(row.sums),
+        verdict=found.verdict,
+        sentence=found.sentence,
+    )
+
+
+def _find(row: RowFigures, baseline: RowFigures | None) -> _Found:
     if baseline is None or min(row.sums.counted, baseline.sums.counted) < FEWEST_RUNS:
         return _nothing_to_say(row, baseline)
     tested = {
@@ -78,38 +121,15 @@ def compare(row: RowFigures, baseline: RowFigures | None) -> RunComparison:
         COST: _cost(row.sums, baseline.sums),
     }
     p_values = {name: figure.estimate.p for name, figure in tested.items() if figure.estimate is not None}
-    significant = holm(p_values, LEVEL)
+    significant = frozenset(name for name in holm(p_values, LEVEL) if p_values[name] <= EACH)
     verdicts = {name: figure.verdict(significant=name in significant) for name, figure in tested.items()}
     verdict = next((each for each in (Verdict.REGRESSED, Verdict.IMPROVED) if each in verdicts.values()), Verdict.UNCHANGED)
     changed = sorted(
         (name for name, each in verdicts.items() if each is verdict and verdict is not Verdict.UNCHANGED), key=p_values.__getitem__
     )
     node = next((found for name in changed if (found := _node(row, baseline, name, verdict)) is not None), None)
-    beside = {"p50_ms": _quantile(row.sums, baseline.sums, 0.5), "tokens": _tokens(row.sums, baseline.sums)}
-    shown = {name: figure.shown(significant=name in significant) for name, figure in tested.items()} | {
-        name: figure.shown(significant=figure.estimate is not None and figure.estimate.p <= LEVEL / len(tested))
-        for name, figure in beside.items()
-    }
-    return RunComparison(
-        deployment=_shown_row(row),
-        baseline=_shown_row(baseline),
-        verdict=verdict,
-        node=node,
-        sentence=_sentence(row, baseline, {name: tested[name] for name in tested if name in changed}, verdict, node),
-        **shown,
-    )
-
-
-def verdict_of(row: RowFigures, baseline: RowFigures | None) -> RowVerdict:
-    """The same in short."""
-    compared = compare(row, baseline)
-    return RowVerdict(
-        deployment_id=row.row.uid,
-        sequence=row.row.sequence,
-        figures=compared.deployment.figures,
-        verdict=compared.verdict,
-        sentence=compared.sentence,
-    )
+    sentence = _sentence(row, baseline, {name: tested[name] for name in tested if name in changed}, verdict, node)
+    return _Found(tested, significant, verdict, node, sentence)
 
 
 def figures_of(sums: Sums) -> Figures:
@@ -140,25 +160,17 @@ def _shown_row(row: RowFigures) -> ComparedRow:
         figures=figures_of(sums),
         mean_tokens=sums.counted_tokens / sums.with_tokens if sums.with_tokens else None,
         mean_cost_usd=sums.priced_cost / sums.priced / NANO_USD if sums.priced and sums.cost is not None else None,
-        score_means=dict(row.scores),
+        score_means={name: total / count for name, (total, count) in row.scores.items()},
     )
 
 
-def _nothing_to_say(row: RowFigures, baseline: RowFigures | None) -> RunComparison:
+def _nothing_to_say(row: RowFigures, baseline: RowFigures | None) -> _Found:
     if baseline is None:
-        verdict, sentence = Verdict.UNKNOWN, f"there is no row to compare row #{row.row.sequence} with"
-    else:
-        few = row if row.sums.counted < FEWEST_RUNS else baseline
-        count = f"{few.sums.counted} run{'' if few.sums.counted == 1 else 's'} that ended by themselves"
-        verdict, sentence = Verdict.TOO_FEW_RUNS, f"row #{few.row.sequence} has {count}, and a verdict takes {FEWEST_RUNS}"
-    nothing: dict[str, Any] = dict.fromkeys(("p50_ms", P95, FAILURES, COST, "tokens", "node"))
-    return RunComparison(
-        deployment=_shown_row(row),
-        baseline=_shown_row(baseline) if baseline is not None else None,
-        verdict=verdict,
-        sentence=sentence,
-        **nothing,
-    )
+        return _Found({}, frozenset(), Verdict.UNKNOWN, None, f"there is no row to compare row #{row.row.sequence} with")
+    few = row if row.sums.counted < FEWEST_RUNS else baseline
+    count = f"{few.sums.counted} run{'' if few.sums.counted == 1 else 's'} that ended by themselves"
+    sentence = f"{_named(few)} {'has' if few.oldest is None else 'have'} {count}, and a verdict takes {FEWEST_RUNS}"
+    return _Found({}, frozenset(), Verdict.TOO_FEW_RUNS, None, sentence)
 
 
 def _quantile(one: Sums, other: Sums, fraction: float) -> _Figure:
@@ -173,34 +185,42 @@ def _failures(one: Sums, other: Sums) -> _Figure:
     return _Figure(one.failed / one.counted, other.failed / other.counted, estimate, of_difference=True)
 
 
+class _Amounts(msgspec.Struct, frozen=True):
+    """Of so many runs, together and in a sketch. Runs that were recorded before there was one are not in it. `unit`: what a figure is in."""
+
+    count: int
+    total: int
+    buckets: Mapping[int, int]
+    unit: int = 1
+
+    @property
+    def sketched(self) -> int:
+        return sum(self.buckets.values())
+
+    @property
+    def mean(self) -> float:
+        """Of those in the sketch, exact where it has all."""
+        value = self.total / self.count if self.sketched in (0, self.count) else mean(self.buckets)
+        return value / self.unit
+
+
 def _cost(one: Sums, other: Sums) -> _Figure:
     if one.cost is None or other.cost is None:
         return _Figure(None, None, None)
-    means = (Mean(sums.priced, float(sums.priced_cost), sums.priced_cost_squared) for sums in (one, other))
-    return _mean(*means, unit=NANO_USD)
+    return _mean(*(_Amounts(sums.priced, sums.priced_cost, sums.cost_sketch.buckets, NANO_USD) for sums in (one, other)))
 
 
 def _tokens(one: Sums, other: Sums) -> _Figure:
-    means = (Mean(sums.with_tokens, float(sums.counted_tokens), sums.tokens_squared) for sums in (one, other))
-    return _mean(*means, unit=1)
+    return _mean(*(_Amounts(sums.with_tokens, sums.counted_tokens, sums.token_sketch.buckets) for sums in (one, other)))
 
 
-def _mean(one: Mean, other: Mean, *, unit: int) -> _Figure:
+def _mean(one: _Amounts, other: _Amounts) -> _Figure:
     if not one.count or not other.count:
         return _Figure(None, None, None)
-    value, baseline = one.value / unit, other.value / unit
-    if min(one.count, other.count) < FEWEST_RUNS:
+    value, baseline = one.mean, other.mean
+    if min(one.sketched, other.sketched) < FEWEST_RUNS:
         return _Figure(value, baseline, None, few=True)
-    return _Figure(value, baseline, mean_ratio(one, other) or _from_nothing(one, other))
-
-
-def _from_nothing(one: Mean, other: Mean) -> Estimate:
-    """Where one of the means is 0 there is no ratio: whether the other is more than that."""
-    difference, variance = one.value - other.value, one.variance + other.variance
-    if difference == 0.0:
-        return Estimate(0.0, 0.0, 0.0, 1.0)
-    p = two_sided(difference / math.sqrt(variance)) if variance > 0 else 0.0
-    return Estimate(math.copysign(math.inf, difference), -math.inf, math.inf, p)
+    return _Figure(value, baseline, mean_ratio(one.buckets, other.buckets, value, baseline), least=_LEAST)
 
 
 def _node(row: RowFigures, baseline: RowFigures, figure: str, verdict: Verdict) -> NodeShare | None:
@@ -224,13 +244,19 @@ def _node(row: RowFigures, baseline: RowFigures, figure: str, verdict: Verdict) 
 
 
 def _sentence(row: RowFigures, baseline: RowFigures, changed: Mapping[str, _Figure], verdict: Verdict, node: NodeShare | None) -> str:
-    this, other = f"row #{row.row.sequence}", f"row #{baseline.row.sequence}"
+    this, other = _named(row), _named(baseline)
     if verdict is Verdict.UNCHANGED:
-        return f"{this} is as {other} was: no change of p95, failures or cost beyond chance"
+        return f"{this} is as {other} {'was' if baseline.oldest is None else 'were'}: no change of p95, failures or cost beyond chance"
     did = "raised" if verdict is Verdict.REGRESSED else "lowered"
     told = [f"{_NAMES[name]} {_by(figure)}" for name, figure in changed.items()]
     listed = " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
-    return f"{this} {did} {listed}" + (f'; node "{node.name}" did it' if node is not None else "")
+    against = f", against {other}" if baseline.oldest is not None else ""
+    return f"{this} {did} {listed}{against}" + (f'; node "{node.name}" did it' if node is not None else "")
+
+
+def _named(figures: RowFigures) -> str:
+    newest, oldest = figures.row.sequence, figures.oldest
+    return f"row #{newest}" if oldest is None else f"rows #{oldest.sequence} to #{newest}"
 
 
 def _by(figure: _Figure) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -22,6 +23,20 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NO_TOKENS = Tokens()
+
+
+_IN_LINE = re.compile(r"(\S+) in line ([1-9][0-9]{0,8})")
+
+
+def in_line(error_type: str | None, line: int | None) -> str | None:
+    """Returns how a store keeps the type of a node's error and the line of its code: as one text, which versions without lines show."""
+    return f"{error_type} in line {line}" if error_type and line else error_type
+
+
+def out_of_line(kept: str | None) -> tuple[str | None, int | None]:
+    """Returns the type, and the line where there is one."""
+    found = _IN_LINE.fullmatch(kept or "")
+    return (found[1], int(found[2])) if found is not None else (kept, None)
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +137,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A row of an App's history, as far as runs are attributed by it; kept after the row itself is gone.
 
-    `began`: pinned.createdAt. `succeeded`: whether its outcome is Succeeded; None while it has none. `ended`: outcome.at.
+    `began`: pinned.createdAt. `succeeded`: whether its outcome is Succeeded; None while it has none. `ended`: outcome.at. `pair`: a digest of
+    its flow and its runtime; None of a row that an earlier recorder noted.
     """
 
     uid: str
@@ -136,6 +152,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     began: int
     succeeded: bool | None = None
     ended: int | None = None
+    pair: str | None = None
+
+    def is_pair_of(self, other: Row) -> bool:
+        """Whether both have the same flow and the same runtime."""
+        return self.pins == other.pins or (self.pair is not None and self.pair == other.pair)
 
 
 class ArchivedRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,7 +207,9 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sketch(msgspec.Struct, frozen=True):
-    """Durations in logarithmic buckets: bucket i holds those in (γ^(i-1), γ^i] microseconds, γ = 1.02, so a quantile is right to 1 %."""
+    """Durations in logarithmic buckets: bucket i holds those in (γ^(i-1), γ^i] microseconds, γ = 1.02, so a quantile is right to 1 %. So may be
+    amounts: nano-dollars, or tokens.
+    """
 
     buckets: Mapping[int, int] = {}
 
@@ -196,7 +219,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
 
     What compares rows is of the `counted`: runs neither refused nor abandoned, whose durations `sketch` and `duration` have.
     `counted_tokens`: input and output of those where a model said so, `with_tokens` of them. `priced`: those none of whose model calls lacks
-    a price (a run that calls no model costs 0), and their cost. The squares are for the variance of a mean; floats, since they pass 64 bits.
+    a price (a run that calls no model costs 0), and their cost. Their sketches lack runs that were recorded before there was one.
     """
 
     runs: int = 0
@@ -212,12 +235,12 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
     cache_write_tokens: int | None = None
     with_tokens: int = 0
     counted_tokens: int = 0
-    tokens_squared: float = 0.0
+    token_sketch: Sketch = Sketch()
     cost: int | None = None
     unpriced: int = 0
     priced: int = 0
     priced_cost: int = 0
-    priced_cost_squared: float = 0.0
+    cost_sketch: Sketch = Sketch()
 
 
 class NodeSums(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,12 +256,16 @@ class NodeSums(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RowFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a comparison needs of one row."""
+    """All that a comparison needs of one row, or of several together: `row` is the newest of them, `oldest` the oldest.
+
+    `scores`: by name, what they come to and how many there are.
+    """
 
     row: Row
     sums: Sums
     nodes: tuple[NodeSums, ...] = ()
-    scores: Mapping[str, float] = {}
+    scores: Mapping[str, tuple[float, int]] = {}
+    oldest: Row | None = None
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):

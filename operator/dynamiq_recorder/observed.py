@@ -43,6 +43,11 @@ class Metrics:
             "dynamiq_recorder_rows_refused", "Rows that the archive did not take, such as for a digest that is wrong.", registry=made
         )
         self.spans_left_out = Counter("dynamiq_recorder_spans_left_out", "Spans that a disk too full had left out.", registry=made)
+        self.trimmed = Counter(
+            "dynamiq_recorder_runs_trimmed",
+            "Runs that lost nodes and content, or went, since the Apps of a namespace take more than their share of a disk that is nearly full.",
+            registry=made,
+        )
         self.unattributed = Gauge(
             "dynamiq_recorder_unattributed_runs", "Runs of an App's pods that are of no row.", ["namespace", "app"], registry=made
         )

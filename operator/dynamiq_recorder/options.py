@@ -9,8 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 DAY = 86400
-GATE = "system:serviceaccount:dynamiq-gate:dynamiq-gate"
-OPERATOR = "system:serviceaccount:dynamiq-system:dynamiq-operator"
+TABLES_BACK = "tables-back"
 EPILOG = """\
 A volume for one recorder:          --store sqlite:///var/lib/dynamiq-recorder/runs.db
 PostgreSQL from 15 on, for several: --store postgresql://recorder@db.example.svc/runs --store-password-file /etc/recorder/password
@@ -40,20 +39,38 @@ def parser() -> argparse.ArgumentParser:
     serving.add_argument("--kubeconfig", type=Path, help="kubeconfig file, outside of a cluster (default: the pod's account)")
     serving.add_argument("--context", help="context of the kubeconfig (default: its current one)")
     setting(serving, "--log-level", "info", "debug, info, warning or error", choices=("debug", "info", "warning", "error"))
+    back = commands.add_parser(
+        TABLES_BACK,
+        help="take the store's tables back to an older version, before an older recorder starts",
+        description="Takes the store's tables back to the version that an older recorder knows, while no recorder runs. Of runs of several Apps "
+        "that have one id it leaves the one that was stored first; docs/runs.md says how it is run.",
+    )
+    _store(back)
+    back.add_argument(
+        "--to", type=count, required=True, metavar="VERSION", help="version of the tables, which the older recorder's log names"
+    )
     return made
 
 
-def _serving(to: argparse.ArgumentParser) -> None:
+def _store(to: argparse.ArgumentParser) -> None:
     setting(to, "--store", None, "sqlite:///PATH or postgresql://USER@HOST/DATABASE", kind=str)
     setting(to, "--store-password-file", None, "file with the password of PostgreSQL, read at start; it is in no log", kind=Path)
+
+
+def _serving(to: argparse.ArgumentParser) -> None:
+    _store(to)
     setting(to, "--host", None, "address to listen on (default: every one)")
-    setting(to, "--port", "8080", "port of runs, reads and probes", kind=port)
+    setting(to, "--port", "8080", "port of runs and reads", kind=port)
+    setting(to, "--health-port", "8081", "port of /healthz and /readyz", kind=port)
     setting(to, "--metrics-port", "9090", "port of /metrics", kind=port)
     setting(to, "--tls-cert", None, "serve HTTPS with this certificate chain (PEM), read again when it changes", kind=Path)
     setting(to, "--tls-key", None, "the private key of that certificate (PEM)", kind=Path)
     setting(to, "--prices", None, "price table of models, read again when it changes; without it only reported costs are known", kind=Path)
-    setting(to, "--gate-account", GATE, "user name of the gate's account, which relays for Apps that sleep")
-    setting(to, "--operator-account", OPERATOR, "user name of the operator's account, which hands rows over to the archive")
+    # No name by itself: a namespace of that name may be anybody's where nothing is installed there.
+    setting(
+        to, "--gate-account", None, "user name of a gate's account that may relay for every App, also without the right to create apps/runs"
+    )
+    setting(to, "--operator-account", None, "user name of the operator's account, which alone hands rows over to the archive")
     setting(to, "--queue-runs", "4000", "runs that wait for their commit at most; beyond them senders get 429", kind=count)
     setting(to, "--queue-bytes", str(12 << 20), "bytes of bodies that wait for their commit at most", kind=count)
 
@@ -69,7 +86,12 @@ def _keeping(to: argparse.ArgumentParser) -> None:
     setting(to, "--keep-slowest", "0.01", "part of an App's runs of an hour that are its slowest, from 0 to 1", kind=ratio)
     setting(to, "--retention-every", "600", "seconds between two looks for what is too old", kind=count)
     setting(to, "--disk-no-spans", "0.85", "fullness of the disk from which on runs are stored without nodes and content", kind=ratio)
-    setting(to, "--disk-full", "0.95", "fullness of the disk from which on runs are answered by 503", kind=ratio)
+    setting(
+        to, "--disk-full", "0.9", "fullness of the disk from which on runs are answered by 503; what is left is for the archive", kind=ratio
+    )
+    setting(
+        to, "--app-share", "0.5", "part of the store above which a namespace loses its oldest while --disk-no-spans is reached", kind=ratio
+    )
 
 
 def setting(

@@ -16,13 +16,14 @@ from wsgiref.simple_server import WSGIServer
 import msgspec
 import prometheus_client
 import uvicorn
+from fastapi import FastAPI
 
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.model.json_lines import FIELDS
+from dynamiq_operator.serving.connections import LimitedProtocol
 from dynamiq_recorder.attribution import Attribution
 from dynamiq_recorder.cluster import connect
-from dynamiq_recorder.http.app import create_app
-from dynamiq_recorder.http.connections import LimitedProtocol
+from dynamiq_recorder.http.app import create_app, create_probes
 from dynamiq_recorder.http.context import Context, Health
 from dynamiq_recorder.identity.apps import Apps
 from dynamiq_recorder.identity.rights import Rights
@@ -37,7 +38,6 @@ from dynamiq_recorder.upkeep import Upkeep
 KEEP_ALIVE = 75
 DRAIN = 20
 """Seconds in which requests are finished at SIGTERM."""
-CONNECTIONS_MOST = 2048
 READ_AGAIN = 30.0
 """Seconds after which the certificate, and the prices, are looked at again."""
 
@@ -47,22 +47,24 @@ log = logging.getLogger(__name__)
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The options of one process. `kind`: of the store, sqlite or postgresql. `host`: None for every address.
 
-    `gate`, `operator`: user names of their accounts. `keep_archive`: seconds for which the archived rows of an App that is gone are kept.
+    `gate`, `operator`: user names of their accounts, empty for nobody's. `keep_archive`: seconds for which the archived rows of an App that is gone are kept.
     """
 
     store: Store
     kind: str
     host: str | None = None
     port: int = 8080
+    health_port: int = 8081
     metrics_port: int = 9090
     prices: Path | None = None
     keep: Retention = Retention()
     retains_every: float = 600.0
     limits: Limits = Limits()
     no_spans_at: float = 0.85
-    full_at: float = 0.95
-    gate: str = "system:serviceaccount:dynamiq-gate:dynamiq-gate"
-    operator: str = "system:serviceaccount:dynamiq-system:dynamiq-operator"
+    full_at: float = 0.9
+    app_share: float = 0.5
+    gate: str = ""
+    operator: str = ""
     keep_archive: int = 400 * 86400
     tls: tuple[Path, Path] | None = None
     kubeconfig: Path | None = None
@@ -127,14 +129,43 @@ def _context(client: Client, options: Options, queue: Queue, metrics: Metrics, p
         operator=options.operator,
         no_spans_at=options.no_spans_at,
         full_at=options.full_at,
+        app_share=options.app_share,
     )
 
 
 async def _run(context: Context, options: Options, prices: PriceFile, stopping: asyncio.Event) -> None:
+    server = _server(create_app(context), options, options.port, options.tls)
+    # A kubelet finds a place here whatever comes to the port that everybody reaches.
+    probes = _server(create_probes(context), options, options.health_port, None)
+    beside = [
+        asyncio.create_task(context.apps.informer.run()),
+        asyncio.create_task(_attribute(context)),
+        asyncio.create_task(_read_again(options, server.config.ssl, prices)),
+    ]
+    stopped: asyncio.Task[Any] = asyncio.create_task(stopping.wait())
+    served = [asyncio.create_task(_served(each)) for each in (server, probes)]
+    log.info("the recorder serves", extra={FIELDS: {"port": options.port, "store": options.kind}})
+    try:
+        await asyncio.wait({*beside, stopped, *served}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*beside, *served):
+            if task.done():
+                task.result()  # what ended a part ends the process, to be started anew
+        log.info("the recorder ends")
+    finally:
+        server.should_exit = True
+        await asyncio.wait({served[0]}, timeout=DRAIN + 5)  # it is alive until then, so probes are answered
+        probes.should_exit = True
+        await asyncio.wait({served[1]}, timeout=1)
+        for task in (*beside, stopped, *served):
+            task.cancel()
+        await asyncio.gather(*beside, stopped, *served, return_exceptions=True)
+
+
+def _server(app: FastAPI, options: Options, port: int, tls: tuple[Path, Path] | None) -> Server:
     config = uvicorn.Config(
-        create_app(context),
+        app,
         host=options.host,  # type: ignore[arg-type] # None is every address of every family
-        port=options.port,
+        port=port,
         loop="none",
         http=LimitedProtocol,
         ws="none",
@@ -143,34 +174,13 @@ async def _run(context: Context, options: Options, prices: PriceFile, stopping: 
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=CONNECTIONS_MOST,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=DRAIN,
-        ssl_certfile=options.tls[0] if options.tls else None,
-        ssl_keyfile=options.tls[1] if options.tls else None,
+        ssl_certfile=tls[0] if tls else None,
+        ssl_keyfile=tls[1] if tls else None,
     )
     config.load()
-    server = Server(config)
-    beside = [
-        asyncio.create_task(context.apps.informer.run()),
-        asyncio.create_task(_attribute(context)),
-        asyncio.create_task(_read_again(options, config.ssl, prices)),
-    ]
-    stopped: asyncio.Task[Any] = asyncio.create_task(stopping.wait())
-    served = asyncio.create_task(_served(server))
-    log.info("the recorder serves", extra={FIELDS: {"port": options.port, "store": options.kind}})
-    try:
-        await asyncio.wait({*beside, stopped, served}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (*beside, served):
-            if task.done():
-                task.result()  # what ended a part ends the process, to be started anew
-        log.info("the recorder ends")
-    finally:
-        server.should_exit = True
-        await asyncio.wait({served}, timeout=DRAIN + 5)
-        for task in (*beside, stopped, served):
-            task.cancel()
-        await asyncio.gather(*beside, stopped, served, return_exceptions=True)
+    return Server(config)
 
 
 def _expose(options: Options, metrics: Metrics) -> WSGIServer:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 import sys
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from math import ceil, log
 
 from dynamiq_recorder.model import Sketch
@@ -16,6 +18,8 @@ from dynamiq_recorder.model import Sketch
 GAMMA = 1.02
 LAST = 65_535
 """Of the buckets, which 16 bits hold."""
+PART = LAST + 1
+"""Buckets of a part of several sketches that are one."""
 _PER_LOG = 1.0 / math.log(GAMMA)
 _NUMBER, _COUNT = "H", "I"
 _ENTRY = array(_NUMBER).itemsize + array(_COUNT).itemsize
@@ -59,16 +63,16 @@ def add(total: dict[int, int], buckets: Mapping[int, int], sign: int = 1) -> Non
 
 def quantile(buckets: Mapping[int, int], fraction: float) -> float | None:
     """The duration in microseconds that `fraction` of all take at most; None of nothing."""
-    total = sum(buckets.values())
-    if total <= 0:
+    numbers, ends = cumulated(buckets)
+    if not ends:
         return None
-    wanted = max(1, math.ceil(fraction * total))
-    seen = 0
-    for number in sorted(buckets):
-        seen += buckets[number]
-        if seen >= wanted:
-            return middle(number)
-    return middle(max(buckets))
+    return middle(numbers[bisect_left(ends, min(ends[-1], max(1, ceil(fraction * ends[-1]))))])
+
+
+def cumulated(buckets: Mapping[int, int]) -> tuple[list[int], list[int]]:
+    """The numbers in order, and how many are in each bucket and those before it."""
+    numbers = sorted(buckets)
+    return numbers, list(accumulate(map(buckets.__getitem__, numbers)))
 
 
 def packed(buckets: Mapping[int, int]) -> bytes:
@@ -80,13 +84,38 @@ def packed(buckets: Mapping[int, int]) -> bytes:
 
 def unpacked(data: bytes | None) -> dict[int, int]:
     """The buckets that `packed` made bytes of."""
-    if not data:
-        return {}
+    return dict(zip(*_halves(data), strict=True)) if data else {}
+
+
+def add_packed(total: dict[int, int], data: bytes | None, runs: float | None = None) -> None:
+    """Adds the buckets that `packed` made bytes of. `runs`: as many as have to be in them, or else none is added."""
+    numbers, counts = _halves(data or b"")
+    if runs is not None and sum(counts) != runs:
+        return
+    get = total.get
+    for number, count in zip(numbers, counts, strict=True):
+        total[number] = get(number, 0) + count
+
+
+def _halves(data: bytes) -> tuple[array[int], array[int]]:
     count = len(data) // _ENTRY
     numbers, counts = array(_NUMBER), array(_COUNT)
     numbers.frombytes(data[: count * numbers.itemsize])
     counts.frombytes(data[count * numbers.itemsize :])
-    return dict(zip(_little(numbers), _little(counts), strict=True))
+    return _little(numbers), _little(counts)
+
+
+def joined(parts: Iterable[bytes | None]) -> dict[int, int]:
+    """Several sketches as one, whose parts do not meet: bucket i of the n-th, from 0, is bucket n * PART + i."""
+    return {place * PART + number: count for place, data in enumerate(parts) for number, count in unpacked(data).items()}
+
+
+def parted(buckets: Mapping[int, int], count: int) -> list[bytes]:
+    """The bytes of each of so many parts."""
+    parts: list[dict[int, int]] = [{} for _ in range(count)]
+    for number, runs in buckets.items():
+        parts[number // PART][number % PART] = runs
+    return [packed(part) for part in parts]
 
 
 def _little(values: array[int]) -> array[int]:

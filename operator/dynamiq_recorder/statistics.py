@@ -1,66 +1,209 @@
-"""The tests of a comparison: quantiles from sketches, proportions, and ratios of means. All are two-sided, and all are pure.
+"""The tests of a comparison: quantiles and means from sketches, and proportions. All are two-sided, and all are pure.
 
-Each gives an Estimate of an effect: the logarithm of a ratio, or a difference of proportions.
+Each returns an Estimate of an effect: the logarithm of a ratio, or a difference of proportions. Quantiles and means are tested by permutation:
+if rows do not differ, runs could be dealt to them by chance. That takes no shape of a distribution for granted.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
-import msgspec
-
-from dynamiq_recorder.sketch import GAMMA
+from dynamiq_recorder.sketch import GAMMA, cumulated, middle
 
 CONFIDENCE = 1.959964
 """Standard deviations of a normal variable that hold 95 %."""
 FEW = 5.0
 """Expected failures in each cell, below which chance is counted and not approximated."""
+BEYOND = 50
+"""Runs of the smaller row that a quantile's test looks at, as far as the upper half has them."""
 _WIDTH = math.log(GAMMA)
-_REACH = 1.5
-"""Standard deviations to each side of a rank, over which the density around a quantile is taken."""
+_SIDE = 0.025
+"""Of an interval."""
+_SHORTEST = 0.7
+"""Skewness that makes the shorter tail shorter. More would make it end where sums still are."""
+
+Buckets = Mapping[int, int]
+Powers = tuple[float, float, float]
+Tails = Callable[[int], tuple[float, float]]
+"""Of a test: how often chance makes a row's sum as large, and as small. By how many buckets the other row's values are moved up first."""
 
 
-class Estimate(msgspec.Struct, frozen=True):
-    """An effect with its 95 % interval. `p`: how often chance alone makes as much of it. None where nothing can be said."""
+@dataclass(frozen=True)
+class Estimate:
+    """An effect. `p`: how often chance alone makes as much of it. `bounds` returns its 95 % interval; infinite where it has no end."""
 
     effect: float
-    low: float
-    high: float
     p: float
+    bounds: Callable[[], tuple[float, float]]
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        return self.bounds()
 
 
 def two_sided(z: float) -> float:
     return math.erfc(abs(z) / math.sqrt(2.0))
 
 
-def quantile_ratio(one: Mapping[int, int], other: Mapping[int, int], fraction: float) -> Estimate | None:
-    """log(quantile of one / quantile of other)."""
+def quantile_ratio(one: Buckets, other: Buckets, fraction: float) -> Estimate | None:
+    """log(quantile of one / quantile of other), by how many of each row's runs are above the quantile of both together.
+
+    Of few runs hardly any are above a high quantile. So the test begins lower, with BEYOND runs of the smaller row, but not below the median.
+    Above a median all runs count the same. Above a higher quantile the highest counts three times as much as the first.
+    """
     if not one or not other:
         return None
-    (value, sd), (base, base_sd) = _log_quantile(one, fraction), _log_quantile(other, fraction)
-    return _normal(value - base, math.hypot(sd, base_sd))
+    count, base = sum(one.values()), sum(other.values())
+    above = (count + base) * min(0.5, max(1.0 - fraction, BEYOND / min(count, base)))
+    slope = (2.0 if fraction > 0.5 else 0.0) / above
+
+    def tails(by: int) -> tuple[float, float]:
+        taken, found, sums = 0, 0.0, (0.0, 0.0, 0.0)
+        for number in sorted(one.keys() | {each + by for each in other}, reverse=True):
+            if taken >= above - 1e-9:
+                break
+            here = one.get(number, 0)
+            size = here + other.get(number - by, 0)
+            score = 1.0 + slope * (above - (taken + min(taken + size, above)) / 2)
+            taken += size
+            found += here * score
+            sums = (sums[0] + size * score, sums[1] + size * score**2, sums[2] + size * score**3)
+        return _tails(count, base, found, sums)
+
+    return _estimate(_log_quantile(one, fraction) - _log_quantile(other, fraction), one, other, tails)
 
 
-def _log_quantile(buckets: Mapping[int, int], fraction: float) -> tuple[float, float]:
-    """Its logarithm and standard deviation: the width of the interval between two order statistics, over how many deviations it is."""
-    ordered = sorted(buckets.items())
-    total = sum(count for _, count in ordered)
-    reach = _REACH * math.sqrt(fraction * (1.0 - fraction) / total)
-    low, high = max(0.0, fraction - reach), min(1.0, fraction + reach)
-    width = _at(ordered, total, high) - _at(ordered, total, low)
-    spread = max(width / (high - low), _WIDTH / (2 * reach))
-    return _at(ordered, total, fraction), spread * math.sqrt(fraction * (1.0 - fraction) / total)
-
-
-def _at(ordered: Sequence[tuple[int, int]], total: int, fraction: float) -> float:
+def _log_quantile(buckets: Buckets, fraction: float) -> float:
     """The logarithm of a quantile; within a bucket durations are spread evenly."""
-    wanted, seen = fraction * total, 0
-    for number, count in ordered:
-        if seen + count >= wanted:
-            return _WIDTH * (number - 1 + (wanted - seen) / count)
-        seen += count
-    return _WIDTH * ordered[-1][0]
+    numbers, ends = cumulated(buckets)
+    wanted = fraction * ends[-1]
+    place = bisect_left(ends, wanted)
+    number = numbers[place]
+    return _WIDTH * (number - (ends[place] - wanted) / buckets[number])
+
+
+def _ranked(one: Buckets, other: Buckets, fraction: float) -> list[tuple[float, int, int]]:
+    count, base = sum(one.values()), sum(other.values())
+    total = count + base
+    above = total * min(0.5, max(1.0 - fraction, BEYOND / min(count, base)))
+    slope = (2.0 if fraction > 0.5 else 0.0) / above
+    begin, end = total - above, 0
+    scored = []
+    for number in sorted(one.keys() | other.keys()):
+        here, there = one.get(number, 0), other.get(number, 0)
+        seen, end = end, end + here + there
+        score = 1.0 + slope * ((max(seen, begin) + end) / 2 - begin) if end > begin + 1e-9 else 0.0
+        scored.append((score, here, there))
+    return scored
+
+
+def mean_ratio(one: Buckets, other: Buckets, value: float, base: float) -> Estimate:
+    """log(value / base), which are the means of both: infinite where one of them is 0."""
+    runs, base_runs, powers, base_powers = sum(one.values()), sum(other.values()), _powers(one), _powers(other)
+
+    def tails(by: int) -> tuple[float, float]:
+        times = GAMMA**by
+        sums = (
+            powers[0] + base_powers[0] * times,
+            powers[1] + base_powers[1] * times**2,
+            powers[2] + base_powers[2] * times**3,
+        )
+        return _tails(runs, base_runs, powers[0], sums)
+
+    if value and base:
+        return _estimate(math.log(value / base), one, other, tails)
+    return _estimate(math.copysign(math.inf, value - base) if value != base else 0.0, one, other, tails)
+
+
+def mean(buckets: Buckets) -> float:
+    return _powers(buckets)[0] / sum(buckets.values())
+
+
+def _powers(buckets: Buckets) -> Powers:
+    """Of what is in the buckets, of which the lowest is nothing."""
+    first = second = third = 0.0
+    for number, count in buckets.items():
+        value = middle(number) if number else 0.0
+        part = count * value
+        first += part
+        second += part * value
+        third += part * value * value
+    return first, second, third
+
+
+def _tails(count: int, base: int, found: float, sums: Powers) -> tuple[float, float]:
+    """How often a row's scores come to as much as `found`, and to as little, where runs are dealt to both rows by chance.
+
+    `count`, `base`: runs of the row and of the other. `sums`: of all scores, their squares and their cubes. The distribution over all deals has
+    a mean, a variance and a skewness that follow from these, exactly; of this form it is taken for a gamma distribution (Pearson's type III).
+    """
+    total = count + base
+    middle_score = sums[0] / total
+    second = sums[1] - sums[0] * middle_score
+    if second <= 1e-12 * sums[1]:
+        return 1.0, 1.0
+    third = sums[2] - 3 * middle_score * sums[1] + 2 * middle_score**2 * sums[0]
+    deviation = math.sqrt(second / total * count * base / (total - 1))
+    skewness = third / total * count * base * (base - count) / ((total - 1) * (total - 2)) / deviation**3
+    z = (found - count * middle_score) / deviation
+    return _upper(z, skewness), _upper(-z, -skewness)
+
+
+def _upper(z: float, skewness: float) -> float:
+    """The part above z of a standardized gamma distribution, by the cube roots of Wilson and Hilferty (PNAS 1931)."""
+    skewness = max(skewness, -_SHORTEST)
+    if abs(skewness) > 1e-4:
+        inner = 1.0 + skewness * z / 2
+        if inner <= 0.0:
+            return 1.0 if skewness > 0 else 0.0
+        z = 6.0 / skewness * (inner ** (1 / 3) - 1.0) + skewness / 6
+    return math.erfc(z / math.sqrt(2.0)) / 2
+
+
+def _estimate(effect: float, one: Buckets, other: Buckets, tails: Tails) -> Estimate:
+    """`p` is of the tail that the effect points to: a test that points the other way says nothing of it."""
+    above, below = tails(0)
+    p = min(1.0, 2 * (above if effect > 0 else below)) if effect else 1.0
+    return Estimate(effect, p, lambda: _bounds(effect, one, other, tails))
+
+
+def _bounds(effect: float, one: Buckets, other: Buckets, tails: Tails) -> tuple[float, float]:
+    """Those ratios by which the other row's sketch can be multiplied, so that its runs are not told from the row's; with the effect itself, as
+    far as sketches tell it.
+    """
+    if math.isinf(effect):
+        return -math.inf, math.inf
+    least, most = min(one) - max(other) - 1, max(one) - min(other) + 1
+    start = round(effect / _WIDTH)
+    low = _first(lambda by: tails(by)[0] > _SIDE, start, least, most)
+    high = _first(lambda by: tails(-by)[1] > _SIDE, -start, -most, -least)
+    return min(effect - _WIDTH, (low - 0.5) * _WIDTH), max(effect + _WIDTH, (0.5 - high) * _WIDTH)
+
+
+def _first(holds: Callable[[int], bool], start: int, least: int, most: int) -> float:
+    """The first number for which it holds, as it does for all after it; -inf where that is before `least`."""
+    start = min(max(start, least), most)
+    step = 8
+    if holds(start):
+        after, before = start, start - step
+        while before > least and holds(before):
+            after, step = before, 2 * step
+            before -= step
+        if before <= least and holds(before := least):
+            return -math.inf
+    else:
+        before, after = start, start + step
+        while after < most and not holds(after):
+            before, step = after, 2 * step
+            after += step
+    while after - before > 1:
+        between = (before + after) // 2
+        before, after = (before, between) if holds(between) else (between, after)
+    return after
 
 
 def proportion_difference(failed: int, total: int, base_failed: int, base_total: int) -> Estimate | None:
@@ -77,12 +220,8 @@ def proportion_difference(failed: int, total: int, base_failed: int, base_total:
         p = _fisher(failed, total, base_failed, base_total)
     else:
         p = two_sided(difference / math.sqrt(pooled * (1.0 - pooled) * (1.0 / total + 1.0 / base_total)))
-    return Estimate(
-        difference,
-        difference - math.hypot(rate - low, base_high - base),
-        difference + math.hypot(high - rate, base - base_low),
-        p,
-    )
+    bounds = difference - math.hypot(rate - low, base_high - base), difference + math.hypot(high - rate, base - base_low)
+    return Estimate(difference, p, lambda: bounds)
 
 
 def _wilson(failed: int, total: int) -> tuple[float, float]:
@@ -107,38 +246,6 @@ def _fisher(failed: int, total: int, base_failed: int, base_total: int) -> float
 
 def _log_choose(count: int, taken: int) -> float:
     return math.lgamma(count + 1) - math.lgamma(taken + 1) - math.lgamma(count - taken + 1)
-
-
-class Mean(msgspec.Struct, frozen=True):
-    """Of so many values, by their sum and the sum of their squares."""
-
-    count: int
-    total: float
-    squares: float
-
-    @property
-    def value(self) -> float:
-        return self.total / self.count
-
-    @property
-    def variance(self) -> float:
-        """Of the mean."""
-        if self.count < 2:
-            return 0.0
-        return max(0.0, self.squares - self.total**2 / self.count) / (self.count - 1) / self.count
-
-
-def mean_ratio(one: Mean, other: Mean) -> Estimate | None:
-    """log(mean of one / mean of other), by the delta method; None where a mean is 0."""
-    if one.count < 2 or other.count < 2 or one.total <= 0 or other.total <= 0:
-        return None
-    return _normal(math.log(one.value / other.value), math.sqrt(one.variance / one.value**2 + other.variance / other.value**2))
-
-
-def _normal(effect: float, sd: float) -> Estimate:
-    if sd == 0.0:
-        return Estimate(effect, effect, effect, 1.0 if abs(effect) < 1e-9 else 0.0)
-    return Estimate(effect, effect - CONFIDENCE * sd, effect + CONFIDENCE * sd, two_sided(effect / sd))
 
 
 def holm(p_values: Mapping[str, float], level: float) -> set[str]:

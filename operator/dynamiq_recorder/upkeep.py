@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Mapping
 
 from dynamiq_recorder.http.context import Context
 from dynamiq_recorder.store.interface import Retention, Unavailable
 
 LOOKS_EVERY, LOOKS_AGAIN = 5.0, 1.0
-"""Seconds between two looks at the store, and while it cannot be written."""
+"""Seconds between two looks at the store, and while it cannot be written or its disk is close to being nearly full."""
+CLOSE = 0.05
+"""Of the disk's fullness: one App fills so much in some seconds."""
 COUNTS_EVERY = 30.0
 RETAINS_FIRST, RETAINS_EVERY = 60.0, 600.0
 KEEP_ARCHIVE = 400 * 86400
@@ -43,7 +46,7 @@ class Upkeep:
         """Notes how full the disk is, and whether the store can be written."""
         context, health, metrics = self._context, self._context.health, self._context.metrics
         try:
-            health.fullness = context.store.fullness()
+            self._look_at_disk()
             context.store.check()
             context.queue.is_written()
             metrics.store_bytes.set(context.store.bytes())
@@ -59,6 +62,46 @@ class Upkeep:
         metrics.filled(health.fullness)
         metrics.store_is_ready.set(0 if wrong else 1)
         metrics.rows_are_known.set(1 if context.attribution.is_listed else 0)
+
+    def _look_at_disk(self) -> None:
+        context, health = self._context, self._context.health
+        fullness = context.store.fullness()
+        health.over = self._over() if fullness is not None and fullness >= context.no_spans_at else {}
+        health.fullness = fullness
+
+    def _over(self) -> Mapping[str, int]:
+        """Returns, of namespaces whose Apps together take more than the share, those that take more than an equal part of it."""
+        context, taken = self._context, self._context.store.taken()
+        most = context.app_share * max(context.store.bytes(), sum(taken.values()))
+        of_namespaces: dict[str, dict[str, int]] = {}
+        for (namespace, uid), size in taken.items():
+            app = context.apps.get(uid)  # a store that had none of its runs yet may have its uid alone
+            of_namespaces.setdefault(app.namespace if app is not None else namespace, {})[uid] = size
+        large = [apps for apps in of_namespaces.values() if sum(apps.values()) > most]
+        return {uid: size for apps in large for uid, size in apps.items() if size * len(apps) > most}
+
+    def trim(self) -> None:
+        """Deletes the oldest of the App that takes most of what is over a share, until nothing is or the disk has room again."""
+        context = self._context
+        try:
+            self._look_at_disk()
+            while (over := context.health.over) and not self._stopping.is_set():
+                uid = max(over, key=lambda each: over[each])
+                if not (runs := context.store.trim(uid)):
+                    break
+                app = context.apps.get(uid)
+                name = f"{app.namespace}/{app.name}" if app is not None else uid
+                log.warning(
+                    "the disk is nearly full, and App %s takes most of its namespace's share: the oldest of its data is deleted, of %d runs",
+                    name,
+                    runs,
+                )
+                context.metrics.trimmed.inc(runs)
+                self._look_at_disk()
+        except Unavailable as error:
+            log.warning("nothing can be deleted from a disk that is nearly full: %s", error)
+        except Exception:
+            log.exception("nothing can be deleted from a disk that is nearly full")
 
     def retain(self) -> bool:
         """Deletes what is too old. Whether that went well."""
@@ -111,10 +154,17 @@ class Upkeep:
                     self.count()
                 except Exception as error:  # all are counted again in the next round
                     log.warning("what is missing cannot be counted: %s", error)
-            if self._stopping.wait(LOOKS_AGAIN if self._context.health.wrong else LOOKS_EVERY):
+            health = self._context.health
+            is_close = health.fullness is not None and health.fullness >= self._context.no_spans_at - CLOSE
+            if self._stopping.wait(LOOKS_AGAIN if health.wrong or is_close else LOOKS_EVERY):
                 return
 
     def _retain_on(self) -> None:
         wait = min(RETAINS_FIRST, self._retains_every)
-        while not self._stopping.wait(wait):
-            wait = self._retains_every if self.retain() else RETAINS_AGAIN
+        due = time.monotonic() + wait
+        while not self._stopping.wait(min(LOOKS_EVERY, wait)):
+            if self._context.health.over:
+                self.trim()
+            if time.monotonic() >= due:
+                wait = self._retains_every if self.retain() else RETAINS_AGAIN
+                due = time.monotonic() + wait

@@ -4,6 +4,8 @@ Only an App that asks for it has any. A pattern sees text in pieces of 2,048 cha
 found wherever it stands. `re` holds up the whole process while it looks: a pattern that takes too long for that is refused at start
 where it can be told, and where one shows later that it does, every text is taken out whole from then on. A pattern that RE2 and Python read
 otherwise is refused as well: the App's author may have meant either.
+
+Fields are taken out of texts that are JSON, too. A text of which that cannot be told is taken out whole: nobody knows what is in it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,12 @@ DEPTH_LIMIT = 100
 DIGITS_LIMIT = 10_000  # bits of a number; longer ones are slow to write
 OVERLAP = 512  # of two pieces
 SLOW = 0.02  # seconds of CPU for one piece, which every other run of the pod waits for
+TEXTS = 4  # texts inside of each other that are looked into
 REDACTED = "[redacted]"
+
+
+JSON_BEGINS = frozenset("{[")
+"""What a text begins with that is a JSON object or list."""
 
 
 @dataclass(slots=True)
@@ -40,7 +47,10 @@ class Excerpt:
 
 
 class Redaction:
-    """What is taken out: the value of every field with one of these names, in any case and at any depth, and what matches a pattern."""
+    """What is taken out: the value of every field with one of these names, in any case and at any depth, and what matches a pattern.
+
+    A field is one of a value, or of a text that is a JSON object or list.
+    """
 
     def __init__(self, fields: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
         self.fields = frozenset(field.casefold() for field in fields)
@@ -48,10 +58,36 @@ class Redaction:
         self._all = False
 
     def text(self, text: str) -> str:
-        """The text without what matches."""
+        """Returns the text without those fields, where it is JSON, and without what matches."""
+        text = self._fieldless(text, TEXTS)
         for pattern in self._patterns:
             text = self._without(pattern, text)
         return REDACTED if self._all else text
+
+    def is_opaque(self, text: str) -> bool:
+        """Returns whether a text may be JSON that has to be looked into: its beginning alone cannot be."""
+        return bool(self.fields) and text.lstrip()[:1] in JSON_BEGINS
+
+    def _fieldless(self, text: str, texts: int) -> str:
+        if not self.is_opaque(text):
+            return text
+        if not texts:
+            return REDACTED
+        try:
+            found = json.loads(text, object_pairs_hook=_object)
+            left = self._left_of(found, texts - 1)
+        except json.JSONDecodeError:
+            return text
+        except (ValueError, RecursionError):  # a key that is there twice, a number or a depth beyond what Python reads
+            return REDACTED
+        return text if left == found else json.dumps(left, ensure_ascii=False, separators=(",", ":"))
+
+    def _left_of(self, value: Any, texts: int) -> Any:
+        if isinstance(value, dict):
+            return {key: REDACTED if key.casefold() in self.fields else self._left_of(item, texts) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._left_of(item, texts) for item in value]
+        return self._fieldless(value, texts) if isinstance(value, str) else value
 
     def _without(self, pattern: re.Pattern[str], text: str) -> str:
         if len(text) <= PIECE:
@@ -105,9 +141,13 @@ class Content:
         """What may leave of an error's text; None where the run has no room left."""
         if self.bytes >= RUN_LIMIT:
             return None
-        shown = self._redaction.text(text[: ERROR_LIMIT + OVERLAP])
-        if len(text) > ERROR_LIMIT:
-            shown = shown[:-OVERLAP][:ERROR_LIMIT]  # what would match may be cut in two at the end
+        if len(text) <= ERROR_LIMIT:
+            shown = self._redaction.text(text)
+        elif self._redaction.is_opaque(text):
+            shown = REDACTED
+        else:
+            # What would match may be cut in two at the end.
+            shown = self._redaction.text(text[: ERROR_LIMIT + OVERLAP])[:-OVERLAP][:ERROR_LIMIT]
         self.bytes += len(shown)
         return shown
 
@@ -158,6 +198,8 @@ class _Copy:
             self.left -= len(text)
             return self._redaction.text(text)
         self.left = 0
+        if self._redaction.is_opaque(text):
+            return REDACTED
         return self._redaction.text(text[:VALUE_LIMIT])[:-OVERLAP]  # what would match may be cut in two at the end
 
     def _number(self, value: float) -> float | str:
@@ -166,6 +208,14 @@ class _Copy:
         text = str(value)
         self.left -= len(text)
         return value if self._redaction.text(text) == text else REDACTED
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises ValueError where a key is there twice: the first of them would pass unseen."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a key is there twice")
+    return made
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

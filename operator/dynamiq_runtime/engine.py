@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 MESSAGE_LIMIT = 500  # characters of an error that a caller reads
 SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
+CODE_FILES = ("<node>", "<inline>")  # what the code of a node is compiled as, by `tiny` and by the SDK
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class NodeRun:
 
     `within` is the node of the flow that this one is, or is part of: an agent's model is part of the agent. `parent`: the node that it
     ran inside of. `is_model`: it called a model itself; what nodes around it took is in none of them. `error`, `input` and `output` are
-    None where the App does not record them.
+    None where the App does not record them; what `error_type` was raised, and in which line of the node's code, is said always.
     """
 
     id: str
@@ -66,6 +68,7 @@ class NodeRun:
     provider: str | None = None
     usage: Usage | None = None
     error_type: str | None = None
+    error_line: int | None = None
     error: str | None = None
     input: Excerpt | None = None
     output: Excerpt | None = None
@@ -96,6 +99,20 @@ def given_up(nodes: list[NodeRun], outcome: str, ended: int) -> list[NodeRun]:
             node.ended, node.status, node.error_type = ended, FAILED, outcome
         node.parent = copies.get(id(node.parent))
     return list(copies.values())
+
+
+def cause_of(error: BaseException) -> tuple[str, int | None]:
+    """Returns the type of an error of a node's code, and the line in which it was raised; of any other error its own type, and None.
+
+    The SDK and `tiny` put the error of the code behind one of their own.
+    """
+    behind: BaseException | None = error
+    while behind is not None:
+        lines = [line for frame, line in traceback.walk_tb(behind.__traceback__) if frame.f_code.co_filename in CODE_FILES]
+        if lines:
+            return type(behind).__name__, lines[-1]
+        behind = behind.__cause__ or behind.__context__
+    return type(error).__name__, None
 
 
 class Engine(Protocol):

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_runtime.callers import TRIGGER
-from dynamiq_runtime.engine import Engine, Report, RunFailedError
+from dynamiq_runtime.engine import FAILED, Engine, NodeRun, Report, RunFailedError
 from dynamiq_runtime.errors import HttpError
 from dynamiq_runtime.logs import log, now
 from dynamiq_runtime.metrics import Metrics
@@ -77,6 +77,8 @@ class RunExecutor:
     async def start(self, run: Run, engine: Engine) -> AsyncIterator[Awaitable[str]]:
         """The response's body, JSON, to await once the run has begun. Raises HttpError, on entering where it is refused."""
         began = time.perf_counter()
+        if not run.verifies:
+            self._metrics.begin(run.id)
         try:
             async with self._threads.start(partial(self._answered, run, engine)) as answer:
                 run.began_running = True
@@ -99,6 +101,8 @@ class RunExecutor:
                     self._record(run, time.perf_counter() - began)
         except BusyError:
             raise _busy(self._settings) from None
+        finally:
+            self._metrics.end(run.id)
 
     def _answered(self, run: Run, engine: Engine) -> str:
         """The response's body, in the run's thread; what may be recorded of an error is taken down here, since patterns take their time."""
@@ -133,6 +137,8 @@ class RunExecutor:
         traced: dict[str, Any] = {"trace_id": trace_id} if trace_id else {}
         if run.verifies:
             traced["verification"] = True
+        if run.outcome == "failed":
+            traced |= _cause(run.report.nodes)
         version = self._settings.workflow_version
         log("run", run_id=run.id, outcome=run.outcome, milliseconds=round(seconds * 1000, 1), workflow_version=version, **traced)
 
@@ -160,6 +166,15 @@ class RunExecutor:
             message = f"this pod stops, and the run did not end within the {self._settings.drain:g} s that it had left: try again"
             return "cut_off", HttpError(503, "stopping", message, retry_after=RETRY_AFTER)
         return "failed", HttpError(500, "output_not_json", f"the workflow's output has no form in JSON: {error}")
+
+
+def _cause(nodes: list[NodeRun]) -> dict[str, Any]:
+    """Returns what the log says of the first node that failed: never the error's text, which may quote what the run was given."""
+    failed = next((node for node in list(nodes) if node.status == FAILED), None)
+    if failed is None:
+        return {}
+    line = {} if failed.error_line is None else {"line": failed.error_line}
+    return {"node": failed.name, "error_type": failed.error_type, **line}
 
 
 def _note_error(run: Run, code: str, message: str) -> None:

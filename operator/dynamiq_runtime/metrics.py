@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
@@ -12,6 +14,7 @@ from dynamiq_runtime.engine import Report
 from dynamiq_runtime.settings import Settings
 
 SERVER_ERROR = 500  # from this status on an answer says that the server failed, and below it that the caller was wrong
+OLDEST_MOST = 100
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 TRIGGERS, OTHER_TRIGGER = 50, "other"
 OUTCOMES = {
@@ -29,6 +32,7 @@ class Metrics:
     """One registry for one server; `waiting` says how many runs wait for a thread.
 
     `totals`: the same, by whose doing it was. `failed` is the server's: 5xx, and streams that ended so; `refused` is the caller's: 4xx.
+    `failed_seconds`: for how long the failed ones ran, in all.
     """
 
     def __init__(self, settings: Settings, waiting: Callable[[], int]) -> None:
@@ -77,12 +81,27 @@ class Metrics:
         for outcome in OUTCOMES:
             self.runs.labels(outcome)
         self.totals = {"succeeded": 0, "failed": 0, "refused": 0}
+        self.failed_seconds = 0.0
+        self._under_way: dict[str, float] = {}
+
+    def begin(self, run_id: str) -> None:
+        """Notes that a run is under way, or waits for a thread."""
+        self._under_way[run_id] = time.monotonic()
+
+    def end(self, run_id: str) -> None:
+        self._under_way.pop(run_id, None)
+
+    def running_seconds(self) -> list[float]:
+        """Returns for how long each run is under way, the OLDEST_MOST oldest first: one whose caller does not read its answer has ended."""
+        now = time.monotonic()
+        return [round(now - began, 1) for began in itertools.islice(self._under_way.values(), OLDEST_MOST)]
 
     def count(self, outcome: str, seconds: float, report: Report) -> None:
         """Counts a run that ended, and what its nodes used."""
         self.runs.labels(outcome).inc()
         if counts_as := OUTCOMES[outcome]:
             self.totals[counts_as] += 1
+            self.failed_seconds += seconds if counts_as == "failed" else 0.0
         self.latency.observe(seconds)
         for node in list(report.nodes):
             if (used := node.usage) is not None:

@@ -38,4 +38,5 @@ class MetricsServer:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": TEXT})
 
     async def _show_activity(self, _request: web.Request) -> web.Response:
-        return web.json_response({**self._activity.as_dict(), "standby": self._standby(), "runs": self._metrics.totals})
+        took = {"running_seconds": self._metrics.running_seconds(), "failed_seconds": round(self._metrics.failed_seconds, 1)}
+        return web.json_response({**self._activity.as_dict(), "standby": self._standby(), "runs": self._metrics.totals, **took})

@@ -106,6 +106,8 @@ class SpanWriter:
             parts.append(truth("dynamiq.node.cached"))
         if node.error_type:
             parts.append(text("error.type", node.error_type))
+        if node.error_line is not None:
+            parts.append(number("code.line.number", node.error_line))
         if (used := node.usage) is not None:
             tokens = {
                 "gen_ai.usage.input_tokens": used.input_tokens,

@@ -24,7 +24,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from dynamiq_runtime.engine import FAILED, MESSAGE_LIMIT, SKIPPED, SUCCEEDED, Failure, NodeRun, Report, RunFailedError, Usage
+from dynamiq_runtime.engine import FAILED, MESSAGE_LIMIT, SKIPPED, SUCCEEDED, Failure, NodeRun, Report, RunFailedError, Usage, cause_of
 from dynamiq_runtime.forms import as_workflow
 from dynamiq_runtime.models import named_model
 from dynamiq_runtime.text import FlowError, load_text
@@ -163,7 +163,7 @@ class _RunCallbacks(BaseCallbackHandler):
 
     def on_node_error(self, serialized: dict[str, Any], error: BaseException, **kwargs: Any) -> None:
         node = self._end(serialized, kwargs, FAILED)
-        node.error_type = type(error).__name__
+        node.error_type, node.error_line = cause_of(error)
         if self._report.content is not None:
             node.error = self._report.content.error(str(error))
 

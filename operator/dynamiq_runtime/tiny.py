@@ -17,7 +17,7 @@ from datetime import time as clock
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_runtime import sandbox
-from dynamiq_runtime.engine import FAILED, MESSAGE_LIMIT, SKIPPED, SUCCEEDED, Failure, NodeRun, Report, RunFailedError
+from dynamiq_runtime.engine import FAILED, MESSAGE_LIMIT, SKIPPED, SUCCEEDED, Failure, NodeRun, Report, RunFailedError, cause_of
 from dynamiq_runtime.flow import Flow, Node, load_flow
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def _result(
         cause = error.__cause__ if is_code and error.__cause__ else error
         message = f"{type(cause).__name__}: {cause}"[:MESSAGE_LIMIT] if str(cause) else type(cause).__name__
         kind = "ToolExecutionException" if is_code else type(error).__name__
-        run.status, run.error_type = FAILED, type(cause).__name__
+        run.status = FAILED
+        run.error_type, run.error_line = cause_of(cause)
         result = {"status": "failure", "input": taken, "output": None, "error": _error(kind, str(error), recoverable=is_code)}
         return result, Failure(node.id, node.name, message)
 

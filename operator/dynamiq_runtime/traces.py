@@ -89,6 +89,7 @@ def _of_node(node: NodeRun) -> dict[str, str | int | float]:
         "gen_ai.usage.cache_creation.input_tokens": used.cache_write_tokens,
         "dynamiq.node.cost_usd": used.cost,
         "error.type": node.error_type,
+        "code.line.number": node.error_line,
     }
     known = {key: value for key, value in named.items() if value is not None}
     return {"dynamiq.node.id": node.id, "dynamiq.node.name": node.name, "dynamiq.node.status": node.status, **known}

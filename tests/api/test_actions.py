@@ -51,7 +51,7 @@ def test_what_is_previewed_is_what_the_operator_pins(acting: ActionClient, modul
     stage, name = module_stage, "previewed"
     stage.app(name, workflow=APP)
     where = (stage.namespace, name)
-    with pytest.raises(Refusal, match="nothing to go back to"):
+    with pytest.raises(Refusal, match="nothing of previewed has gone live yet"):
         resolve(acting, RollbackRequest(*where))
     first = done(acting, stage, plan_deploy(acting, DeployRequest(*where, version="v1", runtime=stage.default_runtime)))
     planned = plan_deploy(acting, DeployRequest(*where, version="v2", message="why not", config={"autoscaling": {"maxReplicas": 4}}))

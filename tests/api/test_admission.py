@@ -41,6 +41,7 @@ from tests.support.factories import (
     live,
     numbered,
     row_manifest,
+    runtime_manifest,
     with_meta,
     with_spec,
 )
@@ -249,6 +250,41 @@ def test_who_changed_what_git_asks(api: Api, namespace: str) -> None:
     ]
     assert [deploys(api, namespace, user, deploy) for user, deploy, _ in table] == [said for *_, said in table]
     print(f"{len(table) + 1} changes and repeats of spec.deploy: each names who changed it last")
+
+
+NUMBERS, TEXTS = (
+    {"requests": {"cpu": cpu, "memory": memory}, "limits": {"cpu": half}}
+    for cpu, memory, half in ((2, 1 << 30, 0.5), ("2", "1073741824", "0.5"))
+)
+
+
+@pytest.mark.stamped
+def test_an_amount_is_stored_as_a_text_though_it_was_a_number(api: Api, namespace: str) -> None:
+    """So `2` and `"2"` are one amount, with one digest, and whoever sends either again changes nothing."""
+    ada, bob = admin(api, "ada"), admin(api, "bob")
+    sent = row(namespace, asking(config={"type": "server", "resources": NUMBERS}), name="amounts")
+    stored = made(ada.create(sent))
+    assert stored["spec"]["config"]["resources"] == TEXTS
+    for resources in (NUMBERS, TEXTS):
+        assert made(bob.merge(stored, {"spec": {"config": {"resources": resources}}}))["metadata"]["generation"] == 1
+    deploy = {"workflowVersion": "v1", "config": {"resources": NUMBERS}}
+    declared = made(ada.create(app_manifest(in_namespace(namespace), with_spec(deploy=deploy), name="amounts")))
+    assert declared["spec"]["deploy"]["config"]["resources"] == TEXTS
+    merged = made(bob.merge(declared, {"spec": {"deploy": deploy}}))
+    assert (merged["spec"]["deploy"]["changedBy"], merged["metadata"]["generation"]) == ("ada", 1)
+    runtime = made(ada.create(runtime_manifest(with_spec(resources=NUMBERS), name=f"{namespace}-amounts")))
+    try:
+        assert runtime["spec"]["resources"] == TEXTS
+    finally:
+        api.delete(runtime)
+
+
+@pytest.mark.stamped
+@pytest.mark.parametrize("amount", [True, -1, 1e30], ids=str)
+def test_what_is_no_amount_stays_refused(api: Api, namespace: str, amount: object) -> None:
+    sent = row(namespace, asking(config={"type": "server", "resources": {"requests": {"cpu": amount}}}), name="no-amount")
+    answer = admin(api, "ada").create(sent)
+    assert (answer.status, "spec.config.resources.requests.cpu" in answer.message) == (422, True)
 
 
 @pytest.mark.stamped

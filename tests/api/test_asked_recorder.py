@@ -6,6 +6,7 @@ Who may ask, and whose runs they are, the API server says, by the accounts and r
 from __future__ import annotations
 
 import random
+import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
@@ -92,6 +93,7 @@ class Archived:
     recorder: Recorder
     token: str
     names: list[str]
+    operator: Operator
 
     def archive(self) -> list[dict[str, Any]]:
         """Oldest first."""
@@ -102,6 +104,12 @@ class Archived:
         return found
 
     def until_kept(self, count: int) -> None:
+        """Waits until a day is over for all rows beyond the limit, and so many are in the cluster."""
+        eventually("all others are archived", lambda: len(self.archive()) >= len(self.names) - count)
+        with sqlite3.connect(self.recorder.folder / "runs.db", timeout=30) as store:
+            store.execute("UPDATE archived_rows SET archived_at = archived_at - 86400000000")
+        store.close()
+        self.operator.restart()
         eventually(f"{count} rows are in the cluster: {self.stage.lines(APP)}", lambda: len(self.stage.rows(APP)) == count)
 
 
@@ -110,10 +118,12 @@ def archived(stage: HistoryStage, recorder: Recorder, token: str, operator: Oper
     stage.app(APP, given.public(), given.with_spec(history={"limit": LIMIT, "archive": True}), workflow=history_stage.APP)
     names = [stage.live(APP, "v1", runtime=stage.default_runtime)]
     names += [stage.live(APP, f"v{1 + number % 2}") for number in range(1, LIMIT + 3)]
-    return Archived(stage, recorder, token, names)
+    return Archived(stage, recorder, token, names, operator)
 
 
 def test_rows_leave_etcd_into_the_archive_and_the_chain_is_whole(archived: Archived) -> None:
+    eventually("what is beyond the limit is archived", lambda: len(archived.archive()) == len(archived.names) - LIMIT)
+    assert [row["metadata"]["name"] for row in archived.stage.rows(APP)] == archived.names, "for a day a row is in both"
     archived.until_kept(LIMIT)
     rows = [*archived.archive(), *archived.stage.rows(APP)]
     assert [row["metadata"]["name"] for row in rows] == archived.names

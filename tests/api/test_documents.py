@@ -13,7 +13,7 @@ import yaml
 from dynamiq_operator.model import names
 from local.clusters import Cluster
 from tests.support import chart, restores, velero
-from tests.support.api import Manifest, fresh_namespace
+from tests.support.api import Manifest
 from tests.support.cluster import REPOSITORY, parsed
 from tests.support.commands import blocks, shell
 from tests.support.history_stage import APP as WORKFLOW
@@ -245,9 +245,10 @@ def test_the_commands_of_the_page_on_rollouts(page: Page) -> None:
 def test_the_commands_of_the_page_on_promotion(page: Page) -> None:
     """Those to another cluster are for who has two: tests/soak/test_other_cluster.py."""
     within, _to_context, to_file = page.blocks(PROMOTION)
-    with fresh_namespace(page.on.api, "promoted") as target:
-        said = page.shell(within.replace("--target-namespace shop", f"--target-namespace {target}"))
-    assert f"App {APP} is made in {target}" in said
+    target = f"shop-{page.on.namespace}"[:63].rstrip("-")
+    said = page.shell(re.sub(r"\bshop\b", target, within).replace("project=support", f"project={page.on.namespace}"))
+    page.on.api.request("DELETE", f"/api/v1/namespaces/{target}")
+    assert f"App {APP} is made in {target}, with hostname {APP}.{target}.localhost" in said
     said = page.shell(to_file)
     version, row = yaml.safe_load_all((page.folder / "bundle.yaml").read_text())
     assert (version["metadata"]["name"], row["spec"]["promotedFrom"]["namespace"]) == (f"{WORKFLOW}-v2", page.on.namespace)
@@ -273,7 +274,7 @@ def test_the_commands_of_the_plugins_page(page: Page) -> None:
     assert said.splitlines()[-1].strip() == "false"
     said = page.shell(rules)
     assert "nothing would hold it" in said.partition("suspend")[0]
-    assert f"{page.app} is suspended no more" in said
+    assert f"{page.app} is resumed" in said
     assert stage.get("App", page.app)["spec"].get("suspend") in (None, False)
 
 

@@ -72,7 +72,10 @@ def test_a_rollback_by_hand_stays_until_somebody_resumes_what_git_asks_for_next(
     stage.quiet(app)
     assert stage.until_served("v1", app, rows=3) == by_hand
     stage.apply(stage.declared("v3", name=app))
-    assert f"`kubectl dynamiq resume {app}`" in stage.until_condition(app, "Progressing", "False", reason="Held")["message"]
+    assert (
+        f"`kubectl dynamiq resume {app} -n {stage.namespace}`"
+        in stage.until_condition(app, "Progressing", "False", reason="Held")["message"]
+    )
     module_operator.restart()
     stage.quiet(app)
     assert stage.served(app)["row"] == by_hand

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.model import kinds
+from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.objects import format_time
 from local.clusters import Cluster
 from tests.api.support import guard_attacks
@@ -52,6 +52,12 @@ def live(stage: HistoryStage, app: str) -> str:
     """An App that serves v1, by a row past the rules; the name of the row."""
     stage.app(app, workflow=APP)
     return stage.live(app, "v1", runtime=stage.default_runtime, bypass=FIRST)
+
+
+def workloads(stage: HistoryStage, app: str) -> dict[str, Manifest]:
+    """The workloads of an App, by name."""
+    found = stage.api.get("Deployment", "", stage.namespace, api_version="apps/v1", labelSelector=f"{names.APP_LABEL}={app}").body["items"]
+    return {each["metadata"]["name"]: each for each in found}
 
 
 def asked(stage: HistoryStage, by: str, app: str, version: str, reason: str = "AwaitingApproval", **more: Any) -> Manifest:
@@ -126,6 +132,23 @@ def test_who_asks_by_an_app_is_its_rows_author(staged: HistoryStage) -> None:
     assert _waiting(staged, row, "AwaitingApproval")
     word(staged.api.acting_as("grace"), row)
     assert staged.until(row["metadata"]["name"], "Live")["spec"]["released"]["by"] == ["grace"]
+
+
+def test_another_strategy_brings_no_variables_that_nobody_approved(staged: HistoryStage) -> None:
+    """The live row was approved; what its App asks of pods was changed since, and waits for a row."""
+    live(staged, "converted")
+    word(staged.api.acting_as("grace"), row := asked(staged, "dora", "converted", "v2"))
+    staged.until(row["metadata"]["name"], "Live")
+    staged.change(kinds.APP.kind, "converted", spec={"variables": [{"name": "MODEL", "value": "other"}], "access": {"type": "public"}})
+    eventually("the App says that they wait", lambda: staged.condition("converted", "VariablesHeld").get("status") == "True")
+    staged.change(kinds.APP.kind, "converted", spec={"rollout": {"strategy": "Switch"}})
+    plain = names.workload("converted")
+    eventually("it runs by strategy Switch", lambda: plain not in workloads(staged, "converted"))
+    (template,) = (each["spec"]["template"]["spec"] for each in workloads(staged, "converted").values())
+    assert "MODEL" not in {each["name"] for each in template["containers"][0]["env"]}
+    assert "access-keys" in {each["name"] for each in template["volumes"]}
+    assert staged.condition("converted", "VariablesHeld")["reason"] == "AwaitsRow"
+    assert len(staged.rows("converted")) == 2
 
 
 def test_in_a_freeze_nothing_that_runs_changes_but_by_who_may_go_past_the_rules(staged: HistoryStage) -> None:

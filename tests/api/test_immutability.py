@@ -14,11 +14,13 @@ from dynamiq_operator.model.record import RecordSpec
 from local.clusters import Cluster
 from tests.api.support.schema.frozen import (
     APPROVAL_NEVER,
+    ARCHIVE_STAYS,
     ASKED,
     CHANGE_NEVER,
     CHANGED,
     COMPLETED,
     COMPLETED_OTHERWISE,
+    LIMIT_STAYS,
     REJECTED,
     REJECTED_OTHERWISE,
     REJECTION_NEVER,
@@ -33,6 +35,7 @@ from tests.api.support.schema.writes import by_turns
 from tests.support.api import Answer, Api, fresh_namespace
 from tests.support.factories import (
     app_change_manifest,
+    app_manifest,
     approval_manifest,
     asking,
     in_namespace,
@@ -254,6 +257,33 @@ def test_the_operator_completes_a_row_part_by_part_and_ends_it_last(api: Api, na
         answer = api.merge(row, {"spec": {field: COMPLETED[field] for field in fields}})
         assert answer.ok, answer.message
     assert api.read(row).body["spec"] == {"app": "chat", **COMPLETED}
+
+
+KEPT = {"protect": True, "limit": 100, "archive": True}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        (KEPT, {**KEPT, "limit": 99}, LIMIT_STAYS),
+        ({"protect": True}, {**KEPT, "archive": None}, LIMIT_STAYS),
+        (KEPT, {**KEPT, "archive": False}, ARCHIVE_STAYS),
+        (KEPT, {**KEPT, "archive": None}, ARCHIVE_STAYS),
+        (KEPT, {**KEPT, "limit": 101}, ""),
+        (KEPT, {**KEPT, "limit": None}, ""),
+        (KEPT, {**KEPT, "protect": False, "limit": 10, "archive": None}, ""),
+        ({**KEPT, "protect": False}, {**KEPT, "limit": 10}, ""),
+    ],
+)
+def test_a_protected_history_is_kept_as_long_as_it_was(api: Api, namespace: str, before: Manifest, after: Manifest, says: str) -> None:
+    app = app_manifest(in_namespace(namespace), with_spec(history=before))
+    assert api.create(app).ok
+    try:
+        answer = api.merge(app, {"spec": {"history": after}})
+        assert (answer.ok, says in answer.message) == (not says, True), answer.message
+    finally:
+        api.merge(app, {"spec": {"history": None}})
+        api.delete(app)
 
 
 def test_a_rows_labels_may_change(api: Api, stored: dict[str, Manifest]) -> None:

@@ -34,7 +34,7 @@ from tests.support.factories import (
 )
 from tests.support.waiting import eventually
 
-COLUMNS = ["APP", "VERSION", "DESCRIPTION", "STATUS", "CREATED BY", "RUNTIME", "DATE"]
+COLUMNS = ["APP", "VERSION", "DESCRIPTION", "STATUS", "ENDING", "CREATED BY", "RUNTIME", "DATE"]
 WIDE = [*COLUMNS, "SEQ", "CONFIG", "MESSAGE", "WAITS", "SOURCE"]
 
 FREEZES = [{"name": "evenings", "cron": "0 17 * * 5", "duration": "62h"}, {"name": "nights", "cron": "0 20 * * *", "duration": "10h"}]
@@ -86,10 +86,10 @@ def test_deployments_dynamiq_is_the_history_with_the_products_columns(kubectl: K
     header, *rows = _table(kubectl("get", "deployments.dynamiq", namespace=namespace).stdout)
     assert header == ["NAME", *COLUMNS]
     assert rows == [
-        ["first", "chat", "v1", "What v1 does", "Superseded", "ada", "1.0.0", "2026-11-24T12:00:00Z"],
-        ["fresh", "chat", "", "", "Progressing", "", "", ""],
-        ["second", "chat", "v2", "What v2 does", "Live", "ada", "1.0.0", "2026-11-24T12:00:00Z"],
-        ["third", "other", "", "", "Progressing", "", "", ""],
+        ["first", "chat", "v1", "What v1 does", "Superseded", "", "ada", "1.0.0", "2026-11-24T12:00:00Z"],
+        ["fresh", "chat", "", "", "Progressing", "", "", "", ""],
+        ["second", "chat", "v2", "What v2 does", "Live", "", "ada", "1.0.0", "2026-11-24T12:00:00Z"],
+        ["third", "other", "", "", "Progressing", "", "", "", ""],
     ]
 
 

@@ -86,7 +86,7 @@ def test_a_row_waits_by_a_policy_and_is_deployed_once_it_is_approved_and_ends_by
     rules.apply(approvals=ONE)
     eventually("the App says it before anybody asks", lambda: any("have to approve it" in said for said in told(stage)))
     ask(stage, "a", workflowVersion="v2")
-    assert "awaits 1 approval" in until_waiting(stage, "a", "AwaitingApproval")
+    assert "Needs 1 approval" in until_waiting(stage, "a", "AwaitingApproval")
     say(stage, "a")
     stage.until("a", "Live")
     assert stage.row("a")["spec"]["released"]["by"] == [BO]
@@ -108,7 +108,7 @@ def test_a_policy_that_is_changed_or_deleted_and_a_label_that_changes_are_notice
     assert told(stage) == [], "it selects another tier"
     namespace = ("label", "--overwrite", "namespace", stage.namespace)
     stage.kubectl(*namespace, f"{TIER}=production")
-    eventually("the label counts", lambda: any("somebody else would" in said for said in told(stage)))
+    eventually("the label counts", lambda: any("someone else would" in said for said in told(stage)))
     rules.apply(by={TIER: "production"}, approvals={"count": 2})
     eventually("the change counts", lambda: any("2 others would" in said for said in told(stage)))
     stage.kubectl(*namespace, f"{TIER}=test")

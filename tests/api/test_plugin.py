@@ -62,7 +62,7 @@ def test_what_is_deployed_and_rolled_back_is_what_was_previewed(module_stage: Hi
     assert "warm: 1 pod ready, no pod starts; calls move to them at once" in plugin.said("rollback", name, "--preview")
     before = {pod["metadata"]["uid"] for pod in module_stage.pods(name)}
     assert "is Live after" in plugin.said("rollback", name, "--yes")
-    assert {pod["metadata"]["uid"] for pod in module_stage.pods(name)} == before
+    assert {pod["metadata"]["uid"] for pod in module_stage.pods(name)} <= before, "no pod starts, and those of the version left end"
     newest = module_stage.rows(name)[-1]["spec"]["pinned"]
     assert (newest["workflowVersion"], newest["config"]["autoscaling"]) == ("v1", made["config"]["autoscaling"])
 

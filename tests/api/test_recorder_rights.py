@@ -24,6 +24,7 @@ from local.clusters import Cluster
 from tests.support import factories, recorders, rest
 from tests.support.admission import made
 from tests.support.api import Api, Manifest, fresh_namespace
+from tests.support.cluster import REPOSITORY, install_files
 from tests.support.faults import outages
 from tests.support.operator import install_rights
 from tests.support.otlp_runs import a_run, request, run_id_of, sdk_runs
@@ -327,20 +328,20 @@ def test_pods_that_outlive_their_app_send_runs_of_nothing(place: Place) -> None:
     eventually("they are refused", lambda: place.recorder.send(token, request(a_run(), instance="leaving")).status_code == 403)
 
 
-def test_the_gate_relays_and_nobody_of_its_name_elsewhere_does(place: Place) -> None:
+def test_the_gate_relays_once_it_is_installed_and_nobody_of_its_name_elsewhere_does(place: Place, cluster: Cluster) -> None:
     api = place.api
     api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": GATE_NAMESPACE}})
+    api.request("DELETE", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/dynamiq-gate")  # another test may have installed it
     for namespace in (GATE_NAMESPACE, place.namespaces[MINE]):
         api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "dynamiq-gate", "namespace": namespace}})
     real = recorders.token(api, GATE_NAMESPACE, "dynamiq-gate", audience=RECORDER_AUDIENCE)
     sent = sdk_runs()
-    assert place.recorder.send(real, {"runs": sent}, place.uid(THEIRS)).status_code == 200
+    assert place.recorder.send(real, {"runs": sent}, place.uid(THEIRS)).status_code == 403, "whoever may make the namespace is not the gate"
+    install_files(cluster, GATE_NAMESPACE, REPOSITORY / "manifests" / "gate" / "rbac.yaml")
+    eventually("it is installed", lambda: place.recorder.send(real, {"runs": sent}, place.uid(THEIRS)).status_code == 200)
     assert place.recorder.call("GET", f"/v1/runs/{sent[0]['id']}", place.people["admin"]).json()["data"]["source"] == "sdk"
-    for token in (
-        recorders.token(api, GATE_NAMESPACE, "dynamiq-gate"),  # not meant for the recorder
-        recorders.token(api, place.namespaces[MINE], "dynamiq-gate", audience=RECORDER_AUDIENCE),
-    ):
-        assert place.recorder.send(token, {"runs": sdk_runs()}, place.uid(THEIRS)).status_code == 403
+    elsewhere = recorders.token(api, place.namespaces[MINE], "dynamiq-gate", audience=RECORDER_AUDIENCE)
+    assert place.recorder.send(elsewhere, {"runs": sdk_runs()}, place.uid(THEIRS)).status_code == 403
 
 
 def test_what_was_acknowledged_outlives_kills(place: Place) -> None:

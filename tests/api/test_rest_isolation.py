@@ -247,10 +247,12 @@ def test_ids_of_others_in_queries_show_nothing(two: Two, unchanged: None) -> Non
             answer = two.caller(method, of_mine, params={name: two.theirs[name]})
             assert answer.status_code == 404 or path != of_mine, (path, name, answer.text)
             assert _says(answer, two.theirs) == _says(two.caller(method, of_mine, params={name: UNKNOWN}), {"": UNKNOWN}), (path, name)
+            asked += 1
+            if method == "DELETE":
+                continue  # the owner's would be done
             owners = two.otto(method, of_theirs, params={name: two.theirs[name]})
             assert owners.status_code == 200, (path, name, owners.text)
             assert path != of_mine or owners.json()["data"] or path == ALWAYS_EMPTY, "the owner sees something"
-            asked += 1
     assert asked >= 10
 
 
@@ -430,7 +432,7 @@ def test_each_role_does_what_it_is_for_and_no_more(two: Two) -> None:
 def test_who_may_only_read_is_refused_each_write(two: Two, unchanged: None) -> None:
     viewer, workflow = two.at.callers["viewer"], f"/v1/workflows/{two.mine['workflow_id']}"
     trigger, row = f"{two.at.path}/triggers/{two.mine['trigger_id']}", f"{two.at.path}/deployments/{two.mine['deployment_id']}"
-    flow: Manifest = {"flow": {"nodes": [{"id": "a"}]}}
+    flow: Manifest = {"flow": {"nodes": [{"id": "a", "type": "dynamiq.nodes.utils.Output"}]}}
     new = {"project_id": two.mine["project_id"], "workflow_id": two.mine["workflow_id"], "name": "new"}
     nightly = {"name": "other", "provider": "schedule", "config": {"schedule": "0 3 * * *"}}
     configuration = viewer.get(f"{two.at.path}/configuration")

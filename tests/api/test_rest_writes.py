@@ -96,7 +96,7 @@ def test_a_flow_comes_back_as_it_was_written(place: Place) -> None:
         told.append(_raw(place.anna, "POST", f"{path}/save", f'{{"flow":{_spaced(flow)},"flow_ui":{ui}}}'))
         told.append(_raw(place.anna, "GET", path))
         assert all(f'"flow":{flow},"flow_ui":{ui}' in answer for answer in told), name
-        _raw(place.anna, "POST", f"{path}/release", f'{{"flow":{_spaced(flow)}}}')
+        _raw(place.anna, "POST", f"{path}/release", f'{{"flow":{_spaced(flow)},"force":true}}')
         assert place.spec("Workflow", name)["flow"] == place.spec("WorkflowVersion", f"{name}-v1")["flow"] == flow
 
 
@@ -110,7 +110,7 @@ def test_the_limits_of_schema_and_store_are_said(place: Place) -> None:
     for letter in ("x", "é"):
         size = len(letter.encode())
         path = place.workflow(f"large-{size}")
-        flow: Manifest = {"nodes": [{"id": "a"}], "text": "", "rest": ""}
+        flow: Manifest = {"nodes": [{"id": "a", "type": "dynamiq.nodes.utils.Output"}], "text": "", "rest": ""}
         room = FLOW_MAX_BYTES - len(json.dumps(flow, separators=(",", ":")))
         largest = {**flow, "text": letter * (room // size), "rest": "." * (room % size)}
         ui = letter * ((FLOW_UI_MAX_BYTES - 2) // size)

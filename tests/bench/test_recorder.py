@@ -12,8 +12,6 @@ import http.client
 import multiprocessing
 import os
 import statistics
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -29,11 +27,10 @@ from dynamiq_recorder.model import Batch
 from dynamiq_recorder.pricing import Prices
 from dynamiq_recorder.store.opening import opened
 from tests.support import postgres
-from tests.support.cluster import REPOSITORY
 from tests.support.measured import MEASURED, Say, kept
 from tests.support.otlp_runs import a_run, request
+from tests.support.recorder_process import as_process
 from tests.support.recorder_stage import APP_UID, HOST, NAMESPACE, PINS, POD_TOKEN, RecorderStage
-from tests.support.waiting import eventually
 
 LOG = MEASURED / "recorder.txt"
 EACH, NODES = 200, 5
@@ -136,32 +133,6 @@ def test_by_stages(address: str, say: Say) -> None:
         f"{kind}, one thread: JSON {count / (read - began):,.0f} runs/s ({len(raw[0]) / EACH:,.0f} bytes each), "
         f"runs of it {count / (made - read):,.0f}/s, store {count / (stored - written):,.0f}/s",
     )
-
-
-class as_process:  # noqa: N801 - used as a function
-    """The recorder of a stage as a process."""
-
-    def __init__(self, stage: RecorderStage, address: str) -> None:
-        self._stage, self._address = stage, address
-
-    def __enter__(self) -> subprocess.Popen[bytes]:
-        import yaml
-
-        from tests.support.scripted import kubeconfig
-
-        stage = self._stage
-        path = stage.folder / "kubeconfig.yaml"
-        path.write_text(yaml.safe_dump(kubeconfig(stage._server)))
-        ports = ["--host", HOST, "--port", str(stage.port), "--metrics-port", str(stage.metrics_port)]
-        command = [sys.executable, "-m", "dynamiq_recorder", "serve", "--store", self._address, "--kubeconfig", str(path), *ports]
-        self._process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")})
-        eventually("the recorder is ready", lambda: self._process.poll() is not None or stage._answers(ready=True))
-        assert self._process.poll() is None
-        return self._process
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        assert self._process.wait(60) == 0
 
 
 def _all_at_once(port: int, bodies: list[list[bytes]]) -> list[float]:

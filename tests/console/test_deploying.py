@@ -129,7 +129,9 @@ def test_a_promotion_makes_the_app_there(opened: AsSomebody, deploying: Deployin
 def test_the_preview_is_beside_the_fields_where_there_is_room_and_the_button_short_where_there_is_none(
     opened: AsSomebody, deploying: Deploying
 ) -> None:
-    page = opened(f"/console/apps/{deploying.app('roomy', 'v1')}/deploy", viewport={"width": 1280, "height": 860}, is_new=True).page
+    page = opened(
+        f"/console/apps/{deploying.app('roomy', 'v1')}/deploy?version=v3", viewport={"width": 1280, "height": 860}, is_new=True
+    ).page
     previewed(page, "v3")
     fields, preview = (page.locator(each).bounding_box() for each in (".fields", ".beside"))
     assert fields is not None
@@ -147,7 +149,7 @@ def test_a_filled_form_asks_once_before_it_is_left_by_the_browsers_way_back(open
     page = opened(f"/console/apps/{app}/history").page
     page.get_by_role("link", name="Deploy", exact=True).click()
     panel = dialog(page, "Deploy")
-    previewed(page, "v3")
+    expect(panel.get_by_role("region", name="Preview")).to_have_attribute("aria-busy", "false")
     panel.get_by_label("Message").fill("half a senten")
     page.go_back()
     expect(panel.get_by_role("button", name="Stay")).to_be_focused()

@@ -260,7 +260,7 @@ def test_what_was_live_at_a_time(page_as: PageAs, told: Told) -> None:
     dialog.get_by_label("Time").fill(page.evaluate(LOCAL, at))
     dialog.get_by_role("button", name="Show").click()
     expect(dialog.get_by_role("link", name="v1 (#1)")).to_have_attribute("href", told.address(1))
-    for wanted in (spec["pinned"]["digest"], "The first", f"kubectl dynamiq at {at} {APP} -n {told.stage.namespace}"):
+    for wanted in (spec["pinned"]["digest"], "The first", f"kubectl dynamiq at {APP} {at} -n {told.stage.namespace}"):
         expect(dialog).to_contain_text(wanted)
     assert axe(page) == []
     dialog.get_by_label("Time").fill("2020-01-01T00:00:00")

@@ -58,7 +58,7 @@ def chart(page: Page, name: str) -> Locator:
 def test_each_chart_has_the_same_figures_as_a_table_and_at_the_pointer_and_a_mark_at_each_row(
     page_as: PageAs, history: LongHistory, recorded: Recorded
 ) -> None:
-    page = opened(page_as, history, recorded, "/monitoring")
+    page = opened(page_as, history, recorded, "/monitoring?range=24+h")
     for name in CHARTS:
         expect(chart(page, name).get_by_role("img")).to_be_visible()
     begin = next(dict(query)["from"] for _, path, query in recorded.asked if path.endswith("/metrics"))
@@ -87,7 +87,7 @@ def test_each_chart_has_the_same_figures_as_a_table_and_at_the_pointer_and_a_mar
 
 
 def test_time_and_group_stand_in_the_address_and_are_what_is_asked(page_as: PageAs, history: LongHistory, recorded: Recorded) -> None:
-    page = opened(page_as, history, recorded, "/monitoring")
+    page = opened(page_as, history, recorded, "/monitoring?range=24+h")
     page.get_by_role("radio", name="1 h").check(force=True)
     expect(page).to_have_url(re.compile(r"range=1\+h"))
     page.get_by_role("combobox", name="Group by").select_option("workflow_version")
@@ -101,7 +101,7 @@ def test_time_and_group_stand_in_the_address_and_are_what_is_asked(page_as: Page
 
 
 def test_lines_differ_by_more_than_their_colour(page_as: PageAs, history: LongHistory, recorded: Recorded) -> None:
-    page = opened(page_as, history, recorded, "/monitoring?group=deployment")
+    page = opened(page_as, history, recorded, "/monitoring?range=24+h&group=deployment")
     lines = chart(page, "Invocations").locator("g[class^=look] > path:first-child")
     looks = lines.evaluate_all("lines => lines.map((line) => getComputedStyle(line).strokeDasharray)")
     assert len(looks) > 2

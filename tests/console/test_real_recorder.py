@@ -32,7 +32,8 @@ def recorder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """The address of a recorder, which asks the cluster who reads and writes."""
     folder, port = tmp_path_factory.mktemp("recorder"), free_port()
     url = f"http://127.0.0.1:{port}"
-    options = ["--host=127.0.0.1", f"--port={port}", f"--metrics-port={free_port()}", f"--store=sqlite://{folder}/runs.db"]
+    ports = [f"--port={port}", f"--health-port={free_port()}", f"--metrics-port={free_port()}"]
+    options = ["--host=127.0.0.1", *ports, f"--store=sqlite://{folder}/runs.db"]
     log = folder / "log"
     process = programs.fork("dynamiq_recorder", "serve", *options, f"--kubeconfig={cluster.kubeconfig}", log=log)
     with programs.beside(process, "the recorder", log, lambda: is_ready(url)):

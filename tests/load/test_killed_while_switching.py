@@ -20,7 +20,7 @@ from tests.support.faults.operators import OperatorProcess
 from tests.support.faults.proxy import Proxy
 from tests.support.history_stage import SHARE
 from tests.support.load.operated import OPTIONS
-from tests.support.load.switches import SHARE_OF_CPU, Load, roll_back, serving, switching, under_load, until_serving
+from tests.support.load.switches import SHARE_OF_CPU, Load, deploy_again, roll_back, serving, switching, under_load, until_serving
 from tests.support.measured import Figures
 from tests.support.stage import Stage, stage
 from tests.support.waiting import eventually
@@ -82,11 +82,12 @@ def killed(cluster: Cluster, at: Gateway, tmp_path: Path) -> Iterator[Killed]:
 def rolled_back(killed: Killed, load: Load, rows: dict[str, str], nth: int, after_it: bool) -> KillAtWrite:
     """One warm rollback, killed at that write; 0 is never."""
     kill = KillAtWrite(nth, after_it, lambda: killed.started[-1].pid)
-    left, taken = ("v2", "v1") if len(load.rollbacks) % 2 == 0 else ("v1", "v2")
+    if load.rollbacks:
+        deploy_again(load, "v2")  # a rollback leaves no pod of it
     killed.proxy.faults.append(kill)
     try:
-        row = roll_back(load, rows[taken], left, taken, until=killed.until_live).row
-        rows[taken] = row
+        row = roll_back(load, rows["v1"], "v2", "v1", until=killed.until_live).row
+        rows["v1"] = row
         until_serving(load.on, APP, row, meanwhile=killed.start_anew)
         deploys.until_calm(lambda: len(kill.seen), CALM)  # what is done for the pods left comes last
         killed.start_anew()

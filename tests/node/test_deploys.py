@@ -57,7 +57,7 @@ def test_an_app_is_deployed_and_its_rows_are_a_chain_that_kubectl_shows(on: Stag
     on.until(first, "Superseded")
     listed = on.kubectl("get", "deployments.dynamiq", "--sort-by=.spec.sequence", "--field-selector=spec.app=told", namespace=on.namespace)
     header, *rows = listed.stdout.splitlines()
-    assert header.split() == ["NAME", "APP", "VERSION", "DESCRIPTION", "STATUS", "CREATED", "BY", "RUNTIME", "DATE"]
+    assert header.split() == ["NAME", "APP", "VERSION", "DESCRIPTION", "STATUS", "ENDING", "CREATED", "BY", "RUNTIME", "DATE"]
     assert ["Superseded" in rows[0], "Live" in rows[1]] == [True, True], listed.stdout
     assert "What v2 does" in rows[1]
     assert on.events(first)["Progressing"].startswith(f"deploying v1 (#1, {first}) on runtime fast")

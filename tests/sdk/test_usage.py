@@ -90,8 +90,10 @@ def test_a_models_tokens_and_cost_are_its_own_and_an_unknown_price_is_no_price(a
     served, model, _ = asking
     model.usages[openai.NAME] = openai.USAGE | {"prompt_tokens_details": {"cached_tokens": CACHED}}
     unpriced = served.metric('dynamiq_runtime_unpriced_calls_total{node="unknown"}')
-    nodes = nodes_after(asking)
-    model.usages.clear()
+    try:
+        nodes = nodes_after(asking)
+    finally:
+        model.usages.clear()
     (known,), (unknown,) = nodes["the known"], nodes["the unknown"]
     assert (known["gen_ai.request.model"], known["gen_ai.provider.name"], known["dynamiq.node.model_call"]) == (openai.NAME, "openai", True)
     tokens = [known[f"gen_ai.usage.{kind}_tokens"] for kind in ("input", "output", "cache_read.input")]

@@ -102,7 +102,7 @@ def _rollbacks_by_hand_stay(on: HistoryStage, git: Argo) -> None:
 
 def _the_way_back_to_git(on: HistoryStage, git: Argo, quick: factories.Modifier, plugin: Plugin) -> None:
     git.until_synced(git.push(on.declared("v3", quick)))
-    until_healthy(git, "Suspended", f"`kubectl dynamiq resume {APP}`")
+    until_healthy(git, "Suspended", f"`kubectl dynamiq resume {APP} -n")
     said = plugin("sync", APP, "--to-git", "--exit-code")
     assert said.returncode == 3
     app = on.declared("v1", quick)

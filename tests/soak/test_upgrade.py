@@ -165,6 +165,6 @@ def _held(on: HistoryStage, app: str) -> list[str]:
     on.change("App", app, spec={"deploy": {"workflowVersion": "v2"}})
 
     def held() -> list[str]:
-        return [row["metadata"]["name"] for row in on.rows(app) if "went back" in row.get("status", {}).get("waits", {}).get("message", "")]
+        return [row["metadata"]["name"] for row in on.rows(app) if row.get("status", {}).get("waits", {}).get("reason") == "Held"]
 
     return eventually("it is held", held)

@@ -27,6 +27,7 @@ SESSIONS = (
     "docs/deploying.md",
     "docs/gitops.md",
     "docs/first-app.md",
+    "docs/flows.md",
     "docs/rest.md",
     "docs/triggers.md",
     "docs/install.md",

@@ -17,6 +17,7 @@ WANTED = {
     "plan": 95.0,
     "views": 95.0,
     "kube": 80.0,
+    "serving": 80.0,
     "actions": 80.0,
     "controller": 80.0,
     "gate": 80.0,

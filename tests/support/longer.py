@@ -8,7 +8,7 @@ _BY_FOLDER = {
         "activity", "archiving", "claims", "client", "comparisons", "guards", "informers", "leader_election", "notify", "notify_delivery", "process", "reconcile", "run", "verifying",
     ],
     "entry": ["arguments", "generate"],
-    "gate": ["directory", "forwarding", "membership", "retire", "waking"],
+    "gate": ["attacks", "callers", "directory", "forwarding", "membership", "retire", "waking"],
     "local": ["builds", "chart", "console_build", "docs_references", "fast_python", "release_parts", "versions"],
     "model": ["chain", "flows_as_json", "freezes_by_minute"],
     "plan": ["guarded_histories", "interruptions", "ledger", "reverts", "reverts_by_comparison", "sleep", "strategies", "switch", "verification"],

@@ -30,7 +30,7 @@ VARIES = (
     (re.compile(r"^Progressing, pods: .*\n(Progressing, .*\n)*", re.MULTILINE), "Progressing, pods: … ready\n"),
     (re.compile(r"^(Pending.*|Live|Progressing)\n", re.MULTILINE), ""),
 )
-ON_TERMINAL = ("rollback", "support", "-n", "demo", "-m", "the other team, after all")
+ON_TERMINAL = ("rollback", "support", "-n", "demo", "--to", "v2", "-m", "the other team, after all")
 QUESTION = r"\[y/N\] $"
 REWRITTEN = "\r\x1b[K"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -50,7 +50,7 @@ class RecorderStage:
         self.folder = folder
         self.script = Script()
         self._server = ScriptedServer(self.script)
-        self.port, self.metrics_port = free_port(), free_port()
+        self.port, self.health_port, self.metrics_port = free_port(), free_port(), free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.session = requests.Session()
         self.session.trust_env = False
@@ -101,11 +101,10 @@ class RecorderStage:
         """Starts the recorder, and waits until it is ready, or, where it is not to be, until it answers."""
         path = self.folder / "kubeconfig.yaml"
         path.write_text(yaml.safe_dump(kubeconfig(self._server)))
-        given = {"limits": Limits(), **options}
+        ports = {"port": self.port, "health_port": self.health_port, "metrics_port": self.metrics_port}
+        given: dict[str, Any] = {"limits": Limits(), "operator": OPERATOR_USER, **ports, **options}
         opened_store = store or opened(self.store_url)
-        made = Options(
-            store=opened_store, kind="sqlite", host=HOST, port=self.port, metrics_port=self.metrics_port, kubeconfig=path, **given
-        )
+        made = Options(store=opened_store, kind="sqlite", host=HOST, kubeconfig=path, **given)
         self._thread = threading.Thread(target=self._run, args=(made,), daemon=True)
         self._thread.start()
         eventually("the recorder answers", lambda: self.error or self._answers(ready))
@@ -199,8 +198,10 @@ class RecorderStage:
 
     @staticmethod
     def _may(spec: dict[str, Any]) -> bool:
-        """The admin may do all in one namespace, the viewer list and get runs there, the reader rows, and others nothing."""
+        """The admin may do all in one namespace, the viewer list and get runs there, the reader rows, the gate send runs, and others nothing."""
         asked = spec["resourceAttributes"]
+        if spec["user"] == GATE_USER:
+            return bool((asked["verb"], asked["resource"], asked.get("subresource")) == ("create", "apps", "runs"))
         if asked.get("namespace") != NAMESPACE:
             return False
         reads = {"viewer": ("apps", "runs"), "reader": ("deployments", None)}.get(spec["user"])

@@ -19,7 +19,7 @@ from tests.support.api import Api, Manifest
 from tests.support.cluster import REPOSITORY, install_files, login_of
 from tests.support.ports import free_port
 from tests.support.programs import Process
-from tests.support.recorder_stage import HOST
+from tests.support.recorder_stage import HOST, OPERATOR_USER
 from tests.support.waiting import IN_TIME, eventually
 
 ACCOUNT = "dynamiq-recorder"
@@ -41,6 +41,7 @@ class Recorder:
     kubeconfig: Path
     folder: Path
     port: int = field(default_factory=free_port)
+    health_port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_port)
     host: str = HOST
     """The addresses that it listens at."""
@@ -56,7 +57,8 @@ class Recorder:
 
     def start(self) -> None:
         """Starts it and waits until it is ready."""
-        options = [f"--host={self.host}", f"--port={self.port}", f"--metrics-port={self.metrics_port}", f"--kubeconfig={self.kubeconfig}"]
+        ports = [f"--port={self.port}", f"--health-port={self.health_port}", f"--metrics-port={self.metrics_port}"]
+        options = [f"--host={self.host}", *ports, f"--kubeconfig={self.kubeconfig}", f"--operator-account={OPERATOR_USER}"]
         self.process = programs.fork("dynamiq_recorder", "serve", f"--store=sqlite://{self.folder}/runs.db", *options, log=self.log)
         eventually(f"the recorder is ready: see {self.log}", self._is_ready, READY_WITHIN)
 

@@ -40,6 +40,20 @@ def lacking(script: Script, *paths: str) -> Script:
     return script
 
 
+def environment(name: str, environment: str, project: str = "chat") -> Manifest:
+    """A namespace that is an environment of a project."""
+    return {"metadata": {"name": name, "labels": {names.PROJECT_LABEL: project, names.ENVIRONMENT_LABEL: environment}}}
+
+
+def hostnames(**of: str) -> Manifest:
+    """A page of Apps by their columns: the hostname of each, by `namespace__name`."""
+    rows = [
+        {"object": {"metadata": dict(zip(("namespace", "name"), key.split("__"), strict=True))}, "cells": [host]}
+        for key, host in of.items()
+    ]
+    return {"metadata": {}, "columnDefinitions": [{"name": "Hostname"}], "rows": rows}
+
+
 def flow_path(version: str, namespace: str = given.NAMESPACE) -> str:
     """The path of the ConfigMap that holds a version's flow for an App."""
     return CONFIG_MAPS.path(namespace, names.flow(given.NAME, given.flow_hash(version)))

@@ -1,7 +1,11 @@
-"""Rows whose runs are drawn by chance, for the verdict on a deploy: durations lognormal, cost gamma, failures by a coin."""
+"""Rows whose runs are drawn by chance, for the verdict on a deploy: durations lognormal, cost gamma, failures by a coin.
+
+Cells are rows that differ in one figure alone or in none, of a shape that is hard to compare: with two humps, or with a few dear runs.
+"""
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 
@@ -9,8 +13,8 @@ import msgspec
 
 from dynamiq_operator.model.runs import Verdict
 from dynamiq_recorder import sketch
-from dynamiq_recorder.compare import compare
-from dynamiq_recorder.model import NodeSums, Row, RowFigures, Sums
+from dynamiq_recorder.compare import verdict_of
+from dynamiq_recorder.model import NodeSums, Row, RowFigures, Sketch, Sums
 from tests.support.stored_runs import a_row
 
 
@@ -49,7 +53,7 @@ def drawn(chance: random.Random, kind: Kind, count: int, row: Row | None = None)
         cost=sum(costs),
         priced=count,
         priced_cost=sum(costs),
-        priced_cost_squared=float(sum(cost * cost for cost in costs)),
+        cost_sketch=sketch.sketch_of(costs),
     )
     return RowFigures(row=row or a_row(2), sums=sums)
 
@@ -68,5 +72,94 @@ def called(chance: random.Random, kind: Kind, count: int, deploys: int) -> dict[
     """How often a row of this kind, after one with nothing the matter, got each verdict."""
     found = dict.fromkeys(Verdict, 0)
     for _ in range(deploys):
-        found[compare(drawn(chance, kind, count, a_row(2)), drawn(chance, EQUAL, count, a_row(1))).verdict] += 1
+        found[verdict_of(drawn(chance, kind, count, a_row(2)), drawn(chance, EQUAL, count, a_row(1))).verdict] += 1
     return found
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """Log-normal values, of which a share is so many times larger."""
+
+    sigma: float
+    share: float = 0.0
+    times: float = 1.0
+
+    def drawn(self, chance: random.Random, by: float) -> float:
+        """`by`: what all are multiplied by."""
+        larger = self.times if self.share and chance.random() < self.share else 1.0
+        return 1e6 * by * larger * math.exp(chance.gauss(0.0, self.sigma) if self.sigma else 0.0)
+
+
+ONE_HUMP, TWO_HUMPS, LONG_TAIL, CONSTANT = Shape(0.5), Shape(0.2, 0.04, 30.0), Shape(2.0), Shape(0.0)
+RARE, RARER = Shape(0.3, 0.02, 50.0), Shape(0.3, 0.01, 100.0)
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """Of a table: rows of `count` and `before` runs, the first `by` times the other. `figure`: p95 or cost; in the other they are the same.
+
+    `found`: the part of draws that is to be called at least; of equal rows at most ASIDE are called to each side.
+    """
+
+    figure: str
+    name: str
+    shape: Shape
+    count: int
+    before: int
+    by: float = 1.0
+    found: float | None = None
+
+    def called(self, chance: random.Random, draws: int) -> tuple[float, float]:
+        """The part that is called regressed, and that is called improved."""
+        verdicts = [
+            verdict_of(self._row(chance, 2, self.count, self.by), self._row(chance, 1, self.before, 1.0)).verdict for _ in range(draws)
+        ]
+        return verdicts.count(Verdict.REGRESSED) / draws, verdicts.count(Verdict.IMPROVED) / draws
+
+    def _row(self, chance: random.Random, sequence: int, count: int, by: float) -> RowFigures:
+        values = [int(self.shape.drawn(chance, by)) for _ in range(count)]
+        found, same = sketch.sketch_of(values), Sketch({700: count})
+        sums = Sums(runs=count, counted=count, sketch=found)
+        if self.figure == "cost":
+            cost = sum(values)
+            sums = Sums(runs=count, counted=count, sketch=same, cost=cost, priced=count, priced_cost=cost, cost_sketch=found)
+        return RowFigures(row=a_row(sequence), sums=sums)
+
+    def __str__(self) -> str:
+        return f"{self.figure}, {self.name}, {self.count} and {self.before} runs" + (f", times {self.by:g}" if self.by != 1 else "")
+
+
+ASIDE = 0.02
+_DURATIONS = {"one hump (σ 0.5)": ONE_HUMP, "two humps (4 % 30 times slower)": TWO_HUMPS, "log-normal σ 2": LONG_TAIL, "constant": CONSTANT}
+_COSTS = {
+    "1 % cost 100 times": RARER,
+    "2 % cost 50 times": RARE,
+    "1 % cost 100 times, else constant": Shape(0.0, 0.01, 100.0),
+    "log-normal σ 1": Shape(1.0),
+    "log-normal σ 2": LONG_TAIL,
+}
+EQUAL_CELLS = (
+    *(
+        Cell("p95", name, shape, *counts)
+        for name, shape in _DURATIONS.items()
+        for counts in ((100, 100), (500, 500), (2000, 2000), (100, 2000), (500, 2000))
+    ),
+    *(
+        Cell("cost", name, shape, *counts)
+        for name, shape in _COSTS.items()
+        for counts in ((30, 1000), (60, 60), (100, 100), (500, 500), (100, 2000), (2000, 100))
+    ),
+)
+FOUND_CELLS = (
+    Cell("p95", "log-normal σ 1", Shape(1.0), 100, 100, 2.0, 0.95),
+    Cell("p95", "one hump (σ 0.5)", ONE_HUMP, 100, 100, 2.0, 0.95),
+    Cell("p95", "one hump (σ 0.5)", ONE_HUMP, 100, 100, 1.5, 0.95),
+    *(Cell("p95", "log-normal σ 2", LONG_TAIL, count, count, 2.0) for count in (100, 500, 2000)),
+    *(Cell("p95", "two humps (4 % 30 times slower)", TWO_HUMPS, count, count, by) for count in (100, 500, 2000) for by in (1.5, 2.0)),
+    Cell("cost", "log-normal σ 1", Shape(1.0), 500, 500, 1.5, 0.9),
+    Cell("cost", "one hump (σ 0.5)", ONE_HUMP, 500, 500, 1.5, 0.9),
+    *(Cell("cost", "log-normal σ 2", LONG_TAIL, count, count, 1.5) for count in (500, 2000)),
+    *(
+        Cell("cost", name, shape, count, count, 1.5)
+        for name, shape in (("2 % cost 50 times", RARE), ("1 % cost 100 times", RARER))
+        for count in (500, 2000)
+    ),
+)

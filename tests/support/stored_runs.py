@@ -184,10 +184,11 @@ class Plain:
         for run in self.runs.values():
             if run.app_uid == app:
                 groups.setdefault((run.started_at // width * width, key(run)), []).append(run)
-        return {at: sums_of(runs, by_status=group is MetricsGroup.STATUS) for at, runs in groups.items()}
+        return {at: sums_of(runs, by_status=group is MetricsGroup.STATUS, amounts=False) for at, runs in groups.items()}
 
-    def figures(self, row_uid: str) -> Sums:
-        return sums_of([run for run in self.runs.values() if (row := self.row_of(run)) is not None and row.uid == row_uid])
+    def figures(self, row_uid: str, before: int | None = None) -> Sums:
+        runs = (run for run in self.runs.values() if before is None or run.started_at < before)
+        return sums_of([run for run in runs if (row := self.row_of(run)) is not None and row.uid == row_uid])
 
     def nodes(self, row_uid: str) -> dict[str, tuple[int, int, int, int, int, int | None]]:
         """By node: spans, failures, failures that began there, duration, own duration, cost."""
@@ -216,7 +217,8 @@ def _node_sums(spans: Sequence[tuple[Span, Run]]) -> tuple[int, int, int, int, i
     )
 
 
-def sums_of(runs: Sequence[Run], *, by_status: bool = False) -> Sums:
+def sums_of(runs: Sequence[Run], *, by_status: bool = False, amounts: bool = True) -> Sums:
+    """`amounts`: with sketches of cost and tokens, as figures of rows have them."""
     counted = [run for run in runs if run.status not in _LEFT_OUT]
     known = [(run.tokens.input or 0) + (run.tokens.output or 0) for run in counted if (run.tokens.input, run.tokens.output) != (None, None)]
     priced = [run.cost or 0 for run in counted if run.unpriced == 0]
@@ -239,19 +241,13 @@ def sums_of(runs: Sequence[Run], *, by_status: bool = False) -> Sums:
         cache_write_tokens=total(run.tokens.cache_write for run in runs),
         with_tokens=len(known),
         counted_tokens=sum(known),
-        tokens_squared=float(sum(value**2 for value in known)),
+        token_sketch=sketch.sketch_of(known if amounts else ()),
         cost=total(run.cost for run in runs),
         unpriced=sum(run.unpriced for run in runs),
         priced=len(priced),
         priced_cost=sum(priced),
-        priced_cost_squared=float(sum(value**2 for value in priced)),
+        cost_sketch=sketch.sketch_of(priced if amounts else ()),
     )
-
-
-def rounded(sums: Sums) -> Sums:
-    """Sums of floats differ in their last digits by the order in which they were added, or taken out again."""
-    squares = {name: round(getattr(sums, name) / 1e6) for name in ("tokens_squared", "priced_cost_squared")}
-    return msgspec.structs.replace(sums, **squares)
 
 
 def answers(store: Store, app: str, rows: Iterable[str], until: int = NOON + 40 * HOUR) -> Mapping[str, object]:
@@ -260,7 +256,7 @@ def answers(store: Store, app: str, rows: Iterable[str], until: int = NOON + 40 
     for interval in MetricsInterval:
         for group in (None, *MetricsGroup):
             points = store.metrics(app, NOON - 24 * HOUR, until, interval, group)
-            said[f"{interval} {group}"] = [(point.at, point.key, point.name, rounded(point.sums)) for point in points]
+            said[f"{interval} {group}"] = [(point.at, point.key, point.name, point.sums) for point in points]
     for figures in store.figures(app, sorted(rows), nodes=True):
-        said[figures.row.uid] = (rounded(figures.sums), [msgspec.structs.replace(node, sums=rounded(node.sums)) for node in figures.nodes])
+        said[figures.row.uid] = (figures.sums, list(figures.nodes))
     return said

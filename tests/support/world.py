@@ -28,6 +28,7 @@ from dynamiq_operator.model.gates import GateState
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, Version, format_time
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import operations
+from dynamiq_operator.plan.children.access_keys import are_read
 from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.activity import Activity, Runs
@@ -44,6 +45,7 @@ from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.revert.counting import count
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, Snapshot
 from dynamiq_operator.plan.verification.asking import due
+from dynamiq_operator.plan.workloads.wanted import to_be_warmed
 from tests.support import factories as given
 from tests.support import managed_fields, slices
 from tests.support.objects import Objects, copied, key_of
@@ -159,8 +161,10 @@ class World(Objects):
         if app is not None:
             wanted = {row.spec.restores for row in rows.values() if row.spec.restores and not row.pinned}
             wanted |= {app.status.live.row} if app.status.live else set()
-            rows |= {name: everything[name] for name in wanted if name in everything}
         children = self._children(app) if app is not None else {}
+        if app is not None:
+            wanted |= {name} if (name := to_be_warmed(app, children, self.now)) is not None else set()
+            rows |= {name: everything[name] for name in wanted if name in everything}
         snapshot = Snapshot(
             given.NAMESPACE,
             given.NAME,
@@ -259,12 +263,24 @@ class World(Objects):
         made["spec"]["replicas"] = replicas
         self.edited(made)
 
-    def answered(self, succeeded: int = 0, failed: int = 0, refused: int = 0, *, pod: int = 0, began_anew: bool = False) -> None:
-        """A pod says how many runs have ended since its container began."""
+    def answered(
+        self,
+        succeeded: int = 0,
+        failed: int = 0,
+        refused: int = 0,
+        *,
+        in_flight: int = 0,
+        running: tuple[float, ...] | None = None,
+        failed_seconds: float | None = None,
+        pod: int = 0,
+        began_anew: bool = False,
+    ) -> None:
+        """A pod reports how many runs have ended since its container began, and how many are in flight, or for how long those are running."""
+        in_flight = in_flight or len(running or ())
         uid = self.pods[pod]["metadata"]["uid"]
         before = self.activity.get(uid)
         ready = (before.ready_seconds or 0.0) + 1.0 if before is not None and not began_anew else 1.0
-        self.activity[uid] = Activity(self.now, ready, 0.0, 0, False, Runs(succeeded, failed, refused))
+        self.activity[uid] = Activity(self.now, ready, 0.0, in_flight, False, Runs(succeeded, failed, refused), running, failed_seconds)
 
     # What the operator does.
 
@@ -496,7 +512,7 @@ class World(Objects):
 
     def _keys(self, app: App | None) -> AccessKeys:
         found = self.objects.get((SECRET.api_version, SECRET.kind, names.access_keys(given.NAME)))
-        if app is None or not app.spec.is_private:
+        if app is None or not are_read(app, self.workloads.values()):
             return AccessKeys(KeysPresence.PRESENT)
         if found is None:
             return AccessKeys(KeysPresence.ABSENT)

@@ -73,7 +73,7 @@ def told() -> Iterator[tuple[Cluster, str]]:
 
 def test_the_demo_ends_with_three_rows_and_the_newest_live(told: tuple[Cluster, str]) -> None:
     history = told[1].split("$ kubectl get deployments.dynamiq -n demo --sort-by=.spec.sequence\n")[1].splitlines()
-    assert history[0].split() == ["NAME", "APP", "VERSION", "DESCRIPTION", "STATUS", "CREATED", "BY", "RUNTIME", "DATE"]
+    assert history[0].split() == ["NAME", "APP", "VERSION", "DESCRIPTION", "STATUS", "ENDING", "CREATED", "BY", "RUNTIME", "DATE"]
     rows = [re.split(r"\s{2,}", row) for row in history[1:4]]
     assert [(row[1], row[2], row[4]) for row in rows] == [
         ("support", "v1", "Superseded"),

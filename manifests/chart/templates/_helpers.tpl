@@ -88,9 +88,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- else if eq $component "gate" }}
 {{- $common | toYaml }}
 {{- else }}
-{{- $account := eq $root.Values.gate.namespace "dynamiq-gate" | ternary "" (printf "system:serviceaccount:%s:dynamiq-gate" $root.Values.gate.namespace) -}}
-{{- $operator := eq $root.Release.Namespace "dynamiq-system" | ternary "" (printf "system:serviceaccount:%s:dynamiq-operator" $root.Release.Namespace) -}}
-{{- dict "DYNAMIQ_RECORDER_LOG_LEVEL" $logs "DYNAMIQ_RECORDER_GATE_ACCOUNT" $account "DYNAMIQ_RECORDER_OPERATOR_ACCOUNT" $operator | toYaml }}
+{{- dict "DYNAMIQ_RECORDER_LOG_LEVEL" $logs | toYaml }}
 {{- end }}
 {{- end }}
 

@@ -34,7 +34,7 @@ export const page = (data: Schemas["RunSummary"][], next: string | null = null):
 const node = (name: string, offset: number, parts: Partial<Schemas["RunNode"]> = {}): Schemas["RunNode"] => ({
   ...{ input_tokens: null, output_tokens: null, cache_read_tokens: null, cache_write_tokens: null },
   ...{ span_id: `${name}-span`, parent_id: null, node_id: name, name, type: "Python", model: null, provider: null },
-  ...{ status: "succeeded", error_type: null, error: null, attempts: 1, cached: false },
+  ...{ status: "succeeded", error_type: null, error: null, error_line: null, attempts: 1, cached: false },
   ...{ started_at: BEGAN, offset_ms: offset, duration_ms: 150, cost_usd: null, cost_source: null },
   ...{ input: { question: "When does my invoice come?" }, output: { team: "billing" } },
   ...parts,
@@ -100,6 +100,7 @@ export const comparison = (): Schemas["RunComparison"] => ({
   tokens: compared(1080, 1169, "unchanged"),
   node: { node_id: "summarize", name: "summarize", of: "p95_ms", share: 0.82 },
   sentence: "Row #2 against #1: p95 × 1.46; node summarize did it.",
+  matures_seconds: null,
 });
 
 const of = (deployment_id: string, sequence: number, workflow_version: string): Schemas["ComparedRow"] => ({

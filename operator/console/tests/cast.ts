@@ -14,6 +14,7 @@ export const READ_APP = "GET /v1/apps/{app_id}";
 export const READ_RIGHTS = "GET /v1/apps/{app_id}/rights";
 export const READ_ROWS = "GET /v1/apps/{app_id}/deployments";
 export const READ_FILTERS = "GET /v1/apps/{app_id}/deployments/filters";
+export const READ_LAST_GOOD = "GET /v1/apps/{app_id}/deployments/last-good";
 export const READ_ROW = "GET /v1/apps/{app_id}/deployments/{deployment_id}";
 export const READ_ROW_DIFF = "GET /v1/apps/{app_id}/deployments/{deployment_id}/diff";
 export const READ_VERIFY = "GET /v1/apps/{app_id}/verify";
@@ -192,6 +193,7 @@ export function rows(): Schemas["Deployment"][] {
       ...{ ...closed, deployable: couldBe(false), bypass_reason: LONG, holds: { row: "support-3", sequence: 3 } },
       verified: { at: "2026-11-24T22:22:45Z", cases: 4, calls: 50, seconds: 2.5, score: 0.92, message: LONG },
     },
+    [LIVE - 6]: { ...closed, ending: "Reverted" },
     [LIVE - 5]: { ...closed, deployable: couldBe(null), flow_hash: first(rejections()).flow_hash },
   };
   return Array.from({ length: LIVE + 2 }, (_, at) => LIVE + 2 - at).map((each) => row(each, parts[each] ?? closed));
@@ -353,6 +355,7 @@ export const usual = (): Answers => ({
   ...answer(READ_RIGHTS, one(rights())),
   ...answer(READ_ROWS, pageOfRows),
   ...answer(READ_FILTERS, example(READ_FILTERS)),
+  ...answer(READ_LAST_GOOD, one({ deployment: row(LIVE - 2), reason: null })),
   ...answer(READ_ROW, one(whole())),
   ...answerOfRow(LIVE - 2),
   ...answerOfRow(LIVE + 2),

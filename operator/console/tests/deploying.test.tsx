@@ -1,5 +1,5 @@
 // @vitest-environment happy-dom
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Schemas } from "../src/api/read.ts";
 import * as cast from "./cast.ts";
 import { first, one, some } from "./cast.ts";
@@ -140,6 +140,26 @@ describe("the version", () => {
     expect(await rolledOut()).toMatchObject({ workflow_version_id: id });
   });
 
+  const NEWEST = cast.uid(91);
+  /** A version that is newer than what is deployed. */
+  const newer = cast.answer(
+    cast.READ_VERSIONS,
+    some([{ ...first(cast.versions()), id: NEWEST, version: "v3" }, ...cast.versions()]),
+  );
+  it("is the deployed one at first, though a newer one is released", async () => {
+    await opened(`${APP}/deploy`, newer);
+    expect(kit.chosen(await kit.field("Source version"))).toMatch(/^v2 \(deployed\)/);
+  });
+
+  it("that failed on the runtime that would run it says so", async () => {
+    const failed = cast.row(7, { status: "Failed", is_live: false, workflow_version_id: NEWEST });
+    await opened(`${APP}/deploy`, newer, cast.answer(cast.READ_ROWS, some([failed])));
+    const source = await kit.field("Source version");
+    await kit.waitFor(() => expect(kit.optionsOf(source)[0]).toMatch(/^v3 failed on 1\.4\.0 \(#7\) · /));
+    await kit.choose("Runtime", "1.3.0");
+    await kit.waitFor(() => expect(kit.optionsOf(source)[0]).toMatch(/^v3 · /));
+  });
+
   it("that was rejected cannot be chosen but by who may bypass that", async () => {
     const rights = cast.answer(cast.READ_RIGHTS, one(cast.rights("bypass")));
     await opened(`${APP}/deploy`, rights);
@@ -174,10 +194,39 @@ it("a wrong value is named beside the button, which leads to it and sends nothin
   await opened(`${APP}/deploy`);
   await user.click(await kit.text("Advanced configuration"));
   const replicas = await kit.write("Max replicas", "many");
-  await waits("Mend first: Max replicas. A whole number from 1 to 1,000");
-  await act();
+  await waits("Fix first: Max replicas. A whole number from 1 to 1,000");
+  await kit.has(submit(), "aria-disabled");
+  (await kit.field("Message (optional)")).focus();
+  await user.click(submit());
   await kit.isFocused(replicas);
   expect(api.calls()).toEqual([]);
+});
+
+it("a wrong value takes the preview and the line for a terminal away until it is right", async () => {
+  const panel = await opened(`${APP}/deploy`);
+  const preview = await kit.region("Preview", panel);
+  await kit.says("Answer shortly, and", preview);
+  await kit.says("kubectl dynamiq deploy", await kit.region("From a terminal", panel));
+  await user.click(await kit.text("Advanced configuration"));
+  const replicas = await kit.write("Max replicas", "many");
+  await kit.saysNot("Answer shortly, and", preview);
+  await kit.says("Fix the marked fields to see what this would do.", preview);
+  expect(kit.isThere("region", "From a terminal", panel)).toBe(false);
+  await user.clear(replicas);
+  await kit.says("Answer shortly, and", preview);
+  await kit.region("From a terminal", panel);
+});
+
+it("a mistake is brought into view as soon as it is made", async () => {
+  const shown: (Element | null)[] = [];
+  const scrolls = vi.spyOn(Element.prototype, "scrollIntoView").mockImplementation(function scroll(this: Element) {
+    shown.push(this);
+  });
+  await opened(`${APP}/deploy`);
+  await user.click(await kit.text("Advanced configuration"));
+  const replicas = await kit.write("Max replicas", "many");
+  await kit.until(() => shown.some((each) => each?.contains(replicas)));
+  scrolls.mockRestore();
 });
 
 describe("a filled form", () => {

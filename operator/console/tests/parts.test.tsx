@@ -138,7 +138,14 @@ describe("the frame", () => {
     await kit.find("heading", "Deployments");
   });
 
-  it("leads from the overview to the rollback of what was live before", async () => {
+  it("offers no rollback where there is nothing to roll back to, and says why", async () => {
+    const reason = "support has run nothing but v2";
+    await kit.show(APP, cast.answer(cast.READ_LAST_GOOD, cast.one({ deployment: null, reason })));
+    await kit.says(`There is no version to roll back to: ${reason}.`, document.body);
+    expect(document.body.textContent).not.toContain("Roll back");
+  });
+
+  it("leads from the overview to the rollback of the last good row", async () => {
     await kit.show(APP);
     const back = await kit.link("Roll back to v2…");
     expect(back.getAttribute("href")).toMatch(/\/history\/[^/]+\/roll-back$/);
@@ -217,4 +224,11 @@ describe("the list of deployments", () => {
     await kit.press("To the workflows");
     await kit.find("heading", "Workflows");
   });
+});
+
+it("the lines that call an App send the fields that its flow reads", async () => {
+  const flow =
+    "nodes:\n  in: {type: dynamiq.nodes.utils.Input}\n  ask:\n    input_transformer: {selector: {q: $.in.output.text}}\n";
+  await kit.show(APP, cast.answerOfRow(cast.LIVE, { flow }));
+  await kit.says('"text": "Hello?"', await kit.region("Call it"));
 });

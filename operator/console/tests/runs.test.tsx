@@ -164,3 +164,14 @@ it("a run is scored and deleted", async () => {
   ]);
   await kit.until(() => !kit.isThere("link", cast.RUN.slice(0, 8)));
 });
+
+it.each([
+  ["an hour", 1, "1 h", "minute"],
+  ["a week", 168, "24 h", "hour"],
+])("the monitoring of an App that is %s old opens on a time that it fills", async (_, hours, range, interval) => {
+  const created_at = new Date(Date.now() - hours * 3_600_000).toISOString();
+  await kit.show(`${APP}/monitoring`, cast.answer(cast.READ_APP, one(cast.app({ created_at }))));
+  await kit.until(() => api.calls(cast.READ_METRICS).length > 0);
+  expect(api.calls(cast.READ_METRICS)[0]?.query.interval).toBe(interval);
+  expect(((await kit.find("radio", range)) as HTMLInputElement).checked).toBe(true);
+});

@@ -188,6 +188,7 @@ export const SCREENS: Screen[] = [
       {
         answers: cast.answer(cast.READ_METRICS, cast.one({ ...cast.metrics(), series: [] })),
         says: "No run in the last 24 h",
+        query: "?range=24+h",
       },
     ],
   },

@@ -21,6 +21,7 @@ from dynamiq_operator.kube.app_objects import only_of_app
 from dynamiq_operator.kube.resources import APPS, SECRETS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.text import plugin_command
 
 SHOWN = 4
 """Letters of a key that tell it from others, and give nothing away."""
@@ -77,7 +78,7 @@ def key_of(api: Api, namespace: str, app: str, name: str | None, uid: str | None
         raise _no_key(app, name, found)
     chosen = name or next((each for each in ("default", *sorted(found)) if found.get(each) and not each.startswith(".")), None)
     if chosen is None:
-        raise Unknown(f"App {app} has no Access Key: `kubectl dynamiq keys create {app}`")
+        raise Unknown(f"App {app} has no Access Key: {plugin_command(f'keys create {app}', namespace)}")
     return found[chosen]
 
 

@@ -15,8 +15,8 @@ from dynamiq_operator.actions import history, waiting
 from dynamiq_operator.actions.consequences import (
     UNSTAMPED,
     approvals_asked,
+    check_counts,
     check_open,
-    counts_for_nothing,
     is_resumable,
     missing,
     runs_and_holds,
@@ -35,6 +35,7 @@ from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
+from dynamiq_operator.model.text import plugin_command
 from dynamiq_operator.views.preview import Preview
 
 VERBS = {Purpose.APPROVE: APPROVE, Purpose.REJECT: APPROVE, Purpose.RESUME: DEPLOY}
@@ -63,8 +64,7 @@ class ApprovalRequest:
 class ApprovalPlan:
     """A word that has not been given. `given`: what was said of the row before, oldest first; `by`: its giver, None where that is not known.
 
-    `said`: the same word that they gave before and that still counts, so that nothing would be done; `warnings`: sentences for the giver;
-    `counts`: whether it counts, as far as that is known.
+    `said`: the same word that they gave before and that still counts, so that nothing would be done; `warnings`: sentences for the giver.
     """
 
     request: ApprovalRequest
@@ -74,7 +74,6 @@ class ApprovalPlan:
     by: str | None
     said: Manifest | None = None
     warnings: tuple[str, ...] = ()
-    counts: bool = True
     claim: KeyClaim | None = None
 
     @property
@@ -88,7 +87,7 @@ class ApprovalPlan:
 
     def consequences(self) -> list[str]:
         """What the word does, and what is still missing after it."""
-        return said(self, self.said) if self.said is not None else [*_missing(self, counts=self.counts), *self.warnings]
+        return said(self, self.said) if self.said is not None else [*_missing(self, counts=True), *self.warnings]
 
 
 def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None, key: Key | None = None) -> ApprovalPlan:
@@ -115,9 +114,9 @@ def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None
     before = _said_before(row, given, request.purpose, by) if not is_repeat else None
     if before is not None:
         return ApprovalPlan(request, row, made, given, by, before, claim=claim)
-    why = counts_for_nothing(api, request.purpose, row, by)
-    warnings = (*([why] if why else []), *_rights(api, request))
-    return ApprovalPlan(request, row, made, given, by, None, warnings, not why, claim)
+    if not is_repeat:
+        check_counts(api, request.purpose, row, by)
+    return ApprovalPlan(request, row, made, given, by, None, tuple(_rights(api, request)), claim)
 
 
 def perform_approval(api: Api, plan: ApprovalPlan) -> Performed:
@@ -158,11 +157,11 @@ def said(plan: ApprovalPlan, made: Manifest) -> list[str]:
         return [f"you have {DONE[plan.request.purpose]} {plan.title} already: nothing is to be done"]
     is_stamped = bool(made["spec"].get("by"))
     done = f"{DONE[plan.request.purpose]} {plan.title} of {plan.request.app}"
-    return [done, *([] if is_stamped else [UNSTAMPED]), *_missing(plan, counts=plan.counts and is_stamped)]
+    return [done, *([] if is_stamped else [UNSTAMPED]), *_missing(plan, counts=is_stamped)]
 
 
 def _missing(plan: ApprovalPlan, *, counts: bool) -> list[str]:
-    return missing(plan.request.purpose, plan.request.app, plan.row, counts=counts)
+    return missing(plan.request.purpose, plan.row, counts=counts)
 
 
 def _row(api: Api, request: ApprovalRequest) -> Manifest:
@@ -173,8 +172,20 @@ def _row(api: Api, request: ApprovalRequest) -> Manifest:
     if request.purpose is Purpose.RESUME:
         return _to_resume(api, request, found)
     if not found:
-        raise NotNow(f"no row of {app} waits: see `kubectl dynamiq history {app} -o wide`")
+        waits = _ended_waiting(api, request)
+        raise NotNow(f"no row of {app} waits{f', {waits}' if waits else ''}: see {plugin_command(f'history {app} -o wide', namespace)}")
     return _only(found, app)
+
+
+def _ended_waiting(api: Api, request: ApprovalRequest) -> str:
+    """Returns why the newest row waits no more, where it ended while it waited; empty otherwise."""
+    newest = history.rows(api, request.namespace, request.app)[:1]
+    ended = [
+        row
+        for row in newest
+        if "outcome" in row["spec"] and "released" not in row["spec"] and (row["spec"].get("pinned") or {}).get("guards")
+    ]
+    return f"row {title(ended[0])} ended: {ended[0]['spec']['outcome'].get('reason', '')}" if ended else ""
 
 
 def _to_resume(api: Api, request: ApprovalRequest, found: Sequence[Manifest]) -> Manifest:
@@ -187,8 +198,10 @@ def _to_resume(api: Api, request: ApprovalRequest, found: Sequence[Manifest]) ->
     if holds is None:
         if len(found) == 1:
             check_open(found[0], request.purpose)
-        waits = f"{', '.join(title(row) for row in found)} wait for something else" if found else "none waits"
-        raise NotNow(f"no row of {app} can be resumed, {waits}: see `kubectl dynamiq history {app} -o wide`")
+        waits = (
+            f"{', '.join(title(row) for row in found)} wait for something else" if found else _ended_waiting(api, request) or "none waits"
+        )
+        raise NotNow(f"no row of {app} can be resumed, {waits}: see {plugin_command(f'history {app} -o wide', namespace)}")
     rows = history.open_rows(api, namespace, app, there.meta.uid)
     coming = rows.candidate or next((row for row in rows.guarded if row.name == holds.row), None)
     live = history.find_row(api, namespace, app, rows.live.name) if rows.live is not None and coming is None else None

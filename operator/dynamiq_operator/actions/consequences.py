@@ -1,15 +1,15 @@
-"""What a word on a waiting row does: what is still missing after it, and why it may count for nothing.
+"""What an Approval of a waiting row does: what the row still needs after it, and which ones are refused since they would have no effect.
 
-Whether it counts is the operator's to say; this says beforehand what can be told from the row and the giver, and afterwards whether the API
-server stamped who said it.
+Whether one counts the operator decides. This decides beforehand by the row and the giver, and tells afterwards whether the API server stamped the
+giver.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from dynamiq_operator.actions.refusals import NotNow
+from dynamiq_operator.actions.refusals import NotAllowed, NotNow
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
@@ -18,6 +18,8 @@ from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.guards import GuardReason
 from dynamiq_operator.model.manifests import Phase
 from dynamiq_operator.model.namespaces import selects
+from dynamiq_operator.model.needs import is_approval as is_approval_need
+from dynamiq_operator.model.needs import is_resumption, needs_of
 from dynamiq_operator.model.objects import DeployPolicy, Manifest, read
 from dynamiq_operator.model.record import Source
 from dynamiq_operator.plan.guards.kinds import is_automation, is_service_account
@@ -67,61 +69,64 @@ def check_open(row: Manifest, purpose: Purpose) -> None:
     waits = waits_of(row) or {}
     why = waits.get("message") or ", ".join(sorted({guard["reason"] for guard in spec["pinned"]["guards"]}))
     if is_resume and not is_resumable(row):
-        raise NotNow(f"row {named} waits for nobody to resume it: {why}")
+        raise NotNow(f"Nobody has to resume row {named}: {why}")
     if purpose is Purpose.APPROVE and not approvals_asked(row) and not waits.get("approvalsNeeded"):
-        raise NotNow(f"row {named} waits for no approval: {why}")
+        raise NotNow(f"Row {named} needs no approval: {why}")
 
 
 def _ended(row: Manifest) -> str:
     return f"{title(row)} has ended: {row['spec']['outcome'].get('reason', '')}"
 
 
-def missing(purpose: Purpose, app: str, row: Manifest, *, counts: bool) -> list[str]:
+def missing(purpose: Purpose, row: Manifest, *, counts: bool) -> list[str]:
     """What the row waits for after the word. `counts`: whether the word counts, as far as that is known."""
     if purpose in (Purpose.REJECT, Purpose.WITHDRAW):
         return [f"{title(row)} is not deployed, and ends" if counts else f"{title(row)} waits on"]
     if runs_and_holds(row):
-        return ["what Git asks for waits no more" if counts else "what Git asks for waits on"]
+        return ["changes from Git are applied again" if counts else "changes from Git stay on hold"]
     if "outcome" in row["spec"]:
         return [_ended(row)]
-    return list(_left(purpose, app, waits_of(row) or {}, counts)) or ["nothing else holds it: it is deployed" if counts else "it waits on"]
+    left = _left(purpose, waits_of(row) or {}, counts)
+    return left or ["nothing else holds it: it is deployed" if counts else "it waits on"]
 
 
-def _left(purpose: Purpose, app: str, waits: Mapping[str, Any], counts: bool) -> Iterator[str]:
-    """What else the row waits for, by its status."""
-    is_approval, reason = purpose is Purpose.APPROVE, waits.get("reason")
+def _left(purpose: Purpose, waits: Mapping[str, Any], counts: bool) -> list[str]:
+    """What the row needs after the word, by its status: what the word itself meets is left out."""
+    is_approval = purpose is Purpose.APPROVE
+    needs = needs_of(waits.get("message") or "") if waits else []
+    said = []
     if (needed := waits.get("approvalsNeeded")) is not None:
-        has = (waits.get("approvals") or 0) + (is_approval and counts)
-        if left := max(needed - has, 0):
-            yield f"{left} more approval{'s are' if left != 1 else ' is'} needed"
-    if reason is not None and reason not in (GuardReason.AWAITING_APPROVAL, GuardReason.HELD):
-        yield f"it waits for more than that: {waits.get('message')}"
-    elif waits.get("resumable") and (is_approval or not counts):
-        yield f"somebody has to resume it{', too' if is_approval else ''}: `kubectl dynamiq resume {app}`"
+        more = max(needed - (waits.get("approvals") or 0) - (is_approval and counts), 0)
+        said += [f"{more} more approval{'s are' if more != 1 else ' is'} needed"] if more else []
+        needs = [each for each in needs if not is_approval_need(each)]
+    if counts and purpose is Purpose.RESUME and waits.get("resumable"):
+        needs = [each for each in needs if not is_resumption(each)]
+    after = f"After this {'approval' if is_approval else 'resumption'} it" if counts else "it"
+    return said + ([f"{after} still needs: {'; '.join(needs)}"] if needs else [])
 
 
-def counts_for_nothing(api: Api, purpose: Purpose, row: Manifest, by: str | None) -> str:
-    """Why the word of this giver counts for nothing; empty where it counts, or that is not known. Raises kube.errors.ApiError."""
+def check_counts(api: Api, purpose: Purpose, row: Manifest, by: str | None) -> None:
+    """Raises NotAllowed where the word of this giver would have no effect, as far as that is known, and kube.errors.ApiError."""
     if purpose in (Purpose.APPROVE, Purpose.WITHDRAW) and not row["spec"]["pinned"].get("createdByVerified"):
-        nobody = "the API server did not stamp who made the row, so nobody can be told from its author"
-        return f"{nobody}: {'no approval of it counts' if purpose is Purpose.APPROVE else 'it cannot be withdrawn, reject it instead'}"
+        nobody = "the API server did not stamp who made the row, so its author is unknown"
+        raise NotAllowed(
+            f"{nobody}: {'no approval of it counts' if purpose is Purpose.APPROVE else 'it cannot be withdrawn, reject it instead'}"
+        )
     if by is None:
-        return ""
+        return
     if purpose is Purpose.APPROVE:
-        return _approves_nothing(row, by)
+        _check_approves(row, by)
     if purpose is Purpose.RESUME and is_automation(_policies(api, row["metadata"]["namespace"]), by):
-        return "you are automation to the rules for deploys, as what is held is: your word counts for nothing, a person has to resume it"
-    return ""
+        raise NotAllowed(f"{by} is automation to the rules for deploys: a person has to resume row {title(row)}")
 
 
-def _approves_nothing(row: Manifest, by: str) -> str:
+def _check_approves(row: Manifest, by: str) -> None:
     if by == row["spec"].get("createdBy"):
-        return "you are its author: your approval counts for nothing, somebody else has to approve it"
+        raise NotAllowed(f"{by} is the author of row {title(row)}: someone else has to approve it, with the role dynamiq-approver")
     listed = [frozenset(guard.get("serviceAccounts") or ()) for guard in approvals_asked(row)]
     # Where the pins ask for none, what is asked since is not known here.
     if is_service_account(by) and listed and by not in frozenset.intersection(*listed):
-        return "you are a service account that not every policy lists: your approval counts for nothing"
-    return ""
+        raise NotAllowed(f"service account {by} is not listed by every policy: its approval of row {title(row)} does not count")
 
 
 def _policies(api: Api, namespace: str) -> list[DeployPolicy]:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from dynamiq_operator.actions import guards, history, idempotency
 from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
-from dynamiq_operator.actions.refusals import Refusal, Unknown
+from dynamiq_operator.actions.refusals import InvalidField, Refusal, Unknown
 from dynamiq_operator.actions.rights import BYPASS, DEPLOY, lacking
 from dynamiq_operator.actions.workloads import warm, workloads_of
 from dynamiq_operator.desired.pins import Pins
@@ -30,6 +30,7 @@ from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unrea
 from dynamiq_operator.model.record import Pinned, Source
 from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.model.settings import ImagePolicy, Settings
+from dynamiq_operator.model.wrong_fields import in_words
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.views.flow_diff import flow_diff
 from dynamiq_operator.views.preview import Preview, Side
@@ -197,7 +198,8 @@ def previewed(
         draft = Record.of({**record, "metadata": {**record["metadata"], "name": "(new)"}})
     except ValidationError as error:
         first = error.errors()[0]
-        raise Refusal(first["msg"], ".".join(str(part) for part in first["loc"])) from None
+        field = ".".join(str(part) for part in first["loc"])
+        raise InvalidField(field, in_words(first)) if field else Refusal(in_words(first)) from None
     restored = _restored(api, request)
     release = arriving or (release_of(api, request.namespace, app.spec.workflow, request.version) if restored is None else None)
     text = release.text if release is not None else _flow_text(api, request, restored)
@@ -228,7 +230,7 @@ def previewed(
     if is_unread:
         warnings += ("you may not read Runtimes, so this cannot say what the runtime is: ask for the ClusterRole dynamiq-runtimes",)
     preview = preview_in(api, app, rows, then, text, record, warnings)
-    preview = replace(preview, **guards.said_of(app, draft.spec))
+    preview = replace(preview, **guards.said_of(api, app, draft.spec))
     return PreviewedDeploy(request, record, plan.claim, preview=preview, then=then, is_runtime_unread=is_unread)
 
 
@@ -292,7 +294,7 @@ def release_of(api: Api, namespace: str, workflow: str, version: str | None) -> 
         try:
             return Flow.of(requests.get(api, VERSIONS, namespace, names.workflow_version(workflow, version)))
         except errors.NotFound:
-            raise history.unknown_version(workflow, version, history.releases(api, namespace, workflow)) from None
+            raise history.unknown_version(namespace, workflow, version, history.releases(api, namespace, workflow)) from None
     released = history.releases(api, namespace, workflow)
     return Flow.of(requests.get(api, VERSIONS, namespace, released[-1].name)) if released else None
 

@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dynamiq_operator.actions.history import typed
 from dynamiq_operator.actions.refusals import Unknown
 from dynamiq_operator.actions.workloads import Pods, workloads_of
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
-from dynamiq_operator.kube.resources import RECORDS
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.kube.resources import APPS, RECORDS
+from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.ownership import app_uid
 from dynamiq_operator.model.record import Phase, Result
 from dynamiq_operator.views.waiting import is_waiting, waits_of
@@ -55,6 +56,20 @@ def follow(api: Api, namespace: str, row: str, *, app: str) -> Iterator[Progress
         if progress.is_done:
             return
         time.sleep(EVERY)
+
+
+def served_app(api: Api, namespace: str, name: str, row: str, seconds: float) -> App | None:
+    """Waits until the App's status says that it serves the row, which is written after the row's own; returns the App, or None when the time is over.
+
+    Raises kube.errors.ApiError.
+    """
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        app = typed(App, requests.get(api, APPS, namespace, name))
+        if app.status.live is not None and app.status.live.row == row:
+            return app
+        time.sleep(EVERY)
+    return None
 
 
 def _read(api: Api, namespace: str, row: str, uid: str | None) -> Manifest:

@@ -14,8 +14,9 @@ from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.guards import GuardReason, RowKind, RowOf, StandingGuard
 from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable, format_time, read
-from dynamiq_operator.model.record import Pinned, RecordSpec
+from dynamiq_operator.model.record import Pinned, RecordSpec, Source
 from dynamiq_operator.plan.guards import sentences
+from dynamiq_operator.plan.guards.kinds import is_automation
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,28 @@ def of_namespace(api: Api, namespace: str) -> tuple[StandingGuard, ...]:
     return tuple(each for other in others for each in other.status.guards if each.reason not in (GuardReason.HELD, GuardReason.SUSPENDED))
 
 
-def said_of(app: App, asked: RecordSpec) -> dict[str, Any]:
+def said_of(api: Api, app: App, asked: RecordSpec) -> dict[str, Any]:
     """The fields of a preview that say what the rules for deploys make of the row."""
     found = holding(app, kind_of(asked))
     if asked.bypass is not None:
         found = [each for each in found if each.reason is GuardReason.SUSPENDED]
     holds = asked.is_rollback and (app.spec.rollout.hold_after_rollback if asked.hold is None else asked.hold) is not False
+    holds = holds and deploys_from_git(api, app)
     return {"guards": tuple(found), "begins_hold": holds, "bypass_reason": asked.bypass.reason if asked.bypass is not None else None}
+
+
+def deploys_from_git(api: Api, app: App) -> bool:
+    """Tells whether the App asks for deploys, or has a row that Git, or automation of the usual namespaces, asked for; True where rows may not be read."""
+    if app.spec.deploy is not None:
+        return True
+    try:
+        rows = history.rows(api, app.meta.namespace, app.meta.name, app.meta.uid)
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        return True
+    specs = [row["spec"] for row in rows]
+    return any((spec.get("pinned") or {}).get("source") == Source.APP or is_automation((), spec.get("createdBy") or "") for spec in specs)
 
 
 def yet_to_soak(found: Sequence[StandingGuard], live_since: datetime, now: datetime) -> tuple[StandingGuard, ...]:

@@ -18,6 +18,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import App, Manifest, Record, Rejection, Runtime, Unreadable, read
 from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.text import plugin_command
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.views.history import newest_first
 from dynamiq_operator.views.waiting import is_waiting
@@ -92,7 +93,7 @@ def find_row(api: Api, namespace: str, app: str, given: str | int) -> Manifest:
             found = None
         if found is not None and found["spec"]["app"] == app and only_of_app(api, namespace, app, [found]):
             return found
-        raise Unknown(f"no row {text} of {app} in namespace {namespace}; see `kubectl dynamiq history {app} -o wide`")
+        raise Unknown(f"no row {text} of {app} in namespace {namespace}; see {plugin_command(f'history {app} -o wide', namespace)}")
     every = rows(api, namespace, app)
     for row in every:
         if row["spec"].get("sequence") == int(text):
@@ -109,12 +110,12 @@ def releases(api: Api, namespace: str, workflow: str) -> list[Released]:
     return sorted(found, key=lambda release: release.number)
 
 
-def unknown_version(workflow: str, version: str, released: Iterable[Released]) -> Unknown:
+def unknown_version(namespace: str, workflow: str, version: str, released: Iterable[Released]) -> Unknown:
     """`no version v9 of support; released are v1 to v7`."""
     found = list(released)
     numbers = [release.number for release in found]
     if not found:
-        there = f"nothing is released yet: `kubectl dynamiq release {workflow}`"
+        there = f"nothing is released yet: {plugin_command(f'release {workflow}', namespace)}"
     elif len(found) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
         there = f"released are {found[0].version} to {found[-1].version}"
     else:

@@ -16,6 +16,7 @@ from dynamiq_operator.actions import guards, history, idempotency
 from dynamiq_operator.actions.confirmed import check, shown, spelled_out
 from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, perform_deploy, plan_unseen, previewed
 from dynamiq_operator.actions.idempotency import Key, KeyClaim, Performed
+from dynamiq_operator.actions.promotion_target import check_hostname, check_namespace, labels_of
 from dynamiq_operator.actions.refusals import Lacks, Need, NotAllowed, Refusal, Taken, Unknown, refused
 from dynamiq_operator.actions.rights import BYPASS, DEPLOY, lacking
 from dynamiq_operator.actions.travelling import Served, check_not_rejected_at_source, release_there, served
@@ -84,12 +85,17 @@ class PromotionPlan:
     def preview(self) -> Preview:
         return self.deploy.preview
 
+    def as_json(self) -> dict[str, Any]:
+        """Returns the preview of the row, with what is made before it."""
+        return {**self.preview.as_json(), **_made(self), "hostname": self.request.hostname if self.new_app is not None else None}
+
     def lines(self) -> list[str]:
         """The promotion as text."""
         crossing = self.request.crossing
         said = [f"promote {self.source.title} to {self.request.environment}{f' of {crossing.place}' if crossing is not None else ''}"]
         if self.new_app is not None:
-            said.append(f"  App {self.request.app} is made in {self.target_namespace}")
+            hostname = f", with hostname {self.request.hostname}" if self.request.hostname is not None else ""
+            said.append(f"  App {self.request.app} is made in {self.target_namespace}{hostname}")
         if self.version is not None:
             said.append(f"  WorkflowVersion {self.version['metadata']['name']} is put into {self.target_namespace}")
         return said + self.preview.lines()
@@ -106,6 +112,9 @@ def plan_promotion(
     namespace, app, environment, crossing = request.namespace, request.app, request.environment, request.crossing
     there = there or api
     source = served(api, namespace, app)
+    unread: tuple[str, ...] = ()
+    if request.target_namespace is not None:
+        unread = check_namespace(there, request.target_namespace, environment, _own_labels(api, namespace))
     target = target or request.target_namespace or find_target(api, namespace, environment, there=there)
     if target == namespace and crossing is None:
         raise Refusal(f"namespace {namespace} is {environment} itself: promote from another environment")
@@ -120,6 +129,8 @@ def plan_promotion(
     if new_app is not None and source.app.spec.hostname is not None and request.hostname is None:
         # Only now: nobody chooses a hostname for an App that could not be made yet.
         raise NeedsHostname(f"App {app} is new in {environment} and needs a hostname of its own there: give one", "hostname")
+    if new_app is not None and request.hostname is not None:
+        unread += check_hostname(there, target, app, request.hostname)
     flow, made = release_there(there, target, source, origin(request))
     rows = history.open_rows(there, target, app, found.meta.uid) if found is not None else History(())
     _check_source(request, source, deployed, rows.live)
@@ -128,7 +139,7 @@ def plan_promotion(
     policy = source.app.status.image_policy if crossing is None else None
     deploy = previewed(there, plan_unseen(asked, claim), deployed, rows, arriving=flow, policy=policy)
     rights = tuple(f"you could not do this: {why}" for why in lacking(there, target, *_created(made, new_app), verbs=deploy.verbs))
-    warnings = rights + deploy.preview.warnings + _warnings(source.app, deployed, found is None)
+    warnings = rights + unread + deploy.preview.warnings + _warnings(source.app, deployed, found is None)
     if crossing is not None:
         warnings += tuple(_of_crossing(crossing, source.pinned, deploy.then, rows.live is None))
     deploy = replace(deploy, preview=replace(deploy.preview, guards=_holding(request, deploy.preview, source.row), warnings=warnings))
@@ -244,13 +255,13 @@ def promotion_claim(
 
 def find_target(api: Api, namespace: str, environment: str, *, there: Api | None = None) -> str:
     """The namespace of an environment in the project of `namespace`; `there`: in another cluster. Raises Refusal saying which labels are missing."""
-    labels = _labels(requests.get(api, NAMESPACES, "", namespace))
+    labels = labels_of(requests.get(api, NAMESPACES, "", namespace))
     project = labels.get(names.PROJECT_LABEL)
     try:
         found = requests.items(there or api, NAMESPACES, label=f"{names.PROJECT_LABEL}={project}") if project else []
     except errors.Denied:
         raise NotAllowed("you may not list namespaces: name the target's (--target-namespace)") from None
-    return target_among({each["metadata"]["name"]: _labels(each) for each in found}, namespace, labels, environment)
+    return target_among({each["metadata"]["name"]: labels_of(each) for each in found}, namespace, labels, environment)
 
 
 def target_among(found: Mapping[str, Mapping[str, str]], namespace: str, own: Mapping[str, str], environment: str) -> str:
@@ -275,6 +286,13 @@ def origin(request: PromotionRequest) -> str:
     """Where a version that is brought along came from."""
     cluster = f"cluster {request.crossing.cluster}, " if request.crossing is not None else ""
     return f"{cluster}{request.namespace}/{request.app}"
+
+
+def _own_labels(api: Api, namespace: str) -> Mapping[str, str] | None:
+    try:
+        return labels_of(requests.get(api, NAMESPACES, "", namespace))
+    except errors.Denied:
+        return None
 
 
 def _find(api: Api, namespace: str, app: str) -> App | None:
@@ -376,7 +394,3 @@ def _make(api: Api, resource: ApiResource, manifest: Manifest) -> None:
             raise Taken(
                 f"{manifest['kind']} {meta['name']} was made in {meta['namespace']} at this moment: look again, and promote again"
             ) from None
-
-
-def _labels(namespace: Manifest) -> Mapping[str, str]:
-    return namespace["metadata"].get("labels") or {}

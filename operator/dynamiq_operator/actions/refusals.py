@@ -32,6 +32,13 @@ class InvalidField(Refusal):
         super().__init__(f"{field}: {reason}", field, reason)
 
 
+class BrokenFlow(InvalidField):
+    """A flow that no engine runs as it is meant."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("flow", reason)
+
+
 class Unknown(Refusal):
     """Something that was named does not exist, or the caller may not see it."""
 

@@ -200,7 +200,7 @@ def _flow(api: Api, namespace: str, app: str, version: str | None, row: Manifest
     for each in rows:
         if _pins(each).get("workflowVersion") == version:
             return _ran(each)
-    raise history.unknown_version(workflow, version, history.releases(api, namespace, workflow))
+    raise history.unknown_version(namespace, workflow, version, history.releases(api, namespace, workflow))
 
 
 def _ran(row: Manifest) -> tuple[str, str, str]:

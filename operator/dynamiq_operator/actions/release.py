@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dynamiq_operator.actions import history
-from dynamiq_operator.actions.refusals import NotNow, Unknown
+from dynamiq_operator.actions.refusals import BrokenFlow, NotNow, Unknown
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import VERSIONS, WORKFLOWS
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.flow_check import FlowCheck, check_flow
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.views.flow_diff import flow_diff
 
@@ -23,7 +24,7 @@ TRIES = 8
 class ReleasePlan:
     """A release that has not been made. `before`: the newest version there is; `manifest` is what would be created.
 
-    Where nobody asked for a comparison, `flow_diff` is empty and `is_no_op` is False.
+    Where nobody asked for a comparison, `flow_diff` is empty and `is_no_op` is False. `warnings`: what may be mistakes of the flow.
     """
 
     namespace: str
@@ -33,21 +34,29 @@ class ReleasePlan:
     flow_diff: tuple[str, ...]
     is_no_op: bool
     manifest: Manifest
+    warnings: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The release as text; lines of the diff begin with `+`, `-`, `@` or a space."""
         said = [f"{self.workflow} in {self.namespace}", f"  version  {self.before or '(none)'} → {self.version}"]
         if self.is_no_op:
             said.append(f"  nothing changed since {self.before}")
-        return said + (["", *self.flow_diff] if self.flow_diff else [])
+        return [*said, *(f"  {each}" for each in self.warnings)] + (["", *self.flow_diff] if self.flow_diff else [])
 
 
 def plan_release(
-    api: Api, namespace: str, workflow: str, *, description: str | None = None, flow: str | None = None, is_compared: bool = True
+    api: Api,
+    namespace: str,
+    workflow: str,
+    *,
+    description: str | None = None,
+    flow: str | None = None,
+    is_compared: bool = True,
+    force: bool = False,
 ) -> ReleasePlan:
     """The next version of a workflow: of its draft, or of `flow`. `is_compared`: with a diff to the version before, which takes a request.
 
-    Raises Unknown and kube.errors.ApiError.
+    `force`: also of a flow that is broken, whose mistakes are warnings then. Raises Unknown, BrokenFlow and kube.errors.ApiError.
     """
     described = description
     if flow is None:
@@ -58,15 +67,20 @@ def plan_release(
     version, newest = _next(released), released[-1] if released else None
     spec = requests.get(api, VERSIONS, namespace, newest.name)["spec"] if newest is not None and is_compared else {}
     before = spec.get("flow")
+    # A description that was given by name is never dropped: a version keeps its own, so another one takes another version.
+    is_no_op = before is not None and before == flow and described in (None, spec.get("description"))
+    checked = check_flow(flow) if not is_no_op else FlowCheck()
+    if checked.errors and not force:
+        raise BrokenFlow(checked.in_words())
     return ReleasePlan(
         namespace=namespace,
         workflow=workflow,
         version=version,
         before=newest.version if newest is not None else None,
         flow_diff=flow_diff(before, flow, newest.version, version) if newest is not None else (),
-        # A description that was given by name is never dropped: a version keeps its own, so another one takes another version.
-        is_no_op=before is not None and before == flow and described in (None, spec.get("description")),
+        is_no_op=is_no_op,
         manifest=version_manifest(namespace, workflow, version, flow, description),
+        warnings=(*checked.errors, *checked.warnings),
     )
 
 

@@ -79,7 +79,15 @@ def config_of(row: Manifest) -> Mapping[str, Any]:
 
 
 def last_good(rows: Iterable[Manifest], app: str, rejected: Container[str] = ()) -> Manifest:
-    """The row that a rollback goes back to where nobody names one (`model.last_good`). Raises Refusal where there is none.
+    """Returns the row that a rollback restores where nobody names one. Raises Refusal where there is none. The arguments are those of `find_last_good`."""
+    found, why_none = find_last_good(rows, app, rejected)
+    if found is None:
+        raise Refusal(f"There is no version to roll back to: {why_none}. Name one: `kubectl dynamiq rollback {app} --to VERSION`")
+    return found
+
+
+def find_last_good(rows: Iterable[Manifest], app: str, rejected: Container[str] = ()) -> tuple[Manifest | None, str]:
+    """Returns the last good row of an App (`model.last_good`), or None and why there is none, in words without the first and the last of a sentence.
 
     `rows`: newest first. `rejected`: hashes of flows that nobody is to deploy.
     """
@@ -88,20 +96,18 @@ def last_good(rows: Iterable[Manifest], app: str, rejected: Container[str] = ())
     bad = frozenset(name for name, row in pinned.items() if _pins(row)["workflowHash"] in rejected)
     now, found = rule.current(every), rule.last_good(every, bad)
     if now is None:
-        raise Refusal(f"nothing of {app} has gone Live yet: there is nothing to go back to")
-    if found is None:
-        running, origin = _pins(pinned[now.name])["workflowVersion"], rule.origin(now, every)
-        before = f" before row #{origin}, which it brought back" if origin != now.sequence else ""
-        raise Refusal(
-            f"{app} has never run anything but {running}{before}: name what to deploy, `kubectl dynamiq deploy {app} --version …`"
-        )
-    return pinned[found.name]
+        return None, f"nothing of {app} has gone live yet"
+    if found is not None:
+        return pinned[found.name], ""
+    if all(row.pair == now.pair for row in every if row.result == Result.SUCCEEDED):
+        return None, f"{app} has run nothing but {_pins(pinned[now.name])['workflowVersion']}"
+    return None, "each version that ran before was rolled back, reverted or rejected, and nobody has deployed it since"
 
 
 def _ran(row: Manifest) -> rule.Ran:
     pins = _pins(row)
     restored = (pins.get("restores") or {}).get("sequence")
-    return rule.Ran(row["metadata"]["name"], row["spec"]["sequence"], (pins["workflowHash"], pins["runtime"]), restored, _result(row))
+    return rule.Ran(row["metadata"]["name"], row["spec"]["sequence"], rule.pair_of(pins), restored, _result(row))
 
 
 def _newest_of(rows: Iterable[Manifest], version: str) -> Manifest | None:

@@ -17,6 +17,7 @@ from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.guards import RowOf
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Source
+from dynamiq_operator.model.text import plugin_command
 from dynamiq_operator.plan.history.ledger import ASKED_IN_APP
 
 Deploy = Mapping[str, Any]
@@ -72,7 +73,7 @@ class SyncPlan:
             yield f"runtime is left out, so that it stays as it is live: Runtime {name} is another one by now"
         yield "it is one more row, and no pod restarts"
         if (by := _holds(self.served)) is not None:
-            yield f"it waits, as all that Git asks for after {by.row} (#{by.sequence}) went back: then `kubectl dynamiq resume {meta.name}`"
+            yield f"changes from Git are on hold after the rollback in #{by.sequence}. To apply this one: {plugin_command(f'resume {meta.name}', meta.namespace)}"
 
     def as_json(self) -> dict[str, Any]:
         return {

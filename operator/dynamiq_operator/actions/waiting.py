@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dynamiq_operator.actions import history
 from dynamiq_operator.actions.deploy import preview_in
+from dynamiq_operator.actions.guards import deploys_from_git
 from dynamiq_operator.actions.refusals import NotNow
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model.objects import Manifest, Record
@@ -32,7 +33,7 @@ def preview_of(api: Api, row: Manifest) -> Preview:
     return replace(
         preview,
         then=Side.of(pinned, record.name, record.sequence),
-        begins_hold=pinned.holds is not None and pinned.holds.row == record.name,
+        begins_hold=pinned.holds is not None and pinned.holds.row == record.name and deploys_from_git(api, found),
         bypass_reason=record.spec.bypass.reason if record.spec.bypass is not None else None,
         waits=waits.message if waits is not None else None,
     )

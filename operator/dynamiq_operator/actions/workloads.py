@@ -9,7 +9,7 @@ from typing import Any
 from dynamiq_operator.desired.base import SERVICE, WORKLOAD
 from dynamiq_operator.desired.inputs import needed_replicas
 from dynamiq_operator.desired.pins import PLAIN, Pins, by_label, selected_pins
-from dynamiq_operator.desired.workload import has_pins, noted_pins, runs, template_digest
+from dynamiq_operator.desired.workload import applied_digest, has_pins, noted_pins, runs, template_digest
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
@@ -109,6 +109,10 @@ class Workloads:
         if own is None:
             return Pods(before.wanted, before.ready, 0, before.new + before.old) if before is not None and raw is not None else before
         found = Pods.of(own)
+        if raw is not None and "outcome" not in raw["spec"] and _is_before(own, raw):
+            found = Pods(
+                found.wanted, found.ready, 0, found.new + found.old
+            )  # the workload has not changed yet: these are of the row before
         if own is serving or before is None:
             return found
         return Pods(found.wanted, found.ready, found.new, found.old + before.new + before.old)
@@ -122,9 +126,20 @@ class Workloads:
         if own is None or pins is None or (raw.get("status") or {}).get("phase") in CLOSED:
             return None
         found = Pods.of(own)
-        seen = (own.get("status") or {}).get("observedGeneration", 0) >= own["metadata"].get("generation", 0)
-        is_of_row = has_pins(own, Pins.of(Pinned.model_validate(pins))) and (seen or "outcome" in raw["spec"])
-        return ReadyPods(min(max(found.ready - found.old, 0), found.new) if is_of_row else 0, found.wanted)
+        return ReadyPods(min(max(found.ready - found.old, 0), found.new) if _runs_row(own, raw) else 0, found.wanted)
+
+
+def _runs_row(workload: Manifest, raw: Manifest) -> bool:
+    """Whether what a workload counts as its newest pods are those of a row: it has the row's pins, and its controller has seen that."""
+    if not (pins := raw["spec"].get("pinned")):
+        return False
+    is_seen = (workload.get("status") or {}).get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
+    return has_pins(workload, Pins.of(Pinned.model_validate(pins))) and (is_seen or "outcome" in raw["spec"])
+
+
+def _is_before(workload: Manifest, raw: Manifest) -> bool:
+    """Whether a workload still has other pins than a row that rolls out; one of an older operator that notes none is taken for the row's."""
+    return applied_digest(workload) is not None and not _runs_row(workload, raw)
 
 
 @dataclass(frozen=True)

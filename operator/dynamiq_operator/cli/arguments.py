@@ -60,17 +60,18 @@ def _reading(commands: Any) -> None:
         action="store_true",
         help="show among the rows what else of the App changed: variables, access, hostname, triggers and so on, by name, and who did it",
     )
+    parsing.limit(shown, "show the newest so many rows (default: all)")
     shown.add_argument("--archived", action="store_true", help="show the rows that left the cluster, too, of an App with history.archive")
 
     status = parsing.command(
         commands,
         "status",
         "show what an App serves, what is being deployed, and how its pods are",
-        "",
-        ("support", "support -o json"),
+        "-o wide adds the message of the live row, what it restores, who approved it, and its digests.",
+        ("support", "support -o wide", "support -o json"),
     )
     parsing.app(status)
-    parsing.output(status, "name")
+    parsing.output(status, "wide", "name")
 
     diff = parsing.command(
         commands,
@@ -82,6 +83,7 @@ def _reading(commands: Any) -> None:
     parsing.app(diff)
     diff.add_argument("before", metavar="ROW", help="the row to come from")
     diff.add_argument("after", metavar="ROW", help="the row to come to")
+    parsing.output(diff)
 
     verify = parsing.command(
         commands,
@@ -99,6 +101,7 @@ def _reading(commands: Any) -> None:
         " its rows may be of any namespace where no -n is given",
     )
     verify.add_argument("--expect", metavar="DIGEST", help="a digest printed earlier, which some row or record must still have")
+    parsing.output(verify)
 
 
 def _outputs_of_history() -> str:
@@ -170,14 +173,14 @@ def _rollback(commands: Any) -> None:
         commands,
         "rollback",
         "bring back what an App ran before: one more row",
-        "Without --to it is the last good row: the newest that went Live with another flow or runtime than what is live now; a second rollback goes"
-        " further back. The runtime of the row comes back with it; scaling stays as it is live. What Git asks for waits afterwards: `kubectl dynamiq resume`.",
+        "Without --to it is the last good row: the newest that went Live with another flow or runtime than what is live now. A version that a"
+        " rollback or a revert left, or that is rejected, is not good until somebody deploys it again. The runtime of the row comes back with it; scaling stays as it is live. What Git asks for waits afterwards: `kubectl dynamiq resume`.",
         ("support", "support --to v3", "support --to-row 12 --with-config", "support --no-hold", "support --preview"),
         DEPLOY_EXITS,
     )
     parsing.app(rollback)
     target = rollback.add_mutually_exclusive_group()
-    target.add_argument("--to", metavar="VERSION", help="the newest row of this version, such as v3")
+    target.add_argument("--to", type=parsing.version_to_restore, metavar="VERSION", help="the newest row of this version, such as v3")
     target.add_argument("--to-row", metavar="ROW", help="this row, by its sequence (12) or its name")
     rollback.add_argument("--with-config", action="store_true", help="bring back the row's scaling, too; otherwise it stays as it is live")
     _runtime(rollback)
@@ -251,11 +254,14 @@ def _release(commands: Any) -> None:
         commands,
         "release",
         "release the draft of a workflow as its next version",
-        "A version never changes. Where the draft is the newest version already, nothing is released, but for another --description.",
+        "A version never changes, so a flow that cannot run is refused. Where the draft is the newest version already, nothing is released, but for another --description.",
         ("support", "support --description 'Answers in French'", "support --preview"),
     )
     release.add_argument("workflow", metavar="WORKFLOW", help="name of the workflow")
     release.add_argument("--description", help="what changed (default: the draft's description)")
+    release.add_argument(
+        "--force", action="store_true", help="release a flow that cannot run: what is wrong with it is said, and not refused"
+    )
     parsing.add_preview_flags(release)
 
 
@@ -267,14 +273,14 @@ def _sync(commands: Any) -> None:
         "After a rollback by hand Git asks for something else than what runs. It changes nothing: the patch is on standard output, for the App's"
         " file in Git, what is to be known beside it on standard error. What Git leaves out stays out. It takes the right to read.",
         (
-            "support --to-git",
-            "support --to-git --full -m 'As production is'",
-            "support --to-git --exit-code",
+            "support",
+            "support --full -m 'As production is'",
+            "support --exit-code",
         ),
         "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted; with --exit-code also 3 Git says something else",
     )
     parsing.app(sync)
-    sync.add_argument("--to-git", action="store_true", required=True, help="for Git, which this command does not write")
+    sync.add_argument("--to-git", action="store_true", help="the default, and the only direction: this command does not write to Git")
     sync.add_argument("--full", action="store_true", help="with runtime and config, though Git names neither")
     sync.add_argument("-m", "--message", help="message of the row that it becomes (default: which row it is as)")
     sync.add_argument("--exit-code", action="store_true", help="end with 3 where Git says something else than what is live")
@@ -296,8 +302,9 @@ def _pods(commands: Any) -> None:
     logs.add_argument("--row", metavar="ROW", help="pods of this row, by its sequence or name (default: the live one)")
 
     _calling(commands)
-    opened = parsing.command(commands, "open", "print the address of an App, and open it on a desktop", "", ("support",))
+    opened = parsing.command(commands, "open", "print the address of an App, and open it on a desktop", "", ("support", "support -o json"))
     parsing.app(opened)
+    parsing.output(opened)
 
 
 def _listing(commands: Any) -> None:
@@ -305,11 +312,12 @@ def _listing(commands: Any) -> None:
         commands,
         "list",
         "show the Apps: what each serves, whether it is ready, and its hostname",
-        "STATUS is Ready, or the reason why not; a deploy under way is said beside.",
-        ("", "-A", "-o name", "-A -o jsonpath='{range [*]}{.namespace}/{.name} {.version}{\"\\n\"}{end}'"),
+        "STATUS is Ready, or the reason why not; a deploy under way is said beside. -o wide adds the live row, its runtime and the address.",
+        ("", "-A", "-o wide", "-o name", "-A -o jsonpath='{range [*]}{.namespace}/{.name} {.version}{\"\\n\"}{end}'"),
     )
     listed.add_argument("-A", "--all-namespaces", action="store_true", help="of every namespace")
-    parsing.output(listed, "name")
+    parsing.limit(listed, "show at most so many Apps (default: all)")
+    parsing.output(listed, "wide", "name")
     version = parsing.command(
         commands, "version", "show the versions of the plugin, the operator, its resources and the cluster", "", ("", "-o json")
     )

@@ -90,8 +90,6 @@ def _argument(given: kubectl_flags.CommandLine, command: str) -> Candidates:
         return _of_keys(given, before)
     if command == "policy":
         return _get(given, "apps", APPS) if len(before) == 1 else () if before else [("check", "what would hold a deploy now")]
-    if command == "at":
-        return _get(given, "apps", APPS) if len(before) == 1 else ()
     if command in NAMELESS:
         return ()
     if command == "release":

@@ -66,7 +66,7 @@ def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) 
             context.out.preview(lines)
         return False
     if not options.yes and not can_ask():
-        said = "this asks first, and standard input is no terminal: give --yes to do it, or --dry-run to look at what it would do"
+        said = "needs --yes: there is no terminal to ask; --dry-run shows what it would do"
         raise NobodyToAsk(said)
     is_data = options.output is not None or getattr(options, "no_wait", False)
     (context.err if is_data else context.out).preview(lines)

@@ -11,6 +11,7 @@ from dynamiq_operator.cli.connection import Connection
 from dynamiq_operator.cli.kubectl_flags import CommandLine
 from dynamiq_operator.cli.output import Screen
 from dynamiq_operator.cli.transport import Transport
+from dynamiq_operator.model.text import plugin_command
 
 if TYPE_CHECKING:
     import argparse
@@ -35,7 +36,11 @@ class CommandContext:
 
     def see(self, app: str, namespace: str) -> str:
         """The command that shows an App."""
-        return f"`kubectl dynamiq status {app} -n {namespace}{f' --context {self.elsewhere}' if self.elsewhere else ''}`"
+        return plugin_command(f"status {app}", namespace, self.elsewhere or self.given.value_of("--context"))
+
+    def hint(self, words: str) -> str:
+        """Returns a command of the plugin for the namespace and the context of this call. Raises NotConnected."""
+        return plugin_command(words, self.namespace, self.given.value_of("--context"))
 
     @cached_property
     def namespace(self) -> str:

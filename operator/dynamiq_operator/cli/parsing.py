@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,10 @@ from typing import Any, NoReturn
 
 PROG = "kubectl dynamiq"
 EXITS = "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted"
+FEW_CHOICES = 8
+NEAR = 0.7
+"""How alike a word has to be for `did you mean`, by difflib's ratio."""
+LIMIT_MOST = 100_000
 KUBECTL = "kubectl's own flags work here, too: -n, --context, --kubeconfig, --as, --as-group, --token, --request-timeout and the rest"
 
 
@@ -25,8 +30,24 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
     def error(self, message: str) -> NoReturn:
-        """One sentence and the next step, in place of the whole usage."""
+        """Ends with one sentence and the next step, in place of the whole usage."""
         self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Raises ArgumentError for a word that is none of the choices: it names the nearest ones, or, of few, all."""
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(each) for each in action.choices]
+        near = difflib.get_close_matches(str(value), known, n=2, cutoff=NEAR)
+        instead = f"did you mean {' or '.join(near)}?" if near else f"use {', '.join(known)}" if len(known) <= FEW_CHOICES else ""
+        raise argparse.ArgumentError(action, f"unknown: {value}{f'; {instead}' if instead else ''}")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses the whole command line; an unknown option is named with the nearest one of the command."""
+        parsed, rest = self.parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unknown argument: {' '.join(rest)}{_nearest(self, parsed, rest[0])}")
+        return parsed
 
 
 def command(commands: Any, name: str, says: str, more: str, examples: tuple[str, ...], exits: str = EXITS) -> Parser:
@@ -40,6 +61,16 @@ def command(commands: Any, name: str, says: str, more: str, examples: tuple[str,
         allow_abbrev=False,
     )
     return made
+
+
+def _nearest(parser: argparse.ArgumentParser, parsed: argparse.Namespace, given: str) -> str:
+    """Returns `; did you mean --message?` where an option of the command is near; empty where none is."""
+    commands: Any = next((action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)), {})
+    chosen = commands.get(getattr(parsed, "command", None), parser)
+    near = (
+        difflib.get_close_matches(given.partition("=")[0], chosen._option_string_actions, n=2, cutoff=NEAR) if given.startswith("-") else []
+    )
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 class _Wrapped(argparse.RawDescriptionHelpFormatter):
@@ -64,6 +95,21 @@ def output(to: argparse.ArgumentParser, *formats: str) -> None:
         metavar="FORMAT",
         help=f"how to print it: {', '.join(known)} or jsonpath=TEMPLATE (default: for people)",
     ).choices_shown = (*known, "jsonpath=")  # type: ignore[attr-defined]
+
+
+def limit(to: argparse.ArgumentParser, says: str) -> None:
+    to.add_argument("--limit", type=_limit, metavar="COUNT", help=says)
+
+
+def _limit(text: str) -> int:
+    return _whole(text, 1, LIMIT_MOST)
+
+
+def _whole(text: str, least: int, most: int, unit: str = "") -> int:
+    """Returns a whole number within bounds. Raises ArgumentTypeError."""
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"must be {least} to {most}{unit}, got {text}")
+    return int(text)
 
 
 def add_preview_flags(to: argparse.ArgumentParser) -> None:
@@ -95,19 +141,22 @@ def version(text: str) -> str:
     return text
 
 
+def version_to_restore(text: str) -> str:
+    """Returns the version of `rollback --to`. Raises ArgumentTypeError, which names --to-row for what looks like a row."""
+    number = text.removeprefix("#")
+    if number.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"{text} is no version: --to v{number} takes the newest row of v{number}, --to-row {number} takes row #{number}"
+        )
+    return version(text)
+
+
 def count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"{text} is no number from 1 to 1000")
-    return int(text)
+    return _whole(text, 1, 1000)
 
 
 def seconds(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text} is no number of seconds from {least} to {most}")
-        return int(text)
-
-    return read
+    return lambda text: _whole(text, least, most, " seconds")
 
 
 def duration(text: str) -> float:

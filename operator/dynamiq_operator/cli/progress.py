@@ -12,6 +12,7 @@ from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube.errors import ApiError
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model import names
+from dynamiq_operator.model.needs import asks_somebody
 from dynamiq_operator.model.record import Phase
 from dynamiq_operator.views.columns import as_data
 from dynamiq_operator.views.history import HistoryRow, duration_in_words, title
@@ -91,7 +92,7 @@ def _report_waiting(context: CommandContext, namespace: str, row: HistoryRow) ->
         context.out.lines([output.named("Deployment", row.name) if how == "name" else output.formatted(as_data(row), how)])
     said = [
         f"{row.app}: {title(row)} waits: {row.waits}",
-        f"it goes on by itself then; see {context.see(row.app, namespace)}",
+        f"{'it goes on after that' if asks_somebody(row.waits or '') else 'nobody has to act'}; see {context.see(row.app, namespace)}",
     ]
     (context.out if how is None else context.err).lines(safe(line) for line in said)
     return UNDER_WAY

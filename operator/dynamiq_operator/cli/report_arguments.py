@@ -56,12 +56,13 @@ def _at(commands: Any) -> None:
         "show what was live at a time",
         "A time is a date, 2026-11-24T22:22:45Z, or how long ago: 90m, 7d. What retention has let go is not known any more, and of an App that was"
         " deleted nothing is. `verify` says whether the rows that tell it are what they were.",
-        ("2026-11-24T18:20:50Z support", "3h -A", "2026-11-24 support -o jsonpath='{.row.version} {.row.flowHash}'"),
+        ("support 2026-11-24T18:20:50Z", "3h -A", "support 2026-11-24 -o jsonpath='{.row.version} {.row.flowHash}'"),
         AT_EXITS,
     )
     at.check = _wrong_of_at
-    at.add_argument("time", type=_moment, metavar="TIME", help="the time: so long ago, or a time or date")
     _which(at)
+    at.add_argument("time", metavar="TIME", help="the time: so long ago, or a time or date")
+    parsing.limit(at, "show at most so many Apps (default: all)")
     parsing.output(at)
 
 
@@ -87,6 +88,12 @@ def _wrong_of_report(options: argparse.Namespace) -> str:
 
 
 def _wrong_of_at(options: argparse.Namespace) -> str:
+    if options.app is not None and options.app[:1].isdigit():  # TIME APP, the order of older versions: no App's name begins with a digit
+        options.app, options.time = options.time, options.app
+    try:
+        options.time = _moment(options.time)
+    except argparse.ArgumentTypeError as error:
+        return f"argument TIME: {error}"
     if parse_time(options.time) > datetime.now(UTC):
         return "that time is still to come"
     return _wrong_of_which(options)

@@ -12,7 +12,6 @@ from dynamiq_operator.model.recorder import RunSort, RunStatus
 
 SORTS = {sort.name.lower(): sort for sort in RunSort}
 SHOWN = 25
-LIMIT_MOST = 100_000
 OVERTAKEN, WATCHED_MOST = 500, 5_000
 """Of --watch: runs that are known, one after the other, behind which it looks for no new ones; and how many it looks at each time."""
 UID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -65,7 +64,7 @@ def _runs(commands: Any) -> None:
     runs.add_argument("--min-duration", type=parsing.duration, metavar="TIME", help="that took so long, or longer, such as 500ms or 5s")
     runs.add_argument("--min-cost", type=_amount, metavar="USD", help="that cost so much, or more, such as 0.05")
     runs.add_argument("--sort", choices=list(SORTS), metavar="ORDER", help=f"{', '.join(SORTS)} (default: newest)")
-    _limit(runs, f"show so many (default: {SHOWN}; of -o jsonl all)")
+    parsing.limit(runs, f"show so many (default: {SHOWN}; of -o jsonl all)")
     runs.add_argument("--content", action="store_true", help=f"of -o jsonl: {CONTENT}")
     runs.add_argument("-w", "--watch", action="store_true", help="go on, and print each run when it has ended")
     parsing.output(runs, "wide", "name", "jsonl")
@@ -85,6 +84,9 @@ def _run(commands: Any) -> None:
     )
     run.add_argument("run", type=_run_id, metavar="RUN", help="id of the run")
     run.add_argument("--content", action="store_true", help=CONTENT)
+    run.add_argument(
+        "--app-id", type=_app_id, metavar="UID", help="of several Apps with a run of this id, the uid of the one that is meant"
+    )
     parsing.output(run)
 
 
@@ -117,7 +119,7 @@ def _sessions(commands: Any) -> None:
     parsing.app(sessions)
     sessions.add_argument("--user-id", metavar="USER", help="of this user")
     _when(sessions)
-    _limit(sessions, f"show so many (default: {SHOWN})")
+    parsing.limit(sessions, f"show so many (default: {SHOWN})")
     parsing.output(sessions, "name")
 
 
@@ -195,10 +197,6 @@ def _when(to: argparse.ArgumentParser) -> None:
     to.add_argument("--until", type=moment, metavar="TIME", help="before that")
 
 
-def _limit(to: argparse.ArgumentParser, says: str) -> None:
-    to.add_argument("--limit", type=_count, metavar="COUNT", help=says)
-
-
 def _statuses() -> str:
     return f"that ended so: {', '.join(RunStatus)}; repeatable"
 
@@ -229,9 +227,3 @@ def _amount(text: str) -> float:
     if (found := _number(text)) < 0:
         raise argparse.ArgumentTypeError(f"{text} is less than nothing")
     return found
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= LIMIT_MOST:
-        raise argparse.ArgumentTypeError(f"{text} is no number from 1 to {LIMIT_MOST}")
-    return int(text)

@@ -25,8 +25,8 @@ from dynamiq_operator.plan.observed.pods import Pod
 PATH = "/activity"
 WITHIN = 1.0
 """Seconds for one answer, from the connection to its last byte."""
-AT_ONCE = 32
-"""Requests at a time, of all Apps."""
+AT_ONCE, OF_NAMESPACE = 32, 8
+"""Requests at a time, of all Apps, and of the Apps of one namespace: how late a pod answers is its author's choice."""
 BYTES_MAX = 4096
 RETRY_FIRST, RETRY_MOST = 2.0, 8.0
 """Seconds after which a pod that gave no answer is asked again, at first and then."""
@@ -94,7 +94,7 @@ class ActivityReader(Background):
 
     def __init__(self, now: Callable[[], datetime], requeue: Callable[[AppKey], None], port: int = METRICS_PORT) -> None:
         self._now, self._requeue, self._port = now, requeue, port
-        super().__init__(AT_ONCE)
+        super().__init__(AT_ONCE, OF_NAMESPACE)
 
     def schedule(self, app: AppKey, readings: Readings, pods: Iterable[Pod], due: Mapping[str, datetime]) -> None:
         """Reads, when it is due, what the pods with these uids say. It takes the place of what was scheduled for the App before."""
@@ -135,7 +135,7 @@ class ActivityReader(Background):
         """What a pod says; None where it says nothing that can be taken."""
         url = URL.build(scheme="http", host=asked.ip, port=self._port, path=PATH)
         try:
-            async with self._slots:
+            async with self._slots.one_of(app[0]):
                 at = self._now()
                 async with self._opened().get(url, allow_redirects=False) as response:
                     return Activity.of(await body_of(response, BYTES_MAX), asked.pod, at)

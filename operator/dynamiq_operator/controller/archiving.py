@@ -3,6 +3,7 @@ those that are brought back, too.
 
 A row counts as archived once the recorder has named its uid with both digests that were sent. What it refuses, and what it does not answer,
 is not archived, and so stays where it is. What was acknowledged is kept in memory alone, and for a few minutes: sent again, it is acknowledged again.
+Since when the archive has a row is asked for once: until a row has rested for long enough it is not sent again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from time import monotonic
 from typing import Any
 from urllib.parse import quote
@@ -33,6 +35,7 @@ from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import Manifest, Record, read
 from dynamiq_operator.plan.history.ledger import LedgerRow
 from dynamiq_operator.plan.observed.archive import Archive
+from dynamiq_operator.plan.records.retention import Handover
 
 WITHIN = 30.0
 """Seconds for one answer, which comes after the commit."""
@@ -45,8 +48,8 @@ ACKNOWLEDGED_FOR = 300.0
 """Seconds for which what was acknowledged may leave the cluster: later the recorder's store may be one that was brought back from a backup."""
 AWAY_FOR = 15.0
 """Seconds for which nothing is sent or asked, of whichever App, once the recorder did not answer: thousands may wait for it, and each keeps a worker."""
-AT_ONCE = 2
-"""Apps whose rows are handed over at a time."""
+AT_ONCE, OF_NAMESPACE = 2, 1
+"""Apps whose rows are handed over at a time, and those of one namespace."""
 BYTES_MOST = 4 * 1024 * 1024
 """Bytes of rows and flows, as they are sent, from which on the next row begins another request. The recorder takes 8 MiB, which no row with its flow has:
 of 900 KiB of control characters JSON makes 5.3 MiB."""
@@ -54,6 +57,7 @@ READ_MOST = 8 * 1024 * 1024
 """Bytes of a row or a flow that is brought back."""
 ANSWER_MOST = 256 * 1024
 SAID_MOST = 200
+UNREADABLE = "what the recorder says cannot be read"
 NO_ACCESS = "the operator was told of no recorder, or has no token for it"
 
 log = logging.getLogger(__name__)
@@ -68,9 +72,17 @@ class _NoAnswerError(_NotArchivedError):
 
 
 class _Taken(msgspec.Struct, frozen=True):
+    """`archived_at`: None from a recorder that does not say it yet."""
+
     uid: str
     digest: str | None
     outcome_digest: str
+    archived_at: datetime | None = None
+
+
+class _Key(msgspec.Struct, frozen=True):
+    uid: str
+    archived_at: datetime | None = None
 
 
 class _Refused(msgspec.Struct, frozen=True):
@@ -88,6 +100,14 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 _DECODER = msgspec.json.Decoder(_Answer)
+
+
+@dataclass
+class _Heard:
+    """What the recorder has said of rows in one hand-over, with what was known before. `taken`: as of Archiving."""
+
+    stored: dict[str, datetime | None]
+    taken: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -118,7 +138,7 @@ class ArchiveWriter(Background):
         self._client, self._requeue, self._access, self._clock = client, requeue, access, clock
         self._away, self._away_until = "", 0.0
         """Why the recorder did not answer last, and until when it is not asked again for that."""
-        super().__init__(AT_ONCE)
+        super().__init__(AT_ONCE, OF_NAMESPACE)
 
     def known(self, archiving: Archiving) -> Archive:
         """What the archive has said, without acknowledgements of long ago."""
@@ -128,14 +148,19 @@ class ArchiveWriter(Background):
             archiving.said = replace(archiving.said, acknowledged=archiving.said.acknowledged & archiving.taken.keys())
         return archiving.said
 
-    def schedule(self, app: AppKey, app_uid: str, archiving: Archiving, wanted: Sequence[LedgerRow]) -> None:
-        """Begins to hand over those of `wanted`, oldest first, that are not archived yet. What is not wanted any more is forgotten."""
+    def schedule(self, app: AppKey, app_uid: str, archiving: Archiving, handover: Handover) -> None:
+        """Begins to hand over the rows that the archive has to acknowledge, and has not yet. What is not handed over any more is forgotten."""
         if archiving.is_sending:
             return
-        uids = {row.uid for row in wanted}
-        problem = archiving.said.problem if self._access is not None else NO_ACCESS
-        archiving.said = replace(archiving.said, acknowledged=archiving.said.acknowledged & uids, problem=problem if wanted else "")
-        left = [row for row in wanted if row.uid not in archiving.said.acknowledged]
+        asked, said, there = {row.uid for row in handover.asked}, archiving.said, {row.uid for row in handover.rows}
+        problem = said.problem if self._access is not None else NO_ACCESS
+        archiving.said = replace(
+            said,
+            acknowledged=said.acknowledged & asked,
+            stored={uid: since for uid, since in said.stored.items() if uid in there},
+            problem=problem if asked else "",
+        )
+        left = [row for row in handover.asked if row.uid not in archiving.said.acknowledged]
         if not left or self._is_closed or self._access is None:
             return
         if (wait := archiving.not_before - self._clock()) > 0:
@@ -203,7 +228,7 @@ class ArchiveWriter(Background):
         except (aiohttp.ClientError, OSError):
             raise _NoAnswerError("the recorder cannot be reached") from None
         except (ValueError, KeyError, TypeError):
-            raise _NotArchivedError("what the recorder says cannot be read") from None
+            raise _NotArchivedError(UNREADABLE) from None
 
     def _note(self, error: _NotArchivedError) -> None:
         """Notes where the recorder did not answer: for a while nothing else is asked of it."""
@@ -216,10 +241,13 @@ class ArchiveWriter(Background):
             raise _NotArchivedError(self._away)
 
     async def _hand_over(self, app: AppKey, app_uid: str, archiving: Archiving, rows: Sequence[LedgerRow], access: RecorderAccess) -> None:
-        taken, problem = dict[str, float](), ""
+        heard, problem = _Heard(dict(archiving.said.stored)), ""
         try:
-            async with self._slots:
-                await self._send_all(app, app_uid, rows, access, taken)
+            async with self._slots.one_of(app[0]):
+                if unknown := {row.uid: row.sequence for row in rows if row.uid not in heard.stored}:
+                    heard.stored |= await self._stored(app_uid, unknown)
+                left = [row for row in rows if row.uid not in unknown or row.uid not in heard.stored]
+                await self._send_all(app, app_uid, left, access, heard)
         except _NotArchivedError as error:
             self._note(error)
             problem = str(error)
@@ -229,16 +257,24 @@ class ArchiveWriter(Background):
             log.warning("App %s/%s: rows are not archived, since one, or its flow, cannot be read: %s", *app, error)
         finally:
             archiving.is_sending = False
-        archiving.taken |= taken
-        archiving.said = replace(archiving.said, acknowledged=archiving.said.acknowledged | taken.keys(), problem=problem)
+        archiving.taken |= heard.taken
+        acknowledged = archiving.said.acknowledged | heard.taken.keys()
+        archiving.said = replace(archiving.said, acknowledged=acknowledged, stored=heard.stored, problem=problem)
         archiving.failures = archiving.failures + 1 if problem else 0
         archiving.not_before = self._clock() + min(AGAIN_AFTER * 2 ** (archiving.failures // PATIENCE), AGAIN_MOST) if problem else 0.0
         self._requeue(app)
 
-    async def _send_all(
-        self, app: AppKey, app_uid: str, rows: Sequence[LedgerRow], access: RecorderAccess, taken: dict[str, float]
-    ) -> None:
-        """Raises _NotArchivedError at the first that is refused, and errors.ApiError; `taken` has those of before."""
+    async def _stored(self, app_uid: str, sequences: Mapping[str, int]) -> dict[str, datetime | None]:
+        """Asks since when the archive has rows, by their uids; those that it has not are not in it. Raises _NotArchivedError."""
+        found = await self._get(app_uid, f"keys?from={min(sequences.values())}")
+        try:
+            keys = msgspec.convert(found or [], list[_Key])
+        except msgspec.ValidationError:
+            raise _NotArchivedError(UNREADABLE) from None
+        return {key.uid: key.archived_at for key in keys if key.uid in sequences}
+
+    async def _send_all(self, app: AppKey, app_uid: str, rows: Sequence[LedgerRow], access: RecorderAccess, heard: _Heard) -> None:
+        """Raises _NotArchivedError at the first that is refused, and errors.ApiError; `heard` has those of before."""
         self._require_no_absence()
         batch, flows, size = list[Manifest](), dict[str, str | None](), 0
         for wanted in rows:
@@ -247,13 +283,13 @@ class ArchiveWriter(Background):
                 continue
             flow = await self._flow(app, row, flows)
             if batch and size + _length(row, flow, flows) > BYTES_MOST:
-                await self._send(app_uid, batch, flows, access, taken)
+                await self._send(app_uid, batch, flows, access, heard)
                 batch, flows, size = [], {}, 0
             size += _length(row, flow, flows)
             batch.append(row)
             flows |= flow
         if batch:
-            await self._send(app_uid, batch, flows, access, taken)
+            await self._send(app_uid, batch, flows, access, heard)
 
     async def _row(self, namespace: str, wanted: LedgerRow) -> Manifest | None:
         """The row whole; None where it is gone."""
@@ -285,16 +321,18 @@ class ArchiveWriter(Background):
         return {wanted: None}
 
     async def _send(
-        self, app_uid: str, batch: Sequence[Manifest], flows: Mapping[str, str | None], access: RecorderAccess, taken: dict[str, float]
+        self, app_uid: str, batch: Sequence[Manifest], flows: Mapping[str, str | None], access: RecorderAccess, heard: _Heard
     ) -> None:
         began = self._clock()
         said = await self._answer(f"{access.url}/v1/apps/{app_uid}/archive", {"rows": batch, "flows": flows}, access)
         sent = {row["metadata"]["uid"]: row for row in batch}
-        taken |= {each.uid: began for each in said.archived if each.uid in sent and _is_of(each, sent[each.uid]["spec"])}
+        for each in said.archived:
+            if each.uid in sent and _is_of(each, sent[each.uid]["spec"]):
+                heard.taken[each.uid], heard.stored[each.uid] = began, each.archived_at
         for refusal in said.refused:
             if refusal.uid in sent:
                 raise _NotArchivedError(f"row {sent[refusal.uid]['metadata']['name']} is refused: {_shown(refusal.says)}")
-        if missing := next(_names_of_others(batch, taken), None):
+        if missing := next(_names_of_others(batch, heard.taken), None):
             raise _NotArchivedError(f"row {missing} was not acknowledged by its digests")
 
     async def _answer(self, url: str, body: Mapping[str, Any], access: RecorderAccess) -> _Said:
@@ -309,7 +347,7 @@ class ArchiveWriter(Background):
         except (aiohttp.ClientError, OSError):
             raise _NoAnswerError("the recorder cannot be reached") from None
         except (ValueError, msgspec.MsgspecError):
-            raise _NotArchivedError("what the recorder says cannot be read") from None
+            raise _NotArchivedError(UNREADABLE) from None
 
     def _opened(self, access: RecorderAccess) -> aiohttp.ClientSession:
         """The session, from the first row on."""

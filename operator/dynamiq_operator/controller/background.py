@@ -9,13 +9,15 @@ from typing import Any, Self
 
 import aiohttp
 
+from dynamiq_operator.controller.slots import Slots
+
 
 class Background:
-    """`at_once`: requests at a time."""
+    """`at_once`: requests at a time; `of_namespace`: those for the Apps of one namespace."""
 
-    def __init__(self, at_once: int) -> None:
+    def __init__(self, at_once: int, of_namespace: int) -> None:
         self._session: aiohttp.ClientSession | None = None
-        self._slots = asyncio.Semaphore(at_once)
+        self._slots = Slots(at_once, of_namespace)
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dynamiq_operator.desired.base import ChildKey
+from dynamiq_operator.desired.base import WORKLOAD, ChildKey
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.objects import App, Manifest, Record, Unreadable
 from dynamiq_operator.plan.observed.endpoints import Slice
@@ -28,6 +28,10 @@ class CachedObjects:
     more_rows: bool = False
     left: list[LeftRow] = field(default_factory=list)
     slices: list[Slice] = field(default_factory=list)
+
+    @property
+    def workloads(self) -> tuple[Manifest, ...]:
+        return tuple(raw for (kind, _), raw in self.children.items() if kind == WORKLOAD.kind)
 
     def add_closed(self, closed: Mapping[str, Record | Unreadable], app: App) -> dict[ChildKey, str]:
         """Adds closed rows that were read. Returns of each row that restores one that cannot be read why it waits; nothing else does."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.controller.recorder_access import RecorderAccess as RecorderAccess
 from dynamiq_operator.kube.trust import trust_of
 from dynamiq_operator.plan.observed.comparison import Comparison
+from dynamiq_operator.plan.revert.comparing import Question
 
 WITHIN = 2.0
 """Seconds for one answer, from the connection to its last byte."""
@@ -26,8 +27,8 @@ EVERY = timedelta(seconds=5)
 """How often the recorder is asked about one row: it has new runs every second."""
 EVERY_IN_VAIN = timedelta(seconds=15)
 """How often where it gave no answer."""
-AT_ONCE = 8
-"""Requests at a time, of all Apps."""
+AT_ONCE, OF_NAMESPACE = 8, 4
+"""Requests at a time, of all Apps, and of the Apps of one namespace."""
 BYTES_MAX = 256 * 1024
 
 log = logging.getLogger(__name__)
@@ -59,32 +60,36 @@ class ComparisonReader(Background):
 
     def __init__(self, now: Callable[[], datetime], requeue: Callable[[AppKey], None], access: RecorderAccess | None = None) -> None:
         self._now, self._requeue, self._access = now, requeue, access
-        super().__init__(AT_ONCE)
+        super().__init__(AT_ONCE, OF_NAMESPACE)
 
-    def schedule(self, app: AppKey, app_uid: str, asking: Asking, row: str | None) -> None:
-        """Asks about a row when that is due, and about none where `row` is None. It takes the place of what was scheduled for the App before."""
-        asking.about(row)
+    def schedule(self, app: AppKey, app_uid: str, asking: Asking, question: Question | None) -> None:
+        """Asks about a row when that is due, and about none where there is no question. It replaces what was scheduled for the App before."""
+        asking.about(question.row if question is not None else None)
         if asking.timer is not None:
             asking.timer.cancel()
             asking.timer = None
-        if row is None or self._access is None or asking.is_asking:
+        if question is None or self._access is None or asking.is_asking:
             return
         due = asking.not_before or self._now()
         seconds = max((due - self._now()).total_seconds(), 0.0)
-        asking.timer = asyncio.get_running_loop().call_later(seconds, self._begin, app, app_uid, asking, row)
+        asking.timer = asyncio.get_running_loop().call_later(seconds, self._begin, app, app_uid, asking, question)
 
-    def _begin(self, app: AppKey, app_uid: str, asking: Asking, row: str) -> None:
+    def _begin(self, app: AppKey, app_uid: str, asking: Asking, question: Question) -> None:
         asking.timer = None
         if self._is_closed or self._access is None:
             return
         asking.is_asking = True
-        self._start(self._ask(app, app_uid, asking, row, self._access))
+        self._start(self._ask(app, app_uid, asking, question, self._access))
 
-    async def _ask(self, app: AppKey, app_uid: str, asking: Asking, row: str, access: RecorderAccess) -> None:
-        said, problem = None, ""
+    async def _ask(self, app: AppKey, app_uid: str, asking: Asking, question: Question, access: RecorderAccess) -> None:
+        said, problem, row = None, "", question.row
+        # A recorder of before this parameter refuses it, and none of its answers leads to a question with it.
+        unended = {"unended": str(question.unended)} if question.unended is not None else {}
         try:
-            async with self._slots:
-                said = await self._answer(f"{access.url}/v1/apps/{app_uid}/deployments/{row}/comparison", access)
+            async with self._slots.one_of(app[0]):
+                said = await self._answer(
+                    f"{access.url}/v1/apps/{app_uid}/deployments/{row}/comparison", {"baseline": "previous", **unended}, access
+                )
         except _NoAnswerError as error:
             problem = str(error)
             log.debug("App %s/%s: no comparison: %s", *app, problem)
@@ -97,10 +102,10 @@ class ComparisonReader(Background):
             asking.not_before = self._now() + (EVERY_IN_VAIN if problem else EVERY)
         self._requeue(app)
 
-    async def _answer(self, url: str, access: RecorderAccess) -> Comparison:
+    async def _answer(self, url: str, params: Mapping[str, str], access: RecorderAccess) -> Comparison:
         headers = {"Accept": "application/json", "Authorization": f"Bearer {_token(access.token_file)}"}
         try:
-            async with self._opened(access).get(url, params={"baseline": "previous"}, headers=headers, allow_redirects=False) as response:
+            async with self._opened(access).get(url, params=params, headers=headers, allow_redirects=False) as response:
                 if response.status != 200:
                     raise _NoAnswerError(f"status {response.status}")
                 return Comparison.of(await body_of(response, BYTES_MAX))

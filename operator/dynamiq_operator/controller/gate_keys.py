@@ -8,10 +8,12 @@ from time import monotonic
 
 from dynamiq_operator.controller.cache import AppKey, Cache
 from dynamiq_operator.controller.denials import Denials
+from dynamiq_operator.desired.base import WORKLOAD
 from dynamiq_operator.desired.gate_keys import owner_of, version_of
+from dynamiq_operator.desired.pod_template import checks_keys
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.resources import APPS, RECORDS, SECRETS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, SECRETS
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import ConfigType
@@ -77,7 +79,10 @@ class GateKeys:
         app = self._cache.get(APPS, *owner[:2])
         if app is None or app["metadata"].get("uid") != owner[2]:
             return True
-        rows = ownership.only_of(owner[2], (row for resource, row in self._cache.of_app((owner[0], owner[1])) if resource is RECORDS))
+        objects = list(self._cache.of_app((owner[0], owner[1])))
+        rows = ownership.only_of(owner[2], (row for resource, row in objects if resource is RECORDS))
         types = {((row["spec"].get("pinned") or {}).get("config") or {}).get("type") for row in rows}
         is_public = (app["spec"].get("access") or {}).get("type") == "public"
-        return is_public or types == {ConfigType.SERVER.value}
+        # While a change of `access` is held the pods check keys, and so does the gate.
+        is_checked = any(checks_keys(raw["spec"]["template"]) for resource, raw in objects if resource is BY_KIND[WORKLOAD.kind])
+        return (is_public and not is_checked) or types == {ConfigType.SERVER.value}

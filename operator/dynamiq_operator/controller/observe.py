@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Container, Iterable
+from collections.abc import AsyncIterator, Container, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -37,18 +37,20 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import readings
 from dynamiq_operator.plan.children import access_keys
 from dynamiq_operator.plan.children.variables import references_to_read
+from dynamiq_operator.plan.guards.hold import needs_history as hold_needs_history
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
 from dynamiq_operator.plan.observed.endpoints import Gate, Slice
 from dynamiq_operator.plan.observed.jobs import CallerPod, TriggerJob
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.problems import ProblemReason
 from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod
-from dynamiq_operator.plan.records.retention import to_archive
+from dynamiq_operator.plan.records.retention import hand_over
 from dynamiq_operator.plan.revert.comparing import to_compare
 from dynamiq_operator.plan.revert.counting import count
 from dynamiq_operator.plan.revert.restore import needs_history
 from dynamiq_operator.plan.snapshot import AccessKeys, KeysPresence, LeftRow, Snapshot
 from dynamiq_operator.plan.verification.asking import due as verification_due
+from dynamiq_operator.plan.workloads.wanted import to_be_warmed
 
 PROBLEM_TTL = 14.0
 """Seconds after which a name that was taken is read again."""
@@ -102,14 +104,14 @@ class Observer:
         watched = tuple(records.values())
         try:
             async with asyncio.TaskGroup() as reads:  # at the same time: a deploy waits for all of them
-                closed = reads.create_task(self._closed_records(key, app, dict(records)))
+                closed = reads.create_task(self._closed_records(key, app, dict(records), cached.children))
                 reads.create_task(self._expire_problems(key[0], app, state))
                 keys = reads.create_task(self._access_keys(key, app, state, cached))
                 claim = reads.create_task(self._claims.of(key, app))
                 stamped = reads.create_task(self._authors_stamped_since(watched))
                 promotions = reads.create_task(read_sources(self._client, self._cache, watched, unknown))
                 guards = reads.create_task(self._guards.observe(key[0], watched, promotions))
-                gate_keys = reads.create_task(self._version_at_gate(key, app, watched, state))
+                gate_keys = reads.create_task(self._version_at_gate(key, app, cached, watched, state))
                 ledger = reads.create_task(self._ledger(key, app, watched, state))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
@@ -159,7 +161,7 @@ class Observer:
         self._activity.schedule(key, state.readings, snapshot.pods, readings.due(snapshot, app))
         self._comparisons.schedule(key, app.meta.uid, state.asking, to_compare(snapshot, app))
         self._verifying.schedule(app, state.verification, verification_due(snapshot, app))
-        self._archive.schedule(key, app.meta.uid, state.archiving, to_archive(snapshot, app))
+        self._archive.schedule(key, app.meta.uid, state.archiving, hand_over(snapshot, app))
         snapshot = replace(snapshot, verification=state.verification.reading)
         return await self._with_named(app, state, await self._counted(key, app, state, snapshot))
 
@@ -282,11 +284,15 @@ class Observer:
         problems = self._states.of(key).row_problems.items()
         return frozenset(name for name, kept in problems if kept.at(self._clock()).holds_back(""))
 
-    async def _closed_records(self, key: AppKey, app: App, records: dict[str, Record]) -> dict[str, Record | Unreadable]:
+    async def _closed_records(
+        self, key: AppKey, app: App, records: dict[str, Record], children: Mapping[ChildKey, Manifest]
+    ) -> dict[str, Record | Unreadable]:
         """Rows that are not watched, since they are closed, and that a watched row or the App's status names."""
         wanted = {record.spec.restores for record in records.values() if record.spec.restores and not record.pinned}
         if app.status.live is not None:
             wanted.add(app.status.live.row)
+        if (good := to_be_warmed(app, children, self._client.now())) is not None:
+            wanted.add(good)
         found: dict[str, Record | Unreadable] = {}
         for name in sorted(wanted - set(records)):
             try:
@@ -343,7 +349,7 @@ class Observer:
                     unknown[(VERSIONS.kind, name)] = f"WorkflowVersion {name} cannot be read: spec.version is {spec.get('version')!r}"
 
     async def _access_keys(self, key: AppKey, app: App, state: AppState, cached: CachedObjects) -> AccessKeys:
-        if not app.spec.is_private:
+        if not access_keys.are_read(app, cached.workloads):
             return AccessKeys(KeysPresence.PRESENT)
         pointers = access_keys.pointers(app, cached.pods, cached.slices, self._client.now())
         is_new = not pointers <= state.access_keys_pointers
@@ -362,13 +368,15 @@ class Observer:
         state.access_keys = AccessKeys(_whose_keys(found, app, cached.records.values()), *state.access_keys_since)
         return state.access_keys
 
-    async def _version_at_gate(self, key: AppKey, app: App, records: Iterable[Record], state: AppState) -> str | None:
+    async def _version_at_gate(
+        self, key: AppKey, app: App, cached: CachedObjects, records: Iterable[Record], state: AppState
+    ) -> str | None:
         """The version of the Access Keys that the gate has digests of: read once, and of private Apps with a serverless row alone.
 
         Those of others are deleted sooner or later (`gate_keys.GateKeys.sweep`), so that of them nothing is known.
         """
         serverless = any(row.pinned is not None and row.pinned.config.type is ConfigType.SERVERLESS for row in records)
-        if not serverless or not app.spec.is_private:
+        if not serverless or not access_keys.are_read(app, cached.workloads):
             state.gate_keys = None
             return None
         if state.gate_keys is None:
@@ -395,8 +403,10 @@ class Observer:
         """The whole history: read once, when a decision first needs it, and updated from then on."""
         if state.ledger is None:
             settled = all(record.pinned or record.outcome for record in records)
+            # As a row goes live under strategy Switch the whole history says what is kept warm behind it.
+            settled = settled and not (app.spec.rollout.switches and any(record.outcome is None for record in records))
             limited = app.spec.history is not None and app.spec.history.limit is not None
-            if settled and app.spec.deploy is None and not limited and not needed:
+            if settled and app.spec.deploy is None and not limited and not needed and not hold_needs_history(app, records):
                 return Ledger()
             rows: list[LedgerRow] = []
             async for page in self._client.pages(RECORDS, key[0], field=f"spec.app={key[1]}"):

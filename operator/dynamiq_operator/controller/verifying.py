@@ -27,7 +27,6 @@ import orjson
 
 from dynamiq_operator.controller.background import Background
 from dynamiq_operator.controller.cache import AppKey
-from dynamiq_operator.controller.slots import Slots
 from dynamiq_operator.desired.base import JOB
 from dynamiq_operator.desired.evaluation import url
 from dynamiq_operator.kube import errors
@@ -110,8 +109,7 @@ class VerificationReader(Background):
 
     def __init__(self, client: Client, now: Callable[[], datetime], requeue: Callable[[AppKey], None], make_key: Callable[[], str]) -> None:
         self._client, self.now, self._requeue, self._make_key = client, now, requeue, make_key
-        super().__init__(AT_ONCE)
-        self._by_namespace = Slots(AT_ONCE, OF_NAMESPACE)
+        super().__init__(AT_ONCE, OF_NAMESPACE)
         self._judge = ThreadPoolExecutor(1, "verification")  # answers are a tenant's: one at a time, and none in the loop's way
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -186,7 +184,7 @@ class VerificationReader(Background):
 
     def slot(self, app: App) -> AbstractAsyncContextManager[None]:
         """Wait for it before `ask`: the time for an answer begins with it."""
-        return self._by_namespace.one_of(app.meta.namespace)
+        return self._slots.one_of(app.meta.namespace)
 
     async def ask(self, pod: Pod, port: int, key: str, body: bytes, within: float) -> Answer:
         """One call. Raises TimeoutError, aiohttp.ClientError, OSError, and ValueError for an answer that is too long."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dynamiq_operator.desired.pod_template import CONTAINER, RECORDER
+from dynamiq_operator.desired.pod_template import CONTAINER, RECORDER, checks_keys
 from dynamiq_operator.model.app import Access, AccessType, KeyOf, Variable
 from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.recording import RunsPolicy
@@ -17,20 +17,24 @@ _OWN = "DYNAMIQ_"
 """With PORT, what the names of no variables begin with."""
 
 
-def app_as_applied(app: App, template: Mapping[str, Any]) -> App | None:
-    """The App with what this pod template has of it; None where the template is none of ours."""
+def apps_as_applied(app: App, template: object, runs: object = None) -> tuple[App, ...]:
+    """Returns the App with what this pod template has of it; empty where the template is none of ours.
+
+    `runs`: what is noted beside it. More than one App where it is not known how `runs` was written: then the one that records least is the first.
+    """
+    if not isinstance(template, Mapping):
+        return ()
     try:
         container = next(each for each in template["spec"]["containers"] if each["name"] == CONTAINER)
         env = {each["name"]: each for each in container.get("env") or ()}
-        is_private = any(volume["name"] == "access-keys" for volume in template["spec"]["volumes"])
         changed = {
             "variables": tuple(_variables(env)),
-            "access": Access(type=AccessType.PRIVATE if is_private else AccessType.PUBLIC),
-            "runs": _runs(app, env),
+            "access": Access(type=AccessType.PRIVATE if checks_keys(template) else AccessType.PUBLIC),
         }
-    except (KeyError, TypeError, ValueError, StopIteration, ValidationError):
-        return None
-    return App(app.meta, app.spec.model_copy(update=changed), app.status)
+        policies = tuple(_runs(app, env, runs))
+    except (AttributeError, KeyError, TypeError, ValueError, StopIteration, ValidationError):
+        return ()
+    return tuple(App(app.meta, app.spec.model_copy(update={**changed, "runs": each}), app.status) for each in policies)
 
 
 def _variables(env: Mapping[str, Mapping[str, Any]]) -> Iterator[Variable]:
@@ -46,9 +50,18 @@ def _variables(env: Mapping[str, Mapping[str, Any]]) -> Iterator[Variable]:
             yield Variable(name=name, value=str(each.get("value", "")).replace("$$", "$"))
 
 
-def _runs(app: App, env: Mapping[str, Mapping[str, Any]]) -> RunsPolicy | None:
-    """Of a pod that sends its runs nowhere it is not known, and means nothing."""
+def _runs(app: App, env: Mapping[str, Mapping[str, Any]], noted: object) -> Iterator[RunsPolicy | None]:
+    """Yields what `runs` may be; a pod that sends its runs nowhere does not tell."""
     if RECORDER not in env:
-        return app.spec.runs
+        if noted is not None:
+            yield RunsPolicy.model_validate(noted)
+        yield from (None, app.spec.runs)
+        return
     told = env.get("DYNAMIQ_RUNS")
-    return RunsPolicy.model_validate(json.loads(told["value"].replace("$$", "$"))) if told is not None else None
+    if told is None:
+        yield None
+        return
+    policy = RunsPolicy.model_validate(json.loads(told["value"].replace("$$", "$")))
+    yield policy
+    if not policy.content:
+        yield policy.model_copy(update={"content": None})  # the pod is told it either way

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.digests import canonical
+from dynamiq_operator.model.last_good import pair_of
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.model.runtime import PinnedRuntime, Resources
@@ -53,6 +54,11 @@ class Pins:
         """What the digest is of, and what a template's digest begins with."""
         resources = self.resources.as_json() if self.resources is not None else None
         return {"flow": self.flow, "runtime": self.runtime.as_json(), "resources": resources}
+
+    @property
+    def pair(self) -> str:
+        """The digest by which rows are compared whatever their compute is."""
+        return pair_of({"workflowHash": self.flow, "runtime": self.runtime.as_json()})
 
     @cached_property
     def digest(self) -> str:

@@ -77,6 +77,11 @@ def recorder_of(template: Mapping[str, Any]) -> str | None:
     return next((each.get("value") for each in env if each.get("name") == RECORDER), None)
 
 
+def checks_keys(template: Mapping[str, Any]) -> bool:
+    """Whether pods of this template ask callers for an Access Key."""
+    return any(each.get("name") == "access-keys" for each in template["spec"].get("volumes") or ())
+
+
 def runs_pins(pod: Mapping[str, Any], pins: Pins) -> bool:
     """Whether a pod was made for these pins, by what its container is: the App's variables may have changed since, and with them the
     digest of the template. Admission that writes another image, or other amounts, hides it.

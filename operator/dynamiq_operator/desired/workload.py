@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dynamiq_operator.desired import managed_fields
-from dynamiq_operator.desired.applied import app_as_applied
+from dynamiq_operator.desired.applied import apps_as_applied
 from dynamiq_operator.desired.base import WORKLOAD, child
 from dynamiq_operator.desired.inputs import Inputs, TemplateChoice, WorkloadInputs
 from dynamiq_operator.desired.pins import Pins, digest_of, pod_selector
-from dynamiq_operator.desired.pod_template import pod_template
+from dynamiq_operator.desired.pod_template import pod_template, recorder_of
 from dynamiq_operator.model import names
 from dynamiq_operator.model.app import Variable
 from dynamiq_operator.model.digests import canonical
@@ -130,10 +130,26 @@ def applied_digest(observed: Mapping[str, Any]) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def as_applied(app: App, observed: Mapping[str, Any]) -> App | None:
-    """The App with the variables, access and recording of the template that was applied last; None where that is not known."""
-    template = _last_applied(observed).get("template")
-    return app_as_applied(app, template) if isinstance(template, dict) else None
+def as_applied(app: App, observed: Mapping[str, Any], *of: Pins) -> App | None:
+    """Returns the App with the environment of the template that was applied last; None where that is not known.
+
+    `of`: pins that the template may be of. With them its digest tells what its variables do not.
+    """
+    note = _last_applied(observed)
+    found = apps_as_applied(app, note.get("template"), note.get("runs"))
+    exact = (each for each in found for pins in of if note.get("inputs") in template_digests(each, pins))
+    return next(exact, next(iter(found), None))
+
+
+def applied_with(app: App, observed: Mapping[str, Any], environment: str) -> App | None:
+    """Returns the App with the environment of this digest; None where the workload's template has another.
+
+    The digest vouches for it, so the template counts as well where another manager wrote the note.
+    """
+    note = _last_applied(observed)
+    templates = (note.get("template"), observed["spec"]["template"])
+    found = (each for template in templates for each in apps_as_applied(app, template, note.get("runs")))
+    return next((each for each in found if environment_digest(each) == environment), None)
 
 
 def template_row(observed: Mapping[str, Any]) -> int | None:
@@ -194,7 +210,15 @@ def _note_of_pins(app: App, wanted: WorkloadInputs, pins: Pins) -> dict[str, Any
     digest = template_digest(app, pins, wanted.observed)
     applied = _applied_template(wanted.observed, digest) if not wanted.renewed else None
     template = applied or pod_template(app, pins, digest, wanted.label, wanted.recorder)
-    return {"inputs": digest, "pins": pins.digest, "template": template} | ({"of": pins.as_json()} if wanted.label else {})
+    # A template without a recorder does not tell what its pods would record.
+    runs = _environment(app, ()).get("runs") if recorder_of(template) is None else None
+    beside = {"of": pins.as_json() if wanted.label else None, "runs": runs}
+    return {
+        "inputs": digest,
+        "pins": pins.digest,
+        "template": template,
+        **{name: value for name, value in beside.items() if value is not None},
+    }
 
 
 def _last_applied_unedited(observed: Manifest) -> dict[str, Any] | None:

@@ -47,8 +47,18 @@ def too_many_of_app(most: int) -> Refusal:
     return Refusal(429, "too_many_requests", f"{most} calls wait for this App already: try again later", retry_after=5)
 
 
-def too_many(most: int) -> Refusal:
-    return Refusal(503, "busy", f"the gate has {most} calls under way already: try again", retry_after=2)
+def too_many() -> Refusal:
+    return Refusal(503, "busy", "the gate has as many calls under way for this App's namespace as it may have: try again", retry_after=2)
+
+
+def too_many_runs() -> Refusal:
+    return Refusal(
+        429, "too_many_requests", "runs of this App and of its namespace are on their way already: send them later", retry_after=5
+    )
+
+
+def too_slow() -> Refusal:
+    return Refusal(408, "body_too_slow", "the body came too slowly: send it at once")
 
 
 def too_large(limit: int) -> Refusal:

@@ -16,6 +16,7 @@ from time import monotonic
 from dynamiq_operator.gate import answers, asking
 from dynamiq_operator.gate.asking import Pace
 from dynamiq_operator.gate.directory import Directory
+from dynamiq_operator.gate.limits import Limits
 from dynamiq_operator.gate.metrics import Metrics
 from dynamiq_operator.gate.slices import Place, Pod, Sleeper
 from dynamiq_operator.gate.waking import Waker
@@ -37,12 +38,12 @@ class Backend:
         waker: Waker,
         pace: Pace,
         metrics: Metrics,
-        held_most: int,
+        limits: Limits,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.sleeper = sleeper
         self._directory, self._waker, self._pace, self._metrics, self._clock = directory, waker, pace, metrics, clock
-        self._held_most = held_most
+        self._limits = limits
         self._waiting: deque[asyncio.Future[Pod]] = deque()
         self._in_flight: Counter[Place] = Counter()
         self._said_yes: set[Pod] = set()
@@ -53,6 +54,8 @@ class Backend:
         self._wake: asyncio.Task[None] | None = None
         self._serving: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
+        self._is_failing = False
+        """Whether it could not be woken for long, and has had no ready pod since."""
         self.held = 0
         """Calls that wait."""
 
@@ -75,6 +78,7 @@ class Backend:
         """Looks again at what is known of the pods."""
         self._said_yes &= {pod for pod in self._pods if not pod.ready}  # of the others Kubernetes knows by now
         self._avoided.clear()
+        self._is_failing = self._is_failing and not self.is_awake
         self._news.set()
 
     @asynccontextmanager
@@ -126,8 +130,9 @@ class Backend:
     async def _reserved(self, deadline: float) -> Pod:
         if not self.held and (pod := self._take()) is not None:
             return pod
-        if self.held >= self._held_most:
-            raise answers.too_many_of_app(self._held_most)
+        most = min(self._limits.failing, self._limits.held) if self._is_failing else self._limits.held
+        if self.held >= most:
+            raise answers.too_many_of_app(most)
         place: asyncio.Future[Pod] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         self._hold(1)
@@ -162,11 +167,14 @@ class Backend:
     async def _serve(self) -> None:
         """Hands out places until nobody waits."""
         began, was_asleep = self._clock(), not self.is_awake
+        awake_at = began
         try:
             while (first := self._next()) is not None:
                 self._news.clear()
                 if (pod := self._take()) is None:
                     await self._progress()
+                    awake_at = self._clock() if self.is_awake else awake_at
+                    self._is_failing = self._is_failing or self._clock() - awake_at >= self._limits.fails_after
                     continue
                 first.set_result(pod)
                 if was_asleep:

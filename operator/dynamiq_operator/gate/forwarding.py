@@ -9,15 +9,21 @@ from __future__ import annotations
 import asyncio
 import asyncio.trsock
 import socket
-import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, cast
 
 import aiohttp
 from aiohttp import web
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.streams import EMPTY_PAYLOAD
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from dynamiq_operator.gate import answers
+from dynamiq_operator.gate.callers import BESIDE_MAX, HEAD_MAX, Caller, Reading
+from dynamiq_operator.gate.limits import ANSWERED, PARSED
 from dynamiq_operator.gate.slices import Pod
 
 CONNECT_WITHIN = 3.0
@@ -34,10 +40,16 @@ END_TO_END = ("x-forwarded-", "authorization", "content-", "host")
 """What a caller's header Connection cannot take away."""
 ADDED_BY_CLIENT = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 """Headers that the HTTP client would add by itself."""
-RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER by which a connection is not closed but reset."""
-LINE_MAX = 64 * 1024
+LINE_MAX = HEAD_MAX
 """Bytes of a header that a pod may answer with."""
+BUFFER = 1024
+"""Bytes of an answer that are read ahead, twice."""
+KERNEL = 64 * 1024
+"""Bytes, of which the kernel keeps twice as many of a connection in each direction: by itself it takes megabytes of our memory."""
+
+
+_TAKES: ContextVar[Callable[[int], bool]] = ContextVar("takes")
+"""Of the call for which a connection is made: takes more bytes of its namespace's share."""
 
 
 class NotSent(Exception):  # noqa: N818 - the caller of `forward` decides what comes of it
@@ -52,12 +64,13 @@ class Forwarder:
 
     async def __aenter__(self) -> Forwarder:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=_socket),
+            connector=_Connector(limit=0, force_close=True, socket_factory=_socket),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_WITHIN),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=ADDED_BY_CLIENT,
             middlewares=(_once,),
             auto_decompress=False,
+            read_bufsize=BUFFER,
             max_line_size=LINE_MAX,
             max_field_size=LINE_MAX,
         )
@@ -79,8 +92,12 @@ class Forwarder:
         if (request.content_length or 0) > self._body_limit:
             raise answers.too_large(self._body_limit)
 
-    async def forward(self, request: web.BaseRequest, pod: Pod) -> web.StreamResponse:
-        """Raises NotSent where the pod could not be reached, answers.Refusal where it did not answer."""
+    async def forward(self, request: web.BaseRequest, pod: Pod, take: Callable[[int], bool]) -> web.StreamResponse:
+        """Raises NotSent where the pod could not be reached, answers.Refusal where it did not answer.
+
+        `take`: takes bytes for the answer's head, beyond those that are counted already, and returns whether there were as many.
+        """
+        _TAKES.set(take)
         body = Body(request, self._body_limit)
         try:
             response = await self._session.request(
@@ -96,6 +113,40 @@ class Forwarder:
             raise (answers.too_large(self._body_limit) if body.is_too_large else answers.broken()) from error
         async with response:
             return await _passed_on(request, response, self._taken_within)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Connections whose answers have a head that is bounded as a whole: the client bounds each header, which together is megabytes."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = cast(partial[ResponseHandler], partial(_Pod, loop=self._loop))
+
+
+class _Pod(ResponseHandler, Reading):
+    """One connection to a pod, ended where its answer's head or trailers have no end, or where there is no room for its head."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._take = _TAKES.get()
+        self._of_head, self._of_body, self._beside = 0, 0, 0
+
+    def data_received(self, data: bytes) -> None:
+        """Reads on, or ends the connection."""
+        super().data_received(data)
+        if self.transport is not None and not self._is_within(len(data)):
+            self.transport.abort()
+
+    def _is_within(self, received: int) -> bool:
+        """Counts bytes: of a head until it is whole, those of interim answers before it among them, then those that bring no body."""
+        if self._payload is None or self._payload is EMPTY_PAYLOAD:
+            counted = max(self._of_head, ANSWERED)
+            self._of_head += received
+            return self._of_head <= HEAD_MAX and self._take(PARSED * max(self._of_head - counted, 0))
+        has_grown = self._payload.total_bytes > self._of_body
+        self._of_body = self._payload.total_bytes
+        self._beside = 0 if has_grown else self._beside + received
+        return self._beside <= BESIDE_MAX
 
 
 async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -115,7 +166,7 @@ class Body:
         self._request, self._limit = request, limit
         self.is_too_large = False
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes]:
         if self._request.headers.get("Expect", "").lower() == "100-continue":
             # Only now: who is refused or has to wait long sends nothing in vain.
             await self._request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -138,15 +189,8 @@ async def _passed_on(request: web.BaseRequest, response: aiohttp.ClientResponse,
             async with asyncio.timeout(taken_within):
                 await answer.write(chunk)
     except (aiohttp.ClientError, OSError):  # a TimeoutError is one
-        _reset(request)  # what has begun can't be answered otherwise, and must not look whole
+        cast(Caller, request.protocol).end()  # what has begun can't be answered otherwise, and must not look whole
     return answer
-
-
-def _reset(request: web.BaseRequest) -> None:
-    """Ends the caller's connection so that it is an error at the other end, also where an answer ends with its connection."""
-    if request.transport is not None:
-        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        request.transport.abort()
 
 
 def _kept(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
@@ -170,7 +214,14 @@ def keep_alive(connection: socket.socket | asyncio.trsock.TransportSocket) -> No
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
+def bounded(connection: socket.socket | asyncio.trsock.TransportSocket) -> None:
+    """Limits what the kernel keeps where one end sends faster than the other takes. Connections that a port accepts inherit it."""
+    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        connection.setsockopt(socket.SOL_SOCKET, option, KERNEL)
+
+
 def _socket(found: aiohttp.AddrInfoType) -> socket.socket:
     made = socket.socket(found[0], found[1], found[2])
     keep_alive(made)
+    bounded(made)
     return made

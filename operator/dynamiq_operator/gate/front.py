@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
+from typing import cast
 
 from aiohttp import web
 
@@ -21,11 +22,13 @@ from dynamiq_operator.gate import answers
 from dynamiq_operator.gate.answers import Refusal
 from dynamiq_operator.gate.asking import Pace
 from dynamiq_operator.gate.backend import Backend
-from dynamiq_operator.gate.callers import BUFFER, Caller, while_there
+from dynamiq_operator.gate.callers import BUFFER, HEAD_MAX, HEADERS_MAX, Caller, Callers, while_there
 from dynamiq_operator.gate.directory import Directory
-from dynamiq_operator.gate.forwarding import Forwarder, NotSent, keep_alive
+from dynamiq_operator.gate.forwarding import Forwarder, NotSent, bounded, keep_alive
+from dynamiq_operator.gate.limits import Limits
 from dynamiq_operator.gate.metrics import Metrics
 from dynamiq_operator.gate.relay import Relay
+from dynamiq_operator.gate.shares import Shares
 from dynamiq_operator.gate.slices import Key, Sleeper
 from dynamiq_operator.gate.waking import Waker
 from dynamiq_operator.kube.client import Client
@@ -44,22 +47,6 @@ LOOKED_EVERY = 1.0
 PROBES = frozenset({"/healthz", "/readyz"})
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Calls: `held` of one App, and `under_way` in all, held and forwarded. `body`: bytes of one.
-
-    `connections`: of callers, those without a call among them. `head_within`: seconds in which one has to have sent the head of its call.
-    `taken_within`: seconds in which one has to take something of an answer that is there, as at an App's runtime.
-    """
-
-    held: int = 1000
-    under_way: int = 5000
-    body: int = 1 << 30
-    connections: int = 20_000
-    head_within: float = 10.0
-    taken_within: float = 30.0
 
 
 @dataclass
@@ -90,6 +77,8 @@ class Front:
         self._client, self._directory, self._forwarder, self._relay, self._metrics = client, directory, forwarder, relay, metrics
         self._limits, self._host, self._unbound_after, self._clock = limits, host, unbound_after, clock
         self._pace = Pace()
+        self._callers = Callers(limits.connections, limits.heads, limits.answers, metrics.ended)
+        self._calls = Shares(limits.calls)
         self._doors: dict[int, _Door] = {}
         self._news = asyncio.Event()
         self._changed: list[Callable[[], None]] = []
@@ -153,11 +142,10 @@ class Front:
             await self._bind(wanted[port])
 
     async def _bind(self, app: Sleeper) -> None:
-        backend = Backend(
-            app, self._directory, Waker(self._client, self._metrics), self._pace, self._metrics, self._limits.held, self._clock
-        )
+        waker = Waker(self._client, self._metrics)
+        backend = Backend(app, self._directory, waker, self._pace, self._metrics, self._limits, self._clock)
         calls = web.Server(partial(self._handle, backend), handler_cancellation=True)
-        accept = partial(self._accept, calls)
+        accept = partial(self._accept, backend, calls)
         try:
             server = await asyncio.get_running_loop().create_server(accept, self._host, app.port, backlog=BACKLOG, reuse_address=True)
         except OSError as error:
@@ -165,23 +153,32 @@ class Front:
             return
         for listening in server.sockets:
             keep_alive(listening)  # who is accepted inherits it: a caller's node that is gone tells nobody
+            bounded(listening)
         self._doors[app.port] = _Door(backend, calls, server)
         for call in self._changed:
             call()
 
-    def _accept(self, calls: web.Server) -> asyncio.Protocol:
-        """Who handles a new connection: nobody where there are too many, since each takes a file and memory before it says anything."""
-        if sum(len(each.connections) for each in self._servers) >= self._limits.connections:
-            return _Refused()
+    def _accept(self, backend: Backend, calls: web.Server) -> asyncio.Protocol:
         return Caller(
             calls,
+            among=self._callers,
+            namespace=backend.sleeper.namespace,
+            allows=partial(self._allows, backend),
             loop=asyncio.get_running_loop(),
             keepalive_timeout=self._limits.head_within,
             lingering_time=LINGERING,
             read_bufsize=BUFFER,
+            max_line_size=HEAD_MAX,
+            max_field_size=HEAD_MAX,
+            max_headers=HEADERS_MAX,
             auto_decompress=False,
             access_log=None,
         )
+
+    def _allows(self, backend: Backend, key: str | None) -> bool:
+        """Whether a call with this key may be one of the App's, by what is known of it by now."""
+        app = backend.sleeper
+        return not app.note.private or (key is not None and self._directory.allows(app, key) is not False)
 
     @property
     def _servers(self) -> list[web.Server]:
@@ -191,9 +188,9 @@ class Front:
         """Takes no more calls, and waits for those under way, at most `within` seconds."""
         for door in self._doors.values():
             door.server.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                await self._idle.wait()
+        idle = asyncio.create_task(self._idle.wait())
+        await asyncio.wait({idle}, timeout=within)  # asyncio.timeout raises no TimeoutError in a task that was cancelled
+        idle.cancel()
         if self.under_way:
             log.warning("calls are cut off: the time to finish is over", extra={FIELDS: {"calls": self.under_way}})
         await asyncio.gather(*(each.shutdown(CUT_WITHIN) for each in self._servers))  # without an end where it is told 0
@@ -220,12 +217,12 @@ class Front:
         self._forwarder.check(request)
         if backend.sleeper.note.private and not is_probe:
             self._require_key(request, backend.sleeper)
-        with self._counted():
+        with self._counted(request, backend.sleeper) as take:
             if self._relay.takes(request):
                 if not backend.sleeper.note.private:
                     raise answers.public_app()
-                return await self._relay.relay(request, backend.sleeper.note.app_id)
-            return await self._forward(request, backend, is_probe)
+                return await self._relay.relay(request, backend.sleeper)
+            return await self._forward(request, backend, is_probe, take)
 
     def _require_key(self, request: web.BaseRequest, app: Sleeper) -> None:
         """Raises Refusal: nobody without a key wakes a private App."""
@@ -241,19 +238,23 @@ class Front:
             raise answers.wrong_key()
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
-        if self.under_way >= self._limits.under_way:
-            raise answers.too_many(self._limits.under_way)
-        self.under_way += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self.under_way -= 1
-            if not self.under_way:
-                self._idle.set()
+    def _counted(self, request: web.BaseRequest, app: Sleeper) -> Iterator[Callable[[int], bool]]:
+        """Counts a call while it is under way, and gives what takes more bytes for it. Raises Refusal where its namespace has as many as it may."""
+        caller = cast(Caller, request.protocol)
+        with self._calls.lease(app.namespace) as take:
+            if not take(self._limits.cost(caller.head, request.content_length if request.body_exists else 0)):
+                raise answers.too_many()
+            self.under_way += 1
+            self._idle.clear()
+            try:
+                with self._callers.under_way(caller):
+                    yield take
+            finally:
+                self.under_way -= 1
+                if not self.under_way:
+                    self._idle.set()
 
-    async def _forward(self, request: web.BaseRequest, backend: Backend, is_probe: bool) -> web.StreamResponse:
+    async def _forward(self, request: web.BaseRequest, backend: Backend, is_probe: bool, take: Callable[[int], bool]) -> web.StreamResponse:
         """Waits for a place at a pod and hands the call over. A pod that could not be reached has seen nothing of it: another one gets it."""
         deadline = self._clock() + backend.sleeper.note.hold_seconds
         while True:
@@ -262,7 +263,7 @@ class Front:
             async with while_there(request), backend.place(deadline) as pod:
                 is_sent = True
                 try:
-                    return await self._forwarder.forward(request, pod)
+                    return await self._forwarder.forward(request, pod, take)
                 except NotSent:
                     is_sent = False
                     backend.avoid(pod)
@@ -276,13 +277,6 @@ def _asleep() -> web.Response:
     response = web.json_response({"status": "asleep"})
     response.force_close()
     return response
-
-
-class _Refused(asyncio.Protocol):
-    """A connection that is ended at once."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
 
 
 def _is_same(one: Sleeper, other: Sleeper) -> bool:

@@ -28,6 +28,12 @@ class Metrics:
         self._refused = Counter(
             "dynamiq_gate_refused", "Calls that the gate itself answered, by the error's code.", [*app, "code"], registry=self.registry
         )
+        self._ended = Counter(
+            "dynamiq_gate_ended",
+            "Connections without a call under way that were ended since all together were too many, or their unfinished heads too large.",
+            ["namespace"],
+            registry=self.registry,
+        )
         self.wake_seconds = Histogram(
             "dynamiq_gate_wake_duration_seconds",
             "Time from the first call at a sleeping App to a pod that is ready.",
@@ -47,6 +53,9 @@ class Metrics:
 
     def forwarded(self, namespace: str, app: str) -> None:
         self._forwarded.labels(label(namespace), label(app)).inc()
+
+    def ended(self, namespace: str) -> None:
+        self._ended.labels(label(namespace)).inc()
 
     def refused(self, namespace: str, app: str, code: str) -> None:
         self._refused.labels(label(namespace), label(app), code).inc()

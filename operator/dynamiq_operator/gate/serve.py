@@ -14,8 +14,9 @@ from typing import Any
 
 from dynamiq_operator.gate.directory import Directory
 from dynamiq_operator.gate.forwarding import Forwarder
-from dynamiq_operator.gate.front import UNBOUND_AFTER, Front, Limits
+from dynamiq_operator.gate.front import UNBOUND_AFTER, Front
 from dynamiq_operator.gate.health import serve_health
+from dynamiq_operator.gate.limits import Limits
 from dynamiq_operator.gate.membership import DEAD_AFTER, Membership, Replica
 from dynamiq_operator.gate.metrics import Metrics
 from dynamiq_operator.gate.relay import Recorder, Relay
@@ -61,7 +62,7 @@ async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
     async with (
         await Client.connect(options.kubeconfig, options.context) as client,
         Forwarder(options.limits.body, options.limits.taken_within) as forwarder,
-        Relay(options.recorder) as relay,
+        Relay(options.recorder, options.limits.runs) as relay,
         contextlib.AsyncExitStack() as running,
     ):
         directory = Directory(client, options.replica.namespace)

@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BACKLOG = 16
+SMALL: dict[str, Any] = {"max_line_size": 1024, "max_field_size": 4096, "max_headers": 32}
+"""What is kept of a head and of trailers at a port that everybody in the cluster reaches; the server's defaults keep a megabyte of each."""
 
 
 class PortTaken(OSError):  # noqa: N818 - it says what is
@@ -40,7 +43,7 @@ async def metrics_served(listening: socket.socket | None, registry: CollectorReg
 
     app = web.Application()
     app.router.add_get("/metrics", render)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=75, shutdown_timeout=1)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=75, shutdown_timeout=1, **SMALL)
     await runner.setup()
     try:
         await web.SockSite(runner, listening).start()

@@ -181,6 +181,20 @@ class Trigger(Part):
     input_transformer: Annotated[InputTransformer | None, Field(description="Makes the input of the run. Left out: as it is.")] = None
 
 
+_PROTECTED = "!(oldSelf.?protect.orValue(false) && self.?protect.orValue(false))"
+
+
+@validated(
+    rule(
+        f"{_PROTECTED} || !has(self.limit) || (has(oldSelf.limit) && self.limit >= oldSelf.limit)",
+        "this history is protected: limit may rise or be left out; to lower it set protect to false first",
+        fieldPath=".limit",
+    ),
+    rule(
+        f"{_PROTECTED} || !oldSelf.?archive.orValue(false) || self.?archive.orValue(false)",
+        "this history is protected, and archive stays true: to take it away set protect to false first",
+    ),
+)
 class HistoryPolicy(Part):
     """What is kept of the history."""
 
@@ -191,7 +205,10 @@ class HistoryPolicy(Part):
             description="True: rows beyond the limit are handed to the recorder's archive first, and stay until that has them. Left out: they are gone."
         ),
     ] = None
-    protect: Annotated[bool | None, Field(description="True: the App, and with it its history, cannot be deleted.")] = None
+    protect: Annotated[
+        bool | None,
+        Field(description="True: the App, and with it its history, cannot be deleted; nor may limit fall, or archive be taken away."),
+    ] = None
 
 
 class DeploySpec(Part):
@@ -324,6 +341,14 @@ class LiveRow(Part):
     runtime: Annotated[str, Field(description="Version of its runtime.")]
 
 
+class LastGood(Part):
+    """What is kept warm behind the live row: what a rollback restores. Without a row there is none."""
+
+    live: Annotated[int, Field(description="Sequence of the live row that it is of.")]
+    row: Annotated[str | None, Field(description="Name of the last good row.")] = None
+    pair: Annotated[str | None, Field(max_length=64, description="Digest of its flow and its runtime.")] = None
+
+
 class FailedRow(Part):
     """The newest deploy, where it failed and the App serves an older row, or none."""
 
@@ -363,6 +388,8 @@ class TriggerRun(Part):
 RUNS_KEPT = 10
 PROGRESSING = "Progressing"
 """Type of the App's condition that is True while a deploy is in flight."""
+VARIABLES_HELD = "VariablesHeld"
+"""Type of the App's condition that stands only while it is True: changed variables take effect with the next row alone."""
 
 
 class AppStatus(Part):
@@ -374,6 +401,10 @@ class AppStatus(Part):
     last_sequence: Annotated[int | None, Field(description="Highest sequence that was ever given to a row.")] = None
     live: Annotated[LiveRow | None, Field(description="What the App serves.")] = None
     failed: Annotated[FailedRow | None, Field(description="The newest deploy, where it failed.")] = None
+    last_good: Annotated[
+        LastGood | None,
+        Field(description="Under strategy Switch, what is kept warm. Left out of an App whose live row is from before this field."),
+    ] = None
     trial: Annotated[Trial | None, Field(description="The live row while it is watched, where the App takes bad versions back.")] = None
     holds: Annotated[RowOf | None, Field(description="The rollback after which what Git asks for waits.")] = None
     guards: Annotated[tuple[StandingGuard, ...], Field(max_length=64, description="What would hold a deploy that is asked for now.")] = ()

@@ -1,7 +1,8 @@
 """Freezes as times: whether one is on, until when, and when that changes next.
 
 A freeze by cron begins when the clock of its zone shows the time, and lasts for real time: a change of the clocks makes none longer or
-shorter. A start that the clocks jump over comes at the jump; one in an hour that comes twice comes once, at its first (`recurrences`).
+shorter. A start that the clocks jump over comes at the jump; one in an hour that comes twice comes once, at its first. One that follows the
+one before without a gap by the clock follows it so when the clock is set back (`recurrences`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -17,10 +18,12 @@ from zoneinfo import ZoneInfo
 from dynamiq_operator.model import cron
 from dynamiq_operator.model.manifests import parse_time
 from dynamiq_operator.model.policy import Freeze
-from dynamiq_operator.model.recurrences import Recurrence
+from dynamiq_operator.model.recurrences import Covered, Recurrence, followed
 
 AHEAD = timedelta(days=366)
 """How far ahead the end of a freeze is looked for: what is on for ever has none."""
+SPANS = 512
+"""Answers that are kept of a policy."""
 LOOKED_AT = 256
 """Changes that are followed from a moment on: of so many freezes that a row has waited through the first ones decide."""
 KEPT = 256
@@ -62,12 +65,11 @@ def last_end(freezes: Sequence[Freeze], since: datetime, now: datetime) -> Froze
     calendar, moment = _calendar(tuple(freezes)), since
     found: Frozen | None = None
     for _ in range(LOOKED_AT):
-        span = calendar.found(moment)
-        ended = span.frozen if span.frozen is not None and span.frozen.until <= now else None
-        found, ahead = ended or found, ended.until if ended is not None else span.until
-        if ahead is None or ahead > now or (span.frozen is not None and ended is None):
+        on = calendar.frozen(moment)
+        ahead = on.until if on is not None else calendar.next_start(moment)
+        if ahead is None or ahead > now:
             break
-        moment = ahead
+        found, moment = on or found, ahead
     return found
 
 
@@ -75,9 +77,13 @@ class _Times(Protocol):
     """When a freeze is on."""
 
     def reaches(self, moment: datetime) -> datetime | None:
-        """When what has begun by a moment ends, and what follows it without a gap, as far as that is easily told; None where nothing has."""
+        """Returns when what has begun by a moment ends; None where nothing has."""
 
-    def next_start(self, after: datetime) -> datetime | None: ...
+    def next_start(self, after: datetime) -> datetime | None:
+        """Returns when it begins next; None where it never does again."""
+
+    def covered(self, _day: date) -> Covered:
+        """Returns what is covered, as far as it begins on a day of UTC and lasts whole minutes: `reaches` knows of all."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,9 @@ class _Once:
 
     def next_start(self, after: datetime) -> datetime | None:
         return self.begin if self.begin > after else None
+
+    def covered(self, _day: date) -> Covered:
+        return Covered(0, 0)
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,8 @@ class _Calendar:
     def __init__(self, freezes: tuple[Freeze, ...]) -> None:
         self._times = {freeze.name: _times(freeze) for freeze in freezes}
         self._last: _Span | None = None
+        # Rows that wait look at the same freezes, one after the other, from the first end on.
+        self.frozen, self.next_start = lru_cache(SPANS)(self._frozen), lru_cache(SPANS)(self._next_start)
 
     def at(self, moment: datetime) -> _Span:
         span = self._last
@@ -118,10 +129,17 @@ class _Calendar:
         return span
 
     def found(self, moment: datetime) -> _Span:
-        on = [name for name, times in self._times.items() if _is_on(times, moment)]
-        changes = [_end(moment, times) if name in on else times.next_start(moment) for name, times in self._times.items()]
+        changes = [_end(moment, times) if _is_on(times, moment) else times.next_start(moment) for times in self._times.values()]
         until = min((change for change in changes if change is not None), default=None)
-        return _Span(moment, until, Frozen(on[0], _end(moment, *self._times.values())) if on else None)
+        return _Span(moment, until, self.frozen(moment))
+
+    def _frozen(self, moment: datetime) -> Frozen | None:
+        name = next((name for name, times in self._times.items() if _is_on(times, moment)), None)
+        return Frozen(name, _end(moment, *self._times.values())) if name is not None else None
+
+    def _next_start(self, after: datetime) -> datetime | None:
+        starts = (times.next_start(after) for times in self._times.values())
+        return min((start for start in starts if start is not None), default=None)
 
 
 _calendar = lru_cache(maxsize=KEPT)(_Calendar)
@@ -139,7 +157,9 @@ def _end(moment: datetime, *every: _Times) -> datetime:
         further = max((end for times in every if (end := times.reaches(until)) is not None), default=until)
         if further <= until:
             break
-        until = further
+        until, goes_on = further, True
+        while goes_on and until - moment < AHEAD:
+            until, goes_on = followed(until, [times.covered(until.date()) for times in every])
     return until
 
 

@@ -1,54 +1,56 @@
-"""The last good row: what a rollback that names nothing brings back, whoever asks, and what the operator restores in place of a bad version."""
+"""The last good row: what a rollback that names nothing restores, for every surface, and what the operator restores in place of a bad version."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
+
+import orjson
 
 from dynamiq_operator.model.record import Result
 
 
 @dataclass(frozen=True)
 class Ran:
-    """A pinned row. `pair`: its flow and its runtime, to be compared. `restored`: the sequence of the row that it brought back."""
+    """A pinned row. `pair`: a digest of its flow and its runtime, see `pair_of`. `restored`: the sequence of the row that it restored."""
 
     name: str
     sequence: int
-    pair: Any
+    pair: str
     restored: int | None = None
     result: str | None = None
 
 
+def pair_of(pinned: Mapping[str, Any]) -> str:
+    """Returns a digest of the flow and the runtime that a row pinned."""
+    pair = orjson.dumps([pinned.get("workflowHash"), pinned.get("runtime")], option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(pair, digest_size=12).hexdigest()
+
+
 def current(rows: Iterable[Ran]) -> Ran | None:
-    """What is live, or being rolled out now. `rows`: newest first."""
+    """Returns the row that is live, or being rolled out now; None where there is none. `rows`: newest first."""
     return next((row for row in rows if row.result in (None, Result.SUCCEEDED)), None)
 
 
 def last_good(rows: Sequence[Ran], bad: Collection[str] = ()) -> Ran | None:
-    """The newest row that went Live with another pair than the current one; None where there is none. `rows`: newest first.
+    """Returns the newest row that went Live and is good; None where there is none. `rows`: newest first.
 
-    `bad`: names of rows whose version is known to be bad: none of them is brought back.
-
-    Where the current one brought an older row back, only what is older still counts: a second rollback goes further back, and never
-    forth again.
+    Not good is the pair of the current row, and one that a rollback or a revert left, until somebody deploys it again: it was live after
+    the row that was restored. So a second rollback goes further back, and never forth again. `bad`: names of rows whose version is rejected.
+    A result does not change with older rows: the newest rows of a history are enough where they have it.
     """
     now = current(rows)
-    if now is None:
-        return None
-    before = origin(now, rows)
-    return next(
-        (row for row in rows if row.result == Result.SUCCEEDED and row.sequence < before and row.pair != now.pair and row.name not in bad),
-        None,
-    )
-
-
-def origin(row: Ran, rows: Iterable[Ran]) -> int:
-    """The sequence of the row that a row brought back, or, where that one brought one back as well, of that one, and so on; else its own."""
-    by_sequence = {each.sequence: each for each in rows}
-    sequence = row.sequence
-    found: Ran | None = row
-    while found is not None and found.restored is not None and found.restored < sequence:
-        sequence = found.restored
-        found = by_sequence.get(sequence)
-    return sequence
+    went_live = [row for row in rows if row is now or row.result == Result.SUCCEEDED]
+    decided: set[str] = set()
+    restored: float = float("inf")  # of the rollbacks that were passed, the oldest row that one restored
+    for row, before in zip_longest(went_live, went_live[1:]):
+        if row.pair not in decided and row is not now and row.sequence <= restored and row.name not in bad:
+            return row
+        decided.add(row.pair)
+        # One with the pair of the row before left nothing: it only scaled.
+        if row.restored is not None and before is not None and before.pair != row.pair:
+            restored = min(restored, row.restored)
+    return None

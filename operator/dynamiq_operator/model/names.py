@@ -123,7 +123,15 @@ APPROVAL_POLICY = "dynamiq-approvals"
 SETTINGS_POLICY = "dynamiq-apps-settings"
 """The same of who changes the settings of an App."""
 
-MUTATING_POLICIES = ("dynamiq-apps", SETTINGS_POLICY, APPROVAL_POLICY, "dynamiq-rejections", "dynamiq-restored", AUTHOR_POLICY)
+MUTATING_POLICIES = (
+    "dynamiq-amounts",
+    "dynamiq-apps",
+    SETTINGS_POLICY,
+    APPROVAL_POLICY,
+    "dynamiq-rejections",
+    "dynamiq-restored",
+    AUTHOR_POLICY,
+)
 VALIDATING_POLICIES = (
     *("dynamiq-approvals", "dynamiq-apps-deploy", "dynamiq-apps-protected", "dynamiq-apps-rights", "dynamiq-apps-secrets"),
     *(

@@ -7,14 +7,31 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dynamiq_operator.model.base import Part, rule, validated
+from dynamiq_operator.model.base import RULES, Part, rule, validated
 
 LABEL_KEY_MAX = 317  # a prefix of 253 characters, a slash, and a name of 63
 MOST = 32
 """Most peers, rules, ports and ranges in one list: CEL has to know a bound."""
 
-LabelKey = Annotated[str, Field(min_length=1, max_length=LABEL_KEY_MAX)]
-LabelValue = Annotated[str, Field(max_length=63)]
+_NAME = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_KEY = rf"^({_PART}(\.{_PART})*/)?{_NAME}$"
+"""A label's key: a name, maybe after a DNS name and a slash."""
+_SHORT = "{key}.indexOf('/') <= 253"
+_KEY_SAID = "the key of a label is a name of at most 63 letters, digits, '-', '_' and '.', maybe after a DNS name and '/', such as app or example.com/app"
+
+# OpenAPI's pattern costs nothing. So many lists in each other would cost more than CEL may.
+LabelKey = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=LABEL_KEY_MAX,
+        json_schema_extra={"pattern": _KEY, RULES: [rule(_SHORT.format(key="self"), _KEY_SAID)]},
+    ),
+]
+LabelValue = Annotated[str, Field(max_length=63, json_schema_extra={"pattern": f"^({_NAME})?$"})]
+_KEYS = {RULES: [rule(f"self.all(key, {_SHORT.format(key='key')} && key.matches(r'{_KEY}'))", _KEY_SAID)]}
+"""Keys of a map can have no pattern."""
 Cidr = Annotated[str, Field(min_length=1, max_length=49)]
 
 
@@ -44,7 +61,9 @@ class Requirement(Part):
 class Selector(Part):
     """What carries all of these labels. An empty selector takes everything."""
 
-    match_labels: Annotated[dict[str, LabelValue] | None, Field(max_length=MOST, description="Labels and their values.")] = None
+    match_labels: Annotated[
+        dict[str, LabelValue] | None, Field(max_length=MOST, description="Labels and their values.", json_schema_extra=_KEYS)
+    ] = None
     match_expressions: Annotated[tuple[Requirement, ...] | None, Field(max_length=MOST, description="More conditions on labels.")] = None
 
 

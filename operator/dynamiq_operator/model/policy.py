@@ -19,6 +19,8 @@ LABEL_KEYS_SAID = (
 AUTOMATION_GROUPS = ("system:serviceaccounts:flux-system", "system:serviceaccounts:argocd")
 """Whose rows are Git's where no policy says otherwise: the service accounts of these namespaces."""
 EXPIRES_SECONDS = 86400
+TIME_ZONES = "self != 'Local' && !self.contains(':') && timestamp('2000-01-01T00:00:00Z').getHours(self) >= 0"
+"""The API server looks a zone up as it does for a CronJob; Local and offsets, which it takes as well, are no names."""
 
 
 class Operator(StrEnum):
@@ -128,7 +130,7 @@ class Freeze(Part):
         str | None,
         Field(
             max_length=16,
-            description="How long it takes each time, such as 62h or 90m; real time, so that a change of the clocks adds no hour and takes none.",
+            description="How long it takes each time, such as 62h or 90m; real time, so that a change of the clocks adds no hour and takes none. Where there is no gap by the clock there is none.",
             json_schema_extra={
                 RULES: [
                     rule(
@@ -139,9 +141,14 @@ class Freeze(Part):
             },
         ),
     ] = None
-    time_zone: Annotated[str | None, Field(max_length=64, description="IANA time zone of cron, such as Europe/Berlin. Left out: UTC.")] = (
-        None
-    )
+    time_zone: Annotated[
+        str | None,
+        Field(
+            max_length=64,
+            description="IANA time zone of cron, such as Europe/Berlin. Left out: UTC.",
+            json_schema_extra={RULES: [rule(TIME_ZONES, "there is no such time zone: use an IANA name, such as Europe/Berlin")]},
+        ),
+    ] = None
 
 
 class Promotion(Part):

@@ -21,6 +21,7 @@ from dynamiq_operator.model.base import (
     rule,
     validated,
 )
+from dynamiq_operator.model.endings import Ending
 from dynamiq_operator.model.guards import Bypass, Guard, Released, RowOf, Verified, Waits
 from dynamiq_operator.model.manifests import Phase as Phase
 from dynamiq_operator.model.runtime import PinnedRuntime, Resources
@@ -188,7 +189,8 @@ class Pinned(Part):
     environment: Annotated[
         Digest | None,
         Field(
-            description="Beside guards: SHA-256 of the App's variables, access and what it records then: what is agreed to is what runs."
+            description="Beside guards, and of a bypass: SHA-256 of the App's variables, access and what it records then: what is agreed to is "
+            "what runs. Of a rollback that brings none, while they change with rows alone: of those that were in force."
         ),
     ] = None
     holds: Annotated[
@@ -292,6 +294,12 @@ class RecordStatus(Part):
     """Where the deploy is. It can be derived anew from the spec, and is after a restore."""
 
     phase: Annotated[Phase | None, Field(description="Pending, Progressing, Live, Superseded or Failed.")] = None
+    ending: Annotated[
+        Ending | None,
+        Field(
+            description="How it ended, where phase does not tell: Rejected, Withdrawn, Overtaken or Reverted. Rows that ended earlier have none."
+        ),
+    ] = None
     waits: Annotated[Waits | None, Field(description="What the row waits for, where a rule holds it.")] = None
     observed_generation: Annotated[
         int | None, Field(description="Generation that this status is about; 0 until the operator has seen the row.")

@@ -33,7 +33,8 @@ class Redaction(Part):
     """What is taken out of content before it leaves the pod."""
 
     fields: Annotated[
-        tuple[FieldName, ...] | None, Field(max_length=100, description="Names of fields, at any depth, whose values are taken out.")
+        tuple[FieldName, ...] | None,
+        Field(max_length=100, description="Names of fields, at any depth and in texts that are JSON, whose values are taken out."),
     ] = None
     patterns: Annotated[
         tuple[Pattern, ...] | None,

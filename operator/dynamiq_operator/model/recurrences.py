@@ -2,26 +2,35 @@
 
 The fields are those of a CronJob (`cron`), which users know from triggers; no library has just these, and what a library does about a
 change of the clocks is its own. Here a start in an hour that is skipped comes at the moment at which the clock jumps, and one in an hour
-that comes twice comes once, at its first. Days are looked at, and not minutes: on all but those of a change, starts have the same times.
+that comes twice comes once, at its first. Windows that follow each other without a gap by the clock have none when it is set back, either.
+
+The starts of a day are the bits of an integer, one for each minute: whoever writes a policy may name every minute of every year.
 """
 
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
-from typing import TypeVar
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from dynamiq_operator.model.cron import Schedule
 
-DAY = timedelta(days=1)
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+MINUTES = 1440
+"""Of a day."""
 RARE = timedelta(days=9 * 366)
 """Within which there is a start of every cron expression: 29 February comes after eight years at most."""
-Window = tuple[datetime, datetime]
-"""From a moment, until another one, both of UTC."""
+ALL = (1 << MINUTES) - 1
+
+
+class Covered(NamedTuple):
+    """What windows that begin on a day of UTC cover. `minutes`: bits; `end`: of the last window, in minutes from midnight, 0 where none begins."""
+
+    minutes: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -33,79 +42,120 @@ class Recurrence:
     duration: timedelta
 
     def reaches(self, moment: datetime) -> datetime | None:
-        """The latest end of the windows that have begun by a moment, and of those that follow without a gap on the same day; None of none.
-
-        Of windows that were over `duration` ago nothing is said.
-        """
-        last, first = moment.astimezone(self.zone).date(), (moment - self.duration).astimezone(self.zone).date() - DAY
-        for day in self._days(last, first, -DAY):
-            begun = [end for begin, end in self._windows(day) if begin <= moment]
-            if begun:
-                return begun[-1]
+        """Returns until when the last window lasts that has begun by a moment, or a later time; None where it is over by then."""
+        last = self._last_start(moment)
+        if last is None:
+            return None
+        if last + self.duration > moment:
+            return last + self.duration
+        back = self._offset(last) - self._offset(moment)
+        if moment < last + self.duration + back:  # by the clock, which was set back, it is not over yet
+            following = self.next_start(last)
+            if following is not None and following - last - (self._offset(last) - self._offset(following)) <= self.duration:
+                return following
         return None
 
     def next_start(self, after: datetime) -> datetime | None:
-        """The first start after a moment."""
-        first = after.astimezone(self.zone).date()
-        for day in self._days(first, first + RARE, DAY):
-            starts = [begin for begin, _ in self._windows(day) if begin > after]
-            if starts:
-                return starts[0]
-        return None
+        """Returns the first start after a moment."""
+        day, minute = _split(after)
+        last, bits = day + RARE, self._starts(day) >> (minute + 1) << (minute + 1)
+        while not bits and day < last:
+            day += DAY
+            if day.day > 1 and day.month not in self.schedule.months:  # the last of a month is the first of the next one somewhere
+                day = day.replace(day=calendar.monthrange(day.year, day.month)[1])
+            bits = self._starts(day)
+        return _at(day, _first_bit(bits)) if bits else None
 
-    def _days(self, first: date, last: date, step: timedelta) -> Iterator[date]:
-        """Days that have starts, one after the other; months without any are passed over."""
-        day = first
-        while day <= last if step > timedelta() else day >= last:
-            if day.month in self.schedule.months:
-                if self.schedule.has(day):
-                    yield day
-                day += step
-            elif step > timedelta():
-                day = day.replace(day=calendar.monthrange(day.year, day.month)[1]) + DAY
-            else:
-                day = day.replace(day=1) - DAY
+    def covered(self, _day: date) -> Covered:
+        """Returns what the windows cover that begin on a day of UTC."""
+        return _covered(self._starts(_day), self.duration // MINUTE)
 
-    def _windows(self, day: date) -> tuple[Window, ...]:
-        """Those that begin on a day of the zone, in order; what follows without a gap is one."""
-        midnight = datetime.combine(day, time(), self.zone)
-        if midnight.utcoffset() == datetime.combine(day + DAY, time(), self.zone).utcoffset():
-            from_utc = midnight.astimezone(UTC)
-            return tuple((from_utc + begin, from_utc + end) for begin, end in self._of_most_days)
-        return tuple(_merged((self._moment(datetime.combine(day, at)) for at in self._times), self.duration))
+    def _last_start(self, moment: datetime) -> datetime | None:
+        """Returns the last start by a moment; None where a window from there is over in any case."""
+        day, minute = _split(moment)
+        first, bits = _split(moment - self.duration)[0] - DAY, self._starts(day) & ((2 << minute) - 1)
+        while not bits and day > first:
+            day -= DAY
+            if day.month not in self.schedule.months and (day + DAY).month == day.month:
+                day = day.replace(day=1)
+            bits = self._starts(day)
+        return _at(day, bits.bit_length() - 1) if bits else None
+
+    def _starts(self, day: date) -> int:
+        """Returns the minutes of a day of UTC in which a window begins: those of three days of the zone may."""
+        return (self._local(day - DAY) >> 2 * MINUTES | self._local(day) >> MINUTES | self._local(day + DAY)) & ALL
+
+    def _local(self, day: date) -> int:
+        """Returns the minutes in which a window of a day of the zone begins, from the midnight of UTC before that day on."""
+        if not self.schedule.has(day):
+            return 0
+        clock = _clock(self.zone, day)
+        begin, end = clock.change, max(clock.change, min(clock.change + clock.after - clock.before, MINUTES))
+        bits = (self._minutes & ((1 << begin) - 1)) << (MINUTES - clock.before)
+        if self._minutes >> begin & ((1 << (end - begin)) - 1):
+            bits |= 1 << (MINUTES - clock.before + begin)
+        return bits | self._minutes >> end << (end + MINUTES - clock.after)
 
     @cached_property
-    def _times(self) -> tuple[time, ...]:
-        return tuple(time(hour, minute) for hour in self.schedule.hours for minute in self.schedule.minutes)
+    def _minutes(self) -> int:
+        """The minutes that the expression names of a day."""
+        return sum(1 << (60 * hour + minute) for hour in self.schedule.hours for minute in self.schedule.minutes)
 
-    @cached_property
-    def _of_most_days(self) -> tuple[tuple[timedelta, timedelta], ...]:
-        """The same since midnight, of a day on which the clocks stay as they are."""
-        return tuple(_merged((timedelta(hours=at.hour, minutes=at.minute) for at in self._times), self.duration))
-
-    def _moment(self, local: datetime) -> datetime:
-        """The first moment at which the zone's clock shows this, or is past it."""
-        until, since = (local.replace(tzinfo=self.zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-        if until.astimezone(self.zone).replace(tzinfo=None) == local:
-            return until
-        offset = since.astimezone(self.zone).utcoffset()  # as it is before the jump, which comes after `since`, and by `until`
-        while until - since > timedelta(seconds=1):
-            middle = since + (until - since) // 2
-            since, until = (middle, until) if middle.astimezone(self.zone).utcoffset() == offset else (since, middle)
-        return until.replace(microsecond=0)
+    def _offset(self, moment: datetime) -> timedelta:
+        return moment.astimezone(self.zone).utcoffset() or timedelta()
 
 
-T = TypeVar("T", datetime, timedelta)
+class _Clock(NamedTuple):
+    """How a zone's clock goes on a day: its distance from UTC, in minutes, before and after the minute of the day at which it is changed."""
+
+    before: int
+    after: int
+    change: int
 
 
-def _merged(starts: Iterable[T], duration: timedelta) -> Iterator[tuple[T, T]]:
-    """Windows from starts, which are in order."""
-    begin: T | None = None
-    end: T | None = None
-    for start in starts:
-        if begin is not None and end is not None and start > end:
-            yield begin, end
-            begin = None
-        begin, end = begin if begin is not None else start, start + duration
-    if begin is not None and end is not None:
-        yield begin, end
+@lru_cache(maxsize=4096)
+def _clock(zone: ZoneInfo, day: date) -> _Clock:
+    midnights = [datetime.combine(each, time(), zone) for each in (day, day + DAY)]
+    before, after = ((each.utcoffset() or timedelta()) // MINUTE for each in midnights)
+    if before == after:
+        return _Clock(before, after, MINUTES)
+    begin, end = (each.astimezone(UTC) for each in midnights)
+    least, most = 0, (end - begin) // MINUTE
+    while least < most:
+        middle = (least + most) // 2
+        is_before = ((begin + middle * MINUTE).astimezone(zone).utcoffset() or timedelta()) // MINUTE == before
+        least, most = (middle + 1, most) if is_before else (least, middle)
+    return _Clock(before, after, min(least, MINUTES))
+
+
+@lru_cache(maxsize=4096)
+def _covered(starts: int, length: int) -> Covered:
+    minutes, reached = starts, 1
+    while reached < min(length, MINUTES):
+        step = min(reached, length - reached)
+        minutes, reached = (minutes | minutes << step) & ALL, reached + step
+    return Covered(minutes, starts.bit_length() - 1 + length if starts else 0)
+
+
+def followed(moment: datetime, covered: list[Covered]) -> tuple[datetime, bool]:
+    """Returns until when windows that begin on a moment's day cover it without a gap, and whether they go on on the next day."""
+    day, minute = _split(moment)
+    every, end = 0, MINUTES
+    for each in covered:
+        every, end = every | each.minutes, max(end, each.end)
+    minute += _first_bit(~(every >> minute))
+    return (_at(day, end), end < 2 * MINUTES) if minute == MINUTES else (max(moment, _at(day, minute)), False)
+
+
+def _first_bit(bits: int) -> int:
+    return (bits & -bits).bit_length() - 1
+
+
+def _split(moment: datetime) -> tuple[date, int]:
+    """Returns the day of UTC, and the minute in it."""
+    utc = moment.astimezone(UTC)
+    return utc.date(), 60 * utc.hour + utc.minute
+
+
+def _at(day: date, minute: int) -> datetime:
+    return datetime.combine(day, time(), UTC) + minute * MINUTE

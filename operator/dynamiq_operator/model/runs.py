@@ -142,7 +142,10 @@ class RunNode(RunTokens):
     model: str | None
     provider: str | None
     status: NodeStatus
-    error_type: str | None
+    error_type: Annotated[str | None, Field(description="Of what its code, or the node itself, raised; recorded also where no content is.")]
+    error_line: Annotated[
+        int | None, Field(description="The line of its code that raised it; null where it has no code, or none is known.")
+    ] = None
     attempts: int
     cached: bool
     started_at: str
@@ -301,6 +304,13 @@ class RunComparison(Shape):
     tokens: Annotated[ComparedFigure | None, Field(description="The mean of a run.")]
     node: NodeShare | None
     sentence: Annotated[str, Field(description="The same for people.")]
+    matures_seconds: Annotated[
+        float | None,
+        Field(
+            description="A run of a row that is live, or was just now, counts once so many seconds have passed since it began: three times "
+            "p99 of the row that it is compared with. null where all runs count."
+        ),
+    ] = None
 
 
 class RowVerdict(Shape):

@@ -37,4 +37,15 @@ class Trial(Part):
     previous_failed_percent: Annotated[
         float | None, Field(ge=0, le=100, description="Failed runs of the version before, in percent, where they are known.")
     ] = None
+    previous_runs: Annotated[
+        int | None, Field(ge=0, description="Runs of the version before by which that is known, those in flight among them.")
+    ] = None
+    unended_percent: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=100,
+            description="Runs in percent that had not ended when its failures were looked at last, where that was most of them.",
+        ),
+    ] = None
     compared: Annotated[Compared | None, Field(description="What the recorder said of it, once that has been looked at.")] = None

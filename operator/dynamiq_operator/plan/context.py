@@ -11,13 +11,13 @@ from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
 from dynamiq_operator.desired.pins import PLAIN, Pins
 from dynamiq_operator.model import freezes
-from dynamiq_operator.model.app import LiveRow
-from dynamiq_operator.model.guards import GuardReason, Waits
+from dynamiq_operator.model.app import VARIABLES_HELD, LiveRow
+from dynamiq_operator.model.guards import Waits
 from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
 from dynamiq_operator.model.record import Pinned, Result
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
-from dynamiq_operator.plan.history.lifecycle import History, waits
+from dynamiq_operator.plan.history.lifecycle import History, approved_environment, brings_environment, noted_environment, waits
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.workloads import Workloads
 from dynamiq_operator.plan.operations import Operation
@@ -180,40 +180,95 @@ class Context:
 
         So it is where a row would need an Approval, in a freeze, while the App is suspended, and while the policies cannot be read.
         """
-        observed = self.snapshot.guards
-        asked = any(each.spec.approvals is not None or freezes.frozen(each.spec.freezes, self.now) for each in observed.policies)
-        return asked or bool(observed.unknown) or bool(self.app.spec.suspend)
+        return self._stands_still or any(each.spec.approvals is not None for each in self.snapshot.guards.policies)
 
-    def keeps_variables(self, pins: Pins, observed: Manifest | None) -> bool:
-        """Whether a workload keeps the template that was applied, though the App wants other variables by now: no row has come since."""
+    @cached_property
+    def _stands_still(self) -> bool:
+        """Whether not even what was approved before may come back without a row: in a freeze, suspended, or while that is not known."""
+        observed = self.snapshot.guards
+        is_frozen = any(freezes.frozen(each.spec.freezes, self.now) for each in observed.policies)
+        return is_frozen or bool(observed.unknown) or bool(self.app.spec.suspend)
+
+    def keeps_environment(self, pins: Pins, observed: Manifest | None) -> bool:
+        """Whether a workload keeps the template that was applied, though the App wants other variables by now: no row has come since.
+
+        It does not where they are set back to what the target was approved with, as after a row that has failed with others.
+        """
         if not self.holds_variables or observed is None or self.target is None or not workloads.has_pins(observed, pins):
             return False
-        noted = workloads.template_row(observed)
-        return noted is None or self.target.sequence <= noted or not self._brings_variables(pins)
-
-    def _brings_variables(self, pins: Pins) -> bool:
-        """Whether changed variables take effect with these pins: they are of a row that was approved, or waited for a freeze, or a bypass.
-
-        One that was only suspended, or unknown, has met no rule: a rollback, which is exempt, would bring them past all.
-        """
-        spec = self.target.spec if self.target is not None else None
-        if spec is None or self.target_pins is None or pins.digest != self.target_pins.digest:
+        if self.target_pins is None or pins.digest != self.target_pins.digest:
+            return True
+        if not self._stands_still and approved_environment(self.target) == workloads.environment_digest(self.app):
             return False
-        waited_for = set(spec.released.guards) if spec.released is not None else set()
-        return spec.bypass is not None or bool(waited_for & {GuardReason.AWAITING_APPROVAL, GuardReason.FROZEN})
+        noted = workloads.template_row(observed)
+        return noted is None or self.target.sequence <= noted or not brings_environment(self.target)
 
-    def app_for(self, pins: Pins, observed: Manifest | None) -> App:
-        """The App with the variables that pods of these pins are to have: where changed ones are held, those that serve now."""
-        if not self.holds_variables or self._brings_variables(pins):
+    def app_for(self, pins: Pins, observed: Manifest | None) -> App | None:
+        """Returns the App with the environment that new pods of these pins are to have; None where none is approved or known.
+
+        While rows alone change it, this is in order: the App's own, if the row was approved with it; what some workload has of it; for other
+        rows what was applied before. A candidate has what it was approved with, or nothing. What is warm beside what serves may have what
+        was taken back since: it tells what was applied only to rows that note nothing.
+        """
+        if not self.holds_variables:
             return self.app
-        applied = observed if observed is not None else self.serving_workload
-        found = workloads.as_applied(self.app, applied) if applied is not None else None
-        return found or self.app
+        rows = ((self.target, self.target_pins), (self.history.live, self.live_pins))
+        row = next((row for row, own in rows if own is not None and own.digest == pins.digest), None)
+        approved = approved_environment(row)
+        if approved == workloads.environment_digest(self.app):
+            return self.app
+        there = self.workloads_with(observed)
+        if approved is not None:
+            found = next((app for each in there if (app := workloads.applied_with(self.app, each, approved)) is not None), None)
+            if found is not None or row is self.history.candidate:
+                return found
+        if noted_environment(row) is not None:
+            there = tuple(each for each in (observed, self._serving_own) if each is not None)
+        known = [each for each in (self.target_pins, self.live_pins) if each is not None]
+        applied = next((app for each in there if (app := workloads.as_applied(self.app, each, *known)) is not None), None)
+        if applied is not None:
+            return applied
+        return self.app if self._was_in_force(row) else None
+
+    def workloads_with(self, observed: Manifest | None) -> tuple[Manifest, ...]:
+        """Returns the App's workloads: this one first, then what serves."""
+        found = (observed, self.serving_workload, *(self.workloads.by_label[label] for label in sorted(self.workloads.by_label)))
+        return tuple({each["metadata"]["name"]: each for each in found if each is not None}.values())
+
+    @property
+    def _serving_own(self) -> Manifest | None:
+        """The workload that serves, where it is of the target or of the live row; what is warm beside it is neither."""
+        own = {PLAIN, *(pins.label for pins in (self.target_pins, self.live_pins) if pins is not None)}
+        return self.serving_workload if self.serving in own else None
+
+    @property
+    def environment_in_force(self) -> str | None:
+        """The digest of the environment that the pods have that serve, where it need not be the App's; None where it may be, or is unknown."""
+        if not self.holds_variables:
+            return None
+        known = [each for each in (self.target_pins, self.live_pins) if each is not None]
+        applied = workloads.as_applied(self.app, self._serving_own, *known) if self._serving_own is not None else None
+        return workloads.environment_digest(applied) if applied is not None else noted_environment(self.history.live)
+
+    def _was_in_force(self, row: Record | None) -> bool:
+        """Whether the App's environment is what its pods had, as far as its status tells: no workload is left to compare with.
+
+        What the row notes tells it as well. A restore loses the status and may lose the workloads: then it relies on the App as it came
+        back, unless the row notes another one.
+        """
+        status, own = self.app.status, workloads.environment_digest(self.app)
+        if noted_environment(row) == own:
+            return True
+        if not status.observed_generation:
+            pinned = row.pinned if row is not None and (row.spec.is_rollback or brings_environment(row)) else None
+            return pinned is None or pinned.environment in (None, own)
+        is_held = any((each.type, each.status) == (VARIABLES_HELD, "True") for each in status.conditions)
+        return status.observed_generation == self.app.meta.generation and not is_held
 
     def digest_of(self, pins: Pins, observed: Manifest | None) -> str:
-        """The digest of the pod template that a workload of these pins is to have."""
-        kept = workloads.applied_digest(observed) if observed is not None and self.keeps_variables(pins, observed) else None
-        return kept or workloads.template_digest(self.app_for(pins, observed), pins, observed)
+        """The digest of the pod template that a workload of these pins is to have; where none may be made, one that no pod has."""
+        kept = workloads.applied_digest(observed) if observed is not None and self.keeps_environment(pins, observed) else None
+        return kept or workloads.template_digest(self.app_for(pins, observed) or self.app, pins, observed)
 
     @property
     def is_rolled(self) -> bool:

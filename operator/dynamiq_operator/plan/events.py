@@ -47,13 +47,14 @@ def waits(app: App | None, row: Record, message: str) -> tuple[Emit, ...]:
     return _tell(app, row, "Waiting", f"{title(row)} waits: {message}", key=message)
 
 
-def ended(app: App, row: Record, outcome: Outcome) -> tuple[Emit, ...]:
+def ended(app: App, row: Record, outcome: Outcome, *, is_warning: bool = False) -> tuple[Emit, ...]:
+    """`is_warning`: also of a row that did not fail, where somebody still counts on it."""
     result = outcome.result.value
     words = {"Succeeded": "is live", "Failed": f"failed: {outcome.reason}", "Overtaken": f"was overtaken: {outcome.reason}"}
     reason = "Live" if result == "Succeeded" else result
     # A row may be pinned and overtaken at once: whether its beginning was told is known by that Event alone.
     slots = {"Succeeded": (END,), "Failed": (END if row.pinned else BEGINNING,), "Overtaken": (BEGINNING, END)}
-    return _tell(app, row, reason, f"{title(row)} {words[result]}", warning=result == "Failed", slots=slots[result])
+    return _tell(app, row, reason, f"{title(row)} {words[result]}", warning=is_warning or result == "Failed", slots=slots[result])
 
 
 def verifying(app: App, row: Record) -> tuple[Emit, ...]:

@@ -22,6 +22,7 @@ from dynamiq_operator.model.record import Phase, Result
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import said
+from dynamiq_operator.plan.guards.hold import deploys_from_git
 from dynamiq_operator.plan.guards.waiting import standing
 from dynamiq_operator.plan.history.lifecycle import History, completed
 from dynamiq_operator.plan.operations import (
@@ -203,9 +204,9 @@ def _hold(snapshot: Snapshot, operation: SetAppStatus) -> Iterator[Notification]
     """That a hold began, or is over, as the App's status that was written says it, and the one before did not."""
     before, after = operation.app.status.holds, operation.status.holds
     if before != after and after is not None:
-        message = f"row {after.row} (#{after.sequence}) went back: what Git asks for waits from now on"
+        message = f"after the rollback in #{after.sequence}, changes from Git are on hold"
         yield _of_hold(snapshot, operation.app, after, HOLD_BEGUN, message)
-    elif before is not None and after is None:
+    elif before is not None and after is None and deploys_from_git(Context.of(snapshot, operation.app)):
         yield _of_hold(
             snapshot, operation.app, before, HOLD_ENDED, f"the hold of row {before.row} (#{before.sequence}) is over: Git deploys again"
         )

@@ -23,7 +23,7 @@ from dynamiq_operator.plan.records.deploy_spec import create_deploy_row
 from dynamiq_operator.plan.records.numbering import complete_rows, own_restored_rows, refused_rows, seconds_left
 from dynamiq_operator.plan.records.outcomes import end_overtaken
 from dynamiq_operator.plan.records.release import guard_times, release_rows
-from dynamiq_operator.plan.records.retention import delete_expired
+from dynamiq_operator.plan.records.retention import delete_expired, seconds_to_rest
 from dynamiq_operator.plan.revert.restore import take_back
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
 from dynamiq_operator.plan.sleep import decisions as sleep
@@ -165,5 +165,6 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: Ap
         *seconds_to_look(context),
         *schedules.trigger_times(context),
         *run_statuses.run_times(context),
+        *seconds_to_rest(context),
     ]
     return min((seconds for seconds in times if seconds > 0), default=None)  # what is due now is in this plan, or waits for no time

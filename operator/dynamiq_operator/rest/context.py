@@ -18,7 +18,6 @@ from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES,
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.http.errors import hidden_as_unknown, unknown_id
-from dynamiq_operator.rest.http.lanes import Lane
 from dynamiq_operator.rest.http.models import ID_PATTERN
 from dynamiq_operator.rest.http.recorder import Recorder
 from dynamiq_operator.rest.http.reviews import Reviews
@@ -30,6 +29,7 @@ from dynamiq_operator.rest.kube.flow_hashes import FlowHashes
 from dynamiq_operator.rest.kube.id_index import IdIndex, newest_of
 from dynamiq_operator.rest.kube.pin_cache import PinCache
 from dynamiq_operator.rest.kube.row_cache import RowCache
+from dynamiq_operator.serving.lanes import Lane
 
 WORDS = {
     APPS: "App",

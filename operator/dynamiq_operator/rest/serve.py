@@ -17,11 +17,11 @@ from dynamiq_operator.kube.exposition import bound
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.rest.app import create_app
 from dynamiq_operator.rest.console.options import ConsoleOptions
-from dynamiq_operator.rest.http.connections import LimitedProtocol
 from dynamiq_operator.rest.http.recorder import RecorderOptions
 from dynamiq_operator.rest.http.streams import Streams
 from dynamiq_operator.rest.http.tls import HANDSHAKE_WITHIN, Certificate, Pair
 from dynamiq_operator.rest.kube.client import ApiServer
+from dynamiq_operator.serving.connections import LimitedProtocol
 
 KEEP_ALIVE = 75
 """Seconds of keep-alive: longer than an ingress keeps a connection, so that the server never closes it first."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dynamiq_operator.model import names
+from dynamiq_operator.model.endings import Ending
 from dynamiq_operator.model.manifests import Manifest, parse_time
 from dynamiq_operator.model.text import in_camel_case
 from dynamiq_operator.views.history import HistoryRow, compute_in_words, config_in_words
@@ -65,7 +67,7 @@ class AuditedRow:
 
     @classmethod
     def of(cls, raw: Manifest) -> AuditedRow:
-        """The row as it is stored. When it ceased to be live, and whether it verifies, its history says."""
+        """The row as it is stored. When it ceased to be live, whether it was reverted, and whether it verifies, its history says."""
         spec = raw["spec"]
         pinned, outcome = spec.get("pinned") or {}, spec.get("outcome") or {}
         result = outcome.get("result")
@@ -81,9 +83,12 @@ class AuditedRow:
             live_from=outcome.get("at") if result == SUCCEEDED else None,
         )
 
-    def within(self, until: Mapping[int, str | None], misfit: str | None = None) -> AuditedRow:
-        """The row in its history. `until`: what `live_until` says of it; `misfit`: why it does not verify."""
-        return replace(self, live_until=until.get(self.row.sequence or 0) if self.live_from is not None else None, misfit=misfit)
+    def within(self, until: Mapping[int, str | None], misfit: str | None = None, reverts: Container[str] = ()) -> AuditedRow:
+        """The row in its history. `until`: what `live_until` says of it; `misfit`: why it does not verify; `reverts`: what `live_reverts` finds."""
+        if self.live_from is None:
+            return replace(self, misfit=misfit)
+        row = replace(self.row, ending=Ending.REVERTED) if names.revert_row(self.row.app, self.row.name) in reverts else self.row
+        return replace(self, row=row, live_until=until.get(self.row.sequence or 0), misfit=misfit)
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,10 @@ def _config(config: Mapping[str, Any]) -> str:
     return "; ".join(filter(None, (config_in_words(config), compute_in_words(config))))
 
 
+def _in_a_word(row: AuditedRow) -> str:
+    return row.row.ending or row.result or row.row.status
+
+
 COLUMNS: tuple[AuditColumn, ...] = (
     AuditColumn("namespace", lambda each: each.namespace, "NAMESPACE"),
     AuditColumn("app", lambda each: each.row.app, "APP"),
@@ -117,6 +126,7 @@ COLUMNS: tuple[AuditColumn, ...] = (
     AuditColumn("version", lambda each: each.row.version, "VERSION"),
     AuditColumn("description", lambda each: each.row.description),
     AuditColumn("result", lambda each: each.result or each.row.status, "RESULT"),
+    AuditColumn("ending", lambda each: each.row.ending),
     AuditColumn("reason", lambda each: each.row.reason),
     AuditColumn("ended", lambda each: each.ended),
     AuditColumn("live_from", lambda each: each.live_from),
@@ -138,7 +148,8 @@ COLUMNS: tuple[AuditColumn, ...] = (
     AuditColumn("misfit", lambda each: each.misfit),
 )
 """In the order of every form. `result` of a row that has not ended is its status."""
-TABLE = tuple(column for column in COLUMNS if column.title)
+TABLE = tuple(replace(column, value=_in_a_word) if column.key == "result" else column for column in COLUMNS if column.title)
+"""A table has room for one word, where data has `result` and `ending`."""
 
 
 def as_data(row: AuditedRow, spelled: Callable[[str], str] = in_camel_case) -> dict[str, Any]:

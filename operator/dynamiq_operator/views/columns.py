@@ -24,8 +24,11 @@ def value(row: HistoryRow, column: HistoryColumn) -> Any:
 
 
 def cell(row: HistoryRow, column: HistoryColumn) -> str:
-    """The value as a table shows it, empty where there is none. What users wrote is not escaped yet."""
-    found = value(row, column)
+    """The value as a table shows it, empty where there is none. What users wrote is not escaped yet.
+
+    Its status is how it ended, where its phase does not tell that.
+    """
+    found = row.ending or row.status if column.key == "status" else value(row, column)
     return "" if found is None else _TEXT[column.format](found)
 
 

@@ -5,10 +5,11 @@ It reads rows as the API server sends them, without validating them: a history m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from dynamiq_operator.model.endings import ending, live_reverts
 from dynamiq_operator.model.history_columns import COLUMNS
 from dynamiq_operator.model.manifests import Manifest, Phase, parse_time
 from dynamiq_operator.model.names import natural
@@ -17,7 +18,7 @@ from dynamiq_operator.views.waiting import approved_by, waits_of
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One row. `date`, RFC 3339: when the deploy began; `duration`: seconds until it ended. A value that a row lacks is None.
+    """One row. `ending`: how it ended, where `status`, its phase, does not tell. `date`, RFC 3339: when the deploy began; `duration`: seconds until it ended. A value that a row lacks is None.
 
     `more`: by key, the values of those columns of `model.history_columns` that have no field here.
     """
@@ -40,11 +41,12 @@ class HistoryRow:
     reason: str | None
     waits: str | None = None
     approved_by: str | None = None
+    ending: str | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, raw: Manifest) -> HistoryRow:
-        """The row of a record as it is stored."""
+    def of(cls, raw: Manifest, reverts: Container[str] = ()) -> HistoryRow:
+        """Returns the row of a record as it is stored. `reverts`: as `model.endings.ending` takes them."""
         meta, spec = raw["metadata"], raw["spec"]
         pinned, outcome = spec.get("pinned") or {}, spec.get("outcome") or {}
         began = pinned.get("createdAt") or meta.get("creationTimestamp")
@@ -67,6 +69,7 @@ class HistoryRow:
             reason=outcome.get("reason") if outcome.get("result") != "Succeeded" else None,
             waits=(waits_of(raw) or {}).get("message"),
             approved_by=approved_by(spec),
+            ending=ending(meta["name"], spec, reverts, (raw.get("status") or {}).get("ending")),
             more={column.key: at_path(raw, column.path) for column in _MORE},
         )
 
@@ -87,7 +90,9 @@ def at_path(raw: Manifest, path: str) -> Any:
 
 def history(rows: Iterable[Manifest]) -> list[HistoryRow]:
     """The rows of one App, newest first. Rows that have no sequence yet are newer than all that have one."""
-    return [HistoryRow.of(raw) for raw in newest_first(rows)]
+    found = newest_first(rows)
+    reverts = live_reverts(found)
+    return [HistoryRow.of(raw, reverts) for raw in found]
 
 
 def newest_first(rows: Iterable[Manifest]) -> list[Manifest]:
@@ -97,7 +102,7 @@ def newest_first(rows: Iterable[Manifest]) -> list[Manifest]:
 
 def provenance(spec: Mapping[str, Any]) -> str | None:
     """Where a row came from: `restores #3`, `revert, restores #3`, `promoted from staging/support #12`, with ` of cluster …` where that is
-    another one, `from Git`; None for a deploy of a version."""
+    another one, `by spec.deploy`; None for a deploy of a version."""
     pinned = spec.get("pinned") or {}
     if (restored := pinned.get("restores")) is not None:
         return f"{'revert, ' if pinned.get('source') == 'Revert' else ''}restores #{restored['sequence']}"
@@ -109,7 +114,7 @@ def provenance(spec: Mapping[str, Any]) -> str | None:
         unverified = " (unverified)" if pinned and not found.get("verified") else ""
         cluster = f" of cluster {source['cluster']}" if "cluster" in source else ""
         return f"promoted from {source['namespace']}/{source['app']} {row}{cluster}{unverified}"
-    return "from Git" if pinned.get("source") == "App" else None
+    return "by spec.deploy" if pinned.get("source") == "App" else None
 
 
 _SERVERLESS = {"maxReplicas": "0 to {} pods", "idleSeconds": "asleep after {} s", "holdSeconds": "a call waits {} s"}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from dynamiq_operator.model.endings import live_reverts
 from dynamiq_operator.model.manifests import Manifest, parse_time
 from dynamiq_operator.model.text import in_camel_case
 from dynamiq_operator.views import audited
@@ -53,6 +54,7 @@ class Reading:
         self._live: Manifest | None = None
         self._open: Manifest | None = None
         self._oldest: Manifest | None = None
+        self._reverts: set[str] = set()
 
     def add(self, raw: Manifest) -> None:
         """A row as it is stored; one without pins never ran."""
@@ -64,6 +66,7 @@ class Reading:
             self._oldest = raw
         if (went_live := WentLive.of(raw)) is not None:
             self._went_live.append(went_live)
+            self._reverts |= live_reverts([raw])
             if went_live.moment <= self._moment:
                 self._live = _newer(raw, self._live)
         if _began(raw["spec"], self._moment) and (ended is None or ended > self._moment):
@@ -73,7 +76,7 @@ class Reading:
         """What was live, by the rows that were added."""
         first = min(self._went_live, default=None)
         since = first.at if first is not None else None
-        live = AuditedRow.of(self._live).within(live_until(self._went_live)) if self._live is not None else None
+        live = AuditedRow.of(self._live).within(live_until(self._went_live), reverts=self._reverts) if self._live is not None else None
         rolling_out = self._open if self._open is not None and _sequence(self._open) > _sequence(self._live) else None
         return LiveAt(
             time=self._time,

@@ -20,7 +20,7 @@ SERVER, SERVERLESS = "server", "serverless"
 class Side:
     """What runs, or would run. `row` and `sequence` are None for a row that does not exist yet.
 
-    `runtime` is its version, `runtime_name` the Runtime's; `restores`: the name of the row that is brought back.
+    `runtime` is its version, `runtime_name` the Runtime's; `restores`: the name of the row that is restored, `restored_sequence` its number.
     """
 
     version: str
@@ -30,6 +30,7 @@ class Side:
     image: str
     config: Mapping[str, Any]
     restores: str | None = None
+    restored_sequence: int | None = None
     row: str | None = None
     sequence: int | None = None
 
@@ -43,6 +44,7 @@ class Side:
             runtime_name=pinned.runtime.name,
             image=pinned.runtime.image,
             restores=pinned.restores.row if pinned.restores is not None else None,
+            restored_sequence=pinned.restores.sequence if pinned.restores is not None else None,
             config=pinned.config.as_json(),
             row=row,
             sequence=sequence,
@@ -60,6 +62,7 @@ class Side:
             "image": self.image,
             "config": dict(self.config),
             "restores": self.restores,
+            "restoredSequence": self.restored_sequence,
         }
 
 
@@ -67,7 +70,7 @@ class Side:
 class Preview:
     """A deploy of `app` that has not been performed. `now`: what is live, None before the first deploy. `record`: what would be created.
 
-    `no_op`: the App would run exactly what it runs now. `under_way`: a row that is being rolled out and would be overtaken.
+    `no_op`: the App would run exactly what it runs now, or what is under way. `under_way`: a row that is being rolled out and would be overtaken.
     `warnings`: sentences for the caller. `restarts`: the App would run other pods than now. `switches`: calls move to these at once.
     `warm`: how many of these are there and ready, and how many start before calls move; None where that is not known. `asleep`: the App
     is asleep now.
@@ -134,13 +137,20 @@ class Preview:
         types = (_type(now) if now else NOTHING, _type(then))
         if types != (SERVER, SERVER):
             pairs.insert(2, ("type", *types))
-        restored = [f"  restores {then.restores}"] if then.restores is not None else []
+        restored = [f"  restores {self._restored()}"] if then.restores is not None else []
         said = [title, *restored, *(change(*pair) for pair in pairs), *self._consequences()]
         return said + (["", *self.flow_diff] if self.flow_diff else [])
 
+    def _restored(self) -> str:
+        """Returns the row that is restored, as `#3 support-9ml5c`."""
+        sequence = self.then.restored_sequence
+        return f"#{sequence} {self.then.restores}" if sequence is not None else str(self.then.restores)
+
     def _consequences(self) -> list[str]:
         said = [f"  {self.under_way} is being deployed and would be overtaken"] if self.under_way else []
-        if self.no_op:
+        if self.no_op and self.under_way:
+            said.append("  nothing else changes: that row deploys exactly this")
+        elif self.no_op:
             said.append("  nothing changes: the App runs exactly this already, and one more row says so")
         elif self.now is None:
             said.append("  pods are started")

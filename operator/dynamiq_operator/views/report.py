@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.model.chain import Chain, Verdict
+from dynamiq_operator.model.endings import live_reverts
 from dynamiq_operator.model.manifests import Manifest, parse_time
 from dynamiq_operator.model.text import in_camel_case
 from dynamiq_operator.views import audited
@@ -79,6 +80,7 @@ class _History:
     chain: Chain = field(default_factory=Chain)
     went_live: list[WentLive] = field(default_factory=list)
     rows: list[AuditedRow] = field(default_factory=list)
+    reverts: set[str] = field(default_factory=set)
 
 
 class Reading:
@@ -99,6 +101,7 @@ class Reading:
         history.chain.add(raw)
         if (went_live := WentLive.of(raw)) is not None:
             history.went_live.append(went_live)
+            history.reverts |= live_reverts([raw])
         if self._takes(raw):
             history.rows.append(AuditedRow.of(raw))
             self.taken += 1
@@ -111,7 +114,7 @@ class Reading:
             histories.append(VerifiedHistory(namespace, app, verdict))
             misfits = {each.row: each.reason for each in reversed(verdict.misfits)}
             until = live_until(history.went_live)
-            rows += [row.within(until, misfits.get(row.row.name)) for row in history.rows]
+            rows += [row.within(until, misfits.get(row.row.name), history.reverts) for row in history.rows]
         return Report(self._since, self._until, made, tuple(sorted(rows, key=_order)), tuple(histories))
 
     def _takes(self, raw: Manifest) -> bool:

@@ -26,6 +26,14 @@ async def readyz(request: Request) -> Response:
     return Json({"status": wrong or "ok"}, 503 if wrong else 200)
 
 
+def create_probes(context: Context) -> FastAPI:
+    """The application of the kubelet's port."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.include_router(probes)
+    app.state.context = context
+    return app
+
+
 def create_app(context: Context) -> FastAPI:
     app = FastAPI(title="Dynamiq recorder", version="1", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     for router in (probes, traces.router, app_routes.router, archive_routes.router, compared_routes.router, run_routes.router):

@@ -6,26 +6,27 @@ from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 
 import anyio.to_thread
-import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from dynamiq_operator.model.runs import DeletedRuns, MetricsGroup
+from dynamiq_operator.serving.encoding import dumps
 from dynamiq_recorder.http.context import Context, context_of
 from dynamiq_recorder.http.errors import HttpProblem, Json, invalid
 from dynamiq_recorder.http.queries import DeleteQueryOf, ExportQueryOf, MetricsQueryOf, RunsQueryOf, SessionsQueryOf
+from dynamiq_recorder.http.readers import ExporterOf, ReaderOf
 from dynamiq_recorder.model import Run
 from dynamiq_recorder.reads import figures, runs
 
-TOGETHER = 20
-"""Runs of an export that are read, and sent, at once."""
+TOGETHER, BYTES = 20, 256 * 1024
+"""Runs of an export that are read, and sent, at once, and bytes from which on no more are."""
 
 router = APIRouter(prefix="/v1/apps/{uid}")
 
 
 @router.get("/runs")
-async def list_runs(request: Request, uid: str, query: RunsQueryOf) -> Response:
-    context, user = context_of(request), await context_of(request).user(request)
+async def list_runs(request: Request, user: ReaderOf, uid: str, query: RunsQueryOf) -> Response:
+    context = context_of(request)
     app = await context.app(user, uid, "list")
     shows = await context.shows_content(user, app)
     if query.error is not None and not shows:
@@ -35,13 +36,17 @@ async def list_runs(request: Request, uid: str, query: RunsQueryOf) -> Response:
         page = await context.ask(lambda: context.store.page(wanted, query.order, limit=query.page_size, offset=offset, cursor=query.cursor))
     except ValueError:
         raise invalid("cursor", "this is none that a page gave") from None
-    found = [runs.summary(run, with_error=shows).model_dump(mode="json") for run in page.runs]
-    return Json({"data": found, "pagination": {**query.pagination(page.total), "next_cursor": page.cursor}})
+
+    def made() -> bytes:
+        found = [runs.summary(run, with_error=shows).model_dump(mode="json") for run in page.runs]
+        return dumps({"data": found, "pagination": {**query.pagination(page.total), "next_cursor": page.cursor}})
+
+    return Json(await context.ask(made))
 
 
 @router.get("/runs.jsonl")
-async def export_runs(request: Request, uid: str, query: ExportQueryOf) -> Response:
-    context, user = context_of(request), await context_of(request).user(request)
+async def export_runs(request: Request, user: ExporterOf, uid: str, query: ExportQueryOf) -> Response:
+    context = context_of(request)
     app = await context.app(user, uid, "list")
     shows = await context.shows_content(user, app)
     if query.error is not None and not shows:
@@ -53,55 +58,61 @@ async def export_runs(request: Request, uid: str, query: ExportQueryOf) -> Respo
 
 async def _lines(context: Context, found: Iterator[Run], asked: bool, shows: bool) -> AsyncIterator[bytes]:
     def some() -> bytes:
-        lines = []
+        lines, size = [], 0
         for run in islice(found, TOGETHER):
             content = runs.content_of(run, asked=asked, allowed=shows)
-            detail = runs.detail(run, context.store.scores(run.id), content)
-            lines.append(orjson.dumps(detail.model_dump(mode="json")) + b"\n")
+            detail = runs.detail(run, context.store.scores(run.app_uid, run.id), content)
+            lines.append(dumps(detail) + b"\n")
+            if (size := size + len(lines[-1])) >= BYTES:
+                break
         return b"".join(lines)
 
-    async with context.exports:
-        try:
-            while chunk := await anyio.to_thread.run_sync(some):
-                yield chunk
-        finally:
-            if hasattr(found, "close"):
-                found.close()
+    try:
+        while chunk := await anyio.to_thread.run_sync(some, limiter=context.exporting):
+            yield chunk
+    finally:
+        if hasattr(found, "close"):
+            found.close()
 
 
 @router.delete("/runs")
-async def delete_runs(request: Request, uid: str, query: DeleteQueryOf) -> Response:
-    context, user = context_of(request), await context_of(request).user(request)
+async def delete_runs(request: Request, user: ReaderOf, uid: str, query: DeleteQueryOf) -> Response:
+    context = context_of(request)
     await context.app(user, uid, "delete")
     deleted = await context.ask(context.store.delete, query.filter(uid))
     return Json({"data": DeletedRuns(deleted=deleted).model_dump(mode="json")})
 
 
 @router.get("/metrics")
-async def get_metrics(request: Request, uid: str, query: MetricsQueryOf) -> Response:
-    context, user = context_of(request), await context_of(request).user(request)
+async def get_metrics(request: Request, user: ReaderOf, uid: str, query: MetricsQueryOf) -> Response:
+    context = context_of(request)
     await context.app(user, uid, "get")
     since, until, interval = query.window()
     points = await context.ask(context.store.metrics, uid, since, until, interval, query.group_by)
     is_by_row = query.group_by is MetricsGroup.DEPLOYMENT
     rows = {row.uid: row for row in await context.ask(context.store.rows, uid)} if is_by_row else {}
-    made = await anyio.to_thread.run_sync(
-        lambda: figures.metrics(points, since, until, interval, query.group_by, rows).model_dump(mode="json")
-    )
-    return Json({"data": made})
+
+    def made() -> bytes:
+        return dumps({"data": figures.metrics(points, since, until, interval, query.group_by, rows).model_dump(mode="json")})
+
+    return Json(await context.ask(made))
 
 
 @router.get("/sessions")
-async def list_sessions(request: Request, uid: str, query: SessionsQueryOf) -> Response:
-    context, user = context_of(request), await context_of(request).user(request)
+async def list_sessions(request: Request, user: ReaderOf, uid: str, query: SessionsQueryOf) -> Response:
+    context = context_of(request)
     await context.app(user, uid, "list")
     found, total = await context.ask(lambda: context.store.sessions(query.filter(uid), limit=query.page_size, offset=query.offset))
-    return Json({"data": [figures.session(each).model_dump(mode="json") for each in found], "pagination": query.pagination(total)})
+
+    def made() -> bytes:
+        return dumps({"data": [figures.session(each).model_dump(mode="json") for each in found], "pagination": query.pagination(total)})
+
+    return Json(await context.ask(made))
 
 
 @router.get("/recorder")
-async def get_state(request: Request, uid: str) -> Response:
-    context, user = context_of(request), await context_of(request).user(request)
+async def get_state(request: Request, user: ReaderOf, uid: str) -> Response:
+    context = context_of(request)
     app = await context.app(user, uid, "get")
     alive = await context.writers.pods.alive(app.namespace, app.name) if app.name else ()
     found = await context.ask(context.store.wholeness, uid, alive)

@@ -1,6 +1,6 @@
 """The archive of rows: the operator hands over what has ended, and whoever may list rows reads them.
 
-POST answers after the commit, with the digests of what is here now. Rows that are refused are named; the operator keeps them.
+POST answers after the commit, with the digests of what is here now, and since when. Rows that are refused are named; the operator keeps them.
 """
 
 from __future__ import annotations
@@ -11,18 +11,22 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dynamiq_operator.model.kinds import RECORD, WORKFLOW_VERSION
+from dynamiq_operator.serving.encoding import dumps
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.context import Context, context_of
 from dynamiq_recorder.http.errors import HttpProblem, Json, invalid, unavailable, unknown
 from dynamiq_recorder.http.queries import ArchiveAtQueryOf, ArchiveKeysQueryOf, ArchiveQueryOf
+from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.http.traces import FULL_FOR
 from dynamiq_recorder.identity.apps import KnownApp
 from dynamiq_recorder.identity.tokens import NotNow, User
 from dynamiq_recorder.ingest import rows
 from dynamiq_recorder.ingest.rows import Owner
 from dynamiq_recorder.model import ArchivedRow
-from dynamiq_recorder.reads.times import parsed
+from dynamiq_recorder.reads.times import parsed, shown
 
+FULL_AT = 0.98
+"""Fullness of the disk from which on no row is taken: the last tenth is for rows, and the very last for what deletions take meanwhile."""
 router = APIRouter(prefix="/v1/apps/{uid}/archive")
 
 
@@ -33,17 +37,20 @@ async def take(request: Request, uid: str) -> Response:
     if not user.is_of_recorder or user.username != context.operator:
         raise HttpProblem(403, "the operator alone hands rows over")
     app = _known(context, uid)
-    if context.health.fullness is not None and context.health.fullness >= context.full_at:
+    if context.health.fullness is not None and context.health.fullness >= max(context.full_at, FULL_AT):
         raise unavailable("the disk of the store is full: rows are taken again once there is room", FULL_FOR)
-    with context.arriving.room(is_pod=True) as came:
-        raw = await body.read(request.headers, request.receive, came=came)
-        async with context.large:  # what is parsed takes ten times the memory of its text
-            given = await anyio.to_thread.run_sync(rows.from_json, raw)
-            there = await context.ask(context.store.archived_flows, uid, list(rows.named_flows(given)))
-            checked = await anyio.to_thread.run_sync(rows.checked, given, Owner(uid, app.namespace, app.name), there)
-            done = await context.ask(context.store.archive, checked.rows, checked.flows)
+    # The operator sends few at a time, and waits for nobody's runs. Its rows are parsed one body after the other, as large bodies of runs are.
+    raw = await body.read(request.headers, request.receive)
+    async with context.archives:
+        given = await anyio.to_thread.run_sync(rows.from_json, raw)
+        there = await context.ask_apart(context.store.archived_flows, uid, list(rows.named_flows(given)))
+        checked = await anyio.to_thread.run_sync(rows.checked, given, Owner(uid, app.namespace, app.name), there)
+        done = await context.ask_apart(context.store.archive, checked.rows, checked.flows)
     by_uid = {row.uid: row for row in checked.rows}
-    archived = [{"uid": each, "digest": by_uid[each].digest, "outcome_digest": by_uid[each].outcome_digest} for each in done.taken]
+    archived = [
+        {"uid": uid, "digest": by_uid[uid].digest, "outcome_digest": by_uid[uid].outcome_digest, "archived_at": shown(since)}
+        for uid, since in done.taken.items()
+    ]
     refused = [{"uid": each, "says": why} for each, why in {**checked.refused, **done.refused}.items()]
     context.metrics.archived.inc(len(archived))
     context.metrics.not_archived.inc(len(refused))
@@ -51,9 +58,9 @@ async def take(request: Request, uid: str) -> Response:
 
 
 @router.get("")
-async def list_rows(request: Request, uid: str, query: ArchiveQueryOf) -> Response:
+async def list_rows(request: Request, user: ReaderOf, uid: str, query: ArchiveQueryOf) -> Response:
     """Rows as they were stored, newest first where nothing else is asked."""
-    context, user = context_of(request), await context_of(request).user(request)
+    context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "list")
     try:
         page = await context.ask(
@@ -63,32 +70,40 @@ async def list_rows(request: Request, uid: str, query: ArchiveQueryOf) -> Respon
         )
     except ValueError:
         raise invalid("cursor", "this is none that a page gave") from None
-    return _written([row.content for row in page.rows], page.total, page.cursor)
+    return await context.ask(_written, [row.content for row in page.rows], page.total, page.cursor)
 
 
 @router.get("/keys")
-async def list_keys(request: Request, uid: str, query: ArchiveKeysQueryOf) -> Response:
+async def list_keys(request: Request, user: ReaderOf, uid: str, query: ArchiveKeysQueryOf) -> Response:
     """By what rows from a sequence on are known again, newest first: those that may be in the cluster, too."""
-    context, user = context_of(request), await context_of(request).user(request)
+    context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "list")
     found = await context.ask(context.store.archived_keys, uid, query.first)
-    data = [msgspec.to_builtins(each) for each in found.keys]
-    return Json({"data": data, "pagination": {"total_count": found.total}})
+
+    def made() -> bytes:
+        return dumps(
+            {
+                "data": [msgspec.to_builtins(each) | {"archived_at": shown(each.archived_at)} for each in found.keys],
+                "pagination": {"total_count": found.total},
+            }
+        )
+
+    return Json(await context.ask(made))
 
 
 @router.get("/at")
-async def list_around(request: Request, uid: str, query: ArchiveAtQueryOf) -> Response:
+async def list_around(request: Request, user: ReaderOf, uid: str, query: ArchiveAtQueryOf) -> Response:
     """The rows that tell what was live at a time, oldest first."""
-    context, user = context_of(request), await context_of(request).user(request)
+    context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "list")
     found = await context.ask(context.store.archived_around, uid, parsed(query.time))
-    return _written([row.content for row in found], len(found), None)
+    return await context.ask(_written, [row.content for row in found], len(found), None)
 
 
 @router.get("/rows/{wanted}")
-async def get_row(request: Request, uid: str, wanted: str) -> Response:
+async def get_row(request: Request, user: ReaderOf, uid: str, wanted: str) -> Response:
     """A row by its uid, or the newest of a name."""
-    context, user = context_of(request), await context_of(request).user(request)
+    context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "get")
     row: ArchivedRow | None = await context.ask(context.store.archived_row, uid, wanted)
     if row is None:
@@ -97,9 +112,9 @@ async def get_row(request: Request, uid: str, wanted: str) -> Response:
 
 
 @router.get("/flows/{wanted}")
-async def get_flow(request: Request, uid: str, wanted: str) -> Response:
+async def get_flow(request: Request, user: ReaderOf, uid: str, wanted: str) -> Response:
     """A flow by its hash, for whoever may read workflow versions in the App's namespace."""
-    context, user = context_of(request), await context_of(request).user(request)
+    context = context_of(request)
     await _readable(context, user, uid, WORKFLOW_VERSION.plural, "get")
     flow = await context.ask(context.store.archived_flow, uid, wanted)
     if flow is None:
@@ -129,6 +144,6 @@ async def _readable(context: Context, user: User, uid: str, resource: str, verb:
 
 def _written(contents: list[str], total: int, cursor: str | None) -> Response:
     """The rows are JSON already."""
-    pagination = Json(None).render({"total_count": total, "next_cursor": cursor})
+    pagination = dumps({"total_count": total, "next_cursor": cursor})
     text = b'{"data":[' + ",".join(contents).encode() + b'],"pagination":' + pagination + b"}"
     return Response(text, media_type=Json.media_type)

@@ -1,4 +1,4 @@
-"""Bodies on their way in: how many bytes of them there may be, over all requests and of others than pods, and how many of one sender.
+"""Bodies on their way in: how many of one sender there may be, and which share of all bodies and of their bytes one source may have.
 
 Bytes count as they come: whoever announces many and sends none holds nothing that others need.
 """
@@ -9,10 +9,10 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from dynamiq_recorder.ingest.queue import Full
+from dynamiq_recorder.ingest.shares import Full, Shares, Source
 
-ALL_MOST, OTHERS_MOST = 32 * 1024 * 1024, 24 * 1024 * 1024
-"""Bytes of all that come in, or are parsed, and of those that are no pod's."""
+BYTES_MOST, BODIES_MOST = 32 * 1024 * 1024, 1024
+"""Of all that come in, or are parsed. The largest body is a quarter of the bytes, which is what an App's relays may have."""
 OF_A_POD, OF_ONE = 4, 2
 """Bodies of one sender that come in at a time: a pod passes on those of several callers, too, who do not try again, and so does the gate."""
 
@@ -20,9 +20,8 @@ OF_A_POD, OF_ONE = 4, 2
 class Arriving:
     """On one event loop."""
 
-    def __init__(self, most: int = ALL_MOST, others: int = OTHERS_MOST) -> None:
-        self._most, self._others = most, others
-        self._held = self._held_by_others = 0
+    def __init__(self, most: int = BYTES_MOST, bodies: int = BODIES_MOST) -> None:
+        self._bytes, self._bodies = Shares(most), Shares(bodies)
         self._coming: Counter[object] = Counter()
 
     @contextlib.contextmanager
@@ -39,20 +38,18 @@ class Arriving:
                 del self._coming[sender]
 
     @contextlib.contextmanager
-    def room(self, *, is_pod: bool) -> Iterator[Callable[[int], None]]:
-        """What is told of a body's bytes as they come, and raises Full where there is no room for them. All are given back at the end."""
+    def room(self, source: Source) -> Iterator[Callable[[int], None]]:
+        """What is told of a body's bytes as they come. Raises Full where there is no room for it, as that does. All is given back at the end."""
         held = 0
 
         def came(size: int) -> None:
             nonlocal held
-            if self._held + size > self._most or (not is_pod and self._held_by_others + size > self._others):
-                raise Full
+            self._bytes.take(source, size)
             held += size
-            self._held += size
-            self._held_by_others += 0 if is_pod else size
 
+        self._bodies.take(source, 1)
         try:
             yield came
         finally:
-            self._held -= held
-            self._held_by_others -= 0 if is_pod else held
+            self._bodies.give_back(source, 1)
+            self._bytes.give_back(source, held)

@@ -14,8 +14,8 @@ from dynamiq_recorder.http.errors import CLOSES, HttpProblem
 BODY_MAX = 8 * 1024 * 1024
 """Bytes, decompressed."""
 LARGE = 1024 * 1024
-SILENT_MOST, WITHIN = 15.0, 60.0
-"""Seconds between two parts of a body, and for all of it."""
+RATE, WITHIN = 64 * 1024, 10.0
+"""Bytes a second that a body comes at least, over any so many seconds."""
 
 
 def announced(headers: Headers) -> int | None:
@@ -30,12 +30,11 @@ async def read(headers: Headers, receive: Receive, most: int = BODY_MAX, came: C
     """The bytes as they come. `came`: hears how many, of each part. Raises HttpProblem 400, 408, 413, and what `came` raises."""
     if (announced(headers) or 0) > most:
         raise too_large(most)
-    body = bytearray()
+    body, due, loop = bytearray(), RATE * WITHIN, asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(WITHIN) as patience:
             while True:
-                async with asyncio.timeout(SILENT_MOST):
-                    message = await receive()
+                message = await receive()
                 if message["type"] == "http.disconnect":
                     raise HttpProblem(400, "the body ended early", headers=CLOSES)
                 part = message.get("body", b"")
@@ -43,10 +42,13 @@ async def read(headers: Headers, receive: Receive, most: int = BODY_MAX, came: C
                     raise too_large(most)
                 came(len(part))
                 body += part
+                if len(body) >= due:
+                    due = len(body) + RATE * WITHIN
+                    patience.reschedule(loop.time() + WITHIN)
                 if not message.get("more_body"):
                     return bytes(body)
     except TimeoutError:
-        raise HttpProblem(408, "the body came too slowly: send it at once", headers=CLOSES) from None
+        raise HttpProblem(408, f"the body came too slowly: send at least {RATE} bytes a second", headers=CLOSES) from None
 
 
 def unpacked_if_small(headers: Headers, body: bytes) -> bytes | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ import anyio.to_thread
 from fastapi import Request
 
 from dynamiq_operator.model.runs import TOKEN_HEADER
+from dynamiq_operator.serving.lanes import Lane
 from dynamiq_recorder.attribution import Attribution
 from dynamiq_recorder.http.arriving import Arriving
 from dynamiq_recorder.http.errors import HttpProblem, unauthorized, unknown
@@ -25,10 +26,14 @@ from dynamiq_recorder.model import Filter
 from dynamiq_recorder.observed import Metrics
 from dynamiq_recorder.store.interface import Retention, Store
 
-READS, EXPORTS = 8, 2
-"""Questions to the store at a time, and exports."""
-PARSERS = 2
-"""Bodies that are parsed at a time."""
+READS, READS_EACH, READS_WAITING = 4, 2, 64
+"""Requests that read at a time, those of one caller, and those of a caller that wait. A store has a connection for each of these."""
+EXPORTS, EXPORTS_EACH, EXPORTING = 16, 2, 1
+"""The same of exports, which take as long as their readers do; and how many of them are read for at a time."""
+APART = 2
+"""Questions at a time of those who send: they wait for no reader."""
+PARSERS, BODIES_WAITING, BODIES_PATIENCE = 2, 512, 60.0
+"""Bodies that are parsed at a time; those of a namespace that wait for it, and for how many seconds."""
 INSTANCES_MOST, INSTANCES_OF_A_POD = 50_000, 500
 """Processes that are remembered, and of one pod: it has another one with each restart of its container. The oldest are forgotten."""
 _T = TypeVar("_T")
@@ -36,9 +41,13 @@ _T = TypeVar("_T")
 
 @dataclass
 class Health:
-    """What the upkeep found last. `fullness`: of the store's disk. `wrong`: why the store cannot be written, empty where it can."""
+    """What the upkeep found last. `fullness`: of the store's disk. `wrong`: why the store cannot be written, empty where it can.
+
+    `over`: uids of Apps by which namespaces take more than their share of a disk that is nearly full, with the bytes of each.
+    """
 
     fullness: float | None = None
+    over: Mapping[str, int] = field(default_factory=dict)
     wrong: str = "it was not looked at yet"
 
 
@@ -46,7 +55,7 @@ class Health:
 class Context:
     """One per process, of one event loop. `keep`: how old runs may be. `operator`: the user name of the account that hands rows over.
 
-    `no_spans_at`, `full_at`: of the disk's fullness.
+    `no_spans_at`, `full_at`: of the disk's fullness. `app_share`: the part of the store that the Apps of one namespace may take from the first of them on.
     """
 
     store: Store
@@ -62,19 +71,30 @@ class Context:
     keep: Retention
     operator: str
     no_spans_at: float = 0.85
-    full_at: float = 0.95
+    full_at: float = 0.9
+    app_share: float = 0.5
     arriving: Arriving = field(default_factory=Arriving)
-    reads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(READS))
-    exports: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(EXPORTS))
-    parsers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(PARSERS))
-    large: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
-    """Held by a large body from its parsing to its commit."""
+    reads: Lane = field(default_factory=lambda: Lane(READS, READS_EACH, READS_WAITING))
+    exports: Lane = field(default_factory=lambda: Lane(EXPORTS, EXPORTS_EACH, EXPORTS_EACH))
+    parsers: Lane = field(default_factory=lambda: Lane(PARSERS, PARSERS, BODIES_WAITING, BODIES_PATIENCE))
+    large: Lane = field(default_factory=lambda: Lane(1, 1, BODIES_WAITING, BODIES_PATIENCE))
+    """Held by a large body from its parsing to its commit: what is parsed takes ten times the memory of its text."""
+    archives: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+    """The same of archived rows."""
+    reading: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(READS))
+    exporting: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(EXPORTING))
+    apart: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(APART))
     instances: OrderedDict[str, str] = field(default_factory=OrderedDict)
     """The pod of each instance that came lately."""
     instances_of: dict[str, dict[str, None]] = field(default_factory=dict)
     """Those of each pod, oldest first."""
     active: dict[str, None] = field(default_factory=dict)
     """Apps that sent runs since the upkeep looked last."""
+
+    def is_full(self, app_uid: str | None = None) -> bool:
+        """Whether no runs are taken. Those of an App over its share have to wait earlier, so that there is room for others'."""
+        at = (self.no_spans_at + self.full_at) / 2 if app_uid in self.health.over else self.full_at
+        return self.health.fullness is not None and self.health.fullness >= at
 
     @property
     def not_ready(self) -> str:
@@ -86,8 +106,12 @@ class Context:
         return ""
 
     async def ask(self, call: Callable[..., _T], *given: Any) -> _T:
-        """A call of the store, in a thread."""
-        return await anyio.to_thread.run_sync(lambda: call(*given), limiter=self.reads)
+        """Runs what a read needs, of the store and of what is made of it, in a thread."""
+        return await anyio.to_thread.run_sync(lambda: call(*given), limiter=self.reading)
+
+    async def ask_apart(self, call: Callable[..., _T], *given: Any) -> _T:
+        """Asks the store for somebody who sends, in a thread that no read takes."""
+        return await anyio.to_thread.run_sync(lambda: call(*given), limiter=self.apart)
 
     async def user(self, request: Request) -> User:
         """Raises HttpProblem, Unauthorized and NotNow."""
@@ -119,7 +143,7 @@ class Context:
         """The pod that an instance belongs to: the first one, so this one where there is none."""
         if (known := self.instances.get(instance)) is not None:
             return known
-        known = await self.ask(self.store.instance_pod, instance) or pod
+        known = await self.ask_apart(self.store.instance_pod, instance) or pod
         # Of two that ask at once the first one has it.
         if (other := self.instances.get(instance)) is not None:
             return other
@@ -137,6 +161,11 @@ class Context:
         del self.instances_of[pod][instance]
         if not self.instances_of[pod]:
             del self.instances_of[pod]
+
+
+def lane_of(user: User) -> str:
+    """Whose share somebody takes: accounts of one namespace have one, since whoever may make one makes many."""
+    return user.namespace or f"user/{user.username}"
 
 
 def token_of(request: Request) -> str:

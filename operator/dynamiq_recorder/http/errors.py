@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from dynamiq_operator.serving.encoding import dumps
+from dynamiq_operator.serving.problems import HttpProblem as HttpProblem
 from dynamiq_recorder.identity.tokens import NotNow, Unauthorized
 from dynamiq_recorder.identity.writers import Forbidden
-from dynamiq_recorder.ingest.queue import Closed, Full
+from dynamiq_recorder.ingest.queue import Closed
+from dynamiq_recorder.ingest.shares import Full
 from dynamiq_recorder.ingest.spans import NotReadable
 from dynamiq_recorder.store.interface import Unavailable
 
-CODES = {
-    400: "bad_request",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-    408: "timeout",
-    413: "payload_too_large",
-    415: "unsupported_media_type",
-    422: "validation_error",
-    429: "rate_limited",
-    431: "headers_too_large",
-    500: "internal_error",
-    503: "unavailable",
-}
 TOLD_MOST, SHOWN_MOST = 20, 300
 RETRY_AFTER = 2
 CLOSES = {"Connection": "close"}
@@ -42,26 +28,12 @@ log = logging.getLogger(__name__)
 
 
 class Json(Response):
-    """JSON of what models dump."""
+    """JSON of what models dump; bytes are JSON already."""
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return orjson.dumps(content)
-
-
-class HttpProblem(Exception):  # noqa: N818 - what is answered is no failure of the program
-    """A response with an error. `details`: by field of the request, what is wrong with it."""
-
-    def __init__(
-        self, status: int, message: str, details: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status, self.details, self.headers = status, dict(details or {}), dict(headers or {})
-
-    def response(self) -> Response:
-        error = {"code": CODES.get(self.status, "error"), "message": str(self), "details": self.details}
-        return Json({"error": error}, self.status, self.headers)
+        return content if isinstance(content, bytes) else dumps(content)
 
 
 def unauthorized() -> HttpProblem:

@@ -170,14 +170,23 @@ class ArchiveAtQuery(_Query):
 
 
 class ComparisonQuery(_Query):
+    """`unended`: runs of the row that began long enough ago to count, and have not ended, as its pods report; left out: not known."""
+
     baseline: Uid = "previous"
+    unended: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
 
 
 class VerdictsQuery(_Query):
     deployment_id: Annotated[list[Uid], Field(min_length=1, max_length=100)]
 
 
-class RunQuery(_Query):
+class OneRunQuery(_Query):
+    """`app_id`: of several Apps with a run of one id, which is meant."""
+
+    app_id: Uid | None = None
+
+
+class RunQuery(OneRunQuery):
     include: Literal["content"] | None = None
 
 
@@ -191,4 +200,5 @@ DeleteQueryOf = Annotated[DeleteQuery, Query()]
 MetricsQueryOf = Annotated[MetricsQuery, Query()]
 ComparisonQueryOf = Annotated[ComparisonQuery, Query()]
 VerdictsQueryOf = Annotated[VerdictsQuery, Query()]
+OneRunQueryOf = Annotated[OneRunQuery, Query()]
 RunQueryOf = Annotated[RunQuery, Query()]

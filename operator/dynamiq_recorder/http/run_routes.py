@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
+from dynamiq_operator.serving.encoding import dumps
 from dynamiq_recorder.http import body
-from dynamiq_recorder.http.context import Context, context_of
+from dynamiq_recorder.http.context import Context, context_of, lane_of
 from dynamiq_recorder.http.errors import HttpProblem, Json, unknown
-from dynamiq_recorder.http.queries import RunQueryOf
+from dynamiq_recorder.http.queries import OneRunQueryOf, RunQueryOf
+from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.identity.apps import KnownApp
 from dynamiq_recorder.identity.tokens import User
 from dynamiq_recorder.ingest import clean
@@ -35,18 +38,41 @@ class ScoreBody(BaseModel):
     comment: Annotated[str | None, Field(max_length=1024)] = None
 
 
-async def _found(context: Context, user: User, run_id: str, verb: str) -> tuple[Run, KnownApp]:
-    """A run without its content, and its App. Raises HttpProblem 404, the same where there is none and where it may not be seen."""
+async def _found(context: Context, user: User, run_id: str, verb: str, app_id: str | None = None) -> tuple[Run, KnownApp]:
+    """Returns a run without its content, and its App. Raises HttpProblem 404, the same where there is none and where it may not be seen.
+
+    Several Apps may have runs of one id: where none is named it is, of those that the user may see, the one that was stored first. Nothing is
+    deleted that way: raises HttpProblem 409.
+    """
+    found: list[tuple[Run, KnownApp]] = []
     uid = clean.run_id(run_id)
-    run = await context.ask(lambda: context.store.run(uid, content=False)) if uid is not None else None
-    if run is None:
+    if uid is None:
         raise unknown("run", run_id)
-    try:
-        return run, await context.app(user, run.app_uid, verb)
-    except HttpProblem as problem:
-        if problem.status == 404:
-            raise unknown("run", run_id) from None
-        raise
+    for app_uid in await context.ask(context.store.apps_with, uid):
+        if app_id not in (None, app_uid):
+            continue
+        try:
+            app = await context.app(user, app_uid, verb)
+        except HttpProblem as problem:
+            if problem.status == 404:
+                continue
+            if found:
+                raise _several(run_id) from None
+            raise
+        run = await context.ask(partial(context.store.run, app_uid, uid, content=False))
+        if run is not None and found:
+            raise _several(run_id)
+        if run is not None:
+            found.append((run, app))
+            if verb != "delete":
+                break
+    if not found:
+        raise unknown("run", run_id)
+    return found[0]
+
+
+def _several(run_id: str) -> HttpProblem:
+    return HttpProblem(409, f"several Apps have a run {run_id}: say by app_id whose is meant")
 
 
 async def _with_content(context: Context, user: User, run: Run, app: KnownApp, *, asked: bool) -> tuple[Run, Content]:
@@ -54,7 +80,7 @@ async def _with_content(context: Context, user: User, run: Run, app: KnownApp, *
     allowed = asked and await context.shows_content(user, app)
     content = runs.content_of(run, asked=asked, allowed=allowed)
     if content is Content.INCLUDED or (allowed and content is Content.NOT_RECORDED):
-        whole = await context.ask(lambda: context.store.run(run.id, content=True))
+        whole = await context.ask(lambda: context.store.run(run.app_uid, run.id, content=True))
         if whole is None:
             raise unknown("run", run.id)
         run, content = whole, runs.content_of(whole, asked=asked, allowed=allowed)
@@ -62,27 +88,30 @@ async def _with_content(context: Context, user: User, run: Run, app: KnownApp, *
 
 
 @router.get("")
-async def get_run(request: Request, run_id: str, query: RunQueryOf) -> Response:
-    context, user = context_of(request), await context_of(request).user(request)
-    run, app = await _found(context, user, run_id, "get")
+async def get_run(request: Request, user: ReaderOf, run_id: str, query: RunQueryOf) -> Response:
+    context = context_of(request)
+    run, app = await _found(context, user, run_id, "get", query.app_id)
     run, content = await _with_content(context, user, run, app, asked=query.include is not None)
-    scores = await context.ask(context.store.scores, run.id)
-    return Json({"data": runs.detail(run, scores, content).model_dump(mode="json")})
+
+    def made() -> bytes:
+        return dumps({"data": runs.detail(run, context.store.scores(run.app_uid, run.id), content)})
+
+    return Json(await context.ask(made))
 
 
 @router.get("/trace")
-async def get_trace(request: Request, run_id: str, query: RunQueryOf) -> Response:
-    context, user = context_of(request), await context_of(request).user(request)
-    run, app = await _found(context, user, run_id, "get")
+async def get_trace(request: Request, user: ReaderOf, run_id: str, query: RunQueryOf) -> Response:
+    context = context_of(request)
+    run, app = await _found(context, user, run_id, "get", query.app_id)
     run, content = await _with_content(context, user, run, app, asked=query.include is not None)
-    return Json({"data": trace(run, shows=content is Content.INCLUDED).model_dump(mode="json")})
+    return Json(await context.ask(lambda: dumps({"data": trace(run, shows=content is Content.INCLUDED)})))
 
 
 @router.delete("")
-async def delete_run(request: Request, run_id: str) -> Response:
-    context, user = context_of(request), await context_of(request).user(request)
-    run, _ = await _found(context, user, run_id, "delete")
-    if not await context.ask(context.store.delete_run, run.id):
+async def delete_run(request: Request, user: ReaderOf, run_id: str, query: OneRunQueryOf) -> Response:
+    context = context_of(request)
+    run, _ = await _found(context, user, run_id, "delete", query.app_id)
+    if not await context.ask(context.store.delete_run, run.app_uid, run.id):
         raise unknown("run", run_id)
     return Response(status_code=204)
 
@@ -90,8 +119,13 @@ async def delete_run(request: Request, run_id: str) -> Response:
 @router.post("/scores")
 async def add_score(request: Request, run_id: str) -> Response:
     context, user = context_of(request), await context_of(request).user(request)
+    raw = await body.read(request.headers, request.receive, SCORE_MAX)  # by whoever has a token, but small; and a slot waits for no body
+    async with context.reads.slot(lane_of(user)):
+        return await _scored(context, user, run_id, raw)
+
+
+async def _scored(context: Context, user: User, run_id: str, raw: bytes) -> Response:
     run, _ = await _found(context, user, run_id, "update")
-    raw = await body.read(request.headers, request.receive, SCORE_MAX)
     try:
         given = ScoreBody.model_validate_json(raw)
     except ValidationError as error:
@@ -101,6 +135,6 @@ async def add_score(request: Request, run_id: str) -> Response:
     score = Score(
         name=clean.cleaned(given.name), value=given.value, comment=clean.text(given.comment, 1024), by=by, at=time.time_ns() // 1000
     )
-    if not await context.ask(context.store.add_score, run.id, score):
+    if not await context.ask(context.store.add_score, run.app_uid, run.id, score):
         raise unknown("run", run_id)
     return Json({"data": runs.score_of(score).model_dump(mode="json")}, 201)

@@ -16,13 +16,14 @@ from starlette.responses import Response
 from dynamiq_operator.model.runs import APP_ID_HEADER
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.arriving import OF_A_POD, OF_ONE
-from dynamiq_recorder.http.context import Context, context_of
+from dynamiq_recorder.http.context import Context, context_of, lane_of
 from dynamiq_recorder.http.errors import CLOSES, HttpProblem, Json, unavailable
 from dynamiq_recorder.identity.senders import Sender
 from dynamiq_recorder.identity.tokens import User
 from dynamiq_recorder.identity.writers import Forbidden
 from dynamiq_recorder.ingest import otlp, sdk, spans
 from dynamiq_recorder.ingest.parsed import Parsed
+from dynamiq_recorder.ingest.shares import Source
 from dynamiq_recorder.model import Batch
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
@@ -41,24 +42,31 @@ async def take(request: Request) -> Response:
     sender = await context.writers.sender(user, named)
     if sender is None and named:
         sender = await context.writers.account(user, named)
-    if context.health.fullness is not None and context.health.fullness >= context.full_at:
-        raise unavailable("the disk of the store is full: runs are taken again once there is room", FULL_FOR)
+    _require_room(context, sender)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (PROTOBUF, JSON):
         raise HttpProblem(415, f"send runs as {JSON} or {PROTOBUF}", headers=CLOSES)
-    with context.arriving.room(is_pod=sender is not None and sender.pod_uid is not None) as came:
+    source = _source(user, sender)
+    with context.arriving.room(source) as came:
         packed = await _read_body(context, request, user, sender, came)
         began = time.monotonic()
-        async with context.parsers:
+        async with context.parsers.slot(source.namespace):
             small = await anyio.to_thread.run_sync(body.unpacked_if_small, request.headers, packed)
         if small is None and sender is None:
             raise _unnamed()
-        async with contextlib.nullcontext() if small is not None else context.large:
-            parsed = await _stored(context, request, packed, small, kind, user, sender)
+        async with contextlib.nullcontext() if small is not None else context.large.slot(source.namespace):
+            parsed = await _stored(context, request, packed, small, kind, user, sender, source)
     context.metrics.ack_seconds.observe(time.monotonic() - began)
     if parsed.rejected:
         context.metrics.refused.inc(parsed.rejected)
     return _answer(kind, parsed)
+
+
+def _source(user: User, sender: Sender | None) -> Source:
+    """Whose share a body takes: its App's, and of an App that is not known yet that of whoever sends."""
+    if sender is None:
+        return Source(lane_of(user), user.username, is_pod=False)
+    return Source(sender.namespace, sender.app_uid, is_pod=sender.pod_uid is not None)
 
 
 async def _read_body(context: Context, request: Request, user: User, sender: Sender | None, came: Callable[[int], None]) -> bytes:
@@ -78,21 +86,22 @@ def _unnamed() -> HttpProblem:
 
 
 async def _stored(
-    context: Context, request: Request, packed: bytes, small: bytes | None, kind: str, user: User, sender: Sender | None
+    context: Context, request: Request, packed: bytes, small: bytes | None, kind: str, user: User, sender: Sender | None, source: Source
 ) -> Parsed:
     """What came of a body, once its runs are committed. `small`: the body unpacked, where it is small."""
-    async with context.parsers:
+    async with context.parsers.slot(source.namespace):
         raw = await anyio.to_thread.run_sync(body.unpacked, request.headers, packed) if small is None else small
         size = len(raw)
         given = await anyio.to_thread.run_sync(_read, raw, kind)
         del raw
         if sender is None:
             sender = await context.writers.account(user, _claimed(given))
+            _require_room(context, sender)
         await _check_instance(context, sender, given, user)
         parsed = await anyio.to_thread.run_sync(_parse, given, sender, context)
         del given
     if parsed.batch.runs or parsed.batch.instances:
-        refused = await context.queue.put(_fitting(context, parsed.batch), size)
+        refused = await context.queue.put(_fitting(context, sender, parsed.batch), size, source)
         context.active[sender.app_uid] = None
         if refused:
             parsed.rejected += refused
@@ -155,10 +164,21 @@ async def _check_instance(context: Context, sender: Sender, given: _Given, user:
         raise Forbidden(f"the instance {instance} is another pod's")
 
 
-def _fitting(context: Context, batch: Batch) -> Batch:
-    """Without spans and content while the disk is nearly full."""
-    fullness = context.health.fullness
-    if fullness is None or fullness < context.no_spans_at:
+def _require_room(context: Context, sender: Sender | None) -> None:
+    """Raises HttpProblem 503."""
+    if context.is_full():
+        raise unavailable("the disk of the store is full: runs are taken again once there is room", FULL_FOR)
+    if sender is not None and context.is_full(sender.app_uid):
+        raise unavailable(
+            "the Apps of this namespace take more than their share of a store that is nearly full: the oldest runs of those that take most are deleted",
+            FULL_FOR,
+        )
+
+
+def _fitting(context: Context, sender: Sender, batch: Batch) -> Batch:
+    """Without spans and content while the disk is nearly full; where that is for Apps over their share, of their runs alone."""
+    fullness, over = context.health.fullness, context.health.over
+    if fullness is None or fullness < context.no_spans_at or (over and sender.app_uid not in over):
         return batch
     context.metrics.spans_left_out.inc(sum(len(run.spans) for run in batch.runs))
     bare = tuple(msgspec.structs.replace(run, spans=(), input=None, output=None, error=None, extra=None) for run in batch.runs)

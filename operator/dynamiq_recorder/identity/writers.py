@@ -1,4 +1,4 @@
-"""For which App somebody may send runs: a pod for its own, the gate for those that sleep behind it, and everybody else by `create apps/runs`.
+"""For which App somebody may send runs: a pod for its own, everybody else, and so the gate, by `create apps/runs`.
 
 A pod's label and its owners say whose it is, in its token's namespace: no record, header or name that it chooses has a say in that.
 """
@@ -19,7 +19,7 @@ class Forbidden(Exception):  # noqa: N818
 
 
 class Writers:
-    """`gate`: the user name of the gate's account, which relays for sleeping Apps."""
+    """`gate`: the user name of an account that relays for every App; empty for nobody's. Any other gate does it by its rights."""
 
     def __init__(self, client: Client, apps: Apps, rights: Rights, gate: str) -> None:
         self._apps, self._rights, self._gate = apps, rights, gate

@@ -15,7 +15,7 @@ from dynamiq_recorder.identity.senders import Sender
 from dynamiq_recorder.ingest import clean
 from dynamiq_recorder.ingest.parsed import MODELS_OF_A_RUN, SPANS_OF_A_RUN, Parsed, Prices, Refusals, duration, tokens_of, wrong_time
 from dynamiq_recorder.ingest.spans import Group, InSpan
-from dynamiq_recorder.model import Batch, Instance, Run, Span
+from dynamiq_recorder.model import Batch, Instance, Run, Span, in_line
 
 RUN_ID = "dynamiq.run.id"
 _OUTCOMES = {status.value: status for status in RunStatus}
@@ -194,7 +194,7 @@ class _Reader:
             status=_NODE_STATUSES.get(
                 _word(span.attributes, "dynamiq.node.status"), NodeStatus.FAILED if span.is_error else NodeStatus.SUCCEEDED
             ),
-            error_type=clean.text(has("error.type")),
+            error_type=in_line(clean.text(has("error.type")), clean.count(has("code.line.number"))),
             attempts=min(clean.count(has("dynamiq.node.attempts")) or 1, 10_000),
             cached=has("dynamiq.node.cached") is True,
             tokens=tokens,

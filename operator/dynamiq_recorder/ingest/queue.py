@@ -16,6 +16,7 @@ from typing import Protocol
 
 import msgspec
 
+from dynamiq_recorder.ingest.shares import Full, Shares, Source
 from dynamiq_recorder.model import Batch
 from dynamiq_recorder.store.interface import Store, Unavailable
 
@@ -23,10 +24,6 @@ TOGETHER = 500
 """Runs of one commit, unless one request has more."""
 
 log = logging.getLogger(__name__)
-
-
-class Full(Exception):  # noqa: N818
-    """There is no room: try again."""
 
 
 class Closed(Exception):  # noqa: N818
@@ -40,15 +37,19 @@ class Observer(Protocol):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Runs and bytes (of bodies) that wait for their commit at most."""
+    """Runs and bytes (of bodies) that wait for their commit at most. Of one namespace, see `Shares`."""
 
     runs: int = 4000
     bytes: int = 12 * 1024 * 1024
 
 
 class _Waiting(msgspec.Struct):
+    """`runs`, `bytes`: what it takes of the room."""
+
     batch: Batch
-    size: int
+    source: Source
+    runs: int
+    bytes: int
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[int]
 
@@ -57,10 +58,12 @@ class Queue:
     """Requests' batches on their way into the store. `put` is called on an event loop."""
 
     def __init__(self, store: Store, limits: Limits, observer: Observer) -> None:
-        self._store, self._limits, self._observer = store, limits, observer
-        self._waiting: deque[_Waiting] = deque()
+        self._store, self._observer = store, observer
+        self._waiting: dict[str, deque[_Waiting]] = {}
+        """By namespace; the first one has waited the longest for its turn."""
         self._changed = threading.Condition()
-        self._runs = self._bytes = 0
+        self._shares = (Shares(limits.runs), Shares(limits.bytes))
+        self._runs = 0
         self._is_closed = False
         self.failed: str = ""
         """Why the last commit failed; empty where it did not."""
@@ -78,21 +81,30 @@ class Queue:
         """
         self._note("")
 
-    async def put(self, batch: Batch, size: int) -> int:
+    async def put(self, batch: Batch, size: int, source: Source) -> int:
         """Returns once it is committed, with how many of its spans the store refused. Raises Full and Closed at once, and whatever the store raises, such as Unavailable."""
         loop = asyncio.get_running_loop()
-        entry = _Waiting(batch, size, loop, loop.create_future())
+        # What is larger than a share is taken, too, where its source has nothing else here.
+        of_runs, of_bytes = (each.of_others for each in self._shares)
+        entry = _Waiting(batch, source, min(len(batch.runs), of_runs), min(size, of_bytes), loop, loop.create_future())
         with self._changed:
             if self._is_closed:
                 raise Closed
-            is_over = self._runs + len(batch.runs) > self._limits.runs or self._bytes + size > self._limits.bytes
-            if self._waiting and is_over:
-                raise Full
-            self._waiting.append(entry)
+            self._take_room(entry)
+            self._waiting.setdefault(source.namespace, deque()).append(entry)
             self._runs += len(batch.runs)
-            self._bytes += size
             self._changed.notify()
         return await entry.done
+
+    def _take_room(self, entry: _Waiting) -> None:
+        """Raises Full."""
+        runs, size = self._shares
+        runs.take(entry.source, entry.runs)
+        try:
+            size.take(entry.source, entry.bytes)
+        except Full:
+            runs.give_back(entry.source, entry.runs)
+            raise
 
     def close(self) -> None:
         """Commits what waits, and ends."""
@@ -108,18 +120,26 @@ class Queue:
             finally:
                 with self._changed:
                     self._runs -= sum(len(each.batch.runs) for each in taken)
-                    self._bytes -= sum(each.size for each in taken)
+                    for each in taken:
+                        self._shares[0].give_back(each.source, each.runs)
+                        self._shares[1].give_back(each.source, each.bytes)
 
     def _take(self) -> list[_Waiting]:
-        """What waits, up to `TOGETHER` runs; nothing at the end."""
+        """What waits, up to `TOGETHER` runs, of one namespace after the other; nothing at the end."""
         with self._changed:
             while not self._waiting and not self._is_closed:
                 self._changed.wait()
             taken: list[_Waiting] = []
             runs = 0
-            while self._waiting and (not taken or runs + len(self._waiting[0].batch.runs) <= TOGETHER):
-                taken.append(self._waiting.popleft())
+            while self._waiting:
+                namespace, queue = next(iter(self._waiting.items()))
+                if taken and runs + len(queue[0].batch.runs) > TOGETHER:
+                    break
+                taken.append(queue.popleft())
                 runs += len(taken[-1].batch.runs)
+                del self._waiting[namespace]
+                if queue:
+                    self._waiting[namespace] = queue
             return taken
 
     def _commit(self, taken: list[_Waiting]) -> None:

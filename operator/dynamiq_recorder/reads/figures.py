@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -16,9 +17,10 @@ from dynamiq_operator.model.runs import (
     SessionSummary,
 )
 from dynamiq_recorder.compare import figures_of
-from dynamiq_recorder.model import Point, Row, Session, Sums, Wholeness
+from dynamiq_recorder.model import NodeSums, Point, Row, RowFigures, Session, Sketch, Sums, Wholeness
 from dynamiq_recorder.reads.runs import tokens_of
 from dynamiq_recorder.reads.times import shown, shown_or_none, usd
+from dynamiq_recorder.sketch import added
 
 
 def metrics(
@@ -80,20 +82,40 @@ def _point(point: Point) -> MetricsPoint:
 
 def total(given: Iterable[Sums]) -> Sums:
     """The sums of all of them; of none, zeros."""
-    found = Sums()
-    for each in given:
-        found = _added(found, each)
-    return found
+    fields: dict[str, Any] = {}
+    for name, values in zip(Sums.__struct_fields__, zip(*map(msgspec.structs.astuple, given), strict=True), strict=False):
+        known = [value for value in values if value is not None]
+        is_sketch = bool(known) and isinstance(known[0], Sketch)
+        fields[name] = Sketch(added(each.buckets for each in known)) if is_sketch else sum(known) if known else None
+    return Sums(**fields)
 
 
-def _added(one: Sums, other: Sums) -> Sums:
-    buckets = dict(one.sketch.buckets)
-    for bucket, count in other.sketch.buckets.items():
-        buckets[bucket] = buckets.get(bucket, 0) + count
-    fields = {}
-    for name in msgspec.structs.asdict(one):
-        if name == "sketch":
-            continue
-        left, right = getattr(one, name), getattr(other, name)
-        fields[name] = left if right is None else right if left is None else left + right
-    return Sums(**fields, sketch=type(one.sketch)(buckets))
+def together(rows: Sequence[RowFigures]) -> RowFigures:
+    """The figures of rows, newest first, as if they were one row's."""
+    if len(rows) == 1:
+        return rows[0]
+    nodes: dict[str, list[NodeSums]] = {}
+    scores: dict[str, tuple[float, int]] = {}
+    for row in rows:
+        for node in row.nodes:
+            nodes.setdefault(node.node_id, []).append(node)
+        for name, (value, count) in row.scores.items():
+            before = scores.get(name, (0.0, 0))
+            scores[name] = (before[0] + value, before[1] + count)
+    return RowFigures(
+        row=rows[0].row,
+        sums=total(row.sums for row in rows),
+        nodes=tuple(_one_node(nodes[node_id]) for node_id in sorted(nodes)),
+        scores=scores,
+        oldest=rows[-1].row,
+    )
+
+
+def _one_node(parts: Sequence[NodeSums]) -> NodeSums:
+    return NodeSums(
+        node_id=parts[0].node_id,
+        name=parts[0].name,
+        sums=total(part.sums for part in parts),
+        own_duration=sum(part.own_duration for part in parts),
+        caused=sum(part.caused for part in parts),
+    )

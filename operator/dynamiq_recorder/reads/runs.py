@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from dynamiq_operator.model.runs import NodeStatus, RunDetail, RunNode, RunScore, RunSummary
-from dynamiq_recorder.model import Run, Score, Span, Tokens
+from dynamiq_operator.model.runs import NodeStatus, RunScore, RunSummary
+from dynamiq_recorder.model import Run, Score, Span, Tokens, out_of_line
 from dynamiq_recorder.reads.times import milliseconds, shown, usd
 from dynamiq_recorder.sdk_runs import without_content
 
@@ -28,19 +28,19 @@ def summary(run: Run, *, with_error: bool) -> RunSummary:
     return RunSummary.model_construct(**_summary(run, with_error))
 
 
-def detail(run: Run, scores: Sequence[Score], content: Content) -> RunDetail:
-    """A run, whole. With `content` INCLUDED, `run` has its content."""
+def detail(run: Run, scores: Sequence[Score], content: Content) -> dict[str, Any]:
+    """Returns a run as a RunDetail is serialized. With `content` INCLUDED, `run` has its content."""
     shows = content is Content.INCLUDED
-    return RunDetail.model_construct(
+    return dict(  # a model for each of thousands of nodes takes ten times as long
         **_summary(run, shows),
         pins=run.pins,
         workflow_hash=run.workflow_hash,
         trace_id=run.trace_id,
         instance=run.instance,
         seq=run.seq,
-        nodes=tuple(_node(span, run, shows) for span in sorted(run.spans, key=lambda span: span.started_at)),
+        nodes=[_node(span, run, shows) for span in sorted(run.spans, key=lambda span: span.started_at)],
         nodes_kept=bool(run.spans) or not run.node_count,
-        scores=tuple(score_of(each) for each in scores),
+        scores=[score_of(each).model_dump(mode="json") for each in scores],
         content=content.value,
         input=value(run.input) if shows else None,
         output=value(run.output) if shows else None,
@@ -111,8 +111,9 @@ def _summary(run: Run, with_error: bool) -> dict[str, Any]:
     }
 
 
-def _node(span: Span, run: Run, shows: bool) -> RunNode:
-    return RunNode.model_construct(
+def _node(span: Span, run: Run, shows: bool) -> dict[str, Any]:
+    error_type, error_line = out_of_line(span.error_type)
+    return dict(
         **tokens_of(span.tokens),
         span_id=span.span_id,
         parent_id=span.parent_id,
@@ -122,7 +123,8 @@ def _node(span: Span, run: Run, shows: bool) -> RunNode:
         model=span.model,
         provider=span.provider,
         status=NodeStatus(span.status),
-        error_type=span.error_type,
+        error_type=error_type,
+        error_line=error_line,
         attempts=span.attempts,
         cached=span.cached,
         started_at=shown(span.started_at),

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from dynamiq_recorder.model import MICROSECONDS, NANO_USD
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ZONELESS = _EPOCH.replace(tzinfo=None)
 LAST = 253_402_300_799 * MICROSECONDS
 """The end of the year 9999."""
 
 
 def shown(at: int) -> str:
     """RFC 3339 in UTC with microseconds."""
-    return f"{_EPOCH + timedelta(microseconds=min(max(at, 0), LAST)):%Y-%m-%dT%H:%M:%S.%f}Z"
+    return f"{(_ZONELESS + timedelta(microseconds=min(max(at, 0), LAST))).isoformat(timespec='microseconds')}Z"
 
 
 def shown_or_none(at: int | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from dynamiq_operator.model.runs import NodeStatus, RunSource, RunStatus, RunTrace
+from dynamiq_operator.model.runs import NodeStatus, RunSource, RunStatus
 from dynamiq_recorder.model import NANO_USD, Run, Span
 from dynamiq_recorder.reads.runs import value
 from dynamiq_recorder.reads.times import shown
@@ -15,10 +15,10 @@ _IDS = uuid.UUID("b7f0f0f8-3c5d-5b55-9a41-0d2f9d1f7c33")
 _STATUSES = {RunStatus.SUCCEEDED: "succeeded", RunStatus.ABANDONED: "canceled"}
 
 
-def trace(run: Run, *, shows: bool) -> RunTrace:
-    """`shows`: with input, output and errors, which `run` then has."""
+def trace(run: Run, *, shows: bool) -> dict[str, Any]:
+    """Returns a trace as a RunTrace is serialized. `shows`: with input, output and errors, which `run` then has."""
     made = _sent(run, shows) if run.source is RunSource.SDK else None
-    return RunTrace.model_construct(runs=tuple(made if made is not None else _built(run, shows)))
+    return {"runs": made if made is not None else _built(run, shows)}
 
 
 def _sent(run: Run, shows: bool) -> list[dict[str, Any]] | None:

@@ -35,24 +35,26 @@ AROUND = 20
 KEYS_MOST = 5_000
 DIGITS_MOST = 18
 """Of each part of a cursor: no database takes a larger number."""
+_OTHER = -1
 ANOTHER = "the archive has a row of this uid with another content, and keeps it"
 
 
 def put(database: Database, rows: Sequence[ArchivedRow], flows: Mapping[str, str], now: int) -> Archived:
     """See Store.archive."""
-    return database.transact(lambda connection: _put(connection, rows, flows, now)) if rows else Archived((), {})
+    return database.transact(lambda connection: _put(connection, rows, flows, now)) if rows else Archived({}, {})
 
 
 def _put(connection: Connection, rows: Sequence[ArchivedRow], flows: Mapping[str, str], now: int) -> Archived:
     connection.hold_rows(sorted({(row.namespace, row.app) for row in rows}), alone=False)
     apps = app_keys(connection, [(row.app_uid, row.namespace, row.app) for row in rows])
     connection.hold_rollups(sorted(set(apps.values())))  # of two that send one App's rows, the second finds those of the first
-    taken: list[str] = []
+    taken: dict[str, int] = {}
     refused: dict[str, str] = {}
     for row in {row.uid: row for row in rows}.values():
         app = apps[row.app_uid]
-        there = _same(connection, app, row)
-        if there is None:
+        since = _since(connection, app, row)
+        if since is None:
+            since = now
             went_live = row.ended if row.succeeded else None
             line = (
                 app,
@@ -70,7 +72,7 @@ def _put(connection: Connection, rows: Sequence[ArchivedRow], flows: Mapping[str
             connection.do(_PUT, line)
             connection.do(_COUNT, (app, 1))
             connection.do(_BLOCK, (app, row.sequence // BLOCK, 1))
-        elif not there:
+        elif since == _OTHER:
             refused[row.uid] = ANOTHER
             continue
         if row.flow_hash is not None and row.flow_hash in flows:
@@ -79,20 +81,22 @@ def _put(connection: Connection, rows: Sequence[ArchivedRow], flows: Mapping[str
                 "INSERT INTO archived_flows (app_key, hash, content) VALUES (?, ?, ?) ON CONFLICT (app_key, hash) DO NOTHING",
                 (app, row.flow_hash, text),
             )
-        taken.append(row.uid)
-    return Archived(tuple(taken), refused)
+        taken[row.uid] = since
+    return Archived(taken, refused)
 
 
-def _same(connection: Connection, app: int, row: ArchivedRow) -> bool | None:
-    """Whether a row that is there is this one; None where there is none."""
-    by_uid = connection.all("SELECT app_key, name, sequence, digest, outcome_digest FROM archived_rows WHERE uid = ?", (row.uid,))
-    if by_uid:
-        return bool(by_uid[0] == (app, row.name, row.sequence, row.digest, row.outcome_digest))
+def _since(connection: Connection, app: int, row: ArchivedRow) -> int | None:
+    """Returns when this row was stored; None where it is not there, _OTHER where its uid is another row's."""
+    by_uid = connection.all(
+        "SELECT archived_at, app_key, name, sequence, digest, outcome_digest FROM archived_rows WHERE uid = ?", (row.uid,)
+    )
+    for since, *there in by_uid:
+        return int(since) if there == [app, row.name, row.sequence, row.digest, row.outcome_digest] else _OTHER
     restored = connection.all(
-        "SELECT digest FROM archived_rows WHERE app_key = ? AND sequence = ? AND name = ? AND outcome_digest = ?",
+        "SELECT digest, archived_at FROM archived_rows WHERE app_key = ? AND sequence = ? AND name = ? AND outcome_digest = ?",
         (app, row.sequence, row.name, row.outcome_digest),
     )
-    return True if (row.digest,) in restored else None
+    return next((int(since) for digest, since in restored if digest == row.digest), None)
 
 
 def known_flows(connection: Connection, app_uid: str, hashes: Sequence[str]) -> frozenset[str]:
@@ -173,7 +177,7 @@ def keys(connection: Connection, app_uid: str, first: int) -> ArchivedKeys:
     if app is None:
         return ArchivedKeys((), 0)
     lines = connection.all(
-        "SELECT uid, sequence, name, outcome_digest FROM archived_rows WHERE app_key = ? AND sequence >= ? ORDER BY sequence DESC, key DESC LIMIT ?",
+        "SELECT uid, sequence, name, outcome_digest, archived_at FROM archived_rows WHERE app_key = ? AND sequence >= ? ORDER BY sequence DESC, key DESC LIMIT ?",
         (app, first, KEYS_MOST),
     )
     return ArchivedKeys(tuple(ArchivedKey(*line) for line in lines), _total(connection, app))

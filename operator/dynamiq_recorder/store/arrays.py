@@ -16,6 +16,8 @@ _TEXT = frozenset(
 _KINDS = {
     "id": "uuid",
     "sketch": "bytea",
+    "cost_sketch": "bytea",
+    "token_sketch": "bytea",
     "tokens_squared": "double precision",
     "priced_cost_squared": "double precision",
 }

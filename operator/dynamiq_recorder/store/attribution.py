@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from dynamiq_operator.model.runs import RunSource
 from dynamiq_recorder.model import Row
-from dynamiq_recorder.store import archive, rollups
+from dynamiq_recorder.store import archive, rollups, shares
 from dynamiq_recorder.store.database import MANY, Cell, Connection, Database, pieces
+from dynamiq_recorder.store.deleting import take_out
 from dynamiq_recorder.store.loading import stored
 from dynamiq_recorder.store.periods import changed
 from dynamiq_recorder.store.tally import Tally
 from dynamiq_recorder.store.writing import app_keys, periods
 
-_COLUMNS = ("uid", "app_key", "sequence", "digest", "pins", "workflow_version", "began", "succeeded", "ended")
-_WITH_APP = ("runs", "labels", "errors", "instances", "app_rows")
+_COLUMNS = ("uid", "app_key", "sequence", "digest", "pins", "workflow_version", "began", "succeeded", "ended", "pair")
+_WITH_APP = ("runs", "labels", "errors", "deleted", "instances", "app_rows")
 
 
 def put_rows(database: Database, rows: Sequence[Row]) -> int:
@@ -31,7 +33,7 @@ def _put(database: Database, connection: Connection, rows: Sequence[Row]) -> int
     restored: set[int] = set()
     moved = 0
     for old, new in _earlier_apps(connection, rows, apps):
-        moved += _become(connection, old, new)
+        moved += _become(database, connection, old, new)
         restored.add(new)
     restored |= _renamed_rows(connection, rows, apps)
     affected = _affected(connection, rows, apps)
@@ -60,7 +62,7 @@ def _put(database: Database, connection: Connection, rows: Sequence[Row]) -> int
 
 def _line(row: Row, app: int) -> Cell:
     succeeded = None if row.succeeded is None else int(row.succeeded)
-    return (row.uid, app, row.sequence, row.digest, row.pins, row.workflow_version, row.began, succeeded, row.ended)
+    return (row.uid, app, row.sequence, row.digest, row.pins, row.workflow_version, row.began, succeeded, row.ended, row.pair)
 
 
 _PUT_ROW = (
@@ -133,17 +135,35 @@ def _earlier_apps(connection: Connection, rows: Sequence[Row], apps: Mapping[str
     return sorted(found)
 
 
-def _become(connection: Connection, old: int, new: int) -> int:
-    """All of an App is the other's from now on. Returns how many runs."""
+def _become(database: Database, connection: Connection, old: int, new: int) -> int:
+    """Gives all of an App to the one that it was restored as. Returns how many runs."""
     connection.hold_rollups(sorted((old, new)))
+    for part in pieces(_twins(connection, old, new)):
+        take_out(connection, stored(database, connection, part, content=False))
+    twice = "DELETE FROM deleted WHERE app_key = ? AND id IN (SELECT id FROM deleted WHERE app_key = ?)"
+    connection.do(twice, (old, new))
     count = int(connection.all("SELECT count(*) FROM runs WHERE app_key = ?", (old,))[0][0])
     for name in _WITH_APP:
         connection.do(f"UPDATE {name} SET app_key = ? WHERE app_key = ?", (new, old))  # noqa: S608 - our own names
     archive.become(connection, old, new)
+    shares.become(connection, old, new)
     connection.do("UPDATE apps SET became = ? WHERE key = ? OR became = ?", (new, old, old))
     for table in (rollups.RUNS, rollups.NODES):
         rollups.rekey(connection, table, "app_key = ?", (old,), lambda key: (new, *key[1:]))
     return count
+
+
+def _twins(connection: Connection, old: int, new: int) -> list[int]:
+    """Lists runs that cannot stay once two Apps are one: each second one of an id, a pod's last, and those that were deleted in the other App."""
+    both = connection.all(
+        "SELECT o.key, o.source, n.key, n.source FROM runs o JOIN runs n ON n.id = o.id AND n.app_key = ? WHERE o.app_key = ?", (new, old)
+    )
+    runtime = RunSource.RUNTIME.value
+    gone = {first if new_source == runtime != old_source else second for first, old_source, second, new_source in both}
+    deleted = "SELECT r.key FROM deleted d JOIN runs r ON r.id = d.id AND r.app_key = ? WHERE d.app_key = ?"
+    for apps in ((old, new), (new, old)):
+        gone |= {key for (key,) in connection.all(deleted, apps)}
+    return sorted(gone)
 
 
 def _renamed_rows(connection: Connection, rows: Sequence[Row], apps: Mapping[str, int]) -> set[int]:

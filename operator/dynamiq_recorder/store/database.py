@@ -44,6 +44,8 @@ class Connection(Protocol):
     """After a list of keys `i`: JOIN runs r, each by its key, whatever the database thinks of how many there are."""
     locking: str
     """What follows a SELECT whose lines are about to be changed."""
+    weighed: bool
+    """Whether it is counted what the runs of each App take: where it is known how full the disk is."""
     fence: str
     """At the end of a subquery that is to be asked for each line, by its index."""
 
@@ -137,6 +139,10 @@ class Database(Protocol):
 
     def scrub(self) -> None:
         """After deletes by a person: writes anew what may have copies of their text in its gaps. Of a large store it takes long."""
+        ...
+
+    def sorting(self) -> AbstractContextManager[None]:
+        """Within it indexes of large tables are made, in transactions of this thread."""
         ...
 
     def loading(self) -> AbstractContextManager[None]:

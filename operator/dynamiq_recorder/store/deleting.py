@@ -9,11 +9,11 @@ import msgspec
 
 from dynamiq_recorder.model import MICROSECONDS, Filter
 from dynamiq_recorder.store import rollups
-from dynamiq_recorder.store.database import MANY, Connection, Database, Lines
+from dynamiq_recorder.store.database import MANY, Connection, Database, Lines, pieces
 from dynamiq_recorder.store.filters import app_key, conditions
 from dynamiq_recorder.store.forgetting import forget
 from dynamiq_recorder.store.interface import Unavailable
-from dynamiq_recorder.store.loading import stored
+from dynamiq_recorder.store.loading import Stored, stored
 from dynamiq_recorder.store.tally import Tally
 
 SMALL = 32 << 20
@@ -57,7 +57,7 @@ def _delete_some(connection: Connection, database: Database, wanted: Filter, now
     return _Piece(_delete_keys(database, connection, keys, now)) if keys else None
 
 
-def delete_run(database: Database, run_id: str, now: int) -> bool:
+def delete_run(database: Database, app_uid: str, run_id: str, now: int) -> bool:
     """See Store.delete_run."""
     try:
         identity = database.id_in(run_id)
@@ -65,8 +65,9 @@ def delete_run(database: Database, run_id: str, now: int) -> bool:
         return False
 
     def work(connection: Connection) -> int:
-        _hold(connection, "SELECT a.namespace, a.name FROM runs r JOIN apps a ON a.key = r.app_key WHERE r.id = ?", (identity,))
-        keys = [line[0] for line in connection.all("SELECT key FROM runs WHERE id = ?", (identity,))]
+        app = app_key(connection, app_uid)
+        _hold(connection, "SELECT namespace, name FROM apps WHERE key = ?", (app,))
+        keys = [line[0] for line in connection.all("SELECT key FROM runs WHERE id = ? AND app_key = ?", (identity, app))]
         return _delete_keys(database, connection, keys, now)
 
     gone = database.transact(work) > 0
@@ -127,14 +128,30 @@ def _hold(connection: Connection, named: str, values: Sequence[object]) -> None:
 
 def _delete_keys(database: Database, connection: Connection, keys: Sequence[int], now: int) -> int:
     """Runs with all that is beside them, out of the rollups, too; that they were deleted is kept, so that nobody brings them back."""
-    tally = Tally()
     found = stored(database, connection, keys, content=False)
+    ids = [(database.id_in(have.run.id), have.app, now) for have in found]
+    connection.put([(Lines("deleted", ("id", "app_key", "at"), ids), ("id", "app_key"))])
+    if found:
+        connection.do(_PUT, (_TO_SCRUB, now))
+    take_out(connection, found)
+    return len(found)
+
+
+def one_of_each_id(database: Database, connection: Connection) -> int:
+    """Of runs of several Apps with one id leaves that which was stored first, for tables that have an id once. Returns how many went."""
+    lines = connection.all(
+        "SELECT r.key FROM runs r JOIN (SELECT id, min(key) AS stays FROM runs GROUP BY id HAVING count(*) > 1) twice "
+        "ON twice.id = r.id WHERE r.key <> twice.stays ORDER BY r.key"
+    )
+    for part in pieces([key for (key,) in lines]):
+        take_out(connection, stored(database, connection, part, content=False))
+    return len(lines)
+
+
+def take_out(connection: Connection, found: Sequence[Stored]) -> None:
+    """Deletes runs with all that is beside them, and takes them out of the rollups. The last of a transaction, as rollups are."""
+    tally = Tally()
     for have in found:
         tally.add(have.run, have.app, have.row, -1)
     forget(connection, [have.key for have in found])
-    ids = [(database.id_in(have.run.id), now) for have in found]
-    connection.put([(Lines("deleted", ("id", "at"), ids), ("id",))])
-    if found:
-        connection.do(_PUT, (_TO_SCRUB, now))
     rollups.apply(connection, tally)
-    return len(found)

@@ -14,6 +14,10 @@ _FAILING = (
 )
 
 
+APP_OF = "(SELECT coalesce(became, key) FROM apps WHERE uid = ?)"
+"""The key of the App of a uid, as a part of SQL."""
+
+
 class Conditions:
     """SQL after WHERE, and its parameters."""
 
@@ -31,7 +35,7 @@ class Conditions:
 
 
 def app_key(connection: Connection, uid: str) -> int | None:
-    lines = connection.all("SELECT coalesce(became, key) FROM apps WHERE uid = ?", (clean(uid),))
+    lines = connection.all(APP_OF[1:-1], (clean(uid),))
     return int(lines[0][0]) if lines else None
 
 

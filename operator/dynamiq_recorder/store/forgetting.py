@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from dynamiq_recorder.store import shares
 from dynamiq_recorder.store.columns import LABEL_COLUMNS, MODEL, TAG
 from dynamiq_recorder.store.database import Connection, pieces
 
@@ -17,6 +18,8 @@ def forget(connection: Connection, keys: Sequence[int], tables: Sequence[str] = 
     """Deletes what these tables have of runs. Returns how many lines, those of labels and errors not counted."""
     gone = 0
     for part in pieces(keys):
+        if connection.weighed:
+            shares.add(connection, shares.of_keys(connection, part, tables), -1)
         if "runs" in tables:  # first, so that nobody adds a score to one meanwhile
             condition, values = connection.within("key", part)
             connection.all(f"SELECT key FROM runs WHERE {condition} ORDER BY key{connection.locking}", values)  # noqa: S608 - our own names

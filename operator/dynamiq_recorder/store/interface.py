@@ -54,9 +54,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Archived(msgspec.Struct, frozen=True):
-    """What became of rows that were to be archived. `taken`: uids of those that are there now, or were; `refused`: by uid, why not."""
+    """The outcome of archiving rows. `taken`: by the uids of those that are there now, or were, when they were stored; `refused`: by uid, why not."""
 
-    taken: tuple[str, ...]
+    taken: Mapping[str, int]
     refused: Mapping[str, str]
 
 
@@ -69,12 +69,13 @@ class ArchivedPage(msgspec.Struct, frozen=True):
 
 
 class ArchivedKey(msgspec.Struct, frozen=True):
-    """By what an archived row is known again."""
+    """The fields by which an archived row is known again, and when it was stored."""
 
     uid: str
     sequence: int
     name: str
     outcome_digest: str
+    archived_at: int
 
 
 class ArchivedKeys(msgspec.Struct, frozen=True):
@@ -118,7 +119,9 @@ class Store(Protocol):
 
         Runs are given to rows by what `put_rows` says, whatever row they come with.
 
-        A run whose id is there is the same run again where it is of the same App and source, and one of source runtime of the same instance:
+        An id is of one App: other Apps may have runs of the same id, and none of them changes or hinders another.
+
+        A run whose id its App has is the same run again where it is of the same source, and one of source runtime of the same instance:
         its spans are merged by span_id (a later one wins), and its figures and the rollups are brought to what the union says. What comes
         twice, in one call or two, counts once. Otherwise one of source runtime takes the place of one of another source, and is new; all
         others are refused, so that nobody who knows an id changes what a pod said. A run that was deleted is refused, too.
@@ -150,13 +153,17 @@ class Store(Protocol):
         """All runs of a filter with their spans, oldest first, without holding all of them: for an export."""
         ...
 
-    def run(self, run_id: str, *, content: bool) -> Run | None:
+    def apps_with(self, run_id: str) -> tuple[str, ...]:
+        """Lists the uids of the Apps that have a run of this id, that of the run that was stored first at the front."""
+        ...
+
+    def run(self, app_uid: str, run_id: str, *, content: bool) -> Run | None:
         """One run with its spans, and with content where it is asked for."""
         ...
 
-    def scores(self, run_id: str) -> tuple[Score, ...]: ...
+    def scores(self, app_uid: str, run_id: str) -> tuple[Score, ...]: ...
 
-    def add_score(self, run_id: str, score: Score) -> bool:
+    def add_score(self, app_uid: str, run_id: str, score: Score) -> bool:
         """Sets the score of this name by this person. False where there is no such run."""
         ...
 
@@ -168,8 +175,10 @@ class Store(Protocol):
         """From rollups. Points of all groups in order of time; the key of a deployment is its uid, of a run without a row ""."""
         ...
 
-    def figures(self, app_uid: str, row_uids: Sequence[str], *, nodes: bool = False) -> tuple[RowFigures, ...]:
-        """Of rows of an App that are known here, in the order asked; of no runs: zeros."""
+    def figures(self, app_uid: str, row_uids: Sequence[str], *, nodes: bool = False, before: int | None = None) -> tuple[RowFigures, ...]:
+        """Of rows of an App that are known here, in the order asked; of no runs: zeros. `nodes`: with their nodes, and sketches of tokens.
+        `before`: of runs that began before that time; the nodes are those of all of a row's runs.
+        """
         ...
 
     def wholeness(self, app_uid: str, alive: Sequence[str] = ()) -> Wholeness:
@@ -184,7 +193,7 @@ class Store(Protocol):
         """Deletes runs with spans, content and scores, for good, and takes them out of the rollups. Returns how many."""
         ...
 
-    def delete_run(self, run_id: str) -> bool: ...
+    def delete_run(self, app_uid: str, run_id: str) -> bool: ...
 
     def archive(self, rows: Sequence[ArchivedRow], flows: Mapping[str, str]) -> Archived:
         """Writes rows, each once, with those of the flows, by their hashes, that they name. Who calls has verified all digests.
@@ -224,6 +233,14 @@ class Store(Protocol):
 
     def retain(self, now: int, keep: Retention) -> int:
         """Deletes what is too old, in pieces that hold nobody up; gives disk back. Returns how many rows of tables went."""
+        ...
+
+    def taken(self) -> Mapping[tuple[str, str], int]:
+        """Returns by Apps' namespaces and uids about how many bytes their runs take; empty where that is not known."""
+        ...
+
+    def trim(self, app_uid: str) -> int:
+        """Takes spans and content of some of an App's oldest runs that have any, else the runs, and gives disk back. Returns of how many runs."""
         ...
 
     def rebuild_rollups(self) -> None:

@@ -17,19 +17,21 @@ _SAID = tuple(name for name in Run.__struct_fields__ if name not in (*_FIGURES, 
 
 
 class Meeting(Enum):
-    """What a run is to the one that has its id already."""
+    """The relation of a run to the one that has its id already."""
 
     SAME = auto()
     INSTEAD = auto()
     REFUSED = auto()
 
 
-def meeting(have: Run, given: Run, *, same_app: bool) -> Meeting:
-    """Ids are told to callers, so an id alone proves nothing: what a pod said only its own process changes, and it takes the place of what
-    anybody else has sent under its id, whichever App that was for.
+def meeting(have: Run, given: Run) -> Meeting:
+    """Decides what a run is to the one of its App that has its id already.
+
+    Ids are told to callers, so an id alone proves nothing: what a pod said only its own process changes, and it takes the place of what
+    anybody else has sent under its id.
     """
     is_pods = have.source is RunSource.RUNTIME
-    if same_app and have.source is given.source and (not is_pods or have.instance == given.instance):
+    if have.source is given.source and (not is_pods or have.instance == given.instance):
         return Meeting.SAME
     return Meeting.INSTEAD if given.source is RunSource.RUNTIME and not is_pods else Meeting.REFUSED
 

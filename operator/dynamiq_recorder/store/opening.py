@@ -5,18 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dynamiq_recorder.store.database import Database
 from dynamiq_recorder.store.interface import Store, WrongStore
 from dynamiq_recorder.store.postgres import PostgresDatabase
-from dynamiq_recorder.store.schema import migrations
+from dynamiq_recorder.store.schema import Migration, migrations, take_back
 from dynamiq_recorder.store.sql_store import SqlStore
 from dynamiq_recorder.store.sqlite import SqliteDatabase
 
 
 def opened(address: str) -> Store:
     """sqlite:///var/lib/dynamiq/runs.db, or postgresql://user:password@host/name. Raises WrongStore and Unavailable."""
+    return SqlStore(*_database(address))
+
+
+def taken_back(address: str, to: int) -> int:
+    """Takes a store's tables back to an older version, while no recorder uses it. Returns how many runs were lost. Raises as `opened` does."""
+    database, known = _database(address)
+    try:
+        return take_back(database, known, to)
+    finally:
+        database.close()
+
+
+def _database(address: str) -> tuple[Database, list[Migration]]:
     scheme = urlsplit(address).scheme
     if scheme == "sqlite":
-        return SqlStore(SqliteDatabase(Path(address.removeprefix("sqlite://"))), migrations("sqlite"))
+        return SqliteDatabase(Path(address.removeprefix("sqlite://"))), migrations("sqlite")
     if scheme in ("postgresql", "postgres"):
-        return SqlStore(PostgresDatabase(address), migrations("postgres"))
+        return PostgresDatabase(address), migrations("postgres")
     raise WrongStore(f"a store is sqlite:///PATH or postgresql://…, and this is {scheme or 'neither'}")

@@ -29,7 +29,8 @@ Raw = psycopg.Connection[Cell]
 
 OLDEST = 150_000
 """Version of the server."""
-READERS, WRITERS = 4, 4
+READERS, WRITERS = 8, 4
+"""Connections. Of readers: four at a time, one for exports, two for those who send, and one more."""
 PATIENCE = 5.0
 """Seconds that a call waits for a connection."""
 FEW = 400
@@ -74,6 +75,7 @@ class PostgresConnection:
     looked_up = "JOIN LATERAL (SELECT * FROM runs WHERE runs.key = i.key OFFSET 0) r ON true"
     locking = " FOR UPDATE"
     fence = " OFFSET 0"
+    weighed = False
 
     def __init__(self, raw: Raw, plans: Plans | None = None, *, again: bool = False) -> None:
         self.again = again
@@ -246,6 +248,10 @@ class PostgresDatabase:
         """Dead lines go. What is of them in free space of pages, in the log and in its archive is the server's to overwrite."""
         with _named(), psycopg.connect(self._address, autocommit=True, connect_timeout=int(PATIENCE)) as raw:
             raw.execute("VACUUM (ANALYZE) runs, labels, errors, spans, contents, extras, scores, rollups, node_rollups")
+
+    def sorting(self) -> contextlib.AbstractContextManager[None]:
+        """The server sorts, in files of its own."""
+        return contextlib.nullcontext()
 
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:

@@ -6,16 +6,20 @@ from collections.abc import Mapping, Sequence
 
 from dynamiq_operator.model.runs import FAILED_STATUSES, MetricsGroup, MetricsInterval
 from dynamiq_recorder.model import MICROSECONDS, Filter, Point, Row, RowFigures, Session, Sums, Tokens, Wholeness
-from dynamiq_recorder.store.database import MANY, Cell, Connection
+from dynamiq_recorder.sketch import parted
+from dynamiq_recorder.store.database import MANY, Cell, Connection, Database
 from dynamiq_recorder.store.filters import app_key, conditions
 from dynamiq_recorder.store.interface import COUNTED
-from dynamiq_recorder.store.tally import HOUR, MEASURES, MINUTE, NODE_MEASURES, Summed, SummedNode
+from dynamiq_recorder.store.loading import stored
+from dynamiq_recorder.store.tally import HOUR, MEASURES, MINUTE, NODE_MEASURES, SKETCHES, Summed, SummedNode, Tally
 
 DAY = 86_400
 INSTANCES_MOST = 20_000
 """Processes of an App that are looked at: the newest."""
 SILENT = 120 * MICROSECONDS
 """After which a process that said no goodbye and is not known to run is taken for cut off."""
+LAST_MINUTE_MOST = 20_000
+"""Runs of rows that are read one by one."""
 SCANNED = 20_000
 """Runs that are looked through for the newest sessions."""
 _WIDTHS = {MetricsInterval.MINUTE: MINUTE, MetricsInterval.HOUR: HOUR, MetricsInterval.DAY: DAY}
@@ -26,7 +30,9 @@ _KEYS = {
     MetricsGroup.TRIGGER: "trigger_name",
     MetricsGroup.STATUS: "status",
 }
-_ROW_COLUMNS = "w.key, w.uid, w.sequence, w.digest, w.pins, w.workflow_version, w.began, w.succeeded, w.ended, a.uid, a.namespace, a.name"
+_ROW_COLUMNS = (
+    "w.key, w.uid, w.sequence, w.digest, w.pins, w.workflow_version, w.began, w.succeeded, w.ended, w.pair, a.uid, a.namespace, a.name"
+)
 
 
 def metrics(
@@ -48,11 +54,11 @@ def metrics(
     )
     points: dict[tuple[int, str | int], Summed] = {}
     by_status = group_by is MetricsGroup.STATUS
-    for at, key, status, *measures, data in lines:
-        points.setdefault((at // width * width, key), Summed()).add(status, measures, data, by_status=by_status)
+    for at, key, status, *line in lines:
+        points.setdefault((at // width * width, key), Summed()).add(status, line)
     names = _row_uids(connection, app) if group_by is MetricsGroup.DEPLOYMENT else {}
     made = [
-        Point(key=names.get(key, "") if isinstance(key, int) else key, at=at * MICROSECONDS, sums=each.sums())
+        Point(key=names.get(key, "") if isinstance(key, int) else key, at=at * MICROSECONDS, sums=each.sums(by_status=by_status))
         for (at, key), each in points.items()
     ]
     return tuple(sorted(made, key=lambda point: (point.at, point.key)))
@@ -91,7 +97,7 @@ def rows(connection: Connection, app_uid: str) -> tuple[Row, ...]:
 
 
 def row_of(line: Cell) -> Row:
-    _, uid, sequence, digest, pins, version, began, succeeded, ended, app_uid, namespace, app = line
+    _, uid, sequence, digest, pins, version, began, succeeded, ended, pair, app_uid, namespace, app = line
     return Row(
         uid=uid,
         app_uid=app_uid,
@@ -104,10 +110,13 @@ def row_of(line: Cell) -> Row:
         began=began,
         succeeded=None if succeeded is None else bool(succeeded),
         ended=ended,
+        pair=pair,
     )
 
 
-def figures(connection: Connection, app_uid: str, row_uids: Sequence[str], *, nodes: bool) -> tuple[RowFigures, ...]:
+def figures(
+    database: Database, connection: Connection, app_uid: str, row_uids: Sequence[str], *, nodes: bool, before: int | None
+) -> tuple[RowFigures, ...]:
     """See Store.figures."""
     app = app_key(connection, app_uid)
     if app is None or not row_uids:
@@ -118,7 +127,9 @@ def figures(connection: Connection, app_uid: str, row_uids: Sequence[str], *, no
     keys = {line[0]: uid for uid, line in known.items()}
     if not keys:
         return ()
-    sums = _row_sums(connection, app, list(keys))
+    sums = _row_sums(connection, app, list(keys), before, tokens=nodes)
+    if before is not None:
+        _add_last_minute(database, connection, app, list(keys), before, sums, tokens=nodes)
     inside = _row_nodes(connection, app, list(keys)) if nodes else {}
     scores = _row_scores(connection, list(keys))
     return tuple(
@@ -133,15 +144,40 @@ def figures(connection: Connection, app_uid: str, row_uids: Sequence[str], *, no
     )
 
 
-def _row_sums(connection: Connection, app: int, keys: Sequence[int]) -> dict[int, Summed]:
+def _row_sums(connection: Connection, app: int, keys: Sequence[int], before: int | None, *, tokens: bool) -> dict[int, Summed]:
+    """The runs of rows; with `before`, those that began before that minute: by whole hours, and by the minutes of the last one."""
     condition, values = connection.within("row_key", keys)
+    widths, times = f"width = {HOUR}", []
+    if before is not None:
+        hour, minute = (before // (width * MICROSECONDS) * width for width in (HOUR, MINUTE))
+        widths, times = f"((width = {HOUR} AND at < ?) OR (width = {MINUTE} AND at >= ? AND at < ?))", [hour, hour, minute]
     found: dict[int, Summed] = {}
-    for key, status, *measures, data in connection.all(
-        f"SELECT row_key, status, {', '.join(MEASURES)}, sketch FROM rollups WHERE app_key = ? AND width = {HOUR} AND {condition}",  # noqa: S608
-        [app, *values],
+    columns = ", ".join((*MEASURES, *SKETCHES[: 3 if tokens else 2]))
+    for key, status, *line in connection.all(
+        f"SELECT row_key, status, {columns} FROM rollups WHERE app_key = ? AND {widths} AND {condition}",  # noqa: S608
+        [app, *times, *values],
     ):
-        found.setdefault(key, Summed()).add(status, measures, data)
+        found.setdefault(key, Summed()).add(status, line)
     return found
+
+
+def _add_last_minute(
+    database: Database, connection: Connection, app: int, keys: Sequence[int], before: int, found: dict[int, Summed], *, tokens: bool
+) -> None:
+    """Adds the runs of the minute of `before` that began before it; of more than LAST_MINUTE_MOST none, which then count a minute later."""
+    condition, values = connection.within("row_key", keys)
+    lines = connection.all(
+        f"SELECT key FROM runs WHERE app_key = ? AND {condition} AND started_at >= ? AND started_at < ? LIMIT {LAST_MINUTE_MOST + 1}",  # noqa: S608
+        [app, *values, before // (MINUTE * MICROSECONDS) * MINUTE * MICROSECONDS, before],
+    )
+    if len(lines) > LAST_MINUTE_MOST:
+        return
+    tally = Tally()
+    for each in stored(database, connection, [key for (key,) in lines], content=False, spans=False):
+        tally.add(each.run, app, each.row, nodes=False)
+    for (_, width, _, row, *_, status), (measures, buckets) in tally.runs():
+        if width == MINUTE:
+            found.setdefault(row, Summed()).add(status, [*measures, *parted(buckets, len(SKETCHES))[: 3 if tokens else 2]])
 
 
 def _row_nodes(connection: Connection, app: int, keys: Sequence[int]) -> dict[int, dict[str, tuple[str, SummedNode]]]:
@@ -157,12 +193,12 @@ def _row_nodes(connection: Connection, app: int, keys: Sequence[int]) -> dict[in
     return found
 
 
-def _row_scores(connection: Connection, keys: Sequence[int]) -> dict[int, Mapping[str, float]]:
+def _row_scores(connection: Connection, keys: Sequence[int]) -> dict[int, Mapping[str, tuple[float, int]]]:
     condition, values = connection.within("row_key", keys)
-    found: dict[int, dict[str, float]] = {}
-    sql = f"SELECT row_key, name, avg(value) FROM scores WHERE {condition} GROUP BY row_key, name"  # noqa: S608 - our own names
-    for key, name, mean in connection.all(sql, values):
-        found.setdefault(key, {})[name] = float(mean)
+    found: dict[int, dict[str, tuple[float, int]]] = {}
+    sql = f"SELECT row_key, name, sum(value), count(*) FROM scores WHERE {condition} GROUP BY row_key, name"  # noqa: S608 - our own names
+    for key, name, total, count in connection.all(sql, values):
+        found.setdefault(key, {})[name] = (float(total), count)
     return dict(found)
 
 
@@ -217,10 +253,10 @@ def wholeness(connection: Connection, app_uid: str, now: int, alive: Sequence[st
     running = set(alive)
     columns = "pod_uid, last_seq, highest, stored, dropped, ended, seen_at"
     sql = f"SELECT {columns} FROM instances WHERE app_key = ? ORDER BY key DESC LIMIT {INSTANCES_MOST}"  # noqa: S608 - our own names
-    for pod, last, highest, stored, dropped, ended, seen in connection.all(sql, (app,)):
+    for pod, last, highest, arrived, dropped, ended, seen in connection.all(sql, (app,)):
         going = not ended and (pod in running or now - seen < SILENT)
         count += 1
-        missing += max(0, (highest if going else max(last, highest)) - stored, dropped)
+        missing += max(0, (highest if going else max(last, highest)) - arrived, dropped)
         cut_off += not ended and not going
     loose = connection.all(
         "SELECT count(*) FROM runs WHERE app_key = ? AND row_key IS NULL AND source <> 'sdk' AND source = 'runtime'", (app,)

@@ -8,14 +8,20 @@ import msgspec
 
 from dynamiq_operator.model.runs import FAILED_STATUSES
 from dynamiq_recorder.model import MICROSECONDS
+from dynamiq_recorder.store import shares
 from dynamiq_recorder.store.database import MANY, Connection, Database
 from dynamiq_recorder.store.deleting import tidy
+from dynamiq_recorder.store.filters import app_key
 from dynamiq_recorder.store.forgetting import forget
 from dynamiq_recorder.store.interface import Retention
 from dynamiq_recorder.store.rollups import FULL_OF
 from dynamiq_recorder.store.tally import HOUR, MINUTE
 from dynamiq_recorder.store.thinning import BY_RATIO, NOTES, OLD, RATIO, SLOWEST, WHOLE, Thinned, of_hour, share, slow_from
 
+FEW, TRIMMED = 50, 20
+"""Runs of one transaction while the disk is nearly full, and transactions until its room is looked at again."""
+_TRIMMED_UNTIL = ("trimmed/{app}", "trimmed/{app}/key")
+"""Notes of the time and the key of the last run whose spans and content were taken for its App's share."""
 _OF_SPANS = ("spans", "contents", "extras", "errors")
 _WHOLE_INSTANCES = (
     "DELETE FROM instances WHERE app_key = ? AND seen_at < ? AND ended <> 0 AND dropped = 0 AND stored >= last_seq AND stored >= highest"
@@ -51,7 +57,41 @@ def retain(database: Database, now: int, keep: Retention) -> int:
     if gone:
         database.deleted()
     tidy(database, now)
+    shares.count_older(database)
     return gone
+
+
+def trim(database: Database, app_uid: str) -> int:
+    """See Store.trim."""
+    runs = 0
+    for _ in range(TRIMMED):
+        some = database.transact(lambda connection: _trim_some(connection, app_uid))
+        runs += some
+        if not some:
+            break
+    if runs:
+        database.deleted()
+    return runs
+
+
+def _trim_some(connection: Connection, app_uid: str) -> int:
+    """Few at a time: the log has all that they had until it is in the file, and there is little room. Returns how many runs."""
+    app = app_key(connection, app_uid)
+    notes = [name.format(app=app) for name in _TRIMMED_UNTIL]
+    known: dict[str, int] = dict(connection.all("SELECT name, value FROM notes WHERE name IN (?, ?)", notes))
+    oldest = f"ORDER BY started_at, key LIMIT {FEW}"
+    further = connection.all(
+        f"SELECT started_at, key FROM runs WHERE app_key = ? AND (started_at, key) > (?, ?) {oldest}",  # noqa: S608 - our own names
+        (app, *(known.get(note, 0) for note in notes)),
+    )
+    if not further:
+        keys = [key for (key,) in connection.all(f"SELECT key FROM runs WHERE app_key = ? {oldest}", (app,))]  # noqa: S608 - our own names
+        forget(connection, keys)
+        return len(keys)
+    _take_details(connection, [key for _, key in further])
+    put = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    connection.tell(put, list(zip(notes, further[-1], strict=True)))
+    return len(further)
 
 
 def _old_runs(database: Database, app: int, cut: _Cut) -> int:
@@ -133,11 +173,11 @@ def _thin_hour(database: Database, app: int, hour: int, ratio: float, slowest: f
 
 
 def _bare(database: Database, keys: Sequence[int]) -> int:
+    return database.transact(lambda connection: _take_details(connection, keys)) if keys else 0
+
+
+def _take_details(connection: Connection, keys: Sequence[int]) -> int:
     """Leaves the runs and takes what is beside them. Returns how many lines."""
-
-    def work(connection: Connection) -> int:
-        within, values = connection.within("key", keys)
-        connection.do(f"UPDATE runs SET content_kept = 0 WHERE {within}", values)  # noqa: S608 - our own names
-        return forget(connection, keys, _OF_SPANS)
-
-    return database.transact(work) if keys else 0
+    within, values = connection.within("key", keys)
+    connection.do(f"UPDATE runs SET content_kept = 0 WHERE {within}", values)  # noqa: S608 - our own names
+    return forget(connection, keys, _OF_SPANS)

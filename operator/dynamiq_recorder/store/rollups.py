@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from dynamiq_recorder import sketch
 from dynamiq_recorder.store.database import Cell, Connection, Lines, Wanted
-from dynamiq_recorder.store.tally import HOUR, KEY, MEASURES, NODE_KEY, NODE_MEASURES, Entry, Tally, merge
+from dynamiq_recorder.store.tally import HOUR, KEY, MEASURES, NODE_KEY, NODE_MEASURES, SKETCHES, Entry, Tally, merge
 
 
 class Table(msgspec.Struct, frozen=True):
-    """One of the two tables: its key, what a line has by name alone, and its measures; a sketch ends it.
+    """One of the two tables: its key, what a line has by name alone, and its measures; its sketches end it.
 
     `named`: of the key, what senders choose. An App has lines of so many of them in an hour as `most` says; those that come later are OTHER.
     `hours`: what more a line of an hour is asked for by.
@@ -22,13 +23,19 @@ class Table(msgspec.Struct, frozen=True):
     key: tuple[str, ...]
     beside: tuple[str, ...]
     measures: tuple[str, ...]
+    sketches: tuple[str, ...]
     named: tuple[str, ...]
     most: int
     hours: str
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (*self.key, *self.beside, *self.measures, "sketch")
+        return (*self.key, *self.beside, *self.measures, *self.sketches)
+
+    def entry(self, values: Sequence[Any]) -> Entry:
+        """Of the measures and sketches of a line."""
+        count = len(self.measures)
+        return list(values[:count]), sketch.joined(values[count:])
 
 
 OTHER = "other"
@@ -36,8 +43,8 @@ FULL = "others/{table}/{app}/{hour}"
 """Note of an hour in which names came for which there was no room. Its value is the hour."""
 FULL_OF = "others/{table}/{app}/%"
 TRIGGERS, NODES_AND_MODELS = 100, 500
-RUNS = Table("rollups", KEY, (), MEASURES, ("trigger_name",), TRIGGERS, f" AND width = {HOUR}")
-NODES = Table("node_rollups", NODE_KEY, ("name",), NODE_MEASURES, ("node_id", "model"), NODES_AND_MODELS, "")
+RUNS = Table("rollups", KEY, (), MEASURES, SKETCHES, ("trigger_name",), TRIGGERS, f" AND width = {HOUR}")
+NODES = Table("node_rollups", NODE_KEY, ("name",), NODE_MEASURES, SKETCHES[:1], ("node_id", "model"), NODES_AND_MODELS, "")
 
 
 def apply(connection: Connection, tally: Tally) -> None:
@@ -55,8 +62,7 @@ def rekey(connection: Connection, table: Table, where: str, values: tuple[object
     names: dict[Cell, str] = {}
     for line in lines:
         key = other(line[:width])
-        *measures, data = line[width + len(table.beside) :]
-        merge(added.setdefault(key, ([0] * len(measures), {})), measures, sketch.unpacked(data))
+        merge(added.setdefault(key, ([0] * len(table.measures), {})), *table.entry(line[width + len(table.beside) :]))
         if table.beside:
             names[key] = line[width]
     _bring(connection, sorted({key[0] for key in added}), {table: added}, names)
@@ -87,10 +93,10 @@ def _bring(
             entry = entries[key]
             beside: Cell = (names[key],) if table.beside and key in names else ()
             if (old := have.get(key)) is not None:
-                merge(entry, list(old[before - width : -1]), sketch.unpacked(old[-1]))
+                merge(entry, *table.entry(old[before - width :]))
                 beside = beside or old[: before - width]
             if entry[0][0] > 0:
-                made.append((*key, *beside, *entry[0], sketch.packed(entry[1])))
+                made.append((*key, *beside, *entry[0], *sketch.parted(entry[1], len(table.sketches))))
             elif old is not None:
                 gone.append(key)
         put.append((Lines(table.name, table.columns, made), table.key))

@@ -1,4 +1,4 @@
-"""The version of a store's tables: numbered files of SQL, each carried out once and whole."""
+"""The version of a store's tables: numbered files of SQL, each carried out once and whole, and from the third on with one that takes it back."""
 
 from __future__ import annotations
 
@@ -8,45 +8,90 @@ from importlib.resources.abc import Traversable
 import msgspec
 
 from dynamiq_recorder.store.database import Connection, Database
+from dynamiq_recorder.store.deleting import one_of_each_id
 from dynamiq_recorder.store.interface import WrongStore
+
+APP_AND_ID = 4
+"""From this version on several Apps may have runs of one id."""
 
 
 class Migration(msgspec.Struct, frozen=True):
     version: int
     name: str
     statements: tuple[str, ...]
+    back: tuple[str, ...] = ()
+    """What takes them back, for a program that knows older tables alone; empty where nothing does."""
+
+
+OLDEST = 2
+"""The version of the tables of the first release: nothing goes back behind it."""
+_DOWN = ".down.sql"
 
 
 def migrations(dialect: str) -> list[Migration]:
     """Those of sqlite or postgres that come with this program, in order."""
     folder = resources.files("dynamiq_recorder.store.migrations").joinpath(dialect)
-    found = [_read(file) for file in folder.iterdir() if file.name.endswith(".sql")]
+    files = {file.name: file for file in folder.iterdir() if file.name.endswith(".sql")}
+    backwards = {name.removesuffix(_DOWN): _statements(file) for name, file in files.items() if name.endswith(_DOWN)}
+    found = [
+        Migration(int(name[:4]), name, _statements(file), backwards.get(name.removesuffix(".sql"), ()))
+        for name, file in files.items()
+        if not name.endswith(_DOWN)
+    ]
     return sorted(found, key=lambda migration: migration.version)
 
 
-def _read(file: Traversable) -> Migration:
-    """A file's statements end in a semicolon at the end of a line; comments begin with two dashes."""
+def _statements(file: Traversable) -> tuple[str, ...]:
+    """Reads a file. Its statements end in a semicolon at the end of a line; comments begin with two dashes."""
     text = "\n".join(line.split("--")[0].rstrip() for line in file.read_text("utf-8").splitlines())
     statements = (statement.strip() for statement in text.split(";\n"))
-    return Migration(int(file.name[:4]), file.name, tuple(statement.rstrip(";") for statement in statements if statement))
+    return tuple(statement.rstrip(";") for statement in statements if statement)
 
 
 def upgrade(database: Database, known: list[Migration]) -> int:
     """Brings the tables to the newest of `known`, in one transaction, and returns that version. Raises WrongStore where they are newer."""
-    return database.transact(lambda connection: _upgrade(connection, known))
+    with database.sorting():
+        return database.transact(lambda connection: _upgrade(connection, known))
 
 
 def _upgrade(connection: Connection, known: list[Migration]) -> int:
-    connection.hold_schema()
-    connection.do("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
-    lines = connection.all("SELECT max(version) FROM schema_version")
-    version = int(lines[0][0] or 0)
-    newest = known[-1].version
-    if version > newest:
-        raise WrongStore(f"the store has version {version} of its tables, and this recorder knows up to {newest}: run the newer one again")
+    version, newest = _version(connection, known), known[-1].version
     for migration in known:
         if migration.version > version:
             for statement in migration.statements:
                 connection.do(statement)
             connection.do("INSERT INTO schema_version (version) VALUES (?)", (migration.version,))
     return newest
+
+
+def take_back(database: Database, known: list[Migration], to: int) -> int:
+    """Takes the tables back to an older version, in one transaction. Returns how many runs were lost.
+
+    Raises WrongStore where they are newer than `known`, or where there is no way back.
+    """
+    with database.sorting():
+        return database.transact(lambda connection: _take_back(database, connection, known, to))
+
+
+def _take_back(database: Database, connection: Connection, known: list[Migration], to: int) -> int:
+    version = _version(connection, known)
+    undone = [migration for migration in reversed(known) if to < migration.version <= version]
+    if to < OLDEST or not all(migration.back for migration in undone):
+        raise WrongStore(f"the tables cannot be taken back to version {to}: the oldest is {OLDEST}")
+    lost = one_of_each_id(database, connection) if any(migration.version == APP_AND_ID for migration in undone) else 0
+    for migration in undone:
+        for statement in migration.back:
+            connection.do(statement)
+        connection.do("DELETE FROM schema_version WHERE version = ?", (migration.version,))
+    return lost
+
+
+def _version(connection: Connection, known: list[Migration]) -> int:
+    """Returns the version of the tables, which nobody else changes until the end; 0 where there are none. Raises WrongStore where it is newer."""
+    connection.hold_schema()
+    connection.do("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
+    version, newest = int(connection.all("SELECT max(version) FROM schema_version")[0][0] or 0), known[-1].version
+    if version > newest:
+        way = f"run the newer one again, or have it take the tables back by `tables-back --to {newest}`"
+        raise WrongStore(f"the store has version {version} of its tables, and this recorder knows up to {newest}: {way}")
+    return version

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval
 from dynamiq_recorder.model import MICROSECONDS, ArchivedRow, Batch, Filter, Point, Row, RowFigures, Run, Score, Session, Wholeness
-from dynamiq_recorder.store import archive, attribution, deleting, paging, reading, rebuilding, retention, schema, writing
+from dynamiq_recorder.store import archive, attribution, deleting, paging, reading, rebuilding, retention, schema, shares, writing
 from dynamiq_recorder.store.database import Connection, Database, Lines
+from dynamiq_recorder.store.filters import APP_OF
 from dynamiq_recorder.store.interface import NEWEST_FIRST, Archived, ArchivedKeys, ArchivedPage, Page, Retention, Sort, Written
 from dynamiq_recorder.store.loading import stored
 from dynamiq_recorder.store.texts import clean
@@ -53,29 +54,39 @@ class SqlStore:
     def every(self, wanted: Filter, *, content: bool) -> Iterator[Run]:
         return paging.every(self._database, wanted, content=content)
 
-    def run(self, run_id: str, *, content: bool) -> Run | None:
+    def apps_with(self, run_id: str) -> tuple[str, ...]:
+        try:
+            identity = self._database.id_in(run_id)
+        except ValueError:
+            return ()
         with self._database.reading() as connection:
-            key = self._key(connection, run_id)
+            lines = connection.all("SELECT a.uid FROM runs r JOIN apps a ON a.key = r.app_key WHERE r.id = ? ORDER BY r.key", (identity,))
+        return tuple(uid for (uid,) in lines)
+
+    def run(self, app_uid: str, run_id: str, *, content: bool) -> Run | None:
+        with self._database.reading() as connection:
+            key = self._key(connection, app_uid, run_id)
             found = stored(self._database, connection, [key], content=content) if key is not None else []
             return found[0].run if found else None
 
-    def _key(self, connection: Connection, run_id: str) -> int | None:
+    def _key(self, connection: Connection, app_uid: str, run_id: str) -> int | None:
         try:
             identity = self._database.id_in(run_id)
         except ValueError:
             return None
-        lines = connection.all("SELECT key FROM runs WHERE id = ?", (identity,))
+        sql = f"SELECT key FROM runs WHERE id = ? AND app_key = {APP_OF}"  # noqa: S608 - our own names
+        lines = connection.all(sql, (identity, clean(app_uid)))
         return int(lines[0][0]) if lines else None
 
-    def scores(self, run_id: str) -> tuple[Score, ...]:
+    def scores(self, app_uid: str, run_id: str) -> tuple[Score, ...]:
         with self._database.reading() as connection:
             lines = connection.all(
                 "SELECT name, value, comment, by_whom, at FROM scores WHERE run_key = ? ORDER BY at, name, by_whom",
-                (self._key(connection, run_id),),
+                (self._key(connection, app_uid, run_id),),
             )
         return tuple(Score(name=name, value=value, comment=comment, by=by, at=at) for name, value, comment, by, at in lines)
 
-    def add_score(self, run_id: str, score: Score) -> bool:
+    def add_score(self, app_uid: str, run_id: str, score: Score) -> bool:
         columns = ("run_key", "name", "by_whom", "value", "comment", "at", "row_key")
         try:
             identity = self._database.id_in(run_id)
@@ -84,9 +95,10 @@ class SqlStore:
         comment = clean(score.comment) if score.comment is not None else None
 
         def work(connection: Connection) -> bool:
-            sql = f"SELECT key, row_key FROM runs WHERE id = ?{connection.locking}"  # noqa: S608 - our own names
+            sql = f"SELECT key, row_key FROM runs WHERE id = ? AND app_key = {APP_OF}{connection.locking}"  # noqa: S608 - our own names
+            asked = (identity, clean(app_uid))
             # Whoever changed the run while it was waited for has put a line of it in the old one's place, which only a second look finds.
-            found = connection.all(sql, (identity,)) or connection.all(sql, (identity,))
+            found = connection.all(sql, asked) or connection.all(sql, asked)
             if not found:
                 return False
             ((key, row),) = found
@@ -104,9 +116,9 @@ class SqlStore:
         with self._database.reading() as connection:
             return reading.metrics(connection, app_uid, since, until, interval, group_by)
 
-    def figures(self, app_uid: str, row_uids: Sequence[str], *, nodes: bool = False) -> tuple[RowFigures, ...]:
+    def figures(self, app_uid: str, row_uids: Sequence[str], *, nodes: bool = False, before: int | None = None) -> tuple[RowFigures, ...]:
         with self._database.reading() as connection:
-            return reading.figures(connection, app_uid, row_uids, nodes=nodes)
+            return reading.figures(self._database, connection, app_uid, row_uids, nodes=nodes, before=before)
 
     def wholeness(self, app_uid: str, alive: Sequence[str] = ()) -> Wholeness:
         with self._database.reading() as connection:
@@ -120,8 +132,8 @@ class SqlStore:
     def delete(self, wanted: Filter) -> int:
         return deleting.delete(self._database, wanted, self._clock())
 
-    def delete_run(self, run_id: str) -> bool:
-        return deleting.delete_run(self._database, run_id, self._clock())
+    def delete_run(self, app_uid: str, run_id: str) -> bool:
+        return deleting.delete_run(self._database, app_uid, run_id, self._clock())
 
     def archive(self, rows: Sequence[ArchivedRow], flows: Mapping[str, str]) -> Archived:
         return archive.put(self._database, rows, flows, self._clock())
@@ -155,6 +167,13 @@ class SqlStore:
 
     def retain(self, now: int, keep: Retention) -> int:
         return retention.retain(self._database, now, keep)
+
+    def taken(self) -> Mapping[tuple[str, str], int]:
+        with self._database.reading() as connection:
+            return shares.taken(connection)
+
+    def trim(self, app_uid: str) -> int:
+        return retention.trim(self._database, app_uid)
 
     def rebuild_rollups(self) -> None:
         self._database.transact(lambda connection: rebuilding.rebuild(self._database, connection))

@@ -23,7 +23,8 @@ from dynamiq_recorder.store import anew
 from dynamiq_recorder.store.database import Cell, Connection, Lines, Question, T, Wanted
 from dynamiq_recorder.store.interface import Unavailable, WrongStore
 
-READERS = 4
+READERS = 8
+"""Connections for reads: four at a time, one for exports, two for those who send, and one more."""
 BUSY = 10.0
 """Seconds that a connection waits for another."""
 CACHE = 16 << 20
@@ -42,6 +43,7 @@ class SqliteConnection:
     """A transaction on one of the connections."""
 
     again = False
+    weighed = True
     looked_up = "CROSS JOIN runs r ON r.key = i.key"
     locking = fence = ""
 
@@ -118,7 +120,7 @@ class SqliteDatabase:
             self._writer = _opened(path, cache)
             self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
             for _ in range(READERS):
-                self._readers.put(_opened(path, cache // READERS, reading=True))
+                self._readers.put(_opened(path, cache // 4, reading=True))
         except (sqlite3.Error, OSError) as error:
             self._lock_file.close()
             raise WrongStore(f"{path} cannot be opened as a store: {error}") from error
@@ -175,23 +177,24 @@ class SqliteDatabase:
                 self._writer.execute("VACUUM")
             return
         for index in ("runs_user", "runs_session", "runs_trigger"):
-            with self._writing, _named(), self._sorting_beside():
+            with self.sorting(), _named():
                 self._writer.execute(f"REINDEX {index}")
             time.sleep(anew.REST)
         for table in anew.TABLES:
             anew.write_anew(self, table)
 
     @contextlib.contextmanager
-    def _sorting_beside(self) -> Iterator[None]:
-        """What is sorted, all keys of an index, goes to files beside the store instead of memory."""
+    def sorting(self) -> Iterator[None]:
+        """Has what is sorted, all keys of an index, in files beside the store instead of memory; nobody else writes."""
         folder = str(self._path.parent.absolute()).replace("'", "''")
-        try:
-            self._writer.execute("PRAGMA temp_store = FILE")
-            self._writer.execute(f"PRAGMA temp_store_directory = '{folder}'")
-            yield
-        finally:
-            self._writer.execute("PRAGMA temp_store_directory = ''")
-            self._writer.execute("PRAGMA temp_store = MEMORY")
+        with self._writing:
+            try:
+                self._writer.execute("PRAGMA temp_store = FILE")
+                self._writer.execute(f"PRAGMA temp_store_directory = '{folder}'")
+                yield
+            finally:
+                self._writer.execute("PRAGMA temp_store_directory = ''")
+                self._writer.execute("PRAGMA temp_store = MEMORY")
 
     def _give_back(self) -> bool:
         with self._writing, _named():

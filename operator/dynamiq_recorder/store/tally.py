@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import add
+from typing import Any
 
 from dynamiq_operator.model.runs import NodeStatus, RunStatus
 from dynamiq_recorder import sketch
 from dynamiq_recorder.model import MICROSECONDS, NO_TOKENS, NodeSums, Run, Sketch, Span, Sums, Tokens
-from dynamiq_recorder.sketch import bucket
+from dynamiq_recorder.sketch import PART, bucket
 from dynamiq_recorder.store.database import Cell
 
 MINUTE, HOUR = 60, 3600
@@ -18,10 +19,13 @@ TOKENS = (
     *("input_tokens", "input_known", "output_tokens", "output_known"),
     *("cache_read_tokens", "cache_read_known", "cache_write_tokens", "cache_write_known"),
 )
+# The squares are for the recorder before this one, which compares by them: it may run again on the same tables.
 MEASURES = (
     *("runs", "duration", *TOKENS, "cost", "cost_known", "unpriced"),
     *("with_tokens", "tokens_squared", "priced", "priced_cost", "priced_cost_squared"),
 )
+SKETCHES = ("sketch", "cost_sketch", "token_sketch")
+"""In a tally they are one, of three parts. A sketch of cost has the runs that are `priced`, one of tokens those of `with_tokens`."""
 NODE_KEY = ("app_key", "at", "row_key", "node_id", "model")
 NODE_MEASURES = ("spans", "failed", "caused", "duration", "own_duration", *TOKENS, "cost", "cost_known", "unpriced")
 
@@ -29,6 +33,7 @@ Measures = list[float]
 Buckets = dict[int, int]
 Entry = tuple[Measures, Buckets]
 
+_COST, _TOKENS = PART, 2 * PART
 _FAILED = NodeStatus.FAILED
 _SKIPPED = NodeStatus.SKIPPED
 _LEFT_OUT = (RunStatus.REFUSED.value, RunStatus.ABANDONED.value)
@@ -36,7 +41,7 @@ _FAILED_STATUSES = (RunStatus.FAILED.value, RunStatus.TIMED_OUT.value, RunStatus
 
 
 class Tally:
-    """What a transaction adds to the rollups: by their keys, measures and the buckets of durations."""
+    """What a transaction adds to the rollups: by their keys, measures and the buckets of durations, and of runs those of cost and tokens."""
 
     def __init__(self) -> None:
         self._minutes: dict[Cell, Entry] = {}
@@ -63,12 +68,18 @@ class Tally:
         measures[12] += sign * unpriced
         given, made = tokens.input, tokens.output
         if given is not None or made is not None:
+            amount = (given or 0) + (made or 0)
             measures[13] += sign
-            measures[14] += sign * float((given or 0) + (made or 0)) ** 2
+            measures[14] += sign * float(amount) ** 2
+            number = _TOKENS + bucket(amount)
+            buckets[number] = buckets.get(number, 0) + sign
         if not unpriced:
+            amount = cost or 0
             measures[15] += sign
-            measures[16] += sign * (cost or 0)
-            measures[17] += sign * float(cost or 0) ** 2
+            measures[16] += sign * amount
+            measures[17] += sign * float(amount) ** 2
+            number = _COST + bucket(amount)
+            buckets[number] = buckets.get(number, 0) + sign
         number = bucket(run.duration)
         buckets[number] = buckets.get(number, 0) + sign
         if nodes and run.spans:
@@ -160,46 +171,55 @@ class Summed:
     """Rollups of a group, as a reader adds them up: Sums when all are there."""
 
     def __init__(self) -> None:
-        self._all: Entry = ([0] * len(MEASURES), {})
-        self._counted: Entry = ([0] * len(MEASURES), {})
-        self._left_out = dict.fromkeys(_LEFT_OUT, 0)
-        self._failed = 0
+        self._lines: dict[str, list[Sequence[Any]]] = {}
 
-    def add(self, status: str, measures: Measures, data: bytes, *, by_status: bool = False) -> None:
-        """`by_status`: durations of those that are left out of a row's count, too."""
-        buckets = sketch.unpacked(data) if by_status or status not in _LEFT_OUT else {}
-        merge(self._all, measures, {})
-        if status in _LEFT_OUT:
-            self._left_out[status] += int(measures[0])
-            sketch.add(self._counted[1], buckets)
-            return
-        merge(self._counted, measures, buckets)
-        if status in _FAILED_STATUSES:
-            self._failed += int(measures[0])
+    def add(self, status: str, line: Sequence[Any]) -> None:
+        """`line`: MEASURES, then as many of SKETCHES as are asked for."""
+        self._lines.setdefault(status, []).append(line)
 
-    def sums(self) -> Sums:
-        total, (counted, buckets) = self._all[0], self._counted
+    def sums(self, *, by_status: bool = False) -> Sums:
+        """`by_status`: with durations of those that are left out of a row's count, too."""
+        count = len(MEASURES)
+        nothing = [0.0] * count
+        by = {status: [*map(sum, zip(*(line[:count] for line in lines), strict=True))] for status, lines in self._lines.items()}
+        total = [*map(sum, zip(nothing, *by.values(), strict=True))]
+        counted = [*map(sum, zip(nothing, *(each for status, each in by.items() if status not in _LEFT_OUT), strict=True))]
+        durations, costs, tokens = self._sketches(by_status=by_status)
         return Sums(
             runs=int(total[0]),
-            failed=self._failed,
-            refused=self._left_out[RunStatus.REFUSED.value],
-            abandoned=self._left_out[RunStatus.ABANDONED.value],
+            failed=sum(int(by[status][0]) for status in _FAILED_STATUSES if status in by),
+            refused=int(by.get(RunStatus.REFUSED.value, nothing)[0]),
+            abandoned=int(by.get(RunStatus.ABANDONED.value, nothing)[0]),
             counted=int(counted[0]),
             duration=int(counted[1]),
-            sketch=Sketch(buckets),
+            sketch=Sketch(durations),
             input_tokens=_known(total, 2),
             output_tokens=_known(total, 4),
             cache_read_tokens=_known(total, 6),
             cache_write_tokens=_known(total, 8),
             with_tokens=int(counted[13]),
             counted_tokens=int(counted[2] + counted[4]),
-            tokens_squared=float(counted[14]),
+            token_sketch=Sketch(tokens),
             cost=_known(total, 10),
             unpriced=int(total[12]),
             priced=int(counted[15]),
             priced_cost=int(counted[16]),
-            priced_cost_squared=float(counted[17]),
+            cost_sketch=Sketch(costs),
         )
+
+    def _sketches(self, *, by_status: bool) -> tuple[Buckets, Buckets, Buckets]:
+        """A sketch of amounts that lacks runs of its line, which a recorder without these sketches wrote to, is left out."""
+        count = len(MEASURES)
+        durations: Buckets = {}
+        amounts: tuple[Buckets, Buckets] = ({}, {})
+        for status, lines in self._lines.items():
+            is_left_out = status in _LEFT_OUT
+            for line in lines if by_status or not is_left_out else ():
+                sketch.add_packed(durations, line[count])
+                for into, data, runs in zip(amounts, line[count + 1 :], (line[15], line[13]), strict=False):
+                    if not is_left_out:
+                        sketch.add_packed(into, data, runs)
+        return durations, *amounts
 
 
 class SummedNode:
@@ -209,7 +229,8 @@ class SummedNode:
         self._entry: Entry = ([0] * len(NODE_MEASURES), {})
 
     def add(self, measures: Measures, data: bytes) -> None:
-        merge(self._entry, measures, sketch.unpacked(data))
+        merge(self._entry, measures, {})
+        sketch.add_packed(self._entry[1], data)
 
     def sums(self, node_id: str, name: str) -> NodeSums:
         measures, buckets = self._entry
@@ -229,5 +250,5 @@ class SummedNode:
         return NodeSums(node_id=node_id, name=name, sums=sums, own_duration=int(measures[4]), caused=int(measures[2]))
 
 
-def _known(measures: Measures, place: int) -> int | None:
+def _known(measures: Sequence[float], place: int) -> int | None:
     return int(measures[place]) if measures[place + 1] else None

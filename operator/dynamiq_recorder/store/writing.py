@@ -9,7 +9,7 @@ import msgspec
 
 from dynamiq_operator.model.runs import RunSource
 from dynamiq_recorder.model import Batch, Instance, Run
-from dynamiq_recorder.store import rollups
+from dynamiq_recorder.store import rollups, shares
 from dynamiq_recorder.store.columns import Gathered, add_lines
 from dynamiq_recorder.store.database import Cell, Connection, Database, Question, pieces
 from dynamiq_recorder.store.forgetting import forget
@@ -23,6 +23,12 @@ from dynamiq_recorder.store.thinning import NOTES, Thinned, Thinning
 
 Pinned = tuple[int, str | None]
 """An App's key, and pins."""
+Sent = tuple[str, Any]
+"""An App's uid, and a run's id as the column has it."""
+Place = tuple[int, Any]
+"""An App's key, and a run's id: the key of a run."""
+ANY_APP = 0
+"""In the place of an App's key, of runs that were deleted before the store noted whose they were."""
 _TIMES = "app_key, pins, key, sequence, began, succeeded, ended"
 _ROWS_WITH = f"SELECT {_TIMES} FROM app_rows WHERE app_key = ? AND pins = ?"  # noqa: S608 - our own names
 _OF = "FROM app_rows WHERE app_key = (SELECT coalesce(became, key) FROM apps WHERE uid = ?) AND pins = ?"
@@ -38,9 +44,9 @@ is not read for each commit.
 
 
 class _Given(msgspec.Struct, frozen=True):
-    """What a call of `write` brought: each run once, by its id as the column has it, in that order."""
+    """What a call of `write` brought: each run once, in the order of App and id."""
 
-    runs: Mapping[Any, Run]
+    runs: Mapping[Sent, Run]
     instances: Sequence[Instance]
 
 
@@ -63,16 +69,16 @@ class _Note(msgspec.Struct):
 
 def write(database: Database, batches: Sequence[Batch]) -> Written:
     """See Store.write."""
-    runs: dict[Any, Run] = {}
-    of_batches: list[dict[Any, int]] = []
-    refused: set[tuple[int, Any]] = set()
+    runs: dict[Sent, Run] = {}
+    of_batches: list[dict[Sent, int]] = []
+    refused: set[tuple[int, Sent]] = set()
     for place, batch in enumerate(batches):
         of_batches.append({})
         for run in batch.runs:
-            identity = database.id_in(run.id)
+            identity = (run.app_uid, database.id_in(run.id))
             before, now = runs.get(identity), storable(_once(run))
             of_batches[place][identity] = 1 + len(now.spans)
-            how = Meeting.INSTEAD if before is None else meeting(before, now, same_app=before.app_uid == now.app_uid)
+            how = Meeting.INSTEAD if before is None else meeting(before, now)
             if how is Meeting.REFUSED:
                 refused.add((place, identity))
                 continue
@@ -96,40 +102,43 @@ def _once(run: Run) -> Run:
     return run if len(spans) == len(run.spans) else msgspec.structs.replace(run, spans=tuple(spans.values()))
 
 
-def _write(database: Database, connection: Connection, given: _Given) -> tuple[int, set[Any]]:
-    """How many runs were new, and the ids of those that are not taken."""
+def _write(database: Database, connection: Connection, given: _Given) -> tuple[int, set[Sent]]:
+    """Returns how many runs were new, and which are not taken."""
     known = _known(connection, given)
     thinning = Thinning(connection, known.thinned)
-    met = _meet(database, connection, given, known, thinning) if known.there else _Met()
-    new = given.runs
+    runs: Mapping[Place, Run] = {(known.apps[uid], run_id): run for (uid, run_id), run in given.runs.items()}
+    met = _meet(database, connection, runs, known, thinning) if known.there else _Met()
+    new = runs
     if known.there or known.deleted:
-        new = {identity: run for identity, run in new.items() if identity not in known.there and identity not in known.deleted}
-        new |= {database.id_in(run.id): run for _, run in met.instead}
+        new = {place: run for place, run in new.items() if place not in known.there and place not in known.deleted}
+        new |= {(have.app, database.id_in(run.id)): run for have, run in met.instead}
     instances = _instances(connection, given.instances, new.values(), known.apps, known.instances)
     tally, lines = Tally(), Gathered()
-    for (identity, run), key in zip(new.items(), known.keys, strict=False):
-        app = known.apps[run.app_uid]
+    for ((app, run_id), run), key in zip(new.items(), known.keys, strict=False):
         row = row_of(run, app, known.rows)
         kept = bare(run) if known.thinned.reaches(run) and thinning.takes(run, app) else run
-        add_lines(lines, kept, key, app, row, instances.get(run.instance or ""), identity)
+        add_lines(lines, kept, key, app, row, instances.get(run.instance or ""), run_id)
         tally.add(run, app, row)
     if met.again or met.instead:
         _change(database, connection, met, tally, lines)
     connection.insert(lines.tables())
+    if connection.weighed:
+        shares.add(connection, shares.of_lines(lines))
     rollups.apply(connection, tally)
-    return len(new), met.refused | known.deleted
+    refused = met.refused | known.deleted
+    return len(new), {sent for sent in given.runs if (known.apps[sent[0]], sent[1]) in refused} if refused else set()
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """What is there before: keys of Apps, of rows by time, of runs that are stored already, of processes; ids of runs that people deleted; what
+    """What is there before: keys of Apps, of rows by time, of runs that are stored already, of processes; runs that people deleted; what
     is thinned out; and keys for new runs.
     """
 
     apps: Mapping[str, int]
     rows: Mapping[Pinned, Periods]
-    there: Mapping[Any, int]
+    there: Mapping[Place, int]
     instances: Mapping[str, int]
-    deleted: set[Any]
+    deleted: set[Place]
     thinned: Thinned
     keys: Sequence[int]
 
@@ -159,22 +168,26 @@ def _known(connection: Connection, given: _Given) -> _Known:
     for part in parts:
         condition, ids = connection.within("instance_id", part)
         questions.append((f"SELECT instance_id, key FROM instances WHERE {condition}", ids))  # noqa: S608 - our own names
-    for piece in pieces(list(given.runs)):
+    of_apps = f"app_key IN (SELECT coalesce(became, key) FROM apps WHERE {within})"  # noqa: S608 - our own names
+    for piece in pieces([run_id for _, run_id in given.runs]):
         condition, ids = connection.within("id", piece)
-        questions.append((f"SELECT id, key FROM runs WHERE {condition} ORDER BY id{connection.locking}", ids))  # noqa: S608 - our own names
-        questions.append((f"SELECT id FROM deleted WHERE {condition}", ids))  # noqa: S608 - our own names
+        stored_ones = f"SELECT app_key, id, key FROM runs WHERE {condition} AND {of_apps} ORDER BY id, app_key{connection.locking}"  # noqa: S608
+        questions.append((stored_ones, [*ids, *values]))
+        questions.append((f"SELECT app_key, id FROM deleted WHERE {condition}", ids))  # noqa: S608 - our own names
     apps, keys, notes, *more = connection.ask(questions)[len(held) :]
     rows, there = [line for lines in more[: len(by_time)] for line in lines], more[len(by_time) :]
     found: dict[str, int] = {uid: key for uid, key in apps}  # noqa: C416 - typed
     if len(found) < len(wanted):
         found = app_keys(connection, names, given.instances)
     asked = {(found[run.app_uid], run.pins) for run in runs}
+    places = {(found[uid], run_id) for uid, run_id in given.runs}
+    deleted = {(app, run_id) for lines in there[len(parts) + 1 :: 2] for app, run_id in lines}
     return _Known(
         found,
         _periods(asked, rows),
-        {identity: key for lines in there[len(parts) :: 2] for identity, key in lines},
+        {(app, run_id): key for lines in there[len(parts) :: 2] for app, run_id, key in lines if (app, run_id) in places},
         {name: key for lines in there[: len(parts)] for name, key in lines},
-        {identity for lines in there[len(parts) + 1 :: 2] for (identity,) in lines},
+        {place for place in places if place in deleted or (ANY_APP, place[1]) in deleted} if deleted else set(),
         Thinned.of(dict(notes)),
         connection.keys_of(keys, len(given.runs)),
     )
@@ -259,30 +272,27 @@ _NOTE_INSTANCE = (
 
 
 class _Met(msgspec.Struct):
-    """Of runs whose ids are there: those that are the same run with what they are now, those in whose place a pod's run comes, and the ids of
-    those that are not taken.
+    """Of runs that are there: those that are the same run with what they are now, those in whose place a pod's run comes, and those that are
+    not taken.
     """
 
     again: list[tuple[Stored, Run]] = []
     instead: list[tuple[Stored, Run]] = []
-    refused: set[Any] = set()
+    refused: set[Place] = set()
 
 
-def _meet(database: Database, connection: Connection, given: _Given, known: _Known, thinning: Thinning) -> _Met:
+def _meet(database: Database, connection: Connection, runs: Mapping[Place, Run], known: _Known, thinning: Thinning) -> _Met:
     met = _Met()
-    identities = {key: identity for identity, key in known.there.items()}
-    for have in stored(database, connection, sorted(identities), content=True):
-        run = given.runs[identities[have.key]]
-        how = meeting(have.run, run, same_app=have.app == known.apps[run.app_uid])
+    places = {key: place for place, key in known.there.items()}
+    for have in stored(database, connection, sorted(places), content=True):
+        run = runs[places[have.key]]
+        how = meeting(have.run, run)
         if how is Meeting.REFUSED:
-            met.refused.add(identities[have.key])
+            met.refused.add(places[have.key])
         elif how is Meeting.INSTEAD:
             met.instead.append((have, run))
         elif (both := union(have.run, bare(run) if thinning.took(have.run) else run)) != have.run:
             met.again.append((have, both))
-    beside = {(have.run.namespace, have.run.app) for have, run in met.instead if have.run.app_uid != run.app_uid}
-    if beside:  # where somebody holds these and waits for the runs, one of both begins again
-        connection.hold_rows(sorted(beside), alone=False)
     return met
 
 

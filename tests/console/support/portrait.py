@@ -225,5 +225,6 @@ def _screens(stage: HistoryStage, rows: list[Manifest], waiting: Manifest, run: 
     triage = addresses(**uids | {"app": stage.get(kinds.APP.kind, TRIAGE)["metadata"]["uid"], "row": waiting["metadata"]["uid"]})
     drawn = {"roll back": "roll-back", "version": "workflow-version"}
     left_out = {"unknown", "deploy of a workflow", "workflow"}
-    found |= {"run": f"{found['runs']}/{run}", "review": triage["review"], "waiting": triage["history"]}
+    day = f"{found['monitoring']}?range=24+h"  # the App is young, and its runs are made up for a day
+    found |= {"run": f"{found['runs']}/{run}", "monitoring": day, "review": triage["review"], "waiting": triage["history"]}
     return {"sign-in": SIGN_IN} | {drawn.get(name, name): path for name, path in found.items() if name not in left_out}

@@ -24,8 +24,8 @@ from tests.support.plugin import Plugin
 from tests.support.stage import Stage, stage
 from tests.support.waiting import eventually
 
-BEFORE = "67c48cd4"
-"""The commit before the records of settings, promotions from other clusters and the chart."""
+BEFORE = "4e9b6ec4"
+"""The commit before what tenants share, held variables and sketches of cost."""
 APPS = 100
 CALLED = 2
 """Apps of a kind that are called all along."""

@@ -160,7 +160,7 @@ def template(path: str) -> str:
     """The path of the document that a real one is of. Raises AssertionError where there is none."""
     if path in (paths := _document()["paths"]):
         return path
-    for each in paths:
+    for each in sorted(paths, key=lambda each: each.count("{")):  # a name goes before a parameter, as in the API
         if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", each), path):
             return str(each)
     raise AssertionError(f"the API has no path {path}")

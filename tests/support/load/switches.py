@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dynamiq_operator.model import names
@@ -33,12 +33,13 @@ def switching(**keep_warm: Any) -> factories.Modifier:
 
 @dataclass(frozen=True)
 class Rollback:
-    """One rollback: when it was asked for, just before the request was sent; from which version to which."""
+    """One rollback: when it was asked for, just before the request was sent; from which version to which; until when its version served."""
 
     row: str
     asked: float
     left: str
     taken: str
+    over: float = float("inf")
 
 
 @dataclass
@@ -64,17 +65,18 @@ class Load:
         return sorted(call.answered - asked for call, asked in found if call is not None)
 
     def left_behind(self, heard: Heard) -> list[Call]:
-        """Calls sent from `LEFT_AFTER` on that a version that was left answered, until it is rolled back to."""
-        ends = [each.asked for each in self.rollbacks[1:]] + [float("inf")]
+        """Calls sent from `LEFT_AFTER` on that a version that was left answered, until it is deployed again."""
         found = []
-        for each, end in zip(self.rollbacks, ends, strict=True):
+        for each in self.rollbacks:
             patched = self.patched_after(each.asked)
             assert patched is not None, f"no change of the Service for {each}"
-            found += [call for call in heard.said(each.left) if patched + LEFT_AFTER < call.sent and call.answered < end]
+            found += [call for call in heard.said(each.left) if patched + LEFT_AFTER < call.sent and call.answered < each.over]
         return found
 
     def pods_created(self) -> list[str]:
-        return self.watched.pods_created(self.rollbacks[0].asked, {names.APP_LABEL: self.app})
+        """Names of pods that were made while the version of a rollback served."""
+        labels = {names.APP_LABEL: self.app}
+        return [name for each in self.rollbacks for name in self.watched.pods_created(each.asked, each.over, labels)]
 
 
 @contextlib.contextmanager
@@ -119,6 +121,13 @@ def roll_back(load: Load, row: str, left: str, taken: str, *, until: Callable[[s
     else:
         until(name)
     return load.rollbacks[-1]
+
+
+def deploy_again(load: Load, version: str) -> None:
+    """Deploys the version that was left, whose pods ended with the rollback; returns once it is Live, and what it took the place of is warm."""
+    load.rollbacks[-1] = replace(load.rollbacks[-1], over=time.time())
+    row = load.on.live(load.app, version)
+    until_serving(load.on, load.app, row)
 
 
 def until_serving(on: Stage, app: str, row: str, *, meanwhile: Callable[[], None] = lambda: None) -> None:

@@ -7,7 +7,7 @@ import time
 from dynamiq_operator.model import names
 from local.gateway import Gateway
 from tests.support.load.callers import Heard, percentile
-from tests.support.load.switches import SHARE_OF_CPU, Load, live_on_both, roll_back, switching, told, under_load
+from tests.support.load.switches import SHARE_OF_CPU, Load, deploy_again, live_on_both, roll_back, switching, told, under_load
 from tests.support.stage import Stage, restarts
 
 APP = "shop"
@@ -17,16 +17,18 @@ APART = 2.5
 
 
 def roll_back_again_and_again(on: Stage, at: Gateway, rollbacks: int, rate: float) -> Load:
-    """An App of two versions, both warm, that goes back to the other one each time."""
+    """An App of two versions that goes back from the newer one each time, whose pods then end; it is deployed again in between."""
     on.release(*VERSIONS)
     on.runtime("fast", by_default=True, drainSeconds=5, resources=SHARE_OF_CPU)
     on.app(APP, switching())
-    rows = dict(zip(VERSIONS, live_on_both(on, at, APP, VERSIONS), strict=True))
+    kept, bad = VERSIONS
+    row, _ = live_on_both(on, at, APP, VERSIONS)
     with under_load(on, APP, rate) as load:
         time.sleep(3)  # nothing is waited for: this is the load without a rollback
         for number in range(rollbacks):
-            left, taken = VERSIONS[::-1] if number % 2 == 0 else VERSIONS
-            rows[taken] = roll_back(load, rows[taken], left, taken).row
+            if number:
+                deploy_again(load, bad)
+            row = roll_back(load, row, bad, kept).row
             time.sleep(APART)  # nothing is waited for: answers of the version left would come now
     return load
 

@@ -47,9 +47,9 @@ class Watched:
     def of(self, kind: str, name: str | None = None) -> list[Event]:
         return [event for event in list(self.events.get(kind, ())) if name is None or event.name == name]
 
-    def pods_created(self, since: float, labels: Mapping[str, str]) -> list[str]:
-        """Names of pods that came after `since`."""
-        return [each.name for each in self.of("Pod") if each.type == "ADDED" and each.at >= since and _has(each.object, labels)]
+    def pods_created(self, since: float, until: float, labels: Mapping[str, str]) -> list[str]:
+        """Names of pods that came from `since` until `until`."""
+        return [each.name for each in self.of("Pod") if each.type == "ADDED" and since <= each.at < until and _has(each.object, labels)]
 
     def ready_of(self, service: str) -> Iterator[tuple[float, frozenset[str]]]:
         """From when on which addresses of a Service were ready, over all its slices."""

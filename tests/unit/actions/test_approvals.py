@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from dynamiq_operator.actions.approvals import ApprovalPlan, ApprovalRequest, perform_approval, plan_approval, said
@@ -67,15 +69,31 @@ def test_what_is_still_missing_is_said(row: given.Modifier, purpose: Purpose, mi
     assert told(plan)[1:] == [missing]
 
 
-def test_the_author_is_told_that_it_counts_for_nothing() -> None:
-    plan = plan_approval(ScriptedApi(stage(waits(), by="anna")), APPROVE)
-    assert [each for each in plan.warnings if "counts for nothing" in each]
-    assert "1 more approval is needed" in told(plan)
+@pytest.mark.parametrize(
+    ("by", "why"),
+    [
+        ("anna", r"anna is the author of row #2 \(chat-b\): someone else has to approve it, with the role dynamiq-approver"),
+        ("system:serviceaccount:ci:bot", "service account system:serviceaccount:ci:bot is not listed by every policy"),
+    ],
+)
+def test_an_approval_that_would_have_no_effect_is_refused(by: str, why: str) -> None:
+    """Its giver would go home, and the row would wait on."""
+    script = stage(waits(), by=by)
+    with pytest.raises(NotAllowed, match=why):
+        plan_approval(ScriptedApi(script), APPROVE)
 
 
-def test_a_service_account_that_not_every_policy_lists_is_told_so() -> None:
-    plan = plan_approval(ScriptedApi(stage(waits(), by="system:serviceaccount:ci:bot")), APPROVE)
-    assert "not every policy lists" in plan.warnings[0]
+def test_after_an_approval_only_what_else_is_needed_is_said() -> None:
+    """The row's status is from before the approval, and still asks for it."""
+    row = waits()
+    frozen = "Frozen until 2026-11-30T06:00:00Z (freeze weekend of policy production), then someone who may deploy runs `…`"
+    for message in (
+        f"Needs 2 things: (1) {frozen}; (2) {rules.AWAITS}",
+        f"{frozen}; it awaits 1 approval (policy production): `…`, by who may",
+    ):
+        row["status"]["waits"] |= {"reason": "Frozen", "message": message}
+        plan = plan_approval(ScriptedApi(stage(row)), APPROVE)
+        assert told(plan)[1:] == [f"After this approval it still needs: {frozen}"]
 
 
 def test_who_may_not_approve_is_told_so_before_they_do() -> None:
@@ -139,13 +157,13 @@ def test_a_hold_is_lifted_where_nothing_waits_yet() -> None:
     """The word is on the row that runs, and holds."""
     plan = plan_approval(ScriptedApi(holding_back(BACK)), of(Purpose.RESUME))
     assert plan.manifest["spec"]["row"] == "chat-a"
-    assert told(plan)[1:] == ["what Git asks for waits no more"]
+    assert told(plan)[1:] == ["changes from Git are applied again"]
 
 
 def test_a_hold_is_lifted_while_a_row_by_hand_awaits_approval() -> None:
     script = holding_back(BACK, waits())
     assert plan_approval(ScriptedApi(script), of(Purpose.RESUME)).row["metadata"]["name"] == "chat-a"
-    with pytest.raises(NotNow, match=r"row #2 \(chat-b\) waits for nobody to resume it: it awaits 1 approval"):
+    with pytest.raises(NotNow, match=r"Nobody has to resume row #2 \(chat-b\): Needs 1 approval"):
         plan_approval(ScriptedApi(script), of(Purpose.RESUME, "#2"))
 
 
@@ -173,9 +191,16 @@ def test_a_row_that_carries_the_hold_on_is_named_while_it_rolls_out() -> None:
 
 
 def test_where_nothing_can_be_resumed_it_is_said_what_waits_for_what() -> None:
+    lost = waits()
+    lost["spec"]["outcome"] = {
+        "result": "Overtaken",
+        "reason": "variables of the App were changed: deploy again",
+        "at": "2026-11-24T12:00:00Z",
+    }
     for rows, says in (
         ((), "no row of chat can be resumed, none waits"),
-        ((waits(),), r"#2 \(chat-b\) waits for nobody to resume it: it awaits"),
+        ((waits(),), r"Nobody has to resume row #2 \(chat-b\): Needs 1 approval"),
+        ((lost,), r"no row of chat can be resumed, row #2 \(chat-b\) ended: variables of the App were changed: deploy again"),
         ((waits(), waits("chat-c", 3)), r"no row of chat can be resumed, #3 \(chat-c\), #2 \(chat-b\) wait for something else"),
     ):
         with pytest.raises(NotNow, match=says):
@@ -201,19 +226,17 @@ def unverified(row: Manifest) -> Manifest:
 
 
 def test_of_a_row_whose_author_nobody_stamped_no_approval_counts_and_it_is_not_withdrawn() -> None:
-    plan = plan_approval(ScriptedApi(stage(unverified(waits()))), APPROVE)
-    assert "did not stamp who made the row" in plan.warnings[0]
-    assert told(plan)[1:] == ["1 more approval is needed"]
-    plan = plan_approval(ScriptedApi(stage(unverified(waits()), by="anna")), of(Purpose.WITHDRAW))
-    assert "reject it instead" in plan.warnings[0]
-    assert told(plan)[1:] == ["#2 (chat-b) waits on"]
+    with pytest.raises(NotAllowed, match="did not stamp who made the row, so its author is unknown: no approval of it counts"):
+        plan_approval(ScriptedApi(stage(unverified(waits()))), APPROVE)
+    with pytest.raises(NotAllowed, match="reject it instead"):
+        plan_approval(ScriptedApi(stage(unverified(waits()), by="anna")), of(Purpose.WITHDRAW))
 
 
 @pytest.mark.parametrize(
     ("row", "purpose", "left"),
     [
         (rules.awaiting(2), Purpose.APPROVE, "1 more approval is needed"),
-        (rules.held(2), Purpose.RESUME, "somebody has to resume it: `kubectl dynamiq resume chat`"),
+        (rules.held(2), Purpose.RESUME, f"it still needs: {rules.HELD}"),
     ],
 )
 def test_a_word_that_nobody_stamped_is_said_to_count_for_nothing(row: given.Modifier, purpose: Purpose, left: str) -> None:
@@ -245,11 +268,15 @@ def policy(name: str = "production", **spec: object) -> Manifest:
 def test_automation_resumes_nothing(by: str, policies: tuple[Manifest, ...], is_vain: bool) -> None:
     for rows in ([LIVE, given.stored(given.row_manifest("chat-b", rules.held(2)))], [BACK]):
         script = holding_back(*rows, by=by).on("GET", DEPLOY_POLICIES.path(), listed(*policies))
-        plan = plan_approval(ScriptedApi(script.on("GET", NAMESPACES.path("", given.NAMESPACE), {"metadata": {}})), of(Purpose.RESUME))
-        assert [each for each in plan.warnings if "your word counts for nothing, a person has to" in each] == list(plan.warnings)
-        assert bool(plan.warnings) is is_vain
-        is_said = told(plan)[1] in ("what Git asks for waits no more", "nothing else holds it: it is deployed")
-        assert is_said is not is_vain
+        api = ScriptedApi(script.on("GET", NAMESPACES.path("", given.NAMESPACE), {"metadata": {}}))
+        if is_vain:
+            with pytest.raises(NotAllowed, match="is automation to the rules for deploys: a person has to resume row"):
+                plan_approval(api, of(Purpose.RESUME))
+        else:
+            assert told(plan_approval(api, of(Purpose.RESUME)))[1] in (
+                "changes from Git are applied again",
+                "nothing else holds it: it is deployed",
+            )
 
 
 def test_a_service_account_is_listed_by_each_policy_or_by_none() -> None:
@@ -257,15 +284,9 @@ def test_a_service_account_is_listed_by_each_policy_or_by_none() -> None:
     listed_once = {**row["spec"]["pinned"]["guards"][0], "serviceAccounts": [bot]}
     for guards, is_vain in (([listed_once], False), ([listed_once, row["spec"]["pinned"]["guards"][0]], True)):
         pinned = {**row["spec"]["pinned"], "guards": guards}
-        plan = plan_approval(ScriptedApi(stage({**row, "spec": {**row["spec"], "pinned": pinned}}, by=bot)), APPROVE)
-        assert bool(plan.warnings) is is_vain
-
-
-def test_where_a_word_counts_for_nothing_nothing_is_said_to_be_deployed() -> None:
-    row = waits()
-    row["status"].pop("waits")  # the operator has not said it yet
-    plan = plan_approval(ScriptedApi(stage(row, by="anna")), APPROVE)
-    assert told(plan)[-1] == "it waits on"
+        api = ScriptedApi(stage({**row, "spec": {**row["spec"], "pinned": pinned}}, by=bot))
+        with pytest.raises(NotAllowed, match="is not listed by every policy") if is_vain else contextlib.nullcontext():
+            plan_approval(api, APPROVE)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +295,7 @@ def test_where_a_word_counts_for_nothing_nothing_is_said_to_be_deployed() -> Non
         (given.failed(2, "v2"), "has ended: no pod became Ready"),
         (given.progressing(2, "v2"), "waits for nothing"),
         (given.waiting(2), "is not pinned yet"),
-        (rules.held(2), "waits for no approval: row chat-a"),
+        (rules.held(2), "needs no approval: Changes from Git"),
     ],
 )
 def test_a_row_that_waits_for_no_approval_takes_none(row: given.Modifier, why: str) -> None:

@@ -11,13 +11,17 @@ from dynamiq_operator.actions.follow import follow, pods_of
 from dynamiq_operator.actions.refusals import Unknown
 from dynamiq_operator.actions.workloads import Pods
 from dynamiq_operator.desired.base import SERVICE, WORKLOAD
+from dynamiq_operator.desired.inputs import WorkloadInputs
+from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.desired.workload import workload_manifest
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import BY_KIND, RECORDS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
+from tests.support import managed_fields
 from tests.support.scripted import Reply, Script, ScriptedApi, listed
 from tests.support.scripted_namespace import FORBIDDEN, NOT_FOUND
-from tests.unit.support.workloads import of_pins, rolling, service
+from tests.unit.support.workloads import of_pins, pinned, rolling, service
 
 ROW = RECORDS.path(given.NAMESPACE, "chat-2")
 PODS = BY_KIND[WORKLOAD.kind].path(given.NAMESPACE)
@@ -79,6 +83,15 @@ def test_pods_of_a_row_under_switch(workloads: list[Manifest], pods: Pods) -> No
     """Those of its own workload, and as old ones those that serve meanwhile."""
     api = by_switch(*workloads)
     assert pods_of(api, given.NAMESPACE, given.NAME, row(given.progressing(2, "v2"))) == pods
+
+
+def test_until_the_workload_changes_its_pods_are_those_of_the_row_before() -> None:
+    """Else a rollout would begin with pods that are new and ready, and none that is old."""
+    made = workload_manifest(given.an_app(), WorkloadInputs("", Pins.of(pinned("v1"))))
+    assert made is not None
+    script = Script().on("GET", PODS, listed(managed_fields.applied({**rolling(2, 2, 2, 0), "metadata": made["metadata"]})))
+    assert pods_of(ScriptedApi(script), given.NAMESPACE, given.NAME, row(given.progressing(2, "v2"))) == Pods(2, 2, 0, 2)
+    assert pods_of(ScriptedApi(script), given.NAMESPACE, given.NAME, row(given.progressing(2, "v1"))) == Pods(2, 2, 2, 0)
 
 
 def test_while_the_workload_of_strategy_rolling_serves_a_row_goes_by_it() -> None:

@@ -51,7 +51,7 @@ def test_a_row_that_is_not_there(script: Script, asked: str | int, says: str) ->
 @pytest.mark.parametrize(
     ("released", "says"),
     [
-        ((), "nothing is released yet: `kubectl dynamiq release chat`"),
+        ((), "nothing is released yet: `kubectl dynamiq release chat -n demo`"),
         (("v1", "v2", "v3"), "released are v1 to v3"),
         (("v1", "v3", "v10"), "released: v1, v3, v10"),
         (tuple(f"v{number}" for number in range(1, 24, 2)), "and 2 more"),
@@ -59,7 +59,7 @@ def test_a_row_that_is_not_there(script: Script, asked: str | int, says: str) ->
 )
 def test_a_version_that_is_not_there(released: tuple[str, ...], says: str) -> None:
     found = history.releases(api(holding(*map(given.version_manifest, released))), NAMESPACE, given.NAME)
-    assert says in str(history.unknown_version(given.NAME, "v99", found))
+    assert says in str(history.unknown_version(given.NAMESPACE, given.NAME, "v99", found))
 
 
 def test_apps_that_may_not_be_listed() -> None:

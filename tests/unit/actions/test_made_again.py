@@ -85,7 +85,7 @@ def test_nobody_pays_for_a_second_request_where_no_app_owns_a_row() -> None:
 
 NO_ROW = "no row old-1 of chat"
 ASKS: dict[str, tuple[str, Callable[[Api], object]]] = {
-    "rolled back to": ("nothing of chat has gone Live yet", lambda api: resolve(api, RollbackRequest(NAMESPACE, NAME))),
+    "rolled back to": ("nothing of chat has gone live yet", lambda api: resolve(api, RollbackRequest(NAMESPACE, NAME))),
     "rolled back to by its name": (NO_ROW, lambda api: resolve(api, RollbackRequest(NAMESPACE, NAME, row="old-1"))),
     "restored": (NO_ROW, lambda api: plan_deploy(api, DeployRequest(NAMESPACE, NAME, restores="old-1"))),
     "approved": (NO_ROW, lambda api: plan_approval(api, ApprovalRequest(NAMESPACE, NAME, Purpose.APPROVE, "old-1"), user="ada")),

@@ -28,7 +28,19 @@ from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.scripted import Reply, Script, ScriptedApi, Sent, failure, listed
-from tests.support.scripted_namespace import CONFLICT, EXISTS, FORBIDDEN, NOT_FOUND, created, flow_path, holding, lacking, permitting
+from tests.support.scripted_namespace import (
+    CONFLICT,
+    EXISTS,
+    FORBIDDEN,
+    NOT_FOUND,
+    created,
+    environment,
+    flow_path,
+    holding,
+    hostnames,
+    lacking,
+    permitting,
+)
 
 STAGING, PRODUCTION, QA = given.NAMESPACE, "production", "qa"
 REQUEST = PromotionRequest(STAGING, given.NAME, message="out")
@@ -46,7 +58,9 @@ def staging(*modifiers: given.Modifier) -> Script:
     script = holding(given.app_manifest(*modifiers), given.row_manifest("chat-7", given.live(7, "v1")), given.version_manifest("v1"))
     script.on("GET", NAMESPACES.path("", STAGING), LABELLED).on("GET", NAMESPACES.path(), listed(LABELLED, *TARGETS))
     script.on("GET", RUNTIMES.path("", given.RUNTIME_NAME), given.stored(given.runtime_manifest()))
+    script.on("GET", APPS.path(), hostnames())
     for target in (PRODUCTION, QA):
+        script.on("GET", NAMESPACES.path("", target), environment(target, target))
         holding(namespace=target, script=script)
         lacking(script, APPS.path(target, given.NAME), VERSIONS.path(target, "chat-v1"))
     return lacking(permitting(script), flow_path("v1"))
@@ -242,7 +256,42 @@ def test_a_caller_who_may_not_list_namespaces_names_the_target() -> None:
     script = staging().on("GET", NAMESPACES.path(), FORBIDDEN)
     with pytest.raises(NotAllowed, match="name the target's"):
         plan_promotion(ScriptedApi(script), REQUEST)
-    assert plan_promotion(ScriptedApi(script), replace(REQUEST, target_namespace=QA)).target_namespace == QA
+    assert plan_promotion(ScriptedApi(script), replace(REQUEST, environment=QA, target_namespace=QA)).target_namespace == QA
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "says"),
+    [
+        (NOT_FOUND, Unknown, "namespace qa does not exist: create and label it first"),
+        ({"metadata": {"name": QA}}, Refusal, f"is of no environment.*kubectl label namespace qa {names.ENVIRONMENT_LABEL}=production"),
+        (environment(QA, "qa"), Refusal, "namespace qa is qa, not production"),
+        (environment(QA, PRODUCTION, "other"), Refusal, "belongs to project other, not to chat"),
+    ],
+)
+def test_a_namespace_that_is_named_has_to_be_that_environment(target: Manifest | Reply, kind: type[Refusal], says: str) -> None:
+    """Where it is not, no policy for that environment would hold."""
+    script = staging().on("GET", NAMESPACES.path("", QA), target)
+    with pytest.raises(kind, match=says):
+        plan_promotion(ScriptedApi(script), replace(REQUEST, target_namespace=QA))
+    assert posted(script) == []
+
+
+def test_what_may_not_be_read_of_the_target_is_said() -> None:
+    script = staging(given.with_hostname("chat.staging.example"))
+    script.on("GET", NAMESPACES.path("", QA), FORBIDDEN).on("GET", APPS.path(), FORBIDDEN).on("GET", APPS.path(QA), FORBIDDEN)
+    plan = plan_promotion(ScriptedApi(script), replace(REQUEST, target_namespace=QA, hostname="chat.example"))
+    assert [each for each in plan.preview.warnings if each.startswith("could not look")] == [
+        "could not look whether namespace qa is production: you may not read namespaces there",
+        "could not look whether an App of another namespace has hostname chat.example: you may not list Apps there",
+    ]
+
+
+def test_a_hostname_that_another_app_has_is_refused_before_anything_is_made() -> None:
+    script = staging(given.with_hostname("chat.staging.example"))
+    script.on("GET", APPS.path(), hostnames(shop__faq="chat.example", demo__chat="chat.staging.example"))
+    with pytest.raises(Taken, match=r"App shop/faq has hostname chat\.example already: choose another"):
+        plan_promotion(ScriptedApi(script), replace(REQUEST, hostname="chat.example"))
+    assert "with hostname chat.new" in "\n".join(plan_promotion(ScriptedApi(script), replace(REQUEST, hostname="chat.new")).lines())
 
 
 def test_what_others_made_at_the_same_moment() -> None:

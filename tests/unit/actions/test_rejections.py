@@ -17,11 +17,11 @@ from dynamiq_operator.actions.rejections import (
     plan_withdrawal,
 )
 from dynamiq_operator.actions.rollback import RollbackRequest, resolve
-from dynamiq_operator.kube.resources import RECORDS, REJECTIONS, VERSIONS
+from dynamiq_operator.kube.resources import NAMESPACES, RECORDS, REJECTIONS, VERSIONS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.scripted import Reply, Script, ScriptedApi, Sent, listed
-from tests.support.scripted_namespace import CONFLICT, FORBIDDEN, NOT_FOUND, created, flow_path, holding, lacking
+from tests.support.scripted_namespace import CONFLICT, FORBIDDEN, NOT_FOUND, created, environment, flow_path, holding, lacking
 from tests.unit.support import rules
 
 PATH = REJECTIONS.path(given.NAMESPACE)
@@ -189,6 +189,10 @@ def test_a_rollback_past_a_row_that_waits_goes_back_from_what_is_live() -> None:
 
 
 def test_what_is_rejected_at_its_source_is_not_promoted() -> None:
-    script = stage(rules.rejection("v3"))
+    script = (
+        stage(rules.rejection("v3"))
+        .on("GET", NAMESPACES.path("", "prod"), environment("prod", "production"))
+        .on("GET", NAMESPACES.path("", given.NAMESPACE), environment(given.NAMESPACE, "staging"))
+    )
     with pytest.raises(Rejected, match="v3 was rejected by otto"):
         plan_promotion(ScriptedApi(script), PromotionRequest(given.NAMESPACE, given.NAME, target_namespace="prod"))

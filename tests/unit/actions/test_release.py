@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dynamiq_operator.actions.refusals import NotNow, Unknown
+from dynamiq_operator.actions.refusals import BrokenFlow, NotNow, Unknown
 from dynamiq_operator.actions.release import TRIES, perform_release, plan_release
 from dynamiq_operator.kube.resources import VERSIONS, WORKFLOWS
 from tests.support import factories as given
@@ -42,10 +42,24 @@ def test_what_is_released_already_is_a_no_op() -> None:
 
 def test_a_flow_that_is_given_takes_one_read() -> None:
     script = holding(given.version_manifest("v1"))
-    plan = plan_release(ScriptedApi(script), given.NAMESPACE, given.NAME, flow="nodes: []", is_compared=False)
+    flow = given.flow("another")
+    plan = plan_release(ScriptedApi(script), given.NAMESPACE, given.NAME, flow=flow, is_compared=False)
     assert (plan.before, plan.version, plan.flow_diff) == ("v1", "v2", ())
     assert len(script.sent) == 1
-    assert plan.manifest["spec"] == {"workflow": given.NAME, "version": "v2", "flow": "nodes: []"}
+    assert plan.manifest["spec"] == {"workflow": given.NAME, "version": "v2", "flow": flow}
+
+
+def test_a_flow_that_cannot_run_is_released_by_force_alone() -> None:
+    """A version never changes: one that can never run would stand among the others for good."""
+    script = holding(
+        given.workflow_manifest(given.with_spec(flow="nodes: [{id: a, type: dynamiq.nodes.utils.Output, depends: [{node: b}]}]"))
+    )
+    with pytest.raises(BrokenFlow, match='node "a" depends on "b", which is not in the flow') as broken:
+        plan_release(ScriptedApi(script), given.NAMESPACE, given.NAME)
+    assert (broken.value.field, script.writes()) == ("flow", [])
+    plan = plan_release(ScriptedApi(script), given.NAMESPACE, given.NAME, force=True)
+    assert plan.lines()[-1] == '  node "a" depends on "b", which is not in the flow'
+    assert perform_release(ScriptedApi(script), plan)["spec"]["version"] == "v1"
 
 
 def test_a_number_that_was_taken_meanwhile_is_passed_over() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dynamiq_operator.actions.deploy import DeployRequest
@@ -49,7 +51,7 @@ def test_the_target(asked: RollbackRequest, expected: DeployRequest) -> None:
 OTHER = given.a_runtime(given.with_image("registry.test/runtime@sha256:" + "1" * 64), name="tiny-2")
 
 
-def _back(sequence: int, name: str) -> dict[str, object]:
+def _back(sequence: int, name: str) -> dict[str, Any]:
     return {"restores": {"sequence": sequence, "row": name}}
 
 
@@ -78,11 +80,57 @@ def test_the_last_good_one(rows: list[given.Modifier], expected: str) -> None:
     assert last_good(reversed(made), given.NAME)["metadata"]["name"] == expected
 
 
-def test_there_is_an_end_to_going_back() -> None:
-    rows = [given.superseded(1, "v1"), given.superseded(2, "v2"), given.live(3, "v1", **_back(1, "r-1"))]
+_LEFT = (given.superseded(1, "v1"), given.superseded(2, "v2"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        pytest.param(
+            [*_LEFT, given.superseded(3, "v1"), given.superseded(4, "v2"), given.live(5, "v1", **_back(3, "r-3"))], None, id="again"
+        ),
+        pytest.param([*_LEFT, given.live(3, "v1", **_back(1, "r-1"))], None, id="what a rollback left"),
+        pytest.param([*_LEFT, given.live(3, "v1", **_back(1, "r-1"), source="Revert")], None, id="what a revert left"),
+        pytest.param(
+            [*_LEFT, given.superseded(3, "v1", **_back(1, "r-1")), given.live(4, "v1")], None, id="also after the row that scales it"
+        ),
+        pytest.param([*_LEFT, given.progressing(3, "v1", **_back(1, "r-1"))], None, id="what one that is under way leaves"),
+        pytest.param(
+            [*_LEFT, given.superseded(3, "v3"), given.superseded(4, "v1", **_back(1, "r-1")), given.live(5, "v4")],
+            "r-4",
+            id="what it restored is good",
+        ),
+        pytest.param(
+            [*_LEFT, given.superseded(3, "v1", **_back(1, "r-1")), given.superseded(4, "v2"), given.live(5, "v3")],
+            "r-4",
+            id="what somebody deployed again since",
+        ),
+        pytest.param(
+            [*_LEFT, given.superseded(3, "v1", **_back(1, "r-1")), given.failed(4, "v2"), given.live(5, "v3")],
+            "r-3",
+            id="not by a deploy that failed",
+        ),
+        pytest.param(
+            [*_LEFT, given.failed(3, "v1", **_back(1, "r-1")), given.live(4, "v3")], "r-2", id="a rollback that failed left nothing"
+        ),
+        pytest.param(
+            [*_LEFT, given.superseded(3, "v2", **_back(1, "r-1")), given.live(4, "v3")], "r-3", id="one that only scaled left nothing"
+        ),
+    ],
+)
+def test_what_a_rollback_left_never_comes_back_by_itself(rows: list[given.Modifier], expected: str | None) -> None:
     made = [given.row_manifest(f"r-{number}", row) for number, row in enumerate(rows, 1)]
-    with pytest.raises(Refusal, match="never run anything but v1 before row #1, which it brought back"):
+    if expected is not None:
+        assert last_good(reversed(made), given.NAME)["metadata"]["name"] == expected
+        return
+    with pytest.raises(Refusal, match=r"each version that ran before was rolled back, .*kubectl dynamiq rollback chat --to VERSION"):
         last_good(reversed(made), given.NAME)
+
+
+def test_a_rejected_version_is_never_the_last_good_one() -> None:
+    rows = [given.row_manifest(f"r-{number}", row) for number, row in enumerate([*_LEFT, given.live(3, "v3")], 1)]
+    rejected = rows[1]["spec"]["pinned"]["workflowHash"]
+    assert last_good(reversed(rows), given.NAME, {rejected})["metadata"]["name"] == "r-1"
 
 
 def test_its_plan_is_that_of_the_deploy() -> None:
@@ -94,8 +142,8 @@ def test_its_plan_is_that_of_the_deploy() -> None:
 @pytest.mark.parametrize(
     ("rows", "asked", "says"),
     [
-        ((), RollbackRequest(*APP), "nothing to go back to"),
-        (HISTORY[1:2], RollbackRequest(*APP), "has never run anything but v2"),
+        ((), RollbackRequest(*APP), "nothing of chat has gone live yet"),
+        (HISTORY[1:2], RollbackRequest(*APP), "chat has run nothing but v2. Name one"),
         (HISTORY, RollbackRequest(*APP, version="v3", with_config=True), "never ran, so it has no config"),
         (
             (given.row_manifest("chat-1", given.never_deployed(1)),),

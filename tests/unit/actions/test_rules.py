@@ -10,12 +10,12 @@ from dynamiq_operator.actions.guards import standing
 from dynamiq_operator.actions.promote import PromotionRequest, plan_promotion
 from dynamiq_operator.actions.refusals import Changed, Unknown
 from dynamiq_operator.actions.suspend import perform_suspension, plan_suspension
-from dynamiq_operator.kube.resources import APPS, RECORDS, RUNTIMES, VERSIONS
+from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS
 from dynamiq_operator.model.guards import RowKind
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.scripted import Script, ScriptedApi, Sent, listed
-from tests.support.scripted_namespace import CONFLICT, flow_path, holding, lacking
+from tests.support.scripted_namespace import CONFLICT, environment, flow_path, holding, lacking
 from tests.unit.support import rules
 
 APP = APPS.path(given.NAMESPACE, given.NAME)
@@ -65,14 +65,25 @@ def test_the_sentences_are_the_operators_own() -> None:
     assert f"  it would wait: {rules.WOULD_AWAIT['message']}" in lines
 
 
+GIT = {"deploy": {"workflowVersion": "v2"}}
+
+
+@pytest.mark.parametrize("row", [given.live(2, "v2", source="App"), given.asking(createdBy="system:serviceaccount:argocd:controller")])
+def test_a_rollback_says_so_where_git_deployed_before(row: given.Modifier) -> None:
+    script = stage()
+    script.on("GET", RECORDS.path(given.NAMESPACE), listed(given.row_manifest("chat-2", given.live(2, "v2"), row)))
+    assert plan(script, restores="chat-1").preview.begins_hold
+
+
 @pytest.mark.parametrize(
     ("spec", "asked", "holds"),
     [
-        ({}, {"restores": "chat-1"}, True),
-        ({}, {"restores": "chat-1", "hold": False}, False),
-        ({"rollout": {"holdAfterRollback": False}}, {"restores": "chat-1"}, False),
-        ({}, {"version": "v1"}, False),
-        ({}, {"restores": "chat-1", "config": given.CONFIG}, False),
+        ({**GIT}, {"restores": "chat-1"}, True),
+        ({**GIT}, {"restores": "chat-1", "hold": False}, False),
+        ({**GIT, "rollout": {"holdAfterRollback": False}}, {"restores": "chat-1"}, False),
+        ({**GIT}, {"version": "v1"}, False),
+        ({**GIT}, {"restores": "chat-1", "config": given.CONFIG}, False),
+        ({}, {"restores": "chat-1"}, False),
     ],
 )
 def test_a_rollback_says_that_git_waits_after_it(spec: Manifest, asked: Manifest, holds: bool) -> None:
@@ -97,7 +108,7 @@ def test_a_confirmed_rollback_stays_a_rollback() -> None:
 def test_a_guard_that_came_after_the_preview_is_told_before_anything_is_made() -> None:
     before = plan(stage(), version="v3")
     later = stage(rules.WOULD_AWAIT)
-    with pytest.raises(Changed, match="somebody else would have to approve it"):
+    with pytest.raises(Changed, match="someone else would have to approve it"):
         perform_confirmed(ScriptedApi(later), before)
     assert later.bodies("POST", RECORDS.path(given.NAMESPACE)) == []
 
@@ -156,6 +167,9 @@ def test_a_first_promotion_says_what_the_policies_of_its_target_ask() -> None:
     guards = [rules.WOULD_AWAIT, rules.IS_SUSPENDED]
     other = given.stored(given.app_manifest(given.in_namespace("prod"), given.with_status(guards=guards), name="other"))
     holding(namespace="prod", script=script).on("GET", APPS.path("prod"), listed(other))
+    script.on("GET", NAMESPACES.path("", "prod"), environment("prod", "production")).on(
+        "GET", NAMESPACES.path("", given.NAMESPACE), environment(given.NAMESPACE, "staging")
+    )
     lacking(script, APPS.path("prod", given.NAME), VERSIONS.path("prod", "chat-v2"))
     script.on("GET", RUNTIMES.path("", given.RUNTIME_NAME), given.stored(given.runtime_manifest()))
     planned = plan_promotion(ScriptedApi(script), PromotionRequest(given.NAMESPACE, given.NAME, target_namespace="prod"))

@@ -383,7 +383,7 @@ def test_the_runtime_of_the_row_comes_back_and_the_preview_says_so(twice: Script
     old = given.a_runtime(given.with_spec(version="0.9.0"), name="tiny-0")
     twice.rows(row(given.superseded(1, "v1", runtime=old), name="chat-a"), row(given.live(2, "v2"), name="chat-b"))
     shown = twice("rollback", "chat", "--dry-run").out
-    assert "  restores chat-a\n  version  v2 (#2) → v1\n  runtime  1.0.0 → 0.9.0\n" in shown
+    assert "  restores #1 chat-a\n  version  v2 (#2) → v1\n  runtime  1.0.0 → 0.9.0\n" in shown
     assert "  runtime  1.0.0\n" in twice("rollback", "chat", "--dry-run", "--runtime", "tiny-1").out
 
 
@@ -391,7 +391,7 @@ def test_the_runtime_of_the_row_comes_back_and_the_preview_says_so(twice: Script
 def test_without_a_terminal_nobody_is_asked_and_nothing_is_done(twice: ScriptedPlugin, command: str) -> None:
     done = twice(command, "chat")
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("error: this asks first, and standard input is no terminal: give --yes to do it, or --dry-run")
+    assert done.err.startswith("error: needs --yes: there is no terminal to ask; --dry-run shows")
     assert created(twice) == []
 
 
@@ -423,7 +423,7 @@ def test_it_asks_before_it_rolls_back(twice: ScriptedPlugin) -> None:
     ("options", "sentence"),
     [
         (("--to-row", "9"), "no row #9 of chat in namespace demo; rows are #1 to #3"),
-        (("--to-row", "none"), "no row none of chat in namespace demo; see `kubectl dynamiq history chat -o wide`"),
+        (("--to-row", "none"), "no row none of chat in namespace demo; see `kubectl dynamiq history chat -o wide -n demo`"),
         (("--to-row", "3"), "row chat-c failed: only a row that went live can be restored"),
         (("--to", "v9", "--with-config"), "version v9 of chat never ran, so it has no config to bring back: leave out --with-config"),
     ],
@@ -436,6 +436,12 @@ def test_there_may_be_nothing_to_go_back_to(twice: ScriptedPlugin, options: tupl
 
 def test_an_app_that_ran_one_flow_has_nothing_before_it(serving: ScriptedPlugin) -> None:
     done = serving("rollback", "chat", "--yes")
-    assert done.err == "error: chat has never run anything but v1: name what to deploy, `kubectl dynamiq deploy chat --version …`\n"
+    assert (
+        done.err
+        == "error: There is no version to roll back to: chat has run nothing but v1. Name one: `kubectl dynamiq rollback chat --to VERSION`\n"
+    )
     serving.script.on("GET", ROWS, listed(row(given.never_deployed(1))))
-    assert serving("rollback", "chat", "--yes").err == "error: nothing of chat has gone Live yet: there is nothing to go back to\n"
+    assert (
+        serving("rollback", "chat", "--yes").err
+        == "error: There is no version to roll back to: nothing of chat has gone live yet. Name one: `kubectl dynamiq rollback chat --to VERSION`\n"
+    )

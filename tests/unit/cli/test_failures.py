@@ -146,10 +146,16 @@ def test_what_kubectl_says_while_it_serves_is_passed_on_but_not_its_log(plugin: 
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
-        ("histry x", "argument COMMAND: invalid choice: 'histry'"),
+        ("histry x", "argument COMMAND: unknown: histry; did you mean history?"),
         ("history x -o xml", "argument -o/--output: xml is none of wide, name, json, yaml and jsonpath=TEMPLATE"),
         ("history", "the following arguments are required: APP"),
-        ("deploy x --min none", "argument --min: none is no number from 1 to 1000"),
+        ("status x --conf y", "unknown argument: --conf y"),
+        ("deploy x --mesage why", "unknown argument: --mesage why; did you mean --message?"),
+        ("runs x --status suceeded", "argument --status: unknown: suceeded; did you mean succeeded?"),
+        ("policy chek x", "argument ACTION: unknown: chek; did you mean check?"),
+        ("rollback x --to 3", "argument --to: 3 is no version: --to v3 takes the newest row of v3, --to-row 3 takes row #3"),
+        ("deploy x --idle-seconds 2", "argument --idle-seconds: must be 5 to 86400 seconds, got 2"),
+        ("deploy x --min none", "argument --min: must be 1 to 1000, got none"),
         ("deploy x --timeout soon", "argument --timeout: soon is no duration, such as 90s or 5m"),
         ("history x -n", "argument -n: expected one argument"),
         ("history x --context", "argument --context: expected one argument"),

@@ -41,6 +41,13 @@ def test_the_rows_are_shown_newest_first(plugin: ScriptedPlugin) -> None:
     assert (sent.path, sent.query["fieldSelector"]) == (PATH, "spec.app=chat")
 
 
+def test_a_limit_keeps_the_newest(plugin: ScriptedPlugin) -> None:
+    plugin.rows(*rows())
+    _, line = plugin("history", "chat", "--limit", "1").out.splitlines()
+    assert line.startswith("v3 ")
+    assert plugin("history", "chat", "--limit", "2", "-o", "name").out.count("\n") == 2
+
+
 def test_an_app_that_was_made_again_shows_its_own_rows_alone(plugin: ScriptedPlugin) -> None:
     every = rows()
     for row, uid in zip(every, ("uid-now", "uid-before", "uid-before"), strict=True):
@@ -51,7 +58,7 @@ def test_an_app_that_was_made_again_shows_its_own_rows_alone(plugin: ScriptedPlu
     assert ("v2" in shown, "v1" in shown, "v3" in shown) == (True, False, False)
     for row in every:
         row["metadata"]["ownerReferences"] = [ownership.reference("chat", "uid-before")]
-    assert plugin("history", "chat").err == "nothing of chat was deployed yet: `kubectl dynamiq deploy chat`\n"
+    assert plugin("history", "chat").err == "nothing of chat was deployed yet: `kubectl dynamiq deploy chat -n demo`\n"
 
 
 def test_wide_adds_what_is_behind_them(plugin: ScriptedPlugin) -> None:
@@ -128,6 +135,7 @@ def test_as_data_every_field_has_its_name(plugin: ScriptedPlugin) -> None:
         "version": "v2",
         "description": "What v2 does",
         "status": "Live",
+        "ending": None,
         "createdBy": "anna",
         "runtime": "1.0.0",
         "date": "2026-11-24T12:00:00Z",
@@ -177,7 +185,7 @@ def test_an_app_without_rows_is_told_from_no_app(plugin: ScriptedPlugin, how: tu
     plugin.rows()
     plugin.app(given.stored(given.app_manifest()))
     done = plugin("history", "chat", *how)
-    assert (done.code, done.out, done.err) == (0, out, "nothing of chat was deployed yet: `kubectl dynamiq deploy chat`\n")
+    assert (done.code, done.out, done.err) == (0, out, "nothing of chat was deployed yet: `kubectl dynamiq deploy chat -n demo`\n")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ SECRET = SECRETS.path(NAMESPACE, names.access_keys(NAME))
 APP = APPS.path(NAMESPACE, NAME)
 DEFAULT = "a-long-secret-key"
 PATIENCE = 60.0  # seconds
+LIVE = {"row": "chat-a", "sequence": 1, "workflowVersion": "v1", "runtime": "1.0.0"}
 
 
 def secret(**keys: str) -> Manifest:
@@ -39,7 +40,7 @@ def secret(**keys: str) -> Manifest:
 @pytest.fixture
 def keyed(plugin: ScriptedPlugin) -> ScriptedPlugin:
     """App chat with two keys."""
-    plugin.app(given.stored(given.app_manifest()))
+    plugin.app(given.stored(given.app_manifest(given.with_status(live=LIVE))))
     plugin.script.on("GET", SECRET, secret(default=DEFAULT, ci="short")).on("PATCH", SECRET, {}).on("PATCH", APP, {})
     return plugin
 
@@ -150,7 +151,7 @@ def test_a_call_by_hostname_goes_where_the_gateway_is_called_from_outside(keyed:
     """A name of this machine, which its resolver may not know, is one all the same."""
     with served() as (script, port):
         url = f"http://chat.demo.localhost:{port}"
-        keyed.app(given.stored(given.app_manifest(given.with_status(hostname="chat.demo.localhost", url=url))))
+        keyed.app(given.stored(given.app_manifest(given.with_status(live=LIVE, hostname="chat.demo.localhost", url=url))))
         done = keyed("invoke", NAME, "{}", "--by-hostname")
         assert (done.code, json.loads(done.out)) == (0, {"answer": "hello"})
         assert script.sent[0].headers["Host"] == f"chat.demo.localhost:{port}"
@@ -163,7 +164,7 @@ def test_an_error_of_the_app_is_shown_and_ends_with_1(keyed: ScriptedPlugin, pod
 
 
 def test_a_public_app_needs_no_key(keyed: ScriptedPlugin, pods: Script) -> None:
-    keyed.app(given.stored(given.app_manifest(given.public())))
+    keyed.app(given.stored(given.app_manifest(given.public(), given.with_status(live=LIVE))))
     keyed.script.on("GET", SECRET, failure(403, "Forbidden"))
     assert keyed("invoke", NAME, "{}").code == 0
     assert "Authorization" not in pods.sent[0].headers
@@ -193,7 +194,7 @@ def test_an_app_without_pods_cannot_be_reached(keyed: ScriptedPlugin) -> None:
 def test_an_app_that_is_asleep_is_woken_by_no_port_forward(keyed: ScriptedPlugin, pods: Script) -> None:
     """For a pod that nobody asks for kubectl would wait a minute. One that was woken since its status was written is called."""
     asleep = {"type": "Ready", "status": "True", "reason": "Asleep", "message": "", "lastTransitionTime": "2026-11-24T12:00:00Z"}
-    keyed.app(given.stored(given.app_manifest(given.with_status(conditions=[asleep]))))
+    keyed.app(given.stored(given.app_manifest(given.with_status(live=LIVE, conditions=[asleep]))))
     workloads = BY_KIND[WORKLOAD.kind].path(NAMESPACE)
     keyed.script.on("GET", workloads, listed(rolling(0, 0, 0, 0)))
     assert keyed("invoke", NAME, "{}").err == "error: chat is asleep, and a port-forward wakes nobody: give --by-hostname\n"
@@ -201,6 +202,13 @@ def test_an_app_that_is_asleep_is_woken_by_no_port_forward(keyed: ScriptedPlugin
     for awake in (listed(rolling(1, 0, 1, 0)), failure(403, "Forbidden")):
         keyed.script.on("GET", workloads, awake)
         assert keyed("invoke", NAME, "{}").code == 0
+
+
+def test_an_app_without_a_deploy_is_not_waited_for(keyed: ScriptedPlugin, pods: Script) -> None:
+    keyed.app(given.stored(given.app_manifest()))
+    done = keyed("invoke", NAME, "{}")
+    assert (done.code, done.err) == (1, "error: nothing of chat is live in namespace demo: see `kubectl dynamiq history chat -n demo`\n")
+    assert pods.sent == []
 
 
 def test_a_key_that_is_only_looked_at_is_not_made(keyed: ScriptedPlugin) -> None:

@@ -46,6 +46,14 @@ def test_the_apps_of_a_namespace(apps: ScriptedPlugin) -> None:
     assert len(lines) == 3
 
 
+def test_wide_adds_what_serves_and_a_limit_cuts(apps: ScriptedPlugin) -> None:
+    header, first, second = (re.sub(r" +", " ", line) for line in apps("list", "-o", "wide").out.splitlines())
+    assert header == "NAME VERSION STATUS HOSTNAME AGE ROW RUNTIME URL"
+    assert first.endswith(" #1 chat-a 1.0.0")
+    assert second.startswith("new NotDeployed")
+    assert [app["name"] for app in json.loads(apps("list", "--limit", "1", "-o", "json").out)] == ["chat"]
+
+
 def test_an_app_that_sleeps_is_told_as_asleep(plugin: ScriptedPlugin) -> None:
     asleep = given.stored(given.app_manifest(given.with_status(live=LIVE, conditions=[{**READY, "reason": "Asleep"}])))
     plugin.script.on("GET", APPS.path(NAMESPACE), listed(asleep))

@@ -29,6 +29,16 @@ def test_the_flags_that_take_a_value_are_those_of_the_parsers() -> None:
     assert found == kubectl_flags.OWN_WITH_VALUE
 
 
+def test_all_commands_share_one_grammar() -> None:
+    """APP comes first, what is printed takes -o, and a list takes --limit."""
+    for name, parser in COMMANDS.items():
+        taken = [action.dest for action in parser._actions if not action.option_strings and action.dest != "action"]
+        assert "app" not in taken or taken[0] == "app", name
+        assert "-o" in arguments.options(parser) or name == "logs", f"{name}: the lines of logs are the pods' own"
+    lists = ("list", "history", "runs", "sessions", "at")
+    assert [name for name in COMMANDS if "--limit" in arguments.options(COMMANDS[name])] == sorted(lists, key=list(COMMANDS).index)
+
+
 def test_no_option_is_one_of_kubectls() -> None:
     own = {option for parser in COMMANDS.values() for option in arguments.options(parser)}
     assert not own & (kubectl_flags.WITH_VALUE | kubectl_flags.ALONE | kubectl_flags.NAMESPACE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import webbrowser
 
 import pytest
@@ -68,11 +69,11 @@ def test_logs_of_pods_that_are_not_there(running: ScriptedPlugin) -> None:
     done = running("logs", "chat")
     assert (done.code, done.err) == (
         1,
-        "error: no pod of chat v2 (#2, chat-b) runs in namespace demo: see `kubectl dynamiq status chat`\n",
+        "error: no pod of chat v2 (#2, chat-b) runs in namespace demo: see `kubectl dynamiq status chat -n demo`\n",
     )
     assert running("logs", "chat", "--row", "3").err == "error: row chat-c was never rolled out, so it had no pods\n"
     running.rows()
-    assert running("logs", "chat").err == "error: nothing of chat is live in namespace demo: see `kubectl dynamiq history chat`\n"
+    assert running("logs", "chat").err == "error: nothing of chat is live in namespace demo: see `kubectl dynamiq history chat -n demo`\n"
 
 
 @pytest.mark.parametrize(
@@ -113,6 +114,7 @@ def test_on_a_desktop_the_browser_opens_it(plugin: ScriptedPlugin, monkeypatch: 
     plugin.app(given.stored(given.app_manifest(given.with_status(hostname="chat.example.com"))))
     assert plugin("open", "chat", terminal=True).out == "http://chat.example.com\n"
     assert opened == []
+    assert json.loads(plugin("open", "chat", "-o", "json").out) == {"namespace": "demo", "app": "chat", "url": "http://chat.example.com"}
     monkeypatch.setenv("DISPLAY", ":0")
     assert plugin("open", "chat").code == 0
     assert opened == [], "whoever reads the address by a program opens it, or does not"
@@ -123,4 +125,4 @@ def test_on_a_desktop_the_browser_opens_it(plugin: ScriptedPlugin, monkeypatch: 
 def test_open_before_there_is_an_address(plugin: ScriptedPlugin) -> None:
     plugin.app(given.stored(APP))
     done = plugin("open", "chat")
-    assert (done.code, done.err) == (1, "error: chat has no address yet: see `kubectl dynamiq status chat`\n")
+    assert (done.code, done.err) == (1, "error: chat has no address yet: see `kubectl dynamiq status chat -n demo`\n")

@@ -13,6 +13,7 @@ from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.factories import NAME, NAMESPACE
 from tests.support.scripted import failure, listed, missing
+from tests.support.scripted_namespace import hostnames
 from tests.support.scripted_plugin import ScriptedPlugin
 
 THERE = "production"
@@ -39,6 +40,7 @@ def staging(plugin: ScriptedPlugin) -> ScriptedPlugin:
     script = plugin.script
     script.on("GET", NAMESPACES.path("", NAMESPACE), namespace(NAMESPACE, "staging"))
     script.on("GET", NAMESPACES.path(), listed(namespace(NAMESPACE, "staging"), namespace(THERE, "production")))
+    script.on("GET", NAMESPACES.path("", THERE), namespace(THERE, "production")).on("GET", APPS.path(), hostnames())
     script.on("GET", APPS.path(THERE), listed())
     script.on("POST", REVIEWS.path(), {"status": {"allowed": True}})
     script.on("GET", APPS.path(THERE, NAME), missing("apps", NAME))
@@ -60,7 +62,7 @@ def test_a_first_promotion_makes_version_app_and_row(staging: ScriptedPlugin) ->
     assert (done.code, done.out) == (0, "chat-p\n")
     assert done.err.startswith(
         "promote demo/chat v2 (#2) to production\n"
-        "  App chat is made in production\n"
+        "  App chat is made in production, with hostname chat.example.com\n"
         "  WorkflowVersion chat-v2 is put into production\n"
         "chat in production\n"
         "  version  (nothing) → v2\n"
@@ -101,7 +103,7 @@ def test_without_an_answer_the_option_is_named(staging: ScriptedPlugin, how: Man
 
 def test_without_a_terminal_nothing_is_promoted(staging: ScriptedPlugin) -> None:
     done = staging("promote", "chat", "--hostname", "chat.example.com")
-    assert (done.code, done.out, "give --yes" in done.err) == (2, "", True)
+    assert (done.code, done.out, "needs --yes" in done.err) == (2, "", True)
     assert made(staging) == []
 
 
@@ -201,10 +203,21 @@ def test_a_draft_becomes_the_next_version(drafted: ScriptedPlugin) -> None:
     done = drafted("release", "chat", "--yes", "--description", "Answers in French")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("chat in demo\n  version  v1 → v2\n\n--- v1\n+++ v2\n")
-    assert done.out.endswith("chat v2 is released: deploy it by `kubectl dynamiq deploy APP --version v2`\n")
+    assert done.out.endswith("chat v2 is released: deploy it by `kubectl dynamiq deploy APP --version v2 -n demo`\n")
     (made,) = released(drafted)
     assert made["metadata"]["name"] == "chat-v2"
     assert made["spec"] == {"workflow": "chat", "version": "v2", "description": "Answers in French", "flow": given.flow("draft")}
+
+
+def test_a_flow_that_cannot_run_is_released_by_force_alone(drafted: ScriptedPlugin) -> None:
+    broken = "nodes: [{id: answer, type: dynamiq.nodes.utils.Output, depends: [{node: anser}]}]"
+    drafted.draft(given.stored(given.workflow_manifest(given.with_spec(flow=broken))))
+    done = drafted("release", "chat", "--yes")
+    said = 'node "answer" depends on "anser", which is not in the flow'
+    assert (done.code, done.err) == (1, f"error: the flow cannot run: {said}; --force releases it as it is\n")
+    assert released(drafted) == []
+    assert f"  {said}\n" in drafted("release", "chat", "--yes", "--force").out
+    assert len(released(drafted)) == 1
 
 
 def test_a_release_as_data(drafted: ScriptedPlugin) -> None:
@@ -215,7 +228,7 @@ def test_a_release_as_data(drafted: ScriptedPlugin) -> None:
 
 def test_without_a_terminal_nothing_is_released(drafted: ScriptedPlugin) -> None:
     done = drafted("release", "chat")
-    assert (done.code, done.out, "give --yes" in done.err) == (2, "", True)
+    assert (done.code, done.out, "needs --yes" in done.err) == (2, "", True)
     assert released(drafted) == []
 
 

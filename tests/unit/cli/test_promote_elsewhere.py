@@ -17,6 +17,7 @@ from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
 from tests.support.factories import NAME, NAMESPACE
 from tests.support.scripted import failure, listed, missing
+from tests.support.scripted_namespace import hostnames
 from tests.support.scripted_plugin import PluginScript, ScriptedPlugin
 
 THERE = "shop"
@@ -52,6 +53,7 @@ def prod(staging: ScriptedPlugin) -> PluginScript:
     script = staging.context("prod")
     with_identity(script, THERE_ID)
     script.on("GET", NAMESPACES.path(), listed(namespace(THERE, "production")))
+    script.on("GET", NAMESPACES.path("", NAMESPACE), namespace(NAMESPACE, "production")).on("GET", APPS.path(), hostnames())
     script.on("GET", APPS.path(THERE), listed()).on("GET", RECORDS.path(THERE), listed())
     script.on("GET", APPS.path(THERE, NAME), missing("apps", NAME))
     script.on("GET", VERSIONS.path(THERE, "chat-v2"), missing("workflowversions", "chat-v2"))
@@ -90,7 +92,7 @@ def test_it_reads_here_and_writes_there_and_the_row_says_where_it_comes_from(sta
     assert (done.code, done.out) == (0, "chat-p\n"), done.err
     assert done.err.startswith(
         "promote demo/chat v2 (#2) to production of context prod\n"
-        "  App chat is made in shop\n"
+        "  App chat is made in shop, with hostname chat.example.com\n"
         "  WorkflowVersion chat-v2 is put into shop\n"
         "chat in shop\n"
         "  version  (nothing) → v2\n"
@@ -106,10 +108,28 @@ def test_it_reads_here_and_writes_there_and_the_row_says_where_it_comes_from(sta
     assert not staging.script.unscripted + prod.unscripted
 
 
-def test_the_rollout_is_followed_there(staging: ScriptedPlugin, prod: PluginScript) -> None:
+@pytest.mark.parametrize(
+    ("ready", "reason", "code", "err"),
+    [
+        ("True", "Live", 0, ""),
+        ("False", "HostnameTaken", 1, "error: chat is live and not ready: HostnameTaken: another App has it\n"),
+    ],
+)
+def test_the_rollout_is_followed_there(staging: ScriptedPlugin, prod: PluginScript, ready: str, reason: str, code: int, err: str) -> None:
+    """A new App that is live and not Ready is no success: nobody can call it by its hostname."""
+    live = {"row": "chat-p", "sequence": 1, "workflowVersion": "v2", "runtime": "1.0.0"}
+    said = {
+        "type": "Ready",
+        "status": ready,
+        "reason": reason,
+        "message": "another App has it",
+        "lastTransitionTime": "2026-11-24T12:00:00Z",
+    }
+    absent, there = missing("apps", NAME), given.app_manifest(given.in_namespace(THERE), given.with_status(live=live, conditions=[said]))
+    prod.on("GET", APPS.path(THERE, NAME), absent, absent, given.stored(there))
     done = staging(*TO_PROD, "--yes")
-    assert done.code == 0
     assert "chat: v2 (#1, chat-p) is Live" in done.out
+    assert (done.code, done.err.endswith(err)) == (code, True)
 
 
 def test_what_was_not_decided_in_time_is_looked_at_in_that_context(staging: ScriptedPlugin, prod: PluginScript) -> None:

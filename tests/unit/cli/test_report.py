@@ -135,7 +135,7 @@ def test_of_all_namespaces_each_row_says_its_own(plugin: ScriptedPlugin) -> None
 
 
 def test_at_shows_what_was_live(told: ScriptedPlugin) -> None:
-    done = told("at", "2026-11-24T12:00:00Z", "chat")
+    done = told("at", "chat", "2026-11-24T12:00:00Z")
     row = history()[2]["spec"]["pinned"]
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
@@ -150,21 +150,22 @@ def test_at_shows_what_was_live(told: ScriptedPlugin) -> None:
         f"  flow        {row['workflowHash']}",
         f"  digest      {row['digest']}",
     ]
-    data = json.loads(told("at", "2026-11-24T12:00:00Z", "chat", "-o", "json").out)
+    assert told("at", "2026-11-24T12:00:00Z", "chat").out == done.out, "the order of older versions goes on"
+    data = json.loads(told("at", "chat", "2026-11-24T12:00:00Z", "-o", "json").out)
     assert (data["row"]["version"], data["known"], data["rollingOut"]) == ("v3", True, None)
 
 
 def test_at_of_a_time_when_nothing_was_live_has_an_exit_code_of_its_own(told: ScriptedPlugin) -> None:
-    done = told("at", "2026-11-23", "chat")
+    done = told("at", "chat", "2026-11-23")
     assert (done.code, done.out.splitlines()[1]) == (3, "  nothing was live, the first row went live at 2026-11-24T12:00:00Z")
     holds(told, [app_manifest()], history()[2:])
-    done = told("at", "2026-11-23", "chat")
+    done = told("at", "chat", "2026-11-23")
     assert (done.code, "is not known: rows before #3 are not kept any more" in done.out) == (3, True)
 
 
 def test_at_says_what_was_being_deployed_beside_it(told: ScriptedPlugin) -> None:
     holds(told, [app_manifest()], [*history(), owned(given.stored(given.row_manifest("chat-d", given.progressing(4, "v4"))))])
-    assert told("at", "2026-11-24T12:00:05Z", "chat").out.splitlines()[-1] == "  deploying   v4 (#4, chat-d), begun at 2026-11-24T12:00:00Z"
+    assert told("at", "chat", "2026-11-24T12:00:05Z").out.splitlines()[-1] == "  deploying   v4 (#4, chat-d), begun at 2026-11-24T12:00:00Z"
 
 
 def test_at_of_all_apps_is_a_table(plugin: ScriptedPlugin) -> None:
@@ -189,13 +190,13 @@ def test_at_of_all_apps_is_a_table(plugin: ScriptedPlugin) -> None:
         (["report", "--since", "1h", "--until", "2h"], "--since is not before --until"),
         (["report", "--since", "2999-01-01"], "--since is still to come"),
         (["report", "--since", "2026"], "2026 is no time"),
-        (["at", "20261124", "chat"], "20261124 is no time"),
+        (["at", "chat", "20261124"], "TIME: 20261124 is no time"),
         (["report", "--until", "3000-01-01"], "is not before 3000"),
         (["report", "chat", "-A"], "an App is in one namespace"),
         (["report", "-o", "xml"], "none of csv, md, json, yaml"),
-        (["at", "2999-01-01", "chat"], "still to come"),
+        (["at", "chat", "2999-01-01"], "still to come"),
         (["at"], "required: TIME"),
-        (["at", "1h", "chat", "-A"], "an App is in one namespace"),
+        (["at", "chat", "1h", "-A"], "an App is in one namespace"),
     ],
 )
 def test_wrong_usage_is_told_in_a_sentence(plugin: ScriptedPlugin, typed: list[str], says: str) -> None:
@@ -203,7 +204,7 @@ def test_wrong_usage_is_told_in_a_sentence(plugin: ScriptedPlugin, typed: list[s
     assert (done.code, says in done.err) == (2, True)
 
 
-@pytest.mark.parametrize("typed", [["report", "nobodys"], ["at", "1h", "nobodys"]])
+@pytest.mark.parametrize("typed", [["report", "nobodys"], ["at", "nobodys", "1h"]])
 def test_no_such_app_is_a_refusal(plugin: ScriptedPlugin, typed: list[str]) -> None:
     holds(plugin, [], [])
     plugin.script.on("GET", APPS.path(NAMESPACE, "nobodys"), missing("apps", "nobodys"))

@@ -55,7 +55,7 @@ def test_a_deploy_that_ends_up_waiting_says_for_what_and_ends(held: ScriptedPlug
     done = held("deploy", "chat", "--yes")
     assert done.code == 3
     assert f"chat: v2 (#3, chat-new) waits: {rules.AWAITS}" in done.out
-    assert "it goes on by itself then; see `kubectl dynamiq status chat -n demo`" in done.out
+    assert "it goes on after that; see `kubectl dynamiq status chat -n demo`" in done.out
     assert "error" not in done.err
     assert f"  it would wait: {rules.WOULD_AWAIT['message']}" in done.out, "the preview said so before"
 
@@ -183,10 +183,10 @@ def test_an_app_is_suspended_and_that_is_taken_off(held: ScriptedPlugin) -> None
 
     held.script.on("PATCH", APPS.path(NAMESPACE, NAME), patched)
     assert held("suspend", "chat", "--yes").out.splitlines()[-1] == (
-        "chat is suspended: `kubectl dynamiq suspend chat --off` takes that off"
+        "chat is suspended: `kubectl dynamiq suspend chat --off -n demo` takes that off"
     )
     held.app(given.stored(given.app_manifest(given.with_spec(suspend=True))))
-    assert held("suspend", "chat", "--off", "--yes").out.splitlines()[-1] == "chat is suspended no more"
+    assert held("suspend", "chat", "--off", "--yes").out.splitlines()[-1] == "chat is resumed"
     assert [each.body["spec"] for each in sent] == [{"suspend": True}, {"suspend": None}]
     assert "already" in held("suspend", "chat").err
 

@@ -189,15 +189,21 @@ def test_a_run_is_shown_with_its_nodes_as_a_tree(plugin: ScriptedPlugin, monkeyp
         ),
         made.a_node(span_id="2", parent_id="1", name="Answer", attempts=2, offset_ms=150.0),
         made.a_node(span_id="3", parent_id="1", name="Search", status="failed", duration_ms=8.25, cached=True, model=None, cost_usd=None),
+        made.a_node(span_id="5", parent_id="1", name="Code", status="failed", error_type="ValueError", error_line=5),
+        made.a_node(span_id="6", parent_id="1", name="Ask", status="failed", error_type="Timeout"),
         made.a_node(span_id="4", parent_id="gone", name="Lost", status="skipped"),
     )
     plugin.script.on("GET", f"{PROXY}/v1/runs/{RUN}", {"data": made.a_detail(*nodes, first_chunk_ms=240.0)})
     header, tree = plugin("run", RUN.upper()).out.split("\n\n")
     shown = dict(line.split(None, 1) for line in header.splitlines())
     assert (shown["run"], shown["took"], shown["row"]) == (RUN, "1.23 s, first part after 240 ms", "v2 (#2)")
+    assert shown["app"] == made.a_detail()["app_id"]
     assert (shown["tokens"], shown["cost"], shown["session"]) == ("1200+300", "$0.0123", "s-1")
     assert shown["score"] == "helpful 1 by anna@example.com"
-    assert [line.split("   ")[0] for line in tree.splitlines()] == ["NODE", "Agent", "  Answer (2 attempts)", "  Search (cached)", "Lost"]
+    assert [line.split("   ")[0] for line in tree.splitlines()] == [
+        *("NODE", "Agent", "  Answer (2 attempts)", "  Search (cached)"),
+        *("  Code (ValueError in line 5)", "  Ask (Timeout)", "Lost"),
+    ]
     assert tree.splitlines()[3].split() == ["Search", "(cached)", "failed", "+100", "ms", "8.2", "ms", "1200+300", "-"]
     monkeypatch.setenv("COLUMNS", "80")
     assert "  Answer (2 atte…" in plugin("run", RUN, terminal=True).out
@@ -219,6 +225,8 @@ def test_contents_are_shown_where_they_are_asked_for(plugin: ScriptedPlugin) -> 
     assert "node Answer: output\n  Paid." in shown
     assert "node ask: output\n  When?" in shown
     assert dict(plugin.script.recorded[-1].pairs) == {"include": "content"}
+    plugin("run", RUN, "--app-id", RUN)
+    assert dict(plugin.script.recorded[-1].pairs) == {"app_id": RUN}
 
 
 @pytest.mark.parametrize(("content", "says"), [("denied", "dynamiq-deployer"), ("not_recorded", "App.spec.runs.content")])

@@ -57,6 +57,12 @@ def deploying(plugin: ScriptedPlugin) -> ScriptedPlugin:
     return plugin
 
 
+def test_wide_adds_the_row_behind_what_is_live(deploying: ScriptedPlugin) -> None:
+    added = set(deploying("status", "chat", "-o", "wide").out.splitlines()) - set(STATUS.splitlines())
+    assert {line.split()[0] for line in added} == {"compute", "digest", "row"}
+    assert "  row         chat-a" in added
+
+
 def test_what_is_live_under_way_and_wrong(deploying: ScriptedPlugin) -> None:
     done = deploying("status", "chat")
     assert (done.code, done.out, done.err) == (0, STATUS, "")
@@ -197,6 +203,9 @@ def test_two_rows_by_number_and_by_name(changed: ScriptedPlugin) -> None:
     )
     assert "-  code: \"def run(input_data): return 'v1'\"\n" in done.out
     assert changed("diff", "chat", "#1", "#2").out == done.out
+    data = json.loads(changed("diff", "chat", "1", "2", "-o", "json").out)
+    assert (data["before"]["version"], data["after"]["version"], data["sameFlow"]) == ("v1", "v2", False)
+    assert data["flowDiff"].startswith("--- v1 (#1)")
 
 
 def test_what_pods_run_on_and_ask_for_is_told_where_it_differs(changed: ScriptedPlugin) -> None:

@@ -48,6 +48,12 @@ def test_rows_of_the_cluster_that_fit(plugin: ScriptedPlugin) -> None:
     assert plugin("verify", "chat", "--expect", newest).code == 0
 
 
+def test_the_end_of_a_walk_as_data(plugin: ScriptedPlugin) -> None:
+    plugin.rows(*history())
+    data = json.loads(plugin("verify", "chat", "-o", "json").out)
+    assert (data["app"], data["fits"], data["says"]) == ("chat", True, plugin("verify", "chat").out.splitlines())
+
+
 def test_rows_of_an_app_that_had_the_name_before_are_none_of_the_chain(plugin: ScriptedPlugin) -> None:
     """They go on to say what they said until they are collected, and no digest leads from them to the first row of the next."""
     rows = history()

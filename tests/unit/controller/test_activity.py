@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from dynamiq_operator.controller import activity
 from dynamiq_operator.controller.account import REVIEWS
-from dynamiq_operator.controller.activity import Readings
+from dynamiq_operator.controller.activity import AT_ONCE, ActivityReader, Readings
+from dynamiq_operator.controller.cache import AppKey
 from dynamiq_operator.desired.base import SECRET, child
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.pod_template import CONTAINER
@@ -22,6 +25,7 @@ from dynamiq_operator.kube.resources import APPS, PODS, POLICIES, RECORDS, SECRE
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.activity import Activity, Runs
+from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
 from tests.support.controller import Process, at, stored
@@ -205,6 +209,22 @@ async def test_pod_that_never_ends_its_answer_is_given_up(process: Process, pods
     pods.answer = never
     seen(process, LIVE, CANDIDATE)
     assert (await requeued(process)).activity == {}
+
+
+async def test_slow_pods_hold_up_no_other_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await (never() if request.host.startswith("127.0.0.1:") else saying(SAID)())
+
+    monkeypatch.setattr(activity, "WITHIN", 600.0)
+    news: asyncio.Queue[AppKey] = asyncio.Queue()
+    slow = [Pod.of(running(name=f"slow-{number}")) for number in range(2 * AT_ONCE)]
+    quick, readings = replace(Pod.of(running(name="quick")), ip="127.0.0.2"), Readings()
+    async with served(handle, "0.0.0.0") as port, ActivityReader(lambda: given.NOW, news.put_nowait, port) as reader:
+        reader.schedule(("slow", "chat"), Readings(), slow, dict.fromkeys((pod.uid for pod in slow), given.NOW))
+        reader.schedule(("quick", "chat"), readings, [quick], {quick.uid: given.NOW})
+        async with asyncio.timeout(30):
+            assert await news.get() == ("quick", "chat")
+    assert readings.answers.keys() == {quick.uid}
 
 
 async def test_what_a_pod_said_is_dropped_when_it_says_nothing_any_more_and_it_is_asked_less_often(process: Process, pods: Pods) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.observed.archive import Archive
+from dynamiq_operator.plan.records.retention import Handover
 from tests.support import factories as given
 from tests.support.controller import Process, at, stored
 from tests.support.scripted import Script, failure, listed
@@ -49,6 +51,13 @@ def history(count: int) -> list[Manifest]:
 
 ROWS = history(13)
 UIDS = [row["metadata"]["uid"] for row in ROWS]
+SINCE = "2020-01-01T12:00:00.000001Z"
+STORED = datetime(2020, 1, 1, 12, 0, 0, 1, UTC)
+
+
+def has(*uids: str, problem: str = "") -> Archive:
+    """The archive stored and acknowledged these rows."""
+    return Archive(frozenset(uids), dict.fromkeys(uids, STORED), problem)
 
 
 def told(rows: list[Body], **changes: Any) -> list[Body]:
@@ -58,6 +67,7 @@ def told(rows: list[Body], **changes: Any) -> list[Body]:
             "uid": row["metadata"]["uid"],
             "digest": row["spec"]["pinned"]["digest"],
             "outcome_digest": row["spec"]["outcome"]["digest"],
+            "archived_at": SINCE,
             **changes,
         }
         for row in rows
@@ -65,15 +75,18 @@ def told(rows: list[Body], **changes: Any) -> list[Body]:
 
 
 class Recorder:
-    """A server in the place of the recorder. `bodies`: of the requests."""
+    """A server in the place of the recorder. `bodies`: of the requests. `keys`: by uid, since when it has rows."""
 
     def __init__(self) -> None:
         self.bodies: list[Body] = []
+        self.keys: dict[str, str] = {}
         self.asked: list[tuple[str, str, str]] = []
         self.answer: Callable[[Body], Any] = lambda body: {"data": {"archived": told(body["rows"]), "refused": []}}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((request.method, request.path, request.headers.get("Authorization", "")))
+        if request.method == "GET":
+            return web.json_response({"data": [{"uid": uid, "archived_at": since} for uid, since in self.keys.items()]})
         body = await request.json()
         self.bodies.append(body)
         said = self.answer(body)
@@ -124,8 +137,9 @@ async def observed(process: Process) -> Archive:
 
 
 async def test_the_oldest_rows_beyond_the_limit_are_sent_with_their_flows(process: Process, recorder: Recorder) -> None:
-    assert await observed(process) == Archive(frozenset(UIDS[:3]))
-    assert recorder.asked == [("POST", f"/v1/apps/{OWNERS[0]['uid']}/archive", f"Bearer {TOKEN}")]
+    assert await observed(process) == has(*UIDS[:3])
+    path, bearer = f"/v1/apps/{OWNERS[0]['uid']}/archive", f"Bearer {TOKEN}"
+    assert recorder.asked == [("GET", f"{path}/keys", bearer), ("POST", path, bearer)]
     (body,) = recorder.bodies
     assert body["rows"] == ROWS[:3]
     assert body["flows"] == {given.flow_hash(version): given.flow(version) for version in ("v1", "v2")}
@@ -163,7 +177,7 @@ async def test_a_row_that_is_refused_is_named_and_those_beside_it_are_archived(p
         return {"data": {"archived": told(body["rows"][:1] + body["rows"][2:]), "refused": [{"uid": UIDS[1], "says": says}]}}
 
     recorder.answer = answer
-    assert await observed(process) == Archive(frozenset({UIDS[0], UIDS[2]}), "row r02 is refused: its content does not have its digests")
+    assert await observed(process) == has(UIDS[0], UIDS[2], problem="row r02 is refused: its content does not have its digests")
 
 
 async def test_it_is_tried_again_after_a_while_and_not_before(process: Process, recorder: Recorder) -> None:
@@ -190,28 +204,40 @@ async def test_it_is_tried_less_and_less_often_and_at_once_again_after_it_went_w
 
 
 async def test_an_acknowledgement_of_long_ago_counts_for_nothing(process: Process, recorder: Recorder) -> None:
-    """One may wait for long, as behind a row that is refused; and by then the recorder's store may be that of an older backup."""
-
-    def answer(body: Body) -> Any:
-        return {"data": {"archived": told(body["rows"][1:]), "refused": [{"uid": UIDS[0], "says": "it was changed"}]}}
-
-    good, recorder.answer = recorder.answer, answer
-    assert (await observed(process)).acknowledged == set(UIDS[1:3])
+    """By the time that the row may go, the recorder's store may be that of an older backup."""
+    assert (await observed(process)).acknowledged == set(UIDS[:3])
     process.clock.later(ACKNOWLEDGED_FOR - 1)
-    recorder.answer = good
-    first = await process.observer.observe(KEY)
-    assert first.archive.acknowledged == set(UIDS[1:3])
-    async with asyncio.timeout(10):
-        assert await process.queue.get() == KEY
-    process.queue.done(KEY)
-    assert [row["metadata"]["uid"] for row in recorder.bodies[-1]["rows"]] == UIDS[:1]
+    assert (await process.observer.observe(KEY)).archive.acknowledged == set(UIDS[:3])
+    assert len(recorder.bodies) == 1
 
     process.clock.later(2)
-    assert (await process.observer.observe(KEY)).archive.acknowledged == {UIDS[0]}, "what was sent again later does not renew the others"
+    assert (await observed(process)).acknowledged == set(UIDS[:3])
+    assert [row["metadata"]["uid"] for row in recorder.bodies[-1]["rows"]] == UIDS[:3]
+    assert len(recorder.bodies) == 2
+
+
+async def test_what_the_archive_has_is_sent_again_once_it_has_rested(process: Process, recorder: Recorder) -> None:
+    """So a new leader asks for each App once, and reads no row for it."""
+    recorder.keys = dict.fromkeys(UIDS[:3], f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z")
+    found = await observed(process)
+    assert (found.acknowledged, set(found.stored), recorder.bodies) == (frozenset(), set(UIDS[:3]), [])
+    await process.observer.observe(KEY)
+    assert not process.states.of(KEY).archiving.is_sending
+
+    process.states.of(KEY).archiving = Archiving()
+    recorder.keys = dict.fromkeys(UIDS[:2], SINCE)
+    assert (await observed(process)).acknowledged == {UIDS[2]}
     async with asyncio.timeout(10):
         assert await process.queue.get() == KEY
-    assert [row["metadata"]["uid"] for row in recorder.bodies[-1]["rows"]] == UIDS[1:3]
-    assert (await process.observer.observe(KEY)).archive.acknowledged == set(UIDS[:3])
+    assert [[row["metadata"]["uid"] for row in body["rows"]] for body in recorder.bodies] == [UIDS[2:3], UIDS[:2]]
+    assert (await process.observer.observe(KEY)).archive == has(*UIDS[:3])
+
+
+async def test_a_recorder_that_does_not_say_since_when_it_has_a_row_is_understood(process: Process, recorder: Recorder) -> None:
+    recorder.answer = lambda body: {
+        "data": {"archived": [{name: each[name] for name in each if name != "archived_at"} for each in told(body["rows"])], "refused": []}
+    }
+    assert (await observed(process)).stored == dict.fromkeys(UIDS[:3])
 
 
 @pytest.mark.parametrize("status", [401, 403, 500, 503])
@@ -226,7 +252,7 @@ async def test_while_the_recorder_is_away_the_rows_of_other_apps_are_not_read_fo
     recorder.answer = good
 
     async def send() -> None:
-        process.archive.schedule((given.NAMESPACE, "other"), "uid-of-other", other, ledger.in_order[:1])
+        process.archive.schedule((given.NAMESPACE, "other"), "uid-of-other", other, Handover(ledger.in_order[:1], ledger.in_order[:1]))
         async with asyncio.timeout(10):
             process.queue.done(await process.queue.get())
 
@@ -235,7 +261,7 @@ async def test_while_the_recorder_is_away_the_rows_of_other_apps_are_not_read_fo
     assert f"status {status}" in other.said.problem
     process.clock.later(max(AWAY_FOR, AGAIN_AFTER) + 1)
     await send()
-    assert other.said == Archive(frozenset(UIDS[:1]))
+    assert other.said == has(*UIDS[:1])
 
 
 async def test_an_app_that_the_recorder_does_not_know_yet_keeps_no_other_from_it(process: Process, recorder: Recorder) -> None:
@@ -243,10 +269,10 @@ async def test_an_app_that_the_recorder_does_not_know_yet_keeps_no_other_from_it
     assert "status 404" in (await observed(process)).problem
     ledger, other = (await process.observer.observe(KEY)).ledger, Archiving()
     recorder.answer = good
-    process.archive.schedule((given.NAMESPACE, "other"), "uid-of-other", other, ledger.in_order[:1])
+    process.archive.schedule((given.NAMESPACE, "other"), "uid-of-other", other, Handover(ledger.in_order[:1], ledger.in_order[:1]))
     async with asyncio.timeout(10):
         await process.queue.get()
-    assert other.said == Archive(frozenset(UIDS[:1]))
+    assert other.said == has(*UIDS[:1])
 
 
 async def test_a_flow_is_taken_from_its_version_where_no_config_map_has_it(process: Process, script: Script, recorder: Recorder) -> None:
@@ -275,7 +301,7 @@ async def test_a_flow_that_is_nowhere_is_said_to_be_absent_and_one_that_cannot_b
 
 async def test_no_request_is_longer_than_a_recorder_takes(process: Process, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archiving, "BYTES_MOST", len(json.dumps(ROWS[0])))
-    assert await observed(process) == Archive(frozenset(UIDS[:3]))
+    assert await observed(process) == has(*UIDS[:3])
     assert [len(body["rows"]) for body in recorder.bodies] == [1, 1, 1]
     assert all(row["spec"]["pinned"]["workflowHash"] in body["flows"] for body in recorder.bodies for row in body["rows"])
 
@@ -346,6 +372,8 @@ def reads(recorder: Recorder, script: Script, monkeypatch: pytest.MonkeyPatch) -
     async def handle(request: web.Request) -> web.StreamResponse:
         if request.method != "GET":
             return await post(request)
+        if request.path.endswith("/keys"):
+            return await post(request)
         recorder.asked.append((request.method, request.path, request.headers.get("Authorization", "")))
         found = answers.get(request.path.partition("/archive/")[2], web.Response(status=404))
         return found if isinstance(found, web.StreamResponse) else web.json_response({"data": found})
@@ -356,6 +384,11 @@ def reads(recorder: Recorder, script: Script, monkeypatch: pytest.MonkeyPatch) -
     return answers
 
 
+def read(recorder: Recorder) -> list[str]:
+    """The paths of rows and flows that were asked for."""
+    return [path for method, path, _ in recorder.asked if method == "GET" and not path.endswith("/keys")]
+
+
 async def test_what_a_row_restores_is_read_from_the_archive_with_its_flow(
     reads: dict[str, Any], process: Process, recorder: Recorder
 ) -> None:
@@ -364,9 +397,9 @@ async def test_what_a_row_restores_is_read_from_the_archive_with_its_flow(
     assert found.archive.rows["gone"].raw_spec == GONE["spec"]
     assert found.archive.flows == {given.flow_hash("v9"): given.flow("v9")}
     assert {row.name for row in found.records} == {"back", "r13"}, "it is no row of the cluster"
-    asked = [path for method, path, _ in recorder.asked if method == "GET"]
+    asked = read(recorder)
     await process.observer.observe(KEY)
-    assert [path for method, path, _ in recorder.asked if method == "GET"] == asked, "it is read once"
+    assert read(recorder) == asked, "it is read once"
 
 
 @pytest.mark.parametrize(
@@ -407,13 +440,13 @@ async def test_while_the_recorder_is_away_no_row_that_waits_asks_it_again_and_wh
     script.on("GET", at(RECORDS, "another"), failure(404, "NotFound"))
     more = given.stored(given.row_manifest("more", given.asking(restores="another")))
     process.informers.on_watch_event(RECORDS, "ADDED", more)
-    asked = len(recorder.asked)
+    asked = len(read(recorder))
     for _ in range(3):
         found = await process.observer.observe(KEY)
         assert "status 503" in found.unknown[RECORDS.kind, "more"]
         assert (RECORDS.kind, "back") not in found.unknown, "what it restores has been read"
         assert ("gone" in found.archive.rows, given.flow_hash("v9") in found.archive.flows) == (True, True)
-    assert len([path for method, path, _ in recorder.asked[asked:] if method == "GET"]) == 1
+    assert len(read(recorder)) == asked + 1
     reads["rows/another"] = {**GONE, "metadata": {**GONE["metadata"], "name": "another"}}
     process.clock.later(AWAY_FOR + 1)
     assert "another" in (await process.observer.observe(KEY)).archive.rows

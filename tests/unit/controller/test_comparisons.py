@@ -190,6 +190,20 @@ async def test_answer_that_is_none_decides_nothing_and_is_asked_for_again_later(
     assert asking.not_before - process.client.now() > EVERY_IN_VAIN / 2
 
 
+async def test_recorder_that_says_when_runs_count_is_told_of_those_that_have_not_ended(process: Process, recorder: Recorder) -> None:
+    """Of no other: one of before it takes no such question."""
+    recorder.answer = saying({"data": SAID["data"] | {"matures_seconds": 30.0}})
+    seen(process)
+    snapshot = await answered(process)
+    assert snapshot.comparison is not None
+    asking = process.states.of(KEY).asking
+    asking.not_before = None
+    await process.observer.observe(KEY)
+    async with asyncio.timeout(10):
+        assert await process.queue.get() == KEY
+    assert [query for _, query, _ in recorder.asked] == ["baseline=previous", "baseline=previous&unended=0"]
+
+
 async def test_recorder_of_a_newer_version_is_understood(process: Process, recorder: Recorder) -> None:
     data = SAID["data"] | {"more": 1, "verdict": "doubtful", "p95_ms": SAID["data"]["p95_ms"] | {"verdict": "doubtful", "more": []}}
     recorder.answer = saying({"data": data, "more": {}})

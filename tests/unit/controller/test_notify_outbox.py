@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -152,6 +153,47 @@ async def test_there_is_room_for_so_many_and_what_is_beyond_is_counted(outbox: O
     counted = sum(lost(registry, name, Lost.FULL) for name in sinks.hangs)
     assert counted + MOST == OF_SINK_MOST + 7 + 10 * OF_SINK_MOST
     await outbox.drop()
+
+
+@pytest.mark.parametrize(("full", "to"), [(1, "sink-0"), (5, "sink-5")], ids=["of a sink", "of all"])
+async def test_the_namespace_that_has_most_makes_room_for_others(
+    outbox: Outbox, sinks: Sinks, registry: CollectorRegistry, full: int, to: str
+) -> None:
+    sinks.hangs = {f"sink-{number}" for number in range(6)}
+    for name in range(full):
+        for number in range(OF_SINK_MOST):
+            outbox.add([sink(f"sink-{name}")], notified(number, f"loud-{number}"))
+    held, quiet = outbox.count, [replace(notified(number, "quiet"), namespace="quiet") for number in range(3)]
+    for each in quiet:
+        outbox.add([sink(to)], each)
+    assert (outbox.count, sum(lost(registry, name, Lost.FULL) for name in sinks.hangs)) == (held, 3)
+    assert await got_after(outbox, sinks, to, quiet) == [each.id for each in quiet]
+
+
+async def test_a_warning_takes_the_place_of_a_row_that_waits_and_of_nothing_else(
+    outbox: Outbox, sinks: Sinks, registry: CollectorRegistry
+) -> None:
+    sinks.hangs = {"a"}
+    for number in range(OF_SINK_MOST):
+        outbox.add([sink("a")], replace(notified(number), reason="Waiting" if number < 3 else "Live"))
+    await until("the first is under way", lambda: sinks.tried == ["id-chat-0"])
+    warnings = [replace(notified(number, "failed"), reason="Failed", warning=True) for number in range(3)]
+    for each in warnings:
+        outbox.add([sink("a")], each)
+    assert (outbox.count, lost(registry, "a", Lost.FULL)) == (OF_SINK_MOST, 3)
+    assert await got_after(outbox, sinks, "a", warnings) == ["id-failed-0", "id-failed-1"], (
+        "the row that waits and is told now keeps its place"
+    )
+
+
+async def got_after(outbox: Outbox, sinks: Sinks, name: str, again: list[Notification]) -> list[str]:
+    """Returns which of these had a place: once they are dropped they are told again, and those that were lost are not."""
+    await outbox.drop()
+    sinks.hangs = set()
+    for each in again:
+        outbox.add([sink(name)], each)
+    await outbox.flushed(5)
+    return sinks.got.get(name, [])
 
 
 async def test_sinks_beyond_a_number_are_not_told_and_that_is_counted(outbox: Outbox, sinks: Sinks, registry: CollectorRegistry) -> None:

@@ -87,7 +87,7 @@ async def test_row_that_a_watch_reports_is_reconciled_and_the_lease_released_at_
         await eventually("all watches are open", lambda: len(set(watches.opened)) == len(WATCHED))
         watches.send(RECORDS, "ADDED", given.stored(given.row_manifest("a")))
         await eventually("the row is reconciled", lambda: script.bodies("PATCH", STATUS))
-    assert script.bodies("PATCH", STATUS)[0]["status"]["phase"] == "Pending"
+    assert script.bodies("PATCH", STATUS)[0]["status"]["phase"] == "Failed", "it is days old, and its App does not exist"
     assert script.bodies("POST", LEASES.path(SYSTEM))[0]["spec"]["holderIdentity"] == "replica-a"
     assert script.bodies("PUT", LEASE)[-1]["spec"]["holderIdentity"] == "", "the other replica leads at once"
     watched = {sent.path: sent.query for sent in script.sent if sent.query.get("watch")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,8 +20,8 @@ from tests.support.scripted import Reply, Script, Sent, failure, listed
 KEY = (given.NAMESPACE, given.NAME)
 STATUS = at(RECORDS, "a", "status")
 SOON = 10.0  # seconds
-ROW = given.row_manifest("a", given.with_meta(creationTimestamp=format_time(datetime.now(UTC)), generation=1))
-"""It waits, for the deadline is minutes away."""
+ROW = given.row_manifest("a", given.with_meta(creationTimestamp=format_time(datetime.now(UTC) + timedelta(days=1)), generation=1))
+"""It waits, for the deadline is a day away, however long this process has run."""
 
 
 @pytest.fixture

@@ -96,8 +96,10 @@ def test_gate_has_limits_and_ports_of_its_own(monkeypatch: pytest.MonkeyPatch) -
     options = given("gate")
     assert (options["listen"], options["health_port"], options["metrics_port"]) == (None, 8081, 9090)
     assert (options["held_most"], options["calls_most"], options["body_limit"], options["finish_within"]) == (1000, 5000, 1 << 30, 840.0)
+    assert options["memory"] == 1 << 30
     monkeypatch.setenv("DYNAMIQ_HELD_MOST", "10")
-    assert given("gate")["held_most"] == 10
+    monkeypatch.setenv("DYNAMIQ_MEMORY", "536870912")
+    assert (given("gate")["held_most"], given("gate")["memory"]) == (10, 1 << 29)
 
 
 @pytest.mark.parametrize("command", ["run", "api"])

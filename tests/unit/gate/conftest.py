@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.support.gate_stage import GateStage
+from tests.support.gate_stage import GateStage
 
 
 @pytest.fixture

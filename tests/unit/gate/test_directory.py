@@ -8,8 +8,8 @@ import aiohttp
 
 from dynamiq_operator.kube.resources import SLICES
 from dynamiq_operator.model import names
+from tests.support.gate_stage import HOST, NAMESPACE, GateStage
 from tests.support.scripted import Reply, failure
-from tests.unit.support.gate_stage import HOST, NAMESPACE, GateStage
 
 
 async def answered_by(stage: GateStage, port: int) -> str:

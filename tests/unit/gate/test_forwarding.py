@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from dynamiq_operator.gate.front import Limits
-from tests.unit.support.gate_stage import HOST, FakePod, GateStage
+from dynamiq_operator.gate.limits import Limits
+from tests.support.gate_stage import HOST, FakePod, GateStage
 
 HELD = 'dynamiq_gate_held{app="chat",namespace="team"}'
 IN_FLIGHT = 'dynamiq_gate_in_flight{app="chat",namespace="team"}'
@@ -344,18 +344,88 @@ async def test_a_head_without_an_end_is_read_to_a_limit_and_not_kept(stage: Gate
     assert (await raw(port, whole)).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_beyond_as_many_connections_as_it_takes_they_are_ended_at_once(stage: GateStage) -> None:
-    port = await awake(stage, await stage.pod(), limits=Limits(connections=3))
-    idle = [await asyncio.open_connection(HOST, port) for _ in range(3)]
+async def test_an_answer_whose_head_has_no_end_is_no_answer(stage: GateStage) -> None:
+    async def endless(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(b"HTTP/1.1 200 OK\r\n")
+        for number in range(100):
+            request.transport.write(b"X-%d: %s\r\n" % (number, b"a" * 60_000))
+            await asyncio.sleep(0)
+        await asyncio.Event().wait()
+        raise AssertionError
 
-    async def is_answered(wanted: bool) -> bool:
-        try:
-            answer = await raw(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        except ConnectionError:
-            answer = b""
-        return answer.startswith(b"HTTP/1.1 200 ") is wanted
+    port = await awake(stage, await stage.pod(answer=endless))
+    async with stage.session.get(f"http://{HOST}:{port}/") as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (502, "bad_gateway")
 
-    await stage.until("there is no room", lambda: is_answered(False))
-    for _, writer in idle:
-        writer.close()
-    await stage.until("there is room again", lambda: is_answered(True))
+
+async def test_a_gate_that_is_cut_off_with_a_call_under_way_leaves_nothing_behind(stage: GateStage) -> None:
+    port = stage.asleep()
+    stage.wakeable()
+    before = asyncio.all_tasks()
+    await stage.start()
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+
+    async def held() -> bool:
+        return (await stage.metrics()).get(HELD) == 1
+
+    await stage.until("it is held", held)
+    await stage.cut()
+    left = [each.get_coro() for each in asyncio.all_tasks() - before]
+    assert not [each for each in left if "dynamiq_operator" in each.cr_code.co_filename]  # type: ignore[union-attr]
+    async with asyncio.timeout(10):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def answering(stage: GateStage, answer: bytes, **options: object) -> int:
+    """The gate's port of an App whose pod answers with these bytes, and keeps its connection."""
+
+    async def sending(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(answer)
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    return await awake(stage, await stage.pod(answer=sending), **options)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [b"0\r\n" + (b"X: " + b"a" * 8000 + b"\r\n") * 16, b"0\r\nX: " + b"a" * (60 << 10), b"1\r\na\r\n1;" + b"a" * (1 << 17)],
+    ids=["trailers", "one trailer", "of a chunk"],
+)
+async def test_an_answer_is_cut_that_has_much_beside_its_body(stage: GateStage, beside: bytes) -> None:
+    port = await answering(stage, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + beside)
+    with pytest.raises(ConnectionResetError):
+        await raw(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+
+
+KIB = b"X: " + b"a" * 1019 + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\n" + KIB * 120,
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 8000,
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n" + KIB * 120,
+    ],
+    ids=["a head", "interim answers", "a head behind an interim answer"],
+)
+async def test_an_answer_without_an_end_of_its_head_is_none(stage: GateStage, head: bytes) -> None:
+    port = await answering(stage, head)
+    assert (await raw(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")).startswith(b"HTTP/1.1 502 ")
+
+
+@pytest.mark.parametrize(("end", "room", "status"), [(b"\r\n", 1 << 20, b"200"), (b"\r\n", 1 << 18, b"502"), (b"", 1 << 18, b"502")])
+async def test_a_large_head_of_an_answer_takes_of_its_namespaces_share(stage: GateStage, end: bytes, room: int, status: bytes) -> None:
+    port = await answering(stage, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + KIB * 50 + end, limits=Limits(calls=room, under_way=100))
+    assert (await raw(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")).split(b" ")[1] == status
+
+
+async def test_an_answer_may_come_in_pieces_as_small_as_can_be(stage: GateStage) -> None:
+    port = await answering(stage, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 20_000 + b"0\r\nX: a\r\n\r\n")
+    async with stage.session.get(f"http://{HOST}:{port}/") as answer:
+        assert await answer.read() == b"a" * 20_000

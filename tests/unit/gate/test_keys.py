@@ -6,7 +6,7 @@ import pytest
 
 from dynamiq_operator.gate.waking import WORKLOADS
 from dynamiq_operator.model import names
-from tests.unit.support.gate_stage import HOST, NAMESPACE, GateStage
+from tests.support.gate_stage import HOST, NAMESPACE, GateStage
 
 
 async def test_without_a_key_or_with_a_wrong_one_it_is_401_and_nothing_wakes(stage: GateStage) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.model import names
+from tests.support.gate_stage import HOST, ME, OTHER, GateStage, member
 from tests.support.ports import gate_port
 from tests.support.scripted import failure
-from tests.unit.support.gate_stage import HOST, ME, OTHER, GateStage, member
 
 
 async def members(stage: GateStage, wanted: list[str], app: str = "chat") -> None:

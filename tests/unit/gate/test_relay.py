@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from dynamiq_operator.gate import relay
+from dynamiq_operator.gate.limits import Limits
 from dynamiq_operator.gate.relay import BODY_MAX, Recorder
+from tests.support.gate_stage import HOST, FakePod, GateStage
 from tests.unit.support.certificates import serving_context
-from tests.unit.support.gate_stage import HOST, FakePod, GateStage
 
 RUNS = b'{"runs": []}'
 KEY = {"Authorization": "Bearer right"}
@@ -25,13 +27,13 @@ def token(tmp_path: Path) -> Path:
     return path
 
 
-async def recorded(stage: GateStage, token: Path, answer: Any = None) -> tuple[int, FakePod]:
+async def recorded(stage: GateStage, token: Path, answer: Any = None, **options: Any) -> tuple[int, FakePod]:
     """A sleeping private App, and the recorder; returns the gate's port for that App."""
     port = stage.asleep(private=True)
     stage.keys("chat", "right")
     stage.wakeable()
     recorder = await (stage.pod(9, answer) if answer is not None else stage.pod(9))
-    await stage.start(recorder=Recorder(f"http://{recorder.address}:{recorder.port}", token))
+    await stage.start(recorder=Recorder(f"http://{recorder.address}:{recorder.port}", token), **options)
     return port, recorder
 
 
@@ -145,6 +147,49 @@ async def test_a_recorder_that_is_away_and_a_token_that_is_missing_are_to_be_tri
     await asyncio.to_thread(token.unlink)
     status, said, headers = await sent(stage, port)
     assert (status, said["error"]["code"], headers["Retry-After"]) == (503, "recorder_away", "5")
+
+
+async def test_a_body_that_comes_slowly_never_reaches_the_recorder(stage: GateStage, token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "BEGINS_WITHIN", 0.2)
+    port, recorder = await recorded(stage, token)
+
+    async def slowly() -> Any:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    status, said, _ = await sent(stage, port, slowly())
+    assert (status, said["error"]["code"], recorder.calls) == (408, "body_too_slow", [])
+
+
+async def test_one_app_takes_no_room_for_bodies_that_others_need(stage: GateStage, token: Path) -> None:
+    """It has half of its namespace's half, and another namespace half of what that leaves: a whole body fits."""
+    port, recorder = await recorded(stage, token, answering(200), limits=Limits(runs=8 * BODY_MAX))
+    beside, apart = stage.asleep("beside", private=True), stage.asleep("apart", private=True, namespace="other")
+    stage.keys("beside", "right")
+    stage.keys("apart", "right", namespace="other")
+
+    async def unfinished() -> Any:
+        for _ in range(64):
+            yield b"x" * (BODY_MAX // 64 - 16)
+        await asyncio.Event().wait()
+
+    coming = [asyncio.create_task(sent(stage, port, unfinished())) for _ in range(4)]
+    done, _ = await asyncio.wait(coming, return_when=asyncio.FIRST_COMPLETED)
+    assert {(task.result()[0], task.result()[1]["error"]["code"]) for task in done} == {(429, "too_many_requests")}
+    for each in (beside, apart):
+        await stage.until("its keys are known", lambda each=each: is_known(stage, each))  # type: ignore[misc]
+        assert (await sent(stage, each, b"x" * BODY_MAX))[0] == 200
+    assert {call.headers["X-Dynamiq-App-Id"] for call in recorder.calls} == {"uid-of-beside", "uid-of-apart"}
+    for task in coming:
+        task.cancel()
+
+
+async def is_known(stage: GateStage, port: int) -> bool:
+    """Whether a call with the right key passes at a port."""
+    try:
+        return (await sent(stage, port))[0] == 200
+    except OSError:
+        return False
 
 
 async def test_a_caller_who_leaves_is_waited_for_no_longer(stage: GateStage, token: Path) -> None:

@@ -6,8 +6,8 @@ import asyncio
 
 import aiohttp
 
+from tests.support.gate_stage import HOST, ME, OTHER, FakePod, GateStage
 from tests.support.scripted import Reply, Sent, failure
-from tests.unit.support.gate_stage import HOST, ME, OTHER, FakePod, GateStage
 
 
 async def call(stage: GateStage, port: int, path: str = "/", **options: object) -> tuple[int, str]:
@@ -157,7 +157,7 @@ async def test_one_who_leaves_in_the_middle_of_a_large_body_frees_its_place(stag
 
 
 async def test_beyond_the_limit_of_an_app_callers_get_429_and_other_apps_are_served(stage: GateStage) -> None:
-    from dynamiq_operator.gate.front import Limits
+    from dynamiq_operator.gate.limits import Limits
 
     slow, quick, pod = stage.asleep("slow"), stage.asleep("quick"), await stage.pod()
     stage.wakeable("slow")
@@ -178,21 +178,58 @@ async def test_beyond_the_limit_of_an_app_callers_get_429_and_other_apps_are_ser
         task.cancel()
 
 
-async def test_beyond_the_limit_of_all_callers_get_503(stage: GateStage) -> None:
-    from dynamiq_operator.gate.front import Limits
+async def test_a_namespace_whose_apps_never_wake_takes_no_call_from_another(stage: GateStage) -> None:
+    from dynamiq_operator.gate.limits import Limits
 
-    one, two = stage.asleep("one"), stage.asleep("two")
-    for app in ("one", "two"):
-        stage.wakeable(app)
-    await stage.start(limits=Limits(under_way=2))
-    waiting = [asyncio.create_task(call(stage, one)) for _ in range(2)]
+    never = [stage.asleep(f"never-{number}", namespace="evil", holdSeconds=3600) for number in range(5)]
+    for number in range(5):
+        stage.wakeable(f"never-{number}", namespace="evil")
+    port, pod = stage.asleep(), await stage.pod(ready=False)
+    appears(stage, pod)
+    await stage.start(limits=Limits(held=10, under_way=40))
+    waiting = [asyncio.create_task(call(stage, each)) for each in never * 10]
 
-    async def held() -> bool:
-        return (await stage.metrics()).get('dynamiq_gate_held{app="one",namespace="team"}') == 2
+    async def held(count: int, label: str) -> bool:
+        told = await stage.metrics()
+        return sum(value for name, value in told.items() if name.startswith("dynamiq_gate_held") and label in name) == count
 
-    await stage.until("two are held", held)
-    status, body = await call(stage, two)
-    assert (status, "busy" in body) == (503, True)
+    await stage.until("half of all are held", lambda: held(20, 'namespace="evil"'))
+    refused = {(status, "busy" in body) for status, body in [task.result() for task in waiting if task.done()]}
+    assert refused == {(503, True)}
+    beside = [asyncio.create_task(call(stage, port)) for _ in range(10)]
+    await stage.until("all of the other namespace are held", lambda: held(10, 'namespace="team"'))
+    pod.ready = True
+    assert [status for status, _ in await asyncio.gather(*beside)] == [200] * 10
+    for task in waiting:
+        task.cancel()
+
+
+async def test_an_app_that_could_not_be_woken_for_long_holds_fewer_calls_until_it_is_awake(stage: GateStage) -> None:
+    from dynamiq_operator.gate.limits import Limits
+
+    port, pod = stage.asleep(holdSeconds=600), await stage.pod()
+    stage.wakeable()
+    await stage.start(limits=Limits(held=6, failing=2, fails_after=0.2))
+    waiting = [asyncio.create_task(call(stage, port)) for _ in range(3)]
+
+    async def is_refused() -> bool:
+        try:
+            async with asyncio.timeout(0.5):
+                status, body = await call(stage, port)
+        except TimeoutError:
+            return False  # it was held
+        return status == 429 and "too_many_requests" in body
+
+    await stage.until("one more is refused", is_refused)
+    stage.serving("chat", pod)
+    assert [status for status, _ in await asyncio.gather(*waiting)] == [200] * 3, "who was held before is held on"
+    stage.serving("chat")
+    waiting = [asyncio.create_task(call(stage, port)) for _ in range(3)]
+
+    async def three() -> bool:
+        return (await stage.metrics()).get('dynamiq_gate_held{app="chat",namespace="team"}') == 3
+
+    await stage.until("as many as ever are held", three)
     for task in waiting:
         task.cancel()
 

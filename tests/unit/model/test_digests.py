@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
+from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.model import digests
 from dynamiq_operator.model.objects import Manifest
-from tests.support.factories import a_history, asking, flow, live, row_manifest, superseded
+from tests.support.factories import a_history, a_row, asking, flow, live, row_manifest, superseded
 
 
 def spec_of(*, message: str | None = None) -> Manifest:
@@ -54,6 +55,16 @@ def test_a_rows_digest_covers(change: Callable[[Manifest], object]) -> None:
     before = digests.row_digest(spec)
     change(spec)
     assert digests.row_digest(spec) != before
+
+
+def test_digests_of_rows_with_amounts_stay_what_they_were() -> None:
+    """As the operator of before computed them: amounts are stored as texts, however they were sent."""
+    resources = {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"cpu": "2.5"}}
+    config = {"type": "server", "autoscaling": {"minReplicas": 1, "maxReplicas": 2, "targetCPU": 80}, "resources": resources}
+    pinned = a_row("x", live(3, "v1", config=config)).pinned
+    assert pinned is not None
+    assert pinned.digest == "sha256:c5b821b10255ce2346297d229e82f2264b283ca81d3fcbec1fc1f0d7d382b0dd"
+    assert Pins.of(pinned).digest == "c9d3b6f4b7e23a87"
 
 
 def test_a_rows_digest_leaves_out_itself_and_the_outcome() -> None:

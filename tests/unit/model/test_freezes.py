@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -66,6 +65,27 @@ def test_a_hard_to_find_day_is_found_and_one_that_never_ends_is_told_a_year_ahea
 
 
 @pytest.mark.parametrize(
+    ("cron", "duration"),
+    [("0 * * * *", "1h"), ("* * * * *", "1m"), ("0 0 * * *", "24h"), ("0 0,12 * * *", "12h"), ("0 9 * * 3", "168h")],
+)
+def test_a_freeze_without_a_gap_by_the_clock_has_none_when_it_is_set_back(cron: str, duration: str) -> None:
+    """In Berlin 2026-10-25 has 25 hours."""
+    always = Freeze(name="always", cron=cron, duration=duration, time_zone="Europe/Berlin")
+    hours = [at("2026-10-24T00:00") + timedelta(minutes=30 * half) for half in range(48 * 6)]
+    assert [each for each in hours if freezes.frozen([always], each) is None] == []
+    found = freezes.frozen([always], hours[0])
+    assert found is not None
+    assert found.until - hours[0] >= freezes.AHEAD
+    assert freezes.last_end([always], hours[0], hours[-1]) is None
+
+
+def test_a_freeze_with_a_gap_by_the_clock_has_a_longer_one_when_it_is_set_back() -> None:
+    nights = Freeze(name="nights", cron="0 22 * * *", duration="8h", time_zone="Europe/Berlin")
+    assert told([nights], "2026-10-24T21:00") == ("nights", "2026-10-25T04:00")
+    assert told([nights], "2026-10-25T20:59") is None
+
+
+@pytest.mark.parametrize(
     ("freeze", "says"),
     [
         ({"cron": "0 25 * * *", "duration": "1h"}, "hour 25: use 0 to 23"),
@@ -111,26 +131,45 @@ def test_days_are_those_of_a_cron_job(text: str, day: str, has: bool) -> None:
     assert cron.parse(text).has(datetime.fromisoformat(day).date()) is has
 
 
-def test_to_ask_again_costs_next_to_nothing() -> None:
-    """Every App of a policy asks at every reconcile: in calls of functions, which do not depend on how busy the machine is."""
-    every, calls = (
-        tuple(Freeze(name=f"f{number}", cron=f"*/7 {number % 24} * * *", duration="5m") for number in range(32)),
-        itertools.count(),
-    )
+def cost(ask: Callable[[], object], most: int) -> int:
+    """Returns how many calls of functions it takes, which do not depend on how busy the machine is. Fails where there are more than `most`."""
+    calls = 0
 
     def count(_frame: FrameType, event: str, _arg: Any) -> None:
-        if event == "call":
-            next(calls)
+        nonlocal calls
+        calls += event == "call"
+        assert calls <= most
 
-    def cost(ask: Callable[[], object]) -> int:
-        began = next(calls)
-        sys.setprofile(count)
-        try:
-            ask()
-        finally:
-            sys.setprofile(None)
-        return next(calls) - began
+    sys.setprofile(count)
+    try:
+        ask()
+    finally:
+        sys.setprofile(None)
+    return calls
 
+
+def test_to_ask_again_costs_next_to_nothing() -> None:
+    """Every App of a policy asks at every reconcile, and every row that waits."""
+    every = tuple(Freeze(name=f"f{number}", cron=f"*/7 {number % 24} * * *", duration="5m") for number in range(32))
     moment = at("2026-12-04T03:01")
-    cost(lambda: freezes.frozen(every, moment))
-    assert cost(lambda: (freezes.frozen(every, moment + timedelta(seconds=30)), freezes.next_change(every, moment))) < 200
+    began = moment - timedelta(days=30)
+    freezes.frozen(every, moment)
+    freezes.last_end(every, began, moment)
+    cost(lambda: (freezes.frozen(every, moment + timedelta(seconds=30)), freezes.next_change(every, moment)), 200)
+    cost(lambda: freezes.last_end(every, began, moment), 200)
+    cost(lambda: freezes.last_end(every, began + timedelta(seconds=30), moment), 2000)
+
+
+@pytest.mark.parametrize(
+    "crons",
+    [["* * * * *"] * 32, ["*/2 * * * *", "1-59/2 * * * *"], [f"* * {day} * *" for day in range(1, 32)]],
+    ids=["32 of every minute", "every other minute", "each day of its own"],
+)
+def test_freezes_that_never_end_together_are_found_to_be_on_at_a_bounded_cost(crons: list[str]) -> None:
+    """A policy may name every minute of a year, and each look at it stands in the way of all Apps."""
+    every = tuple(Freeze(name=f"f{number}", cron=cron, duration="1m") for number, cron in enumerate(crons))
+    moment = at("2026-12-04T03:01")
+    cost(lambda: (freezes.frozen(every, moment), freezes.last_end(every, moment, moment + timedelta(days=30))), 600_000)
+    found = freezes.frozen(every, moment)
+    assert found is not None
+    assert found.until - moment >= freezes.AHEAD

@@ -14,7 +14,7 @@ from dynamiq_operator.model import freezes
 from dynamiq_operator.model.policy import Freeze
 from tests.support.history_stage import in_full
 
-MINUTE = timedelta(minutes=1)
+MINUTE, DAYS = timedelta(minutes=1), timedelta(days=8)
 CHANGES = {
     "Europe/Berlin": ("2027-03-28T01:00", "2027-10-31T01:00"),
     "America/New_York": ("2027-03-14T07:00", "2027-11-07T06:00"),
@@ -36,6 +36,10 @@ CRONS = (
     ("45 23 * * 6", "4h30m"),
     ("0 17 * * 5", "62h"),
     ("* * * * *", "1m"),
+    ("0 * * * *", "1h"),
+    ("15 */6 * * *", "6h"),
+    ("0 12 * * *", "24h"),
+    ("30 4 * * 2", "168h"),
     ("59 23 1-7 * 0", "2m"),
 )
 SHARE = 10
@@ -67,12 +71,14 @@ class Reference:
         self._days, self._weekdays, self._either = named(day, 1, 31), named(weekday, 0, 6), "*" not in (day, weekday)
         hours, _, minutes = duration.rpartition("h")
         self._lasts = timedelta(hours=int(hours or 0), minutes=int(minutes.removesuffix("m") or 0))
-        self.on = dict(self._walk(ZoneInfo(zone), first, last))
+        self._filled: set[datetime] = set()
+        self.on = {moment: on or moment in self._filled for moment, on in [*self._walk(ZoneInfo(zone), first, last)]}
 
     def _walk(self, zone: ZoneInfo, first: datetime, last: datetime) -> Iterator[tuple[datetime, bool]]:
         until = moment = first - self._lasts - timedelta(days=1)
         shown = moment.astimezone(zone).replace(tzinfo=None) - MINUTE
-        while moment < last:
+        started = shown - DAYS
+        while moment < last + DAYS:
             local = moment.astimezone(zone)
             wall = local.replace(tzinfo=None, fold=0)
             minutes = [wall] if not local.fold else []
@@ -80,8 +86,10 @@ class Reference:
                 minutes.append(shown)  # the clock never showed it
             shown = wall
             if any(self._starts(each) for each in minutes):
-                until = moment + self._lasts
-            if moment >= first:
+                if wall - started <= self._lasts:  # by the clock it was never over
+                    self._filled |= {until + n * MINUTE for n in range((moment - until) // MINUTE)}
+                until, started = moment + self._lasts, wall
+            if first <= moment < last:
                 yield moment, moment < until
             moment += MINUTE
 

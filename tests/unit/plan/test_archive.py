@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from dynamiq_operator.model import kinds
+from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.observed.archive import Archive
-from dynamiq_operator.plan.records.retention import to_archive
+from dynamiq_operator.plan.records import retention
+from dynamiq_operator.plan.records.retention import RESTS, RESTS_LEAST, hand_over
 from tests.support import factories as given
 from tests.support.world import World
 from tests.unit.plan.test_ledger import a_long_history, verified
@@ -34,13 +37,16 @@ def world() -> World:
 
 
 def wanted(world: World) -> list[int]:
-    """Sequences of the rows that are to be handed over."""
-    return [row.sequence for row in to_archive(world.snapshot(), world.app)]
+    """Sequences of the rows that the archive is to acknowledge."""
+    return [row.sequence for row in hand_over(world.snapshot(), world.app).asked]
 
 
-def acknowledge(world: World, *sequences: int) -> None:
+def acknowledge(world: World, *sequences: int, ago: timedelta = RESTS, by: bool = True) -> None:
+    """The archive has these rows since so long `ago`, and, where `by` is, has acknowledged them a moment ago."""
     uids = {row.meta.uid for row in world.rows.values() if row.sequence in sequences}
-    world.archive = Archive(frozenset(uids), world.archive.problem)
+    stored = dict.fromkeys(uids, world.snapshot().now - ago)
+    archive = world.archive
+    world.archive = Archive(frozenset(uids if by else ()), {**archive.stored, **stored}, archive.problem)
 
 
 def kept(world: World) -> list[int]:
@@ -56,6 +62,55 @@ def test_what_is_beyond_the_limit_is_handed_over_and_stays_until_it_is_acknowled
     assert kept(world) == list(range(5, 15))
     assert wanted(world) == []
     assert verified(world)
+
+
+def test_an_archived_row_rests_for_a_day_and_then_goes_once_it_is_acknowledged_again(world: World) -> None:
+    """A database that fails over may have lost what it acknowledged last."""
+    acknowledge(world, 1, 2, 3, 4, ago=RESTS - timedelta(seconds=60))
+    assert wanted(world) == []
+    assert world.plan().requeue_after == 60
+    world.run()
+    assert kept(world) == list(range(1, 15))
+
+    acknowledge(world, 1, 2, ago=RESTS, by=False)
+    assert wanted(world) == [1, 2]
+    world.run()
+    assert kept(world) == list(range(1, 15))
+    acknowledge(world, 1, 2, ago=RESTS)
+    world.run()
+    assert kept(world) == list(range(3, 15))
+
+
+def test_a_row_whose_archive_lost_it_meanwhile_rests_anew(world: World) -> None:
+    acknowledge(world, 1, 2, 3, 4, ago=timedelta(seconds=1))
+    world.run()
+    assert kept(world) == list(range(1, 15))
+
+
+@pytest.mark.parametrize("since", [RESTS_LEAST, None], ids=["ten minutes", "a recorder that does not say since when"])
+def test_so_many_archived_rows_rest_and_those_beyond_them_go(
+    world: World, since: timedelta | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "RESTING_MOST", 3)
+    acknowledge(world, 1, 2, 3, 4, ago=timedelta(seconds=10))
+    world.run()
+    assert kept(world) == list(range(1, 15)), "what was stored just now stays, however many there are"
+    acknowledge(world, 1, 2, 3, 4, ago=since or RESTS)
+    if since is None:
+        world.archive = replace(world.archive, stored=dict.fromkeys(world.archive.stored))
+    assert wanted(world) == [1]
+    world.run()
+    assert kept(world) == list(range(2, 15))
+
+
+def test_flows_that_no_row_names_go_while_archived_rows_rest(world: World) -> None:
+    acknowledge(world, 1)
+    world.run()
+    acknowledge(world, 2, 3, 4, ago=timedelta(seconds=1))
+    world.run()
+    world.run()
+    flows = {name for _, kind, name in world.objects if kind == "ConfigMap"}
+    assert flows == {names.flow(given.NAME, row.pinned.workflow_hash) for row in world.rows.values() if row.pinned is not None}
 
 
 def test_rows_go_from_the_oldest_on_up_to_the_first_that_is_not_there(world: World) -> None:

@@ -12,7 +12,7 @@ from dynamiq_operator.model.app import RecordedSettings
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import ImagePolicy, Settings
-from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateRecord, Emit
+from dynamiq_operator.plan.operations import ApplyChild, CreateChild, CreateRecord, Emit, SetRecordStatus
 from dynamiq_operator.plan.planner import make_plan
 from tests.support import factories as given
 from tests.support.world import BAD_NAME, World, a_world, serving
@@ -80,6 +80,19 @@ def test_a_first_row_is_numbered_and_pinned_before_anything_runs_it() -> None:
     assert (
         len([each for each in world.written if isinstance(each, CreateChild | ApplyChild) and each.manifest["kind"] == "Deployment"]) == 1
     )
+
+
+def test_the_status_of_a_row_that_is_live_at_once_is_written_once() -> None:
+    """Number and pins are one write. A generation that the row never has would be written anew by the next operator."""
+    world = serving("v1")
+    world.deploy("again", "v1")
+    wrote = []
+    while operations := world.plan().operations:
+        wrote += [each for each in operations if isinstance(each, SetRecordStatus) and each.record.name == "again"]
+        world.perform(operations)
+    row = world.rows["again"]
+    assert row.status.observed_generation == row.meta.generation
+    assert len(wrote) == 1
 
 
 def test_a_row_is_live_when_every_pod_is_new_and_ready() -> None:

@@ -105,4 +105,6 @@ def test_what_is_secret_is_not_shown_however_json_writes_it() -> None:
         assert "ss" not in found.replace("[redacted]", "")
         assert "Ann" in found or "the key" in found, "what is shorter than a secret stays"
     assert json.loads(redacted('{"a": [{"IBAN": "DE1", "b": 2}]}', [], ["iban"])) == {"a": [{"IBAN": "[redacted]", "b": 2}]}
+    called = json.loads(redacted(json.dumps({"arguments": '{"iban": "DE1", "b": 2}', "text": "{iban}"}), [], ["iban"]))
+    assert called == {"arguments": '{"iban": "[redacted]", "b": 2}', "text": "{iban}"}, "JSON in a text is looked into"
     assert redacted("iban: DE1", [], ["iban"]) == "[redacted]", "of a text nobody knows which part it is"

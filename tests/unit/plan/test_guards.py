@@ -12,6 +12,7 @@ from dynamiq_operator.model.objects import format_time
 from dynamiq_operator.plan.guards.now import standing_guards
 from tests.support import factories as given
 from tests.unit.support.guarded_rows import ANNA, BERT, CARA, FLUX, GuardedRows
+from tests.unit.support.rules import AWAITS
 
 PRODUCTION = {"approvals": {"count": 1}}
 
@@ -45,10 +46,11 @@ def test_row_that_needs_an_approval_is_deployed_once_somebody_else_agrees() -> N
     asked = rows.ask(workflowVersion="v2")
     rows.settle()
     assert (version_of(rows, rows.live), rows.waiting) == ("v1", [asked])
-    assert rows.why(asked).startswith("AwaitingApproval: it awaits 1 approval (policy production): `kubectl dynamiq approve chat`")
+    assert rows.why(asked).startswith(f"AwaitingApproval: {AWAITS}")
     rows.say(asked, "Approve", ANNA)
     rows.settle()
-    assert rows.waiting == [asked], "its author counts for nothing"
+    assert rows.waiting == [asked], "the author's own does not count"
+    assert rows.why(asked) == f"AwaitingApproval: {AWAITS}. The approval by {ANNA} does not count: {ANNA} is the author"
     rows.say(asked, "Approve", BERT)
     rows.settle()
     assert (rows.live, rows.waiting) == (asked, [])
@@ -64,7 +66,7 @@ def test_two_approvals_are_of_two_people() -> None:
     rows.say(asked, "Approve", BERT)
     rows.say(asked, "Approve", BERT)
     rows.settle()
-    assert "2 approvals (policy production), 1 of them is there" in rows.why(asked)
+    assert "Needs 2 approvals (policy production), has 1: someone" in rows.why(asked)
     rows.say(asked, "Approve", CARA)
     rows.settle()
     assert rows.live == asked
@@ -311,7 +313,7 @@ def test_git_waits_after_a_rollback_until_somebody_resumes_it() -> None:
     assert rows.live == scaled
     assert [version_of(rows, row) for row in rows.waiting] == ["v5"], "scaling what was brought back lets nothing go on"
     (waits,) = rows.waiting
-    assert "went back, and what Git asks for waits: `kubectl dynamiq resume chat`" in rows.why(waits)
+    assert "To apply this one, someone who may deploy runs `kubectl dynamiq resume chat -n demo`" in rows.why(waits)
     rows.say(waits, "Resume", FLUX)
     rows.settle()
     assert rows.waiting == [waits], "Flux does not resume itself"
@@ -452,14 +454,14 @@ def test_frozen_row_waits_for_the_end_and_then_for_somebody() -> None:
     asked = rows.ask(workflowVersion="v2")
     rows.settle()
     assert rows.why(asked).startswith(
-        "Frozen: nothing is deployed before 2026-11-24T12:10:01Z (freeze friday of policy production), and then"
+        "Frozen: Frozen until 2026-11-24T12:10:01Z (freeze friday of policy production), then someone who may"
     )
     rows.say(asked, "Resume")
     rows.settle()
     assert rows.waiting == [asked]
     rows.later(601)
     rows.settle()
-    assert rows.why(asked).startswith("Held: freeze friday of policy production was over at"), "a word from before its end is none"
+    assert rows.why(asked).startswith("Held: Freeze friday of policy production ended at"), "a word from before its end is none"
     rows.say(asked, "Resume")
     rows.settle()
     assert rows.live == asked
@@ -497,7 +499,7 @@ def test_row_that_waits_through_a_freeze_waits_on_as_one_that_was_asked_for_in_i
     rows.say(asked, "Approve")
     rows.later(700)
     rows.settle()
-    assert rows.why(asked).startswith("Held: freeze friday of policy weekend was over")
+    assert rows.why(asked).startswith("Held: Freeze friday of policy weekend ended")
     rows.say(asked, "Resume")
     rows.settle()
     assert rows.live == asked

@@ -161,28 +161,53 @@ def test_restored_rows_without_their_app_say_so_and_keep_their_outcome() -> None
     assert world.phases == {"a": "#1 Live"}
 
 
-def test_a_row_whose_app_comes_too_late_fails_with_a_number_and_goes_with_the_app() -> None:
+def test_a_row_whose_app_does_not_come_in_time_fails() -> None:
+    """A typo in its App would wait for ever, and nobody may delete it."""
     world = a_world()
-    app = app_manifest(world)
     world.remove(kinds.APP.kind, given.NAME)
     world.deploy("early", "v1")
     world.settle()
+    assert world.phases == {"early": "#0 Pending"}
     world.later(400)
     world.settle()
     row = world.rows["early"]
-    assert (world.phases, row.outcome) == ({"early": "#0 Pending"}, None), "closed it would not be seen when its App comes"
     late = "App chat does not exist in namespace demo, 300 s after the row was created"
+    assert (world.phases, row.outcome) == ({"early": "#0 Failed"}, None), "a history has no outcome without a number"
     assert (row.status.conditions[0].status, row.status.conditions[0].message) == ("False", late)
     assert row.status.observed_generation == row.meta.generation, "it is done, for a GitOps tool"
     world.add(given.app_manifest())
     world.run()
-    assert app["metadata"]["uid"] != world.app.meta.uid
+    assert (world.phases, world.workload) == ({"early": "#0 Failed"}, None), "its deploy would come as a surprise"
+    world.deploy("next", "v1")
+    world.run()
+    assert world.phases == {"early": "#0 Failed", "next": "#1 Live"}
+    assert verified(world)
+
+
+def test_a_row_that_an_operator_of_before_gave_up_is_left_as_it_is() -> None:
+    """An upgrade writes no row. Where its App comes, the row fails as it did under that one."""
+    world = a_world()
+    world.remove(kinds.APP.kind, given.NAME)
+    world.deploy("early", "v1")
+    world.settle()
+    world.later(400)
+    given_up = {
+        "type": "Succeeded",
+        "status": "False",
+        "reason": "AppMissing",
+        "message": "App chat does not exist",
+        "lastTransitionTime": "2026-11-24T12:05:00Z",
+    }
+    (key,) = [key for key in world.objects if key[1:] == (kinds.RECORD.kind, "early")]
+    world.written_by_ours(world.objects[key] | {"status": {"phase": "Pending", "conditions": [given_up]}})
+    world.settle()
+    assert (world.phases, world.rows["early"].outcome) == ({"early": "#0 Pending"}, None)
+    world.add(given.app_manifest())
+    world.run()
     row = world.rows["early"]
     assert (world.phases, row.meta.owners) == ({"early": "#1 Failed"}, frozenset({world.app.meta.uid}))
     assert row.outcome is not None
     assert row.outcome.reason == "App chat was created more than 300 s after the row"
-    assert world.workload is None
-    assert verified(world)
 
 
 def a_long_history(rows: int) -> World:

@@ -42,7 +42,7 @@ def run(world: World) -> list[Notification]:
 
 def deploy(world: World, name: str, **asked: object) -> list[Notification]:
     world.later(5)
-    world.add(given.row_manifest(name, given.asking(createdBy="anna", **asked)))
+    world.add(given.row_manifest(name, given.asking(**{"createdBy": "anna", **asked})))
     return run(world)
 
 
@@ -174,7 +174,7 @@ def test_a_word_that_ends_a_row_is_told_with_who_said_it(world: World) -> None:
 
 
 def test_a_hold_is_told_of_when_it_begins_and_when_it_is_over(world: World) -> None:
-    deploy(world, "a", workflowVersion="v1")
+    deploy(world, "a", workflowVersion="v1", createdBy="system:serviceaccount:flux-system:flux")
     deploy(world, "b", workflowVersion="v2")
     told = deploy(world, "back", restores="a")
     assert [(each.row, each.sequence) for each in told if each.reason == "HoldBegun"] == [("back", 3)]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.model import names
+from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Result, Source
 from dynamiq_operator.plan.history.ledger import Ledger, LedgerRow
@@ -58,6 +59,7 @@ def test_version_whose_runs_fail_is_taken_back_with_its_figures() -> None:
     assert (back.spec.restores, back.pinned.source, back.spec.created_by) == ("a", Source.REVERT, OPERATOR)
     assert (world.serving, world.phases) == ("v1", {"a": "#1 Superseded", "b": "#2 Superseded", BACK: "#3 Live"})
     assert result(world, "b") is Result.SUCCEEDED, "it went live"
+    assert (world.rows["b"].status.ending, world.rows["a"].status.ending) == ("Reverted", None)
     assert world.condition("Trial") == ("False", "Reverted")
     assert {"Reverted"} <= set(world.said("App")) & set(world.said())
 
@@ -142,14 +144,98 @@ def test_limit_alone_counts_where_nothing_is_known_of_the_version_before() -> No
     assert "the version before: is not known" in (world.rows[BACK].spec.message or "")
 
 
-def test_chance_takes_no_version_back_while_there_is_time_to_see_more() -> None:
+@pytest.mark.parametrize(("failed", "reverted"), [(6, False), (10, True)], ids=["may be chance", "is beyond chance"])
+def test_last_look_reverts_what_chance_does_not_explain(failed: int, reverted: bool) -> None:
     world = watched()
-    world.answered(succeeded=15, failed=6)
+    world.answered(succeeded=21 - failed, failed=failed)
     world.settle()
-    assert set(world.rows) == {"a", "b"}, "6 of 21 is more than 20 %, and may be chance"
+    assert set(world.rows) == {"a", "b"}, "looks that come again and again need more than the last one"
     world.later(65)
     world.settle()
-    assert BACK in world.rows, "there is no more to see"
+    assert (BACK in world.rows) is reverted
+
+
+def test_runs_in_flight_have_begun_and_have_not_failed() -> None:
+    """Failures at once and good runs of 30 s: what ends first says nothing of the rest."""
+    world = watched(before=(95, 5))
+    world.answered(succeeded=8, failed=12, in_flight=220)
+    world.settle()
+    assert set(world.rows) == {"a", "b"}
+    world.later(2)
+    world.answered(succeeded=8, failed=120, in_flight=112)
+    world.settle()
+    assert "120 of 240 runs failed within 32 s (50 %)" in (world.rows[BACK].spec.message or "")
+
+
+def test_version_before_is_measured_with_its_runs_in_flight() -> None:
+    world = serving("v1", reverting(maxFailedPercent=1))
+    world.answered(succeeded=5, failed=20, in_flight=475)
+    world.deploy("b", "v2")
+    world.run()
+    trial = world.app.status.trial
+    assert trial is not None
+    assert trial.previous_failed_percent == 4.0
+
+
+def test_version_is_kept_where_the_one_before_had_too_few_runs_to_be_told_from_it() -> None:
+    """3 of 30 runs failed before, 16 % do now: chance explains both."""
+    world = watched(before=(27, 3), maxFailedPercent=5)
+    world.answered(succeeded=252, failed=48)
+    world.later(65)
+    world.settle()
+    assert set(world.rows) == {"a", "b"}
+
+
+@pytest.mark.parametrize("reported", [True, False], ids=["runtime reports how long failures took", "runtime of before"])
+def test_runs_that_began_too_late_to_fail_do_not_count_at_the_last_look(reported: bool) -> None:
+    """A call a second, each of 120 s, and 40 % time out: of 286 runs that began 166 had the time to."""
+    world = watched(seconds=300)
+    for seconds, succeeded, failed in ((30, 0, 0), (166, 28, 18), (286, 100, 66)):
+        world.answered(succeeded, failed, in_flight=seconds - succeeded - failed, failed_seconds=120.0 * failed if reported else None)
+        world.settle()
+        world.later(136 if seconds == 30 else 120)
+    assert (BACK in world.rows) is reported
+    if reported:
+        assert "66 of 166 runs failed" in (world.rows[BACK].spec.message or "")
+
+
+def test_runs_that_a_crash_cut_off_have_begun_too() -> None:
+    world = watched()
+    world.answered(failed=12, in_flight=228)
+    world.settle()
+    world.later(2)
+    world.answered(failed=10, in_flight=50, began_anew=True)
+    world.settle()
+    assert set(world.rows) == {"a", "b"}, "22 of 300"
+
+
+def test_trial_of_an_older_operator_is_still_read() -> None:
+    """It has no number of runs of the version before: the rate is taken as it is."""
+    world = watched(before=(50, 50))
+    made = world.objects[(API_VERSION, "App", given.NAME)]
+    made["status"]["trial"].pop("previousRuns")
+    world.answered(succeeded=40, failed=60)
+    world.later(69)
+    world.run()
+    assert set(world.rows) == {"a", "b"}
+    world.answered(succeeded=0, failed=200)
+    world.settle()
+    assert BACK in world.rows
+
+
+def test_app_is_told_that_its_runs_take_longer_than_they_are_watched() -> None:
+    world = watched()
+    world.answered(succeeded=5, failed=2, in_flight=300)
+    world.later(66)
+    world.settle()
+    world.later(4)
+    world.settle()
+    assert world.condition("Trial") == ("False", "Kept")
+    message = next(each.message for each in world.app.status.conditions if each.type == "Trial")
+    assert message.endswith("98 % of its runs had not ended by then: they take longer than revert.seconds, set it to more than 100")
+    world.counts = RunCounts()
+    world.later(3600)
+    assert not world.plan().operations, "an operator that is started anew says the same"
 
 
 @pytest.mark.parametrize("asked", [{"restores": "a"}, {"workflowVersion": "v2", "config": {"autoscaling": {"maxReplicas": 5}}}])
@@ -244,9 +330,9 @@ def test_where_nothing_else_ever_ran_that_is_said_once() -> None:
 def test_what_pods_told_before_the_operator_was_started_anew_counts() -> None:
     world = watched(before=(80, 20))
     world.counts = RunCounts()
-    world.answered(succeeded=17, failed=23)
+    world.answered(succeeded=6, failed=34)
     world.run()
-    assert "57 %" in (world.rows[BACK].spec.message or "")
+    assert "85 %" in (world.rows[BACK].spec.message or "")
     assert "the version before: 20 %" in (world.rows[BACK].spec.message or "")
 
 
@@ -269,7 +355,7 @@ def test_the_same_answer_counts_once() -> None:
     world.answered(failed=10)
     for _ in range(5):
         world.settle()
-    assert world.counts.ended.count == 10
+    assert world.counts.begun.ended == 10
 
 
 def test_calls_of_the_pods_that_are_left_do_not_count_for_the_new_version() -> None:
@@ -498,7 +584,7 @@ def test_next_change_of_git_waits_until_somebody_deploys_by_hand() -> None:
     assert world.condition("Progressing") == ("False", "Held")
     assert world.condition("Ready")[0] == "True"
     message = next(each.message for each in world.app.status.conditions if each.type == "Progressing")
-    assert "`kubectl dynamiq resume chat`" in message
+    assert "`kubectl dynamiq resume chat -n demo`" in message
     assert message in next(each.message for each in world.app.status.conditions if each.type == "Ready")
     world.later(100_000)
     world.run()

@@ -58,7 +58,8 @@ def message(world: World) -> str:
 
 
 def asked(world: World) -> str | None:
-    return to_compare(world.snapshot(), world.app)
+    question = to_compare(world.snapshot(), world.app)
+    return question.row if question is not None else None
 
 
 def compared(world: World) -> tuple[str, int | None]:
@@ -352,6 +353,55 @@ def test_what_is_looked_at_is_said_while_it_is_watched() -> None:
     )
     said(world, runs=61)
     assert message(world).endswith("comes back; p95 of its first 61 runs is 1.02 times that of #1")
+
+
+# Runs that have not ended.
+
+
+@pytest.mark.parametrize(
+    ("told", "unended"),
+    [
+        ({"running": (29.0, 20.0, 19.9, 0.1)}, 2),
+        ({"running": ()}, 0),
+        ({"running": (99.0, 25.0)}, 1),
+        ({"in_flight": 3}, None),
+        ({}, 0),
+    ],
+    ids=["old enough", "none", "begun before the row", "not reported", "none in flight"],
+)
+def test_recorder_is_told_of_the_runs_that_have_not_ended(told: Any, unended: int | None) -> None:
+    """A run counts 20 s after it began; the row is 30 s old."""
+    world = watched()
+    said(world, runs=10, matures_seconds=20.0)
+    world.answered(succeeded=200, **told)
+    question = to_compare(world.snapshot(), world.app)
+    assert question is not None
+    assert question.unended == unended
+
+
+def test_nothing_is_known_of_unended_runs_while_a_pod_says_nothing_or_the_recorder_has_not_said_when_they_count() -> None:
+    world = watched()
+    world.answered(succeeded=200, running=(25.0,))
+    said(world, runs=10)
+    question = to_compare(world.snapshot(), world.app)
+    assert (question and question.unended) is None
+    said(world, runs=10, matures_seconds=20.0)
+    world.activity.clear()
+    question = to_compare(world.snapshot(), world.app)
+    assert (question and question.unended) is None
+
+
+def test_watch_in_which_no_run_counts_is_told_of_while_it_runs_and_when_it_is_over() -> None:
+    world = watched()
+    said(world, runs=0, too_few=True, matures_seconds=120.0)
+    assert world.condition("Trial") == ("True", "Watching")
+    assert message(world).endswith(
+        "; its p95 and cost cannot be compared: a run counts 120 s after it began, three times p99 of #1, so revert.seconds has to be more than that"
+    )
+    world.later(UNTIL)
+    world.settle()
+    assert (world.condition("Trial"), set(world.rows)) == (("False", "NotCompared"), {"a", "b"})
+    assert message(world).endswith("the recorder had 0 of its runs that began 120 s before or earlier, and it takes 100")
 
 
 def test_newer_row_is_never_passed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 
 from dynamiq_operator.desired.base import AUTOSCALER, ENDPOINT_SLICE, SERVICE
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.objects import Manifest, Rejection
 from dynamiq_operator.plan.observed.activity import Activity
-from dynamiq_operator.plan.operations import CreateChild, DeleteChild, EndRecord, ScaleWorkload
+from dynamiq_operator.plan.operations import CreateChild, EndRecord, ScaleWorkload
 from dynamiq_operator.plan.readings import due
 from tests.support import factories as given
 from tests.support.world import World, serving
@@ -129,18 +130,59 @@ def test_a_rollback_to_what_is_warm_is_one_reconcile_and_starts_nothing() -> Non
     assert selected(world) == of(world, "a")
     world.settle()
     assert world.phases == {"a": "#1 Superseded", "b": "#2 Superseded", "c": "#3 Live"}
-    assert ({pod["metadata"]["uid"] for pod in world.pods}, standby(world)) == (pods, {of(world, "b")})
-    assert not [each for each in world.written[-30:] if isinstance(each, CreateChild | ScaleWorkload | DeleteChild)]
+    assert {pod["metadata"]["uid"] for pod in world.pods} <= pods
+    assert not [each for each in world.written[-30:] if isinstance(each, CreateChild | ScaleWorkload)]
 
 
-def test_rollbacks_forth_and_back_stay_warm() -> None:
+def test_what_a_rollback_left_is_kept_warm_no_more_and_nothing_is_where_nothing_is_good() -> None:
     world = switched()
+    world.deploy("c", restores="a")
+    world.run()
+    assert (world.phases["c"], set(world.workloads), standby(world)) == ("#3 Live", {of(world, "a")}, set())
+    assert said_of_warm(world)[:2] == ("False", "NothingWarm")
+
+
+def test_after_a_rollback_the_one_before_is_kept_warm() -> None:
+    """Its pods ended when the bad version went live, so they are started anew: a second rollback is as quick as the first."""
+    world = switched()
+    world.deploy("c", "v3")
+    world.run()
+    world.deploy("d", restores="b")
+    world.run()
+    assert (world.phases["d"], set(world.workloads)) == ("#4 Live", {of(world, "a"), of(world, "b")})
+    assert said_of_warm(world) == ("True", "KeptWarm", "v1 is kept warm: 1 pod")
     pods = {pod["metadata"]["uid"] for pod in world.pods}
-    for number, (name, back) in enumerate((("c", "a"), ("d", "b"), ("e", "a"), ("f", "b")), 3):
-        world.deploy(name, restores=back)
+    world.deploy("e", restores="a")
+    world.run()
+    assert (world.phases["e"], selected(world)) == ("#5 Live", of(world, "a"))
+    assert {pod["metadata"]["uid"] for pod in world.pods} <= pods
+
+
+def test_what_is_to_be_kept_warm_is_not_started_beside_a_deploy() -> None:
+    world = switched()
+    world.deploy("c", "v3")
+    world.run()
+    world.deploy("d", restores="b")
+    while world.phases.get("d") != "#4 Live":
         world.settle()
-        assert (world.phases[name], selected(world)) == (f"#{number} Live", of(world, back))
-    assert {pod["metadata"]["uid"] for pod in world.pods} == pods
+        assert of(world, "a") not in world.workloads or world.phases["d"] == "#4 Live"
+        world.roll()
+    world.deploy("e", "v2", config={"autoscaling": {"maxReplicas": 7}})
+    world.run()
+    assert set(world.workloads) == {of(world, "a"), of(world, "b")}, "a row that scales changes nothing of it"
+
+
+def test_what_is_warm_at_an_upgrade_stays_until_the_next_row() -> None:
+    """The older operator kept what served last, whatever had become of it."""
+    world = switched()
+    world.guards = replace(world.guards, rejections={given.flow_hash("v1"): Rejection.of(given.rejection_manifest())})
+    edit_app(world, lambda app: app["status"].pop("lastGood"))
+    pods = {pod["metadata"]["uid"] for pod in world.pods}
+    world.run()
+    assert ({pod["metadata"]["uid"] for pod in world.pods}, standby(world)) == (pods, {of(world, "a")})
+    world.deploy("c", "v2", config={"autoscaling": {"maxReplicas": 7}})
+    world.run()
+    assert set(world.workloads) == {of(world, "b")}
 
 
 def test_the_one_that_served_before_stays_warm_and_older_ones_go() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import orjson
 import pytest
 
 from dynamiq_operator.model import runs as shapes
-from tests.support.factories import failed, live
+from tests.support.factories import CONFIG, failed, live
 from tests.support.otlp_runs import a_run, request, run_id_of, sdk_runs
 from tests.support.recorder_stage import (
     APP_UID,
@@ -16,6 +18,7 @@ from tests.support.recorder_stage import (
     pod_of,
     pod_user,
 )
+from tests.unit.recorder.test_otlp import changed
 from tests.unit.recorder.test_requests import problem
 from tests.unit.recorder.test_upkeep import a_row, pins_of
 
@@ -38,6 +41,15 @@ def test_content_is_there_for_who_asks_and_may(recorder: RecorderStage) -> None:
     assert [each["type"] for each in tree] == ["workflow", "flow", "node", "node"]
     assert (tree[0]["input"], tree[3]["metadata"]["usage"]["prompt_tokens"]) == ({"q": "hi"}, 100)
     assert "input" not in recorder.get(f"{path}/trace")["runs"][0]
+
+
+def test_a_node_that_failed_says_what_was_raised_and_in_which_line(recorder: RecorderStage) -> None:
+    sent = a_run(outcome="failed", nodes=3)
+    for place, line in enumerate((5, None, "x"), 1):
+        sent = changed(sent, place, error__type="ValueError", code__line__number=line)
+    recorder.record(sent)
+    nodes = recorder.get(f"/v1/runs/{run_id_of(sent)}")["nodes"]
+    assert [(node["error_type"], node["error_line"]) for node in nodes] == [("ValueError", 5), ("ValueError", None), ("ValueError", None)]
 
 
 def test_what_the_sdk_sent_comes_back_equal(recorder: RecorderStage) -> None:
@@ -163,13 +175,18 @@ def test_runs_are_deleted_by_one_thing_at_a_time(recorder: RecorderStage) -> Non
     assert recorder.get(RUNS) == []
 
 
-def test_a_row_is_compared_with_the_one_before_it_that_went_live(stage: RecorderStage) -> None:
+def with_rows(stage: RecorderStage) -> None:
+    """Rows one and three went live, each with a pod, whose token is `pod-1` or `pod-3`."""
     stage.rows += [a_row("one", live(1, "v1")), a_row("two", failed(2, "v2")), a_row("three", live(3, "v3"))]
     for number, raw in ((1, stage.rows[0]), (3, stage.rows[2])):
         stage.users[f"pod-{number}"] = pod_user("team", f"chat-{number}", f"pod-uid-{number}")
         for each, path in pod_of("team", f"chat-{number}", f"pod-uid-{number}", "chat", APP_UID, pins_of(raw))[:1]:
             stage.script.on("GET", path, each)
     stage.start()
+
+
+def test_a_row_is_compared_with_the_one_before_it_that_went_live(stage: RecorderStage) -> None:
+    with_rows(stage)
     for number, milliseconds in ((1, 100), (3, 300)):
         sent = [a_run(seq=seq, milliseconds=milliseconds + seq, cost=0.001 * number) for seq in range(1, 101)]
         assert stage.send(request(*sent, instance=f"i-{number}"), f"pod-{number}").status_code == 200
@@ -186,3 +203,62 @@ def test_a_row_is_compared_with_the_one_before_it_that_went_live(stage: Recorder
     verdicts = [shapes.RowVerdict.model_validate(each) for each in stage.get(f"/v1/apps/{APP_UID}/verdicts?{query}")]
     assert [(each.sequence, each.verdict) for each in verdicts] == [(3, "regressed"), (1, "unknown"), (2, "too_few_runs")]
     problem(stage.call("GET", f"/v1/apps/{APP_UID}/verdicts"), 422)
+
+
+def test_runs_of_the_live_row_count_by_when_they_began(stage: RecorderStage) -> None:
+    """Before, a run took 100 s. Now it takes 200 s, and of those that began just now only the short ones have ended."""
+    with_rows(stage)
+    hour_ago, just_now = time.time_ns() - 3600 * 10**9, time.time_ns() - 2 * 10**9
+    before = [a_run(seq=seq, began=hour_ago, milliseconds=100_000 + seq) for seq in range(1, 101)]
+    long = [a_run(seq=seq, began=hour_ago, milliseconds=200_000 + seq) for seq in range(1, 101)]
+    short = [a_run(seq=seq, began=just_now, milliseconds=1_000) for seq in range(101, 401)]
+    for number, sent in ((1, before), (3, [*long, *short])):
+        assert stage.send(request(*sent, instance=f"i-{number}"), f"pod-{number}").status_code == 200
+    path = f"/v1/apps/{APP_UID}/deployments/uid-of-three/comparison"
+    compared = shapes.RunComparison.model_validate(stage.get(path))
+    assert (compared.verdict, compared.deployment.figures.runs) == ("regressed", 100)
+    assert compared.matures_seconds == pytest.approx(300, rel=0.02)
+    (verdict,) = stage.get(f"/v1/apps/{APP_UID}/verdicts?deployment_id=uid-of-three")
+    assert (verdict["verdict"], verdict["figures"]["runs"]) == ("regressed", 400)
+    stuck = shapes.RunComparison.model_validate(stage.get(f"{path}?unended=20"))
+    assert stuck.p95_ms is not None
+    assert stuck.deployment.figures.runs == 120
+    assert stuck.p95_ms.value == pytest.approx(300_000, rel=0.02), "what has not ended takes as long as that at least"
+    problem(stage.call("GET", f"{path}?unended=-1"), 422)
+
+
+def test_a_row_whose_runs_all_began_just_now_is_not_compared_yet(stage: RecorderStage) -> None:
+    with_rows(stage)
+    for number, began, milliseconds in ((1, 3600, 100_000), (3, 2, 1_000)):
+        sent = [a_run(seq=seq, began=time.time_ns() - began * 10**9, milliseconds=milliseconds) for seq in range(1, 101)]
+        assert stage.send(request(*sent, instance=f"i-{number}"), f"pod-{number}").status_code == 200
+    compared = stage.get(f"/v1/apps/{APP_UID}/deployments/uid-of-three/comparison")
+    assert compared["verdict"] == "too_few_runs"
+    assert compared["sentence"].endswith(f"; a run counts {compared['matures_seconds']:.3g} s after it began")
+
+
+def test_a_row_that_only_scales_is_one_baseline_with_those_of_its_flow_and_runtime_before_it(stage: RecorderStage) -> None:
+    more = {**CONFIG, "resources": {"requests": {"cpu": "2"}}}
+    stage.rows += [a_row("other", live(1, "v0")), a_row("one", live(2, "v1")), a_row("none", failed(3, "v2"))]
+    stage.rows += [a_row("scaled", live(4, "v1", config=more)), a_row("new", live(5, "v2"))]
+    sent = {"other": 10, "one": 100, "scaled": 5, "new": 100}
+    for name in sent:
+        raw = next(row for row in stage.rows if row["metadata"]["name"] == name)
+        stage.users[f"pod-{name}"] = pod_user("team", f"chat-{name}", f"uid-of-pod-{name}")
+        for each, path in pod_of("team", f"chat-{name}", f"uid-of-pod-{name}", "chat", APP_UID, pins_of(raw))[:1]:
+            stage.script.on("GET", path, each)
+    stage.start()
+    for name, count in sent.items():
+        runs = [a_run(seq=seq, milliseconds=300 if name == "new" else 100) for seq in range(1, count + 1)]
+        assert stage.send(request(*runs, instance=f"i-{name}"), f"pod-{name}").status_code == 200
+    path = f"/v1/apps/{APP_UID}/deployments/uid-of-new/comparison"
+
+    compared = shapes.RunComparison.model_validate(stage.get(path))
+    alone = shapes.RunComparison.model_validate(stage.get(f"{path}?baseline=uid-of-scaled"))
+
+    assert compared.baseline is not None
+    assert (compared.baseline.sequence, compared.baseline.figures.runs) == (4, 105)
+    assert compared.sentence.startswith("row #5 raised p95 by 3×, against rows #2 to #4")
+    assert (alone.verdict, alone.sentence) == ("too_few_runs", "row #4 has 5 runs that ended by themselves, and a verdict takes 30")
+    (verdict,) = stage.get(f"/v1/apps/{APP_UID}/verdicts?deployment_id=uid-of-new")
+    assert compared.sentence.startswith(verdict["sentence"])

@@ -51,6 +51,8 @@ def test_rows_are_acknowledged_by_their_digests_and_read_as_they_were(recorder: 
         assert {each["uid"]: (each["digest"], each["outcome_digest"]) for each in told["archived"]} == {
             row["metadata"]["uid"]: (row["spec"]["pinned"]["digest"], row["spec"]["outcome"]["digest"]) for row in rows
         }
+        since = {each["uid"]: each["archived_at"] for each in told["archived"]}
+        assert {each["uid"]: each["archived_at"] for each in recorder.get(f"{ARCHIVE}/keys?from=0")} == since
 
     page = recorder.call("GET", f"{ARCHIVE}?limit=3").json()
     assert [row["spec"] for row in page["data"]] == [row["spec"] for row in rows[:1:-1]]

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from dynamiq_recorder.ingest.queue import Closed, Full, Limits, Queue
+from dynamiq_recorder.ingest.queue import Closed, Limits, Queue
+from dynamiq_recorder.ingest.shares import Full, Source
 from dynamiq_recorder.model import Batch
 from dynamiq_recorder.store.interface import Store, Unavailable, Written
 from dynamiq_recorder.store.opening import opened
@@ -25,6 +26,7 @@ from tests.support.recorder_stage import APP_UID, RecorderStage
 from tests.support.waiting import eventually
 
 PATIENCE = 20.0
+CHAT, MAIL, RIVAL = Source("team", "chat"), Source("team", "mail"), Source("rivals", "chat")
 
 
 class Held:
@@ -43,9 +45,9 @@ class Held:
     def write(self, batches: Sequence[Batch]) -> Written:
         self.begun.set()
         assert self.go.wait(PATIENCE)
+        self.commits.append(len(batches))
         if self.wrong is not None:
             raise self.wrong
-        self.commits.append(len(batches))
         return self._store.write(batches)
 
     def check(self) -> None:
@@ -57,7 +59,7 @@ class Held:
 @pytest.fixture
 def held(stage: RecorderStage) -> Held:
     made = Held(opened(stage.store_url))
-    stage.start(store=made, limits=Limits(runs=10))
+    stage.start(store=made, limits=Limits(runs=40))
     return made
 
 
@@ -120,10 +122,10 @@ def test_a_store_that_is_away_has_senders_try_again_and_takes_readiness_away(sta
 async def test_one_batch_that_the_store_does_not_take_takes_no_other_with_it(tmp_path: Path) -> None:
     store = Held(opened(f"sqlite://{tmp_path}/runs.db"))
     queue = Queue(store, Limits(), Ignored())
-    first = asyncio.create_task(queue.put(Batch(runs=()), 1))
+    first = asyncio.create_task(queue.put(Batch(runs=()), 1, CHAT))
     await asyncio.to_thread(store.begun.wait, PATIENCE)
-    bad = asyncio.create_task(queue.put(Batch(runs=("no run",)), 1))  # type: ignore[arg-type]
-    good = asyncio.create_task(queue.put(Batch(runs=()), 1))
+    bad = asyncio.create_task(queue.put(Batch(runs=("no run",)), 1, CHAT))  # type: ignore[arg-type]
+    good = asyncio.create_task(queue.put(Batch(runs=()), 1, CHAT))
     await asyncio.sleep(0)
     store.go.set()
     await first
@@ -132,21 +134,39 @@ async def test_one_batch_that_the_store_does_not_take_takes_no_other_with_it(tmp
         await bad
     await asyncio.to_thread(queue.close)
     with pytest.raises(Closed):
-        await queue.put(Batch(runs=()), 1)
+        await queue.put(Batch(runs=()), 1, CHAT)
     store.close()
 
 
 async def test_bytes_are_bounded_as_runs_are(tmp_path: Path) -> None:
     store = Held(opened(f"sqlite://{tmp_path}/runs.db"))
     queue = Queue(store, Limits(runs=1000, bytes=100), Ignored())
-    first = asyncio.create_task(queue.put(Batch(runs=()), 1))
+    first = asyncio.create_task(queue.put(Batch(runs=()), 1, CHAT))
     await asyncio.to_thread(store.begun.wait, PATIENCE)
-    second = asyncio.create_task(queue.put(Batch(runs=()), 90))
+    second = asyncio.create_task(queue.put(Batch(runs=()), 90, CHAT))
     await asyncio.sleep(0)
     with pytest.raises(Full):
-        await queue.put(Batch(runs=()), 90)
+        await queue.put(Batch(runs=()), 90, CHAT)
     store.go.set()
     await asyncio.gather(first, second)
+    await asyncio.to_thread(queue.close)
+    store.close()
+
+
+async def test_namespaces_take_turns(tmp_path: Path) -> None:
+    store = Held(opened(f"sqlite://{tmp_path}/runs.db"))
+    queue = Queue(store, Limits(), Ignored())
+    first = asyncio.create_task(queue.put(Batch(runs=()), 1, CHAT))
+    await asyncio.to_thread(store.begun.wait, PATIENCE)
+    large: Any = ("run",) * 300
+    waiting = [asyncio.create_task(queue.put(Batch(runs=large), 1, CHAT)) for _ in range(3)]
+    await asyncio.sleep(0)
+    rival = asyncio.create_task(queue.put(Batch(runs=()), 1, RIVAL))
+    await asyncio.sleep(0)
+    store.wrong = Unavailable("nothing of this is to be stored")
+    store.go.set()
+    await asyncio.gather(first, *waiting, rival, return_exceptions=True)
+    assert store.commits == [1, 2, 1, 1], "the rival's goes with the first of the large ones"
     await asyncio.to_thread(queue.close)
     store.close()
 
@@ -202,8 +222,8 @@ def test_a_crash_loses_nothing_that_was_acknowledged_and_acknowledges_nothing_th
         process.send_signal(signal.SIGKILL)
         assert process.stdout.read() == "", "the second run was not acknowledged"
     store = opened(f"sqlite://{tmp_path}/runs.db")
-    assert store.run(acknowledged, content=False) is not None
-    assert store.run(not_yet, content=False) is None
+    assert store.run(APP_UID, acknowledged, content=False) is not None
+    assert store.run(APP_UID, not_yet, content=False) is None
     store.close()
 
 

@@ -14,8 +14,19 @@ from dynamiq_recorder import sketch
 from dynamiq_recorder.compare import compare, verdict_of
 from dynamiq_recorder.model import RowFigures, Sketch, Sums
 from dynamiq_recorder.statistics import proportion_difference, quantile_ratio
-from tests.support.simulated_rows import EQUAL, WORSE, Kind, called, drawn, with_nodes
+from tests.support.history_stage import in_full
+from tests.support.simulated_rows import ASIDE, EQUAL, EQUAL_CELLS, FOUND_CELLS, WORSE, Cell, Kind, called, drawn, with_nodes
 from tests.support.stored_runs import a_row, a_run, sums_of
+
+SOME_EQUAL = {
+    "p95, one hump (σ 0.5), 100 and 100 runs",
+    "p95, two humps (4 % 30 times slower), 100 and 2000 runs",
+    "p95, log-normal σ 2, 100 and 100 runs",
+    "cost, 1 % cost 100 times, 30 and 1000 runs",
+    "cost, 2 % cost 50 times, 60 and 60 runs",
+    "cost, log-normal σ 2, 2000 and 100 runs",
+}
+SOME_FOUND = {"p95, log-normal σ 1, 100 and 100 runs, times 2", "cost, log-normal σ 1, 500 and 500 runs, times 1.5"}
 
 
 def _row(sequence: int = 12, kind: Kind = EQUAL, count: int = 4_000, seed: int = 0) -> RowFigures:
@@ -44,10 +55,31 @@ def test_equal_rows_of_any_kind_are_called_once_in_twenty_at_most(kind: Kind) ->
     chance = random.Random(11)  # noqa: S311
 
     calls = sum(
-        compare(drawn(chance, kind, 300, a_row(2)), drawn(chance, kind, 900, a_row(1))).verdict is not Verdict.UNCHANGED for _ in range(200)
+        verdict_of(drawn(chance, kind, 300, a_row(2)), drawn(chance, kind, 900, a_row(1))).verdict is not Verdict.UNCHANGED
+        for _ in range(200)
     )
 
     assert calls <= 18  # 10 are expected at most; 19 are one chance in 200
+
+
+@pytest.mark.full_count
+@pytest.mark.parametrize("cell", [cell for cell in EQUAL_CELLS if in_full() or str(cell) in SOME_EQUAL], ids=str)
+def test_of_equal_rows_of_a_hard_shape_few_are_called_to_either_side(cell: Cell) -> None:
+    draws, most = (2_000, ASIDE) if in_full() else (200, 1.5 * ASIDE)
+
+    regressed, improved = cell.called(random.Random(str(cell)), draws)  # noqa: S311
+
+    assert max(regressed, improved) <= most, (regressed, improved)
+
+
+@pytest.mark.full_count
+@pytest.mark.parametrize("cell", [cell for cell in FOUND_CELLS if cell.found and (in_full() or str(cell) in SOME_FOUND)], ids=str)
+def test_what_is_half_as_slow_or_dear_again_is_found(cell: Cell) -> None:
+    regressed, improved = cell.called(random.Random(str(cell)), 2_000 if in_full() else 200)  # noqa: S311
+
+    assert cell.found is not None
+    assert regressed >= cell.found
+    assert improved == 0
 
 
 def test_what_is_faster_cheaper_and_fails_less_is_improved_and_what_is_both_is_regressed() -> None:
@@ -67,7 +99,8 @@ def test_a_verdict_is_a_sentence_that_names_the_row_the_figures_and_the_node() -
     row = with_nodes(_row(12, Kind(slower=1.4, dearer=2.0)), [("fetch", 100_000, 0, 0), ("summarize", 900_000, 0, 2_000_000)])
     base = with_nodes(_row(11), [("fetch", 120_000, 0, 0), ("summarize", 500_000, 0, 1_000_000)])
     row = _with(row, sketch=Sketch(buckets={number + 17: count for number, count in base.sums.sketch.buckets.items()}))
-    row = _with(row, priced_cost=2 * base.sums.priced_cost, priced_cost_squared=4 * base.sums.priced_cost_squared)
+    twice = {number + 35: count for number, count in base.sums.cost_sketch.buckets.items()}
+    row = _with(row, priced_cost=2 * base.sums.priced_cost, cost_sketch=Sketch(buckets=twice))
 
     compared = compare(row, base)
 
@@ -146,12 +179,13 @@ def test_a_row_without_another_is_unknown() -> None:
     assert compared.deployment.figures.runs == 4_000
 
 
-def test_without_a_price_cost_is_unknown_and_with_few_too_few_and_the_rest_is_still_said() -> None:
+def test_without_a_price_cost_is_unknown_and_with_few_or_no_sketch_too_few_and_the_rest_is_still_said() -> None:
     base = _row(11)
-    unpriced = compare(_with(_row(12, Kind(slower=1.5)), cost=None, priced=0, priced_cost=0, unpriced=4_000), base)
-    few = compare(_with(_row(12, Kind(slower=1.5)), priced=20, priced_cost=10**7, priced_cost_squared=10.0**13), base)
+    old = compare(_with(_row(12, Kind(slower=1.5)), cost_sketch=Sketch()), base)
+    unpriced = compare(_with(_row(12, Kind(slower=1.5)), cost=None, priced=0, priced_cost=0, cost_sketch=Sketch(), unpriced=4_000), base)
+    few = compare(_with(_row(12, Kind(slower=1.5)), priced=20, priced_cost=10**7, cost_sketch=Sketch({500: 20})), base)
 
-    for compared, verdict in ((unpriced, Verdict.UNKNOWN), (few, Verdict.TOO_FEW_RUNS)):
+    for compared, verdict in ((unpriced, Verdict.UNKNOWN), (few, Verdict.TOO_FEW_RUNS), (old, Verdict.TOO_FEW_RUNS)):
         assert compared.verdict is Verdict.REGRESSED
         assert compared.cost_usd is not None
         assert (compared.cost_usd.verdict, compared.cost_usd.p_value) == (verdict, None)
@@ -159,7 +193,7 @@ def test_without_a_price_cost_is_unknown_and_with_few_too_few_and_the_rest_is_st
 
 def test_a_row_that_begins_to_cost_something_is_worse_and_two_free_ones_are_equal() -> None:
     def free(sequence: int) -> RowFigures:
-        return _with(_row(sequence), cost=0, priced_cost=0, priced_cost_squared=0.0)
+        return _with(_row(sequence), cost=0, priced_cost=0, cost_sketch=Sketch({0: 4_000}))
 
     begins = compare(_row(12), free(11))
 
@@ -184,6 +218,42 @@ def test_runs_that_all_take_the_same_time_are_compared_without_a_spread() -> Non
     assert slower.cost_usd.verdict is Verdict.UNKNOWN
 
 
+def test_a_row_of_whose_runs_some_have_no_sketch_of_cost_is_compared_by_those_that_have_one() -> None:
+    dear = _row(12, Kind(dearer=2.0), 500)
+    row = _with(dear, priced=4_500, priced_cost=dear.sums.priced_cost + 4_000)
+
+    compared = compare(row, _row(11)).cost_usd
+
+    assert compared is not None
+    assert compared.verdict is Verdict.REGRESSED
+    assert compared.ratio == pytest.approx(2.0, rel=0.2)
+
+
+def test_tokens_are_compared_as_cost_is() -> None:
+    def with_tokens(figures: RowFigures, times: int) -> RowFigures:
+        counts = {400 + 35 * times: figures.sums.counted}
+        return _with(figures, with_tokens=figures.sums.counted, counted_tokens=2**times * figures.sums.counted, token_sketch=Sketch(counts))
+
+    same, more = (compare(with_tokens(_row(12), times), with_tokens(_row(11), 1)).tokens for times in (1, 2))
+
+    assert same is not None
+    assert more is not None
+    assert (same.verdict, more.verdict, more.ratio) == (Verdict.UNCHANGED, Verdict.REGRESSED, 2.0)
+
+
+@pytest.mark.parametrize("row", [{500: 29, 700: 1}, {500: 60}, {500: 30, 501: 30}], ids=str)
+def test_an_interval_has_the_figure_and_is_of_ratios(row: dict[int, int]) -> None:
+    base = RowFigures(row=a_row(1), sums=Sums(runs=60, counted=60, sketch=Sketch({500: 60})))
+    counted = sum(row.values())
+
+    compared = compare(RowFigures(row=a_row(2), sums=Sums(runs=counted, counted=counted, sketch=Sketch(row))), base)
+
+    for figure in (compared.p50_ms, compared.p95_ms):
+        assert figure is not None
+        if figure.low is not None and figure.high is not None and figure.ratio is not None:
+            assert 0 < figure.low <= figure.ratio <= figure.high
+
+
 def test_a_change_below_what_a_sketch_can_tell_is_no_change_however_many_runs_there_are() -> None:
     def many(sequence: int, shift: float) -> RowFigures:
         chance = random.Random(4)  # noqa: S311
@@ -206,8 +276,7 @@ def test_no_failure_in_either_row_is_no_difference_and_a_few_are_counted_exactly
     many = proportion_difference(100, 2_000, 40, 2_000)
     assert many is not None
     assert many.p == pytest.approx(2.5e-7, rel=0.1)
-    assert many.low == pytest.approx(0.0187, abs=3e-4)
-    assert many.high == pytest.approx(0.0416, abs=3e-4)
+    assert many.interval == pytest.approx((0.0187, 0.0416), abs=3e-4)
 
 
 def test_an_interval_of_a_quantiles_ratio_holds_the_truth_in_95_of_100() -> None:
@@ -217,6 +286,7 @@ def test_an_interval_of_a_quantiles_ratio_holds_the_truth_in_95_of_100() -> None
         one, other = drawn(chance, Kind(slower=1.3), 400), drawn(chance, EQUAL, 800)
         estimate = quantile_ratio(one.sums.sketch.buckets, other.sums.sketch.buckets, 0.95)
         assert estimate is not None
-        held += estimate.low <= math.log(1.3) <= estimate.high
+        low, high = estimate.interval
+        held += low <= math.log(1.3) <= high
 
     assert 272 <= held <= 297

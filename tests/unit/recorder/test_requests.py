@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import socket
-import time
 import uuid
 import zlib
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import MISSING, fields
 from types import SimpleNamespace
 from typing import Any
@@ -17,18 +15,24 @@ from typing import Any
 import orjson
 import pytest
 
+from dynamiq_operator.model.names import GATE_NAMESPACE
 from dynamiq_recorder.http import context
-from dynamiq_recorder.http.arriving import OF_A_POD, OF_ONE, Arriving
-from dynamiq_recorder.http.body import BODY_MAX, LARGE
-from dynamiq_recorder.ingest.queue import Full
+from dynamiq_recorder.http.body import BODY_MAX
+from dynamiq_recorder.identity import rights
 from tests.support.otlp_runs import a_run, request, run_id_of, sdk_runs
 from tests.support.recorder_stage import (
     ADMIN,
+    APP,
     APP_UID,
     GATE,
+    GATE_USER,
+    HOST,
     NAMESPACE,
+    OPERATOR,
+    OTHER_NAMESPACE,
     OTHER_UID,
     POD_TOKEN,
+    READER,
     STRANGER,
     VIEWER,
     RecorderStage,
@@ -86,6 +90,38 @@ def test_whoever_has_a_key_does_not_change_what_a_pod_said(recorder: RecorderSta
         assert (int(said["rejectedSpans"]) > 0, "stays as it is" in said["errorMessage"]) == (True, True)
     found = recorder.get(f"/v1/runs/{run_id_of(run)}")
     assert (found["status"], found["source"], len(found["nodes"])) == ("failed", "runtime", 2)
+
+
+def test_whoever_knows_the_id_of_another_apps_run_neither_takes_it_nor_sees_it(recorder: RecorderStage) -> None:
+    """Run ids stand in logs, links and traces. A pod's token is a file that any container of it can read."""
+    recorder.users["rival"] = pod_user(OTHER_NAMESPACE, "chat-2", "pod-uid-2")
+    for raw, path in pod_of(OTHER_NAMESPACE, "chat-2", "pod-uid-2", APP, OTHER_UID):
+        recorder.script.on("GET", path, raw)
+    of_admin, of_both = recorder.rights, {"stranger": (OTHER_NAMESPACE,), "reader": (NAMESPACE, OTHER_NAMESPACE)}
+    recorder.rights = lambda spec: (
+        spec["resourceAttributes"].get("namespace") in of_both[spec["user"]] if spec["user"] in of_both else of_admin(spec)
+    )
+    sent = sdk_runs()
+    path = f"/v1/runs/{sent[0]['id']}"
+    assert recorder.send({"runs": sent}, X_Dynamiq_App_Id=APP_UID).json() == {"partialSuccess": {}}
+    assert recorder.call("POST", f"{path}/scores", json={"name": "helpful", "value": 1}).status_code == 201
+    ours = recorder.get(path)
+    problem(recorder.call("GET", path, STRANGER), 404)
+
+    recorder.record(a_run(sent[0]["id"], outcome="failed"), token="rival")
+
+    assert recorder.get(path) == ours
+    theirs = recorder.get(path, STRANGER)
+    assert (theirs["app_id"], theirs["source"], theirs["scores"]) == (OTHER_UID, "runtime", [])
+    assert recorder.get(path, READER)["app_id"] == APP_UID, "of those that one may see, the one that was stored first"
+    assert recorder.get(f"{path}?app_id={OTHER_UID}", READER)["source"] == "runtime"
+    problem(recorder.call("GET", f"{path}?app_id={APP_UID}", STRANGER), 404)
+    problem(recorder.call("DELETE", path, READER), 409, "app_id")
+    assert recorder.get(path) == ours
+    assert recorder.call("DELETE", f"{path}?app_id={OTHER_UID}", READER).status_code == 204
+    assert recorder.send({"runs": sent}, X_Dynamiq_App_Id=APP_UID).json() == {"partialSuccess": {}}
+    assert recorder.get(path) == ours
+    problem(recorder.call("GET", path, STRANGER), 404)
 
 
 def test_bodies_that_are_refused(recorder: RecorderStage) -> None:
@@ -198,7 +234,7 @@ def test_of_processes_the_oldest_of_a_pod_and_of_all_are_forgotten_and_known_by_
 
     given = {field.name: None for field in fields(context.Context) if field.default is MISSING and field.default_factory is MISSING}
     made = context.Context(**{**given, "store": SimpleNamespace(instance_pod=None)})  # type: ignore[arg-type]
-    monkeypatch.setattr(made, "ask", ask)
+    monkeypatch.setattr(made, "ask_apart", ask)
 
     def owner(instance: str, pod: str) -> str:
         return asyncio.run(made.owner_of(instance, pod))
@@ -236,6 +272,28 @@ def test_the_gate_relays_for_an_app_that_it_names(recorder: RecorderStage) -> No
     assert recorder.send({"runs": sdk_runs()}, ADMIN, X_Dynamiq_App_Id=APP_UID).status_code == 200
     assert recorder.send(request(a_run(), dynamiq__app__id=APP_UID), ADMIN).status_code == 200
     problem(recorder.send(request(a_run(), dynamiq__app__id=OTHER_UID), ADMIN), 403)
+
+
+def test_nobody_is_trusted_by_the_name_of_what_is_not_installed(stage: RecorderStage) -> None:
+    """Whoever may make namespaces may have an account of any name in them."""
+    stage.rights = lambda _: False
+    stage.start(operator="")
+    problem(stage.send({"runs": sdk_runs()}, GATE, X_Dynamiq_App_Id=APP_UID), 403, "create apps/runs")
+    problem(stage.call("POST", f"/v1/apps/{APP_UID}/archive", OPERATOR, json={}), 403, "operator")
+    stage.stop()
+    stage.start(gate=GATE_USER, operator="")
+    assert stage.send({"runs": sdk_runs()}, GATE, X_Dynamiq_App_Id=APP_UID).status_code == 200, "it was named"
+
+
+def test_the_gate_goes_on_while_the_api_server_is_away(stage: RecorderStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rights, "KNOWN_FOR", 0.0)
+    stage.users[GATE] |= pod_user(GATE_NAMESPACE, "gate-1", "gate-pod") | {"username": GATE_USER}
+    stage.script.on("GET", f"/api/v1/namespaces/{GATE_NAMESPACE}/pods/gate-1", {"metadata": {"name": "gate-1", "uid": "gate-pod"}})
+    stage.start()
+    for is_away in (False, True):
+        stage.is_away = is_away
+        assert stage.send({"runs": sdk_runs()}, GATE, X_Dynamiq_App_Id=APP_UID).status_code == 200
+        assert stage.send({"runs": sdk_runs()}, ADMIN, X_Dynamiq_App_Id=APP_UID).status_code == (503 if is_away else 200)
 
 
 def test_what_is_relayed_is_no_word_of_the_pod(recorder: RecorderStage) -> None:
@@ -292,76 +350,10 @@ def test_paths_and_methods_that_there_are_not(recorder: RecorderStage) -> None:
     assert recorder.session.get(f"{recorder.url}/healthz", timeout=5).json() == {"status": "ok"}
 
 
-def test_a_head_that_does_not_come_is_not_waited_for_and_one_that_does_not_end_is_cut(recorder: RecorderStage) -> None:
-    with socket.create_connection(("127.0.0.1", recorder.port)) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nX: ")
-        connection.settimeout(20)
-        began = time.monotonic()
-        try:
-            for _ in range(200):
-                connection.sendall(b"x" * 4096)
-            assert connection.recv(100) == b""
-        except ConnectionError:
-            pass
-        assert time.monotonic() - began < 15
-    recorder.record()
-
-
-@contextmanager
-def beginning(recorder: RecorderStage, token: str, **headers: str) -> Iterator[socket.socket]:
-    """A body of which no more comes than its begin."""
-    given = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    given |= {"Content-Length": str(LARGE)} | {name.replace("_", "-"): value for name, value in headers.items()}
-    lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
-    with socket.create_connection(("127.0.0.1", recorder.port), timeout=20) as connection:
-        connection.sendall(f"POST /v1/traces HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode() + b"{")
-        yield connection
-
-
-def test_rights_come_before_the_body(recorder: RecorderStage) -> None:
-    for token, headers, status in (
-        (STRANGER, {"X_Dynamiq_App_Id": APP_UID}, b"403"),
-        (ADMIN, {"X_Dynamiq_App_Id": OTHER_UID}, b"403"),
-        (ADMIN, {"Content_Length": str(LARGE + 1)}, b"413"),
-    ):
-        with beginning(recorder, token, **headers) as connection:
-            assert status in connection.recv(4096).split(b"\r\n")[0]
-    large = request(*(a_run() for _ in range(700)), dynamiq__app__id=APP_UID)
-    packed = gzip.compress(orjson.dumps(large))
-    assert len(packed) < LARGE < len(orjson.dumps(large))
-    problem(recorder.send(packed, ADMIN, Content_Encoding="gzip"), 413, "X-Dynamiq-App-Id")
-    assert recorder.send(packed, ADMIN, Content_Encoding="gzip", X_Dynamiq_App_Id=APP_UID).status_code == 200
-    assert recorder.send(request(a_run(), dynamiq__app__id=APP_UID), ADMIN).status_code == 200
-
-
-def test_bodies_that_do_not_come_hold_up_their_own_sender_alone(recorder: RecorderStage) -> None:
-    recorder.users |= {f"account-{number}": {"username": f"account-{number}"} for number in range(3)}
-    with ExitStack() as slow:
-        for _ in range(OF_ONE):
-            for number in range(3):
-                slow.enter_context(beginning(recorder, f"account-{number}"))
-            slow.enter_context(beginning(recorder, ADMIN, X_Dynamiq_App_Id=APP_UID))
-        for _ in range(OF_A_POD):
-            slow.enter_context(beginning(recorder, GATE, X_Dynamiq_App_Id=APP_UID))
-        named = {"X_Dynamiq_App_Id": APP_UID}
-        eventually("the admin has to wait", lambda: recorder.send({"runs": sdk_runs()}, ADMIN, **named).status_code == 429)
-        eventually("an account has to wait", lambda: recorder.send({"runs": sdk_runs()}, "account-2").status_code == 429)
-        eventually("the gate has to wait", lambda: recorder.send({"runs": sdk_runs()}, GATE, **named).status_code == 429)
-        assert recorder.send({"runs": sdk_runs()}, GATE, X_Dynamiq_App_Id=OTHER_UID).status_code == 200
-        recorder.record()
-        assert recorder.send({"runs": sdk_runs()}, POD_TOKEN, **named).status_code == 200
-    eventually("they are done", lambda: recorder.send({"runs": sdk_runs()}, ADMIN, **named).status_code == 200)
-
-
-def test_room_is_taken_by_what_has_come_and_pods_have_some_of_their_own() -> None:
-    arriving = Arriving(most=100, others=60)
-    with arriving.room(is_pod=False) as first, arriving.room(is_pod=False) as second, arriving.room(is_pod=True) as pod:
-        first(40)
-        second(20)
-        with pytest.raises(Full):
-            second(1)
-        pod(40)
-        with pytest.raises(Full):
-            pod(1)
-    with arriving.room(is_pod=True) as pod:
-        pod(100)
+def test_who_sends_trailers_without_an_end_is_cut_off_at_every_port(recorder: RecorderStage) -> None:
+    beside = b"0\r\n" + b"X: a\r\n" * 20_000
+    for port in (recorder.port, recorder.health_port):
+        with socket.create_connection((HOST, port), timeout=20) as connection, contextlib.suppress(ConnectionError):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + beside)
+            while connection.recv(65536):
+                pass

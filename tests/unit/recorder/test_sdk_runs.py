@@ -52,11 +52,11 @@ def test_a_workflow_is_a_run_and_what_is_below_it_its_spans() -> None:
 
 def test_what_was_sent_comes_back_equal() -> None:
     for sent in (sdk_runs(), sdk_runs(status="failed"), sdk_runs(content="ünï \U0001f98a", cost=None)):
-        assert by_id(trace(the_run(sent), shows=True).runs) == by_id(sent)
+        assert by_id(trace(the_run(sent), shows=True)["runs"]) == by_id(sent)
 
 
 def test_without_the_right_to_content_nothing_of_it_comes_back() -> None:
-    text = str(trace(the_run(with_secrets()), shows=False).runs)
+    text = str(trace(the_run(with_secrets()), shows=False)["runs"])
     assert "SECRET" not in text
     assert "it broke" not in text
     assert "gpt-4o-mini" in text
@@ -67,7 +67,7 @@ def test_what_an_app_does_not_record_is_not_kept() -> None:
     run = the_run(sent, DROPS)
     assert "SECRET" not in str(run)
     assert "it broke" not in str(run)
-    assert len(trace(run, shows=True).runs) == 4
+    assert len(trace(run, shows=True)["runs"]) == 4
 
 
 def with_secrets() -> list[dict[str, Any]]:
@@ -89,7 +89,7 @@ def with_secrets() -> list[dict[str, Any]]:
 def test_what_is_no_content_stays_as_it_was_sent() -> None:
     sent = with_secrets()
     found = the_run(sent, DROPS)
-    plain = (trace(found, shows=True).runs, trace(the_run(sent), shows=False).runs)
+    plain = (trace(found, shows=True)["runs"], trace(the_run(sent), shows=False)["runs"])
     assert by_id(plain[0]) == by_id(plain[1])
     workflow, _, tool, llm = (next(each for each in plain[0] if each["id"] == one["id"]) for one in sent)
     gone = {"input", "output", "error", "of-a-later-version"}
@@ -123,7 +123,7 @@ def test_a_node_by_itself_is_a_run_with_one_span() -> None:
     node = sdk_runs()[3] | {"parent_run_id": None}
     run = the_run([node])
     assert (run.model_calls, run.node_count, run.spans[0].parent_id) == (1, 1, None)
-    assert by_id(trace(run, shows=True).runs) == [node]
+    assert by_id(trace(run, shows=True)["runs"]) == [node]
 
 
 def test_a_cancelled_run_was_abandoned() -> None:

@@ -66,7 +66,7 @@ def test_what_is_deleted_leaves_nothing_in_any_table_or_file(address: str, store
     for start in range(0, 60, 7):
         store.write([batch(*told[start : start + 7])])
     store.write([batch(*told[:30]), batch(*other[20:])])
-    assert store.add_score(told[0].id, Score(name="good", value=1, comment=SECRET, by=SECRET, at=NOON))
+    assert store.add_score(APP, told[0].id, Score(name="good", value=1, comment=SECRET, by=SECRET, at=NOON))
     if not address.startswith("sqlite"):
         with psycopg.connect(address, autocommit=True) as raw:
             raw.execute("ANALYZE")
@@ -127,11 +127,11 @@ def test_one_run_is_deleted_with_all_that_is_its(address: str, store: Store) -> 
     run = _told(1)
     store.write([batch(run)])
 
-    assert store.delete_run(run.id)
+    assert store.delete_run(APP, run.id)
 
     assert _found(address) == []
-    assert store.run(run.id, content=True) is None
-    assert not store.delete_run(run.id)
+    assert store.run(APP, run.id, content=True) is None
+    assert not store.delete_run(APP, run.id)
     assert answers(store, APP, ()) == {key: [] for key in answers(store, APP, ())}
 
 
@@ -139,7 +139,7 @@ def test_a_run_that_was_sent_again_leaves_none_of_what_was_replaced(address: str
     store.write([batch(_told(1))])
     store.write([batch(a_run(1, spans=(a_span(1), a_span(2)), input="1", output="1", error="x", reason="x", node_count=2))])
     store.delete(Filter(app_uid=OTHER))
-    store.delete_run(a_run(1).id)
+    store.delete_run(APP, a_run(1).id)
 
     assert _found(address) == []
 
@@ -205,7 +205,7 @@ def test_spans_go_before_their_runs_but_for_those_that_failed_and_the_slowest(st
     kept = {run.id for run in runs if run.started_at >= old or run.status is RunStatus.FAILED or run.duration > SECOND}
     assert _with_spans(store) == kept
     bare = next(run for run in runs if run.id not in kept)
-    read = store.run(bare.id, content=True)
+    read = store.run(APP, bare.id, content=True)
     assert read is not None
     assert (read.spans, read.node_count, read.input, read.content_kept) == ((), 2, None, False)
     store.rebuild_rollups()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from dynamiq_operator.model.runs import MetricsInterval, RunSource, RunStatus
+from dynamiq_recorder.__main__ import main
 from dynamiq_recorder.model import Filter
 from dynamiq_recorder.store import schema
-from dynamiq_recorder.store.database import Connection, Database
+from dynamiq_recorder.store.database import Cell, Connection, Database
 from dynamiq_recorder.store.interface import WrongStore
 from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.store.postgres import PostgresDatabase
 from dynamiq_recorder.store.sql_store import SqlStore
 from dynamiq_recorder.store.sqlite import SqliteDatabase
-from tests.support.stored_runs import APP, OTHER, a_run, batch
+from tests.support.stored_runs import APP, HOUR, OTHER, a_run, batch
 from tests.unit.support import first_store
 
 
@@ -43,7 +46,7 @@ def test_a_store_of_the_first_version_has_all_that_it_had(first: str) -> None:
     assert first_store.runs(store) == held.runs
     assert first_store.said(store) == held.said
     (scored,) = store.page(Filter(app_uid=APP, error="keyerror: 'a'")).runs
-    assert list(store.scores(scored.id)) == held.scores
+    assert list(store.scores(APP, scored.id)) == held.scores
     ended = store.wholeness(APP)
     assert (ended.instances, ended.missing, ended.cut_off) == (1, 3, 0)
     store.close()
@@ -60,6 +63,31 @@ def test_and_goes_on(first: str) -> None:
     store.rebuild_rollups()
     assert first_store.said(store)[OTHER] == first_store.held().said[OTHER]
     assert store.delete(Filter(app_uid=APP)) == before + 1
+    store.close()
+
+
+def test_of_what_it_counted_there_are_no_sketches_of_cost_until_it_is_counted_again(first: str) -> None:
+    store = opened(first)
+    old = next(run for run in first_store.runs(store) if run.row_uid and not run.unpriced and run.status is RunStatus.SUCCEEDED)
+
+    def sketched() -> tuple[int, int, int]:
+        """Runs in sketches of cost, runs that are priced, and runs in sketches of tokens less those that have tokens."""
+        found = [each.sums for each in store.figures(APP, first_store.ROWS, nodes=True)]
+        costs = sum(sum(each.cost_sketch.buckets.values()) for each in found)
+        tokens = sum(sum(each.token_sketch.buckets.values()) - each.with_tokens for each in found)
+        return costs, sum(each.priced for each in found), tokens
+
+    none, priced, _ = sketched()
+    same_line = msgspec.structs.replace(old, id=a_run(6_000).id, instance=None, seq=None, spans=())
+    another = msgspec.structs.replace(same_line, id=a_run(6_001).id, started_at=old.started_at + 40 * HOUR)
+
+    assert (none, priced > 0) == (0, True)
+    assert store.write([batch(same_line, another)]).new == 2
+    assert sketched()[:2] == (1, priced + 2)
+    assert store.delete_run(APP, old.id)
+    assert sketched()[:2] == (1, priced + 1)
+    store.rebuild_rollups()
+    assert sketched() == (priced + 1, priced + 1, 0)
     store.close()
 
 
@@ -98,6 +126,73 @@ def test_a_migration_that_fails_changes_nothing(first: str) -> None:
 
     database.transact(create)
     database.close()
+
+
+_TABLES = {
+    "sqlite": (
+        'SELECT m.name, c.name, c.type, c."notnull", c.dflt_value, c.pk FROM sqlite_master m JOIN pragma_table_info(m.name) c '
+        "WHERE m.type = 'table' ORDER BY m.name, c.cid",
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name",
+    ),
+    "postgres": (
+        "SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns "
+        "WHERE table_schema = 'public' ORDER BY table_name, ordinal_position",
+        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname",
+    ),
+}
+
+
+def _tables(address: str) -> list[list[Cell]]:
+    """Reads what tables and indexes there are, and how they are made."""
+    database = _database(address)
+    with database.reading() as connection:
+        found = connection.ask([(question, ()) for question in _TABLES[_dialect(address)]])
+    database.close()
+    return found
+
+
+def test_an_older_recorder_goes_on_with_the_tables_once_they_are_taken_back(
+    first: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With all that it had but runs whose id another App has as well, and what was deleted stays deleted."""
+    older = schema.migrations(_dialect(first))[: schema.OLDEST]
+    database = _database(first)
+    schema.upgrade(database, older)
+    database.close()
+    before = _tables(first)
+    held = first_store.held().runs
+    store = opened(first)
+    theirs = msgspec.structs.replace(held[0], app_uid="new-app", app="new", source=RunSource.SDK)
+    assert store.write([batch(theirs, a_run(5_000))]).new == 2
+    assert store.delete_run(APP, a_run(5_000).id)
+    assert store.write([batch(a_run(5_000, app_uid="new-app", app="new"))]).new == 1
+    assert store.delete_run("new-app", a_run(5_000).id)
+    store.close()
+    with pytest.raises(WrongStore, match="tables-back --to 2"):
+        SqlStore(_database(first), older)
+
+    for to, code, lost in (("1", 1, None), ("2", 0, 1), ("2", 0, 0)):
+        monkeypatch.setattr("sys.argv", ["dynamiq_recorder", "tables-back", "--store", first, "--to", to])
+        assert main() == code
+        assert lost is None or f"{lost} runs are deleted" in capsys.readouterr().out
+
+    assert _tables(first) == before
+    database = _database(first)
+    schema.upgrade(database, older)
+    with database.reading() as connection:
+        assert connection.all("SELECT count(*) FROM deleted") == [(1,)]
+        assert connection.all("SELECT count(*) FROM runs") == [(len(held),)]
+    database.close()
+    store = opened(first)
+    assert first_store.runs(store) == held
+    assert store.metrics("new-app", 0, 1 << 60, MetricsInterval.DAY, None) == ()
+    assert store.write([batch(a_run(5_000))]).new == 0
+    store.close()
+
+
+def test_there_is_a_way_back_from_all_tables_later_than_those_of_the_first_release() -> None:
+    known = [*schema.migrations("sqlite"), *schema.migrations("postgres")]
+    assert all(migration.back for migration in known if migration.version > schema.OLDEST)
 
 
 def test_migrations_are_numbered_without_a_gap_and_both_databases_have_the_same() -> None:

@@ -69,7 +69,7 @@ def test_a_score_of_a_run_that_is_being_deleted_is_of_no_run(address: str, store
     other = Other(address)
     other.raw.execute("SELECT key FROM runs FOR UPDATE")
 
-    assert other.meets(lambda: store.add_score(a_run().id, GOOD), "DELETE FROM runs") is False
+    assert other.meets(lambda: store.add_score(APP, a_run().id, GOOD), "DELETE FROM runs") is False
 
 
 def test_a_delete_takes_the_score_that_comes_at_the_same_time(address: str, store: Store) -> None:
@@ -78,7 +78,7 @@ def test_a_delete_takes_the_score_that_comes_at_the_same_time(address: str, stor
     other.raw.execute("SELECT key FROM runs FOR UPDATE")
 
     add = "INSERT INTO scores (run_key, name, by_whom, value, at) SELECT key, 'good', 'ann', 1, 1 FROM runs"
-    assert other.meets(lambda: store.delete_run(a_run().id), add) is True
+    assert other.meets(lambda: store.delete_run(APP, a_run().id), add) is True
 
     with psycopg.connect(address) as raw:
         assert raw.execute("SELECT count(*) FROM scores").fetchone() == (0,)

@@ -36,10 +36,8 @@ FOREIGN = [
     _by(RunSource.SDK),
     _by(RunSource.OTLP),
     _by(RunSource.RUNTIME, instance="i-2"),
-    _by(RunSource.SDK, app_uid=OTHER, app="beside"),
-    _by(RunSource.OTLP, app_uid=OTHER, app="beside"),
 ]
-NAMES = ["sdk", "otlp", "another process", "sdk of another app", "otlp of another app"]
+NAMES = ["sdk", "otlp", "another process"]
 
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=NAMES)
@@ -54,7 +52,7 @@ def test_what_a_pod_said_is_changed_by_nobody_who_knows_its_id(store: Store, for
 
     (figures,) = store.figures(APP, ["row-2"])
     assert (figures.sums.runs, figures.sums.failed) == (1, 1)
-    read = store.run(FAILED.id, content=False)
+    read = store.run(APP, FAILED.id, content=False)
     assert read is not None
     assert (read.source, read.status, read.user_id, read.row_uid, len(read.spans)) == (
         RunSource.RUNTIME,
@@ -65,9 +63,7 @@ def test_what_a_pod_said_is_changed_by_nobody_who_knows_its_id(store: Store, for
     )
 
 
-@pytest.mark.parametrize(
-    "foreign", [each for each in FOREIGN if each.source is not RunSource.RUNTIME], ids=lambda run: f"{run.source} {run.app}"
-)
+@pytest.mark.parametrize("foreign", [each for each in FOREIGN if each.source is not RunSource.RUNTIME], ids=NAMES[:2])
 @pytest.mark.parametrize("together", [True, False])
 def test_a_pods_run_takes_the_place_of_one_that_was_sent_under_its_id_before(store: Store, foreign: Run, together: bool) -> None:
     store.put_rows([a_row(2)])
@@ -75,20 +71,41 @@ def test_a_pods_run_takes_the_place_of_one_that_was_sent_under_its_id_before(sto
         assert store.write([batch(foreign), batch(FAILED, instances=[SAYS])]) == Written(1, (1, 0))
     else:
         store.write([batch(foreign)])
-        store.add_score(foreign.id, Score(name="good", value=1, comment="so so", by="bob", at=NOON))
+        store.add_score(APP, foreign.id, Score(name="good", value=1, comment="so so", by="bob", at=NOON))
         assert store.write([batch(FAILED, instances=[SAYS])]) == Written(1, (0,))
 
-    read = store.run(FAILED.id, content=True)
+    read = store.run(APP, FAILED.id, content=True)
     assert read is not None
     assert msgspec.structs.replace(read, row_uid=None, sequence=None, row_digest=None) == FAILED
-    assert store.scores(FAILED.id) == ()
+    assert store.scores(APP, FAILED.id) == ()
     assert store.wholeness(APP).missing == 0
-    assert store.page(Filter(app_uid=OTHER)).total == 0
     assert store.page(Filter(app_uid=APP, user_id="bob")).total == 0
-    said = answers(store, APP, ["row-2"]), answers(store, OTHER, [])
+    said = answers(store, APP, ["row-2"])
     store.rebuild_rollups()
-    assert (answers(store, APP, ["row-2"]), answers(store, OTHER, [])) == said
+    assert answers(store, APP, ["row-2"]) == said
     assert store.write([batch(FAILED)]) == Written(0, (0,))
+
+
+@pytest.mark.parametrize("source", RunSource)
+@pytest.mark.parametrize("together", [True, False])
+def test_what_another_app_sends_under_a_runs_id_is_a_run_of_its_own(store: Store, source: RunSource, together: bool) -> None:
+    """However a run came, and from whom."""
+    ours = msgspec.structs.replace(FAILED, source=RunSource.SDK, instance=None, seq=None)
+    theirs = _by(source, app_uid=OTHER, app="beside")
+    for batches in ([batch(ours), batch(theirs)],) if together else ([batch(ours)], [batch(theirs)]):
+        assert store.write(batches) == Written(len(batches), (0,) * len(batches))
+    assert store.add_score(APP, ours.id, Score(name="good", value=1, comment=None, by="ann", at=NOON))
+    before = answers(store, APP, [])
+
+    assert store.apps_with(ours.id) == (APP, OTHER)
+    assert (store.run(APP, ours.id, content=True), store.run(OTHER, ours.id, content=True)) == (ours, theirs)
+    assert (len(store.scores(APP, ours.id)), store.scores(OTHER, ours.id)) == (1, ())
+    assert store.write([batch(theirs), batch(ours)]) == Written(0, (0, 0))
+    assert store.delete_run(OTHER, ours.id)
+    assert store.write([batch(theirs)]) == Written(0, (1,))
+    assert (store.run(APP, ours.id, content=True), len(store.scores(APP, ours.id))) == (ours, 1)
+    assert store.write([batch(ours)]) == Written(0, (0,)), "what another App deleted hinders nobody"
+    assert answers(store, APP, []) == before
 
 
 def test_a_trace_of_the_sdk_in_several_requests_is_one_run(store: Store) -> None:
@@ -98,7 +115,7 @@ def test_a_trace_of_the_sdk_in_several_requests_is_one_run(store: Store) -> None
     assert store.write([batch(first), batch(first)]) == Written(1, (0, 0))
     assert store.write([batch(more)]) == Written(0, (0,))
 
-    read = store.run(first.id, content=False)
+    read = store.run(APP, first.id, content=False)
     assert read is not None
     assert (len(read.spans), read.cost) == (2, 12)
     assert store.write([batch(_by(RunSource.OTLP, first))]) == Written(0, (1,))
@@ -108,7 +125,7 @@ def test_what_was_deleted_does_not_come_back_until_it_would_be_too_old(store: St
     others = [a_run(number, user_id="bob") for number in (2, 3)]
     store.write([batch(FAILED, *others)])
     assert store.delete(Filter(app_uid=APP, user_id="ann")) == 1
-    assert store.delete_run(others[0].id)
+    assert store.delete_run(APP, others[0].id)
 
     assert store.write([batch(FAILED, *others)]) == Written(0, (4,))
     assert [run.id for run in store.page(Filter(app_uid=APP)).runs] == [others[1].id]
@@ -136,7 +153,7 @@ def test_what_comes_late_or_again_for_an_hour_that_is_thinned_out_brings_nothing
     assert kept == {1: (0, False), 2: (2, True), 3: (0, False), 4: (0, False), 5: (2, True), 6: (2, True)}
     found = {run.started_at - NOON for run in store.page(Filter(app_uid=APP, error="secret")).runs}
     assert found == {2, 5, 6}
-    read = store.run(told(4).id, content=True)
+    read = store.run(APP, told(4).id, content=True)
     assert read is not None
     assert (read.node_count, read.cost) == (2, 5)
 
@@ -201,13 +218,13 @@ def test_a_name_that_was_among_the_others_of_an_hour_gets_no_line_of_its_own_the
     store.write([batch(of(200, "u"), of(201, "u"))])
     assert by_trigger()[rollups.OTHER] == 3
     for number in (3, 4):
-        assert store.delete_run(of(number, "").id)
+        assert store.delete_run(APP, of(number, "").id)
 
     store.write([batch(of(202, "u"), of(203, "t5"), of(204, "later", started_at=NOON + HOUR))])
 
     assert by_trigger() == dict.fromkeys([*names[:3], *names[5:], "later"], 1) | {rollups.OTHER: 4, "t5": 2}
     for number in (200, 201):
-        assert store.delete_run(of(number, "").id)
+        assert store.delete_run(APP, of(number, "").id)
     assert sum(by_trigger().values()) == store.page(Filter(app_uid=APP)).total == 101
     store.rebuild_rollups()
     assert by_trigger() == dict.fromkeys([*names[:3], *names[5:], "u", "later"], 1) | {"t5": 2}
@@ -220,7 +237,7 @@ def test_the_name_of_a_node_is_of_a_run_that_is_there(store: Store) -> None:
 
     store.write([batch(named(1, "ann's"))])
     store.write([batch(named(2, "plain"))])
-    store.delete_run(named(1, "").id)
+    store.delete_run(APP, named(1, "").id)
 
     (point,) = store.metrics(APP, NOON, NOON + HOUR, MetricsInterval.HOUR, MetricsGroup.NODE)
     assert (point.name, point.sums.runs) == ("plain", 1)

@@ -30,7 +30,6 @@ from tests.support.stored_runs import (
     answers,
     batch,
     drawn,
-    rounded,
     sums_of,
 )
 
@@ -43,18 +42,21 @@ def assert_same(store: Store, plain: Plain) -> None:
         for interval in MetricsInterval:
             for group in GROUPS:
                 points = store.metrics(app, NOON, NOON + 40 * HOUR, interval, group)
-                said = {(point.at, point.key): rounded(point.sums) for point in points}
-                assert said == {key: rounded(sums) for key, sums in plain.metrics(app, interval, group).items()}, (interval, group)
+                said = {(point.at, point.key): point.sums for point in points}
+                assert said == plain.metrics(app, interval, group), (interval, group)
                 assert [point.at for point in points] == sorted(point.at for point in points)
     uids = sorted(uid for uid, row in plain.rows.items() if row.app_uid == APP)
     for figures in store.figures(APP, uids, nodes=True):
         uid = figures.row.uid
-        assert rounded(figures.sums) == rounded(plain.figures(uid)), uid
+        assert figures.sums == plain.figures(uid), uid
         nodes = {
             node.node_id: (node.sums.runs, node.sums.failed, node.caused, node.sums.duration, node.own_duration, node.sums.cost)
             for node in figures.nodes
         }
         assert nodes == plain.nodes(uid), uid
+    within_a_minute = NOON + 2 * HOUR + 1837 * SECOND + 250
+    for figures in store.figures(APP, uids, nodes=True, before=within_a_minute):
+        assert figures.sums == plain.figures(figures.row.uid, within_a_minute), figures.row.uid
 
 
 def _drawn_rows(chance: random.Random, count: int) -> list[Row]:

@@ -10,7 +10,7 @@ import pytest
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval, RunSource
 from dynamiq_recorder.model import Filter, Row, Run, Score
 from dynamiq_recorder.store.interface import Store
-from tests.support.stored_runs import APP, HOUR, NOON, OTHER, PINS, SECOND, Plain, a_call, a_row, a_run, batch
+from tests.support.stored_runs import APP, HOUR, NOON, OTHER, PINS, SECOND, Plain, a_call, a_row, a_run, answers, batch
 
 P = PINS[0]
 FIRST = a_row(1, pins=P)
@@ -60,7 +60,7 @@ def test_a_run_is_of_the_row_that_made_its_pod(store: Store, rows: list[Row], ti
     if order == "rows first":
         store.write([batch(run)])
 
-    read = store.run(run.id, content=False)
+    read = store.run(APP, run.id, content=False)
 
     assert read is not None
     assert read.row_uid == expected
@@ -103,11 +103,11 @@ def test_scores_go_with_their_run(store: Store) -> None:
     run = a_run(started_at=_at(AGAIN, 60))
     store.put_rows([FIRST])
     store.write([batch(run)])
-    store.add_score(run.id, Score(name="good", value=1, comment=None, by="ann", at=NOON))
+    store.add_score(APP, run.id, Score(name="good", value=1, comment=None, by="ann", at=NOON))
 
     assert store.put_rows([AGAIN]) == 1
 
-    assert [figures.scores for figures in store.figures(APP, ["row-1", "row-3"])] == [{}, {"good": 1.0}]
+    assert [figures.scores for figures in store.figures(APP, ["row-1", "row-3"])] == [{}, {"good": (1.0, 1)}]
 
 
 def _moved(store: Store) -> dict[str, int]:
@@ -130,7 +130,7 @@ def _runs() -> list[Run]:
 def test_an_app_that_is_restored_takes_its_runs_and_rows_with_it(store: Store) -> None:
     store.put_rows([FIRST, AGAIN])
     store.write([batch(*_runs())])
-    store.add_score(_runs()[1].id, Score(name="good", value=1, comment=None, by="ann", at=NOON))
+    store.add_score(APP, _runs()[1].id, Score(name="good", value=1, comment=None, by="ann", at=NOON))
 
     moved = store.put_rows([_restored(FIRST), _restored(AGAIN)])
 
@@ -138,10 +138,29 @@ def test_an_app_that_is_restored_takes_its_runs_and_rows_with_it(store: Store) -
     assert _moved(store) == {"new-row-1": 1, "new-row-3": 1}
     assert [run.row_uid for run in store.page(Filter(app_uid=OTHER)).runs] == ["new-row-3", None, "new-row-1"]
     assert store.figures(OTHER, ["new-row-3"], nodes=True)[0].nodes[0].sums.cost == 5
-    assert store.figures(OTHER, ["new-row-3"])[0].scores == {"good": 1.0}
+    assert store.figures(OTHER, ["new-row-3"])[0].scores == {"good": (1.0, 1)}
     found = [Filter(app_uid=OTHER, tags=("eu",)), Filter(app_uid=OTHER, error="keyerror"), Filter(app_uid=OTHER, row_uid="new-row-1")]
     assert [store.page(wanted).total for wanted in found] == [1, 1, 1]
     assert store.wholeness(OTHER).instances == 1
+
+
+def test_a_restored_app_has_each_id_once_whatever_came_before_it_was_known(store: Store) -> None:
+    """The first of an id stays, but a pod's run takes the place of one from outside; what was deleted in either is gone."""
+    store.put_rows([FIRST])
+    old = [a_run(number, started_at=_at(FIRST, 60 + number), source=source) for number, source in enumerate([*RunSource, RunSource.SDK])]
+    new = [msgspec.structs.replace(run, app_uid=OTHER, source=RunSource.RUNTIME, duration=7) for run in old]
+    store.write([batch(*old)])
+    store.write([batch(*new)])
+    assert store.delete_run(APP, old[-1].id)
+
+    store.put_rows([_restored(FIRST)])
+
+    durations = [50_000 if run.source is RunSource.RUNTIME else 7 for run in old[:-1]]
+    assert [run.duration for run in store.every(Filter(app_uid=OTHER), content=False)] == durations
+    said = answers(store, OTHER, ["new-row-1"])
+    store.rebuild_rollups()
+    assert answers(store, OTHER, ["new-row-1"]) == said
+    assert store.write([batch(old[-1], new[-1])]).new == 0
 
 
 def test_what_comes_late_under_the_old_uid_is_the_restored_apps(store: Store) -> None:

@@ -16,7 +16,7 @@ from dynamiq_recorder.model import Filter, Instance, Run, Score, Tokens
 from dynamiq_recorder.store.interface import COUNTED, Sort, Store
 from dynamiq_recorder.store.opening import opened
 from tests.support.history_stage import in_full
-from tests.support.stored_runs import APP, HOUR, NOON, OTHER, SECOND, Plain, a_call, a_row, a_run, a_span, batch, drawn
+from tests.support.stored_runs import APP, HOUR, NOON, SECOND, Plain, a_call, a_row, a_run, a_span, batch, drawn
 
 EVERYTHING = a_run(
     status=RunStatus.FAILED,
@@ -54,21 +54,21 @@ def _as_read(run: Run, **changes: Any) -> Run:
 def test_a_run_comes_back_as_it_was_written(store: Store) -> None:
     assert store.write([batch(EVERYTHING)]).new == 1
 
-    assert store.run(EVERYTHING.id, content=True) == _as_read(EVERYTHING)
+    assert store.run(APP, EVERYTHING.id, content=True) == _as_read(EVERYTHING)
 
 
 def test_content_is_left_out_unless_asked_for_and_what_only_the_sdk_sends_is_not(store: Store) -> None:
     store.write([batch(EVERYTHING)])
     bare = tuple(msgspec.structs.replace(span, error=None, input=None, output=None) for span in EVERYTHING.spans)
 
-    assert store.run(EVERYTHING.id, content=False) == _as_read(EVERYTHING, error=None, input=None, output=None, spans=bare)
+    assert store.run(APP, EVERYTHING.id, content=False) == _as_read(EVERYTHING, error=None, input=None, output=None, spans=bare)
 
 
 def test_what_is_unknown_stays_unknown_and_nothing_is_not(store: Store) -> None:
     free = a_run(2, tokens=Tokens(input=0), cost=0, first_chunk=0)
     store.write([batch(a_run(1), free)])
 
-    unknown, nothing = (store.run(run.id, content=True) for run in (a_run(1), free))
+    unknown, nothing = (store.run(APP, run.id, content=True) for run in (a_run(1), free))
 
     assert unknown is not None
     assert (unknown.tokens.input, unknown.cost, unknown.first_chunk, unknown.content_kept) == (None, None, None, False)
@@ -78,10 +78,10 @@ def test_what_is_unknown_stays_unknown_and_nothing_is_not(store: Store) -> None:
 
 @pytest.mark.parametrize("name", ["no-uuid", "", str(uuid.UUID(int=99))])
 def test_a_run_that_is_not_there_is_none(store: Store, name: str) -> None:
-    assert store.run(name, content=True) is None
-    assert store.scores(name) == ()
-    assert not store.add_score(name, Score(name="good", value=1, comment=None, by="ann", at=NOON))
-    assert not store.delete_run(name)
+    assert store.run(APP, name, content=True) is None
+    assert store.scores(APP, name) == ()
+    assert not store.add_score(APP, name, Score(name="good", value=1, comment=None, by="ann", at=NOON))
+    assert not store.delete_run(APP, name)
 
 
 def test_a_run_that_is_sent_twice_is_there_once_and_other_spellings_of_its_id_are_it(store: Store) -> None:
@@ -92,7 +92,7 @@ def test_a_run_that_is_sent_twice_is_there_once_and_other_spellings_of_its_id_ar
     assert store.write([batch(again, a_run(2))]).new == 1
 
     assert store.page(Filter(app_uid=APP)).total == 2
-    assert store.run(EVERYTHING.id, content=True) == _as_read(EVERYTHING)
+    assert store.run(APP, EVERYTHING.id, content=True) == _as_read(EVERYTHING)
 
 
 def test_a_run_that_is_sent_again_with_more_is_the_union_and_a_later_span_wins(store: Store) -> None:
@@ -102,7 +102,7 @@ def test_a_run_that_is_sent_again_with_more_is_the_union_and_a_later_span_wins(s
 
     assert store.write([batch(second)]).new == 0
 
-    both = store.run(first.id, content=True)
+    both = store.run(APP, first.id, content=True)
     assert both is not None
     assert {span.span_id: span.cost for span in both.spans} == {f"{1:016x}": 8, f"{2:016x}": None, f"{3:016x}": None}
     assert (both.status, both.reason, both.duration, both.session_id) == (RunStatus.FAILED, "late", 90_000, "s")
@@ -110,31 +110,12 @@ def test_a_run_that_is_sent_again_with_more_is_the_union_and_a_later_span_wins(s
     assert both.tokens == Tokens(input=200, output=20, cache_read=100)
 
 
-def test_the_run_of_another_app_is_not_changed_by_whoever_knows_its_id(store: Store) -> None:
-    store.write([batch(EVERYTHING)])
-    forged = msgspec.structs.replace(EVERYTHING, app_uid=OTHER, app="beside", status=RunStatus.SUCCEEDED, input='"mine"')
-
-    assert store.write([batch(forged)]).new == 0
-
-    assert store.run(EVERYTHING.id, content=True) == _as_read(EVERYTHING)
-    assert store.page(Filter(app_uid=OTHER)).total == 0
-
-
-def test_neither_is_it_where_both_come_at_once(store: Store) -> None:
-    forged = msgspec.structs.replace(EVERYTHING, app_uid=OTHER, app="beside", status=RunStatus.SUCCEEDED)
-
-    assert store.write([batch(EVERYTHING), batch(forged)]).new == 1
-
-    assert store.run(EVERYTHING.id, content=True) == _as_read(EVERYTHING)
-    assert store.page(Filter(app_uid=OTHER)).total == 0
-
-
 def test_text_that_no_database_takes_is_stored_all_the_same(store: Store) -> None:
     run = a_run(error="half \ud800 and \0 nothing", session_id="a\0b", spans=(a_span(name="\0"),), node_count=1)
 
     store.write([batch(run)])
 
-    read = store.run(run.id, content=True)
+    read = store.run(APP, run.id, content=True)
     assert read is not None
     assert (read.error, read.session_id, read.spans[0].name) == ("half ? and \ufffd nothing", "a\ufffdb", "\ufffd")
 
@@ -266,11 +247,11 @@ def test_a_score_is_one_for_each_name_and_person(store: Store) -> None:
     store.put_rows([a_row(1, pins=run.pins)])
     store.write([batch(run)])
     for by, value, at in (("ann", 1.0, 1), ("bob", 0.5, 2), ("ann", 0.0, 3)):
-        assert store.add_score(run.id, Score(name="good", value=value, comment=None, by=by, at=at))
+        assert store.add_score(APP, run.id, Score(name="good", value=value, comment=None, by=by, at=at))
 
-    assert [(score.by, score.value) for score in store.scores(run.id)] == [("bob", 0.5), ("ann", 0.0)]
+    assert [(score.by, score.value) for score in store.scores(APP, run.id)] == [("bob", 0.5), ("ann", 0.0)]
     (figures,) = store.figures(APP, ["row-1"])
-    assert figures.scores == {"good": 0.25}
+    assert figures.scores == {"good": (0.5, 2)}
 
 
 def _instance(last: int, **changes: Any) -> Instance:

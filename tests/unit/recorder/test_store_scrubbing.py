@@ -94,18 +94,18 @@ def test_the_keys_of_an_index_are_sorted_in_files_beside_the_store_and_not_in_me
 
 
 def test_a_large_store_is_scrubbed_once_a_day_and_space_is_given_back_before_and_after(stage: Stage) -> None:
-    assert stage.asked(lambda: stage.store.delete_run(a_run(1).id)) == ["deleted"]
+    assert stage.asked(lambda: stage.store.delete_run(APP, a_run(1).id)) == ["deleted"]
     assert stage.asked(stage.retain(0)) == ["scrub", "deleted"]
-    stage.store.delete_run(a_run(2).id)
+    stage.store.delete_run(APP, a_run(2).id)
     assert stage.asked(stage.retain(HOUR), stage.retain(20 * HOUR)) == ["deleted"]
     assert stage.asked(stage.retain(23 * HOUR)) == ["scrub", "deleted"]
     assert stage.asked(stage.retain(50 * HOUR)) == []
-    stage.store.delete_run(a_run(3).id)
+    stage.store.delete_run(APP, a_run(3).id)
     assert stage.asked(stage.retain(90 * DAY)) == ["deleted", "deleted", "scrub", "deleted"]
 
 
 def test_a_scrub_that_fails_or_kills_is_tried_three_times_a_day(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
-    stage.store.delete_run(a_run(1).id)
+    stage.store.delete_run(APP, a_run(1).id)
     stage.database.asked.clear()
     stage.database.fails = {"scrub"}
     assert stage.asked(stage.retain(0), stage.retain(1), stage.retain(2)) == ["scrub", "deleted"] * 3
@@ -123,9 +123,11 @@ def test_what_was_deleted_is_told_though_nothing_can_be_overwritten(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fails: str
 ) -> None:
     monkeypatch.setattr(deleting, "SMALL", 1 << 30)
-    assert stage.asked(lambda: stage.store.delete_run(a_run(99).id), lambda: stage.store.delete(Filter(app_uid=APP, user_id="bob"))) == []
+    assert (
+        stage.asked(lambda: stage.store.delete_run(APP, a_run(99).id), lambda: stage.store.delete(Filter(app_uid=APP, user_id="bob"))) == []
+    )
     stage.database.fails = {fails}
-    assert stage.store.delete_run(a_run(1).id)
+    assert stage.store.delete_run(APP, a_run(1).id)
     assert stage.store.delete(Filter(app_uid=APP, user_id="ann")) == 7
     assert caplog.text.count("not overwritten yet") == 2
     stage.database.fails.clear()
@@ -169,7 +171,7 @@ def test_tables_are_written_anew_in_pieces_while_others_write(stage: Stage, monk
         if done < 18:
             monkeypatch.setattr(stage.database, "transact", transact)
             stage.store.write([batch(a_run(19 + 2 * done, error=f"no {done}", tags=("eu", "new")))])
-            stage.store.delete_run(a_run(18 + 2 * done).id)
+            stage.store.delete_run(APP, a_run(18 + 2 * done).id)
             transact(lambda connection: connection.do("UPDATE labels SET app_key = 7 WHERE run_key = ?", (done,)))
             monkeypatch.setattr(stage.database, "transact", between)
         return found
@@ -179,7 +181,7 @@ def test_tables_are_written_anew_in_pieces_while_others_write(stage: Stage, monk
         stage.database.scrub()
     monkeypatch.setattr(stage.database, "transact", transact)
     before = {table: _lines(stage, table) for table in anew.TABLES}
-    stage.store.delete_run(a_run(19 + 2 * done - 2).id)
+    stage.store.delete_run(APP, a_run(19 + 2 * done - 2).id)
     gone = {table: [line for line in lines if line not in _lines(stage, table)] for table, lines in before.items()}
     stage.database.scrub()
 

@@ -20,14 +20,14 @@ from dynamiq_operator.model.objects import Record
 from dynamiq_recorder import options, upkeep
 from dynamiq_recorder.__main__ import main
 from dynamiq_recorder.attribution import row_of
-from dynamiq_recorder.model import NO_TOKENS, Tokens, Wholeness
+from dynamiq_recorder.model import NO_TOKENS, Row, Tokens, Wholeness
 from dynamiq_recorder.store.interface import Retention
 from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.table import PriceFile
 from local.pki import Authority
 from tests.support import stored_runs
 from tests.support.cluster import REPOSITORY
-from tests.support.factories import live, progressing, row_manifest, with_meta
+from tests.support.factories import CONFIG, a_runtime, live, progressing, row_manifest, with_image, with_meta
 from tests.support.otlp_runs import a_run, request, run_id_of
 from tests.support.recorder_stage import APP, APP_UID, NAMESPACE, RecorderStage, pod_of
 from tests.support.waiting import eventually
@@ -69,6 +69,21 @@ def test_a_row_of_a_record() -> None:
 )
 def test_what_is_no_row_of_an_app(raw: dict[str, Any]) -> None:
     assert row_of(raw, lambda _, app: APP_UID if app == "chat" else None) is None
+
+
+def test_rows_are_a_pair_by_flow_and_runtime_whatever_their_pods_take() -> None:
+    def read(*modifiers: Any) -> Row:
+        found = row_of(a_row("a", *modifiers), lambda *_: APP_UID)
+        assert found is not None
+        return found
+
+    row = read(live(1))
+
+    assert row.is_pair_of(read(live(2, config={**CONFIG, "resources": {"requests": {"cpu": "2"}}})))
+    assert not row.is_pair_of(read(live(2, "v2")))
+    assert not row.is_pair_of(read(live(2, runtime=a_runtime(with_image("other:1")))))
+    assert row.is_pair_of(msgspec.structs.replace(row, pair=None))
+    assert not row.is_pair_of(msgspec.structs.replace(row, pair=None, pins="f" * 16))
 
 
 def test_a_row_that_is_under_way_has_not_succeeded_yet() -> None:
@@ -133,27 +148,6 @@ def test_a_recorder_is_ready_once_rows_were_read_and_while_it_can_write(stage: R
     stage.is_away = False
     eventually("it is ready", lambda: stage.session.get(f"{stage.url}/readyz", timeout=5).status_code == 200)
     assert stage.metrics()["dynamiq_recorder_store_ready"] == 1
-
-
-@pytest.mark.parametrize(("fullness", "status", "nodes"), [(0.5, 200, 2), (0.86, 200, 0), (0.96, 503, 0)])
-def test_a_disk_that_fills_up_first_costs_nodes_and_then_runs(stage: RecorderStage, fullness: float, status: int, nodes: int) -> None:
-    class Full(Held):
-        def fullness(self) -> float:
-            return fullness
-
-    store = Full(opened(stage.store_url))
-    store.go.set()
-    stage.start(store=store)
-    run = a_run(content=True)
-    answer = stage.send(request(run))
-    assert answer.status_code == status, answer.text
-    if status == 200:
-        found = stage.get(f"/v1/runs/{run_id_of(run)}?include=content")
-        assert (len(found["nodes"]), found["node_count"], found["cost_usd"]) == (nodes, 2, 0.001)
-        assert found["nodes_kept"] == (nodes > 0)
-        assert (found["input"] is None) == (nodes == 0)
-    else:
-        assert int(answer.headers["Retry-After"]) >= 10
 
 
 @pytest.mark.parametrize("fullness", [0.5, None])

@@ -9,6 +9,9 @@ import yaml
 
 from dynamiq_operator.controller.run import RELIST_PERIOD
 from dynamiq_operator.controller.workers import RESYNC_PERIOD
+from dynamiq_operator.gate.callers import UNTAKEN
+from dynamiq_operator.gate.forwarding import KERNEL
+from dynamiq_operator.gate.limits import AHEAD, ANSWERED, CALL, CONNECTION, OWN, Limits
 from dynamiq_operator.kube.resources import WATCHED
 from dynamiq_operator.kube.watching import WATCH_FOR
 from tests.soak import capacity_figures as figures
@@ -20,6 +23,57 @@ NUMBER = re.compile(r"(?<![\w.])-?\d[\d.]*(?:e[+-]\d+)?")
 NAMESPACED = sum(resource.namespaced for resource in WATCHED)
 FLOWS = MANY * 10 * 40 / 2**20
 """GiB of 10 releases of 40 KiB."""
+
+
+def gate_memory() -> dict[str, float]:
+    """What the page says of the parts of the gate's memory, by the code, and what was measured of it."""
+    limits = Limits.within(1 << 30, 1000, 5000, 1 << 30)
+    parts = {
+        "calls": limits.calls,
+        "connections": limits.connections * CONNECTION,
+        "heads": limits.heads,
+        "runs": limits.runs,
+        "answers": limits.answers,
+    }
+    own = (1 << 30) // 4
+    told = {
+        "256 MiB": own >> 20,
+        "128 MiB": OWN >> 20,
+        "336 MiB": parts["calls"] >> 20,
+        "64 MiB": parts["runs"] >> 20,
+        "54 MiB": parts["heads"] >> 20,
+        "967 MiB": (own + sum(parts.values())) / (1 << 20),
+        "57 MiB": ((1 << 30) - own - sum(parts.values())) / (1 << 20),
+        "8 KiB": CONNECTION >> 10,
+        "32 KiB": CALL >> 10,
+        "320 KiB": AHEAD >> 10,
+        "4 KiB": ANSWERED >> 10,
+        "128 KiB": 2 * KERNEL >> 10,
+    }
+    assert (parts["connections"], parts["answers"], UNTAKEN) == (OWN, OWN, AHEAD)
+    return {**told, **{each: float(each.split()[0].replace(",", "")) for each in MEASURED}}
+
+
+MEASURED = (
+    *("74 MiB", "13 KiB", "200 MiB", "56 KiB", "1 MiB", "448 KiB"),
+    *(
+        "5 KiB",
+        "61 KiB",
+        "131 KiB",
+        "12 KiB",
+        "11 KiB",
+        "141 KiB",
+        "140 KiB",
+        "47 KiB",
+        "148 KiB",
+        "1,016 KiB",
+        "24 KiB",
+        "22 KiB",
+        "74 KiB",
+        "298 KiB",
+    ),
+)
+"""What `python -m tests.bench.gate_memory` measured, and of what."""
 LIMITS = {
     "40 KiB": 40,
     "3.8 GiB": FLOWS,
@@ -38,6 +92,7 @@ LIMITS = {
     "20 requests a second": 20,
     "512 MiB": 512,
     "1 GiB": 1,
+    **gate_memory(),
 }
 """What the page says of the code and of Kubernetes, with what that is here. Every other figure has to be a measured one."""
 FEW, HALF = Size(1000, 20), Size(500, 20)

@@ -130,7 +130,7 @@ def test_what_flux_is_given_no_check_for_is_right_in_the_general_way() -> None:
         "healthy_live",
         "healthy_superseded",
         "healthy_failed_is_history",
-        "degraded_app_missing",
+        "healthy_app_missing",
     }
     others = [path for kind in (kinds.RUNTIME.kind, kinds.WORKFLOW_VERSION.kind) for path in (FOLDER / kind / "testdata").iterdir()]
     assert {kstatus(load(path)) for path in others} == {"Current"}

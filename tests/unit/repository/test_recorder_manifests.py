@@ -9,11 +9,11 @@ import yaml
 
 from dynamiq_operator.cli.recorder import PROXY
 from dynamiq_operator.model.base import GROUP
-from dynamiq_operator.model.names import GATE_NAMESPACE
 from dynamiq_operator.model.runs import RECORDER_NAMESPACE, RECORDER_SERVICE
 from dynamiq_recorder import options
 from dynamiq_recorder.pricing import Prices
 from local import images
+from tests.support.recorder_stage import OPERATOR_USER
 from tests.unit.repository.test_manifests import MANIFESTS, documents, rights, roles
 
 SQLITE, POSTGRES = "recorder/statefulset.yaml", "overlays/recorder-postgres/deployment.yaml"
@@ -44,7 +44,6 @@ def test_it_is_found_by_the_names_that_others_know() -> None:
     assert service["metadata"]["name"] == RECORDER_SERVICE
     assert kustomization["namespace"] == account["metadata"]["namespace"] == RECORDER_NAMESPACE
     assert {port["name"]: port["port"] for port in service["spec"]["ports"]} == {"http": 8080}, "metrics have no Service"
-    assert f"system:serviceaccount:{GATE_NAMESPACE}:dynamiq-gate" == options.GATE
 
 
 def test_whoever_is_signed_in_reaches_it_through_the_api_server_and_nothing_else_there() -> None:
@@ -78,6 +77,7 @@ def test_what_it_is_told_it_understands(path: str, monkeypatch: pytest.MonkeyPat
     for each in container["env"]:
         monkeypatch.setenv(each["name"], each.get("value", "postgresql://user@host/runs"))
     given = options.parser().parse_args(container["args"])
+    assert (given.operator_account, given.gate_account) == (OPERATOR_USER, None), "the gate is trusted by its rights, where it is installed"
     assert given.store.startswith("sqlite:///var/lib/dynamiq-recorder/" if path == SQLITE else "postgresql://")
     assert str(given.prices).startswith(next(each["mountPath"] for each in container["volumeMounts"] if each["name"] == "prices"))
 

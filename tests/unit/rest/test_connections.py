@@ -17,9 +17,9 @@ import pytest
 import uvicorn
 from cryptography import x509
 
-from dynamiq_operator.rest.http.connections import LimitedProtocol, Limits
 from dynamiq_operator.rest.http.streams import EventStream, event
 from dynamiq_operator.rest.http.tls import Certificate
+from dynamiq_operator.serving.connections import LimitedProtocol, Limits
 from tests.support.waiting import eventually
 from tests.unit.support.certificates import self_signed
 
@@ -30,7 +30,7 @@ FOREVER = 1000.0
 
 
 class App:
-    """Answers each request with its path; `/wait` once it may, and `/much` with more than a connection buffers."""
+    """Answers each request with its path; `/headers` with their names, once it has the body; `/wait` once it may, and `/much` with more than a connection buffers."""
 
     def __init__(self) -> None:
         self.may_answer = threading.Event()
@@ -48,7 +48,12 @@ class App:
         if scope["path"] == "/wait":
             self.waiting.release()
             await asyncio.to_thread(self.may_answer.wait, PATIENCE)
-        body = b"x" * 64 * 1024 * 1024 if scope["path"] == "/much" else scope["path"].encode()
+        headers = ""
+        if scope["path"] == "/headers":
+            while (await receive())["more_body"]:
+                pass
+            headers = " " + " ".join(name.decode() for name, _ in scope["headers"])
+        body = b"x" * 64 * 1024 * 1024 if scope["path"] == "/much" else (scope["path"] + headers).encode()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]})
         await send({"type": "http.response.body", "body": body})
 
@@ -129,6 +134,28 @@ def test_a_body_is_no_header() -> None:
         body = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 9000\r\n\r\n" + b"a" * 9000
         assert _ask(connection, body).startswith(ANSWERED)
         assert _ask(connection).startswith(ANSWERED)
+
+
+CHUNKED = b"POST %s HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_what_is_beside_a_body_has_the_limit_of_headers() -> None:
+    trailers = (b"0\r\n" + b"X: a\r\n" * 2000, b"0\r\nX: " + b"a" * 9000, b"1\r\na\r\n0\r\nX: " + b"a" * 9000)
+    of_a_chunk = b"1;" + b"a" * 9000
+    with serving(App(), head_bytes=4096) as port:
+        for path in (b"/", b"/wait"):
+            for beside in (*trailers, of_a_chunk):
+                with _connect(port) as connection:
+                    with contextlib.suppress(ConnectionError):
+                        connection.sendall(CHUNKED % path + beside)
+                    _rest(connection)  # it ends, though the request has no end
+
+
+def test_a_trailer_is_no_header() -> None:
+    with serving(App(), head_bytes=4096) as port, _connect(port) as connection:
+        for _ in range(2):
+            pieces = b"1\r\na\r\n" * 5000 + b"0\r\nX-Trailer: a\r\n\r\n"
+            assert _ask(connection, CHUNKED % b"/headers" + pieces).endswith(b"/headers host transfer-encoding")
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: he"])

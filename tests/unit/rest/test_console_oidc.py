@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 
 from dynamiq_operator.rest.console import provider as provider_module
 from dynamiq_operator.rest.console import sign_in
+from dynamiq_operator.rest.console.attempt import Attempt
 from dynamiq_operator.rest.console.fetching import ProviderError
 from dynamiq_operator.rest.console.options import OidcOptions
 from dynamiq_operator.rest.console.provider import Metadata
@@ -496,6 +499,35 @@ def test_without_a_provider_there_is_nowhere_to_go() -> None:
     with RestStage(console=a_console()) as stage:
         for path in ("/console/oidc/start", CALLBACK):
             assert "--oidc-issuer" in go(stage, path).error(404)["message"]
+
+
+async def test_one_address_keeps_no_other_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sign_in, "WITHIN", 600.0)
+    released, begun = threading.Event(), asyncio.Semaphore(0)
+    loop = asyncio.get_running_loop()
+
+    class Slow(provider_module.Provider):
+        def check_issuer(self, given: str | None) -> None:
+            loop.call_soon_threadsafe(begun.release)
+            released.wait()
+            raise ProviderError(str(given))
+
+        def authorization_url(self, attempt: Attempt) -> str:
+            return attempt.state
+
+    signing_in = sign_in.SignIn(Slow(OidcOptions("https://issuer.test", CLIENT, "Dex"), CALLBACK))
+    bogus = [Attempt.new("/console/") for _ in range(sign_in.EACH + sign_in.WAITING)]
+    waiting = [asyncio.create_task(signing_in.finish([("state", each.state)], each, "192.0.2.1")) for each in bogus]
+    for _ in range(sign_in.EACH):
+        await begun.acquire()
+    attempt = Attempt.new("/console/")
+    try:
+        assert await signing_in.begin(attempt, "192.0.2.2") == attempt.state
+        with pytest.raises(sign_in.Failed, match="too many"):
+            await signing_in.begin(attempt, "192.0.2.1")
+    finally:
+        released.set()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 def test_neither_a_code_nor_a_token_is_in_the_log(stage: RestStage, provider: Provider, caplog: pytest.LogCaptureFixture) -> None:

@@ -218,6 +218,23 @@ def test_compute_can_be_asked_for_and_what_is_left_out_keeps_what_is_live(stage:
     assert preview["from"]["config"]["config"]["resources"] == {"requests": {"cpu": "100m", "memory": "256Mi"}}
 
 
+@pytest.mark.parametrize(("given", "text"), [(2, "2"), (0.5, "0.5"), ("2", "2"), ("1Gi", "1Gi")])
+def test_an_amount_may_be_a_number_and_is_stored_as_its_text(stage: RestStage, given: object, text: str) -> None:
+    config = {"deployment_type": "server_based", "config": {"resources": {"requests": {"memory": given}}}}
+    preview = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v2", deployment_config=config)).data
+    stage.call("POST", _path(stage, "deploy"), _asked(stage, "v2", deployment_config=config))
+    (sent,) = stage.created(RECORDS)
+    assert sent["spec"]["config"]["resources"] == {"requests": {"memory": text}}
+    assert preview["to"]["resources"]["requests"]["memory"] == text
+
+
+@pytest.mark.parametrize("given", [True, -1, 1e30, "two", [2]])
+def test_what_is_no_amount_is_refused(stage: RestStage, given: object) -> None:
+    config = {"deployment_type": "server_based", "config": {"resources": {"requests": {"cpu": given}}}}
+    error = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v2", deployment_config=config)).error(422)
+    assert list(error["details"]) == ["deployment_config.config.resources.requests.cpu"]
+
+
 def test_compute_is_kept_whatever_the_type(stage: RestStage) -> None:
     stage.put(row("chat-b", make.live(2, "v2", config={**make.CONFIG, "resources": {"requests": {"cpu": "2", "memory": "256Mi"}}})))
     sleeps = {"deployment_type": "serverless", "config": {}}

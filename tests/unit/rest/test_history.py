@@ -14,7 +14,7 @@ from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, VERSIONS, WO
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.deployments import rows
-from dynamiq_operator.rest.deployments.responses import ComparisonShape, DeploymentDetail, HistoryFilters, Verification
+from dynamiq_operator.rest.deployments.responses import ComparisonShape, DeploymentDetail, HistoryFilters, LastGood, Verification
 from dynamiq_operator.rest.shared import row_pages
 from dynamiq_operator.rest.shared.responses import Deployment
 from dynamiq_operator.rest.workflows.responses import FlowDifference
@@ -31,6 +31,41 @@ def _path(stage: RestStage, more: str = "") -> str:
 
 def _row_path(stage: RestStage, name: str, more: str = "") -> str:
     return _path(stage, f"/deployments/{stage.uid(RECORDS, name)}{more}")
+
+
+def test_it_names_the_row_to_roll_back_to_or_says_why_there_is_none(stage: RestStage) -> None:
+    path = _path(stage, "/deployments/last-good")
+
+    def said() -> tuple[str | None, str | None]:
+        told = LastGood.model_validate(stage.get(path))
+        return told.deployment.name if told.deployment is not None else None, told.reason
+
+    assert said() == ("chat-a", None)
+    stage.put(row("chat-b", make.superseded(2, "v2")))
+    back = {"restores": {"row": "chat-a", "sequence": 1}}
+    stage.put(row("chat-c", make.live(3, "v1", **back)))
+    assert said() == (None, "each version that ran before was rolled back, reverted or rejected, and nobody has deployed it since")
+    stage.put(row("chat-c", make.superseded(3, "v1", **back)))
+    stage.put(row("chat-d", make.live(4, "v3")))
+    assert said() == ("chat-c", None)
+    stage.script.on("GET", RECORDS.path("demo"), failure(403, "Forbidden"))
+    assert stage.call("GET", path).error(404)["code"] == "not_found"
+
+
+def test_the_row_to_roll_back_to_is_found_where_it_is_old(stage: RestStage) -> None:
+    for number in range(3, 40):
+        stage.put(row(f"chat-{number:03}", make.superseded(number, "v2")))
+    assert stage.get(_path(stage, "/deployments/last-good"))["deployment"]["name"] == "chat-a"
+
+
+def test_each_row_says_how_it_ended_where_its_status_does_not(stage: RestStage) -> None:
+    """Also one that an older operator ended, and whose revert is on another page."""
+    stage.put(row(names.revert_row("chat", "chat-a"), make.superseded(3, "v1", source="Revert")))
+    stage.put(row("chat-c", make.overtaken(4, "v2")))
+    found = stage.get(_path(stage, "/deployments?page_size=2&sort=created_at"))
+    assert [(each["sequence"], each["status"], each["ending"]) for each in found] == [(1, "Superseded", "Reverted"), (2, "Live", None)]
+    assert stage.get(_row_path(stage, "chat-a"))["ending"] == "Reverted"
+    assert stage.get(_row_path(stage, "chat-c"))["ending"] == "Overtaken"
 
 
 # Filters. The rows are #1 v1 and #2 v2, at noon, and these.

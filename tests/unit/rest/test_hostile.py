@@ -17,8 +17,8 @@ from dynamiq_operator.actions.idempotency import NOTED_MOST
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, WORKFLOWS
 from dynamiq_operator.model import names
 from dynamiq_operator.rest.http import body, middleware
-from dynamiq_operator.rest.http.lanes import Lane
 from dynamiq_operator.rest.kube import client, id_index
+from dynamiq_operator.serving.lanes import Lane
 from tests.support import factories as make
 from tests.support.rest_stage import UNKNOWN, Answered, RestStage, created, encoded
 from tests.support.scripted import Reply, Sent, failure

@@ -271,6 +271,7 @@ GET /v1/apps/{app_id}/deployments/{deployment_id}/pods
 GET /v1/apps/{app_id}/deployments/{deployment_id}/pods/{pod}/logs
 GET /v1/apps/{app_id}/deployments
 GET /v1/apps/{app_id}/deployments/filters
+GET /v1/apps/{app_id}/deployments/last-good
 GET /v1/apps/{app_id}/deployments/{deployment_id}
 GET /v1/apps/{app_id}/deployments/{deployment_id}/diff
 GET /v1/apps/{app_id}/at

@@ -16,8 +16,8 @@ import pytest
 from dynamiq_operator.kube.resources import APPS, RECORDS, WORKFLOWS
 from dynamiq_operator.rest.http import body, middleware, request_log, reviews, sessions
 from dynamiq_operator.rest.http.errors import HttpProblem
-from dynamiq_operator.rest.http.lanes import Lane
 from dynamiq_operator.rest.kube import client
+from dynamiq_operator.serving.lanes import Lane
 from tests.support.rest_stage import ANNA, TOKEN, RestStage
 from tests.support.scripted import Reply, Sent, failure
 

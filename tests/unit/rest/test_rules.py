@@ -201,6 +201,8 @@ def test_a_bypass_and_no_hold_are_in_the_row(held: RestStage) -> None:
 
 
 def test_a_rollback_says_that_git_waits_after_it(held: RestStage) -> None:
+    app = held.object(APPS, "chat")
+    held.put({**app, "spec": {**app["spec"], "deploy": {"workflowVersion": "v2"}}})
     preview = held.call("POST", _path(held, "/deploy/preview"), {"restores": held.uid(RECORDS, "chat-a")}).data
     assert preview["begins_hold"] is True
     assert [each["reason"] for each in preview["guards"]] == ["Frozen"], "a rollback waits for no approval"

@@ -147,6 +147,8 @@ def test_each_call_goes_where_the_recorder_has_it(recorded: Recorded) -> None:
         f"DELETE {app}/runs?before=2026-11-24": ("DELETE", f"{app}/runs", [("before", "2026-11-24T00:00:00.000000Z")]),
         f"DELETE {app}/runs?session_id=s": ("DELETE", f"{app}/runs", [("session_id", "s")]),
         f"DELETE /v1/runs/{RUN}": ("DELETE", f"/v1/runs/{RUN}", []),
+        f"DELETE /v1/runs/{RUN}?app_id=a-1": ("DELETE", f"/v1/runs/{RUN}", [("app_id", "a-1")]),
+        f"/v1/runs/{RUN}?app_id=a-1&include=content": ("GET", f"/v1/runs/{RUN}", [("include", "content"), ("app_id", "a-1")]),
     }
     for call, asked in calls.items():
         method, _, path = call.rpartition(" ")

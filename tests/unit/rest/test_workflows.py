@@ -246,7 +246,7 @@ def test_the_first_release_is_described_as_its_workflow(stage: RestStage) -> Non
 
 
 def test_the_draft_that_was_looked_at_is_released_as_it_is_stored(stage: RestStage) -> None:
-    text = "nodes:\n- {id: in, temperature: 1.0}\n"
+    text = "nodes:\n- {id: in, type: dynamiq.nodes.utils.Input, temperature: 1.0}\n"
     stage.put(make.workflow_manifest(make.with_spec(flow=text)))
     seen = stage.get(_path(stage))["object_version"]
     told = stage.call("POST", _path(stage, "/release"), {"confirmed": {"draft": seen, "before": "v2"}}).data
@@ -279,6 +279,14 @@ def test_what_was_not_looked_at_is_not_released(stage: RestStage, confirmed: dic
 def test_a_release_that_cannot_be(stage: RestStage, body: dict[str, Any]) -> None:
     stage.call("POST", _path(stage, "/release"), body).error(422)
     assert stage.created(VERSIONS) == []
+
+
+def test_a_flow_that_cannot_run_is_refused_by_its_field_and_released_by_force(stage: RestStage) -> None:
+    broken = {"nodes": [{**FLOW["nodes"][0], "depends": [{"node": "nosuch"}]}]}
+    refused = stage.call("POST", _path(stage, "/release"), {"flow": broken}).error(422)
+    assert 'depends on "nosuch", which is not in the flow' in refused["details"]["flow"]
+    assert stage.created(VERSIONS) == []
+    assert stage.call("POST", _path(stage, "/release"), {"flow": broken, "force": True}).data["version"] == "v3"
 
 
 @pytest.mark.parametrize("reply", [failure(404, "NotFound"), failure(403, "Forbidden")])

@@ -97,7 +97,8 @@ async def test_a_pod_that_loads_its_flow_is_neither_ready_nor_idle() -> None:
     finally:
         await server.close()
     nothing_yet = {"succeeded": 0, "failed": 0, "refused": 0}
-    assert told == {"ready_seconds": None, "idle_seconds": None, "in_flight": 0, "standby": False, "runs": nothing_yet}
+    told_of_runs = {"runs": nothing_yet, "running_seconds": [], "failed_seconds": 0.0}
+    assert told == {"ready_seconds": None, "idle_seconds": None, "in_flight": 0, "standby": False, **told_of_runs}
 
 
 def test_idleness_counts_from_readiness_and_only_a_call_ends_it(tmp_path: Path) -> None:
@@ -130,8 +131,11 @@ def test_what_runs_waits_or_streams_is_in_flight(tmp_path: Path) -> None:
         eventually("three calls are in flight", lambda: served.activity["in_flight"] == 3)
         assert served.activity["idle_seconds"] == 0
         assert served.metric("dynamiq_runtime_runs_waiting") == 1
+        oldest_first = served.activity["running_seconds"]
+        assert len(oldest_first) == 3
+        assert oldest_first == sorted(oldest_first, reverse=True)
         assert {call.result().status for call in calls} == {200}
-        assert served.activity["in_flight"] == 0
+        assert (served.activity["in_flight"], served.activity["running_seconds"]) == (0, [])
 
 
 def test_a_body_that_is_still_coming_is_in_flight(tmp_path: Path) -> None:
@@ -150,7 +154,7 @@ LARGE = a_flow("def run(d):\n    return 'x' * (1 << 24)\n")
 def test_an_answer_is_in_flight_until_its_reader_has_taken_it(tmp_path: Path, path: str) -> None:
     with serving(tmp_path, LARGE) as served, _half_read(served, path) as caller:
         eventually("its run has ended", lambda: served.activity["runs"]["succeeded"] == 1)
-        assert served.activity["in_flight"] == 1
+        assert (served.activity["in_flight"], served.activity["running_seconds"]) == (1, []), "its caller is no slow run"
         served.terminate()
         eventually("it drains", lambda: served.request("GET", "/readyz").status == 503)
         received = 0

@@ -96,6 +96,43 @@ def test_a_run_has_so_much_content_and_no_more() -> None:
     assert excerpts[-1] is None
 
 
+TOLD = '{"email": "anna@example.com", "n": 1.10}'
+IN_A_TEXT = [
+    (TOLD, '{"email":"[redacted]","n":1.1}'),
+    (f" [{TOLD}, 2]", '[{"email":"[redacted]","n":1.1},2]'),
+    (json.dumps({"arguments": TOLD}), json.dumps({"arguments": '{"email":"[redacted]","n":1.1}'}, separators=(",", ":"))),
+    ('{"n": 1.10, "a" : [ ]}', '{"n": 1.10, "a" : [ ]}'),
+    (f"{TOLD} and more", f"{TOLD} and more"),
+    ("{email} is missing", "{email} is missing"),
+    ('{"a": {"email": 1}, "a": 2}', "[redacted]"),
+    (f'{{"email": 1, "n": {"9" * 5000}}}', "[redacted]"),
+    ("[" * 20_000 + "]" * 20_000, "[redacted]"),
+]
+"""Texts, and what leaves of them where `email` is taken out."""
+
+
+@pytest.mark.parametrize(("text", "leaves"), IN_A_TEXT)
+def test_fields_are_taken_out_of_a_text_that_is_json(text: str, leaves: str) -> None:
+    """As a tool's arguments are in every model's API; a text of which nothing is taken out is as it was."""
+    assert shown({"function": {"arguments": text}}, Redaction(fields=["Email"])) == {"function": {"arguments": leaves}}
+    assert shown([text[:100]], Redaction()) == [text[:100]]
+    assert Content(Redaction(fields=["Email"])).error(text[:8000]) is not None
+
+
+def test_a_text_that_is_json_is_looked_into_as_deep_and_as_far_as_its_limits_and_taken_out_beyond() -> None:
+    nested = TOLD
+    for _ in range(10):
+        nested = json.dumps({"arguments": nested})
+    left = Content(Redaction(fields=["email"])).of([nested])
+    assert left is not None
+    assert "anna" not in left.text
+    long = Content(Redaction(fields=["email"])).of([json.dumps({"email": "anna", "more": "x" * VALUE_LIMIT})])
+    assert long is not None
+    assert (long.text, long.cut) == ('["[redacted]"]', True)
+    error = json.dumps({"email": "anna", "more": "x" * ERROR_LIMIT})
+    assert Content(Redaction(fields=["email"])).error(error) == "[redacted]"
+
+
 @pytest.mark.parametrize("before", [0, 1500, 2040, 30_000])
 def test_a_match_is_taken_out_wherever_it_stands_in_a_long_text(before: int) -> None:
     text = "x" * before + " 4111-1111-1111-1111 " + "y" * 5000

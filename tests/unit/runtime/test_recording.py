@@ -111,7 +111,9 @@ def test_every_way_in_which_a_run_ends_is_recorded_and_what_started_none_is_not(
         answers.append(served.run({"order": {"n": 1, "seconds": 2}}))
         assert served.request("POST", "/", b"{}", {"Content-Type": "application/json"}).status == 422
         until_recorded(recorder, 4)
+        logged = [json.loads(line) for line in served.log.read_text().splitlines() if '"run_id"' in line]
     assert [answer.status for answer in answers] == [200, 500, 422, 504]
+    assert [(each["node"], each["error_type"], each["line"]) for each in logged if "error_type" in each] == [("code", "ValueError", 5)]
     assert [answer.headers["X-Dynamiq-Run-Id"] for answer in answers] == [record["dynamiq.run.id"] for record in recorder.records]
     assert [
         (record["dynamiq.run.seq"], record["dynamiq.run.outcome"], record.get("dynamiq.run.reason")) for record in recorder.records
@@ -123,6 +125,8 @@ def test_every_way_in_which_a_run_ends_is_recorded_and_what_started_none_is_not(
     ]
     statuses = [[_state(node) for node in recorder.nodes_of(run)] for run in recorder.runs[1:4]]
     assert statuses[0] == [("succeeded", None), ("failed", "ValueError"), ("skipped", None)]
+    failed = attributes_of(recorder.nodes_of(recorder.runs[1])[1])
+    assert failed["code.line.number"] == 5, "of the code, though its content is not recorded"
     assert statuses[1][0][0] == "failed"
     assert statuses[2] == [("succeeded", None), ("failed", "timed_out")]
     assert not any(b"s3cr3t" in post.body for post in recorder.posts)

@@ -38,15 +38,26 @@ class Held(msgspec.Struct):
     said: dict[str, Any]
 
 
+_NOT_OF_BOTH = ("tokens_squared", "priced_cost_squared", "token_sketch", "cost_sketch", "pair")
+"""Fields of what a store answers that only the first version had, or only later ones have."""
+
+
 def held() -> Held:
-    return msgspec.json.decode(FILE.read_bytes(), type=Held)
+    found = msgspec.json.decode(FILE.read_bytes(), type=Held)
+    return msgspec.structs.replace(found, said=_of_both(found.said))
 
 
 def said(store: Store) -> dict[str, Any]:
     """As JSON has it."""
     made = {app: dict(answers(store, app, ROWS)) for app in (APP, OTHER)}
-    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made))
+    found: dict[str, Any] = _of_both(msgspec.json.decode(msgspec.json.encode(made)))
     return found
+
+
+def _of_both(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _of_both(each) for name, each in value.items() if name not in _NOT_OF_BOTH}
+    return [_of_both(each) for each in value] if isinstance(value, list) else value
 
 
 def runs(store: Store) -> list[Run]:

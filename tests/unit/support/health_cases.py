@@ -153,7 +153,7 @@ ROWS: dict[str, tuple[Callable[[], World], str]] = {
     "healthy_superseded": (_twice, "a"),
     "healthy_failed_is_history": (lambda: _failed(serving(), "b"), "b"),
     "suspended_frozen": (_frozen, "b"),
-    "degraded_app_missing": (_without_app, "a"),
+    "healthy_app_missing": (_without_app, "a"),
 }
 
 

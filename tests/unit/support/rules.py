@@ -13,24 +13,24 @@ from tests.support import factories as given
 from tests.support.scripted import Reply, Sent
 from tests.support.scripted_namespace import created
 
-AWAITS = "it awaits 1 approval (policy production): `kubectl dynamiq approve chat`, by who may, and did not make the row"
-HELD = "row chat-a (#1) went back, and what Git asks for waits: `kubectl dynamiq resume chat` deploys it"
+AWAITS = "Needs 1 approval (policy production): someone other than the author, with the role dynamiq-approver, runs `kubectl dynamiq approve chat -n demo`"
+HELD = "Changes from Git are on hold after the rollback in #1. To apply this one, someone who may deploy runs `kubectl dynamiq resume chat -n demo`"
 WOULD_AWAIT: Manifest = {
     "reason": "AwaitingApproval",
-    "message": "somebody else would have to approve it (policy production)",
+    "message": "someone else would have to approve it (policy production)",
     "appliesTo": ["Deploy", "Promotion", "Git"],
     "policy": "production",
 }
 WOULD_BE_FROZEN: Manifest = {
     "reason": "Frozen",
-    "message": "nothing is deployed before 2026-11-30T06:00:00Z (freeze weekend of policy production)",
+    "message": "frozen until 2026-11-30T06:00:00Z (freeze weekend of policy production)",
     "appliesTo": ["Deploy", "Promotion", "Rollback", "Git"],
     "policy": "production",
     "until": "2026-11-30T06:00:00Z",
 }
 IS_SUSPENDED: Manifest = {
     "reason": "Suspended",
-    "message": "App chat is suspended: nothing of it is deployed before `kubectl dynamiq suspend chat --off`",
+    "message": "App chat is suspended: someone who may deploy runs `kubectl dynamiq suspend chat --off -n demo`",
     "appliesTo": ["Deploy", "Promotion", "Rollback", "Git"],
 }
 

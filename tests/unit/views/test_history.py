@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dynamiq_operator.model import names
 from dynamiq_operator.model.history_columns import COLUMNS, HistoryColumn
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.views.columns import as_data, cell
@@ -54,7 +55,7 @@ def test_a_row_that_no_operator_has_seen_is_what_was_asked() -> None:
         (row("a", given.live(1, promotedFrom={"verified": True, "sequence": 12}), given.asking(promotedFrom=SOURCE)), "promoted from staging/chat #12"),
         (row("a", given.asking(promotedFrom=SOURCE)), "promoted from staging/chat chat-s"),
         (row("a", given.live(1, promotedFrom={"verified": False}), given.asking(promotedFrom={**SOURCE, "cluster": "eu"})), "promoted from staging/chat chat-s of cluster eu (unverified)"),
-        (row("a", given.live(1, source="App")), "from Git"),
+        (row("a", given.live(1, source="App")), "by spec.deploy"),
         (row("a", given.live(1)), None),
         (row("a"), None),
     ],
@@ -157,6 +158,7 @@ def test_every_column_has_its_cell_and_what_is_not_there_an_empty_one() -> None:
         "duration": "1 min 1 s",
         "waits": "",
         "approved_by": "",
+        "ending": "",
         "digest": (live.digest or "")[:19],
     }
     assert cell(HistoryRow.of(row("chat-b")), column("duration")) == ""
@@ -164,8 +166,22 @@ def test_every_column_has_its_cell_and_what_is_not_there_an_empty_one() -> None:
 
 def test_every_path_of_a_column_is_where_its_value_is() -> None:
     asked = given.asking(createdBy="anna", message="why", bypass={"reason": "the shop is down"})
-    made = row("chat-a", rules.awaiting(2), asked)
-    data = as_data(HistoryRow.of(made))
+    waits, ended = row("chat-a", rules.awaiting(2), asked), row("chat-b", given.overtaken(2), given.with_status(ending="Overtaken"))
     for each in COLUMNS:
         if each.path:
+            made = ended if each.key == "ending" else waits
+            data = as_data(HistoryRow.of(made))
             assert at_path(made, each.path) == data[each.json_name] is not None, each.key
+
+
+def test_the_status_says_how_a_row_ended_where_its_phase_does_not() -> None:
+    rows = [
+        row("chat-a", given.superseded(1)),
+        row("chat-b", given.superseded(2, "v2")),
+        row(names.revert_row(given.NAME, "chat-b"), given.live(3, source="Revert", restores={"row": "chat-a", "sequence": 1})),
+        row("chat-c", given.overtaken(4, "v3")),
+    ]
+    shown = history(rows)
+    assert [cell(each, column("status")) for each in shown] == ["Overtaken", "Live", "Reverted", "Superseded"]
+    assert [as_data(each)["status"] for each in shown] == ["Superseded", "Live", "Superseded", "Superseded"], "data has the phase"
+    assert [as_data(each)["ending"] for each in shown] == ["Overtaken", None, "Reverted", None]

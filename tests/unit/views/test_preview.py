@@ -35,6 +35,10 @@ def test_each_part_says_from_what_to_what() -> None:
     ("seen", "said"),
     [
         (replace(PREVIEW, restarts=False), ["  no pod restarts"]),
+        (
+            replace(PREVIEW, no_op=True, under_way="v2 (#2, chat-b)"),
+            ["  v2 (#2, chat-b) is being deployed and would be overtaken", "  nothing else changes: that row deploys exactly this"],
+        ),
         (replace(PREVIEW, no_op=True), ["  nothing changes: the App runs exactly this already, and one more row says so"]),
         (
             replace(PREVIEW, restarts=False, under_way="v3 (#3, chat-c)", warnings=("Git deploys this App, too",)),
@@ -130,6 +134,7 @@ def test_as_data() -> None:
             "flowHash": "sha256:1",
             "config": given.CONFIG,
             "restores": None,
+            "restoredSequence": None,
             "runtime": "1.0.0",
             "runtimeName": "tiny-1.0.0",
             "image": "image:1",
@@ -141,6 +146,7 @@ def test_as_data() -> None:
             "flowHash": "sha256:2",
             "config": given.CONFIG,
             "restores": None,
+            "restoredSequence": None,
             "runtime": "1.1.0",
             "runtimeName": "tiny-1.1.0",
             "image": "image:2",

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, format_time
 from dynamiq_operator.views.report import Reading, Report, as_csv, as_data, as_markdown
 from tests.support import factories as given
@@ -60,6 +61,16 @@ def test_a_deploy_is_of_the_time_in_which_it_began(since: float | None, until: f
     """So each is in one of two reports that follow one another."""
     found = report(*history()[::-1], since=at(since) if since is not None else None, until=at(until) if until is not None else None)
     assert [each.row.sequence for each in found.rows] == sequences
+
+
+def test_a_row_that_was_reverted_says_so() -> None:
+    back = names.revert_row(given.NAME, "chat-c")
+    rows = a_chain(
+        begun("chat-b", 0, given.superseded(1, "v1")),
+        begun("chat-c", 10, given.superseded(2, "v2")),
+        begun(back, 20, given.live(3, "v1", source="Revert")),
+    )
+    assert [each["ending"] for each in as_data(report(*reversed(rows)))["deploys"]] == [None, "Reverted", None]
 
 
 def test_a_row_says_who_what_and_how_it_ended() -> None:

@@ -59,6 +59,12 @@ export async function readFilterChoices(app: string, signal?: AbortSignal): Prom
   return (await call(GET("/v1/apps/{app_id}/deployments/filters", { params, signal }))).data;
 }
 
+/** What to roll back to, or why there is nothing. */
+export async function readLastGood(app: string, signal?: AbortSignal): Promise<Schemas["LastGood"]> {
+  const params = { path: { app_id: app } };
+  return (await call(GET("/v1/apps/{app_id}/deployments/last-good", { params, signal }))).data;
+}
+
 /** What changed to a row from another one; from the row before it where none is given. */
 export async function readComparison(
   app: string,

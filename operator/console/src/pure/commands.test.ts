@@ -136,7 +136,7 @@ describe("the line of a promotion", () => {
 
 it("asks what was live at a time", () => {
   expect(atLine({ ...PLACE, time: "2026-11-24T18:20:50Z" })).toBe(
-    "kubectl dynamiq at 2026-11-24T18:20:50Z support -n demo",
+    "kubectl dynamiq at support 2026-11-24T18:20:50Z -n demo",
   );
 });
 

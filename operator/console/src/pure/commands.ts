@@ -222,7 +222,7 @@ export function promoteLine(asked: PromoteLine): string {
 
 /** Says what was live at a time. */
 export function atLine({ namespace, app, time }: Place & { time: string }): string {
-  return `kubectl dynamiq at ${quoted(time)} ${quoted(app)} -n ${quoted(namespace)}`;
+  return `kubectl dynamiq at ${quoted(app)} ${quoted(time)} -n ${quoted(namespace)}`;
 }
 
 export interface ReportLine {

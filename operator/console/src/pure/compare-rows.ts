@@ -1,6 +1,6 @@
 /** Two rows of a history, field by field. Pure. */
 import type { WholeRow } from "../api/history.ts";
-import { provenanceOf } from "./row-words.ts";
+import { provenanceOf, statusOf } from "./row-words.ts";
 
 export interface ComparedField {
   label: string;
@@ -16,7 +16,7 @@ export interface ComparedField {
 type Told = (row: WholeRow) => string | number | null | undefined;
 
 const OWN: [string, Told][] = [
-  ["Status", (row) => row.status],
+  ["Status", statusOf],
   ["Reason", (row) => row.reason],
   ["Created by", (row) => row.created_by?.username],
   ["Date", (row) => row.created_at],

@@ -32,6 +32,32 @@ export function nodesOf(flow: unknown): Node[] {
   });
 }
 
+/** What a caller sends, by the selectors in the text of a flow: an example of each field that is read of its Input nodes, or of the input itself. */
+export function inputOf(text: string): Record<string, string> {
+  const read = [...text.matchAll(SELECTED)].map(({ 1: plain, 2: quoted, 3: output, 4: field }) => {
+    return { name: plain ?? quoted ?? "", isNode: output !== undefined, field };
+  });
+  const nodes = new Map(read.filter(({ isNode }) => isNode).map(({ name }) => [name, isInput(name, text)]));
+  const fields = read.map(({ name, isNode, field }) => {
+    if (isNode) return nodes.get(name) ? field : undefined;
+    return isInput(name, text) ? undefined : name;
+  });
+  return Object.fromEntries(fields.filter((each) => each !== undefined).map((each) => [each, "Hello?"]));
+}
+
+/** A selector: `$.in.output.text`, `$["in"].output.text`, or `$.text` of the input itself. It is the value of a key, or comes after `||`. */
+const SELECTED =
+  /(?:["']?:\s*\\?["']?|\|\|\s*)[$@](?:\.([A-Za-z_][\w@-]*)|\.?\[\s*\\?["'](.+?)\\?["']\s*\])(\.output(?:\.([A-Za-z_]\w*))?(?![\w]))?/g;
+
+/** Whether a node is an Input node. The console has no parser of YAML: the first `type` behind the node's id tells. */
+function isInput(id: string, text: string): boolean {
+  const escaped = id.replace(/\W/g, "\\$&");
+  const node = new RegExp(
+    `(?<![\\w-])(?:id["']?:\\s*)?["']?${escaped}["']?(?::|,|\\s)[^]*?\\btype["']?:\\s*["']?([\\w.]+)`,
+  );
+  return node.exec(text)?.[1]?.endsWith(".Input") ?? false;
+}
+
 function dependencies(depends: unknown): string[] {
   return (Array.isArray(depends) ? depends : [])
     .map((each) => textOf(isObject(each) ? each.node : each))

@@ -96,7 +96,8 @@ describe("what happens", () => {
   it("says when nothing changes, and what would be overtaken", () => {
     const said = says({ no_op: true, under_way: "v4 (#13, support-b)" });
     expect(said[0]).toBe("v4 (#13, support-b) is being deployed and would be overtaken");
-    expect(said[1]).toContain("Nothing changes");
+    expect(said[1]).toBe("Nothing else changes: that row deploys exactly this");
+    expect(says({ no_op: true, under_way: null })[0]).toContain("Nothing changes");
   });
 
   it("says when an App goes to sleep, no more, or is woken", () => {

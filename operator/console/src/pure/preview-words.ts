@@ -82,7 +82,9 @@ export function consequencesOf(preview: Preview): Consequence[] {
   if (preview.no_op) {
     said.push({
       kind: "attention",
-      says: "Nothing changes: the App runs exactly this already, and one more row says so",
+      says: preview.under_way
+        ? "Nothing else changes: that row deploys exactly this"
+        : "Nothing changes: the App runs exactly this already, and one more row says so",
     });
   } else if (!from) said.push({ kind: "calm", says: "Pods will be started" });
   else if (preview.strategy === "Switch" && (preview.pods_restart || preview.pods_warm)) said.push(moves(preview));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type Row, stepsOf } from "./rollout.ts";
+import { type Row, stepsOf, toneOfPod } from "./rollout.ts";
 
 function aRow(status: Row["status"], more: Partial<Row> = {}): Row {
   const workflow_version = { id: "v", version: "v5", description: null };
@@ -46,4 +46,28 @@ test("a failed one says why, and what still serves", () => {
 test("what is live serves, and what was live says what serves now", () => {
   expect(stepsOf(aRow("Live", { is_live: true }), "v5")[2]).toEqual({ name: "Live", state: "done", says: "v5 serves" });
   expect(stepsOf(aRow("Superseded"), "v6")[2]?.says).toBe("v6 serves now");
+});
+
+const NOW = Date.parse("2026-11-24T22:30:00Z");
+const aPod = (reason: string | null, created_at = "2026-11-24T22:29:50Z") => ({ ready: false, reason, created_at });
+
+test.each([
+  [null, "busy"],
+  ["ContainerCreating", "busy"],
+  ["PodInitializing", "busy"],
+  ["NotReady", "busy"],
+  ["Terminating", "past"],
+  ["ImagePullBackOff", "bad"],
+  ["CrashLoopBackOff", "bad"],
+  ["Unschedulable", "bad"],
+])("a pod that is not ready for the reason %s is %s", (reason, tone) => {
+  expect(toneOfPod(aPod(reason), aRow("Progressing"), NOW)).toBe(tone);
+  expect(toneOfPod({ ...aPod(reason), ready: true }, aRow("Failed"), NOW)).toBe("good");
+});
+
+test.each([
+  ["of a row that failed", "Failed", "2026-11-24T22:29:50Z"],
+  ["of a live row, once it is older than a rollout may last", "Live", "2026-11-24T22:19:50Z"],
+] as const)("a pod that starts is bad %s", (_, status, created) => {
+  expect(toneOfPod(aPod("NotReady", created), aRow(status), NOW)).toBe("bad");
 });

@@ -1,6 +1,8 @@
 /** Where a rollout is: Pending → Progressing → Live, or Failed with what still serves. Pure. */
+import type { Pod } from "../api/pods.ts";
 import type { OneDeployment } from "../api/read.ts";
 import { waitsOf } from "./guards.ts";
+import { isUnderWay } from "./row-words.ts";
 import { withoutDot } from "./texts.ts";
 
 export interface Step {
@@ -49,4 +51,21 @@ export function stepsOf(row: Row, serving: string | null | undefined): Step[] {
 
 function step(name: Step["name"], state: Step["state"], says = ""): Step {
   return { name, state, says };
+}
+
+/** Why a pod is not ready while all is well with it. */
+const STARTS = [null, "ContainerCreating", "PodInitializing", "NotReady"];
+/** Milliseconds: a rollout's own deadline, where an App sets no other. */
+const STARTS_WITHIN = 600_000;
+
+/** How a pod is: one that starts is bad once its row has failed, or it has started for longer than a rollout may last. */
+export function toneOfPod(
+  { ready, reason, created_at }: Pick<Pod, "ready" | "reason" | "created_at">,
+  row: Pick<Row, "status">,
+  now: number,
+): "good" | "busy" | "past" | "bad" {
+  if (ready) return "good";
+  if (reason === "Terminating") return "past";
+  if (!STARTS.includes(reason) || row.status === "Failed") return "bad";
+  return isUnderWay(row) || now - Date.parse(created_at) < STARTS_WITHIN ? "busy" : "bad";
 }

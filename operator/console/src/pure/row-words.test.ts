@@ -3,10 +3,12 @@ import {
   asksBack,
   canComeBack,
   configOf,
+  failureOf,
   isPinnedByDigest,
   likeLive,
   numberOf,
   provenanceOf,
+  statusOf,
   titleOf,
 } from "./row-words.ts";
 
@@ -19,6 +21,34 @@ describe("canComeBack", () => {
     expect(canComeBack({ ...ROW, status: "Live", is_live: true })).toBe(false);
     for (const status of ["Failed", "Pending", "Progressing"] as const)
       expect(canComeBack({ ...ROW, status })).toBe(false);
+  });
+});
+
+describe("statusOf", () => {
+  it("says how a row ended where its status does not tell", () => {
+    expect(statusOf({ status: "Failed", ending: "Rejected" })).toBe("Rejected");
+    expect(statusOf({ status: "Superseded", ending: null })).toBe("Superseded");
+  });
+});
+
+describe("failureOf", () => {
+  const tried = (sequence: number, parts: object) => ({
+    ...{ ...ROW, ending: null, workflow_version_id: "v3", name: `support-${sequence}`, sequence },
+    ...{ runtime: { id: null, label: null, version: "1.4.0" }, ...parts },
+  });
+  const FAILED = tried(7, { status: "Failed" });
+  const REVERTED = tried(8, { ending: "Reverted" });
+  it.each([
+    ["one that failed", [FAILED], "failed on 1.4.0 (#7)"],
+    ["one that was reverted after it had served", [REVERTED, tried(6, {})], "reverted on 1.4.0 (#8)"],
+    ["one that serves since", [tried(9, { status: "Live", is_live: true }), REVERTED, FAILED], ""],
+    ["one of which another configuration failed", [FAILED, tried(6, {})], ""],
+    ["one that was rejected before it ran", [tried(7, { status: "Failed", ending: "Rejected" })], ""],
+    ["another version", [tried(7, { status: "Failed", workflow_version_id: "v2" })], ""],
+    ["another runtime", [tried(7, { status: "Failed", runtime: { id: null, label: null, version: "1.3.0" } })], ""],
+    ["one that was never deployed", [], ""],
+  ])("of %s", (_, rows, says) => {
+    expect(failureOf(rows, "v3", "1.4.0")).toBe(says);
   });
 });
 

@@ -15,9 +15,31 @@ export function titleOf(row: Pick<Row, "sequence" | "name" | "workflow_version">
   return version ? `${version} (${numberOf(row)})` : numberOf(row);
 }
 
+/** How a row ended where its status does not tell, else its status. */
+export function statusOf(row: Pick<Row, "status" | "ending">): string {
+  return row.ending ?? row.status;
+}
+
 /** Whether an App can be brought back to a row: one that was live, and is not. */
 export function canComeBack(row: Pick<Row, "status" | "reason" | "is_live">): boolean {
   return !row.is_live && (row.status === "Live" || (row.status === "Superseded" && row.reason === null));
+}
+
+/** `failed on 1.4.0 (#7)`, or reverted, of a version that did not last on a runtime; else nothing. `rows`: the newest first. */
+export function failureOf(
+  rows: readonly Pick<
+    Row,
+    "status" | "ending" | "reason" | "is_live" | "workflow_version_id" | "runtime" | "sequence" | "name"
+  >[],
+  versionId: string,
+  runtime: string | null | undefined,
+): string {
+  const tried = rows.filter((row) => row.workflow_version_id === versionId && row.runtime?.version === runtime);
+  // Once it has served, a row that failed did so for another reason than its version: its configuration, its cluster.
+  const served = tried.find((row) => row.ending === "Reverted" || row.is_live || canComeBack(row));
+  const bad = served ?? tried.find((row) => row.status === "Failed" && row.ending === null);
+  if (!bad || (served && served.ending === null)) return "";
+  return `${served ? "reverted" : "failed"} on ${runtime} (${numberOf(bad)})`;
 }
 
 /** Whether to ask if a row could be brought back: at first, and of one that could go back; an event of its own (`isTold`) changes nothing of that. */
@@ -56,7 +78,7 @@ export function isUnderWay(row: Pick<Row, "status">): boolean {
   return row.status === "Pending" || row.status === "Progressing";
 }
 
-/** Where a row came from, as a sentence begins: `Restores #3`, `Deployed by Git`. */
+/** Where a row came from, as a sentence begins: `Restores #3`, `By spec.deploy`. */
 export function provenanceOf(row: Pick<Row, "provenance">): string {
   return sentence(row.provenance ?? "");
 }

@@ -4,18 +4,20 @@ import { callSnippet, deploySnippet, historySnippet, LANGUAGES } from "./snippet
 const MANAGED = { origin: "https://api.example.com", app: "a1", workflow: "w1", version: "v1", runtime: "r1" };
 
 test("curl of a private App sends the Access Key, as the shell has it", () => {
-  expect(callSnippet("curl", { address: "https://support.example.com", isPrivate: true })).toBe(
+  expect(
+    callSnippet("curl", { address: "https://support.example.com", isPrivate: true, input: { text: "Hello?" } }),
+  ).toBe(
     [
       "curl -X POST https://support.example.com \\",
       '  -H "Content-Type: application/json" \\',
       '  -H "Authorization: Bearer $DYNAMIQ_ACCESS_KEY" \\',
-      `  -d '{\n  "input": {\n    "question": "Hello?"\n  }\n}'`,
+      `  -d '{\n  "input": {\n    "text": "Hello?"\n  }\n}'`,
     ].join("\n"),
   );
 });
 
 test.each(LANGUAGES)("in %s nobody asks for a key of a public App", (language) => {
-  expect(callSnippet(language, { address: "https://a.example.com", isPrivate: false })).not.toMatch(
+  expect(callSnippet(language, { address: "https://a.example.com", isPrivate: false, input: {} })).not.toMatch(
     /Authorization|os\b/,
   );
 });
@@ -43,7 +45,9 @@ test("what the management API answers is taken out of its data, as the product's
   for (const each of [historySnippet("JavaScript", MANAGED), deploySnippet("JavaScript", MANAGED)]) {
     expect(each).toMatch(/const \{ data \} = await response\.json\(\);\nconsole\.log\(data\);$/);
   }
-  expect(callSnippet("Python", { address: "https://a.example.com", isPrivate: true })).not.toContain('"data"');
+  expect(callSnippet("Python", { address: "https://a.example.com", isPrivate: true, input: {} })).not.toContain(
+    '"data"',
+  );
 });
 
 test("an App that was never deployed has the names of what is to be filled in", () => {
@@ -52,7 +56,7 @@ test("an App that was never deployed has the names of what is to be filled in", 
 
 test("JavaScript is one that runs", () => {
   for (const snippet of [
-    callSnippet("JavaScript", { address: "https://a.example.com", isPrivate: true }),
+    callSnippet("JavaScript", { address: "https://a.example.com", isPrivate: true, input: {} }),
     deploySnippet("JavaScript", MANAGED),
     historySnippet("JavaScript", MANAGED),
   ]) {

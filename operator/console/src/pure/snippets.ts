@@ -8,6 +8,8 @@ export interface Called {
   /** The URL of the App. */
   address: string;
   isPrivate: boolean;
+  /** What its flow reads. */
+  input: Record<string, string>;
 }
 
 export interface Managed {
@@ -19,12 +21,11 @@ export interface Managed {
   runtime: string | null;
 }
 
-const INPUT = { question: "Hello?" };
 const TOKEN = "DYNAMIQ_PERSONAL_ACCESS_TOKEN";
 
 /** A call of the App itself, with an Access Key where it needs one. */
-export function callSnippet(language: Language, { address, isPrivate }: Called): string {
-  return request(language, { url: address, key: isPrivate ? "DYNAMIQ_ACCESS_KEY" : undefined, body: { input: INPUT } });
+export function callSnippet(language: Language, { address, isPrivate, input }: Called): string {
+  return request(language, { url: address, key: isPrivate ? "DYNAMIQ_ACCESS_KEY" : undefined, body: { input } });
 }
 
 /** The history, from the management API. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.audits import audited_rows
@@ -31,7 +32,8 @@ def run(context: CommandContext) -> int:
         if not found:
             find_app(context.api, namespace, options.app)
         return _one(context, found.get((namespace, options.app)) or Reading(options.time).found())
-    _every(context, {app: each for app, each in found.items() if each.row or each.rolling_out or each.unknown})
+    shown = {app: each for app, each in found.items() if each.row or each.rolling_out or each.unknown}
+    _every(context, dict(islice(shown.items(), options.limit)))
     return 0
 
 

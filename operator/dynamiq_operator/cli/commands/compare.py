@@ -37,9 +37,7 @@ def run(context: CommandContext) -> int:
 
 def _live(context: CommandContext, recorder: Recorder) -> str:
     if (row := recorder.live_row(context.options.app)) is None:
-        raise Refusal(
-            f"nothing of {context.options.app} is live: name a row, `kubectl dynamiq history {context.options.app} -o wide` has them"
-        )
+        raise Refusal(f"nothing of {context.options.app} is live: name a row of {context.hint(f'history {context.options.app} -o wide')}")
     return row
 
 

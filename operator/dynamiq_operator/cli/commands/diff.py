@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.comparison import UNREAD, Comparison, compare
 from dynamiq_operator.actions.refusals import Unknown
+from dynamiq_operator.cli import output
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.views.columns import as_data
 from dynamiq_operator.views.history import HistoryRow
 from dynamiq_operator.views.preview import differences
 
@@ -19,8 +21,24 @@ if TYPE_CHECKING:
 def run(context: CommandContext) -> int:
     before, api = _find(context, context.api, context.options.before)
     after, api = _find(context, api, context.options.after)
-    context.out.preview(_lines(before, after, compare(api, before, after)))
+    compared = compare(api, before, after)
+    if context.options.output is not None:
+        context.out.lines([output.formatted(_data(before, after, compared), context.options.output)])
+    else:
+        context.out.preview(_lines(before, after, compared))
     return 0
+
+
+def _data(before: Manifest, after: Manifest, compared: Comparison) -> dict[str, Any]:
+    """Returns both rows as `history -o json` has them, and what changed; `flowDiff` is None where a flow cannot be read."""
+    diff = compared.flow_diff
+    return {
+        "before": as_data(HistoryRow.of(before)),
+        "after": as_data(HistoryRow.of(after)),
+        "changes": [line.strip() for line in differences(compared.before, compared.after)] if compared.before is not None else [],
+        "sameFlow": compared.is_same_flow,
+        "flowDiff": "\n".join(diff) if diff is not None else None,
+    }
 
 
 def _find(context: CommandContext, api: Api, given: str) -> tuple[Manifest, Api]:

@@ -39,7 +39,7 @@ def run(context: CommandContext) -> int:
     changes = _settings(context) if context.options.all else []
     if not found and not changes and not context.options.watch:
         return _report_empty(context)
-    shown = app_changes.among(history(found), changes)
+    shown = app_changes.among(history(found), changes)[: context.options.limit]
     columns = of_plugin(wide=how == "wide")
     more = _more(context, in_cluster, archived) if how == "wide" else None
     rows = [_cells(row, columns, more) for row in shown]
@@ -125,7 +125,7 @@ def _report_empty(context: CommandContext) -> int:
     find_app(context.api, context.namespace, app)
     if output.is_data(context.options.output):
         context.out.lines([output.formatted([], context.options.output)])
-    context.err.lines([f"nothing of {app} was deployed yet: `kubectl dynamiq deploy {app}`"])
+    context.err.lines([f"nothing of {app} was deployed yet: {context.hint(f'deploy {app}')}"])
     return 0
 
 

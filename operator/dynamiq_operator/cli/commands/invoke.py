@@ -86,6 +86,10 @@ def _key(context: CommandContext, app: App) -> dict[str, str]:
 def _address(context: CommandContext, app: App) -> Iterator[str]:
     """Where the App is called."""
     if not context.options.by_hostname:
+        if app.status.live is None:
+            raise Refusal(
+                f"nothing of {app.meta.name} is live in namespace {context.namespace}: see {context.hint(f'history {app.meta.name}')}"
+            )
         if is_asleep(app.status.as_json()) and _has_no_pod(context, app):
             raise Refusal(f"{app.meta.name} is asleep, and a port-forward wakes nobody: give --by-hostname")
         with _forwarded(context, app) as port:

@@ -55,7 +55,7 @@ def _create(context: CommandContext) -> int:
 def _revoke(context: CommandContext) -> int:
     options = context.options
     if options.name is None:
-        raise Refusal(f"name the key to revoke: `kubectl dynamiq keys list {options.app}` lists them")
+        raise Refusal(f"name the key to revoke: {context.hint(f'keys list {options.app}')} lists them")
     plan = plan_revocation(context.api, context.namespace, options.app, options.name)
     if not confirm.agreed(context, _lines(plan), _data(plan)):
         return 0 if options.preview else confirm.declined(context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 COLUMNS = ("NAME", "VERSION", "STATUS", "HOSTNAME", "AGE")
+WIDE = ("ROW", "RUNTIME", "URL")
 _HELD = frozenset(GuardReason)
 UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -25,7 +27,8 @@ def run(context: CommandContext) -> int:
     how, everywhere = context.options.output, context.options.all_namespaces
     where = "" if everywhere else f"/namespaces/{quote(context.namespace, safe='')}"
     path = f"/apis/{API_VERSION}{where}/apps"
-    found = [_app(raw) for page in pages_at(context.api, path) for raw in page["items"]]
+    every = (_app(raw) for page in pages_at(context.api, path) for raw in page["items"])
+    found = list(islice(every, context.options.limit))
     if how == "name":
         context.out.lines(output.named("App", app["name"]) for app in found)
     elif output.is_data(how):
@@ -33,9 +36,10 @@ def run(context: CommandContext) -> int:
     elif not found:
         context.err.lines([f"no App in {'any namespace' if everywhere else f'namespace {safe(context.namespace)}'}"])
     else:
-        now = datetime.now(UTC)
-        rows = [_cells(app, now, everywhere) for app in found]
-        table = Table([*(["NAMESPACE"] if everywhere else []), *COLUMNS], rows, context.out, cut="HOSTNAME")
+        now, is_wide = datetime.now(UTC), how == "wide"
+        rows = [[*_cells(app, now, everywhere), *(_wide(app) if is_wide else ())] for app in found]
+        header = [*(["NAMESPACE"] if everywhere else []), *COLUMNS, *(WIDE if is_wide else ())]
+        table = Table(header, rows, context.out, cut="" if is_wide else "HOSTNAME")
         context.out.lines([table.header(), *map(table.row, rows)])
     return 0
 
@@ -69,6 +73,12 @@ def _status(status: Mapping[str, Any]) -> str:
 def _cells(app: Mapping[str, Any], now: datetime, everywhere: bool) -> list[str]:
     values = [app["name"], app["version"] or "", app["status"], app["hostname"] or "", _age(app["created"], now)]
     return [safe(value) for value in ([app["namespace"]] if everywhere else []) + values]
+
+
+def _wide(app: Mapping[str, Any]) -> list[str]:
+    """Returns the live row as `#3 support-9ml5c`, its runtime and the App's address; empty where nothing is live."""
+    row = f"#{app['sequence']} {app['row']}" if app["row"] is not None else ""
+    return [safe(value or "") for value in (row, app["runtime"], app["url"])]
 
 
 def _age(created: str, now: datetime) -> str:

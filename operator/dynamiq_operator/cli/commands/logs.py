@@ -31,7 +31,7 @@ def run(context: CommandContext) -> int:
     selector = f"{names.APP_LABEL}={options.app},{names.TEMPLATE_LABEL}{_templates(app, row)}"
     if not requests.items(context.api, PODS, context.namespace, label=selector):
         raise Refusal(
-            f"no pod of {options.app} {_title(row)} runs in namespace {context.namespace}: see `kubectl dynamiq status {options.app}`"
+            f"no pod of {options.app} {_title(row)} runs in namespace {context.namespace}: see {context.hint(f'status {options.app}')}"
         )
     command = [kubectl(), "logs", *context.given.kubectl, f"--namespace={context.namespace}", f"--selector={selector}", "--prefix"]
     command += [f"--max-log-requests={MOST_PODS}"]
@@ -51,7 +51,9 @@ def _row(context: CommandContext, app: App) -> Record:
         return row
     rows = reading.open_rows(context.api, context.namespace, app.meta.name, app.meta.uid)
     if (found := rows.live or rows.candidate) is None or found.pinned is None:
-        raise Refusal(f"nothing of {app.meta.name} is live in namespace {context.namespace}: see `kubectl dynamiq history {app.meta.name}`")
+        raise Refusal(
+            f"nothing of {app.meta.name} is live in namespace {context.namespace}: see {context.hint(f'history {app.meta.name}')}"
+        )
     return found
 
 

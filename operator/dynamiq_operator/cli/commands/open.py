@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.desired import exposure
 from dynamiq_operator.model import names
@@ -22,7 +23,10 @@ def run(context: CommandContext) -> int:
     app = reading.find_app(context.api, context.namespace, context.options.app)
     url, exposed = exposure.address(app), app.spec.exposure
     if url is None:
-        raise Refusal(f"{app.meta.name} has no address yet: see `kubectl dynamiq status {app.meta.name}`")
+        raise Refusal(f"{app.meta.name} has no address yet: see {context.hint(f'status {app.meta.name}')}")
+    if context.options.output is not None:
+        context.out.lines([output.formatted({"namespace": app.meta.namespace, "app": app.meta.name, "url": url}, context.options.output)])
+        return 0
     context.out.lines([safe(url)])
     if (exposed is not None and exposed.type is ExposureType.CLUSTER_IP) or url.endswith(f".{app.meta.namespace}.svc"):
         context.err.lines(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.bundle import Bundle, BundleRequest, plan_bundle
+from dynamiq_operator.actions.follow import served_app
 from dynamiq_operator.actions.identity import cluster, crossed_from
 from dynamiq_operator.actions.promote import (
     Crossing,
@@ -23,6 +24,8 @@ from dynamiq_operator.cli.connection import Connection
 from dynamiq_operator.cli.kubectl_flags import in_context
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.transport import TransportElsewhere
+from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.plan.status.conditions import READY
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
@@ -47,13 +50,26 @@ def _into_cluster(context: CommandContext, connection: Connection, name: str) ->
 
 def _promote(here: CommandContext, there: CommandContext, crossing: Crossing | None) -> int:
     plan = _plan(here, there, crossing)
-    return confirm.perform_and_follow(
-        there,
-        plan.lines(),
-        plan.preview.as_json(),
-        lambda: perform_confirmed_promotion(here.api, plan, there=there.api).made,
-        plan.target_namespace,
-    )
+    made: list[str] = []
+
+    def perform() -> Manifest:
+        found = perform_confirmed_promotion(here.api, plan, there=there.api).made
+        made.append(found["metadata"]["name"])
+        return found
+
+    code = confirm.perform_and_follow(there, plan.lines(), plan.as_json(), perform, plan.target_namespace)
+    is_live = code == 0 and bool(made) and not here.options.no_wait
+    return _report_unready(there, plan, made[0]) if is_live and plan.new_app is not None else code
+
+
+def _report_unready(context: CommandContext, plan: PromotionPlan, row: str) -> int:
+    """Returns 1, and says why, where the App that was made serves the row and is not Ready, as one whose hostname is taken."""
+    app = served_app(context.api, plan.target_namespace, plan.request.app, row, context.options.timeout)
+    ready = next((each for each in app.status.conditions if each.type == READY), None) if app is not None else None
+    if ready is None or ready.status == "True":
+        return 0
+    context.err.lines([safe(f"error: {plan.request.app} is live and not ready: {ready.reason}: {ready.message}")])
+    return 1
 
 
 def _plan(here: CommandContext, there: CommandContext, crossing: Crossing | None) -> PromotionPlan:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COLUMNS = ("NODE", "STATUS", "BEGAN", "TIME", "TOKENS", "COST", "MODEL")
 WHY_NOT = {
     "denied": "you may not read inputs and outputs: that takes get apps/runcontents, which the role dynamiq-deployer has",
-    "not_recorded": "inputs and outputs are not recorded: App.spec.runs.content turns that on",
+    "not_recorded": "inputs, outputs and the texts of errors are not recorded: App.spec.runs.content turns that on",
 }
 INDENT = 2
 
@@ -25,6 +25,7 @@ INDENT = 2
 def run(context: CommandContext) -> int:
     options = context.options
     query = [("include", "content")] if options.content else []
+    query += [("app_id", options.app_id)] if options.app_id is not None else []
     found = Recorder(context).data(f"/v1/runs/{options.run}", query)
     if output.is_data(options.output):
         context.out.lines([output.formatted(found, options.output)])
@@ -40,6 +41,7 @@ def _header(run_: view.Data) -> Iterator[tuple[str, str | None]]:
     why = run_["error"] or run_["reason"]
     row, version = view.row_of(run_), run_["workflow_version"]
     yield "run", run_["id"]
+    yield "app", run_["app_id"]
     yield "status", f"{run_['status']}: {why}" if why else run_["status"]
     yield "began", run_["started_at"]
     yield "took", _took(run_)
@@ -80,7 +82,9 @@ def _nodes(context: CommandContext, run_: view.Data) -> Iterator[str]:
 
 
 def _cells(depth: int, node: view.Data) -> list[str]:
-    notes = [*(["cached"] if node["cached"] else []), *([f"{node['attempts']} attempts"] if node["attempts"] > 1 else [])]
+    line = f" in line {node['error_line']}" if node.get("error_line") else ""  # a recorder of the version before knows none
+    raised = [f"{node['error_type']}{line}"] if node["error_type"] else []
+    notes = [*raised, *(["cached"] if node["cached"] else []), *([f"{node['attempts']} attempts"] if node["attempts"] > 1 else [])]
     name = safe(node["name"] or node["node_id"]) + (f" ({', '.join(notes)})" if notes else "")
     cost = view.dollars(node["cost_usd"], 0)
     times = [f"+{view.milliseconds(node['offset_ms'])}", view.milliseconds(node["duration_ms"])]

@@ -15,7 +15,7 @@ from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.record import Phase, Source
 from dynamiq_operator.model.rollout import Rollout
 from dynamiq_operator.views.columns import as_data
-from dynamiq_operator.views.history import HistoryRow, config_in_words, newest_first, title
+from dynamiq_operator.views.history import HistoryRow, compute_in_words, config_in_words, newest_first, title
 from dynamiq_operator.views.sleep import is_asleep
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def run(context: CommandContext) -> int:
     seen = _look(context, name)
     if how == "name":
         context.out.lines([output.named("App", name)])
-    elif how is not None:
+    elif how not in (None, "wide"):
         context.out.lines([output.formatted(_data(context.namespace, seen), how)])
     else:
         context.out.lines([context.out.paint("bold", f"{safe(name)} in {safe(context.namespace)}")])
-        context.out.lines(_lines(context.out, seen))
+        context.out.lines(_lines(context.out, seen, is_wide=how == "wide"))
     return 0
 
 
@@ -84,7 +84,7 @@ def _data(namespace: str, seen: _Seen) -> dict[str, Any]:
     }
 
 
-def _lines(screen: Screen, seen: _Seen) -> Iterator[str]:
+def _lines(screen: Screen, seen: _Seen, *, is_wide: bool) -> Iterator[str]:
     status = seen.status
     if (live := seen.live) is not None:
         more = [
@@ -96,6 +96,8 @@ def _lines(screen: Screen, seen: _Seen) -> Iterator[str]:
         yield f"  {screen.status(Phase.LIVE, 11)} {safe(', '.join([title(live), *filter(None, more)]))}"
         if live.more.get("source") == Source.REVERT:
             yield f"  reverted    {safe(live.message or live.provenance or '')}"
+        if is_wide:
+            yield from _facts(live)
     else:
         yield "  nothing is live"
     for row in seen.under_way:
@@ -121,6 +123,18 @@ def _lines(screen: Screen, seen: _Seen) -> Iterator[str]:
         yield f"  {each.role:<11} {safe(version + each.name)}: {each.ready} of {each.wanted} pods ready"
     for condition in status.get("conditions") or ():
         yield f"  {safe(_condition(condition))}"
+
+
+def _facts(live: HistoryRow) -> Iterator[str]:
+    facts = {
+        "message": live.message,
+        "from": live.provenance,
+        "approved by": live.approved_by,
+        "compute": compute_in_words(live.config),
+        "digest": live.digest,
+        "row": live.name,
+    }
+    yield from (f"  {name:<11} {safe(value)}" for name, value in facts.items() if value)
 
 
 def _rollout(rollout: Rollout, trial: Mapping[str, Any] | None) -> Iterator[str]:

@@ -27,6 +27,6 @@ def run(context: CommandContext) -> int:
     elif options.output is not None:
         context.out.lines([output.formatted(made, options.output)])
     else:
-        off = f": `kubectl dynamiq suspend {options.app} --off` takes that off"
-        context.out.lines([safe(f"{options.app} is {'suspended' + off if plan.suspend else 'suspended no more'}")])
+        off = f": {context.hint(f'suspend {options.app} --off')} takes that off"
+        context.out.lines([safe(f"{options.app} {'is suspended' + off if plan.suspend else 'is resumed'}")])
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Refusal
+from dynamiq_operator.cli import output
 from dynamiq_operator.cli.archive import archives
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.transport import NotInstalled
@@ -29,7 +30,10 @@ def run(context: CommandContext) -> int:
     options = context.options
     rows, changes = _exported(context) if options.file is not None else (_stored(context), _changes(context))
     text, code = check(options.app, rows, options.expect, changes)
-    context.out.lines(safe(line) for line in text.splitlines())
+    if options.output is not None:
+        context.out.lines([output.formatted({"app": options.app, "fits": code == 0, "says": text.splitlines()}, options.output)])
+    else:
+        context.out.lines(safe(line) for line in text.splitlines())
     return code
 
 

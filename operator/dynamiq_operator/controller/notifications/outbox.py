@@ -2,6 +2,7 @@
 
 Each sink has lanes of its own, and the notifications of one App go by one lane, in their order. A lane tries its first one until that is
 delivered or given up, with longer and longer pauses; other lanes, and other sinks, go on meanwhile. What is given up is counted by its reason.
+Where there is no place left the namespace that has most of them loses its newest: no tenant fills a sink for the others.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import asyncio
 import logging
 import random
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 
 from dynamiq_operator.controller.notifications.delivery import Lost, NotDeliveredError
 from dynamiq_operator.controller.notifications.figures import Figures
@@ -29,6 +31,8 @@ MOST = 5000
 TRIED_FOR = 300.0
 """Seconds from when it came to the outbox after which a notification is tried no more."""
 PAUSE_FIRST, PAUSE_MOST = 1.0, 30.0
+GIVES_WAY = "Waiting"
+"""The reason of what loses its place first: the row says it itself, and goes on to say it."""
 REMEMBERED = 20_000
 """Notifications whose ids are kept, so that what is said twice is sent once."""
 SAID_AGAIN = 60.0
@@ -54,16 +58,33 @@ class _Lane:
 
 @dataclass
 class _Queue:
-    """What waits for one sink. `said_at`: when the log said last that it takes nothing; `failed`: why the last attempt failed."""
+    """What waits for one sink. `shares`: how much of it, by namespace; `said_at`: when the log said last that it takes nothing; `failed`: why
+    the last attempt failed.
+    """
 
     sink: Sink
     lanes: tuple[_Lane, ...] = field(default_factory=lambda: tuple(_Lane() for _ in range(LANES)))
+    shares: Counter[str] = field(default_factory=Counter)
     said_at: float = float("-inf")
     failed: Lost = Lost.TIMEOUT
 
     @property
     def count(self) -> int:
         return sum(len(lane.waiting) for lane in self.lanes)
+
+    def drop_one(self, namespace: str, *, waits: bool) -> bool:
+        """Drops the newest notification of a namespace, of a waiting row before any other; False where there is none. `waits`: no other."""
+        places = [
+            (each.notification.reason != GIVES_WAY, -each.until, lane, place)
+            for lane in self.lanes
+            for place, each in enumerate(lane.waiting)
+            if place and each.notification.namespace == namespace  # the first of a lane is being sent
+        ]
+        other, _, lane, place = min(places, key=itemgetter(0, 1), default=(True, 0.0, None, 0))
+        if lane is None or (waits and other):
+            return False
+        del lane.waiting[place]
+        return True
 
 
 class Outbox:
@@ -108,15 +129,33 @@ class Outbox:
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
         queue = self._queue_of(sink)
-        if queue is None or self._count >= MOST or queue.count >= OF_SINK_MOST:
+        if queue is None or not self._has_place(queue, notification):
             self._figures.lost(sink.name, Lost.FULL)
             return
         queue.sink = sink
         lane = queue.lanes[hash((notification.namespace, notification.app)) % LANES]
         lane.waiting.append(_Waiting(notification, self._clock() + self._tried_for))
-        self._changed(queue, 1)
+        self._changed(queue, notification.namespace, 1)
         if lane.task is None:
             lane.task = asyncio.create_task(self._empty(queue, lane))
+
+    def _has_place(self, queue: _Queue, notification: Notification) -> bool:
+        """Returns whether one more may wait, after another one was dropped for it where that is fair."""
+        is_full = queue.count >= OF_SINK_MOST
+        if not is_full and self._count < MOST:
+            return True
+        fullest = queue if is_full else max(self._queues.values(), key=lambda each: max(each.shares.values(), default=0))
+        ((namespace, most),) = fullest.shares.most_common(1)
+        if most > queue.shares[notification.namespace] + 1:
+            return self._drop_one(fullest, namespace, waits=False)
+        return notification.warning and self._drop_one(queue, notification.namespace, waits=True)
+
+    def _drop_one(self, queue: _Queue, namespace: str, *, waits: bool) -> bool:
+        dropped = queue.drop_one(namespace, waits=waits)
+        if dropped:
+            self._changed(queue, namespace, -1)
+            self._figures.lost(queue.sink.name, Lost.FULL)
+        return dropped
 
     def _queue_of(self, sink: Sink) -> _Queue | None:
         """The sink's queue; None where there are too many of them."""
@@ -135,8 +174,7 @@ class Outbox:
         try:
             while lane.waiting:
                 await self._deliver(queue, lane.waiting[0])
-                lane.waiting.popleft()
-                self._changed(queue, -1)
+                self._changed(queue, lane.waiting.popleft().notification.namespace, -1)
         finally:
             lane.task = None
 
@@ -168,8 +206,11 @@ class Outbox:
             queue.said_at = self._clock()
             log.warning("sink %s was not told: %s", queue.sink.name, failed)
 
-    def _changed(self, queue: _Queue, by: int) -> None:
+    def _changed(self, queue: _Queue, namespace: str, by: int) -> None:
         self._count += by
+        queue.shares[namespace] += by
+        if not queue.shares[namespace]:
+            del queue.shares[namespace]
         self._figures.waiting(queue.sink.name, queue.count)
         if self._count:
             self._idle.clear()
@@ -200,6 +241,7 @@ class Outbox:
                     self._seen.pop((queue.sink.place, each.notification.id), None)  # what was told stays told, if this one leads again
                 lane.waiting.clear()
                 lane.task = None  # one that was cancelled before it began has not done that itself
+            queue.shares.clear()
             self._figures.waiting(queue.sink.name, 0)
         self._idle.set()
         return dropped

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from dynamiq_operator.desired.base import SECRET
+from dynamiq_operator.desired.pod_template import checks_keys
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest, format_time, parse_time
 from dynamiq_operator.plan.context import Context
@@ -21,6 +22,7 @@ from dynamiq_operator.plan.observed.endpoints import Slice
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.operations import AnnotatePod, CreateAccessKeys
 from dynamiq_operator.plan.snapshot import KeysPresence
+from dynamiq_operator.plan.workloads import environment
 
 CLOCKS = timedelta(seconds=60)
 """How far the operator's clock may be behind that of the API server, which dates pods: a pod is annotated once too often, never too little."""
@@ -41,9 +43,14 @@ def pointers(app: App, pods: Iterable[Pod], slices: Iterable[Slice], now: dateti
     return frozenset({("generation", str(app.meta.generation)), ("announced", announced), *waiting, *refused})
 
 
+def are_read(app: App, workloads: Iterable[Manifest]) -> bool:
+    """Whether the Secret is looked at: its pods check keys, or are to."""
+    return app.spec.is_private or any(checks_keys(each["spec"]["template"]) for each in workloads)
+
+
 def seconds_to_look(context: Context) -> Iterator[float]:
     """Seconds until each pod that cannot begin points at the Secret once more."""
-    if not context.app.spec.is_private:
+    if not environment.needs_keys(context):
         return
     for pod in context.snapshot.pods:
         if pod.awaits_mounts:
@@ -55,24 +62,24 @@ def key_creation(context: Context) -> Iterator[CreateAccessKeys]:
     problem = context.snapshot.problems.get(SECRET.key(context.app.meta.name))
     if problem is not None and problem.holds_back(""):
         return
-    if context.app.spec.is_private and context.snapshot.access_keys.presence is KeysPresence.ABSENT:
+    if environment.needs_keys(context) and context.snapshot.access_keys.presence is KeysPresence.ABSENT:
         yield CreateAccessKeys(context.app)
 
 
 def are_foreign(context: Context) -> bool:
     """Whether the Secret of the App's keys belongs to another owner. No pod may mount it: naming an App so would make it readable."""
-    return context.app.spec.is_private and context.snapshot.access_keys.presence is KeysPresence.FOREIGN
+    return environment.needs_keys(context) and context.snapshot.access_keys.presence is KeysPresence.FOREIGN
 
 
 def are_awaited(context: Context) -> bool:
     """Whether a workload is made once the keys are, in the next plan: it notes their version, and is written once so."""
     absent = context.snapshot.access_keys.presence is KeysPresence.ABSENT
-    return context.app.spec.is_private and absent
+    return environment.needs_keys(context) and absent
 
 
 def key_note(context: Context, workload: Manifest | None) -> str | None:
     """What a workload notes of the keys: their version, and, where it changed under running pods, since when."""
-    if not context.app.spec.is_private:
+    if not environment.needs_keys(context):
         return None
     seen, noted = context.snapshot.access_keys, _noted(workload)
     if not seen.version or seen.presence is not KeysPresence.PRESENT or (noted and noted.split(" ")[0] == seen.version):

@@ -14,6 +14,7 @@ from dynamiq_operator.plan.children.given_up import noting_given_up
 from dynamiq_operator.plan.children.maker_inputs import maker_inputs
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
+from dynamiq_operator.plan.workloads import environment
 
 
 def desired_children(context: Context) -> dict[ChildKey, Manifest]:
@@ -67,7 +68,7 @@ def _digests(context: Context) -> dict[ChildKey, str]:
     """What identifies each child that is desired; the keys' content is random and the flow's is named by its hash."""
     app, pinned = context.app, context.pinned
     found = digests_of(desired_children(context).values())
-    if app.spec.is_private:
+    if environment.needs_keys(context):
         found[SECRET.key(app.meta.name)] = ""
     if pinned is not None:
         found[CONFIG_MAP.key(app.meta.name, pinned.workflow_hash)] = pinned.workflow_hash

@@ -53,14 +53,14 @@ def missing_keys(app: App, named: Mapping[ChildKey, frozenset[str] | None]) -> I
 
 def references_to_read(snapshot: Snapshot, app: App) -> frozenset[ChildKey]:
     """The Secrets and ConfigMaps whose keys this plan needs: none where all that is to run runs already."""
-    named = frozenset(reference.of for reference in references(app))
-    if not named:
-        return named
+    if not references(app):
+        return frozenset()
     context = Context.of(snapshot, app)
     arriving = any(row.outcome is None and row.pinned is None for row in context.history.rows)
-    wanted = wanted_workloads(context)
-    is_new = any(each.pins is not None and _is_new(context, each.pins, each.observed) for each in wanted)
-    return named if arriving or is_new else frozenset()
+    new = (each for each in wanted_workloads(context) if each.pins is not None and _is_new(context, each.pins, each.observed))
+    # While the App's own are held, pods are made with what was applied before.
+    apps = [context.app_for(each.pins, each.observed) or app for each in new if each.pins is not None]
+    return frozenset(reference.of for each in [*apps, *([app] if arriving else [])] for reference in references(each))
 
 
 def missing_variables(context: Context) -> str:
@@ -70,9 +70,10 @@ def missing_variables(context: Context) -> str:
 
 def lacking(context: Context, pins: Pins, observed: Manifest | None) -> str:
     """The same of any workload of the App."""
-    if workload.is_too_large(context.app, pins, context.settings.recorder) and _is_new(context, pins, observed):
+    app = context.app_for(pins, observed) or context.app
+    if workload.is_too_large(app, pins, context.settings.recorder) and _is_new(context, pins, observed):
         return TOO_LARGE
-    lacks = "; ".join(missing_keys(context.app, context.snapshot.named)) if context.snapshot.named else ""
+    lacks = "; ".join(missing_keys(app, context.snapshot.named)) if context.snapshot.named else ""
     return lacks if lacks and _is_new(context, pins, observed) else ""
 
 

@@ -29,7 +29,7 @@ def workload_inputs(context: Context, wanted: WantedWorkload) -> WorkloadInputs:
         served_note=served_note(context, wanted.label),
         room_note=room_note(context, wanted.label),
         row_note=_row_note(context, wanted),
-        app=context.app_for(wanted.pins, wanted.observed) if wanted.pins is not None and context.holds_variables else None,
+        app=context.app_for(wanted.pins, wanted.observed) if wanted.pins is not None else None,
         replicas=replicas_now(context, None),
         recorder=context.settings.recorder,
         renewed=wanted.observed is not None and renews_template(context, wanted.observed),
@@ -47,7 +47,7 @@ def _row_note(context: Context, wanted: WantedWorkload) -> str | None:
     if not context.holds_variables or context.target is None:
         return None
     noted = workloads.template_row(wanted.observed) if wanted.observed is not None else None
-    keeps = noted is not None and (wanted.pins is None or context.keeps_variables(wanted.pins, wanted.observed))
+    keeps = noted is not None and (wanted.pins is None or context.keeps_environment(wanted.pins, wanted.observed))
     return str(noted if keeps else context.target.sequence)
 
 
@@ -94,8 +94,10 @@ def _template_choice(context: Context, wanted: WantedWorkload) -> TemplateChoice
         return TemplateChoice.OBSERVED
     if observed is not None and keeps_template(context, observed, pins):
         return TemplateChoice.OBSERVED
-    if context.keeps_variables(pins, observed):
+    if context.keeps_environment(pins, observed):
         return TemplateChoice.APPLIED
+    if context.app_for(pins, observed) is None:
+        return TemplateChoice.OBSERVED
     if not variables.lacking(context, pins, observed):
         return TemplateChoice.PINNED
     if observed is None:

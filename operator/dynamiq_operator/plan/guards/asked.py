@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.model import freezes
+from dynamiq_operator.model.endings import WAS_REJECTED_BY
 from dynamiq_operator.model.guards import AfterFreeze, Guard, GuardReason, RowKind
 from dynamiq_operator.model.kinds import RECORD
 from dynamiq_operator.model.objects import DeployPolicy, Record, Rejection, format_time, parse_time
@@ -79,7 +80,7 @@ def why_never(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> s
 
 def rejection_said(version: str, found: Rejection) -> str:
     """How a row, a preview and a page of History say that a version is known to be bad."""
-    return f"{version} was rejected by {found.spec.by or 'somebody'}: {found.spec.reason}"
+    return f"{version}{WAS_REJECTED_BY}{found.spec.by or 'somebody'}: {found.spec.reason}"
 
 
 def _rejection(context: Context, row: Record, pinned: Pinned) -> Rejection | None:

@@ -6,11 +6,13 @@ scales. So it is known from the row that runs alone. It is over with a row of ot
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.model.guards import RowKind, RowOf
-from dynamiq_operator.model.objects import Record
-from dynamiq_operator.model.record import Pinned, Source
+from dynamiq_operator.model.objects import App, Record
+from dynamiq_operator.model.record import Pinned, Result, Source
+from dynamiq_operator.plan.guards.kinds import is_automation
 from dynamiq_operator.plan.guards.said import resumed
 from dynamiq_operator.plan.history.lifecycle import waits
 
@@ -28,8 +30,38 @@ def hold(context: Context) -> RowOf | None:
     return None
 
 
+def shown_hold(context: Context) -> RowOf | None:
+    """Returns the hold as statuses, messages and notifications name it: of the live row, and of an App that has rows of Git; else None.
+
+    A rollback that was overtaken never went live: in its place stands the row that carries its hold on.
+    """
+    live = context.history.live
+    found = _of_row(context, live) if live is not None and hold(context) is not None and deploys_from_git(context) else None
+    if found is None or live is None:
+        return None
+    named = context.ledger.get(found.row)
+    return found if named is None or named.result is Result.SUCCEEDED else RowOf(row=live.name, sequence=live.sequence)
+
+
+def deploys_from_git(context: Context) -> bool:
+    """Tells whether the App asks for deploys, or has a row that Git or other automation asked for; True while its history is not known."""
+    ledger, policies = context.ledger, context.snapshot.guards.policies
+    if context.app.spec.deploy is not None or not ledger.known:
+        return True
+    return bool(context.deploy_rows) or any(is_automation(policies, author) for author in ledger.authors)
+
+
+def needs_history(app: App, records: Iterable[Record]) -> bool:
+    """Tells whether a hold may have begun of which nobody knows whether Git minds it: the whole history has that."""
+    held = (row for row in records if row.outcome is not None and row.pinned is not None)
+    return app.spec.deploy is None and any(row.pinned.holds is not None or row.pinned.source is Source.REVERT for row in held if row.pinned)
+
+
 def _of_target(context: Context) -> RowOf | None:
-    row = context.target
+    return _of_row(context, context.target)
+
+
+def _of_row(context: Context, row: Record | None) -> RowOf | None:
     return holds(context, row) if row is not None and resumed(context, row) is None else None
 
 

@@ -11,7 +11,7 @@ from dynamiq_operator.model.objects import DeployPolicy, format_time
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.guards import sentences
 from dynamiq_operator.plan.guards.asked import applies
-from dynamiq_operator.plan.guards.hold import hold
+from dynamiq_operator.plan.guards.hold import shown_hold
 
 MOST = 64
 
@@ -37,7 +37,7 @@ def _found(context: Context) -> Iterator[StandingGuard]:
         yield StandingGuard(reason=GuardReason.UNKNOWN, message=sentences.unknown(observed.unknown)[:1024], applies_to=others)
     for policy in observed.policies:
         yield from _of_policy(policy, context.now)
-    if (held_by := hold(context)) is not None:
+    if (held_by := shown_hold(context)) is not None:
         yield StandingGuard(reason=GuardReason.HELD, message=sentences.would_hold_git(app, held_by), applies_to=(RowKind.GIT,))
 
 

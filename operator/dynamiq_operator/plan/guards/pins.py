@@ -15,6 +15,7 @@ from dynamiq_operator.plan.guards import sentences
 from dynamiq_operator.plan.guards.asked import guards_of, passes_rules, why_never
 from dynamiq_operator.plan.guards.hold import holds_of_new, runs_alike
 from dynamiq_operator.plan.guards.kinds import kind_of
+from dynamiq_operator.plan.history.lifecycle import brings_once_released
 
 
 def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused | Unknown:
@@ -32,7 +33,11 @@ def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused |
     if guards:
         live = context.history.live
         base = RowOf(row=live.name, sequence=live.sequence) if live is not None else None
-        added |= {"guards": guards, "base": base, "environment": environment_digest(context.app)}
+        added |= {"guards": guards, "base": base}
+    if row.spec.is_rollback and not brings_once_released(row, [guard.reason for guard in guards]):
+        added |= {"environment": in_force} if (in_force := context.environment_in_force) is not None else {}
+    elif guards or row.spec.bypass is not None:
+        added["environment"] = environment_digest(context.app)
     if (holds := holds_of_new(context, row, pinned, kind)) is not None:
         added["holds"] = holds
     if (verify := _verify(context, row, pinned, kind)) is not None:

@@ -14,6 +14,8 @@ from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.objects import Approval, Record
 from dynamiq_operator.plan.guards.kinds import is_automation, is_service_account
 
+UNCOUNTED_MOST = 2
+
 if TYPE_CHECKING:
     from dynamiq_operator.plan.context import Context
 
@@ -40,6 +42,15 @@ def approved(context: Context, row: Record, seconds: int, service_accounts: froz
             if may and context.now < each.meta.created + timedelta(seconds=seconds):
                 found[by] = each
     return tuple(found.values())
+
+
+def uncounted(context: Context, row: Record, service_accounts: frozenset[str]) -> Iterator[str]:
+    """Yields why an Approval without effect has none, for each of its first accounts: whoever made it by kubectl was told nothing."""
+    for by in sorted({each.spec.by or "" for each in words(context, row, Purpose.APPROVE)})[:UNCOUNTED_MOST]:
+        if by == row.spec.created_by:
+            yield f"The approval by {by} does not count: {by} is the author"
+        elif is_service_account(by) and by not in service_accounts:
+            yield f"The approval by {by} does not count: not every policy lists this service account"
 
 
 def resumed(context: Context, row: Record, since: datetime | None = None) -> Approval | None:

@@ -10,6 +10,7 @@ from dynamiq_operator.model import freezes
 from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.digests import canonical
 from dynamiq_operator.model.guards import AfterFreeze, Guard, GuardReason, Released, RowKind, Waits
+from dynamiq_operator.model.needs import in_order
 from dynamiq_operator.model.objects import Approval, Record, format_time, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
 from dynamiq_operator.model.record import Pinned
@@ -18,7 +19,7 @@ from dynamiq_operator.plan.guards import sentences
 from dynamiq_operator.plan.guards.asked import applies, guards_of, passes_rules
 from dynamiq_operator.plan.guards.hold import hold
 from dynamiq_operator.plan.guards.kinds import kind_of
-from dynamiq_operator.plan.guards.said import approved, resumed
+from dynamiq_operator.plan.guards.said import approved, resumed, uncounted
 
 STAGGER = timedelta(seconds=60)
 """Within which rows are deployed whose policy says Deploy after a freeze, so that not all of them are at one moment."""
@@ -55,7 +56,7 @@ class Standing:
         until = [each.until for each in self.open]
         return Waits(
             reason=first.reason,
-            message="; ".join(each.message for each in self.open)[:2048],
+            message=in_order([each.message for each in self.open])[:2048],
             until=format_time(max(each for each in until if each is not None)) if None not in until else None,
             approvals=counted.given if counted is not None else None,
             approvals_needed=counted.needed if counted is not None else None,
@@ -121,7 +122,9 @@ def _frozen(context: Context, row: Record, guards: Sequence[Guard], counted: lis
     until, last = max(windows, key=lambda window: window[0])
     must_resume = any(each.after_freeze is not AfterFreeze.DEPLOY for _, each in windows)
     if context.now < until:
-        yield Open(GuardReason.FROZEN, sentences.frozen(last, until, must_resume), None if must_resume else until + STAGGER, until)
+        yield Open(
+            GuardReason.FROZEN, sentences.frozen(context.app, last, until, must_resume), None if must_resume else until + STAGGER, until
+        )
     elif must_resume:
         if (word := resumed(context, row, until)) is None:
             yield Open(GuardReason.HELD, sentences.held_after_freeze(context.app, last, until), resumable=True)
@@ -168,7 +171,7 @@ def _awaiting(context: Context, row: Record, noted: Sequence[Guard], today: Sequ
     if len(found) >= needed:
         return
     policies = sorted({each.policy for each in asked if each.policy})
-    said = sentences.awaiting(context, row, len(found), needed, policies)
+    said = sentences.awaiting(context, row, len(found), needed, policies, list(uncounted(context, row, accounts)))
     yield Open(GuardReason.AWAITING_APPROVAL, said, given=len(found), needed=needed)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,11 +9,9 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-import orjson
-
 from dynamiq_operator.model import names
 from dynamiq_operator.model.guards import GuardReason
-from dynamiq_operator.model.last_good import Ran
+from dynamiq_operator.model.last_good import Ran, pair_of
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Result, Source
 
@@ -74,18 +71,13 @@ class LedgerRow:
             flow_hash=pinned.get("workflowHash"),
             digest=pinned.get("digest"),
             source=Source(source) if source in set(Source) else None,
-            pair=_pair(pinned) if pinned else None,
+            pair=pair_of(pinned) if pinned else None,
             restored=(pinned.get("restores") or {}).get("sequence"),
             unreleased=bool(pinned.get("guards")) and "released" not in spec,
             author=spec.get("createdBy"),
             holds=bool(pinned.get("holds")) or source == Source.REVERT,
             held=any(guard.get("reason") == GuardReason.HELD for guard in pinned.get("guards") or ()),
         )
-
-
-def _pair(pinned: Mapping[str, Any]) -> str:
-    told = orjson.dumps([pinned.get("workflowHash"), pinned.get("runtime")], option=orjson.OPT_SORT_KEYS)
-    return hashlib.blake2b(told, digest_size=12).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -102,6 +94,10 @@ class _Index:
     def flows(self) -> Counter[str]:
         """By hash of a flow, the rows that name it."""
         return Counter(row.flow_hash for row in self.rows.values() if row.flow_hash)
+
+    @cached_property
+    def authors(self) -> frozenset[str]:
+        return frozenset(row.author for row in self.rows.values() if row.author)
 
     @cached_property
     def highest(self) -> int:
@@ -184,6 +180,11 @@ class Ledger:
         """How many rows there are, at most: those without a sequence are counted, too."""
         return len(self.index.rows) + sum(1 for name in self.changed if name not in self.index.rows)
 
+    @property
+    def authors(self) -> frozenset[str]:
+        """Who asked for its rows; of rows that were deleted, too."""
+        return self.index.authors | {row.author for row in self._added if row.author}
+
     def names_flow(self, flow_hash: str) -> bool:
         """Whether a row names this flow."""
         gone = sum(before.flow_hash == flow_hash for name in self.changed if (before := self.index.rows.get(name)) is not None)
@@ -202,8 +203,8 @@ class Ledger:
     @property
     def ran(self) -> tuple[Ran, ...]:
         """The pinned rows, newest first, but for those that were never rolled out."""
-        pinned = (row for row in reversed(self.in_order) if row.pair is not None and not row.unreleased)
-        return tuple(Ran(row.name, row.sequence, row.pair, row.restored, row.result) for row in pinned)
+        rolled_out = (row for row in reversed(self.in_order) if not row.unreleased)
+        return tuple(Ran(row.name, row.sequence, row.pair, row.restored, row.result) for row in rolled_out if row.pair is not None)
 
     def of_deploy_spec(self, app: str) -> tuple[LedgerRow, ...]:
         """The rows that were made of `App.spec.deploy`, oldest first.

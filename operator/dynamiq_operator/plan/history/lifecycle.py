@@ -13,13 +13,13 @@ The phase follows from the rows' specs alone, so a restore that loses every stat
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
 from dynamiq_operator.model.base import Part
-from dynamiq_operator.model.guards import Released, Verified
+from dynamiq_operator.model.guards import GuardReason, Released, Verified
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Outcome, Phase, Pinned, Result
@@ -103,6 +103,36 @@ class History:
 def waits(row: Record) -> bool:
     """Whether a row is pinned and something holds it that was noted then: it is no candidate, and nothing of it is made."""
     return row.outcome is None and row.pinned is not None and bool(row.pinned.guards) and row.spec.released is None
+
+
+def brings_environment(row: Record) -> bool:
+    """Whether changed variables take effect with a row: it was approved, or waited for a freeze, or is a bypass.
+
+    One that was only suspended, or unknown, has met no rule: a rollback, which is exempt, would bring them past all. So would one that
+    waited for a freeze alone.
+    """
+    return brings_once_released(row, row.spec.released.guards if row.spec.released is not None else ())
+
+
+def brings_once_released(row: Record, waited_for: Collection[GuardReason]) -> bool:
+    """Whether changed variables take effect with a row that is let go on after it has waited for these."""
+    asked = {GuardReason.AWAITING_APPROVAL} if row.spec.is_rollback else {GuardReason.AWAITING_APPROVAL, GuardReason.FROZEN}
+    return row.spec.bypass is not None or not asked.isdisjoint(waited_for)
+
+
+def approved_environment(row: Record | None) -> str | None:
+    """Returns the digest of the environment that was approved with a row; None where it brings none, or was pinned before that was noted."""
+    return row.pinned.environment if row is not None and row.pinned is not None and brings_environment(row) else None
+
+
+def noted_environment(row: Record | None) -> str | None:
+    """Returns the digest of the environment that was approved with a row, or, of one that brings none, was in force when it was pinned.
+
+    None where neither was noted. Of a rollback that waited, an operator of before noted what the App asked for: that tells nothing.
+    """
+    if row is None or row.pinned is None:
+        return None
+    return row.pinned.environment if brings_environment(row) or not row.pinned.guards else None
 
 
 def completed(

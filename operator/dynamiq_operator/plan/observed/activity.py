@@ -29,7 +29,9 @@ class Runs:
 class Activity:
     """`at`: when the pod said so. Times in seconds; None before the pod was ready for the first time.
 
-    `idle_seconds`: since its last call ended, or since it was ready; 0 while one is in flight.
+    `idle_seconds`: since its last call ended, or since it was ready; 0 while one is in flight. `running_seconds`: for how long runs are under
+    way, the oldest first, as many as a pod lists. A call is in flight without a run, too: while its body comes and while its answer is taken.
+    `failed_seconds`: for how long its failed runs ran, in all. Both are None where its runtime does not report them.
     """
 
     at: datetime
@@ -38,6 +40,8 @@ class Activity:
     in_flight: int
     standby: bool
     runs: Runs = Runs()
+    running_seconds: tuple[float, ...] | None = None
+    failed_seconds: float | None = None
 
     @classmethod
     def of(cls, answer: bytes, pod: str, at: datetime) -> Activity:
@@ -46,7 +50,8 @@ class Activity:
         if told.pod is not None and told.pod != pod[:HOSTNAME_MAX].rstrip("-."):
             raise ValueError(f"it is the answer of another pod than {pod}")
         runs = Runs(told.runs.succeeded, told.runs.failed, told.runs.refused)
-        return cls(at, told.ready_seconds, told.idle_seconds, told.in_flight, told.standby, runs)
+        running = tuple(told.running_seconds) if told.running_seconds is not None else None
+        return cls(at, told.ready_seconds, told.idle_seconds, told.in_flight, told.standby, runs, running, told.failed_seconds)
 
 
 HOSTNAME_MAX = 63
@@ -69,4 +74,6 @@ class _Answer(_Strict):
     in_flight: _Count
     standby: bool = False
     runs: _Runs
+    running_seconds: list[_Seconds] | None = None
+    failed_seconds: _Seconds | None = None
     pod: Annotated[str, Field(max_length=HOSTNAME_MAX)] | None = None

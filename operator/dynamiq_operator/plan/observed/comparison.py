@@ -29,7 +29,7 @@ class Comparison:
     """`row`: its uid. `runs`: of it, recorded by then. `baseline`: the sequence of the row that it is compared with, None where there is none.
 
     `too_few`: whether either row has too few runs for a verdict. `nodes`: by the figure, the node that explains most of its change, and
-    its part of that from 0 to 1.
+    its part of that from 0 to 1. `matures_seconds`: how long ago a run has to have begun to count; None where all count.
     """
 
     row: str
@@ -39,6 +39,7 @@ class Comparison:
     p95: Figure = Figure()
     cost: Figure = Figure()
     node: tuple[str, str, float] | None = None
+    matures_seconds: float | None = None
 
     @classmethod
     def of(cls, body: bytes) -> Comparison:
@@ -56,6 +57,7 @@ class Comparison:
             p95=_figure(said.p95_ms),
             cost=_figure(said.cost_usd),
             node=(node.of, node.name, node.share) if node is not None else None,
+            matures_seconds=said.matures_seconds,
         )
 
 
@@ -91,6 +93,7 @@ class _Comparison(_Said):
     p95_ms: _Figure | None = None
     cost_usd: _Figure | None = None
     node: _Node | None = None
+    matures_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class _Answer(_Said):

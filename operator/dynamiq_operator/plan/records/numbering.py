@@ -106,6 +106,8 @@ class _Completion:
         )
         if isinstance(found, Pinned):
             pinned = completed(row, pinned=found)
+            if number is not None:
+                pinned = replace(pinned, meta=row.meta)  # number and pins are one write, and one generation
             self._last = max(self._last or (0, ""), (row.sequence, found.digest))
             self._change(pinned, CompleteRecord(app, row, number, found))
             return

@@ -34,10 +34,11 @@ def verify_row(context: Context, row: Record, verified: Verified) -> tuple[Recor
 
 
 def end_row(
-    context: Context, row: Record, result: Result, reason: str, *, verification: float | None = None
+    context: Context, row: Record, result: Result, reason: str, *, verification: float | None = None, is_warning: bool = False
 ) -> tuple[Record, tuple[Operation, ...]]:
     """The row with its outcome, and the operations that write it. `verification`: seconds of the verification that failed it."""
     said = {"result": result.value, "reason": reason[:1024], "at": format_time(context.now)}
     digest = row.pinned.digest if row.pinned else digests.row_digest(row.raw_spec)
     outcome = Outcome.model_validate({**said, "digest": digests.outcome_digest(digest, said, row.raw_spec)})
-    return completed(row, outcome=outcome), (*events.ended(context.app, row, outcome), EndRecord(row, outcome, verification))
+    told = events.ended(context.app, row, outcome, is_warning=is_warning)
+    return completed(row, outcome=outcome), (*told, EndRecord(row, outcome, verification))

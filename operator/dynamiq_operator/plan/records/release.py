@@ -8,6 +8,7 @@ from datetime import datetime
 
 from dynamiq_operator.desired.workload import environment_digest
 from dynamiq_operator.model.completion import base_lost
+from dynamiq_operator.model.endings import REJECTED_BY, WITHDRAWN_BY
 from dynamiq_operator.model.guards import RowKind, Waits
 from dynamiq_operator.model.objects import Approval, Record
 from dynamiq_operator.model.record import Pinned, Result
@@ -18,9 +19,12 @@ from dynamiq_operator.plan.guards.asked import why_never
 from dynamiq_operator.plan.guards.kinds import kind_of
 from dynamiq_operator.plan.guards.now import freeze_change
 from dynamiq_operator.plan.guards.waiting import standing
-from dynamiq_operator.plan.history.lifecycle import completed
+from dynamiq_operator.plan.history.lifecycle import brings_once_released, completed
 from dynamiq_operator.plan.operations import Operation, ReleaseRecord
 from dynamiq_operator.plan.records.outcomes import end_row
+
+DEPLOY_AGAIN = ": deploy again"
+"""How the reason ends of a row that waited in vain: its author has to know."""
 
 
 def release_rows(context: Context) -> Step:
@@ -39,7 +43,10 @@ def release_rows(context: Context) -> Step:
             continue  # `end_overtaken` ends it
         kind = kind_of(context, row, pinned)
         if (end := _end(context, row, pinned, kind)) is not None:
-            ended, operations = end_row(context, row, *end)
+            result, reason = end
+            ended, operations = end_row(
+                context, row, result, reason, is_warning=result is Result.OVERTAKEN and reason.endswith(DEPLOY_AGAIN)
+            )
             context, done = context.having(ended), [*done, *operations]
             continue
         stands = standing(context, row, pinned)
@@ -64,9 +71,9 @@ def _end(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> tuple[
     if (newer := next(_asked_after(context, row, kind), None)) is not None:
         return Result.OVERTAKEN, f"{events.title(newer)} was asked for after it"
     if (word := said.rejected(context, row)) is not None:
-        return Result.FAILED, f"rejected by {_words(word)}"
+        return Result.FAILED, f"{REJECTED_BY}{_words(word)}"
     if (word := said.withdrawn(context, row)) is not None:
-        return Result.FAILED, f"withdrawn by {_words(word)}"
+        return Result.FAILED, f"{WITHDRAWN_BY}{_words(word)}"
     if why := why_never(context, row, pinned, kind):
         return Result.FAILED, why
     if (lost := _lost_base(context, row, pinned)) is not None:
@@ -80,12 +87,13 @@ def _lost_base(context: Context, row: Record, pinned: Pinned) -> str | None:
     What it left out, it took from a row that is not live by now, nor ever will be again; or its variables are others by now.
     """
     live = context.history.live
-    if pinned.environment not in (None, environment_digest(context.app)):
-        return "variables, access or what is recorded of the App were changed since it was asked for: deploy again"
+    brings = brings_once_released(row, [guard.reason for guard in pinned.guards or ()]) or not row.spec.is_rollback
+    if brings and pinned.environment not in (None, environment_digest(context.app)):
+        return f"variables, access or what is recorded of the App were changed since it was asked for{DEPLOY_AGAIN}"
     if not base_lost(row, pinned, live):
         return None
     base = f"its base {pinned.base.row} (#{pinned.base.sequence}) is no longer live" if pinned.base else "nothing was live when it was made"
-    return f"{base}, {events.title(live) if live is not None else 'nothing'} is, and what it left out would be another now: deploy again"
+    return f"{base}, {events.title(live) if live is not None else 'nothing'} is, and what it left out would be another now{DEPLOY_AGAIN}"
 
 
 def _asked_after(context: Context, row: Record, kind: RowKind) -> Iterator[Record]:

@@ -1,12 +1,14 @@
 """What is deleted once a history is longer than `App.spec.history.limit`: the oldest rows, and flows that no kept row names.
 
-The chain of digests stays whole: where an old row has to stay, newer rows above the limit stay with it. Of an App with an archive a row goes
-only once the archive has acknowledged it.
+The chain of digests stays whole: where an old row has to stay, newer rows above the limit stay with it. Of an App with an archive a row rests in
+the cluster once the archive has it, and goes when the archive acknowledges it again: a database that fails over may lose what it stored last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from itertools import takewhile
 
 from dynamiq_operator.desired.base import CONFIG_MAP, is_owned
@@ -15,6 +17,7 @@ from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.record import Result
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import LedgerRow
+from dynamiq_operator.plan.observed.archive import Archive
 from dynamiq_operator.plan.operations import DeleteChild, DeleteRecord, Operation
 from dynamiq_operator.plan.snapshot import Snapshot
 
@@ -23,6 +26,10 @@ NEWEST_KEPT = 5
 """Kept however they ended: the caller who made one comes to see why it failed."""
 DELETED_PER_RECONCILE = 50
 """Rows deleted in one reconcile, so that a limit that was lowered a lot does not hold up a deploy."""
+RESTS, RESTS_LEAST = timedelta(days=1), timedelta(minutes=10)
+"""How long an archived row stays in the cluster, by the archive's time of storing; the least is for those beyond RESTING_MOST."""
+RESTING_MOST = 200
+"""Archived rows of an App that stay in the cluster."""
 
 
 def delete_expired(context: Context) -> tuple[Operation, ...]:
@@ -32,25 +39,75 @@ def delete_expired(context: Context) -> tuple[Operation, ...]:
     if limit is None or not context.ledger.known:
         return ()
     # Rows first: a flow goes only when no row that could bring it back is left.
-    if gone := expired(context, limit):
-        return tuple(DeleteRecord(app, row.name, row.uid) for row in _archived(context, gone))
+    if gone := _leaving(context, limit):
+        return tuple(DeleteRecord(app, row.name, row.uid) for row in gone)
     return tuple(_unneeded_flows(context)) if context.history.candidate is None else ()
 
 
-def to_archive(snapshot: Snapshot, app: App) -> tuple[LedgerRow, ...]:
-    """The rows, oldest first, that retention would delete and that have to be in the archive before. None without an archive."""
+@dataclass(frozen=True)
+class Handover:
+    """Rows that retention takes out of the cluster by the archive, oldest first.
+
+    `rows`: all of them. `asked`: those that the archive has to acknowledge: it is not known to have them, or they have rested.
+    """
+
+    rows: tuple[LedgerRow, ...] = ()
+    asked: tuple[LedgerRow, ...] = ()
+
+
+def hand_over(snapshot: Snapshot, app: App) -> Handover:
+    """Returns what is to be in the archive; nothing of an App without one."""
     history = app.spec.history
     if history is None or not history.archive or history.limit is None or not snapshot.ledger.known:
-        return ()
-    return expired(Context.of(snapshot, app), history.limit)
+        return Handover()
+    rows = _resting(Context.of(snapshot, app), history.limit)
+    rested = {row.uid for row in _rested(snapshot, rows)}
+    return Handover(rows, tuple(row for row in rows if row.uid not in snapshot.archive.stored or row.uid in rested))
 
 
-def _archived(context: Context, gone: Sequence[LedgerRow]) -> Iterator[LedgerRow]:
-    """Of an App with an archive, the oldest up to the first that is not known to be there: what is not known is kept."""
-    history = context.app.spec.history
+def seconds_to_rest(context: Context) -> Iterator[float]:
+    """Yields the seconds until the oldest row that rests may go."""
+    history, archive = context.app.spec.history, context.snapshot.archive
+    if history is None or history.limit is None or not archive.stored or not context.ledger.known:
+        return
+    rows = _resting(context, history.limit)
+    rested = len(_rested(context.snapshot, rows))
+    if rested < len(rows) and (since := archive.stored.get(rows[rested].uid)) is not None:
+        wanted = RESTS_LEAST if rested < _surplus(archive, rows) else RESTS
+        yield (since + wanted - context.now).total_seconds()
+
+
+def _leaving(context: Context, limit: int) -> tuple[LedgerRow, ...]:
+    """Returns the oldest rows that may go now, up to the first that has to stay: what is not known to be archived is kept."""
+    history, snapshot = context.app.spec.history, context.snapshot
     if history is None or not history.archive:
-        return iter(gone)
-    return takewhile(lambda row: row.uid in context.snapshot.archive.acknowledged, gone)
+        return expired(context, limit, DELETED_PER_RECONCILE)
+    rested = _rested(snapshot, _resting(context, limit))
+    return tuple(takewhile(lambda row: row.uid in snapshot.archive.acknowledged, rested[:DELETED_PER_RECONCILE]))
+
+
+def _resting(context: Context, limit: int) -> tuple[LedgerRow, ...]:
+    return expired(context, limit, RESTING_MOST + DELETED_PER_RECONCILE)
+
+
+def _rested(snapshot: Snapshot, rows: Sequence[LedgerRow]) -> tuple[LedgerRow, ...]:
+    """Returns the oldest of archived rows that have been in the archive for long enough, up to the first that has not."""
+    archive, surplus = snapshot.archive, _surplus(snapshot.archive, rows)
+
+    def has_rested(place: int, row: LedgerRow) -> bool:
+        if row.uid not in archive.stored:
+            return False
+        since = archive.stored[row.uid]
+        if place < surplus and (since is None or snapshot.now - since >= RESTS_LEAST):
+            return True
+        return since is not None and snapshot.now - since >= RESTS
+
+    return tuple(row for _, row in takewhile(lambda each: has_rested(*each), enumerate(rows)))
+
+
+def _surplus(archive: Archive, rows: Sequence[LedgerRow]) -> int:
+    """Returns how many archived rows there are beyond those that may rest."""
+    return sum(row.uid in archive.stored for row in rows) - RESTING_MOST
 
 
 def _unneeded_flows(context: Context) -> Iterator[DeleteChild]:
@@ -72,8 +129,8 @@ def _mounted(context: Context) -> set[str]:
     return {str(each["configMap"].get("name")) for each in volumes if "configMap" in each}
 
 
-def expired(context: Context, limit: int) -> tuple[LedgerRow, ...]:
-    """The oldest rows above the limit that may go.
+def expired(context: Context, limit: int, most: int) -> tuple[LedgerRow, ...]:
+    """The oldest rows above the limit that may go, at most so many.
 
     Kept whatever the limit: the live row, the 5 newest that were once live, every one in flight, the newest that was made of
     `App.spec.deploy` with those that its name is derived from, what a row in flight restores, and the 5 newest of all. Each pinned
@@ -94,7 +151,7 @@ def expired(context: Context, limit: int) -> tuple[LedgerRow, ...]:
     candidates = [
         row for row in rows if row.result is not None and row.name not in protected and (row.digest is None or row.sequence < chain)
     ]
-    return tuple(candidates[: min(max(len(rows) - limit, 0), DELETED_PER_RECONCILE)])
+    return tuple(candidates[: min(max(len(rows) - limit, 0), most)])
 
 
 def _rows_that_identify_the_last(rows: Sequence[LedgerRow]) -> Sequence[LedgerRow]:

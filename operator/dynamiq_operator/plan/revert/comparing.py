@@ -1,15 +1,16 @@
 """Whether the row that is watched takes longer or costs more than the one before, by what the recorder says of both.
 
-It is looked at once, when enough of its runs are recorded for a verdict on every figure that has a limit, or else when its watch is over:
-looked at again and again, chance alone would take some version back. A figure that is worse, and not by chance, and by more than the App
+It is looked at once, when enough of its runs count for a verdict on every figure that has a limit, or else when its watch is over. A run counts
+once nearly any run of the version before would have ended: the first runs that end are the short ones. Looked at again and again, chance alone would take some version back. A figure that is worse, and not by chance, and by more than the App
 allows, takes it back. What is not known takes nothing back: without a recorder, or without its answer, the App says that nothing was compared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from dynamiq_operator.model.objects import App, format_time
+from dynamiq_operator.model.objects import App, Record, format_time, parse_time
 from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.runs import FEWEST_FOR_P95, FEWEST_RUNS
 from dynamiq_operator.model.trial import Compared, ComparisonResult, Trial
@@ -22,13 +23,58 @@ from dynamiq_operator.plan.snapshot import Snapshot
 P95, COST = "p95_ms", "cost_usd"
 
 
-def to_compare(snapshot: Snapshot, app: App) -> str | None:
-    """The uid of the row that the recorder is to be asked about; None while nothing is decided by its answer."""
+@dataclass(frozen=True)
+class Question:
+    """What the recorder is asked. `row`: its uid. `unended`: of its runs that began long enough ago to count, those under way; None: unknown."""
+
+    row: str
+    unended: int | None = None
+
+
+def to_compare(snapshot: Snapshot, app: App) -> Question | None:
+    """Returns what the recorder is to be asked; None while nothing is decided by its answer."""
     policy, watched = app.spec.rollout.revert, app.status.trial
     if policy is None or not policy.compares or snapshot.settings.recorder is None or watched is None or watched.compared is not None:
         return None
     live = History.of(snapshot.records).live
-    return live.meta.uid if live is not None and is_running(watched, live, snapshot.now) else None
+    if live is None or not is_running(watched, live, snapshot.now):
+        return None
+    return Question(live.meta.uid, _unended(snapshot, app, live))
+
+
+def _unended(snapshot: Snapshot, app: App, live: Record) -> int | None:
+    """Returns how many runs of the row began long enough ago to count, and are under way; None where any pod's are not known.
+
+    The recorder is told of runs when they end: of one that hangs the pods alone know.
+    """
+    found = snapshot.comparison
+    if found is None or found.row != live.meta.uid or found.matures_seconds is None or live.pinned is None:
+        return None
+    since, unended = parse_time(live.pinned.created_at), 0
+    for pod in Context.of(snapshot, app).pods:
+        said = snapshot.activity.get(pod.uid)
+        if said is None and pod.ready:
+            return None
+        if said is None or not said.in_flight:
+            continue
+        if said.running_seconds is None:
+            return None
+        longest = (said.at - since).total_seconds()
+        unended += sum(found.matures_seconds <= seconds <= longest for seconds in said.running_seconds)
+    return unended
+
+
+def too_short(context: Context, policy: RevertPolicy) -> str:
+    """Returns why p95 and cost cannot be compared within the watch, in words; empty where they can, or nobody knows yet."""
+    live, found = context.history.live, context.snapshot.comparison
+    if live is None or found is None or found.row != live.meta.uid or found.matures_seconds is None:
+        return ""
+    if not policy.compares or found.matures_seconds < policy.seconds:
+        return ""
+    return (
+        f"its {compared_figures(policy)} cannot be compared: a run counts {found.matures_seconds:.0f} s after it began, three times p99 "
+        f"of #{found.baseline}, so revert.seconds has to be more than that"
+    )
 
 
 def noted_trial(context: Context) -> Trial | None:
@@ -40,7 +86,7 @@ def noted_trial(context: Context) -> Trial | None:
     if found is not None and found.row != live.meta.uid:
         found = None
     is_over = not is_running(watched, live, context.now)
-    if found is not None and (_is_enough(found, policy) or (is_over and _is_known_bad(found, policy))):
+    if found is not None and (is_enough(found, policy) or (is_over and _is_known_bad(found, policy))):
         return watched.model_copy(update={"compared": _decided(context, policy, found)})
     return watched.model_copy(update={"compared": _not_compared(context, policy, found)}) if is_over else watched
 
@@ -64,7 +110,11 @@ def compared_figures(policy: RevertPolicy) -> str:
     return " and ".join(named)
 
 
-def _is_enough(found: Comparison, policy: RevertPolicy) -> bool:
+def _that_count(found: Comparison) -> str:
+    return f" that began {found.matures_seconds:.0f} s before or earlier" if found.matures_seconds is not None else ""
+
+
+def is_enough(found: Comparison, policy: RevertPolicy) -> bool:
     """Whether there is a verdict on each figure that has a limit."""
     return found.runs >= runs_needed(policy) and not found.too_few and not any(_too_few(found, policy))
 
@@ -79,15 +129,16 @@ def _too_few(found: Comparison, policy: RevertPolicy) -> Iterator[str]:
 
 def _is_known_bad(found: Comparison, policy: RevertPolicy) -> bool:
     """Whether a figure is too bad, though of another one nothing can be said."""
-    return found.runs >= policy.min_runs and not found.too_few and any(_faults(found, policy))
+    return found.runs >= policy.min_runs and not found.too_few and any(faults(found, policy))
 
 
-def _faults(found: Comparison, policy: RevertPolicy) -> list[str]:
+def faults(found: Comparison, policy: RevertPolicy) -> list[str]:
+    """Returns why figures are too bad, in words; empty where none is."""
     return [said for said in (_fault(found, P95, policy.max_p95_ratio), _fault(found, COST, policy.max_cost_ratio)) if said]
 
 
 def _decided(context: Context, policy: RevertPolicy, found: Comparison) -> Compared:
-    bad = _faults(found, policy)
+    bad = faults(found, policy)
     return Compared(
         at=format_time(context.now),
         result=ComparisonResult.REGRESSED if bad else ComparisonResult.KEPT,
@@ -159,7 +210,7 @@ def _why_not(context: Context, policy: RevertPolicy, found: Comparison | None) -
     if found is None:
         return f"the recorder gave no answer{f': {context.snapshot.unanswered}' if context.snapshot.unanswered else ''}"
     if found.runs < runs_needed(policy):
-        return f"the recorder had {found.runs} of its runs, and it takes {runs_needed(policy)}"
+        return f"the recorder had {found.runs} of its runs{_that_count(found)}, and it takes {runs_needed(policy)}"
     if found.too_few:
         return f"the recorder had less than {FEWEST_RUNS} runs of the version before"
     return "; ".join(_too_few(found, policy))

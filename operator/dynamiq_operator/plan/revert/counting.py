@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dynamiq_operator.model.objects import App, parse_time
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.plan.observed.run_counts import RunCounts, updated
-from dynamiq_operator.plan.revert.watch import counts_runs
+from dynamiq_operator.plan.revert.watch import counts_runs, is_near_end
 from dynamiq_operator.plan.snapshot import Snapshot
 
 
@@ -28,13 +30,19 @@ def count(snapshot: Snapshot, app: App, counted: RunCounts) -> RunCounts:
     if history.candidate is not None:
         others = {pod.uid for pod in snapshot.pods if pod.uid not in there and pod.uid not in counted.pods and _serves(context, pod.pins)}
         previous = updated(previous, {uid: said for uid, said in snapshot.activity.items() if uid in others})
-    return RunCounts(
+    found = RunCounts(
         counted.row,
         updated(counted.pods, {uid: said for uid, said in snapshot.activity.items() if uid in there}),
         counted.own | own,
         {**restarts, **counted.restarts},
         previous,
-    )
+        counted.last_look,
+        counted.begun_by,
+    ).noted(snapshot.now)
+    # One look alone has most of the 1 %, so it is taken once, and stays.
+    if found.last_look is None and is_near_end(app, history, snapshot.now):
+        return replace(found, last_look=found.looked_at(snapshot.now))
+    return found
 
 
 def _serves(context: Context, label: str) -> bool:

@@ -1,8 +1,8 @@
 """Whether the row that is watched is bad: too many of its runs fail, its pods crash again and again, or it is worse than the one before (`comparing`).
 
-The limit is the App's `maxFailedPercent`, or, where the version before did worse than that, how that one did. In the end of the watch any
-rate above it is too much. Before that it has to be so far above it that chance does not explain it: else a version of which nearly as many
-runs may fail as do would be taken back some day, since it is looked at every few seconds, and after 20 runs two more or less are 10 %.
+The limit is the App's `maxFailedPercent`, or, where the version before did worse than that, how that one did. The rate of failures is of the
+runs that began. It has to be above the limit by more than chance explains over all looks together (`chance`): else a version of which nearly
+as many runs may fail as do would be reverted some day, since it is looked at every few seconds, and after 20 runs two more or less are 10 %.
 What is not known counts for nothing: pods that say nothing of their runs take no version back. What the recorder said is noted, and counts on
 for GRACE after the watch: it may be found in its last second.
 """
@@ -10,7 +10,6 @@ for GRACE after the watch: it may be found in its last second.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from math import sqrt
 
 from dynamiq_operator.model.app import Trial
 from dynamiq_operator.model.objects import Record, parse_time
@@ -18,17 +17,12 @@ from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.trial import ComparisonResult
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.pods import Pod
-from dynamiq_operator.plan.observed.run_counts import Ended
+from dynamiq_operator.plan.observed.run_counts import Begun, RunCounts
+from dynamiq_operator.plan.revert.chance import Rate, is_beyond_chance
 from dynamiq_operator.plan.revert.watch import is_running
 
 CRASHES = 2
 """Restarts of a pod that is in a crash loop, after which nobody waits for the other pods to crash."""
-BEYOND_CHANCE = 3.0
-"""Standard deviations of the number of failures at the limit."""
-END = 0.1
-"""The share of the watch at its end."""
-END_LEAST = timedelta(seconds=4)
-"""So that pods are read within it."""
 CRASH_LOOP = "CrashLoopBackOff"
 GRACE = timedelta(minutes=5)
 """For which a noted verdict counts on after the watch: the next operator takes over in less, and nobody expects that a version is taken back later."""
@@ -80,32 +74,43 @@ def is_newest(context: Context, live: Record) -> bool:
 
 
 def _failing(context: Context, policy: RevertPolicy, watched: Trial, since: datetime) -> str:
-    counts = context.snapshot.counts
-    ended = counts.ended if counts.row == watched.row else Ended()
-    before = watched.previous_failed_percent
-    limit = max(policy.max_failed_percent, before or 0.0)
-    if ended.count < policy.min_runs or ended.failed_percent <= limit:
+    runs = failing(context.snapshot.counts, policy, watched)
+    if runs is None:
         return ""
-    until = parse_time(watched.until)
-    at_the_end = context.now >= until - max(END * (until - since), END_LEAST)
-    if not at_the_end and not _is_beyond_chance(ended, limit / 100):
-        return ""
-    seconds = max(int((context.now - since).total_seconds()), 1)
+    seconds, before = max(int((context.now - since).total_seconds()), 1), watched.previous_failed_percent
+    percent = _above(runs.failed_percent, max(policy.max_failed_percent, before or 0.0))
     known = f"{before:.0f} %" if before is not None else "is not known"
     return (
-        f"{ended.failed} of {ended.count} runs failed within {seconds} s ({_above(ended.failed_percent, limit)} %), "
+        f"{runs.failed} of {runs.count} runs failed within {seconds} s ({percent} %), "
         f"at most {policy.max_failed_percent} % may; the version before: {known}"
     )
+
+
+def failing(counts: RunCounts, policy: RevertPolicy, watched: Trial) -> Begun | None:
+    """Returns the runs of the watched row too many of which fail; None where they do not, or nothing is known of them."""
+    if counts.row != watched.row:
+        return None
+    before = _version_before(watched)
+    # Where an older operator noted the rate of the version before alone, it is taken as it is.
+    limit = policy.max_failed_percent if before is not None else max(policy.max_failed_percent, watched.previous_failed_percent or 0.0)
+    for runs, last in ((counts.begun, False), (counts.last_look, True)):
+        if runs is None or runs.ended < policy.min_runs:
+            continue
+        if is_beyond_chance(Rate(runs.failed, runs.count), limit / 100, before, last=last):
+            return runs
+    return None
+
+
+def _version_before(watched: Trial) -> Rate | None:
+    """The failures of the version before; None where its rate alone is known, as an older operator noted it, or nothing."""
+    if watched.previous_failed_percent is None or not watched.previous_runs:
+        return None
+    return Rate(round(watched.previous_failed_percent * watched.previous_runs / 100), watched.previous_runs)
 
 
 def _above(percent: float, limit: float) -> str:
     """A rate that is above the limit, as a number that reads so."""
     return str(int(percent)) if int(percent) > limit else f"{percent:.1f}"
-
-
-def _is_beyond_chance(ended: Ended, limit: float) -> bool:
-    expected = ended.count * limit
-    return ended.failed > expected + BEYOND_CHANCE * sqrt(expected * (1 - limit))
 
 
 def _crashing(context: Context) -> str:

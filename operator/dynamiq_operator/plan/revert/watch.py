@@ -8,6 +8,7 @@ from dynamiq_operator.model.app import Trial
 from dynamiq_operator.model.objects import App, Record, format_time, parse_time
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.observed.run_counts import Begun
 
 
 def counts_runs(app: App, history: History, now: datetime) -> bool:
@@ -22,6 +23,20 @@ def counts_runs(app: App, history: History, now: datetime) -> bool:
     return is_running(app.status.trial, history.live, now)
 
 
+END = 0.05
+"""The share of the watch at its end, in which the last look is taken and there is still time to act on it."""
+END_LEAST = timedelta(seconds=4)
+"""So that pods are read within it."""
+
+
+def is_near_end(app: App, history: History, now: datetime) -> bool:
+    """Whether the watch of the live row is about to end."""
+    watched, live, policy = app.status.trial, history.live, app.spec.rollout.revert
+    if watched is None or policy is None or not is_running(watched, live, now):
+        return False
+    return now >= parse_time(watched.until) - max(END * timedelta(seconds=policy.seconds), END_LEAST)
+
+
 def is_running(trial: Trial | None, live: Record | None, now: datetime) -> bool:
     """Whether the live row is watched now."""
     return trial is not None and live is not None and trial.row == live.name and now < parse_time(trial.until)
@@ -29,6 +44,14 @@ def is_running(trial: Trial | None, live: Record | None, now: datetime) -> bool:
 
 def trial(context: Context) -> Trial | None:
     """The trial of the live row, which begins when its App's status first tells of the row and stays until another one is live."""
+    watched, counts = _begun_trial(context), context.snapshot.counts
+    last = counts.last_look if watched is not None and counts.row == watched.row else None
+    if watched is None or last is None or watched.unended_percent is not None or last.in_flight <= last.ended:
+        return watched
+    return watched.model_copy(update={"unended_percent": round(100 * last.in_flight / (last.ended + last.in_flight), 1)})
+
+
+def _begun_trial(context: Context) -> Trial | None:
     policy, live, told = context.app.spec.rollout.revert, context.history.live, context.app.status
     if policy is None or live is None or live.outcome is None or context.lost is not None:
         return None
@@ -40,8 +63,18 @@ def trial(context: Context) -> Trial | None:
     if context.now >= until:
         return None  # such as one that a restore brought back
     counts = context.snapshot.counts
-    before = counts.previous_failed_percent(policy.min_runs) if counts.row == live.name else None
-    return Trial(row=live.name, until=format_time(until), previous_failed_percent=round(before, 1) if before is not None else None)
+    before = counts.version_before(policy.min_runs) if counts.row == live.name else None
+    return new_trial(live.name, until, before)
+
+
+def new_trial(row: str, until: datetime, before: Begun | None) -> Trial:
+    """Returns what is noted of a row that goes live, and of the version before it."""
+    return Trial(
+        row=row,
+        until=format_time(until),
+        previous_failed_percent=round(before.failed_percent, 1) if before is not None else None,
+        previous_runs=before.count if before is not None else None,
+    )
 
 
 def brings_back(row: Record) -> bool:

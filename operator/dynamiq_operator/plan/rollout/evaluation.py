@@ -8,6 +8,7 @@ from enum import Enum
 
 from dynamiq_operator.desired.base import NETWORK_POLICY, SECRET, WORKLOAD
 from dynamiq_operator.desired.workload_state import WorkloadState
+from dynamiq_operator.model.app import VARIABLES_HELD
 from dynamiq_operator.model.guards import GuardReason, Waits
 from dynamiq_operator.model.objects import format_time
 from dynamiq_operator.model.record import Pinned, Result
@@ -20,6 +21,7 @@ from dynamiq_operator.plan.operations import Operation
 from dynamiq_operator.plan.records.outcomes import end_row, verify_row
 from dynamiq_operator.plan.rollout import clock
 from dynamiq_operator.plan.verification.verdict import Verdict, verdict
+from dynamiq_operator.plan.workloads import environment
 from dynamiq_operator.plan.workloads.verified import needs_switch
 from dynamiq_operator.plan.workloads.wanted import lacks_room, room_note
 
@@ -150,6 +152,8 @@ def _refusal(context: Context) -> Cause | None:
             return Cause(Gravity.UNTIL_DEADLINE, hindered.reason.value, f"no pod is made before this is mended: {hindered.message}")
     if not context.has_flow:
         return Cause(Gravity.UNTIL_DEADLINE, "FlowMissing", "its flow is in no ConfigMap and no WorkflowVersion")
+    if (why := environment.not_approved(context)) is not None:
+        return Cause(Gravity.UNTIL_DEADLINE, VARIABLES_HELD, why)
     if lacks := variables.missing_variables(context):
         return Cause(Gravity.AT_ONCE, variables.reason_of(lacks), lacks)
     problem = problems.get(WORKLOAD.key(app, context.label)) or problems.get(SECRET.key(app))

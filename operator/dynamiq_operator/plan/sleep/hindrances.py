@@ -11,6 +11,7 @@ from dynamiq_operator.model.objects import parse_time
 from dynamiq_operator.model.record import Config, ConfigType
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.snapshot import KeysPresence
+from dynamiq_operator.plan.workloads import environment
 from dynamiq_operator.plan.workloads.wanted import conversion
 
 
@@ -67,7 +68,9 @@ def _found(context: Context) -> Iterator[Hindrance | None]:
 def knows_keys(context: Context) -> bool:
     """Whether the gate has digests of the App's Access Keys as they were observed last."""
     keys = context.snapshot.access_keys
-    return not context.app.spec.is_private or (keys.presence is KeysPresence.PRESENT and context.snapshot.gate_keys == keys.version)
+    return not environment.app_as_served(context).spec.is_private or (
+        keys.presence is KeysPresence.PRESENT and context.snapshot.gate_keys == keys.version
+    )
 
 
 def _is_watched(context: Context) -> bool:

@@ -19,6 +19,7 @@ from dynamiq_operator.plan.observed.causes import Gravity, find_cause
 from dynamiq_operator.plan.observed.endpoints import Slice
 from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.sleep.hindrances import sleeping_config
+from dynamiq_operator.plan.workloads import environment
 from dynamiq_operator.plan.workloads.endpoints import own_slices
 
 SETTLED = timedelta(seconds=3)
@@ -73,7 +74,7 @@ def wanted_note(context: Context) -> GateNote | None:
         workload=serving["metadata"]["name"],
         app_id=context.app.meta.uid,
         hold_seconds=config.hold_seconds or 1,
-        private=context.app.spec.is_private,
+        private=environment.app_as_served(context).spec.is_private,
         port=runtime.port or DEFAULT_PORT,
         **({"ready_path": probe.path} if probe is not None else {}),
         **({"at_once": min(FOR_EACH_RUN * runtime.max_concurrent_runs, AT_ONCE)} if runtime.max_concurrent_runs is not None else {}),

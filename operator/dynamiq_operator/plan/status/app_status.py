@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dynamiq_operator.desired import exposure, workload
+from dynamiq_operator.desired import exposure
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.desired.workload_state import WorkloadState
-from dynamiq_operator.model.app import PROGRESSING, AppStatus, FailedRow, LiveRow
+from dynamiq_operator.model.app import PROGRESSING, VARIABLES_HELD, AppStatus, FailedRow, LastGood, LiveRow
 from dynamiq_operator.model.base import Condition
 from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Result, Source
@@ -16,12 +16,13 @@ from dynamiq_operator.model.settings import ImagePolicy
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.children import variables
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.guards.hold import hold
+from dynamiq_operator.plan.guards.hold import hold, shown_hold
 from dynamiq_operator.plan.guards.now import standing_guards
 from dynamiq_operator.plan.observed.causes import Cause, Gravity, find_cause
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.records.deploy_spec import create_deploy_row, name_taken, override
 from dynamiq_operator.plan.revert.comparing import noted_trial
+from dynamiq_operator.plan.revert.restore import good_row
 from dynamiq_operator.plan.sleep.hindrances import sleeping_config
 from dynamiq_operator.plan.status.archived import archived_condition
 from dynamiq_operator.plan.status.conditions import (
@@ -32,7 +33,6 @@ from dynamiq_operator.plan.status.conditions import (
     OVERRIDDEN,
     TRIGGERS,
     VARIABLES,
-    VARIABLES_HELD,
     condition,
     dated,
     ready,
@@ -45,9 +45,13 @@ from dynamiq_operator.plan.status.strategy import strategy_conditions
 from dynamiq_operator.plan.status.trial import trial_condition
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 from dynamiq_operator.plan.verification.asking import asked
+from dynamiq_operator.plan.workloads import environment
 
 _ONE_POD = (
     "one pod may be all that answers, and while its node is drained nobody does: autoscaling.minReplicas 2 in the config keeps another"
+)
+_CHANGED_WHILE_LOST = (
+    "the App was changed while the row that it serves is not there: what it asks of its pods is compared once that is back"
 )
 _NO_POD_READY = condition(AVAILABLE, False, "NoPodReady", "no pod is ready to answer")
 
@@ -77,8 +81,9 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         last_sequence=context.last_sequence or None,
         live=_live_row(context),
         failed=failed,
+        last_good=_last_good(context),
         trial=noted_trial(context),
-        holds=hold(context) if not context.snapshot.guards.outdated else None,
+        holds=shown_hold(context) if not context.snapshot.guards.outdated else None,
         guards=standing_guards(context),
         hostname=exposure.hostname(app, context.settings),
         url=exposure.url(app, context.settings),
@@ -98,6 +103,19 @@ def _live_row(context: Context) -> LiveRow | None:
     return LiveRow(
         row=live.name, sequence=live.sequence, workflow_version=live.pinned.workflow_version, runtime=live.pinned.runtime.version
     )
+
+
+def _last_good(context: Context) -> LastGood | None:
+    """Decided once for each live row, as it goes live: of one from before this version what is warm stays, so an upgrade ends no pod."""
+    live, said = context.history.live, context.app.status
+    if live is None or not context.switches or not context.app.spec.rollout.switches:
+        return None
+    if said.live is not None and said.live.row == live.name:
+        return said.last_good
+    if not context.ledger.known or context.history.candidate is not None:
+        return None
+    good = good_row(context)
+    return LastGood(live=live.sequence, row=good.name, pair=good.pair) if good is not None else LastGood(live=live.sequence)
 
 
 def _failed(context: Context) -> FailedRow | None:
@@ -142,6 +160,8 @@ def _available(context: Context, lacks: str) -> Condition:
             )
         if lacks:
             return condition(AVAILABLE, False, variables.reason_of(lacks), held_back(lacks))
+        if (why := environment.not_approved(context)) is not None:
+            return condition(AVAILABLE, False, VARIABLES_HELD, why)
         if context.target is None:
             return condition(AVAILABLE, False, "NoWorkload", "there is no workload yet")
         return _NO_POD_READY  # as it reads once the workload is there: one write less
@@ -204,15 +224,12 @@ def _variables(context: Context, lacks: str) -> Iterator[Condition]:
 
 def _variables_held(context: Context) -> Iterator[Condition]:
     """Stands in the status only while it is True: what the App asks of its pods differs from what they have, and waits for a row."""
-    pins, observed = context.target_pins, context.workload
-    if pins is None or observed is None or not context.keeps_variables(pins, observed):
-        return
-    if workload.template_digest(context.app, pins, observed) != workload.applied_digest(observed):
-        said = (
-            "variables, access or what is recorded were changed: that takes effect with the next row that is deployed, such as one by "
-            f"`kubectl dynamiq deploy {context.app.meta.name}`"
-        )
-        yield condition(VARIABLES_HELD, True, "AwaitsRow", said)
+    if context.lost is not None:  # it is compared again once the row is back; that the App was changed meanwhile must not be forgotten
+        said = [each for each in context.app.status.conditions if each.type == VARIABLES_HELD]
+        is_changed = context.holds_variables and context.app.status.observed_generation != context.app.meta.generation
+        yield from said or ([condition(VARIABLES_HELD, True, LOST, _CHANGED_WHILE_LOST)] if is_changed else [])
+    elif (held := environment.why_held(context)) is not None:
+        yield condition(VARIABLES_HELD, True, *held)
 
 
 def _triggers(context: Context, problems: Mapping[ChildKey, ChildProblem]) -> Condition:
@@ -249,11 +266,11 @@ def _overridden(context: Context) -> Condition:
 
 def _until(context: Context) -> str:
     """How long what runs stays in the place of what spec.deploy asks."""
-    if hold(context) is not None:
+    if shown_hold(context) is not None:
         return (
             f": what spec.deploy asks waits until `kubectl dynamiq resume {context.app.meta.name}`, or a deploy by hand of another version"
         )
-    return " until spec.deploy changes" if not context.guarded else ""
+    return " until spec.deploy changes" if not context.guarded and hold(context) is None else ""
 
 
 def _not_made(type_: str, problems: Mapping[ChildKey, ChildProblem]) -> Condition:

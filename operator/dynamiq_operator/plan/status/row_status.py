@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 
+from dynamiq_operator.model.endings import ending, is_live_revert
 from dynamiq_operator.model.guards import GuardReason, Waits
 from dynamiq_operator.model.objects import Record, Unreadable
 from dynamiq_operator.model.record import CLOSED, Phase, RecordStatus, Result
@@ -12,6 +14,7 @@ from dynamiq_operator.model.rollout import Rollout
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.groups import by_object
+from dynamiq_operator.plan.guards.reworded import with_words_of_before
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.plan.operations import Group, LeaveRecord, Operation, Plan, SetRecordStatus
 from dynamiq_operator.plan.records.numbering import seconds_left, waits_until
@@ -33,12 +36,15 @@ def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses
     app, history = context.app, context.history
     opening: list[Operation] = []
     closing: list[Operation] = []
+    live = history.live
+    reverts = {live.name} if live is not None and is_live_revert(live.raw_spec) else ()
     for row in reversed(history.rows):
         phase = history.phase(row)
         guard = context.guarded.get(row.name)
         waits = guard.message if guard is not None else context.waits.get(row.name, "")
         under_way = rollout if row is history.candidate else None
-        status = row_status(row, phase, context.now, waits=waits, guard=guard, rollout=under_way)
+        status = row_status(row, phase, context.now, waits=waits, guard=guard, rollout=under_way, reverts=reverts)
+        status = with_words_of_before(row.status, status, app.meta.name, app.meta.namespace)
         if says_nothing_new(row, status):
             continue
         operations = closing if phase in CLOSED else opening
@@ -60,8 +66,8 @@ def leave_rows(snapshot: Snapshot) -> tuple[Group, ...]:
 def rows_without_app(snapshot: Snapshot) -> Plan:
     """Rows whose App does not exist wait for it, without a number and without an end: an App's status keeps the numbers.
 
-    So do rows that have ended and that a restore brought back before their App. One that has waited too long says so, and stays
-    open: closed it would not be watched when its App comes.
+    So do rows that have ended and that a restore brought back before their App. One that has waited too long reads Failed. It gets no
+    outcome: a history has none without a number.
     """
     policy = Rollout()
     operations: list[Operation] = []
@@ -73,6 +79,8 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
         if row.outcome is None and snapshot.now >= waits_until(row, policy):
             message = f"{message}, {policy.progress_deadline_seconds} s after the row was created"
             status = given_up_status(row, snapshot.now, message)
+            if row.phase is Phase.PENDING and _is_given_up(row):
+                continue  # by an operator of before, which left such a row open: an upgrade writes no row
         else:
             status = row_status(row, Phase.PENDING, snapshot.now, waits=message)
             left += [] if row.outcome else [seconds_left(row, policy, snapshot.now)]
@@ -93,9 +101,19 @@ def rows_of_unreadable_app(snapshot: Snapshot, app: Unreadable) -> tuple[Operati
 
 
 def row_status(
-    row: Record, phase: Phase, now: datetime, *, waits: str = "", guard: Waits | None = None, rollout: RolloutStatus | None = None
+    row: Record,
+    phase: Phase,
+    now: datetime,
+    *,
+    waits: str = "",
+    guard: Waits | None = None,
+    rollout: RolloutStatus | None = None,
+    reverts: Container[str] = (),
 ) -> RecordStatus:
-    """A row's whole status; `guard`: what holds a pinned row. It has no condition Ready: a failed row of the past must not hang a GitOps wait."""
+    """A row's whole status; `guard`: what holds a pinned row. It has no condition Ready: a failed row of the past must not hang a GitOps wait.
+
+    `reverts`: as `model.endings.ending` takes them.
+    """
     ended = row.outcome is not None and phase is not Phase.PENDING
     if row.outcome is not None and ended:
         found = condition(SUCCEEDED, row.outcome.result is Result.SUCCEEDED, row.outcome.result.value, row.outcome.reason)
@@ -107,6 +125,8 @@ def row_status(
         found = condition(SUCCEEDED, None, "Progressing", "")
     return RecordStatus(
         phase=phase,
+        # A row that reads closed is never written again: one that an older operator ended keeps what it says.
+        ending=row.status.ending if row.phase in CLOSED else ending(row.name, row.raw_spec, reverts) if phase in CLOSED else None,
         waits=guard or (rollout.waits if rollout is not None else None),
         observed_generation=row.meta.generation if ended else 0,
         conditions=dated([found], row.status.conditions, now, None),
@@ -116,10 +136,14 @@ def row_status(
 def given_up_status(row: Record, now: datetime, message: str) -> RecordStatus:
     """Of a row whose App has not come in time. GitOps tools take it for done, as they do each row that failed."""
     return RecordStatus(
-        phase=Phase.PENDING,
+        phase=Phase.FAILED,
         observed_generation=row.meta.generation,
         conditions=dated([condition(SUCCEEDED, False, "AppMissing", message)], row.status.conditions, now, None),
     )
+
+
+def _is_given_up(row: Record) -> bool:
+    return any(each.type == SUCCEEDED and each.reason == "AppMissing" for each in row.status.conditions)
 
 
 def says_nothing_new(row: Record, status: RecordStatus) -> bool:

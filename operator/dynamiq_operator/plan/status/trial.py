@@ -11,9 +11,9 @@ from dynamiq_operator.model.rollout import RevertPolicy
 from dynamiq_operator.model.trial import ComparisonResult
 from dynamiq_operator.plan import events
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.guards.hold import hold
+from dynamiq_operator.plan.guards.hold import shown_hold
 from dynamiq_operator.plan.operations import Emit
-from dynamiq_operator.plan.revert.comparing import compared_figures, limits, noted_trial
+from dynamiq_operator.plan.revert.comparing import compared_figures, limits, noted_trial, too_short
 from dynamiq_operator.plan.revert.restore import good_row
 from dynamiq_operator.plan.revert.verdict import counts_until, fault, is_newest, regressed, silent_pods
 from dynamiq_operator.plan.revert.watch import is_running
@@ -67,7 +67,7 @@ def trial_times(context: Context) -> tuple[float, ...]:
 
 
 def _reverted(context: Context, live: Record) -> str:
-    waits = context.app.spec.deploy is not None and hold(context) is not None
+    waits = context.app.spec.deploy is not None and shown_hold(context) is not None
     held = f"; what Git asks for waits until `kubectl dynamiq resume {context.app.meta.name}`" if waits else ""
     return f"{live.spec.message or ''}; {events.title(live)} runs in its place{held}"
 
@@ -97,6 +97,11 @@ def _taken_back(context: Context, live: Record) -> Condition | None:
 
 def _kept(policy: RevertPolicy, live: Record, watched: Trial) -> Condition:
     said, compared = f"{events.title(live)} was watched until {watched.until}, and is kept", watched.compared
+    if watched.unended_percent is not None:
+        said += (
+            f"; {watched.unended_percent:.0f} % of its runs had not ended by then: they take longer than revert.seconds, "
+            f"set it to more than {policy.seconds}"
+        )
     if compared is not None and compared.result is ComparisonResult.NOT_COMPARED:
         return condition(TRIAL, False, "NotCompared", f"{said}; its {compared_figures(policy)} could not be compared: {compared.message}")
     if compared is not None and compared.result is ComparisonResult.REGRESSED:
@@ -119,7 +124,8 @@ def _watching(context: Context, policy: RevertPolicy, live: Record, watched: Tri
         return condition(
             TRIAL, None, "NoRecorder", f"{said}; its {compared_figures(policy)} cannot be compared: the operator was told of no recorder"
         )
-    return condition(TRIAL, True, "Watching", said + (f"; {watched.compared.message}" if watched.compared is not None else ""))
+    more = watched.compared.message if watched.compared is not None else too_short(context, policy)
+    return condition(TRIAL, True, "Watching", said + (f"; {more}" if more else ""))
 
 
 def _limits(policy: RevertPolicy, watched: Trial) -> str:

@@ -21,6 +21,7 @@ from dynamiq_operator.plan.children.manifests import denied_problems, digests_of
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.problems import ChildProblem
 from dynamiq_operator.plan.operations import Operation, OwnChild, RunOnce
+from dynamiq_operator.plan.workloads import environment
 
 
 def trigger_operations(context: Context) -> tuple[Operation, ...]:
@@ -77,7 +78,9 @@ def _scheduled(context: Context) -> dict[ChildKey, Manifest]:
         return {}
     scheduled = [trigger for trigger in active(context) if trigger.schedule is not None and not why_not(trigger)]
     schedules = {_cron_job_name(context, trigger): trigger for trigger in scheduled}
-    return made_of(Inputs(context.app, context.settings, pinned=context.pinned, schedules=schedules), of_triggers=True)
+    return made_of(
+        Inputs(environment.app_as_served(context), context.settings, pinned=context.pinned, schedules=schedules), of_triggers=True
+    )
 
 
 def _cron_job_name(context: Context, trigger: Trigger) -> str:
@@ -99,7 +102,7 @@ def _due(context: Context) -> Iterator[Manifest]:
         if at is None or trigger.suspend or why_not(trigger) or not context.app.meta.created <= at <= context.now <= at + triggers.GRACE:
             continue
         if job.single_run_name(context.app, trigger) not in made:
-            yield job.single_run(context.app, trigger, context.settings, hold_of(context.pinned))
+            yield job.single_run(environment.app_as_served(context), trigger, context.settings, hold_of(context.pinned))
 
 
 def _is_hindered(context: Context, manifest: Manifest, digest: str) -> bool:

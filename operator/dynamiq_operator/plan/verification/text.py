@@ -12,6 +12,8 @@ SHOWN = 200
 HIDDEN = "[redacted]"
 SECRET_LEAST = 4
 """Characters of a secret value from which on it is looked for: a shorter one is in every text."""
+TEXTS = 4
+"""JSON texts inside of each other that are looked into, as pods do (dynamiq_runtime/content.py, which nothing here imports)."""
 
 
 def shown(text: str, most: int = SHOWN) -> str:
@@ -35,7 +37,33 @@ def redacted(text: str, secrets: Iterable[str], fields: Iterable[str] = ()) -> s
     return text
 
 
-def _without(value: Any, fields: set[str]) -> Any:
+def _without(value: Any, fields: set[str], texts: int = TEXTS) -> Any:
     if isinstance(value, dict):
-        return {key: HIDDEN if key.casefold() in fields else _without(each, fields) for key, each in value.items()}
-    return [_without(each, fields) for each in value] if isinstance(value, list) else value
+        return {key: HIDDEN if key.casefold() in fields else _without(each, fields, texts) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without(each, fields, texts) for each in value]
+    return _text_without(value, fields, texts) if isinstance(value, str) else value
+
+
+def _text_without(text: str, fields: set[str], texts: int) -> str:
+    """A text that is JSON without the values of these fields; whole where it is none, and hidden where that cannot be told."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return text
+    if not texts:
+        return HIDDEN
+    try:
+        found = json.loads(text, object_pairs_hook=_object)
+        left = _without(found, fields, texts - 1)
+    except json.JSONDecodeError:
+        return text
+    except (ValueError, RecursionError):
+        return HIDDEN
+    return text if left == found else json.dumps(left, ensure_ascii=False)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises ValueError where a key is there twice: the first of them would pass unseen."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a key is there twice")
+    return made

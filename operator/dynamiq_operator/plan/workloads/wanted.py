@@ -7,18 +7,20 @@ on by the way of the one that serves: a row that arrives meanwhile goes before t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from math import ceil
 
 from dynamiq_operator.desired import inputs
 from dynamiq_operator.desired import workload as workloads
-from dynamiq_operator.desired.base import is_ending
+from dynamiq_operator.desired.base import ChildKey, is_ending
 from dynamiq_operator.desired.pins import PLAIN, Pins
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.workloads import Workloads
 
 NO_ROOM = "exceeded quota"
 """What the API server says in the words of every ResourceQuota that is used up."""
@@ -47,9 +49,10 @@ def wanted_workloads(context: Context) -> tuple[WantedWorkload, ...]:
         live = context.live_pins
         if live is not None and (live.label in context.workloads.by_label or context.serving == live.label):
             found.setdefault(live.label, live)
-        for label in (context.serving, standby(context)):
-            if label and label not in found:
-                found[label] = noted_pins(context, label)
+        if context.serving and context.serving not in found:
+            found[context.serving] = noted_pins(context, context.serving)
+        if (kept := standby(context)) is not None:
+            found[kept] = noted_pins(context, kept) or _good_pins(context)
     if (other := conversion(context)) is not None:
         found.setdefault(other, pins)
     return tuple(WantedWorkload(label, each, context.workloads.get(label)) for label, each in found.items())
@@ -66,12 +69,44 @@ def conversion(context: Context) -> str | None:
 
 
 def standby(context: Context) -> str | None:
-    """The workload that is kept warm: of those that neither serve nor are the target's or the live row's, the one that served last."""
-    if not context.switches or not context.app.spec.rollout.switches:
+    """Returns the label of the workload that is kept warm: that of the last good row, so never one that was rolled back or reverted.
+
+    It neither serves nor is the target's or the live row's. While it is not known which row that is, it is the one that served last.
+    """
+    if not context.switches or not context.app.spec.rollout.switches or not _stays_warm(context) or gives_up_standby(context):
         return None
-    live = context.live_pins
-    found = context.workloads.newest_served(but=(context.label, context.serving, live.label if live is not None else None))
-    return found if found is not None and _stays_warm(context) and not gives_up_standby(context) else None
+    live, good = context.live_pins, context.app.status.last_good
+    taken = (context.label, context.serving, live.label if live is not None else None)
+    if good is None or context.history.live is None or good.live != context.history.live.sequence:
+        return context.workloads.newest_served(but=taken)
+    for label in context.workloads.of_pins:
+        pins = noted_pins(context, label) if label not in taken else None
+        if pins is not None and pins.pair == good.pair and not is_ending(context.workloads.by_label[label]):
+            return label
+    # Its pods were ended for those of a version that was left since: they are started anew, and not while others are.
+    pins = _good_pins(context) if context.history.candidate is None else None
+    return pins.label if pins is not None and pins.label not in taken else None
+
+
+def to_be_warmed(app: App, children: Mapping[ChildKey, Manifest], now: datetime) -> str | None:
+    """Returns the name of the last good row where it is to be read, since it is kept warm and no workload runs it; else None."""
+    good, warm, found = app.status.last_good, app.spec.rollout.warm, Workloads.of(app, children)
+    if good is None or good.row is None or warm.replicas == 0 or not app.spec.rollout.switches:
+        return None
+    since = found.served_since(found.selected or PLAIN)
+    if warm.seconds is not None and since is not None and now >= since + timedelta(seconds=warm.seconds):
+        return None
+    noted = (workloads.noted_pins(raw) for raw in found.by_label.values())
+    return None if any(pins is not None and pins.pair == good.pair for pins in noted) else good.row
+
+
+def _good_pins(context: Context) -> Pins | None:
+    """What a rollback to the last good row would run: its flow and its runtime, with the compute of the live row."""
+    good, live = context.app.status.last_good, context.live_pins
+    row = next((row for row in context.history.rows if good is not None and row.name == good.row), None)
+    return (
+        replace(Pins.of(row.pinned), resources=live.resources) if row is not None and row.pinned is not None and live is not None else None
+    )
 
 
 def _stays_warm(context: Context) -> bool:

@@ -33,7 +33,7 @@ async def start(request: Request, console: ConsoleOf) -> Response:
     """To the provider. `to`: the page to come back to."""
     sign_in, attempt = _sign_in(request, console), Attempt.new(request.query_params.get("to", HOME))
     try:
-        return _redirect(await sign_in.begin(attempt), 302, [attempt.cookie])
+        return _redirect(await sign_in.begin(attempt, _address(request)), 302, [attempt.cookie])
     except Failed as why:
         return _failed(console, why, attempt.target)
 
@@ -44,7 +44,7 @@ async def callback(request: Request, context: ContextOf, console: ConsoleOf) -> 
     sign_in, attempt = _sign_in(request, console), Attempt.of(request.headers)
     target = attempt.target if attempt is not None else HOME
     try:
-        token = await sign_in.finish(request.query_params.multi_items(), attempt)
+        token = await sign_in.finish(request.query_params.multi_items(), attempt, _address(request))
         await _judge(context, token)
     except Failed as why:
         return _failed(console, why, target)
@@ -60,6 +60,11 @@ def _sign_in(request: Request, console: Console) -> SignIn:
     if any(request.headers.get(name, wanted) != wanted for name, wanted in WINDOW):
         raise HttpProblem(403, "one signs in by going to this page in a window: a script, a frame or an image cannot")
     return console.sign_in
+
+
+def _address(request: Request) -> str:
+    """Returns where the connection comes from; behind an ingress that is the ingress: no header is believed about it."""
+    return request.client.host if request.client is not None else ""
 
 
 async def _judge(context: ApiContext, token: str) -> None:

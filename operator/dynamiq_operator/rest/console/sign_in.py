@@ -18,9 +18,10 @@ from dynamiq_operator.rest.console.fetching import ProviderError
 from dynamiq_operator.rest.console.id_token import WrongNonce, WrongToken
 from dynamiq_operator.rest.console.provider import Provider
 from dynamiq_operator.rest.http.errors import HttpProblem
-from dynamiq_operator.rest.http.lanes import Lane
+from dynamiq_operator.serving.lanes import Lane
 
-AT_ONCE, WAITING = 8, 64
+AT_ONCE, EACH, WAITING = 16, 8, 64
+"""Requests at once, those of one address, and how many more of it wait: who signs in has no name yet, and an attempt costs nothing to make."""
 WITHIN = 20.0
 """Seconds for all that is asked of the provider for one request."""
 SPENT_MOST = 10_000
@@ -40,15 +41,15 @@ class SignIn:
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self._lane, self._threads = Lane(AT_ONCE, AT_ONCE, WAITING), anyio.CapacityLimiter(AT_ONCE)
+        self._lane, self._threads = Lane(AT_ONCE, EACH, WAITING), anyio.CapacityLimiter(AT_ONCE)
         self._spent: dict[str, float] = {}
 
-    async def begin(self, attempt: Attempt) -> str:
-        """The provider's page for an attempt. Raises Failed."""
-        return await self._in_a_thread(partial(self._provider.authorization_url, attempt))
+    async def begin(self, attempt: Attempt, address: str) -> str:
+        """Returns the provider's page for an attempt of a browser at `address`. Raises Failed."""
+        return await self._in_a_thread(address, partial(self._provider.authorization_url, attempt))
 
-    async def finish(self, given: Sequence[tuple[str, str]], attempt: Attempt | None) -> str:
-        """The ID token for what the provider sent back with the browser. Raises Failed."""
+    async def finish(self, given: Sequence[tuple[str, str]], attempt: Attempt | None, address: str) -> str:
+        """Returns the ID token for what the provider sent back with the browser at `address`. Raises Failed."""
         if attempt is None:
             raise Failed("expired", "there is no attempt of this browser, or it took too long")
         values = dict(given)
@@ -56,7 +57,7 @@ class SignIn:
         if not is_single or not hmac.compare_digest(values.get("state", "").encode(), attempt.state.encode()):
             raise Failed("state", "the answer is not to this browser's attempt")
         self._spend(attempt.state)
-        return await self._in_a_thread(partial(self._token, values, attempt))
+        return await self._in_a_thread(address, partial(self._token, values, attempt))
 
     def _token(self, values: Mapping[str, str], attempt: Attempt) -> str:
         self._provider.check_issuer(values.get("iss"))
@@ -77,9 +78,9 @@ class SignIn:
             del self._spent[next(iter(self._spent))]
         self._spent[state] = now + LIVES
 
-    async def _in_a_thread(self, call: Callable[[], _T]) -> _T:
+    async def _in_a_thread(self, address: str, call: Callable[[], _T]) -> _T:
         try:
-            async with self._lane.slot(""), asyncio.timeout(WITHIN):
+            async with self._lane.slot(address), asyncio.timeout(WITHIN):
                 return await anyio.to_thread.run_sync(call, limiter=self._threads, abandon_on_cancel=True)
         except ProviderError as error:
             raise Failed("provider", str(error)) from error

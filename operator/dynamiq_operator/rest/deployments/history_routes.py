@@ -18,6 +18,7 @@ from dynamiq_operator.model.objects import Manifest, Record, Unreadable, read
 from dynamiq_operator.rest.context import ContextOf, SessionOf
 from dynamiq_operator.rest.deployments import archived, filters, live, responses, rows, serialize, settings, verification
 from dynamiq_operator.rest.deployments.filters import FiltersOf
+from dynamiq_operator.rest.deployments.last_good import last_good
 from dynamiq_operator.rest.deployments.pins import Pins, kept_pins
 from dynamiq_operator.rest.http.documented import documented
 from dynamiq_operator.rest.http.encoding import Json
@@ -55,12 +56,13 @@ def deployments(
         page = archived.page(context, session, app, paging, asked.accepts)
         kept = _kept(context, session, app, page.rows)
         told = _told(session, app, page.rows, page.names) if deployable else {}
+        reverts = rows.reverts(context, session, app, page.rows)
     workflow = kept["workflow"] if kept else None
     more = {"archive": page.archive} if page.archive is not None else {}
     return paging.answer(
         page.rows,
         page.total,
-        lambda row: {**serialize_deployment(row, app.uid, context, workflow, kept), **told.get(row["metadata"]["name"], {})},
+        lambda row: {**serialize_deployment(row, app.uid, context, workflow, kept, reverts), **told.get(row["metadata"]["name"], {})},
         **more,
     )
 
@@ -72,6 +74,16 @@ def deployment_filters(context: ContextOf, session: SessionOf, app_id: AppId) ->
     with hidden_as_unknown("App", app_id):
         found = rows.listed(context, session, app)
     return Json({"data": filters.choices(found)})
+
+
+@router.get("/deployments/last-good", responses=documented(One[responses.LastGood], 404, 422))
+def last_good_deployment(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
+    """The deployment that a rollback restores where nobody names one, or why there is none."""
+    app = context.find(APPS, app_id)
+    with hidden_as_unknown("App", app_id):
+        row, why_none = last_good(context, session, app)
+    found = serialize_deployment(row, app.uid, context) if row is not None else None
+    return Json({"data": {"deployment": found, "reason": why_none or None}})
 
 
 @router.get("/deployments/{deployment_id}", responses=documented(One[responses.DeploymentDetail], 404, 422))
@@ -86,7 +98,7 @@ def deployment(context: ContextOf, session: SessionOf, app_id: AppId, deployment
             flow = flow_of(session.api, app.namespace, app.name, record.pinned)
             flow = flow if flow is not None else archived.flow(context, session, app, record.pinned.workflow_hash)
     kept = kept_pins(context, session, seen, None) if "pinned" not in row["spec"] else None
-    serialized = serialize_deployment(row, app.uid, context, seen["spec"]["workflow"], kept)
+    serialized = serialize_deployment(row, app.uid, context, seen["spec"]["workflow"], kept, rows.reverts(context, session, app, [row]))
     if deployable:
         name = row["metadata"]["name"]
         serialized |= _told(session, app, [row], () if archived.is_archived(row) else (name,))[name]
@@ -129,8 +141,9 @@ def live_at(
         raise invalid_request([("time", "this time is still to come")])
     with hidden_as_unknown("App", app_id):
         found = live.live_at(context, session, app, asked.isoformat().replace("+00:00", "Z"))
+        reverts = rows.reverts(context, session, app, found.rows.values())
     live_row, rolling_out = (
-        serialize_deployment(raw, app.uid, context) if (raw := found.raw(row)) is not None else None
+        serialize_deployment(raw, app.uid, context, reverts=reverts) if (raw := found.raw(row)) is not None else None
         for row in (found.told.row, found.told.rolling_out)
     )
     return Json({"data": serialize.live_at(found.told, live_row, rolling_out)})

@@ -37,6 +37,21 @@ PREVIEW: dict[str, Any] = {
 }
 
 
+class LastGood(ResponseModel):
+    """What to roll back to."""
+
+    model_config = example(deployment=DEPLOYMENT, reason=None)
+
+    deployment: Annotated[
+        Deployment | None,
+        Field(
+            description="The newest that was live with another flow or runtime, and that no rollback, revert or rejection has left since; none where "
+            "there is no such one."
+        ),
+    ]
+    reason: Annotated[str | None, Field(description="Why there is none.")]
+
+
 class PreviewSide(ResponseModel):
     row: str | None
     sequence: int | None
@@ -61,7 +76,7 @@ class PreviewShape(ResponseModel):
     to: PreviewSide
     flow_diff: Annotated[str, Field(description="A unified diff of the flows.")]
     pods_restart: bool
-    no_op: Annotated[bool, Field(description="The App would run exactly what it runs now.")]
+    no_op: Annotated[bool, Field(description="The App would run exactly what it runs now, or what is under way.")]
     strategy: Annotated[str, Field(json_schema_extra={"enum": ["Rolling", "Switch"]}, description="How pods that restart are replaced.")]
     pods_warm: Annotated[
         int | None, Field(description="Of Switch: pods of this version that are ready already; none where it is not known.")

@@ -5,7 +5,7 @@ Only the fields that a response needs are decoded: managedFields alone are half 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypedDict, cast
 
 import msgspec
@@ -13,12 +13,15 @@ import msgspec
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import RECORDS
+from dynamiq_operator.model import names
+from dynamiq_operator.model.endings import live_reverts
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import CLOSED
 from dynamiq_operator.rest.context import IN_MEMORY, ApiContext
 from dynamiq_operator.rest.http.pagination import Paging
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.kube.entries import Accepts, Entry
+from dynamiq_operator.rest.kube.visibility import or_none
 from dynamiq_operator.rest.shared.rows import groups_of
 
 LISTED_MOST = kube_api.PAGE
@@ -119,6 +122,19 @@ def read(context: ApiContext, session: CallerSession, app: Entry, entries: Seque
         if _is_closed(row):
             context.rows.put(version, row)
     return found
+
+
+def reverts(context: ApiContext, session: CallerSession, app: Entry, found: Iterable[Manifest]) -> frozenset[str]:
+    """Returns the names of rows by which the operator went back from one of `found`; none where the caller may not list rows. Raises errors.ApiError."""
+    index = context.index.of(RECORDS)
+    by_name = (index.named(app.namespace, names.revert_row(app.name, row["metadata"]["name"])) for row in found)
+    entries = [entry for entry in by_name if entry is not None]
+
+    def live() -> frozenset[str]:
+        check_listable(context, session, app)
+        return live_reverts(read(context, session, app, entries).values())
+
+    return (or_none(live) if entries else None) or frozenset()
 
 
 def _read_many(session: CallerSession, app: Entry) -> list[Manifest]:

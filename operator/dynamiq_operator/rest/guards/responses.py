@@ -93,7 +93,7 @@ class Standing(ResponseModel):
             GUARD,
             {
                 "reason": "Held",
-                "message": "row support-x8cc4 (#2) went back: what Git asks for would wait until `kubectl dynamiq resume support`",
+                "message": "After the rollback in #2, changes from Git are on hold. To apply them again: `kubectl dynamiq resume support -n demo`",
                 "applies_to": ["Git"],
                 "policy": None,
                 "until": None,

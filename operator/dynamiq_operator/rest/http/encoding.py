@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from starlette.responses import Response
+
+from dynamiq_operator.serving.encoding import dumps
 
 
 class Json(Response):
@@ -21,11 +21,3 @@ class Json(Response):
     def render(self, content: Any) -> bytes:
         """Bytes are sent unchanged."""
         return content if isinstance(content, bytes) else dumps(content)
-
-
-def dumps(content: Any) -> bytes:
-    """Compact JSON. A lone surrogate, which UTF-8 cannot encode, is escaped."""
-    try:
-        return orjson.dumps(content)
-    except TypeError:  # a lone surrogate, or a number of more than 64 bits
-        return json.dumps(content, separators=(",", ":")).encode()

@@ -9,11 +9,10 @@ or method that does not exist is the router's 404 or 405.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
-from starlette.responses import Response
 
 from dynamiq_operator.actions.refusals import (
     Changed,
@@ -30,8 +29,9 @@ from dynamiq_operator.actions.refusals import (
     unknown_object,
 )
 from dynamiq_operator.kube import errors
-from dynamiq_operator.rest.http.encoding import Json
+from dynamiq_operator.model.wrong_fields import in_words
 from dynamiq_operator.rest.kube.client import RETRY_AFTER
+from dynamiq_operator.serving.problems import HttpProblem as HttpProblem
 
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (Unknown, 404),
@@ -54,39 +54,6 @@ PASSED_ON = frozenset({401, 413, 429})
 """Statuses of the API server that are passed on, whatever the kind of error."""
 TOLD_MOST, SHOWN_MOST = 20, 300
 """Of a request, the fields that are told to be wrong, and the letters of each."""
-CODES = {
-    400: "bad_request",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-    408: "timeout",
-    409: "conflict",
-    413: "payload_too_large",
-    415: "unsupported_media_type",
-    422: "validation_error",
-    429: "rate_limited",
-    431: "headers_too_large",
-    500: "internal_error",
-    501: "no_recorder",
-    503: "unavailable",
-}
-"""The contract's `code` of each status."""
-
-
-class HttpProblem(Exception):  # noqa: N818 - what is answered is no failure of the program
-    """A response with an error. `details`: by field of the request, what is wrong with it."""
-
-    def __init__(
-        self, status: int, message: str, details: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status, self.details, self.headers = status, dict(details or {}), dict(headers or {})
-
-    def response(self) -> Response:
-        return Json(
-            {"error": {"code": CODES.get(self.status, "error"), "message": str(self), "details": self.details}}, self.status, self.headers
-        )
 
 
 def unauthorized(message: str = "the token is not valid: send `Authorization: Bearer <token>` with a token of this cluster") -> HttpProblem:
@@ -181,7 +148,7 @@ def _invalid_request(error: RequestValidationError) -> HttpProblem:
         [
             (
                 ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0]),
-                "there is no such field" if found["type"] == "extra_forbidden" else found["msg"],
+                in_words(found),
             )
             for found in error.errors()
         ]

@@ -20,7 +20,6 @@ from dynamiq_operator.rest.http import cookies, request_log
 from dynamiq_operator.rest.http.body import CLOSES, SMALL, WITH_BODY, announced, parse_body, read_body
 from dynamiq_operator.rest.http.cookie_rules import SESSION, CookieRules, is_console
 from dynamiq_operator.rest.http.errors import HttpProblem, problem_of, unauthorized, unavailable
-from dynamiq_operator.rest.http.lanes import Lane
 from dynamiq_operator.rest.http.metrics import Metrics
 from dynamiq_operator.rest.http.page_headers import PAGE_HEADERS
 from dynamiq_operator.rest.http.recorder import EXPORTS, EXPORTS_EACH, RUNS, RUNS_EACH, is_about_runs, is_export
@@ -29,6 +28,7 @@ from dynamiq_operator.rest.http.sessions import CallerSession, token_of
 from dynamiq_operator.rest.http.streams import STREAMS, STREAMS_EACH, is_stream
 from dynamiq_operator.rest.kube.client import CONNECTIONS, begin_deadline
 from dynamiq_operator.rest.kube.id_index import IdIndex
+from dynamiq_operator.serving.lanes import Lane
 
 LOG = logging.getLogger(__name__)
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})

@@ -19,10 +19,11 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from dynamiq_operator.kube.resources import APPS, RECORDS
-from dynamiq_operator.rest.http.encoding import dumps
-from dynamiq_operator.rest.http.lanes import Lane
 from dynamiq_operator.rest.kube.entries import Entry
 from dynamiq_operator.rest.kube.id_index import IdIndex
+from dynamiq_operator.serving.connections import STREAM
+from dynamiq_operator.serving.encoding import dumps
+from dynamiq_operator.serving.lanes import Lane
 
 STREAMS, STREAMS_EACH = 2048, 256
 """Streams of a process, and of one caller. They take none of the slots of requests."""
@@ -30,8 +31,6 @@ READS, READS_EACH = 16, 4
 """Reads for streams that are under way at once, each in a worker thread of its own, and those of one caller."""
 ASKING = 4
 """Threads that ask the index for streams. It answers at once, so none of them waits for a read."""
-EXTENSION = "dynamiq.stream"
-"""Of the ASGI scope: what a connection is told once a stream begins on it."""
 _PATH = re.compile(r"/v1/(?:apps|(?:apps|projects)/[^/]+)/watch")
 EVERYWHERE = ""
 """The namespace of a stream that is told of the changes in all of them."""
@@ -58,7 +57,7 @@ class EventStream(StreamingResponse):
         super().__init__(events, headers={"X-Accel-Buffering": "no", "Connection": "close"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (begins := (scope.get("extensions") or {}).get(EXTENSION)) is not None:
+        if (begins := (scope.get("extensions") or {}).get(STREAM)) is not None:
             begins["begin"]()
         try:
             await super().__call__(scope, receive, send)

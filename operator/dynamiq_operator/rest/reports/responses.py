@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from dynamiq_operator.model.endings import Ending
 from dynamiq_operator.rest.http.models import ResponseModel, Time, example
 from dynamiq_operator.rest.shared.examples import ANNA, DEPLOYMENT, OTTO
 
@@ -18,6 +19,7 @@ _DEPLOY: dict[str, Any] = {
     "version": "v2",
     "description": DEPLOYMENT["workflow_version"]["description"],
     "result": "Succeeded",
+    "ending": None,
     "reason": None,
     "ended": "2026-11-24T22:22:49Z",
     "live_from": "2026-11-24T22:22:49Z",
@@ -63,6 +65,9 @@ class ReportedDeploy(ResponseModel):
     version: str | None
     description: str | None
     result: Annotated[str, Field(description="Succeeded, Failed or Overtaken; of one that has not ended Pending or Progressing.")]
+    ending: Annotated[
+        Ending | None, Field(description="How it ended, where the result does not tell: Rejected, Withdrawn, Overtaken or Reverted.")
+    ]
     reason: Annotated[str | None, Field(description="Why it did not go live.")]
     ended: Time | None
     live_from: Time | None

@@ -57,6 +57,7 @@ _NODE: dict[str, Any] = {
     "provider": "openai",
     "status": "succeeded",
     "error_type": None,
+    "error_line": None,
     "attempts": 1,
     "cached": False,
     "started_at": "2026-11-24T22:31:02.204000Z",

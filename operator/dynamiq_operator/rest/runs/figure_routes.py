@@ -51,7 +51,7 @@ async def comparison(
         str,
         Query(
             pattern=f"^{PREVIOUS}$|{ID_PATTERN}",
-            description="The deployment to compare with; previous: the newest before it that went live.",
+            description="The deployment to compare with; previous: the newest before it that went live, with those of its flow and runtime before that.",
         ),
     ] = PREVIOUS,
 ) -> Response:
@@ -71,7 +71,7 @@ async def verdicts(
         list[IdInput], Query(min_length=1, max_length=VERDICTS_MOST, description="Of these deployments: one, or several of them.")
     ],
 ) -> Response:
-    """Figures and verdict of deployments, each against the one before it that went live: what a history shows of their runs."""
+    """Figures and verdict of deployments, each against what ran before it: what a history shows of their runs."""
     return await _asked(context, session, app_id, "verdicts", [("deployment_id", each.lower()) for each in deployment_id])
 
 

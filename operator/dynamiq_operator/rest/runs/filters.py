@@ -34,6 +34,12 @@ ContentOf = Annotated[
 ]
 
 
+WhoseOf = Annotated[
+    str | None,
+    Query(alias="app_id", min_length=1, max_length=NAME_MOST, description="Of several Apps with a run of this id, the one that is meant."),
+]
+
+
 @dataclass(frozen=True)
 class RunFilters:
     """Which runs are asked for. `pairs` go to the recorder as they are; the two ids are those of objects, which it knows by their names."""

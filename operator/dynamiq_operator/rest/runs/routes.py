@@ -16,7 +16,7 @@ from dynamiq_operator.rest.http.recorder import JSON_LINES
 from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.runs import examples
 from dynamiq_operator.rest.runs.asking import filtered, path_of
-from dynamiq_operator.rest.runs.filters import ContentOf, CursorOf, FiltersOf, PageOfRuns, Pairs, SortOf, Text, written
+from dynamiq_operator.rest.runs.filters import ContentOf, CursorOf, FiltersOf, PageOfRuns, Pairs, SortOf, Text, WhoseOf, written
 from dynamiq_operator.rest.runs.requests import NewScore
 from dynamiq_operator.rest.shared.requests import AppId
 from dynamiq_operator.rest.shared.rows import is_id
@@ -81,22 +81,22 @@ async def delete_runs(
 
 
 @router.get("/runs/{run_id}", responses=documented(One[RunDetail], 404, 501, shown=examples.RUN))
-async def run(context: ContextOf, session: SessionOf, run_id: RunId, include: ContentOf = None) -> Response:
+async def run(context: ContextOf, session: SessionOf, run_id: RunId, include: ContentOf = None, of: WhoseOf = None) -> Response:
     """One run with its nodes, their times, tokens and cost. `content` says whether inputs and outputs are in it, and if not, why."""
-    return await context.recorder.forward(session.api.credentials[0], "GET", _path(context, run_id), _given("include", include))
+    return await context.recorder.forward(session.api.credentials[0], "GET", _path(context, run_id), _which(include, of))
 
 
-@router.delete("/runs/{run_id}", status_code=204, responses=documented(None, 404, 413, 501, status=204))
-async def delete_run(context: ContextOf, session: SessionOf, run_id: RunId) -> Response:
-    """Deletes a run for good, with its content and scores. Needs delete apps/runs."""
-    return await context.recorder.forward(session.api.credentials[0], "DELETE", _path(context, run_id))
+@router.delete("/runs/{run_id}", status_code=204, responses=documented(None, 404, 409, 413, 501, status=204))
+async def delete_run(context: ContextOf, session: SessionOf, run_id: RunId, of: WhoseOf = None) -> Response:
+    """Deletes a run for good, with its content and scores. Needs delete apps/runs. Of several Apps' runs none is unless the App is named (409)."""
+    return await context.recorder.forward(session.api.credentials[0], "DELETE", _path(context, run_id), _given("app_id", of))
 
 
 @router.get("/runs/{run_id}/trace", responses=documented(One[RunTrace], 404, 501, shown=examples.TRACE))
-async def trace(context: ContextOf, session: SessionOf, run_id: RunId, include: ContentOf = None) -> Response:
+async def trace(context: ContextOf, session: SessionOf, run_id: RunId, include: ContentOf = None, of: WhoseOf = None) -> Response:
     """The run as the product's SDK sends it: runs of the workflow, its flow and its nodes."""
     path = f"{_path(context, run_id)}/trace"
-    return await context.recorder.forward(session.api.credentials[0], "GET", path, _given("include", include))
+    return await context.recorder.forward(session.api.credentials[0], "GET", path, _which(include, of))
 
 
 @router.post(
@@ -116,6 +116,10 @@ def _path(context: ContextOf, run_id: str) -> str:
     if not is_id(run_id):
         raise unknown_id("run", run_id)
     return f"/v1/runs/{run_id.lower()}"
+
+
+def _which(include: str | None, of: str | None) -> Pairs:
+    return [*_given("include", include), *_given("app_id", of)]
 
 
 def _given(name: str, value: str | None) -> Pairs:

@@ -30,6 +30,7 @@ DEPLOYMENT: dict[str, Any] = {
     "id": ROW,
     "app_id": APP,
     "status": "Live",
+    "ending": None,
     "created_at": "2026-11-24T22:22:45Z",
     "created_by": ANNA,
     "runtime_id": RUNTIME,
@@ -65,7 +66,7 @@ DEPLOYMENT: dict[str, Any] = {
 }
 WAITS: dict[str, Any] = {
     "reason": "AwaitingApproval",
-    "message": "it awaits 1 approval (policy production): `kubectl dynamiq approve support`, by who may, and did not make the row",
+    "message": "Needs 1 approval (policy production): someone other than the author, with the role dynamiq-approver, runs `kubectl dynamiq approve support -n demo`",
     "until": None,
     "approvals": 0,
     "approvals_needed": 1,
@@ -73,7 +74,7 @@ WAITS: dict[str, Any] = {
 }
 GUARD: dict[str, Any] = {
     "reason": "Frozen",
-    "message": "nothing is deployed before 2026-11-30T06:00:00Z (freeze weekend of policy production)",
+    "message": "frozen until 2026-11-30T06:00:00Z (freeze weekend of policy production)",
     "applies_to": ["Deploy", "Promotion", "Git"],
     "policy": "production",
     "until": "2026-11-30T06:00:00Z",

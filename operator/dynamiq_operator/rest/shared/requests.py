@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import Path
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dynamiq_operator.rest.http.models import Id, RequestModel
@@ -29,7 +29,15 @@ class Autoscaling(RequestModel):
 
 
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"
-Quantity = Annotated[str, Field(min_length=1, max_length=32, pattern=QUANTITY)]
+_Text = Annotated[str, Field(min_length=1, max_length=32, pattern=QUANTITY)]
+
+
+def _as_text(given: object) -> object:
+    """A number as the text that is stored, as the policy `dynamiq-amounts` writes what comes by other ways."""
+    return str(given) if isinstance(given, int | float) and not isinstance(given, bool) else given
+
+
+Quantity = Annotated[_Text, BeforeValidator(_as_text, json_schema_input_type=_Text | Annotated[int, Field(ge=0, le=10**15)])]
 
 
 class Amounts(RequestModel):

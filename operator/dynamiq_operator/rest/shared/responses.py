@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from dynamiq_operator.model.endings import Ending
 from dynamiq_operator.model.guards import GuardReason, RowKind
 from dynamiq_operator.model.history_columns import of_rest
 from dynamiq_operator.rest.http.models import Id, ResponseModel, Time, example
@@ -174,6 +175,10 @@ class Deployment(ResponseModel):
     id: Id
     app_id: Id
     status: Annotated[str, Field(json_schema_extra={"enum": ["Pending", "Progressing", "Live", "Superseded", "Failed"]})]
+    ending: Annotated[
+        Ending | None,
+        Field(description="How it ended, where the status does not tell: rejected, withdrawn or overtaken before it ran, or reverted."),
+    ]
     created_at: Annotated[Time, Field(description="When the deploy began.")]
     created_by: Author | None
     runtime_id: Id | None
@@ -190,9 +195,7 @@ class Deployment(ResponseModel):
     provenance: Annotated[str | None, Field(description="Where the row came from, in words.")]
     source: Annotated[
         str | None,
-        Field(
-            description="App: from Git, by App.spec.deploy. Revert: the operator took a bad version back. Record: somebody created the row."
-        ),
+        Field(description="App: by App.spec.deploy. Revert: the operator took a bad version back. Record: somebody created the row."),
     ]
     digest: Annotated[str | None, Field(description="Over the row and the digest of the row before it.")]
     reason: Annotated[str | None, Field(description="Why it did not go Live.")]

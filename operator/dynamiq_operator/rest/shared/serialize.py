@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -47,10 +47,20 @@ class Ids(Protocol):
         """The sequence of a row; None where there is no such row, or it has none yet."""
 
 
-def serialize_deployment(raw: Manifest, app_id: str, ids: Ids, workflow: str | None = None, kept: Mapping[str, Any] | None = None) -> Data:
-    """Serializes one row. For a row that is not pinned yet, `workflow` is its App's workflow, and `kept` the pins of the live row."""
+def serialize_deployment(
+    raw: Manifest,
+    app_id: str,
+    ids: Ids,
+    workflow: str | None = None,
+    kept: Mapping[str, Any] | None = None,
+    reverts: Container[str] = (),
+) -> Data:
+    """Serializes one row. For a row that is not pinned yet, `workflow` is its App's workflow, and `kept` the pins of the live row.
+
+    `reverts`: as `model.endings.ending` takes them.
+    """
     meta, spec = raw["metadata"], raw["spec"]
-    row = HistoryRow.of(raw)
+    row = HistoryRow.of(raw, reverts)
     pinned = spec.get("pinned") or {}
     namespace = meta["namespace"]
     workflow = pinned.get("workflow") or workflow

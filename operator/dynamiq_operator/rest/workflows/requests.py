@@ -110,3 +110,6 @@ class NewVersion(RequestModel):
     ] = None
     flow_ui: Annotated[FlowUi, Field(description="Taken and not kept: a version is what runs.")] = None
     confirmed: Annotated[ConfirmedDraft | None, Field(description="Left out: nothing is compared.")] = None
+    force: Annotated[bool, Field(description="Whether to release a flow that cannot run. Left out: it is refused, with what is wrong.")] = (
+        False
+    )

@@ -116,7 +116,9 @@ def release(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, bod
         raise invalid_field("flow", "send a flow, or name the draft by its object_version: `confirmed.draft`")
     draft = releases.released_flow(context, session, entry, given)
     description = body.name or draft.description
-    plan = plan_release(session.api, entry.namespace, entry.name, description=description, flow=draft.text, is_compared=False)
+    plan = plan_release(
+        session.api, entry.namespace, entry.name, description=description, flow=draft.text, is_compared=False, force=body.force
+    )
     if body.confirmed is not None:
         check(
             body.confirmed.model_dump(exclude_unset=True), {"draft": draft.object_version, "before": plan.before}, "what would be released"

@@ -66,9 +66,11 @@ REJECTION_NEVER = {name: f"{name} of a Rejection never changes: withdraw it, and
 WITHDRAWN: Manifest = {"by": "grace", "reason": "It was the invoice"}
 WITHDRAWN_ONCE = "a Rejection is withdrawn once: create another one to reject the version again"
 CHANGE_NEVER = "an AppChange never changes: it says what was so"
+LIMIT_STAYS = "this history is protected: limit may rise or be left out; to lower it set protect to false first"
+ARCHIVE_STAYS = "this history is protected, and archive stays true: to take it away set protect to false first"
 MESSAGES = (
     *ROW_NEVER.values(),
     *ROW_ONCE.values(),
     *REJECTION_NEVER.values(),
-    *(VERSION_NEVER, RUNTIME_NEVER, TOO_LARGE, APPROVAL_NEVER, WITHDRAWN_ONCE, CHANGE_NEVER),
+    *(LIMIT_STAYS, ARCHIVE_STAYS, VERSION_NEVER, RUNTIME_NEVER, TOO_LARGE, APPROVAL_NEVER, WITHDRAWN_ONCE, CHANGE_NEVER),
 )

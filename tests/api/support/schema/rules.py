@@ -57,6 +57,8 @@ POSIX = "POSIX classes are read otherwise by the pods: write \\d for [[:digit:]]
 MIN_MAX = "minReplicas is at most maxReplicas: raise maxReplicas or lower minReplicas"
 MIN_ONE = "minReplicas is at least 1: to scale to zero, use type serverless"
 
+LABEL_KEY = "the key of a label is a name of at most 63 letters, digits, '-', '_' and '.', maybe after a DNS name and '/', such as app or example.com/app"
+NAME_63, PREFIX = "a" * 63, ".".join(["b" * 63] * 3 + ["b" * 61])
 ONE_KIND_OF_PEER = "a peer has either ipBlock, or podSelector, namespaceSelector or both"
 NO_RANGE = "this is no range of addresses: use one such as 203.0.113.0/24 or 2001:db8::/32"
 VALUES = "In and NotIn take values, Exists and DoesNotExist take none"
@@ -257,6 +259,11 @@ APP_RULES = (
     _app("a range left out", _from(ipBlock={"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}), _from(ipBlock={"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16"]}), "spec.network.ingressFrom[0].ipBlock.except", "except has ranges inside of cidr"),
     _app("a label's values", _with_label(operator="In", values=["a"]), _with_label(operator="In"), "spec.network.ingressFrom[0].podSelector.matchExpressions[0]", VALUES),
     _app("a label without values", _with_label(operator="Exists"), _with_label(operator="Exists", values=["a"]), "spec.network.ingressFrom[0].podSelector.matchExpressions[0]", VALUES),
+    _app("a label's value", _from(podSelector={"matchLabels": {"app": "shop_1.a"}}), _from(podSelector={"matchLabels": {"app": "-x-"}}), "spec.network.ingressFrom[0].podSelector.matchLabels.app", "should match"),
+    _app("one of a label's values", _with_label(operator="In", values=["", "a"]), _with_label(operator="In", values=["a b"]), "spec.network.ingressFrom[0].podSelector.matchExpressions[0].values[0]", "should match"),
+    _app("a label's key", _from(podSelector={"matchLabels": {"example.com/app": "shop"}}), _from(podSelector={"matchLabels": {"Example.com/app": "shop"}}), "spec.network.ingressFrom[0].podSelector.matchLabels", LABEL_KEY),
+    _app("the key of a condition", _from(podSelector={"matchExpressions": [{"key": f"{PREFIX}/{NAME_63}", "operator": "Exists"}]}), _from(podSelector={"matchExpressions": [{"key": f"a{PREFIX}/x", "operator": "Exists"}]}), "spec.network.ingressFrom[0].podSelector.matchExpressions[0].key", LABEL_KEY),
+    _app("the name in a key", _from(podSelector={"matchLabels": {NAME_63: "x"}}), _from(podSelector={"matchLabels": {f"a{NAME_63}": "x"}}), "spec.network.ingressFrom[0].podSelector.matchLabels", LABEL_KEY),
     _app("ports in a row", _ports(port=80, endPort=80), _ports(port=80, endPort=79), "spec.network.egress[0].ports[0]", LAST_PORT),
     _app("a last port alone", _ports(port=80), _ports(endPort=80), "spec.network.egress[0].ports[0]", LAST_PORT),
     _app("a rule that limits nothing", _network(egress=[]), _network(egress=[{}]), "spec.network.egress[0]", "an egress rule has to, ports or both: to limit nothing, leave egress out"),
@@ -338,6 +345,10 @@ POLICY_RULES = (
     _policy("a freeze's cron", _freeze(**EVENINGS), _freeze(**{**EVENINGS, "cron": "Fridays"}), "freezes[0].cron", "cron is a cron expression of five fields, such as 0 17 * * 5"),
     _policy("a freeze's duration", _freeze(**{**EVENINGS, "duration": "1h30m"}), _freeze(**{**EVENINGS, "duration": "2 days"}), "freezes[0].duration", "a duration has hours and minutes, such as 62h, 90m or 1h30m"),
     _policy("a freeze of no duration", _freeze(**{**EVENINGS, "duration": "90m"}), _freeze(**{**EVENINGS, "duration": ""}), "freezes[0].duration", "a duration has hours and minutes, such as 62h, 90m or 1h30m"),
+    *(
+        _policy("a freeze's time zone", _freeze(**EVENINGS, timeZone="Asia/Kolkata"), _freeze(**EVENINGS, timeZone=zone), "freezes[0].timeZone", "there is no such time zone: use an IANA name, such as Europe/Berlin")
+        for zone in ("Mars/Base", "Local", "+01:00")
+    ),
     _policy("a service account that approves", with_spec(approvals={"count": 1, "serviceAccounts": ["system:serviceaccount:ci:evals"]}), with_spec(approvals={"count": 1, "serviceAccounts": ["ada"]}), "approvals.serviceAccounts[0]", ACCOUNTS),
     _policy("clusters that versions come from", with_spec(promotion={"minLiveSeconds": 60, "clusters": ["eu"]}), with_spec(promotion={"minLiveSeconds": 60, "clusters": ["eu "]}), "promotion.clusters[0]", CLUSTER),
     _policy("how many approve", with_spec(approvals={"count": 1}), with_spec(approvals={"count": 0}), "approvals.count", "should be greater than or equal to 1"),

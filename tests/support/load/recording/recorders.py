@@ -28,6 +28,7 @@ class RecorderProcess:
     folder: Path
     options: Sequence[str]
     port: int = field(default_factory=free_port)
+    health_port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_port)
     _process: Process | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -72,7 +73,8 @@ class RecorderProcess:
         return programs.ended(self._process, ENDS_WITHIN)
 
     def _begin(self) -> None:
-        options = [f"--port={self.port}", f"--metrics-port={self.metrics_port}", "--host=127.0.0.1", *self.options]
+        ports = [f"--port={self.port}", f"--health-port={self.health_port}", f"--metrics-port={self.metrics_port}"]
+        options = [*ports, "--host=127.0.0.1", *self.options]
         self._process = programs.fork("dynamiq_recorder", "serve", *options, log=self.log)
 
 

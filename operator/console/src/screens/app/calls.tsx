@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import type { App } from "../../api/read.ts";
 import { addressOf } from "../../pure/address.ts";
+import { inputOf } from "../../pure/flow.ts";
 import { callSnippet, deploySnippet, historySnippet, LANGUAGES, type Language } from "../../pure/snippets.ts";
 import { Command } from "../../ui/copy.tsx";
 import { Segments } from "../../ui/segments.tsx";
@@ -8,8 +9,8 @@ import { Segments } from "../../ui/segments.tsx";
 const SUBJECTS = ["The App", "Its history", "A deploy"] as const;
 type Subject = (typeof SUBJECTS)[number];
 
-/** Lines to copy: a call of the App, and the management API about it. */
-export function Snippets({ app }: { app: App }) {
+/** Lines to copy: a call of the App, and the management API about it. `flow`: the text of what is live. */
+export function Snippets({ app, flow }: { app: App; flow?: string | null }) {
   const address = addressOf(app.hostname);
   const [subject, setSubject] = useState<Subject>("The App");
   const [language, setLanguage] = useState<Language>("curl");
@@ -24,7 +25,7 @@ export function Snippets({ app }: { app: App }) {
         {subject === "The App" && !address ? (
           <p class="muted">It has no hostname yet: the first deployment gives it one.</p>
         ) : (
-          <Command text={snippetOf(subject, language, app, address ?? "")} label="Copy" />
+          <Command text={snippetOf(subject, language, app, address ?? "", flow ?? "")} label="Copy" />
         )}
         <p class="small muted">
           {subject === "The App" ? (
@@ -48,9 +49,10 @@ function OfAccess({ app }: { app: App }) {
   );
 }
 
-function snippetOf(subject: Subject, language: Language, app: App, address: string): string {
+function snippetOf(subject: Subject, language: Language, app: App, address: string, flow: string): string {
   if (subject === "The App") {
-    return callSnippet(language, { address, isPrivate: app.access_control.access_type === "private" });
+    const isPrivate = app.access_control.access_type === "private";
+    return callSnippet(language, { address, isPrivate, input: inputOf(flow) });
   }
   const managed = {
     origin: location.origin,

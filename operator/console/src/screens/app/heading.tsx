@@ -20,13 +20,13 @@ export function AppHeading({ app, rights }: { app: App; rights?: AppRights }) {
         <p class="small muted buttons">
           <span class="break">{[app.namespace, app.environment].filter(Boolean).join(" · ")}</span>
           {address && (
-            <>
+            <span class="line">
               <a class="break" href={address} target="_blank" rel="noreferrer">
                 {app.hostname} <Icon shape="external" />
                 <span class="hidden-label"> (opens in a new window)</span>
               </a>
               <Copy text={address} label="Copy the address" />
-            </>
+            </span>
           )}
         </p>
       </div>

@@ -1,10 +1,7 @@
-import { readHistory } from "../../api/history.ts";
+import { readLastGood } from "../../api/history.ts";
 import type { App, AppRights, OneDeployment } from "../../api/read.ts";
 import { readMetrics } from "../../api/runs.ts";
 import { computeInWords, scalingInWords, typeInWords } from "../../pure/config-words.ts";
-import { whyNotBack } from "../../pure/guards.ts";
-import { NO_FILTERS } from "../../pure/history-filters.ts";
-import { canComeBack } from "../../pure/row-words.ts";
 import { figuresInWords } from "../../pure/run-words.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { useVerdict } from "../../state/verdicts.ts";
@@ -12,9 +9,6 @@ import { Action } from "../../ui/action.tsx";
 import { RunsOfRow } from "../../ui/runs-of-row.tsx";
 import { Failure, Skeleton } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
-
-/** How many rows are looked through for the one that was live before; where it is older, the history is opened. */
-const LOOKED_THROUGH = 25;
 
 interface Props {
   app: App;
@@ -28,7 +22,10 @@ export function LiveNow({ app, live, row, rights }: Props) {
   const found = row.data.value;
   const problem = row.problem.value;
   const id = live.deployment_id;
-  const before = useRowBefore(app, id);
+  // What was rolled back, reverted or rejected since is not known by what is live alone.
+  const key = `last good ${app.id} ${id} ${app.under_way?.deployment_id}`;
+  const good = useQuery(key, (signal) => readLastGood(app.id, signal)).data.value;
+  const before = good?.deployment;
   return (
     <section class="panel" aria-labelledby="live-now">
       <header>
@@ -41,13 +38,11 @@ export function LiveNow({ app, live, row, rights }: Props) {
               Details
             </a>
           )}
-          <Action
-            right={rights?.roll_back}
-            href={`/console/apps/${app.id}/history${before ? `/${before.id}/roll-back` : ""}`}
-            tiny
-          >
-            Roll back{before?.workflow_version ? ` to ${before.workflow_version.version}` : ""}…
-          </Action>
+          {before && (
+            <Action right={rights?.roll_back} href={`/console/apps/${app.id}/history/${before.id}/roll-back`} tiny>
+              Roll back{before.workflow_version ? ` to ${before.workflow_version.version}` : ""}…
+            </Action>
+          )}
         </div>
       </header>
       {found ? (
@@ -59,19 +54,10 @@ export function LiveNow({ app, live, row, rights }: Props) {
       ) : (
         <Skeleton lines={5} />
       )}
+      {good?.reason && <p class="inside muted small">There is no version to roll back to: {good.reason}.</p>}
       {app.warm.length > 0 && <Warm warm={app.warm} />}
     </section>
   );
-}
-
-/** The row that was live last before the one that is. */
-function useRowBefore(app: App, live: string | null) {
-  const key = live === null ? undefined : `before ${live}`;
-  const newest = useQuery(key, async (signal) => {
-    const filters = { ...NO_FILTERS, status: ["Live", "Superseded"] };
-    return (await readHistory(app.id, filters, 1, LOOKED_THROUGH, signal, true)).rows;
-  });
-  return newest.data.value?.find((row) => canComeBack(row) && !whyNotBack(row));
 }
 
 function Facts({ app, row }: { app: App; row: OneDeployment }) {

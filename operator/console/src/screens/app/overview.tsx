@@ -28,7 +28,7 @@ export function OverviewTab({ app, rights }: { app: App; rights?: AppRights }) {
           <Conditions conditions={app.conditions} />
         </div>
         <div class="column">
-          <Snippets app={app} />
+          <Snippets app={app} flow={live.data.value?.flow} />
           <Ids app={app} />
         </div>
       </div>

@@ -20,6 +20,8 @@ interface Props {
   askRight?: () => void;
   /** Why it cannot be done yet; empty where it can. */
   waits?: string;
+  /** The first field that is wrong: it is brought into view. */
+  mistake?: string;
   /** What to know before it is done, which keeps nobody from trying. */
   says?: string;
   isSending: boolean;
@@ -44,12 +46,17 @@ export function ActingForm(props: Props) {
   const mayBeDone = props.isUncertain || (props.isSending && leaving.isUncertain);
   useEffect(() => leaving.tellUncertain(mayBeDone), [mayBeDone]);
   useEffect(() => {
+    const control = props.mistake && form.current?.querySelector("[aria-invalid=true]");
+    if (control) (control.closest(".field") ?? control).scrollIntoView({ block: "nearest" });
+  }, [props.mistake]);
+  useEffect(() => {
     // What the caller may do is not what it was when the form was opened.
     if (problem?.isForbidden) askRight?.();
   }, [problem]);
   const submit = (event: Event) => {
     event.preventDefault();
-    if (!props.action || props.isSending || props.waits || props.right?.allowed === false) return;
+    if (!props.action || props.isSending || props.right?.allowed === false) return;
+    if (props.waits) return focusWrong(form.current);
     onAct();
   };
   return (
@@ -64,6 +71,11 @@ export function ActingForm(props: Props) {
       </footer>
     </form>
   );
+}
+
+/** Leads to the first field that is wrong. */
+export function focusWrong(form: HTMLElement | null) {
+  form?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
 }
 
 /** Ctrl+Enter, or ⌘+Enter, in a text of several lines does what Enter does in a line. */

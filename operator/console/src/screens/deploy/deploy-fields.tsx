@@ -2,8 +2,10 @@ import type { Runtime } from "../../api/deploying.ts";
 import { type AppOfList, readProjects } from "../../api/read.ts";
 import { typeOf } from "../../pure/config.ts";
 import type { Edits } from "../../pure/deploy-form.ts";
+import { failureOf } from "../../pure/row-words.ts";
 import { sentence } from "../../pure/texts.ts";
 import { useQuery } from "../../state/query.ts";
+import { useRows } from "../../state/rows.ts";
 import { TextField } from "../../ui/text-field.tsx";
 import { Held } from "./acting.tsx";
 import { AdvancedConfiguration, TypeChoice } from "./advanced.tsx";
@@ -143,10 +145,15 @@ function VersionAndRuntime({ panel, deploying, change }: ChangeProps) {
   const deployed = app?.live?.version;
   const chosen = edits.versionId ?? first.versionId;
   const unchosen = { value: chosen, says: chosen ? "(gone)" : "Choose a version…" };
+  const rows = useRows(app) ?? [];
+  const kept = app?.live ? runtimes.find(({ id }) => id === app.runtime_id) : runtimes.find((each) => !each.deprecated);
+  const shown = runtimes.find(({ id }) => id === edits.runtimeId) ?? kept;
   const choices = versions.map(({ id, version: name, description, rejected }) => ({
     value: id,
     says: [
-      [name, name === deployed && "(deployed)", rejected && "(rejected)"].filter(Boolean).join(" "),
+      [name, name === deployed && "(deployed)", rejected ? "(rejected)" : failureOf(rows, id, shown?.version)]
+        .filter(Boolean)
+        .join(" "),
       rejected ?? description,
     ]
       .filter(Boolean)
@@ -154,8 +161,6 @@ function VersionAndRuntime({ panel, deploying, change }: ChangeProps) {
     // Whoever may bypass that chooses it, and then says why.
     isOut: Boolean(rejected) && name !== deployed && id !== chosen && !deploying.bypass?.allowed,
   }));
-  const kept = app?.live ? runtimes.find(({ id }) => id === app.runtime_id) : runtimes.find((each) => !each.deprecated);
-  const shown = runtimes.find(({ id }) => id === edits.runtimeId) ?? kept;
   // What is kept stands there once.
   const others = runtimes.filter(({ id }) => !app?.live || id !== kept?.id || id === edits.runtimeId);
   return (

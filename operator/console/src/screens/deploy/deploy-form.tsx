@@ -7,7 +7,7 @@ import { fieldOf } from "../../pure/row-words.ts";
 import { sentence } from "../../pure/texts.ts";
 import { useQuery } from "../../state/query.ts";
 import { PreviewView } from "../../ui/preview.tsx";
-import { ActingForm, Terminal } from "./acting.tsx";
+import { ActingForm, focusWrong, Terminal } from "./acting.tsx";
 import { DeployFields } from "./deploy-fields.tsx";
 import { type Deploying, type Panel, useDeploying } from "./deploying.ts";
 import { NewAppOutlook } from "./new-app.tsx";
@@ -16,7 +16,8 @@ import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
 /** The form of the Deploy panel, with what it would do beside it. */
 export function DeployForm(panel: Panel) {
   const deploying = useDeploying(panel);
-  const { mode, app, preview, isWrong, rights, outcome, rest } = deploying;
+  const { mode, app, preview, isWrong, mistakes, rights, outcome, rest } = deploying;
+  const [mistake] = Object.keys(mistakes);
   const form = useRef<HTMLDivElement>(null);
   const act = () => {
     if (outcome.isUncertain) return outcome.again();
@@ -30,6 +31,7 @@ export function DeployForm(panel: Panel) {
       to={outcome.isUncertain ? undefined : app?.name}
       right={rights.right}
       askRight={rights.ask}
+      mistake={mistake}
       says={says(deploying)}
       waits={outcome.isUncertain ? "" : waitsAfter(outcome) || waitsFor(deploying)}
       isSending={outcome.isSending}
@@ -43,12 +45,12 @@ export function DeployForm(panel: Panel) {
       <div class="body columns" ref={form}>
         <DeployFields panel={panel} deploying={deploying} />
         <div class="beside">
-          {mode === "new" ? (
+          {mode === "new" && !mistake ? (
             <NewAppOutlook panel={panel} deploying={deploying} />
           ) : (
-            <PreviewView preview={preview} waits={waitsToShow(deploying)} />
+            <PreviewView preview={mistake ? { ...preview, data: undefined } : preview} waits={waitsToShow(deploying)} />
           )}
-          <CommandLine panel={panel} deploying={deploying} />
+          {!mistake && <CommandLine panel={panel} deploying={deploying} />}
         </div>
       </div>
     </ActingForm>
@@ -60,33 +62,30 @@ function actionOf({ mode, version }: Deploying, bypass: string | undefined): str
   return ["Deploy", version?.version, isPast && "past the rules"].filter(Boolean).join(" ");
 }
 
-/** Why it cannot be deployed yet; what is wrong with a field is said when somebody tries. */
-function waitsFor({ mode, app, version, preview, isWrong, rejected }: Deploying): string {
+/** Why it cannot be deployed yet; what is missing is said when somebody tries. */
+function waitsFor({ mode, app, version, preview, isWrong, mistakes, rejected }: Deploying): string {
   if (mode === "existing" && !app) return "Choose a deployment";
   if (!version) return "Choose a version";
   if (rejected) return sentence(rejected);
+  if (Object.keys(mistakes).length > 0) return says({ wrong: mistakes });
   if (mode === "new" || isWrong) return "";
   return waitsForPreview(preview);
 }
 
 /** Why there is no preview, where that is no failure. */
-function waitsToShow({ app, version, isWrong }: Deploying): string | undefined {
+function waitsToShow({ app, version, mistakes }: Deploying): string | undefined {
+  if (Object.keys(mistakes).length > 0) return "Fix the marked fields to see what this would do.";
   if (!app) return "Choose a deployment to see what this would do.";
-  if (!version) return "Choose a version to see what this would do.";
-  return isWrong ? "Mend what is marked to see what this would do." : undefined;
+  return version ? undefined : "Choose a version to see what this would do.";
 }
 
-/** What is wrong where the reader looks when the button does nothing but show it. */
-function says({ wrong }: Deploying): string {
+/** The first thing that is wrong, where the reader looks when the button does nothing but lead to it. */
+function says({ wrong }: Pick<Deploying, "wrong">): string {
   const [first] = Object.entries(wrong);
   if (!first) return "";
   const [path, said] = first;
   const field = fieldOf(path.replace(/^deployment_config\.config\.(?=resources)/, ""));
-  return `Mend first: ${sentence(field)}. ${said}`;
-}
-
-function focusWrong(form: HTMLElement | null) {
-  form?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
+  return `Fix first: ${sentence(field)}. ${said}`;
 }
 
 /** The same from a terminal. */

@@ -34,7 +34,7 @@ export function DeployDialog({ app, workflowId }: Props) {
   const known = useKnown(app, workflow.data.value?.project_id);
   const listed = versions.data.value?.newest;
   const [asked, older] = useAsked(id, listed);
-  const first = useChosenFirst(asked, apps.data.value, app);
+  const first = useChosenFirst(asked, apps.data.value, listed, app);
   const failed = [workflow, versions, apps, older].find((query) => query.problem.value !== undefined) as Query<unknown>;
   return (
     <Dialog title="Deploy" side wide onClose={leaving.close}>
@@ -71,11 +71,13 @@ interface Asked {
   /** What it is called in the address, where it is there no more. */
   missing?: string;
   versionId: string;
+  /** The address asks for none. */
+  isUsual?: true;
   /** The version that is asked for, where it is older than all that were listed. */
   older?: Version;
 }
 
-/** The version that the address asks for, else the newest. None is taken in the place of one that is gone. */
+/** The version that the address asks for, else the newest, as `isUsual`. None is taken in the place of one that is gone. */
 function useAsked(workflow: string | undefined, listed: Version[] | undefined): [Asked | undefined, Query<Version>] {
   const { query } = useLocation();
   const name = query.version;
@@ -88,19 +90,27 @@ function useAsked(workflow: string | undefined, listed: Version[] | undefined): 
   const isMissing = problem?.isUnknown || problem?.status === 422;
   const read = older.data.value ?? (isMissing ? undefined : null);
   if (!listed?.[0] || (isElsewhere && read === null)) return [undefined, older];
-  if (!isElsewhere) return [{ versionId: (found ?? listed.find(({ rejected }) => !rejected) ?? listed[0]).id }, older];
+  if (found) return [{ versionId: found.id }, older];
+  if (!isElsewhere)
+    return [{ versionId: (listed.find(({ rejected }) => !rejected) ?? listed[0]).id, isUsual: true }, older];
   return [read ? { versionId: read.id, older: read } : { versionId: "", missing: name }, older];
 }
 
-function useChosenFirst(asked?: Asked, apps?: AppOfList[], app?: App): First | undefined {
+function useChosenFirst(asked?: Asked, apps?: AppOfList[], listed?: Version[], app?: App): First | undefined {
   const { query } = useLocation();
   const chosen = useRef<First | undefined>(undefined);
   if (chosen.current === undefined && asked && apps) {
     // Where several fit, the reader says which: none is deployed because it stood first.
     const only = apps.length === 1 ? apps[0] : undefined;
-    const appId = app?.id ?? (apps.find(({ id }) => id === query.app) ?? only)?.id;
-    const mode = appId || apps.length > 0 ? "existing" : "new";
-    chosen.current = { mode, versionId: asked.versionId, missing: asked.missing, appId };
+    const to = app ?? apps.find(({ id }) => id === query.app) ?? only;
+    const mode = to || apps.length > 0 ? "existing" : "new";
+    const deployed = asked.isUsual && listed?.find(({ version }) => version === to?.live?.version);
+    chosen.current = {
+      mode,
+      versionId: deployed ? deployed.id : asked.versionId,
+      missing: asked.missing,
+      appId: to?.id,
+    };
   }
   return chosen.current;
 }

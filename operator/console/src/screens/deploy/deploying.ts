@@ -65,6 +65,7 @@ export function useDeploying({ workflow, versions, apps, runtimes, first, edits,
   const live = app?.deployment_config;
   const [isAsked, ask] = useState(false);
   const isWrong = Object.keys(wrongOf(edits, mode, live, true)).length > 0;
+  const mistakes = wrongOf(edits, mode, live, isAsked);
   const named = { workflowId: workflow.id, versionId };
   const body = app ? deployBody(edits, named, live) : newAppBody(edits, named, workflow.project_id ?? "", runtimes);
   const held = JSON.stringify([app?.id, body]);
@@ -95,11 +96,11 @@ export function useDeploying({ workflow, versions, apps, runtimes, first, edits,
     isRejected,
   });
   return {
-    ...{ mode, app, version, live, preview, isWrong },
+    ...{ mode, app, version, live, preview, isWrong, mistakes },
     bypass: right,
     offersBypass: mode === "existing" && offersBypass,
     rejected: (isRejected && (mode === "new" || edits.bypass === undefined) && version?.rejected) || "",
-    wrong: { ...told.fields, ...wrongOf(edits, mode, live, isAsked) },
+    wrong: { ...told.fields, ...mistakes },
     outcome: refused || sending.isUncertain ? sending : { ...sending, problem: undefined },
     sent: sending.sent,
     rest: refused ? told.rest : undefined,

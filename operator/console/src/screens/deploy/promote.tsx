@@ -42,6 +42,7 @@ import "../../styles/deploying.css";
 
 const FIELDS = ["hostname", "message", "bypass_reason", "environment", "project_id"];
 const TITLE = "Promote deployment";
+const FIX = "Fix the marked fields";
 
 /** Deploys what an App serves to the App of its name in another environment of the project. */
 export function PromoteDialog({ app }: { app: App }) {
@@ -96,6 +97,7 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
     message: tooLong(message, MESSAGE_MOST),
     bypass_reason: bypassWrong(edits.bypass),
   };
+  const [mistake] = Object.keys(wrong).filter((field) => wrong[field]);
   const lacks = target.needs_hostname && !hostname;
   const key = JSON.stringify([{ ...body, message: undefined }, app.live?.deployment_id, target.live_version, there]);
   // Without a hostname, too: what else the target lacks is said before anybody thinks of one.
@@ -134,6 +136,7 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
       button={button}
       right={target.promote}
       askRight={ask}
+      mistake={mistake}
       waits={
         sending.isUncertain ? "" : waitsAfter(sending) || waitsFor({ place, lacking, asksHostname, wrong, preview })
       }
@@ -164,8 +167,14 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
           <Where {...{ app, targets, target, edits, wrong: shown }} edit={change} />
         </Held>
         <PreviewView
-          preview={lacking.length > 0 || asksHostname ? { ...preview, problem: undefined } : preview}
-          waits={waitsToShow(lacking, asksHostname, place)}
+          preview={
+            wrong.hostname
+              ? { ...preview, data: undefined }
+              : lacking.length > 0 || asksHostname
+                ? { ...preview, problem: undefined }
+                : preview
+          }
+          waits={wrong.hostname ? `${FIX} to see what this would do.` : waitsToShow(lacking, asksHostname, place)}
           also={(data) => createdBy(data, app.resource_name, target.project_name)}
         >
           <Held sending={sending}>
@@ -183,17 +192,19 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
             />
           </Held>
         </PreviewView>
-        <Terminal
-          text={promoteLine({
-            namespace: app.namespace,
-            app: app.resource_name,
-            environment: target.environment,
-            target: target.isOneOfSeveral ? target.project_name : undefined,
-            hostname: target.needs_hostname ? hostname : undefined,
-            bypass: edits.bypass?.trim(),
-            message,
-          })}
-        />
+        {!mistake && (
+          <Terminal
+            text={promoteLine({
+              namespace: app.namespace,
+              app: app.resource_name,
+              environment: target.environment,
+              target: target.isOneOfSeveral ? target.project_name : undefined,
+              hostname: target.needs_hostname ? hostname : undefined,
+              bypass: edits.bypass?.trim(),
+              message,
+            })}
+          />
+        )}
       </div>
     </ActingForm>
   );
@@ -234,7 +245,7 @@ interface Waiting {
 function waitsFor({ place, lacking, asksHostname, wrong, preview }: Waiting): string {
   if (lacking.length > 0) return `${place} lacks ${lacking.map(({ kind, name }) => `${kind} ${name}`).join(", ")}`;
   if (asksHostname) return "Give a hostname";
-  if (Object.values(wrong).some(Boolean)) return "Mend what is marked";
+  if (Object.values(wrong).some(Boolean)) return FIX;
   return waitsForPreview(preview);
 }
 

@@ -80,7 +80,8 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
       : `${row.id} ${withConfig} ${hold} ${filled.bypass} ${app.live?.deployment_id} ${app.under_way?.deployment_id}`,
     (signal) => previewDeploy(app.id, { ...body, message: undefined }, signal),
   );
-  const usual = useRef(true);
+  // An App that Git never touched has no hold to speak of.
+  const usual = useRef(app.git !== null);
   if (preview.isCurrent && preview.data && hold === undefined && !withConfig) usual.current = preview.data.begins_hold;
   const { bypass } = filled;
   const offersBypass = useBypassOffer({ of: row.id, right: rights.data.value?.bypass, value: bypass, preview });
@@ -146,18 +147,20 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
               isOut={lacks !== ""}
               onChange={(is) => change({ ...filled, withConfig: is })}
             />
-            <Check
-              label="Git waits afterwards"
-              hint={
-                withConfig
-                  ? "With its scaling it is a deploy like any other, which begins no hold"
-                  : `What Git asks for is not deployed until somebody resumes it; otherwise Git's next change undoes this${lacks}`
-              }
-              checked={!withConfig && (hold ?? usual.current)}
-              isOut={withConfig || lacks !== ""}
-              // As the App has it, nothing is asked for: that takes no right beside the rollback's own.
-              onChange={(is) => change({ ...filled, hold: is === usual.current ? undefined : is })}
-            />
+            {(app.git || usual.current) && (
+              <Check
+                label="Git waits afterwards"
+                hint={
+                  withConfig
+                    ? "With its scaling it is a deploy like any other, which begins no hold"
+                    : `What Git asks for is not deployed until somebody resumes it; otherwise Git's next change undoes this${lacks}`
+                }
+                checked={!withConfig && (hold ?? usual.current)}
+                isOut={withConfig || lacks !== ""}
+                // As the App has it, nothing is asked for: that takes no right beside the rollback's own.
+                onChange={(is) => change({ ...filled, hold: is === usual.current ? undefined : is })}
+              />
+            )}
             {offersBypass && (
               <BypassField
                 value={bypass}
@@ -206,8 +209,9 @@ function RowLine({ app, row, title }: { app: App; row: Deployment; title: string
 }
 
 /** Why it cannot be brought back, or what of that is not known, before somebody tries. */
-function Doubts({ row: { deployable } }: { row: Deployment }) {
-  const said = deployable ? [...deployable.reasons, ...deployable.notes] : [];
+function Doubts({ row: { deployable, ending } }: { row: Deployment }) {
+  const reverted = ending === "Reverted" ? ["The operator reverted this row"] : [];
+  const said = [...reverted, ...(deployable ? [...deployable.reasons, ...deployable.notes] : [])];
   if (said.length === 0) return null;
   return (
     <ul class="warnings" aria-label="Whether it can be brought back">

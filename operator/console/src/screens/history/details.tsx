@@ -167,7 +167,7 @@ function Facts({ row, app }: { row: WholeRow; app: App }) {
         {row.pinned && <span class="muted"> of {row.pinned.workflow}</span>}
       </Fact>
       {from && <Fact label="Provenance">{from}</Fact>}
-      {row.source === "App" && <Fact label="Source">Git, by App.spec.deploy</Fact>}
+      {row.source === "App" && <Fact label="Source">App.spec.deploy</Fact>}
       {row.source === "Revert" && <Fact label="Source">The operator took a bad version back</Fact>}
       {row.message && (
         <Fact label="Message">

@@ -104,6 +104,7 @@ const COLUMNS: [string, (row: Row) => Cell][] = [
   ["version", (row) => row.workflow_version?.version],
   ["description", (row) => row.workflow_version?.description],
   ["status", (row) => row.status],
+  ["ending", (row) => row.ending],
   ["is_live", (row) => row.is_live],
   ["reason", (row) => row.reason],
   ["created_by", (row) => row.created_by?.username],

@@ -2,7 +2,7 @@ import type { Row, Verification } from "../../api/history.ts";
 import type { App } from "../../api/read.ts";
 import { computeInWords } from "../../pure/config-words.ts";
 import { type HistoryFilters, inWords } from "../../pure/history-filters.ts";
-import { configOf, numberOf, provenanceOf } from "../../pure/row-words.ts";
+import { configOf, numberOf, provenanceOf, statusOf } from "../../pure/row-words.ts";
 import { sentence } from "../../pure/texts.ts";
 import { absolute, duration } from "../../pure/time.ts";
 import { verdictOf, WITHOUT_DIGEST } from "../../pure/verdict.ts";
@@ -128,7 +128,7 @@ function ReportRow({ row }: { row: Row }) {
           <div class="muted">{config.filter(Boolean).join("; ")}</div>
         </td>
         <td>
-          {row.status}
+          {statusOf(row)}
           {row.is_live && row.status !== "Live" && " (live)"}
           {row.duration_seconds !== null && `, ${duration(row.duration_seconds)}`}
           {row.reason && <div>{row.reason}</div>}

@@ -1,7 +1,7 @@
 import type { Row } from "../../api/history.ts";
 import type { App, Ready } from "../../api/read.ts";
 import { approvalsOf, releasedBy, verifiedInWords, waitsOf } from "../../pure/guards.ts";
-import { canComeBack, configOf, isUnderWay, numberOf, provenanceOf, titleOf } from "../../pure/row-words.ts";
+import { canComeBack, configOf, isUnderWay, numberOf, provenanceOf, statusOf, titleOf } from "../../pure/row-words.ts";
 import { sentence } from "../../pure/texts.ts";
 import { duration } from "../../pure/time.ts";
 import { Action, type Right } from "../../ui/action.tsx";
@@ -206,7 +206,7 @@ export function Outcome({ row, app }: { row: Props["row"]; app: App }) {
   return (
     <>
       <span class="first">
-        <Status word={waits ? "Waiting" : row.status} />
+        <Status word={waits ? "Waiting" : statusOf(row)} />
         {waits ? (
           <span class="small muted">{approvalsOf(waits)}</span>
         ) : isUnderWay(row) ? (

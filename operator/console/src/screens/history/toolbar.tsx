@@ -27,39 +27,41 @@ export function HistoryToolbar({ app, filters, total, verified, isVerifying, onV
   const isIntact = verified !== undefined && verdictOf(verified).isIntact;
   usePrintKey(total !== undefined && total > 0, () => open("print"));
   return (
-    <header>
-      <h2>
-        Deployment history
-        <span class="muted small total" role="status">
-          {total === undefined ? "" : `${total.toLocaleString("en")} ${total === 1 ? "deployment" : "deployments"}`}
-        </span>
-      </h2>
-      {total !== undefined && (
-        <div class="buttons">
-          <button type="button" class="button tiny" aria-expanded={isVerifying} onClick={onVerify}>
-            {verified ? (
-              <span class={`verdict ${verified.fits ? "good" : isIntact ? "warn" : "bad"}`}>
-                <Icon shape={verified.fits ? "check" : "warning"} />{" "}
-                {verified.fits ? verified.says : isIntact ? "Expected digest: it does not fit" : "It does not fit"}
-              </span>
-            ) : (
-              "Verify"
-            )}
-          </button>
-          <button type="button" class="button tiny" onClick={() => open("at")}>
-            Live at…
-          </button>
-          <button type="button" class="button tiny" disabled={total === 0} onClick={() => open("export")}>
-            Export
-          </button>
-          <button type="button" class="button tiny" disabled={total === 0} onClick={() => open("print")}>
-            <Icon shape="print" /> Print
-          </button>
-          <a class="button tiny" href={`/console/apps/${app.id}#${CALLS}`} onClick={() => showOnceThere(CALLS)}>
-            API<span class="hidden-label">: how to read this history by it</span>
-          </a>
-        </div>
-      )}
+    <>
+      <header>
+        <h2>
+          Deployment history
+          <span class="muted small total" role="status">
+            {total === undefined ? "" : `${total.toLocaleString("en")} ${total === 1 ? "deployment" : "deployments"}`}
+          </span>
+        </h2>
+        {total !== undefined && (
+          <div class="buttons">
+            <button type="button" class="button tiny" aria-expanded={isVerifying} onClick={onVerify}>
+              {verified ? (
+                <span class={`verdict ${verified.fits ? "good" : isIntact ? "warn" : "bad"}`}>
+                  <Icon shape={verified.fits ? "check" : "warning"} />{" "}
+                  {verified.fits ? verified.says : isIntact ? "Expected digest: it does not fit" : "It does not fit"}
+                </span>
+              ) : (
+                "Verify"
+              )}
+            </button>
+            <button type="button" class="button tiny" onClick={() => open("at")}>
+              Live at…
+            </button>
+            <button type="button" class="button tiny" disabled={total === 0} onClick={() => open("export")}>
+              Export
+            </button>
+            <button type="button" class="button tiny" disabled={total === 0} onClick={() => open("print")}>
+              <Icon shape="print" /> Print
+            </button>
+            <a class="button tiny" href={`/console/apps/${app.id}#${CALLS}`} onClick={() => showOnceThere(CALLS)}>
+              API<span class="hidden-label">: how to read this history by it</span>
+            </a>
+          </div>
+        )}
+      </header>
       {opened === "at" && <LiveAtDialog app={app} onClose={close} />}
       {opened === "export" && <ExportDialog app={app} filters={filters} total={total ?? 0} onClose={close} />}
       {opened === "print" && (
@@ -71,7 +73,7 @@ export function HistoryToolbar({ app, filters, total, verified, isVerifying, onV
           onClose={close}
         />
       )}
-    </header>
+    </>
   );
 }
 

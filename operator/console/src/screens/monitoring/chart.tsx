@@ -32,7 +32,7 @@ interface Props {
 }
 
 const HEIGHT = 156;
-const [LEFT, RIGHT, TOP, BOTTOM] = [48, 12, 20, 22];
+const [LEFT, RIGHT, TOP, BOTTOM] = [56, 12, 20, 22];
 const DAY = 86_400_000;
 const SHAPES = [
   "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0",

@@ -3,11 +3,11 @@ import { isUnrecorded, type RunComparison, readRunComparison } from "../../api/r
 import { titleOf } from "../../pure/row-words.ts";
 import { comparedLines, rowOf } from "../../pure/run-words.ts";
 import { useQuery } from "../../state/query.ts";
+import { useRows } from "../../state/rows.ts";
 import { FigureTable } from "../../ui/figures.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { Status } from "../../ui/status.tsx";
 import { Choice } from "../history/filters.tsx";
-import { useRows } from "../runs/filters.tsx";
 
 interface Props {
   app: App;

@@ -10,8 +10,8 @@ import { usePoll } from "../../ui/poll.ts";
 import { Segments } from "../../ui/segments.tsx";
 import { Empty, Loaded } from "../../ui/states.tsx";
 import "../runs/runs.css";
+import { useRows } from "../../state/rows.ts";
 import { Choice } from "../history/filters.tsx";
-import { useRows } from "../runs/filters.tsx";
 import { Chart, type Deploy, type Line } from "./chart.tsx";
 import { CompareRuns } from "./compare.tsx";
 import { Unrecorded } from "./unrecorded.tsx";
@@ -30,11 +30,15 @@ const GROUPS = (["deployment", "workflow_version", "trigger", "status", "node", 
 }));
 const SHOWN_MOST = 5;
 const LOOKED_AGAIN_AFTER = 30_000;
+/** An App that is younger has too few hours to see a line through them. */
+const YOUNG = 3 * STEPS.hour;
 
 /** The Monitoring tab: what the App's runs came to over time, and whether a deploy made it worse. */
 export function MonitoringTab({ app }: { app: App }) {
   const { query: address, route } = useLocation();
-  const range = RANGES.find((each) => each === address.range) ?? "24 h";
+  // What it opens with stays while it is looked at.
+  const [usual] = useState<Range>(() => (Date.now() - Date.parse(app.created_at) < YOUNG ? "1 h" : "24 h"));
+  const range = RANGES.find((each) => each === address.range) ?? usual;
   const group = GROUPS.find(({ value }) => value === address.group)?.value ?? "";
   const whole = useMetrics(app, range, "");
   const grouped = useMetrics(app, range, group || undefined);

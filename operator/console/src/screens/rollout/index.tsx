@@ -1,7 +1,7 @@
 import type { App, AppRights, OneDeployment } from "../../api/read.ts";
 import { offerOn, waitsOf } from "../../pure/guards.ts";
 import { stepsOf } from "../../pure/rollout.ts";
-import { isUnderWay } from "../../pure/row-words.ts";
+import { isUnderWay, statusOf } from "../../pure/row-words.ts";
 import { quoted } from "../../pure/shell.ts";
 import { duration } from "../../pure/time.ts";
 import { useRow } from "../../state/row.ts";
@@ -65,7 +65,7 @@ function Title({ row }: { row: OneDeployment }) {
           Rollout of {row.workflow_version?.version ?? row.name}{" "}
           {row.sequence !== null && <span class="muted">#{row.sequence}</span>}
         </span>
-        <Status word={waitsOf(row) ? "Waiting" : row.status} />
+        <Status word={waitsOf(row) ? "Waiting" : statusOf(row)} />
       </h2>
       <p class="small muted break">
         {row.message && <>{row.message} · </>}

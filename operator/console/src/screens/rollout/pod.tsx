@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
 import type { Pod, PodEvent } from "../../api/pods.ts";
 import type { App, OneDeployment } from "../../api/read.ts";
+import { toneOfPod } from "../../pure/rollout.ts";
 import type { Right } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
-import { Time } from "../../ui/time.tsx";
+import { now, Time } from "../../ui/time.tsx";
 import { Logs } from "./logs.tsx";
 
 interface Props {
@@ -22,7 +23,7 @@ export function OnePod({ app, row, pod, right, isOpen }: Props) {
   return (
     <details class="pod" open={open}>
       <summary>
-        <PodState pod={pod} />
+        <PodState pod={pod} row={row} />
         <code class="break">{pod.name}</code>
         <span class="small muted facts-of-pod">
           {pod.is_serving && <span>serves</span>}
@@ -42,12 +43,13 @@ export function OnePod({ app, row, pod, right, isOpen }: Props) {
   );
 }
 
-function PodState({ pod }: { pod: Pod }) {
-  const isBad = !pod.ready && pod.reason !== null;
-  const tone = pod.ready ? "good" : isBad ? "bad" : "busy";
+const SHAPES = { good: "check", busy: "ring", past: "circle", bad: "cross" } as const;
+
+function PodState({ pod, row }: Pick<Props, "pod" | "row">) {
+  const tone = toneOfPod(pod, row, now.value);
   return (
     <span class={`status ${tone}`}>
-      <Icon shape={pod.ready ? "check" : isBad ? "cross" : "ring"} spins={tone === "busy"} />
+      <Icon shape={SHAPES[tone]} spins={tone === "busy"} />
       {pod.ready ? "Ready" : (pod.reason ?? pod.phase)}
     </span>
   );

@@ -4,7 +4,7 @@ import { Copy } from "../../ui/copy.tsx";
 
 const WHY: Record<string, string> = {
   denied: "You may not see inputs and outputs.",
-  not_recorded: "Inputs and outputs are not recorded: the App's spec.runs.content turns that on.",
+  not_recorded: "Inputs, outputs and the texts of errors are not recorded: the App's spec.runs.content turns that on.",
 };
 
 /** What a run was given and gave, or why it is not here. */

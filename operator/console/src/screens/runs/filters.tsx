@@ -1,10 +1,10 @@
 import { useState } from "preact/hooks";
-import { readFilterChoices, readHistory } from "../../api/history.ts";
+import { readFilterChoices } from "../../api/history.ts";
 import type { App } from "../../api/read.ts";
-import { NO_FILTERS } from "../../pure/history-filters.ts";
 import { titleOf } from "../../pure/row-words.ts";
 import { isRunFiltered, RUN_STATUSES, type RunFilters, SORTS, type TEXTS } from "../../pure/run-filters.ts";
 import { useQuery } from "../../state/query.ts";
+import { useRows } from "../../state/rows.ts";
 import { Icon } from "../../ui/icons.tsx";
 import { Choice, Choices, Moment, StatusFilter } from "../history/filters.tsx";
 
@@ -14,7 +14,6 @@ interface Props {
   onChange: (next: RunFilters) => void;
 }
 
-const ROWS = 100;
 const FIELDS: [(typeof TEXTS)[number], string][] = [
   ["trigger", "Trigger"],
   ["session_id", "Session"],
@@ -22,13 +21,6 @@ const FIELDS: [(typeof TEXTS)[number], string][] = [
   ["tag", "Tag"],
   ["model", "Model"],
 ];
-/** The newest rows of an App's history, to choose from. */
-export function useRows(app: App) {
-  return useQuery(
-    `rows ${app.id}`,
-    async (signal) => (await readHistory(app.id, NO_FILTERS, 1, ROWS, signal)).rows,
-  ).data.value?.filter((row) => row.workflow_version);
-}
 
 /** What the runs are filtered by. All of it stands in the address. */
 export function RunFilterBar({ app, filters, onChange }: Props) {

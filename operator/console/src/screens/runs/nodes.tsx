@@ -107,7 +107,7 @@ function NodeDetails({ node }: { node: RunNode }) {
     tokensInWords(node),
     node.attempts > 1 && `${node.attempts} attempts`,
     node.cached && "answered from a cache",
-    node.error_type,
+    node.error_type && (node.error_line ? `${node.error_type} in line ${node.error_line}` : node.error_type),
   ];
   return (
     <section class="stack node" aria-label={`Node ${node.name}`}>

@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with limits on what a connection may cost before anybody knows whose it is.
 
-uvicorn has none for them: bytes of a head, time until it is there, connections of one address, requests sent ahead of their answers, and
-time for an answer to be taken. Where an address has too many connections, those that wait the longest without a whole request are
+uvicorn has none for them: bytes of a head and of trailers, time until a head is there, connections of one address, requests sent ahead of
+their answers, and time for an answer to be taken. Where an address has too many connections, those that wait the longest without a whole request are
 closed, not the new one: behind one address there may be many callers, and slow ones must not keep the others out.
 """
 
@@ -12,19 +12,24 @@ import weakref
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
+from uuid import uuid4
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from dynamiq_operator.rest.http import request_log
-from dynamiq_operator.rest.http.errors import HttpProblem
-from dynamiq_operator.rest.http.streams import EXTENSION
+from dynamiq_operator.serving.problems import HttpProblem
+
+STREAM = "dynamiq.stream"
+"""Of the ASGI scope: what a connection is told once a stream begins on it."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds, bytes, and counts. `address` and `total` are connections; `ahead`: requests sent before the answer to the one before."""
+    """Seconds, bytes, and counts. `address` and `total` are connections; `ahead`: requests sent before the answer to the one before.
+
+    `head_bytes`: of a head, and of what else comes between two parts of a body, such as trailers.
+    """
 
     head_within: float = 10.0
     head_bytes: int = 32 * 1024
@@ -85,7 +90,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.address = self.client[0] if self.client else ""
-        self._head, self._is_head = 0, True
+        self._is_head = True
+        self._kept = 0
+        """Bytes since the head began or, once it was whole, since the last ones of the body: the parser may keep them."""
         self._problem: HttpProblem | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -113,26 +120,36 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         if self._is_head and self._head_timer is None and self.is_waiting:
             self._expect_head()
-        if self._is_head:
-            room = self.limits.head_bytes - self._head
-            self._head += len(data)
-            if len(data) > room:
-                super().data_received(data[:room])
-                data = data[room:]
-                if self._is_head and not self.transport.is_closing():
-                    self._refuse(HttpProblem(431, f"the request's headers have more than {self.limits.head_bytes} bytes"))
-                if self.transport.is_closing():
-                    return
-        super().data_received(data)
+        most = self.limits.head_bytes
+        while data and not self.transport.is_closing():
+            room = most - self._kept
+            self._kept += len(data[:room])
+            super().data_received(data[:room])
+            data = data[room:]
+            if self._kept < most or self.transport.is_closing():
+                continue
+            if self._is_head:
+                self._refuse(HttpProblem(431, f"the request's headers have more than {most} bytes"))
+            else:
+                self.transport.abort()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_head = True
         # Who streams is known, and has a share of their own: they leave the count of those of whom nobody knows anything.
-        self.scope["extensions"] = {EXTENSION: {"begin": partial(self._among.remove, self)}}
+        self.scope["extensions"] = {STREAM: {"begin": partial(self._among.remove, self)}}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a header; a trailer of a chunked body comes here too, and is none."""
+        if self._is_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._kept = 0
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
-        self._is_head, self._head = False, 0
+        self._is_head, self._kept = False, 0
         self._cancel_head_timer()
         names = [name for name, _ in self.headers]
         if names.count(b"host") != 1 and self.parser.get_http_version() == "1.1":
@@ -145,7 +162,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._is_head, self._head = True, 0
+        self._is_head, self._kept = True, 0
 
     def on_response_complete(self) -> None:
         self._among.served(self)
@@ -178,7 +195,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_timer = None
         if self.transport.is_closing():
             return
-        if self._head:
+        if self._kept:
             self._refuse(HttpProblem(408, f"the request's headers were not there within {self.limits.head_within:g} s"))
         else:
             self.transport.abort()
@@ -190,7 +207,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         answered = problem.response()
         headers: list[tuple[bytes, Any]] = [*answered.raw_headers, (b"connection", b"close")]
-        headers.append((request_log.HEADER.lower().encode(), request_log.new_id().encode()))
+        headers.append((b"x-request-id", uuid4().hex.encode()))
         lines = [name + b": " + value + b"\r\n" for name, value in (*self.server_state.default_headers, *headers)]
         self.transport.write(b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", bytes(answered.body)]))
         self.transport.close()

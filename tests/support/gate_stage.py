@@ -21,7 +21,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from dynamiq_operator.gate.front import Limits
+from dynamiq_operator.gate.limits import Limits
 from dynamiq_operator.gate.membership import Replica
 from dynamiq_operator.gate.serve import Options, serve
 from dynamiq_operator.gate.slices import KUBERNETES
@@ -29,6 +29,7 @@ from dynamiq_operator.gate.waking import WORKLOADS
 from dynamiq_operator.kube.resources import SECRETS, SLICES
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
+from tests.support.gates import GateProcess
 from tests.support.ports import free_port, gate_port
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, following, kubeconfig, listed
 
@@ -38,6 +39,10 @@ PATIENCE = 60.0  # seconds
 ME = Replica(names.GATE_NAMESPACE, "gate-a", "uid-a", ("10.9.0.1",), "node-a")
 OTHER = Replica(names.GATE_NAMESPACE, "gate-b", "uid-b", ("10.9.0.2",), "node-b")
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+HEAD_LIMITS: dict[str, Any] = dict.fromkeys(("max_line_size", "max_field_size", "max_headers"), 1 << 17)
+"""Of a pod, which are not those of the gate."""
 
 
 @dataclass
@@ -54,7 +59,8 @@ class FakePod:
 
     async def start(self) -> FakePod:
         self._runner = web.ServerRunner(
-            web.Server(self._handle, handler_cancellation=True, auto_decompress=False, access_log=None), shutdown_timeout=0.1
+            web.Server(self._handle, handler_cancellation=True, auto_decompress=False, access_log=None, **HEAD_LIMITS),
+            shutdown_timeout=0.1,
         )
         await self._runner.setup()
         await web.TCPSite(self._runner, self.address, self.port, reuse_address=True).start()
@@ -80,7 +86,7 @@ async def echo(request: web.BaseRequest) -> web.StreamResponse:
 
 
 class GateStage:
-    """One replica of the gate. Use it as an async context manager; `start` starts the gate."""
+    """One replica of the gate. Use it as an async context manager; `start` starts the gate in this process, `process` in one of its own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -95,6 +101,7 @@ class GateStage:
         self._stop = asyncio.Event()
         self._gate: asyncio.Task[None] | None = None
         self._pods: list[FakePod] = []
+        self._processes: list[GateProcess] = []
         self.secrets: list[Manifest] = []
         self.health_port, self.metrics_port = free_port(), free_port()
         self.on_wake: Callable[[Sent], Reply | None] = lambda _sent: None
@@ -115,9 +122,9 @@ class GateStage:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._gate is not None:
-            self._gate.cancel()
-            await asyncio.gather(self._gate, return_exceptions=True)
+        await self.cut()
+        for process in self._processes:
+            await asyncio.to_thread(process.kill)
         self._closed.set()
         for pod in self._pods:
             await pod.stop()
@@ -126,12 +133,22 @@ class GateStage:
 
     async def start(self, **options: Any) -> None:
         """Starts the gate, and waits until it is ready."""
-        path = self._folder / "kubeconfig.yaml"
-        path.write_text(yaml.safe_dump(kubeconfig(self._server)))
+        path = self._kubeconfig()
         given = {"limits": Limits(), "lingers": 0.0, **options}
         made = Options(ME, HOST, self.health_port, self.metrics_port, kubeconfig=path, **given)
         self._gate = asyncio.create_task(serve(made, self._stop))
         await self.until("the gate is ready", self.is_ready)
+
+    async def process(self, *options: str) -> GateProcess:
+        """Starts the gate as a process of its own, and waits until it is ready."""
+        made = GateProcess(self._kubeconfig(), self._folder, ME.addresses[0], HOST, self.health_port, self.metrics_port, options)
+        self._processes.append(made)
+        return await asyncio.to_thread(made.start)
+
+    def _kubeconfig(self) -> Path:
+        path = self._folder / "kubeconfig.yaml"
+        path.write_text(yaml.safe_dump(kubeconfig(self._server)))
+        return path
 
     def begin_stop(self) -> None:
         """What SIGTERM does."""
@@ -143,6 +160,12 @@ class GateStage:
         if self._gate is not None:
             gate, self._gate = self._gate, None
             await asyncio.wait_for(gate, PATIENCE)
+
+    async def cut(self) -> None:
+        """Ends the gate whatever it does."""
+        if self._gate is not None:
+            self._gate.cancel()
+            await asyncio.gather(self._gate, return_exceptions=True)
 
     @property
     def has_ended(self) -> bool:
@@ -170,7 +193,9 @@ class GateStage:
             lines = (await answer.text()).splitlines()
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))}
 
-    def asleep(self, app: str = "chat", *, private: bool = False, endpoints: list[Manifest] | None = None, **note: Any) -> int:
+    def asleep(
+        self, app: str = "chat", *, private: bool = False, endpoints: list[Manifest] | None = None, namespace: str = NAMESPACE, **note: Any
+    ) -> int:
         """A sleeping App: its gate slice. Returns the gate's port."""
         port, created = note.pop("gate_port", None) or gate_port(), note.pop("created", "2026-01-01T00:00:00Z")
         patched, label = note.pop("patched", self.patched), note.pop("app_label", app)
@@ -181,12 +206,19 @@ class GateStage:
             "annotations": {names.GATE_ANNOTATION: json.dumps(told)},
             "creationTimestamp": created,
         }
-        self.script.on("PATCH", SLICES.path(NAMESPACE, names.gate_slice(app)), patched)
-        self.put(names.gate_slice(app), meta, [{"name": "http", "port": port}], endpoints or [])
+        self.script.on("PATCH", SLICES.path(namespace, names.gate_slice(app)), patched)
+        self.put(names.gate_slice(app), meta, [{"name": "http", "port": port}], endpoints or [], namespace)
         return int(port)
 
     def serving(
-        self, app: str, *pods: FakePod, ready: bool = True, terminating: bool = False, name: str = "", manager: str = KUBERNETES
+        self,
+        app: str,
+        *pods: FakePod,
+        ready: bool = True,
+        terminating: bool = False,
+        name: str = "",
+        manager: str = KUBERNETES,
+        namespace: str = NAMESPACE,
     ) -> None:
         """The slice that Kubernetes keeps for the App's Service."""
         labels = {names.SERVICE_OF_SLICE_LABEL: app, names.SLICE_MANAGER_LABEL: manager}
@@ -199,7 +231,7 @@ class GateStage:
             for pod in pods
         ]
         ports = [{"name": "http", "port": pods[0].port if pods else 8080}]
-        self.put(name or f"{app}-abcde", {"labels": labels}, ports, endpoints)
+        self.put(name or f"{app}-abcde", {"labels": labels}, ports, endpoints, namespace)
 
     def replicas(self, *ready: Replica, unready: tuple[Replica, ...] = ()) -> None:
         """The slice that Kubernetes keeps for the gate's own Service."""
@@ -207,12 +239,12 @@ class GateStage:
         endpoints = [member(each, ready=is_ready) for group, is_ready in ((ready, True), (unready, False)) for each in group]
         self.put("dynamiq-gate-xyz", {"labels": labels}, [], endpoints, names.GATE_NAMESPACE)
 
-    def keys(self, app: str, *keys: str) -> None:
+    def keys(self, app: str, *keys: str, namespace: str = NAMESPACE) -> None:
         """The digests of an App's Access Keys from now on."""
         self._version += 1
         lines = "\n".join(hashlib.sha256(key.encode()).hexdigest() for key in keys)
         meta = {
-            "name": names.gate_keys(NAMESPACE, app),
+            "name": names.gate_keys(namespace, app),
             "namespace": names.GATE_NAMESPACE,
             "resourceVersion": str(self._version),
             "uid": f"keys-of-{app}",
@@ -268,15 +300,15 @@ class GateStage:
         with self._lock:
             return [each["targetRef"]["name"] for each in self._objects[NAMESPACE, names.gate_slice(app)]["endpoints"]]
 
-    def wakes(self, app: str = "chat") -> list[Sent]:
+    def wakes(self, app: str = "chat", namespace: str = NAMESPACE) -> list[Sent]:
         """The requests by which the App was scaled."""
-        path = WORKLOADS.path(NAMESPACE, app, "scale")
+        path = WORKLOADS.path(namespace, app, "scale")
         return [sent for sent in self.script.sent if sent.path == path]
 
-    def wakeable(self, app: str = "chat") -> None:
+    def wakeable(self, app: str = "chat", namespace: str = NAMESPACE) -> None:
         """The App's workload can be scaled, by what `on_wake` says."""
         scale = {"metadata": {"name": app}, "spec": {"replicas": 1}}
-        self.script.on("PATCH", WORKLOADS.path(NAMESPACE, app, "scale"), lambda sent: self.on_wake(sent) or Reply(body=scale))
+        self.script.on("PATCH", WORKLOADS.path(namespace, app, "scale"), lambda sent: self.on_wake(sent) or Reply(body=scale))
 
     async def pod(self, number: int = 2, answer: Handler = echo, *, started: bool = True, port: int | None = None, **more: Any) -> FakePod:
         made = FakePod(f"127.0.0.{number}", port or gate_port(), answer, **more)

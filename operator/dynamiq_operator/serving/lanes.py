@@ -10,7 +10,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 
-from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.serving.problems import HttpProblem
 
 WAIT_MOST = 10.0
 """Seconds that a request waits for a slot."""

@@ -1,0 +1,76 @@
+"""Checks the target of a promotion before anything is made there: its namespace, its labels and the hostname, as far as the caller may read.
+
+It does not find the target (`promote.find_target`), and decides nothing about its policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dynamiq_operator.actions.refusals import Refusal, Taken, Unknown
+from dynamiq_operator.kube import api as requests
+from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.api import Api
+from dynamiq_operator.kube.resources import APPS, NAMESPACES
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Manifest
+
+
+def check_namespace(api: Api, target: str, environment: str, own: Mapping[str, str] | None) -> tuple[str, ...]:
+    """Returns warnings of what could not be read. `own`: the labels of the source's namespace, None where they are unknown.
+
+    Raises Unknown where the namespace does not exist, Refusal where it is of another environment or project, and kube.errors.ApiError.
+    """
+    try:
+        labels = labels_of(requests.get(api, NAMESPACES, "", target))
+    except errors.NotFound:
+        raise Unknown(f"namespace {target} does not exist: create and label it first", "target_namespace") from None
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        return (f"could not look whether namespace {target} is {environment}: you may not read namespaces there",)
+    found, project = labels.get(names.ENVIRONMENT_LABEL), labels.get(names.PROJECT_LABEL)
+    if found is None:
+        raise Refusal(
+            f"namespace {target} is of no environment, so no policy for {environment} would hold there: "
+            f"`kubectl label namespace {target} {names.ENVIRONMENT_LABEL}={environment}`",
+            "target_namespace",
+        )
+    if found != environment:
+        raise Refusal(f"namespace {target} is {found}, not {environment}", "target_namespace")
+    mine = (own or {}).get(names.PROJECT_LABEL)
+    if mine and project and mine != project:
+        raise Refusal(f"namespace {target} belongs to project {project}, not to {mine}", "target_namespace")
+    return ()
+
+
+def check_hostname(api: Api, target: str, app: str, hostname: str) -> tuple[str, ...]:
+    """Returns a warning where not all Apps may be listed. Raises Taken where another App has the hostname, and kube.errors.ApiError."""
+    warnings: tuple[str, ...] = ()
+    try:
+        holder = _holder(api, "", target, app, hostname)
+    except errors.Denied as error:
+        if error.status == 401:
+            raise
+        warnings = (f"could not look whether an App of another namespace has hostname {hostname}: you may not list Apps there",)
+        try:
+            holder = _holder(api, target, target, app, hostname)
+        except errors.Denied:
+            holder = None
+    if holder is not None:
+        raise Taken(f"App {holder} has hostname {hostname} already: choose another", "hostname")
+    return warnings
+
+
+def _holder(api: Api, namespace: str, target: str, app: str, hostname: str) -> str | None:
+    """Returns another App that has the hostname, as namespace/name; of each App the API server sends its columns alone."""
+    for page in requests.pages(api, APPS, namespace, accept=requests.TABLE):
+        for meta, cells in requests.table_rows(page):
+            if cells.get("HOSTNAME") == hostname and (meta["namespace"], meta["name"]) != (target, app):
+                return f"{meta['namespace']}/{meta['name']}"
+    return None
+
+
+def labels_of(namespace: Manifest) -> Mapping[str, str]:
+    """Returns the labels of a Namespace as it is stored."""
+    return namespace["metadata"].get("labels") or {}

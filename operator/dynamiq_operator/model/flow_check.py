@@ -1,0 +1,161 @@
+"""Checks a flow before it is released: its form, its names, circles, and selectors that read the output of no node.
+
+It does not run the flow and does not know which engine will: the engine refuses more when a pod starts.
+"""
+
+from __future__ import annotations
+
+import difflib
+import graphlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dynamiq_operator.model.engines import NODE_TYPES
+from dynamiq_operator.model.flows import FlowError, as_json
+from dynamiq_operator.model.sdk_node_types import SDK_NODE_TYPES
+
+ONLY = "main"
+"""The flow, or the workflow, of a text that names none."""
+TOLD_MOST = 5
+KNOWN_TYPES = SDK_NODE_TYPES | frozenset(NODE_TYPES)
+_OUTPUT = re.compile(
+    r"""\s*[$@](?:\.(?P<plain>[A-Za-z_][\w@-]*)|\.?\[?\s*(?P<quote>['"])(?P<quoted>.*?)(?P=quote)\s*\]?)\.output(?=$|[\s.\[])"""
+)
+
+
+@dataclass(frozen=True)
+class FlowCheck:
+    """What is wrong with a flow. With `errors` no engine runs it as it is meant; `warnings` may be mistakes. Each is a sentence."""
+
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def in_words(self) -> str:
+        """Returns the first errors in one line."""
+        more = f"; and {len(self.errors) - TOLD_MOST} more" if len(self.errors) > TOLD_MOST else ""
+        return "; ".join(self.errors[:TOLD_MOST]) + more
+
+
+def check_flow(text: str) -> FlowCheck:
+    """Checks the text of a flow, YAML or JSON, in the SDK's form or the API's."""
+    try:
+        nodes = _nodes(json.loads(as_json(text)))
+    except FlowError as error:
+        return FlowCheck((str(error),))
+    found = [(is_error, said) for node_id, spec in nodes.items() for is_error, said in _of_node(node_id, spec, nodes)]
+    errors = tuple(said for is_error, said in found if is_error)
+    return FlowCheck(errors or _circles(nodes), tuple(said for is_error, said in found if not is_error))
+
+
+def _nodes(data: Any) -> dict[str, Any]:
+    """Returns the nodes of the one workflow, by their ids. Raises FlowError."""
+    given = data.get("nodes")
+    if not isinstance(given, (dict, list)) or not given:
+        raise FlowError("the flow has no `nodes`: a mapping (the SDK's form) or a list (the API's form)")
+    if isinstance(given, list):
+        return _listed(given)
+    nodes = {str(key): spec for key, spec in given.items()}
+    flows = _mapping(data, "flows") or {ONLY: {"nodes": list(nodes)}}
+    flow = _flow_of(_mapping(data, "workflows"), flows)
+    listed = flows[flow].get("nodes") if isinstance(flows[flow], dict) else None
+    if not isinstance(listed, list):
+        raise FlowError(f"flow {flow!r} has no list of `nodes`")
+    if lacking := [str(each) for each in listed if str(each) not in nodes]:
+        raise FlowError(f"flow {flow!r} lists the node {lacking[0]!r}, which is not there")
+    return {str(each): nodes[str(each)] for each in listed}
+
+
+def _flow_of(workflows: Mapping[str, Any], flows: Mapping[str, Any]) -> str:
+    if len(workflows) > 1:
+        raise FlowError(f"the flow has {len(workflows)} workflows ({', '.join(map(str, workflows))}) and needs exactly one")
+    if not workflows and len(flows) > 1:
+        raise FlowError("there are several `flows` and no `workflows` to say which one runs")
+    name, workflow = next(iter(workflows.items())) if workflows else (ONLY, {"flow": next(iter(flows))})
+    flow = workflow.get("flow") if isinstance(workflow, dict) else None
+    if not isinstance(flow, str) or flow not in flows:
+        raise FlowError(f"workflow {name!r} names the flow {flow!r}, which is not there")
+    return flow
+
+
+def _listed(given: list[Any]) -> dict[str, Any]:
+    nodes: dict[str, Any] = {}
+    for position, spec in enumerate(given):
+        node_id = spec.get("id") if isinstance(spec, dict) else None
+        if not isinstance(node_id, (str, int)) or node_id == "":
+            raise FlowError(f"node number {position + 1} has no `id`")
+        if str(node_id) in nodes:
+            raise FlowError(f"two nodes have the id {str(node_id)!r}")
+        nodes[str(node_id)] = spec
+    return nodes
+
+
+def _mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = data.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise FlowError(f"`{key}` is not an object")
+    return value or {}
+
+
+def _of_node(node_id: str, spec: Any, nodes: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    """Yields what is wrong with a node: whether it is an error, and the sentence."""
+    if not isinstance(spec, dict):
+        yield True, f'node "{node_id}" is not an object'
+        return
+    shown = f'node "{spec.get("name") or node_id}"'
+    if not isinstance(kind := spec.get("type"), str) or not kind:
+        yield True, f"{shown} has no type"
+    elif not _is_known(kind):
+        near = difflib.get_close_matches(kind, sorted(KNOWN_TYPES), n=1, cutoff=0.8)
+        yield False, f"{shown} has type {kind}, which no engine here is known to run{f'; did you mean {near[0]}?' if near else ''}"
+    depends = spec.get("depends") or []
+    for entry in depends if isinstance(depends, list) else [None]:
+        target = entry.get("node") if isinstance(entry, dict) else None
+        if not isinstance(target, (str, int)):
+            yield True, f"{shown}: an entry of `depends` is not {{node: <id>}}"
+        elif str(target) not in nodes:
+            yield True, f'{shown} depends on "{target}", which is not in the flow'
+    yield from _selectors(shown, spec, nodes)
+
+
+def _selectors(shown: str, spec: Mapping[str, Any], nodes: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    """Yields the selectors that always give nothing: they read the output of no node, or of one that this node does not depend on."""
+    mine = set(_depends(spec))
+    for text in _paths(spec.get("input_transformer")):
+        for part in text.split("||"):
+            if (found := _OUTPUT.match(part)) is None:
+                continue
+            name = found["plain"] or found["quoted"]
+            if name not in nodes:
+                yield True, f'{shown} reads {part.strip()}, and no node is called "{name}"'
+            elif name not in mine:
+                yield False, f'{shown} reads {part.strip()} and does not depend on "{name}": it gets nothing'
+
+
+def _paths(transformer: Any) -> Iterator[str]:
+    if not isinstance(transformer, dict):
+        return
+    selector = transformer.get("selector")
+    values = [*(selector.values() if isinstance(selector, dict) else ()), transformer.get("path")]
+    yield from (value for value in values if isinstance(value, str))
+
+
+def _depends(spec: Any) -> list[str]:
+    entries = spec.get("depends") if isinstance(spec, dict) else None
+    return [str(each["node"]) for each in entries or () if isinstance(each, dict) and "node" in each]
+
+
+def _circles(nodes: Mapping[str, Any]) -> tuple[str, ...]:
+    try:
+        graphlib.TopologicalSorter({node_id: _depends(spec) for node_id, spec in nodes.items()}).prepare()
+    except graphlib.CycleError as error:
+        return ("the nodes depend on each other in a circle: " + " -> ".join(map(str, error.args[1])),)
+    return ()
+
+
+def _is_known(kind: str) -> bool:
+    """Whether an engine runs the type; the SDK takes the path of a class's module, too."""
+    package, _, name = kind.rpartition(".")
+    return kind in KNOWN_TYPES or f"{package.rpartition('.')[0]}.{name}" in KNOWN_TYPES

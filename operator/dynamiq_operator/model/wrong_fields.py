@@ -1,0 +1,27 @@
+"""What is wrong with a field, in words for a user, from what pydantic says of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+_LENGTHS = {
+    "string_too_long": ("at most {max_length:,} characters", len),
+    "string_too_short": ("at least {min_length:,} characters", len),
+}
+UUID = "[0-9a-fA-F]{8}(-"
+"""How the pattern of an id begins, behind `^`."""
+
+
+def in_words(error: ErrorDetails) -> str:
+    """Returns `at most 1,024 characters, and this has 3,012`; pydantic's own words for what has no better ones."""
+    context: dict[str, Any] = error.get("ctx") or {}
+    if (length := _LENGTHS.get(error["type"])) is not None:
+        says, count = length
+        return f"{says.format(**context)}, and this has {count(error['input']):,}"
+    if error["type"] == "extra_forbidden":
+        return "there is no such field"
+    if error["type"] == "string_pattern_mismatch" and str(context.get("pattern", "")).lstrip("^").startswith(UUID):
+        return "this is no id, which is a UUID such as 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11"
+    return error["msg"]

@@ -1,0 +1,79 @@
+"""Recognizes what the operator before this one wrote of a waiting row, so that an upgrade does not rewrite a row for its words alone."""
+
+from __future__ import annotations
+
+import re
+
+from dynamiq_operator.model.needs import in_order, needs_of
+from dynamiq_operator.model.record import RecordStatus
+
+_COMMAND = r"`kubectl dynamiq (?P<command>(?:resume|approve|suspend) \S+?(?: --off)?)`"
+_FREEZE = r"freeze (?P<window>\S+) of policy (?P<policy>\S+)"
+_RUNS = "`kubectl dynamiq {command} -n {namespace}`"
+_BEFORE = (
+    (
+        rf"App (?P<app>\S+) is suspended: nothing of it is deployed before {_COMMAND}",
+        "App {app} is suspended: someone who may deploy runs " + _RUNS,
+    ),
+    (
+        rf"nothing is deployed before (?P<until>\S+) \({_FREEZE}\), and then it waits until somebody resumes it",
+        "Frozen until {until} (freeze {window} of policy {policy}), then someone who may deploy runs `kubectl dynamiq resume {app} -n {namespace}`",
+    ),
+    (rf"nothing is deployed before (?P<until>\S+) \({_FREEZE}\)", "Frozen until {until} (freeze {window} of policy {policy})"),
+    (
+        rf"{_FREEZE} was over at (?P<until>\S+): it waits until somebody resumes it, by {_COMMAND}",
+        "Freeze {window} of policy {policy} ended at {until}: someone who may deploy runs " + _RUNS,
+    ),
+    (
+        rf"{_FREEZE} was over at (?P<until>\S+): it is deployed within a minute",
+        "Freeze {window} of policy {policy} ended at {until}: this is deployed within a minute",
+    ),
+    (r"its version has to be (?P<rest>live .*)", "Its version has to be {rest}"),
+    (
+        r"it awaits (?P<people>\d+ approvals?) \((?P<of>[^)]*)\), and none counts: the API server did not stamp who made the row, so nobody can be told from its author",
+        "Needs {people} ({of}), and none counts: the API server did not stamp who made the row, so the author is unknown",
+    ),
+    (
+        r"it awaits (?P<people>\d+ approvals?) \((?P<of>[^)]*)\), and none counts: (?P<rest>.*)",
+        "Needs {people} ({of}), and none counts: {rest}",
+    ),
+    (
+        rf"it awaits (?P<people>\d+ approvals?) \((?P<of>[^)]*)\)(?:, (?P<given>\d+) of them (?:is|are) there)?: {_COMMAND}, by who may, and did not make the row",
+        "Needs {people} ({of}){there}: someone other than the author, with the role dynamiq-approver, runs " + _RUNS,
+    ),
+    (
+        rf"row \S+ \(#(?P<sequence>\d+)\) went back, and what Git asks for waits: {_COMMAND} deploys it, a deploy by hand of another version takes its place",
+        "Changes from Git are on hold after the rollback in #{sequence}. To apply this one, someone who may deploy runs " + _RUNS,
+    ),
+)
+_PATTERNS = tuple((re.compile(pattern), now) for pattern, now in _BEFORE)
+
+
+def with_words_of_before(before: RecordStatus, status: RecordStatus, app: str, namespace: str) -> RecordStatus:
+    """Returns the status in the words that the row has already, where these say the same; otherwise the status as it is."""
+    if before.waits is None or status.waits is None or before.waits.message == status.waits.message:
+        return status
+    said = before.waits.message
+    if in_order([_reworded(each, app, namespace) for each in said.split("; ")]) != in_order(
+        [_counted(each) for each in needs_of(status.waits.message)]
+    ):
+        return status
+    conditions = tuple(
+        each.model_copy(update={"message": said}) if each.message == status.waits.message else each for each in status.conditions
+    )
+    return status.model_copy(update={"waits": status.waits.model_copy(update={"message": said}), "conditions": conditions})
+
+
+def _reworded(sentence: str, app: str, namespace: str) -> str:
+    """Returns a sentence of before as it is written now."""
+    for pattern, now in _PATTERNS:
+        if (found := pattern.fullmatch(sentence)) is not None:
+            given = {name: value for name, value in found.groupdict().items() if value is not None}
+            there = f", has {given['given']}" if "given" in given else ""
+            return now.format(**{"app": app, "namespace": namespace, "there": there, **given})
+    return sentence
+
+
+def _counted(need: str) -> str:
+    """Returns a need without what is said of approvals that do not count: an operator of before did not say it."""
+    return need.partition(". The approval by ")[0]

@@ -1,0 +1,106 @@
+"""What of the App's environment is held: which access callers meet meanwhile, and why pods do not have, or get, what the App asks.
+
+Which environment new pods get is decided by `Context.app_for`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dynamiq_operator.desired import workload as workloads
+from dynamiq_operator.desired.pod_template import checks_keys
+from dynamiq_operator.model.app import Access, AccessType
+from dynamiq_operator.model.objects import App, Record
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.history.lifecycle import approved_environment, noted_environment
+
+NOT_APPROVED = "NotApproved"
+"""Reason of VariablesHeld where the target has no environment that its pods may be made with."""
+_MOST_NAMES = 10
+
+
+def needs_keys(context: Context) -> bool:
+    """Whether pods check Access Keys or are to: those that were made before `access` was changed do, while that is held."""
+    pods_check = context.holds_variables and any(checks_keys(each["spec"]["template"]) for each in context.workloads.by_label.values())
+    return context.app.spec.is_private or pods_check
+
+
+def app_as_served(context: Context) -> App:
+    """The App with the access that callers meet: while another one is held, that of the pods that serve."""
+    if not context.holds_variables or (serving := context.serving_workload) is None:
+        return context.app
+    is_private = checks_keys(serving["spec"]["template"])
+    if is_private is context.app.spec.is_private:
+        return context.app
+    type_ = AccessType.PRIVATE if is_private else AccessType.PUBLIC
+    return App(context.app.meta, context.app.spec.model_copy(update={"access": Access(type=type_)}), context.app.status)
+
+
+def why_held(context: Context) -> tuple[str, str] | None:
+    """Returns reason and message where what the App asks of its pods differs from what they have or are to have, and waits for a row."""
+    target, pins, observed = context.target, context.target_pins, context.workload
+    if not context.holds_variables or target is None or pins is None:
+        return None
+    if observed is not None and context.keeps_environment(pins, observed):
+        if workloads.template_digest(context.app, pins, observed) == workloads.applied_digest(observed):
+            return None
+        return "AwaitsRow", _awaits_row(context, workloads.as_applied(context.app, observed, pins))
+    found = context.app_for(pins, observed)
+    if found is None:
+        return NOT_APPROVED, _not_approved(context, target)
+    is_own = workloads.environment_digest(found) == workloads.environment_digest(context.app)
+    return None if is_own else ("AwaitsRow", _awaits_row(context, found))
+
+
+def not_approved(context: Context) -> str | None:
+    """Returns why no pod of the target may be made; None where one may, or is there."""
+    held = why_held(context)
+    return held[1] if held is not None and held[0] == NOT_APPROVED else None
+
+
+def _awaits_row(context: Context, applied: App | None) -> str:
+    return f"Not in force yet: {_changed(context.app, applied)}. To apply them: {_deploy(context)}. Else set them back"
+
+
+def _not_approved(context: Context, target: Record) -> str:
+    """Without a workload of which anything is known nobody can tell which of them were changed."""
+    known = (workloads.as_applied(context.app, each) for each in context.workloads_with(context.workload))
+    changed = _changed(context.app, next((each for each in known if each is not None), None))
+    if noted_environment(target) is None:
+        return f"No pod is made: nothing tells what its pods had of {changed}. To go on: {_deploy(context)}"
+    title = f"{target.pinned.workflow_version if target.pinned else ''} (#{target.sequence}, {target.name})"
+    differs = "did not run with" if approved_environment(target) is None else "was not approved with"
+    return f"No new pod is made: {title} {differs} these: {changed}. Set them back, or {_deploy(context)}"
+
+
+def _deploy(context: Context) -> str:
+    return f"`kubectl dynamiq deploy {context.app.meta.name} -n {context.app.meta.namespace}`"
+
+
+def _changed(app: App, applied: App | None) -> str:
+    """Returns which parts of the environment differ, variables by name; all of them where nothing is known of what was applied."""
+    if applied is None:
+        return "variables, access and runs"
+    own, theirs = (_by_name(each) for each in (app, applied))
+    names = sorted(name for name in own.keys() | theirs.keys() if own.get(name) != theirs.get(name))
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(_parts(app, applied, f"{', '.join(names[:_MOST_NAMES])}{more}")) or "variables, access or runs"
+
+
+def _by_name(app: App) -> Mapping[str, Any]:
+    return {each.name: each for each in app.spec.variables}
+
+
+def _parts(app: App, applied: App, names: str) -> Iterator[str]:
+    if names:
+        yield f"variables ({names})"
+    if app.spec.is_private != applied.spec.is_private:
+        yield "access"
+    if workloads.environment_digest(_with(app, applied)) != workloads.environment_digest(applied):
+        yield "runs"
+
+
+def _with(app: App, applied: App) -> App:
+    """Returns `applied` with the recording of `app`."""
+    return App(app.meta, applied.spec.model_copy(update={"runs": app.spec.runs}), app.status)

@@ -1,0 +1,16 @@
+"""JSON as bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+
+def dumps(content: Any) -> bytes:
+    """Compact JSON. A lone surrogate, which UTF-8 cannot encode, is escaped."""
+    try:
+        return orjson.dumps(content)
+    except TypeError:  # a lone surrogate, or a number of more than 64 bits
+        return json.dumps(content, separators=(",", ":")).encode()

@@ -1,0 +1,161 @@
+"""What the runs of each App take of a store whose disk is known: a tally in the notes, kept by whatever writes or deletes lines of runs.
+
+It is an estimate: text by its bytes and by the pages that long text has for itself, all else by what a line with its indexes takes in the mean.
+Runs of an older program's store are added later, in pieces, the newest first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+
+from dynamiq_recorder.store.columns import RUN_COLUMNS, SPAN_COLUMNS, Gathered
+from dynamiq_recorder.store.database import MANY, Cell, Connection, Database
+
+RUN, SPAN, LABEL = 700, 80, 40
+"""Bytes of a run without nodes, of a node, and of a tag or model that runs are found by, each without its texts."""
+PAGE, APART, HALF = 4096, 1000, 2000
+"""Bytes of a page; of a line in an index from which on it has pages of its own; and of a line in a table from which on a page has no other."""
+TAKEN = "bytes/{app}"
+COUNTED_FROM = "counted_from"
+"""Note of the first key of the runs that are in the tally; there is none once all are."""
+PIECES = 1_000
+"""Of runs of an older program's store, added in one look."""
+_ADD = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(notes.value + excluded.value, 0)"
+_COUNTED = f"r.key >= (SELECT coalesce(max(value), 0) FROM notes WHERE name = '{COUNTED_FROM}')"  # noqa: S608 - our own names
+_RUN_TEXTS = ("reason", "pins", "workflow_hash", "trace_id")
+_LISTED = ("tags", "models")
+"""Texts of runs that are labels, too."""
+_INDEXED = ("trigger_name", "session_id", "user_id", "workflow_version")
+_SPAN_TEXTS = ("span_id", "parent_id", "node_id", "name", "type", "model", "provider", "error_type")
+
+
+def _sql(columns: Sequence[str]) -> str:
+    """Their octets: joined, as in `_octets`, they are cast once."""
+    joined = " || ".join(f"coalesce({name}, '')" for name in columns)
+    return f"length(CAST({joined} AS BLOB))"
+
+
+def _sql_in_index(size: str) -> str:
+    return f"CASE WHEN {size} > {APART} THEN ({size} + {PAGE - 1}) / {PAGE} * {PAGE} ELSE {size} END"
+
+
+def _sql_in_table(size: str) -> str:
+    return f"CASE WHEN {size} > {HALF} THEN max({size}, {PAGE}) ELSE {size} END"
+
+
+_OF_RUN = " + ".join(
+    [
+        str(RUN),
+        _sql((*_RUN_TEXTS, *_INDEXED, *_LISTED, *_LISTED)),
+        *(_sql_in_index(_sql((name,))) for name in _INDEXED),
+        *(f"{LABEL} * coalesce(json_array_length({name}), 0)" for name in _LISTED),
+    ]
+)
+_OF_TABLES = {
+    "runs": f"SELECT r.app_key, sum({_OF_RUN}) FROM runs r",  # noqa: S608 - our own names
+    "spans": f"SELECT r.app_key, sum({SPAN} + {_sql_in_index(_sql([f's.{name}' for name in _SPAN_TEXTS]))}) "  # noqa: S608 - our own names
+    "FROM runs r JOIN spans s ON s.run_key = r.key",
+    "contents": f"SELECT r.app_key, sum({_sql_in_table(_sql(('c.error', 'c.input', 'c.output')))}) "  # noqa: S608 - our own names
+    "FROM runs r JOIN contents c ON c.run_key = r.key",
+    "extras": f"SELECT r.app_key, sum({_sql_in_table(_sql(('e.extra',)))}) "  # noqa: S608 - our own names
+    "FROM runs r JOIN extras e ON e.run_key = r.key",
+    "errors": f"SELECT r.app_key, sum({_sql_in_index(_sql(('e.folded',)))}) FROM runs r "  # noqa: S608 - our own names
+    "JOIN errors e ON e.app_key = r.app_key AND e.started_at = r.started_at AND e.run_key = r.key",
+}
+
+
+def _cells(columns: Sequence[str], wanted: Sequence[str]) -> Callable[[Cell], tuple[str | None, ...]]:
+    return itemgetter(*(columns.index(name) for name in wanted))
+
+
+_texts_of_run, _listed_of_run = _cells(RUN_COLUMNS, (*_RUN_TEXTS, *_INDEXED)), _cells(RUN_COLUMNS, _LISTED)
+_indexed_of_run, _texts_of_span = _cells(RUN_COLUMNS, _INDEXED), _cells(SPAN_COLUMNS, _SPAN_TEXTS)
+
+Sizes = Mapping[int, int]
+"""Bytes by Apps' keys."""
+
+
+def of_lines(lines: Gathered) -> Sizes:
+    """Returns what new lines take."""
+    apps = {line[0]: line[2] for line in lines.runs}
+    sizes: Counter[int] = Counter()
+    for line in lines.runs:
+        texts = _octets(_texts_of_run(line)) + 2 * _octets(_listed_of_run(line))
+        sizes[line[2]] += RUN + texts + sum(_in_index(_octets((text,))) for text in _indexed_of_run(line))
+    for app, *_ in lines.labels:
+        sizes[app] += LABEL
+    for line in lines.spans:
+        sizes[apps[line[0]]] += SPAN + _in_index(_octets(_texts_of_span(line)))
+    for key, _, *texts_beside in (*lines.contents, *lines.extras):
+        sizes[apps[key]] += _in_table(_octets(texts_beside))
+    for app, _, _, folded in lines.errors:
+        sizes[app] += _in_index(_octets((folded,)))
+    return sizes
+
+
+def _octets(texts: Iterable[str | None]) -> int:
+    joined = "".join(filter(None, texts))
+    return len(joined) if joined.isascii() else len(joined.encode())
+
+
+def _in_index(size: int) -> int:
+    return size if size <= APART else -(-size // PAGE) * PAGE
+
+
+def _in_table(size: int) -> int:
+    return size if size <= HALF else max(size, PAGE)
+
+
+def of_keys(connection: Connection, keys: Sequence[int], tables: Sequence[str], *, counted: str = _COUNTED) -> Sizes:
+    """Returns what these tables have of runs, at most MANY, as far as they are in the tally."""
+    condition, values = connection.within("r.key", keys)
+    sizes: Counter[int] = Counter()
+    for table, sql in _OF_TABLES.items():
+        if table in tables:
+            for app, size in connection.all(f"{sql} WHERE {condition} AND {counted} GROUP BY r.app_key", values):
+                sizes[app] += size
+    return sizes
+
+
+def add(connection: Connection, sizes: Sizes, sign: int = 1) -> None:
+    connection.tell(_ADD, [(TAKEN.format(app=app), sign * size) for app, size in sizes.items()])
+
+
+def become(connection: Connection, old: int, new: int) -> None:
+    """Adds what an App takes to that which it was restored as."""
+    for (size,) in connection.all("SELECT value FROM notes WHERE name = ?", (TAKEN.format(app=old),)):
+        add(connection, {new: size})
+    connection.do("DELETE FROM notes WHERE name = ?", (TAKEN.format(app=old),))
+
+
+def taken(connection: Connection) -> dict[tuple[str, str], int]:
+    """Returns by the namespaces and uids of Apps the bytes that their runs take; nothing while some runs are not counted."""
+    if connection.all("SELECT 1 FROM notes WHERE name = ?", (COUNTED_FROM,)):
+        return {}  # the first App to write would seem to take all
+    lines = connection.all(
+        "SELECT a.namespace, a.uid, n.value FROM notes n JOIN apps a ON n.name = 'bytes/' || a.key "
+        "WHERE n.name >= 'bytes/' AND n.name < 'bytes0'"
+    )
+    return {(namespace, uid): int(size) for namespace, uid, size in lines}
+
+
+def count_older(database: Database) -> None:
+    """Adds runs of an older program's store to the tally, as many as may be at once."""
+    for _ in range(PIECES):
+        if not database.transact(_count_piece):
+            return
+
+
+def _count_piece(connection: Connection) -> bool:
+    """Adds the newest that are missing. Whether there were any."""
+    for (first,) in connection.all("SELECT value FROM notes WHERE name = ?", (COUNTED_FROM,)):
+        keys = [line[0] for line in connection.all(f"SELECT key FROM runs WHERE key < ? ORDER BY key DESC LIMIT {MANY}", (first,))]  # noqa: S608
+        if not keys:
+            connection.do("DELETE FROM notes WHERE name = ?", (COUNTED_FROM,))
+            return False
+        add(connection, of_keys(connection, keys, tuple(_OF_TABLES), counted="1 = 1"))
+        connection.do("UPDATE notes SET value = ? WHERE name = ?", (keys[-1], COUNTED_FROM))
+        return True
+    return False

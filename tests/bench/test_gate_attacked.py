@@ -1,0 +1,107 @@
+"""What a call through the gate takes while another tenant attacks it, beside the same attack at a listener that takes nothing in.
+
+The attack costs the machine the same in both, so the ratio is what the gate makes of it: p95 of calls in turns, and the median of five such turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support import programs
+from tests.support.gate_stage import HOST, GateStage
+from tests.support.measured import MEASURED, kept
+from tests.support.ports import free_port
+
+TURNS, CALLS, WARM = 5, 300, 50
+MOST = 1.5
+ATTACKERS = 200
+HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X-%d: " % number + b"a" * 1000 + b"\r\n" for number in range(50))
+PAUSE = 0.02
+"""Seconds after which an attacker begins anew: the machine is not to be full of attackers, or nothing but that is measured."""
+
+LISTENER = """
+import asyncio, sys
+async def serve():
+    server = await asyncio.get_running_loop().create_server(asyncio.Protocol, sys.argv[1], int(sys.argv[2]), backlog=1024)
+    await server.serve_forever()
+asyncio.run(serve())
+"""
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[GateStage]:
+    async with GateStage(tmp_path) as made:
+        yield made
+
+
+@asynccontextmanager
+async def attacking(port: int) -> AsyncIterator[None]:
+    """Unfinished heads, and connections that say nothing, one after the other from each attacker."""
+
+    async def one(number: int) -> None:
+        while True:
+            await asyncio.sleep(PAUSE * ATTACKERS / 10)
+            try:
+                _, writer = await asyncio.open_connection(HOST, port)
+            except OSError:
+                continue
+            if number % 2:
+                writer.write(HEAD)
+            await asyncio.sleep(PAUSE)
+            writer.transport.abort()
+
+    tasks = [asyncio.create_task(one(number)) for number in range(ATTACKERS)]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def p95(stage: GateStage, port: int) -> float:
+    """Milliseconds of a call, one after the other."""
+    took = []
+    for number in range(WARM + CALLS):
+        began = time.perf_counter()
+        async with stage.session.post(f"http://{HOST}:{port}/", data=b"{}") as answer:
+            await answer.read()
+            assert answer.status == 200
+        if number >= WARM:
+            took.append((time.perf_counter() - began) * 1000)
+    return statistics.quantiles(took, n=20)[-1]
+
+
+async def test_calls_beside_an_attack_at_the_gate_take_what_they_take_beside_one_elsewhere(stage: GateStage, tmp_path: Path) -> None:
+    evil, chat = stage.asleep("evil", namespace="evil", holdSeconds=3600), stage.asleep()
+    stage.serving("chat", await stage.pod())
+    gate = await stage.process("--memory=268435456")
+    dummy, ratios = free_port(), []
+    command = [sys.executable, "-c", LISTENER, HOST, str(dummy)]
+    with (
+        programs.running(command, tmp_path / "listener.log", lambda: programs.listens(f"{HOST}:{dummy}")),
+        kept(MEASURED / "gate-attacked.txt") as say,
+    ):
+        say(f"make bench: {ATTACKERS} attackers, p95 of {CALLS} calls in turns, at the gate and beside a listener that takes nothing in")
+        say(f"load average {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores: the gate's process has to find one free")
+        for turn in range(TURNS):
+            found = {}
+            for name, port in [("gate", evil), ("elsewhere", dummy)][:: 1 if turn % 2 else -1]:
+                async with attacking(port):
+                    found[name] = await p95(stage, chat)
+            ratios.append(found["gate"] / found["elsewhere"])
+            say(f"  attacked {found['gate']:6.2f} ms, elsewhere {found['elsewhere']:6.2f} ms, ratio {ratios[-1]:.2f}")
+        told = await asyncio.to_thread(gate.metrics)
+        say(
+            f"median of the ratios {statistics.median(ratios):.2f} (at most {MOST}); memory {told['process_resident_memory_bytes'] / (1 << 20):.0f} MiB"
+        )
+    assert statistics.median(ratios) <= MOST

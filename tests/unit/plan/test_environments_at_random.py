@@ -1,0 +1,200 @@
+"""Apps, rows, rules and accidents drawn at random: no plan makes a template with an environment that was neither approved nor applied.
+
+Which environment a template has is read from its digest, so what a pod without a recorder is not told of counts, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from dynamiq_operator.desired.pins import Pins
+from dynamiq_operator.desired.workload import environment_digest, template_digests
+from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import App, Manifest
+from dynamiq_operator.model.record import Pinned
+from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.operations import ApplyChild, CompleteRecord, CreateChild, Operation, ReleaseRecord
+from dynamiq_operator.plan.planner import make_plan
+from tests.support import factories as given
+from tests.support.history_stage import in_full
+from tests.support.world import Stale, Taken
+from tests.unit.support.production import Production, tone
+
+STORIES, STEPS = (800, 40) if in_full() else (8, 25)
+POLICY = ("NetworkPolicy", names.network_policy(given.NAME))
+NETWORK = {"ingressFrom": [{"podSelector": {"matchLabels": {"app": "shop"}}}]}
+
+
+class Story:
+    """One App, and what happens to it. `apps`: the App as it was with each environment; `applied`: what each workload's template has.
+
+    `made_of`: by the inputs that a template notes, the environment that is one of them.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)  # noqa: S311 - a seed, so that a failure can be repeated
+        self.world = Production(given.with_variables(*tone("kind")), given.with_spec(network=NETWORK))
+        self.apps: dict[str, App] = {}
+        self.applied: dict[str, str] = {}
+        self.last: set[str] = set()
+        self.pins: dict[str, Pins] = {}
+        self.known: set[tuple[str, str]] = set()
+        self.made_of: dict[str, str] = {}
+        self.made = 0
+        self.told: list[str] = []
+
+    def step(self) -> None:
+        acts = (self.patch, self.patch, self.patch, self.switch, self.rule, self.ask, self.ask, self.approve, self.approve, self.break_)
+        act = self.chance.choice(acts)
+        self.told.append(f"{act.__name__}: {act()}")
+        self.world.later(self.chance.choice((1, 60, 1000)))
+        for _ in range(self.chance.choice((0, 1, 3, 12))):
+            self.plan()
+            if self.chance.random() < 0.7:
+                self.world.roll()
+
+    # What people do.
+
+    def patch(self) -> str:
+        patches: list[Manifest] = [
+            *({"variables": tone(value)} for value in ("kind", "rude", "worse", "$HOME")),
+            *({"access": {"type": type_}} for type_ in ("private", "public")),
+            *({"runs": runs} for runs in ({"content": True}, {"content": False}, {"redact": {"fields": ["email"]}})),
+        ]
+        spec = self.chance.choice(patches)
+        self.world.patch(**spec)
+        return str(spec)
+
+    def switch(self) -> str:
+        strategy = self.chance.choice(("Rolling", "Switch"))
+        self.world.patch(rollout={"strategy": strategy})
+        return strategy
+
+    def rule(self) -> str:
+        said = self.chance.choice(("approvals", "approvals", "freeze", "none", "unreadable", "suspend", "resume", "recorder", "nights"))
+        match said:
+            case "approvals":
+                self.world.rule(approvals={"count": 1})
+            case "freeze":
+                self.world.freeze()
+            case "nights":
+                self.world.freeze_rollbacks("Deploy")
+            case "none":
+                self.world.rule()
+            case "unreadable":
+                self.world.rule(unreadable="it is away", **self.world.rules)
+            case "recorder":
+                self.world.settings = Settings(recorder=self.chance.choice((None, "http://recorder")))
+            case _:
+                self.world.patch(suspend=said == "suspend")
+        return said
+
+    def ask(self) -> str:
+        """A row is asked for; it is pinned in the next plan."""
+        self.made += 1
+        name = f"row-{self.made:03}"
+        ran = [row.name for row in self.world.rows.values() if row.pinned]
+        restored = self.chance.choice(ran) if ran else None
+        kinds: tuple[Manifest, ...] = ({}, {}, {"bypass": {"reason": "night"}}, {"restores": restored} if restored else {})
+        asking = self.chance.choice(kinds)
+        version = None if "restores" in asking else self.chance.choice(("v1", "v2"))
+        self.world.deploy(name, version, createdBy="anna", **asking)
+        return f"{name} {version} {asking}"
+
+    def approve(self) -> str:
+        waiting = [row.name for row in self.world.rows.values() if row.pinned and not row.outcome]
+        for name in waiting:
+            self.world.approve(name)
+        return str(waiting)
+
+    def break_(self) -> str:
+        """Whoever may do so deletes or edits workloads, or their NetworkPolicy is refused."""
+        said = self.chance.choice(("all", "one", "note", "template", "refuse", "accept", "accept"))
+        found = sorted(self.world.workloads)
+        if said == "all":
+            self.world.delete_workloads()
+        elif said == "refuse":
+            self.world.objects.pop(("networking.k8s.io/v1", *POLICY), None)
+            self.world.refused[POLICY] = "a label value is invalid"
+        elif said == "accept":
+            self.world.refused.clear()
+            self.world.problems.clear()
+        elif found:
+            made = self.world.workloads[self.chance.choice(found)]
+            if said == "one":
+                del self.world.objects[("apps/v1", "Deployment", made["metadata"]["name"])]
+            elif said == "note":
+                made["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION] = "{}"
+                self.world.edited(made)
+            else:
+                made["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "MINE", "value": "x"})
+                self.world.edited(made)
+        return said
+
+    # What the operator does.
+
+    def plan(self) -> None:
+        """Makes a plan, looks at each template in it, and carries out all of it, or a part of it where the operator is killed."""
+        snapshot = self.world.snapshot()
+        operations = list(make_plan(snapshot).operations)
+        self.apps[environment_digest(self.world.app)] = self.world.app
+        written = [each for each in operations if isinstance(each, CreateChild | ApplyChild) and each.manifest["kind"] == "Deployment"]
+        if written:
+            self.look(written, self.allowed(Context.of(snapshot, self.world.app), operations))
+        del operations[self.chance.choice((len(operations), len(operations), len(operations) // 2)) :]
+        with contextlib.suppress(Taken, Stale):
+            self.world.perform(operations)
+        for name, made in self.world.workloads.items():
+            if (found := self.environment(made)) is not None:  # where the note was edited its pods have what they had
+                self.applied[name] = found
+        self.applied = {name: digest for name, digest in self.applied.items() if name in self.world.workloads}
+        self.last = set(self.applied.values()) or self.last
+
+    def look(self, written: Sequence[CreateChild | ApplyChild], allowed: set[str]) -> None:
+        for each in written:
+            name = each.manifest["metadata"]["name"]
+            assert self.environment(each.manifest) in allowed, f"the template of {name} has another environment, after {self.told}"
+
+    def environment(self, manifest: Manifest) -> str | None:
+        """The digest of the environment by which a template was made; None where its note was edited."""
+        note = json.loads(manifest["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION])
+        return self.made_of.get(note.get("inputs"))
+
+    def know(self, pinned: Iterable[Pinned]) -> None:
+        """Adds what templates of these pins, and of all before, have for inputs with each environment that the App had."""
+        self.pins |= {pins.digest: pins for pins in map(Pins.of, pinned)}
+        for environment, app in self.apps.items():
+            for pins in self.pins.values():
+                if (environment, pins.digest) not in self.known:
+                    self.known.add((environment, pins.digest))
+                    self.made_of[template_digests(app, pins)[0]] = environment
+
+    def allowed(self, context: Context, operations: Sequence[Operation]) -> set[str]:
+        """What was applied, or noted by a row that was released, or that nothing held, and has not ended before; the App's own while no rule stands."""
+        live = context.history.live.name if context.history.live is not None else None
+        rows = [row for row in self.world.rows.values() if row.outcome is None or row.name == live]
+        pinned = {row.name: row.pinned for row in rows if row.pinned is not None}
+        pinned |= {each.record.name: each.pinned for each in operations if isinstance(each, CompleteRecord) and each.pinned is not None}
+        self.know(pinned.values())
+        released = {each.record.name for each in operations if isinstance(each, ReleaseRecord)}
+        released |= {row.name for row in rows if row.spec.released is not None or row.spec.bypass is not None}
+        approved = {
+            each.environment for name, each in pinned.items() if (name in released or not each.guards) and each.environment is not None
+        }
+        own = set() if context.holds_variables else {environment_digest(self.world.app)}
+        return own | approved | self.last | set(self.applied.values())
+
+
+@pytest.mark.full_count
+@pytest.mark.parametrize("place", range(4))
+def test_no_template_has_an_environment_that_was_neither_approved_nor_applied(place: int) -> None:
+    for seed in range(place, STORIES, 4):
+        story = Story(seed)
+        for _ in range(STEPS):
+            story.step()

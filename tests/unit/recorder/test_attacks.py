@@ -1,0 +1,77 @@
+"""Tenants that want all of the recorder for themselves: a recorder as a process, and what another tenant's pod gets meanwhile.
+
+Nothing here is measured; tests/bench/test_attacks.py does that.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.support.archived_rows import flows, history
+from tests.support.otlp_runs import a_run, request, run_id_of, sdk_runs
+from tests.support.recorder_attacks import RIVAL, RIVAL_POD, Attack, Reads, SlowBodies, idle, under, with_a_rival
+from tests.support.recorder_process import as_process
+from tests.support.recorder_stage import (
+    ADMIN,
+    APP_UID,
+    HOST,
+    OPERATOR,
+    OTHER_UID,
+    RecorderStage,
+)
+
+TIMES = 5
+RUNS = f"/v1/apps/{APP_UID}/runs"
+
+
+@pytest.fixture
+def attacked(stage: RecorderStage) -> Iterator[RecorderStage]:
+    with_a_rival(stage)
+    with as_process(stage):
+        yield stage
+
+
+def is_served(stage: RecorderStage) -> None:
+    """Others lose nothing and are refused nothing: runs, reads, probes, and rows on their way into the archive."""
+    sent: list[str] = []
+    rows = history(TIMES, app_uid=APP_UID)
+    for number in range(TIMES):
+        run, from_outside = a_run(seq=number + 1), sdk_runs()
+        sent += [run_id_of(run), from_outside[0]["id"]]
+        assert stage.send(request(run, instance=str(uuid.uuid4()))).json() == {"partialSuccess": {}}, "each time of a process that is new"
+        assert stage.send({"runs": from_outside}, ADMIN, X_Dynamiq_App_Id=APP_UID).status_code == 200
+        answer = stage.call("POST", f"/v1/apps/{APP_UID}/archive", OPERATOR, json={"rows": [rows[number]], "flows": flows([rows[number]])})
+        assert answer.status_code == 200, answer.text
+        assert len(answer.json()["data"]["archived"]) == 1
+        assert stage.get(f"/v1/runs/{run_id_of(run)}")["status"] == "succeeded"
+        for path in ("healthz", "readyz"):
+            assert requests.get(f"http://{HOST}:{stage.health_port}/{path}", timeout=5).status_code == 200
+    assert {each["id"] for each in stage.get(f"{RUNS}?page_size=100")} == set(sent)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        pytest.param(idle, id="idle connections"),
+        pytest.param(SlowBodies(RIVAL_POD), id="four slow bodies of a pod"),
+        pytest.param(SlowBodies(RIVAL_POD, 1, X_Dynamiq_App_Id=OTHER_UID), id="of whoever has a key of an App"),
+    ],
+)
+def test_who_takes_room_takes_none_of_others(attacked: RecorderStage, attack: Attack) -> None:
+    with under(attack, attacked.port):
+        is_served(attacked)
+
+
+@pytest.mark.parametrize("path", ["/v1/runs/{run}", "/v1/runs/{run}/trace", f"/v1/apps/{OTHER_UID}/runs.jsonl"])
+def test_who_reads_much_takes_none_of_others(attacked: RecorderStage, path: str) -> None:
+    large = [a_run(seq=seq, nodes=5000) for seq in range(1, 6)]
+    for run in large:
+        assert attacked.send(request(run, instance=str(uuid.uuid4())), RIVAL_POD).status_code == 200
+    attack = Reads(path.format(run=run_id_of(large[0])), RIVAL, slowly=path.endswith("jsonl"))
+    with under(attack, attacked.port):
+        is_served(attacked)
+        assert attacked.call("GET", f"{RUNS}.jsonl").status_code == 200

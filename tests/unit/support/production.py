@@ -1,0 +1,131 @@
+"""An App whose rows need an approval, and the environments that its pods have: variables, access and what is recorded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from dynamiq_operator.model import kinds
+from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.objects import Approval, DeployPolicy, Manifest, format_time
+from dynamiq_operator.plan.observed.guards import ObservedGuards
+from dynamiq_operator.plan.snapshot import Snapshot
+from tests.support import factories as given
+from tests.support.world import World
+
+STAMPED = given.NOW - timedelta(days=1)
+Environment = tuple[tuple[str, ...], bool, str]
+"""Variables as JSON, whether Access Keys are checked, and what is recorded, as JSON."""
+
+
+class Production(World):
+    """A world with a policy that asks for one approval. Rows are anna's; bert approves them."""
+
+    def __init__(self, *modifiers: given.Modifier, approvals: bool = True) -> None:
+        releases = [given.version_manifest(version) for version in ("v1", "v2", "v3")]
+        super().__init__(given.app_manifest(*modifiers), given.runtime_manifest(), *releases)
+        self.words: list[Approval] = []
+        self.rules: Manifest = {}
+        self.beside: tuple[DeployPolicy, ...] = ()
+        self.unreadable = ""
+        if approvals:
+            self.rule(approvals={"count": 1})
+
+    def snapshot(self) -> Snapshot:
+        return replace(super().snapshot(), authors_stamped_since=STAMPED)
+
+    def rule(self, *, unreadable: str = "", **rules: Any) -> None:
+        """The policy says this from now on; without rules there is none."""
+        self.rules, self.unreadable = rules, unreadable
+        self._observe()
+
+    def freeze(self) -> None:
+        """A freeze of an hour begins, beside what the policy says."""
+        window = {"name": "night", "from": format_time(self.now), "to": format_time(self.now + timedelta(hours=1))}
+        self.rule(**{**self.rules, "freezes": [window]})
+
+    def freeze_rollbacks(self, after: str) -> None:
+        """A freeze of an hour begins that holds rollbacks, too, beside a policy that asks for an approval of all but them."""
+        self.freeze()
+        freezes = {"namespaceSelector": {}, "freezes": self.rules.pop("freezes"), "exempt": [], "afterFreeze": after}
+        self.beside = (DeployPolicy.of({"metadata": {"name": "nights"}, "spec": freezes}),)
+        self._observe()
+
+    def approve(self, row: str) -> None:
+        self._say("Approve", row, "bert")
+
+    def resume(self, row: str) -> None:
+        """Anna lets her row go on that waited for a freeze."""
+        self._say("Resume", row, "anna")
+
+    def _say(self, purpose: str, row: str, by: str) -> None:
+        pinned = self.rows[row].pinned
+        assert pinned is not None
+        spec = {"row": row, "digest": pinned.digest, "purpose": purpose, "by": by}
+        made = {"metadata": {"name": f"word-{len(self.words)}", "creationTimestamp": format_time(self.now)}, "spec": spec}
+        self.words.append(Approval.of(made))
+        self._observe()
+
+    def ask(self, name: str, version: str = "v1", **asking: Any) -> None:
+        """Anna asks for a row, which is pinned, and waits where it has to."""
+        self.deploy(name, None if "restores" in asking else version, createdBy="anna", **asking)
+        self.settle()
+
+    def deploy_approved(self, name: str, version: str = "v1", **asking: Any) -> None:
+        self.ask(name, version, **asking)
+        self.approve(name)
+        self.run()
+
+    def patch(self, **spec: Any) -> None:
+        """Somebody changes the App."""
+        made = self.objects[(API_VERSION, kinds.APP.kind, given.NAME)]
+        made["spec"] |= spec
+        self.edited(made)
+
+    def delete_workloads(self) -> None:
+        for name in list(self.workloads):
+            del self.objects[("apps/v1", "Deployment", name)]
+
+    @property
+    def environments(self) -> set[Environment]:
+        """Of each workload's template."""
+        return {environment_of(made["spec"]["template"]) for made in self.workloads.values()}
+
+    @property
+    def tones(self) -> list[str]:
+        """Values of variable TONE, by name of the workload."""
+        return [
+            next((each["value"] for each in _container(made["spec"]["template"])["env"] if each["name"] == "TONE"), "-")
+            for _, made in sorted(self.workloads.items())
+        ]
+
+    def held(self) -> str:
+        """Why variables are held; empty where they are not."""
+        return next((each.message for each in self.app.status.conditions if each.type == "VariablesHeld"), "")
+
+    def _observe(self) -> None:
+        spec = {"namespaceSelector": {}, **self.rules}
+        policies = (DeployPolicy.of({"metadata": {"name": "production"}, "spec": spec}),) if self.rules else ()
+        self.guards = ObservedGuards(
+            policies=(*policies, *self.beside), approvals=tuple(self.words), unknown=self.unreadable, stamped_since=STAMPED
+        )
+
+
+def tone(value: str) -> list[Manifest]:
+    return [{"name": "TONE", "value": value}]
+
+
+def environment_of(template: Manifest) -> Environment:
+    """What a template has of the App's environment, by its container and its volumes alone."""
+    env = {each["name"]: each for each in _container(template)["env"]}
+    own = [json.dumps(each, sort_keys=True) for name, each in env.items() if not name.startswith("DYNAMIQ_") and name != "PORT"]
+    is_private = any(volume["name"] == "access-keys" for volume in template["spec"]["volumes"])
+    return tuple(sorted(own)), is_private, env.get("DYNAMIQ_RUNS", {}).get("value", "")
+
+
+def _container(template: Manifest) -> Manifest:
+    (container,) = template["spec"]["containers"]
+    found: Manifest = container
+    return found
