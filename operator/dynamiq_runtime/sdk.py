@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import litellm
+import openai
 from dynamiq import Workflow
 from dynamiq.callbacks import BaseCallbackHandler
 from dynamiq.callbacks.streaming import BaseStreamingCallbackHandler
@@ -22,7 +23,7 @@ from dynamiq.serializers.loaders.yaml import WorkflowYAMLLoader, WorkflowYAMLLoa
 from dynamiq.utils import format_value
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dynamiq_runtime.engine import FAILED, MESSAGE_LIMIT, SKIPPED, SUCCEEDED, Failure, NodeRun, Report, RunFailedError, Usage, cause_of
 from dynamiq_runtime.forms import as_workflow
@@ -31,8 +32,22 @@ from dynamiq_runtime.text import FlowError, load_text
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 litellm.suppress_debug_info = True  # of a model that it does not know it would print a hint, for each call, in between the log's lines
+ANSWERS = tuple(f"openai.types.{name}" for name in ("chat", "completion", "create_embedding_response", "embedding", "image"))
+"""Modules of what models answer with, by any API that is like OpenAI's."""
 logging.getLogger("dynamiq").setLevel(logging.CRITICAL + 1)
 logging.getLogger("dynamiq.utils.logger").setLevel(logging.CRITICAL + 1)
+
+
+def _build_answers(of: type[BaseModel]) -> None:
+    """Builds the classes of models' answers, which their package does at the first answer alone."""
+    for each in of.__subclasses__():
+        # Two nodes that both get the first answer would build one class at the same time, and then neither can read its answer.
+        if each.__module__.startswith(ANSWERS):
+            each.model_rebuild(raise_errors=False)
+        _build_answers(each)
+
+
+_build_answers(openai.BaseModel)
 
 
 class SDK:
