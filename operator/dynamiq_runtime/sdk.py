@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 import litellm
-import openai
 from dynamiq import Workflow
 from dynamiq.callbacks import BaseCallbackHandler
 from dynamiq.callbacks.streaming import BaseStreamingCallbackHandler
@@ -32,22 +31,25 @@ from dynamiq_runtime.text import FlowError, load_text
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 litellm.suppress_debug_info = True  # of a model that it does not know it would print a hint, for each call, in between the log's lines
-ANSWERS = tuple(f"openai.types.{name}" for name in ("chat", "completion", "create_embedding_response", "embedding", "image"))
-"""Modules of what models answer with, by any API that is like OpenAI's."""
+ANSWERS = (
+    *(f"openai.types.{name}" for name in ("chat", "completion", "create_embedding_response", "embedding", "image")),
+    *("litellm.types.utils", "litellm.types.llms.openai"),
+)
+"""Modules of what models answer with."""
 logging.getLogger("dynamiq").setLevel(logging.CRITICAL + 1)
 logging.getLogger("dynamiq.utils.logger").setLevel(logging.CRITICAL + 1)
 
 
 def _build_answers(of: type[BaseModel]) -> None:
-    """Builds the classes of models' answers, which their package does at the first answer alone."""
+    """Builds the classes of models' answers, which their packages put off until the first answer."""
     for each in of.__subclasses__():
-        # Two nodes that both get the first answer would build one class at the same time, and then neither can read its answer.
+        # Two nodes that get the first answers at once would build one class at the same time, and one of them could not read its answer.
         if each.__module__.startswith(ANSWERS):
             each.model_rebuild(raise_errors=False)
         _build_answers(each)
 
 
-_build_answers(openai.BaseModel)
+_build_answers(BaseModel)
 
 
 class SDK:

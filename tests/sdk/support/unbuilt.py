@@ -1,14 +1,15 @@
-"""Prints which classes of the answers that the openai package reads are not built yet."""
+"""Prints which classes of the answers of models are not built yet."""
 
 from __future__ import annotations
 
+from litellm.types.utils import ModelResponse, ModelResponseStream, Usage
 from openai.types import CreateEmbeddingResponse, ImagesResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, chat_completion, chat_completion_chunk
 
 ANSWERS = (
     *(ChatCompletion, chat_completion.Choice, chat_completion.ChatCompletionMessage, chat_completion.CompletionUsage),
     *(ChatCompletionChunk, chat_completion_chunk.Choice, chat_completion_chunk.ChoiceDelta),
-    *(CreateEmbeddingResponse, ImagesResponse),
+    *(CreateEmbeddingResponse, ImagesResponse, ModelResponse, ModelResponseStream, Usage),
 )
 
 if __name__ == "__main__":
