@@ -86,21 +86,6 @@ def _log_quantile(buckets: Buckets, fraction: float) -> float:
     return _WIDTH * (number - (ends[place] - wanted) / buckets[number])
 
 
-def _ranked(one: Buckets, other: Buckets, fraction: float) -> list[tuple[float, int, int]]:
-    count, base = sum(one.values()), sum(other.values())
-    total = count + base
-    above = total * min(0.5, max(1.0 - fraction, BEYOND / min(count, base)))
-    slope = (2.0 if fraction > 0.5 else 0.0) / above
-    begin, end = total - above, 0
-    scored = []
-    for number in sorted(one.keys() | other.keys()):
-        here, there = one.get(number, 0), other.get(number, 0)
-        seen, end = end, end + here + there
-        score = 1.0 + slope * ((max(seen, begin) + end) / 2 - begin) if end > begin + 1e-9 else 0.0
-        scored.append((score, here, there))
-    return scored
-
-
 def mean_ratio(one: Buckets, other: Buckets, value: float, base: float) -> Estimate:
     """log(value / base), which are the means of both: infinite where one of them is 0."""
     runs, base_runs, powers, base_powers = sum(one.values()), sum(other.values()), _powers(one), _powers(other)
