@@ -20,7 +20,7 @@ class Migration(msgspec.Struct, frozen=True):
     name: str
     statements: tuple[str, ...]
     back: tuple[str, ...] = ()
-    """What takes them back, for a program that knows older tables alone; empty where nothing does."""
+    """The statements that take it back, for a program that knows older tables alone; empty where there are none."""
 
 
 OLDEST = 2

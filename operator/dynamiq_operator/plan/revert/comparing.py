@@ -120,7 +120,7 @@ def _that_count(found: Comparison) -> str:
 
 
 def is_enough(found: Comparison, policy: RevertPolicy) -> bool:
-    """Whether there is a verdict on each figure that has a limit."""
+    """Returns whether there is a verdict on each figure that has a limit."""
     return found.runs >= runs_needed(policy) and not found.too_few and not any(_too_few(found, policy))
 
 
