@@ -29,13 +29,13 @@ from dynamiq_recorder.statistics import Estimate, holm, mean, mean_ratio, propor
 
 LEVEL = 0.05
 EACH = 0.02
-"""Of one figure, both sides together."""
+"""The level of one figure, both sides together."""
 P95, FAILURES, COST = "p95_ms", "failure_rate", "cost_usd"
 _NAMES = {P95: "p95", FAILURES: "failures", COST: "cost"}
 BEYOND = round(FEWEST_FOR_P95 * 0.05)
 """Runs beyond a quantile, below which too few have said where it is."""
 _LEAST = math.log(GAMMA)
-"""Of the change of a quantile or a mean: within a bucket there is nothing to be seen."""
+"""The smallest change of a quantile or a mean that is called: a sketch cannot tell what is within a bucket."""
 
 
 class _Figure(msgspec.Struct, frozen=True):
@@ -71,7 +71,7 @@ class _Figure(msgspec.Struct, frozen=True):
 
 
 class _Found(msgspec.Struct, frozen=True):
-    """What is tested of two rows, and what came of it."""
+    """The figures that are tested of two rows, and their verdict."""
 
     tested: Mapping[str, _Figure]
     significant: frozenset[str]
@@ -101,7 +101,7 @@ def compare(row: RowFigures, baseline: RowFigures | None) -> RunComparison:
 
 
 def verdict_of(row: RowFigures, baseline: RowFigures | None) -> RowVerdict:
-    """The same in short: without intervals, which take most of the time."""
+    """Returns the verdict alone, without intervals, which take most of the time."""
     found = _find(row, baseline)
     return RowVerdict(
         deployment_id=row.row.uid,
@@ -186,7 +186,7 @@ def _failures(one: Sums, other: Sums) -> _Figure:
 
 
 class _Amounts(msgspec.Struct, frozen=True):
-    """Of so many runs, together and in a sketch. Runs that were recorded before there was one are not in it. `unit`: what a figure is in."""
+    """Amounts of runs, as a total and in a sketch, which lacks runs that were recorded before there was one. `unit`: divides a figure."""
 
     count: int
     total: int
@@ -199,7 +199,7 @@ class _Amounts(msgspec.Struct, frozen=True):
 
     @property
     def mean(self) -> float:
-        """Of those in the sketch, exact where it has all."""
+        """Returns the mean of the runs in the sketch, exactly where it has all."""
         value = self.total / self.count if self.sketched in (0, self.count) else mean(self.buckets)
         return value / self.unit
 

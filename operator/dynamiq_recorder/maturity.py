@@ -1,4 +1,4 @@
-"""Which runs of a row that still gets some count in a comparison: those that began long enough ago for nearly any run to have ended.
+"""Selects the runs that count in the comparison of a row that still gets some: those that began long enough ago for nearly any to have ended.
 
 Runs are recorded when they end, so the first ones of a row that are there are its short ones. It does no I/O.
 """
@@ -46,7 +46,7 @@ def matured(every: RowFigures, mature: RowFigures, unended: int, matures: int) -
 
 
 def told(compared: RunComparison, every: RowFigures, matures: int | None) -> RunComparison:
-    """Returns a comparison that names from when on runs count. `every`: of all runs of the row."""
+    """Returns a comparison that says when runs count. `every`: figures of all runs of the row."""
     if matures is None:
         return compared
     seconds = matures / MICROSECONDS
@@ -57,7 +57,7 @@ def told(compared: RunComparison, every: RowFigures, matures: int | None) -> Run
 
 
 def _part(node: NodeSums, share: float) -> NodeSums:
-    """What falls to that share of the runs: nodes are summed up by the hour."""
+    """Returns the part of a node that falls to a share of the runs: nodes are summed up by the hour."""
     cost = round(node.sums.cost * share) if node.sums.cost is not None else None
     return msgspec.structs.replace(
         node,

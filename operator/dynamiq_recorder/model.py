@@ -155,7 +155,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     pair: str | None = None
 
     def is_pair_of(self, other: Row) -> bool:
-        """Whether both have the same flow and the same runtime."""
+        """Returns whether both have the same flow and the same runtime."""
         return self.pins == other.pins or (self.pair is not None and self.pair == other.pair)
 
 

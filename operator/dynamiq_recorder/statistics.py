@@ -22,14 +22,14 @@ BEYOND = 50
 """Runs of the smaller row that a quantile's test looks at, as far as the upper half has them."""
 _WIDTH = math.log(GAMMA)
 _SIDE = 0.025
-"""Of an interval."""
+"""The part of all deals that an interval leaves out at each side."""
 _SHORTEST = 0.7
 """Skewness that makes the shorter tail shorter. More would make it end where sums still are."""
 
 Buckets = Mapping[int, int]
 Powers = tuple[float, float, float]
 Tails = Callable[[int], tuple[float, float]]
-"""Of a test: how often chance makes a row's sum as large, and as small. By how many buckets the other row's values are moved up first."""
+"""Both tails of a test: how often chance makes a row's sum as large, and as small. It takes by how many buckets the other row moves up first."""
 
 
 @dataclass(frozen=True)
@@ -86,21 +86,6 @@ def _log_quantile(buckets: Buckets, fraction: float) -> float:
     return _WIDTH * (number - (ends[place] - wanted) / buckets[number])
 
 
-def _ranked(one: Buckets, other: Buckets, fraction: float) -> list[tuple[float, int, int]]:
-    count, base = sum(one.values()), sum(other.values())
-    total = count + base
-    above = total * min(0.5, max(1.0 - fraction, BEYOND / min(count, base)))
-    slope = (2.0 if fraction > 0.5 else 0.0) / above
-    begin, end = total - above, 0
-    scored = []
-    for number in sorted(one.keys() | other.keys()):
-        here, there = one.get(number, 0), other.get(number, 0)
-        seen, end = end, end + here + there
-        score = 1.0 + slope * ((max(seen, begin) + end) / 2 - begin) if end > begin + 1e-9 else 0.0
-        scored.append((score, here, there))
-    return scored
-
-
 def mean_ratio(one: Buckets, other: Buckets, value: float, base: float) -> Estimate:
     """log(value / base), which are the means of both: infinite where one of them is 0."""
     runs, base_runs, powers, base_powers = sum(one.values()), sum(other.values()), _powers(one), _powers(other)
@@ -124,7 +109,7 @@ def mean(buckets: Buckets) -> float:
 
 
 def _powers(buckets: Buckets) -> Powers:
-    """Of what is in the buckets, of which the lowest is nothing."""
+    """Returns the sums of all values, their squares and their cubes. The lowest bucket is 0."""
     first = second = third = 0.0
     for number, count in buckets.items():
         value = middle(number) if number else 0.0
@@ -172,9 +157,7 @@ def _estimate(effect: float, one: Buckets, other: Buckets, tails: Tails) -> Esti
 
 
 def _bounds(effect: float, one: Buckets, other: Buckets, tails: Tails) -> tuple[float, float]:
-    """Those ratios by which the other row's sketch can be multiplied, so that its runs are not told from the row's; with the effect itself, as
-    far as sketches tell it.
-    """
+    """Returns the ratios by which the other row can be multiplied until the test tells both apart, and at least one bucket beside the effect."""
     if math.isinf(effect):
         return -math.inf, math.inf
     least, most = min(one) - max(other) - 1, max(one) - min(other) + 1

@@ -13,7 +13,7 @@ from dynamiq_recorder.store.interface import Retention, Unavailable
 LOOKS_EVERY, LOOKS_AGAIN = 5.0, 1.0
 """Seconds between two looks at the store, and while it cannot be written or its disk is close to being nearly full."""
 CLOSE = 0.05
-"""Of the disk's fullness: one App fills so much in some seconds."""
+"""The part of a disk below `no_spans_at` in which it is looked at each second: one App fills so much in some seconds."""
 COUNTS_EVERY = 30.0
 RETAINS_FIRST, RETAINS_EVERY = 60.0, 600.0
 KEEP_ARCHIVE = 400 * 86400

@@ -107,10 +107,12 @@ def cause_of(error: BaseException) -> tuple[str, int | None]:
     The SDK and `tiny` put the error of the code behind one of their own.
     """
     behind: BaseException | None = error
-    while behind is not None:
+    seen: set[int] = set()
+    while behind is not None and id(behind) not in seen:  # `raise error from error` makes a circle
         lines = [line for frame, line in traceback.walk_tb(behind.__traceback__) if frame.f_code.co_filename in CODE_FILES]
         if lines:
             return type(behind).__name__, lines[-1]
+        seen.add(id(behind))
         behind = behind.__cause__ or behind.__context__
     return type(error).__name__, None
 

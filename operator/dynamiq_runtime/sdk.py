@@ -22,7 +22,7 @@ from dynamiq.serializers.loaders.yaml import WorkflowYAMLLoader, WorkflowYAMLLoa
 from dynamiq.utils import format_value
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dynamiq_runtime.engine import FAILED, MESSAGE_LIMIT, SKIPPED, SUCCEEDED, Failure, NodeRun, Report, RunFailedError, Usage, cause_of
 from dynamiq_runtime.forms import as_workflow
@@ -31,8 +31,25 @@ from dynamiq_runtime.text import FlowError, load_text
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 litellm.suppress_debug_info = True  # of a model that it does not know it would print a hint, for each call, in between the log's lines
+ANSWERS = (
+    *(f"openai.types.{name}" for name in ("chat", "completion", "create_embedding_response", "embedding", "image")),
+    *("litellm.types.utils", "litellm.types.llms.openai"),
+)
+"""Modules of what models answer with."""
 logging.getLogger("dynamiq").setLevel(logging.CRITICAL + 1)
 logging.getLogger("dynamiq.utils.logger").setLevel(logging.CRITICAL + 1)
+
+
+def _build_answers(of: type[BaseModel]) -> None:
+    """Builds the classes of models' answers, which their packages put off until the first answer."""
+    for each in of.__subclasses__():
+        # Two nodes that get the first answers at once would build one class at the same time, and one of them could not read its answer.
+        if each.__module__.startswith(ANSWERS):
+            each.model_rebuild(raise_errors=False)
+        _build_answers(each)
+
+
+_build_answers(BaseModel)
 
 
 class SDK:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,3 +137,8 @@ def test_content_of_nodes_leaves_redacted(asking: tuple[Served, openai.Model, Re
     assert json.loads(nodes["the known"][0]["dynamiq.input"])["question"] == "[redacted]"
     assert json.loads(nodes["the known"][0]["dynamiq.output"])["content"] == "[redacted] who?"
     assert not any(b"sk-s3cr3t" in post.body or openai.KEY.encode() in post.body for post in recorder.posts)
+
+
+def test_no_run_has_to_build_the_classes_of_answers(sdk: Preloaded, tmp_path: Path) -> None:
+    """Two nodes that do it at once fail: the SDK's packages put it off until the first answer."""
+    assert sdk.run("tests.sdk.support.unbuilt", environment={}, given="", folder=tmp_path).splitlines()[-1] == "[]"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,8 +25,8 @@ WITHIN = 2.0
 """Seconds for one answer, from the connection to its last byte."""
 EVERY = timedelta(seconds=5)
 """How often the recorder is asked about one row: it has new runs every second."""
-EVERY_IN_VAIN = timedelta(seconds=15)
-"""How often where it gave no answer."""
+EVERY_IN_VAIN = timedelta(seconds=8)
+"""How often where it gave no answer: it remembers for ten seconds what the operator may do, which a busy API server takes long to say."""
 AT_ONCE, OF_NAMESPACE = 8, 4
 """Requests at a time, of all Apps, and of the Apps of one namespace."""
 BYTES_MAX = 256 * 1024
@@ -83,13 +83,9 @@ class ComparisonReader(Background):
 
     async def _ask(self, app: AppKey, app_uid: str, asking: Asking, question: Question, access: RecorderAccess) -> None:
         said, problem, row = None, "", question.row
-        # A recorder of before this parameter refuses it, and none of its answers leads to a question with it.
-        unended = {"unended": str(question.unended)} if question.unended is not None else {}
         try:
             async with self._slots.one_of(app[0]):
-                said = await self._answer(
-                    f"{access.url}/v1/apps/{app_uid}/deployments/{row}/comparison", {"baseline": "previous", **unended}, access
-                )
+                said = await self._answer(f"{access.url}/v1/apps/{app_uid}/deployments/{row}/comparison", question.unended, access)
         except _NoAnswerError as error:
             problem = str(error)
             log.debug("App %s/%s: no comparison: %s", *app, problem)
@@ -102,13 +98,15 @@ class ComparisonReader(Background):
             asking.not_before = self._now() + (EVERY_IN_VAIN if problem else EVERY)
         self._requeue(app)
 
-    async def _answer(self, url: str, params: Mapping[str, str], access: RecorderAccess) -> Comparison:
+    async def _answer(self, url: str, unended: int | None, access: RecorderAccess) -> Comparison:
+        # A recorder of before the second parameter refuses it, and none of its answers leads to a question with it.
+        params = {"baseline": "previous"} | ({"unended": str(unended)} if unended is not None else {})
         headers = {"Accept": "application/json", "Authorization": f"Bearer {_token(access.token_file)}"}
         try:
             async with self._opened(access).get(url, params=params, headers=headers, allow_redirects=False) as response:
                 if response.status != 200:
                     raise _NoAnswerError(f"status {response.status}")
-                return Comparison.of(await body_of(response, BYTES_MAX))
+                return Comparison.of(await body_of(response, BYTES_MAX), unended)
         except TimeoutError:
             raise _NoAnswerError(f"it takes longer than {WITHIN:.0f} s") from None
         except (aiohttp.ClientError, OSError):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dynamiq_recorder.ingest.shares import Full, Shares, Source
 
 BYTES_MOST, BODIES_MOST = 32 * 1024 * 1024, 1024
-"""Of all that come in, or are parsed. The largest body is a quarter of the bytes, which is what an App's relays may have."""
+"""Room of all bodies that come in or are parsed. The largest body is a quarter of the bytes, which is what an App's relays may have."""
 OF_A_POD, OF_ONE = 4, 2
 """Bodies of one sender that come in at a time: a pod passes on those of several callers, too, who do not try again, and so does the gate."""
 
@@ -39,7 +39,7 @@ class Arriving:
 
     @contextlib.contextmanager
     def room(self, source: Source) -> Iterator[Callable[[int], None]]:
-        """What is told of a body's bytes as they come. Raises Full where there is no room for it, as that does. All is given back at the end."""
+        """Yields what takes room for each part of a body, and gives all of it back at the end. Both raise Full where there is none."""
         held = 0
 
         def came(size: int) -> None:

@@ -87,8 +87,9 @@ def previous(rows: Sequence[Row], row: Row) -> tuple[Row, ...]:
 
     A row that scales what was live does not begin anew: it would have too few runs for the next one to be compared with.
     """
-    live = [each for each in rows if each.sequence < row.sequence and each.succeeded]
-    return tuple(islice(takewhile(live[0].is_pair_of, live), BEFORE_MOST)) if live else ()
+    live = (each for each in rows if each.sequence < row.sequence and each.succeeded)
+    newest = next(live, None)
+    return (newest, *islice(takewhile(newest.is_pair_of, live), BEFORE_MOST - 1)) if newest is not None else ()
 
 
 def _figures(by_uid: Mapping[str, RowFigures], rows: Sequence[Row]) -> RowFigures | None:

@@ -92,7 +92,7 @@ class Context:
     """Apps that sent runs since the upkeep looked last."""
 
     def is_full(self, app_uid: str | None = None) -> bool:
-        """Whether no runs are taken. Those of an App over its share have to wait earlier, so that there is room for others'."""
+        """Returns whether no runs are taken. Those of an App over its share wait earlier, so that others' find room."""
         at = (self.no_spans_at + self.full_at) / 2 if app_uid in self.health.over else self.full_at
         return self.health.fullness is not None and self.health.fullness >= at
 

@@ -45,7 +45,7 @@ class Connection(Protocol):
     locking: str
     """What follows a SELECT whose lines are about to be changed."""
     weighed: bool
-    """Whether it is counted what the runs of each App take: where it is known how full the disk is."""
+    """Set where the store counts what the runs of each App take, since it knows how full its disk is."""
     fence: str
     """At the end of a subquery that is to be asked for each line, by its index."""
 

@@ -138,7 +138,7 @@ def _delete_keys(database: Database, connection: Connection, keys: Sequence[int]
 
 
 def one_of_each_id(database: Database, connection: Connection) -> int:
-    """Of runs of several Apps with one id leaves that which was stored first, for tables that have an id once. Returns how many went."""
+    """Deletes all runs of one id but the first that was stored, for tables that have an id once. Returns how many."""
     lines = connection.all(
         "SELECT r.key FROM runs r JOIN (SELECT id, min(key) AS stays FROM runs GROUP BY id HAVING count(*) > 1) twice "
         "ON twice.id = r.id WHERE r.key <> twice.stays ORDER BY r.key"

@@ -147,17 +147,19 @@ def figures(
 def _row_sums(connection: Connection, app: int, keys: Sequence[int], before: int | None, *, tokens: bool) -> dict[int, Summed]:
     """The runs of rows; with `before`, those that began before that minute: by whole hours, and by the minutes of the last one."""
     condition, values = connection.within("row_key", keys)
-    widths, times = f"width = {HOUR}", []
+    # Each by its index: of an App there are tens of thousands of minutes, and hours of thousands of rows.
+    hours = f"FROM rollups{connection.by('rollups_row')} WHERE app_key = ? AND width = {HOUR}"
+    parts: list[tuple[str, list[object]]] = [(hours, [app])]
     if before is not None:
         hour, minute = (before // (width * MICROSECONDS) * width for width in (HOUR, MINUTE))
-        widths, times = f"((width = {HOUR} AND at < ?) OR (width = {MINUTE} AND at >= ? AND at < ?))", [hour, hour, minute]
+        minutes = f"FROM rollups WHERE app_key = ? AND width = {MINUTE} AND at >= ? AND at < ?"
+        parts = [(f"{hours} AND at < ?", [app, hour]), (minutes, [app, hour, minute])]
     found: dict[int, Summed] = {}
     columns = ", ".join((*MEASURES, *SKETCHES[: 3 if tokens else 2]))
-    for key, status, *line in connection.all(
-        f"SELECT row_key, status, {columns} FROM rollups WHERE app_key = ? AND {widths} AND {condition}",  # noqa: S608
-        [app, *times, *values],
-    ):
-        found.setdefault(key, Summed()).add(status, line)
+    asked = [(f"SELECT row_key, status, {columns} {source} AND {condition}", [*given, *values]) for source, given in parts]
+    for lines in connection.ask(asked):
+        for key, status, *line in lines:
+            found.setdefault(key, Summed()).add(status, line)
     return found
 
 

@@ -20,7 +20,7 @@ class Migration(msgspec.Struct, frozen=True):
     name: str
     statements: tuple[str, ...]
     back: tuple[str, ...] = ()
-    """What takes them back, for a program that knows older tables alone; empty where nothing does."""
+    """The statements that take it back, for a program that knows older tables alone; empty where there are none."""
 
 
 OLDEST = 2
@@ -67,7 +67,7 @@ def _upgrade(connection: Connection, known: list[Migration]) -> int:
 def take_back(database: Database, known: list[Migration], to: int) -> int:
     """Takes the tables back to an older version, in one transaction. Returns how many runs were lost.
 
-    Raises WrongStore where they are newer than `known`, or where there is no way back.
+    Raises WrongStore where they are newer than `known` or older than `to`, or where there is no way back.
     """
     with database.sorting():
         return database.transact(lambda connection: _take_back(database, connection, known, to))
@@ -75,6 +75,8 @@ def take_back(database: Database, known: list[Migration], to: int) -> int:
 
 def _take_back(database: Database, connection: Connection, known: list[Migration], to: int) -> int:
     version = _version(connection, known)
+    if to > version:
+        raise WrongStore(f"the tables have version {version}, which is older than {to}")
     undone = [migration for migration in reversed(known) if to < migration.version <= version]
     if to < OLDEST or not all(migration.back for migration in undone):
         raise WrongStore(f"the tables cannot be taken back to version {to}: the oldest is {OLDEST}")

@@ -1,4 +1,4 @@
-"""What the runs of each App take of a store whose disk is known: a tally in the notes, kept by whatever writes or deletes lines of runs.
+"""Counts what the runs of each App take of a store whose disk is known: a tally in the notes, kept by whatever writes or deletes lines of runs.
 
 It is an estimate: text by its bytes and by the pages that long text has for itself, all else by what a line with its indexes takes in the mean.
 Runs of an older program's store are added later, in pieces, the newest first.
@@ -21,7 +21,7 @@ TAKEN = "bytes/{app}"
 COUNTED_FROM = "counted_from"
 """Note of the first key of the runs that are in the tally; there is none once all are."""
 PIECES = 1_000
-"""Of runs of an older program's store, added in one look."""
+"""The most pieces of an older program's runs that are added in one look."""
 _ADD = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(notes.value + excluded.value, 0)"
 _COUNTED = f"r.key >= (SELECT coalesce(max(value), 0) FROM notes WHERE name = '{COUNTED_FROM}')"  # noqa: S608 - our own names
 _RUN_TEXTS = ("reason", "pins", "workflow_hash", "trace_id")
@@ -149,7 +149,7 @@ def count_older(database: Database) -> None:
 
 
 def _count_piece(connection: Connection) -> bool:
-    """Adds the newest that are missing. Whether there were any."""
+    """Adds the newest that are missing. Returns whether there were any."""
     for (first,) in connection.all("SELECT value FROM notes WHERE name = ?", (COUNTED_FROM,)):
         keys = [line[0] for line in connection.all(f"SELECT key FROM runs WHERE key < ? ORDER BY key DESC LIMIT {MANY}", (first,))]  # noqa: S608
         if not keys:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dynamiq_operator.model.runs import ComparedFigure, ComparedRow, Figures, No
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.observed.comparison import Comparison, Figure
 from dynamiq_operator.plan.snapshot import Snapshot
+from dynamiq_recorder.identity.rights import KNOWN_FOR
 from tests.support import factories as given
 from tests.support.controller import Process, at, stored
 from tests.support.scripted import Script
@@ -187,7 +189,7 @@ async def test_answer_that_is_none_decides_nothing_and_is_asked_for_again_later(
     assert (snapshot.comparison, snapshot.unanswered, len(recorder.asked)) == (None, why, 1)
     asking = process.states.of(KEY).asking
     assert asking.not_before is not None
-    assert asking.not_before - process.client.now() > EVERY_IN_VAIN / 2
+    assert EVERY_IN_VAIN / 2 < asking.not_before - process.client.now() < timedelta(seconds=KNOWN_FOR), "what it may do is still remembered"
 
 
 async def test_recorder_that_says_when_runs_count_is_told_of_those_that_have_not_ended(process: Process, recorder: Recorder) -> None:
@@ -202,6 +204,9 @@ async def test_recorder_that_says_when_runs_count_is_told_of_those_that_have_not
     async with asyncio.timeout(10):
         assert await process.queue.get() == KEY
     assert [query for _, query, _ in recorder.asked] == ["baseline=previous", "baseline=previous&unended=0"]
+    again = (await process.observer.observe(KEY)).comparison
+    assert again is not None
+    assert (snapshot.comparison.unended, again.unended) == (None, 0)
 
 
 async def test_recorder_of_a_newer_version_is_understood(process: Process, recorder: Recorder) -> None:

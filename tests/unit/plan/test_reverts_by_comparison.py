@@ -364,7 +364,7 @@ def test_what_is_looked_at_is_said_while_it_is_watched() -> None:
         ({"running": (29.0, 20.0, 19.9, 0.1)}, 2),
         ({"running": ()}, 0),
         ({"running": (99.0, 25.0)}, 1),
-        ({"in_flight": 3}, None),
+        ({"in_flight": 3}, 0),
         ({}, 0),
     ],
     ids=["old enough", "none", "begun before the row", "not reported", "none in flight"],
@@ -389,6 +389,31 @@ def test_nothing_is_known_of_unended_runs_while_a_pod_says_nothing_or_the_record
     world.activity.clear()
     question = to_compare(world.snapshot(), world.app)
     assert (question and question.unended) is None
+
+
+def test_a_row_is_kept_only_once_its_runs_that_have_not_ended_count() -> None:
+    """The first question is asked before it is known when runs count: until then a row whose runs hang looks no worse."""
+    world = watched()
+    said(world, matures_seconds=20.0)
+    trial = world.app.status.trial
+    assert (trial and trial.compared, asked(world) is not None) == (None, True)
+    said(world, matures_seconds=20.0, unended=12, p95=WORSE)
+    assert BACK in world.rows
+
+
+def test_a_row_that_is_worse_without_its_runs_that_have_not_ended_is_taken_back_at_once() -> None:
+    world = watched()
+    said(world, matures_seconds=20.0, p95=WORSE)
+    assert BACK in world.rows
+
+
+def test_a_row_of_whose_runs_it_is_never_known_how_many_have_not_ended_was_not_compared() -> None:
+    world = watched()
+    said(world, matures_seconds=20.0)
+    world.later(UNTIL)
+    world.settle()
+    assert (world.condition("Trial"), compared(world)) == (("False", "NotCompared"), ("NotCompared", 100))
+    assert message(world).endswith("could not be compared: not each of its pods said how many of its runs have not ended")
 
 
 def test_watch_in_which_no_run_counts_is_told_of_while_it_runs_and_when_it_is_over() -> None:

@@ -23,6 +23,7 @@ from tests.support.recorder_stage import (
     OTHER_UID,
     RecorderStage,
 )
+from tests.support.waiting import IN_TIME
 
 TIMES = 5
 RUNS = f"/v1/apps/{APP_UID}/runs"
@@ -49,7 +50,7 @@ def is_served(stage: RecorderStage) -> None:
         assert len(answer.json()["data"]["archived"]) == 1
         assert stage.get(f"/v1/runs/{run_id_of(run)}")["status"] == "succeeded"
         for path in ("healthz", "readyz"):
-            assert requests.get(f"http://{HOST}:{stage.health_port}/{path}", timeout=5).status_code == 200
+            assert requests.get(f"http://{HOST}:{stage.health_port}/{path}", timeout=IN_TIME).status_code == 200
     assert {each["id"] for each in stage.get(f"{RUNS}?page_size=100")} == set(sent)
 
 

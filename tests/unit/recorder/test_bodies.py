@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import orjson
@@ -30,22 +29,18 @@ from tests.support.recorder_stage import (
     STRANGER,
     RecorderStage,
 )
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 from tests.unit.recorder.test_requests import RUNS, problem
 
 
 def test_a_head_that_does_not_come_is_not_waited_for_and_one_that_does_not_end_is_cut(recorder: RecorderStage) -> None:
     with socket.create_connection(("127.0.0.1", recorder.port)) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nX: ")
-        connection.settimeout(20)
-        began = time.monotonic()
-        try:
+        connection.settimeout(IN_TIME)
+        with suppress(ConnectionError):
             for _ in range(200):
                 connection.sendall(b"x" * 4096)
             assert connection.recv(12) in (b"", b"HTTP/1.1 431")
-        except ConnectionError:
-            pass
-        assert time.monotonic() - began < 15
     recorder.record()
 
 
@@ -76,7 +71,8 @@ def test_rights_come_before_the_body(recorder: RecorderStage) -> None:
     assert recorder.send(request(a_run(), dynamiq__app__id=APP_UID), ADMIN).status_code == 200
 
 
-def test_bodies_that_do_not_come_hold_up_their_own_sender_alone(recorder: RecorderStage) -> None:
+def test_bodies_that_do_not_come_hold_up_their_own_sender_alone(recorder: RecorderStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "WITHIN", 10 * IN_TIME)  # else they are given up before a busy machine has asked all
     recorder.users |= {f"account-{number}": {"username": f"account-{number}"} for number in range(3)}
     with ExitStack() as slow:
         for _ in range(OF_ONE):

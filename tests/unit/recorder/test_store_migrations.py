@@ -171,7 +171,7 @@ def test_an_older_recorder_goes_on_with_the_tables_once_they_are_taken_back(
     with pytest.raises(WrongStore, match="tables-back --to 2"):
         SqlStore(_database(first), older)
 
-    for to, code, lost in (("1", 1, None), ("2", 0, 1), ("2", 0, 0)):
+    for to, code, lost in (("1", 1, None), ("2", 0, 1), ("2", 0, 0), ("3", 1, None)):
         monkeypatch.setattr("sys.argv", ["dynamiq_recorder", "tables-back", "--store", first, "--to", to])
         assert main() == code
         assert lost is None or f"{lost} runs are deleted" in capsys.readouterr().out

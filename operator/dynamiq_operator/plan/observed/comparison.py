@@ -29,7 +29,8 @@ class Comparison:
     """`row`: its uid. `runs`: of it, recorded by then. `baseline`: the sequence of the row that it is compared with, None where there is none.
 
     `too_few`: whether either row has too few runs for a verdict. `nodes`: by the figure, the node that explains most of its change, and
-    its part of that from 0 to 1. `matures_seconds`: how long ago a run has to have begun to count; None where all count.
+    its part of that from 0 to 1. `matures_seconds`: how long ago a run has to have begun to count; None where all count. `unended`: how many
+    of these it was told had not ended; None where it was not told.
     """
 
     row: str
@@ -40,9 +41,10 @@ class Comparison:
     cost: Figure = Figure()
     node: tuple[str, str, float] | None = None
     matures_seconds: float | None = None
+    unended: int | None = None
 
     @classmethod
-    def of(cls, body: bytes) -> Comparison:
+    def of(cls, body: bytes, unended: int | None = None) -> Comparison:
         """Raises ValueError where the body is no comparison."""
         try:
             said = _Answer.model_validate_json(body).data
@@ -58,6 +60,7 @@ class Comparison:
             cost=_figure(said.cost_usd),
             node=(node.of, node.name, node.share) if node is not None else None,
             matures_seconds=said.matures_seconds,
+            unended=unended,
         )
 
 

@@ -105,7 +105,7 @@ def _fisher(rate: Rate, before: Rate) -> float:
     failed, runs = rate.failed + before.failed, rate.begun + before.begun
 
     def ratio(k: int) -> float:
-        """Of the chance of k + 1 to that of k."""
+        """Returns the chance of k + 1 as a part of that of k."""
         return (rate.begun - k) * (failed - k) / ((k + 1) * (before.begun - failed + k + 1))
 
     first = _log_choose(rate.begun, rate.failed) + _log_choose(before.begun, before.failed) - _log_choose(runs, failed)

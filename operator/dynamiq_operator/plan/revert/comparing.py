@@ -1,8 +1,9 @@
-"""Whether the row that is watched takes longer or costs more than the one before, by what the recorder says of both.
+"""Decides whether the row that is watched takes longer or costs more than the one before, by what the recorder says of both.
 
-It is looked at once, when enough of its runs count for a verdict on every figure that has a limit, or else when its watch is over. A run counts
-once nearly any run of the version before would have ended: the first runs that end are the short ones. Looked at again and again, chance alone would take some version back. A figure that is worse, and not by chance, and by more than the App
-allows, takes it back. What is not known takes nothing back: without a recorder, or without its answer, the App says that nothing was compared.
+It is looked at once, when enough of its runs count for a verdict on every figure that has a limit, or else when its watch is over. Looked at
+again and again, chance alone would take some version back. A run counts once nearly any run of the version before would have ended: the first
+runs that end are the short ones. A figure that is worse, and not by chance, and by more than the App allows, takes it back. What is not known
+takes nothing back: without a recorder, or without its answer, the App says that nothing was compared.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ def to_compare(snapshot: Snapshot, app: App) -> Question | None:
 
 
 def _unended(snapshot: Snapshot, app: App, live: Record) -> int | None:
-    """Returns how many runs of the row began long enough ago to count, and are under way; None where any pod's are not known.
+    """Returns how many runs of the row began long enough ago to count, and are under way; None where a pod was not read.
 
-    The recorder is told of runs when they end: of one that hangs the pods alone know.
+    The recorder is told of runs when they end: of one that hangs the pods alone know. Runtimes of before this version do not report them.
     """
     found = snapshot.comparison
     if found is None or found.row != live.meta.uid or found.matures_seconds is None or live.pinned is None:
@@ -55,10 +56,8 @@ def _unended(snapshot: Snapshot, app: App, live: Record) -> int | None:
         said = snapshot.activity.get(pod.uid)
         if said is None and pod.ready:
             return None
-        if said is None or not said.in_flight:
+        if said is None or not said.in_flight or said.running_seconds is None:
             continue
-        if said.running_seconds is None:
-            return None
         longest = (said.at - since).total_seconds()
         unended += sum(found.matures_seconds <= seconds <= longest for seconds in said.running_seconds)
     return unended
@@ -86,9 +85,15 @@ def noted_trial(context: Context) -> Trial | None:
     if found is not None and found.row != live.meta.uid:
         found = None
     is_over = not is_running(watched, live, context.now)
-    if found is not None and (is_enough(found, policy) or (is_over and _is_known_bad(found, policy))):
+    if found is not None and (_is_decisive(found, policy) or (is_over and _is_known_bad(found, policy))):
         return watched.model_copy(update={"compared": _decided(context, policy, found)})
     return watched.model_copy(update={"compared": _not_compared(context, policy, found)}) if is_over else watched
+
+
+def _is_decisive(found: Comparison, policy: RevertPolicy) -> bool:
+    """Returns whether one look is enough: a row whose runs hang looks no worse than the one before until those that have not ended count."""
+    counts_unended = found.matures_seconds is None or found.unended is not None
+    return is_enough(found, policy) and (counts_unended or bool(faults(found, policy)))
 
 
 def runs_needed(policy: RevertPolicy) -> int:
@@ -115,7 +120,7 @@ def _that_count(found: Comparison) -> str:
 
 
 def is_enough(found: Comparison, policy: RevertPolicy) -> bool:
-    """Whether there is a verdict on each figure that has a limit."""
+    """Returns whether there is a verdict on each figure that has a limit."""
     return found.runs >= runs_needed(policy) and not found.too_few and not any(_too_few(found, policy))
 
 
@@ -213,4 +218,4 @@ def _why_not(context: Context, policy: RevertPolicy, found: Comparison | None) -
         return f"the recorder had {found.runs} of its runs{_that_count(found)}, and it takes {runs_needed(policy)}"
     if found.too_few:
         return f"the recorder had less than {FEWEST_RUNS} runs of the version before"
-    return "; ".join(_too_few(found, policy))
+    return "; ".join(_too_few(found, policy)) or "not each of its pods said how many of its runs have not ended"

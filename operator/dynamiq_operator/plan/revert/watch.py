@@ -30,7 +30,7 @@ END_LEAST = timedelta(seconds=4)
 
 
 def is_near_end(app: App, history: History, now: datetime) -> bool:
-    """Whether the watch of the live row is about to end."""
+    """Returns whether the watch of the live row is about to end."""
     watched, live, policy = app.status.trial, history.live, app.spec.rollout.revert
     if watched is None or policy is None or not is_running(watched, live, now):
         return False
