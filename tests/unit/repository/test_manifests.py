@@ -235,6 +235,7 @@ def test_prometheus_finds_and_reaches_the_port_of_metrics(pods: str) -> None:
     (rule,) = policy["spec"]["ingress"]
     assert "from" not in rule
     assert {"port": "metrics", "protocol": "TCP"} in rule["ports"]
+    assert "health" not in [port["port"] for port in rule["ports"]], "the kubelet is on the node; a pod could take the memory of whoever answers"
 
 
 def test_a_gate_that_ends_has_time_for_the_calls_that_it_lets_end() -> None:
