@@ -6,19 +6,17 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from wsgiref.simple_server import WSGIServer
 
 import msgspec
-import prometheus_client
 import uvicorn
 from fastapi import FastAPI
 
 from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.exposition import bound, metrics_served
 from dynamiq_operator.model.json_lines import FIELDS
 from dynamiq_operator.serving.connections import LimitedProtocol
 from dynamiq_recorder.attribution import Attribution
@@ -90,9 +88,11 @@ async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
     queue = Queue(options.store, options.limits, metrics)
     metrics.queue_depth.set_function(lambda: queue.depth)
     try:
-        async with await connect(options.kubeconfig, options.kube_context) as client:
+        async with (
+            await connect(options.kubeconfig, options.kube_context) as client,
+            metrics_served(bound(options.host, options.metrics_port), metrics.registry),
+        ):
             context = _context(client, options, queue, metrics, prices)
-            exposed = _expose(options, metrics)
             upkeep = Upkeep(context, options.keep, options.retains_every, options.keep_archive)
             upkeep.start()
             try:
@@ -100,7 +100,6 @@ async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
             finally:
                 await asyncio.to_thread(queue.close)
                 await asyncio.to_thread(upkeep.stop)
-                exposed.shutdown()
     finally:
         await asyncio.to_thread(queue.close)
         await asyncio.to_thread(options.store.close)
@@ -181,13 +180,6 @@ def _server(app: FastAPI, options: Options, port: int, tls: tuple[Path, Path] | 
     )
     config.load()
     return Server(config)
-
-
-def _expose(options: Options, metrics: Metrics) -> WSGIServer:
-    """Serves the metrics. Raises OSError where the port is taken."""
-    if options.host is None and socket.has_dualstack_ipv6():
-        return prometheus_client.start_http_server(options.metrics_port, "::", metrics.registry)[0]
-    return prometheus_client.start_http_server(options.metrics_port, options.host or "0.0.0.0", metrics.registry)[0]  # noqa: S104 - the pod's own
 
 
 async def _served(server: Server) -> None:

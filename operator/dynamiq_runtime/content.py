@@ -34,8 +34,8 @@ TEXTS = 4  # texts inside of each other that are looked into
 REDACTED = "[redacted]"
 
 
-JSON_BEGINS = frozenset("{[")
-"""What a text begins with that is a JSON object or list."""
+JSON_BEGINS = frozenset('{["')
+"""What a text begins with that is a JSON object or list, or a JSON string of one, which ends with its quote."""
 
 
 @dataclass(slots=True)
@@ -66,7 +66,8 @@ class Redaction:
 
     def is_opaque(self, text: str) -> bool:
         """Returns whether a text may be JSON that has to be looked into: its beginning alone cannot be."""
-        return bool(self.fields) and text.lstrip()[:1] in JSON_BEGINS
+        begin = text.lstrip()[:1] if self.fields else ""
+        return begin in JSON_BEGINS and (begin != '"' or text.rstrip().endswith('"'))
 
     def _fieldless(self, text: str, texts: int) -> str:
         if not self.is_opaque(text):
@@ -74,7 +75,7 @@ class Redaction:
         if not texts:
             return REDACTED
         try:
-            found = json.loads(text, object_pairs_hook=_object)
+            found = json.loads(text, strict=False, object_pairs_hook=_object)
             left = self._left_of(found, texts - 1)
         except json.JSONDecodeError:
             return text

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
+
 from aiohttp import web
+
+from dynamiq_runtime.connections import Connection, Connections
 
 
 class PortError(Exception):
@@ -13,9 +18,26 @@ async def listen(runner: web.AppRunner, port: int, variable: str) -> int:
     """Listens and returns the port, which is the system's choice when it is 0. Raises PortError."""
     await runner.setup()
     try:
-        await web.TCPSite(runner, None, port, backlog=1024, reuse_address=True).start()
+        await _Port(runner, port).start()
     except OSError as error:
         raise PortError(f"it can't listen on port {port}, which {variable} chooses: {error.strerror or error}") from None
     # Port 0 is another port for each address family; callers on loopback mean IPv4's, whose addresses are pairs.
     chosen: int = min(runner.addresses, key=len)[1]
     return chosen
+
+
+class _Port(web.BaseSite):
+    """A port on every address, whose connections are bounded."""
+
+    name = ""
+
+    def __init__(self, runner: web.AppRunner, port: int) -> None:
+        super().__init__(runner)
+        self._port = port
+
+    async def start(self) -> None:
+        """Listens. Raises OSError."""
+        await super().start()
+        loop = asyncio.get_running_loop()
+        made = partial(Connection, self._runner.server, among=Connections(), loop=loop, access_log=None)
+        self._server = await loop.create_server(made, None, self._port, backlog=1024, reuse_address=True)

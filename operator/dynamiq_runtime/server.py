@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from dynamiq_runtime.activity import Activity
+from dynamiq_runtime.connections import raise_file_limit
 from dynamiq_runtime.delivery import deliver, write
 from dynamiq_runtime.engine import Engine
 from dynamiq_runtime.errors import HttpError, from_aiohttp
@@ -251,6 +252,7 @@ def _internal(error: Exception) -> HttpError:
 
 async def serve(settings: Settings, load: Callable[[], Engine], keys: AccessKeys | None) -> None:
     """Serves until SIGTERM or SIGINT, then drains. Raises PortError, and what `load` raises."""
+    raise_file_limit()
     server = Server(settings, keys)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections import Counter
 
 WITHIN = 1.0
 """Seconds that an answer may take."""
@@ -39,20 +40,26 @@ async def is_ready(address: str, port: int, path: str) -> bool:
 
 
 class Pace:
-    """How often pods are asked: less often each, the more Apps wake up at a time."""
+    """How often pods are asked: less often each, the more of a namespace are asked at a time. Each namespace has the same part of all questions."""
 
     def __init__(self) -> None:
-        self._asking: set[object] = set()
+        self._asking: dict[object, tuple[str, int]] = {}
+        self._pods: Counter[str] = Counter()
+        """By namespace."""
 
-    def enter(self, app: object) -> None:
-        """Counts an App whose pods are being asked."""
-        self._asking.add(app)
+    def enter(self, app: object, namespace: str, pods: int) -> None:
+        """Counts the pods of an App that are being asked."""
+        self.leave(app)
+        self._asking[app] = namespace, pods
+        self._pods[namespace] += pods
 
     def leave(self, app: object) -> None:
-        """Counts it no longer."""
-        self._asking.discard(app)
+        """Counts them no longer."""
+        namespace, pods = self._asking.pop(app, ("", 0))
+        self._pods[namespace] -= pods
+        if not self._pods[namespace]:
+            del self._pods[namespace]
 
-    @property
-    def pause(self) -> float:
-        """Seconds between two questions to a pod."""
-        return max(ASKED_EVERY, len(self._asking) / ASKED_AT_MOST)
+    def pause(self, namespace: str) -> float:
+        """Returns seconds between two questions to a pod of the namespace."""
+        return max(ASKED_EVERY, self._pods[namespace] * len(self._pods) / ASKED_AT_MOST)

@@ -193,12 +193,12 @@ class Backend:
             self._wake = asyncio.create_task(self._waker.wake(self.sleeper))
         is_awake = self.is_awake
         if not is_awake and pods:
-            self._pace.enter(self)
+            self._pace.enter(self, self.sleeper.namespace, len(pods))
             for pod in pods:
                 if pod not in self._asks and self._avoided.get(pod.address, 0.0) <= self._clock():
                     self._asks[pod] = asyncio.create_task(self._ask(pod))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LOOKED_EVERY if is_awake else self._pace.pause):
+            async with asyncio.timeout(LOOKED_EVERY if is_awake else self._pace.pause(self.sleeper.namespace)):
                 await self._news.wait()
 
     async def _ask(self, pod: Pod) -> None:

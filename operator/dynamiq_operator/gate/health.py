@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from dynamiq_operator.kube.exposition import SMALL
+from dynamiq_operator.kube.exposition import bound, served
 
 
 async def serve_health(host: str | None, port: int, is_ready: Callable[[], bool]) -> web.AppRunner:
@@ -22,7 +22,4 @@ async def serve_health(host: str | None, port: int, is_ready: Callable[[], bool]
     app = web.Application()
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=30, shutdown_timeout=1, **SMALL)
-    await runner.setup()
-    await web.TCPSite(runner, host, port, reuse_address=True).start()
-    return runner
+    return await served(app, bound(host, port, "/healthz"), 30)

@@ -5,30 +5,89 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-BACKLOG = 16
+BACKLOG = 128
 SMALL: dict[str, Any] = {"max_line_size": 1024, "max_field_size": 4096, "max_headers": 32}
 """What is kept of a head and of trailers at a port that everybody in the cluster reaches; the server's defaults keep a megabyte of each."""
+MOST = 64
+"""Connections of such a port beyond which one ends for each new one: the oldest of the address that has the most."""
 
 
 class PortTaken(OSError):  # noqa: N818 - it says what is
     """The port of metrics cannot be listened on."""
 
 
-def bound(host: str | None, port: int) -> socket.socket:
+def bound(host: str | None, port: int, of: str = "/metrics") -> socket.socket:
     """A socket that listens; `host`: None is every address, those of IPv6 among them where there are any. Raises PortTaken."""
     both = host is None and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both or ":" in (host or "") else socket.AF_INET
     try:
         return socket.create_server((host or "", port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
     except OSError as error:
-        raise PortTaken(f"port {port} of /metrics cannot be listened on: {error.strerror or error}") from error
+        raise PortTaken(f"port {port} of {of} cannot be listened on: {error.strerror or error}") from error
+
+
+async def served(app: web.Application, listening: socket.socket, idle: float) -> web.AppRunner:
+    """Serves a few pages to whoever asks; `idle`: seconds for which a connection is kept without a request."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
+    await runner.setup()
+    await _Port(runner, listening, idle).start()
+    return runner
+
+
+class _Port(web.BaseSite):
+    name = ""
+
+    def __init__(self, runner: web.AppRunner, listening: socket.socket, idle: float) -> None:
+        super().__init__(runner)
+        self._listening, self._idle = listening, idle
+
+    async def start(self) -> None:
+        await super().start()
+        loop, there = asyncio.get_running_loop(), dict[_Connection, str]()
+        made = partial(_Connection, self._runner.server, there=there, loop=loop, access_log=None, keepalive_timeout=self._idle, **SMALL)
+        self._server = await loop.create_server(made, sock=self._listening, backlog=BACKLOG)
+
+
+class _Connection(web.RequestHandler):
+    """One connection. `there`: all of the port, by address, the oldest first."""
+
+    __slots__ = ("_there",)
+
+    def __init__(self, *given: Any, there: dict[_Connection, str], **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._there = there
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._there[self] = str((transport.get_extra_info("peername") or ("",))[0])
+        if len(self._there) > MOST:
+            ((most, _),) = Counter(self._there.values()).most_common(1)
+            oldest = next(each for each, address in self._there.items() if address == most)
+            del self._there[oldest]
+            if oldest.transport is not None:
+                oldest.transport.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._there.pop(self, None)
+        super().connection_lost(exc)
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        if status >= 500:
+            return super().handle_error(request, status, exc, message)
+        response = web.Response(status=status)  # no HTTP is no fault of ours, of which the log would have a traceback
+        response.force_close()
+        return response
 
 
 @contextlib.asynccontextmanager
@@ -43,10 +102,8 @@ async def metrics_served(listening: socket.socket | None, registry: CollectorReg
 
     app = web.Application()
     app.router.add_get("/metrics", render)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=75, shutdown_timeout=1, **SMALL)
-    await runner.setup()
+    runner = await served(app, listening, 75)
     try:
-        await web.SockSite(runner, listening).start()
         yield
     finally:
         await runner.cleanup()

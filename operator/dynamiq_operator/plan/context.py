@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from dynamiq_operator.desired import workload as workloads
@@ -22,6 +22,9 @@ from dynamiq_operator.plan.observed.pods import Pod
 from dynamiq_operator.plan.observed.workloads import Workloads
 from dynamiq_operator.plan.operations import Operation
 from dynamiq_operator.plan.snapshot import Snapshot
+
+RESTORED_TOGETHER = timedelta(minutes=10)
+"""By which an App may be newer than its live row where a restore made both, which it does in any order."""
 
 
 @dataclass(frozen=True)
@@ -254,16 +257,24 @@ class Context:
         """Whether the App's environment is what its pods had, as far as its status tells: no workload is left to compare with.
 
         What the row notes tells it as well. A restore loses the status and may lose the workloads: then it relies on the App as it came
-        back, unless the row notes another one.
+        back, unless the row notes another one. It does not rely on an App that was made again beside its rows.
         """
         status, own = self.app.status, workloads.environment_digest(self.app)
         if noted_environment(row) == own:
             return True
         if not status.observed_generation:
+            if self._is_made_again:
+                return False
             pinned = row.pinned if row is not None and (row.spec.is_rollback or brings_environment(row)) else None
             return pinned is None or pinned.environment in (None, own)
         is_held = any((each.type, each.status) == (VARIABLES_HELD, "True") for each in status.conditions)
         return status.observed_generation == self.app.meta.generation and not is_held
+
+    @property
+    def _is_made_again(self) -> bool:
+        """Whether the App was created after its live row, and not with it, as in a restore: somebody deleted the App alone."""
+        live = self.history.live
+        return live is not None and live.meta.created + RESTORED_TOGETHER < self.app.meta.created
 
     def digest_of(self, pins: Pins, observed: Manifest | None) -> str:
         """The digest of the pod template that a workload of these pins is to have; where none may be made, one that no pod has."""

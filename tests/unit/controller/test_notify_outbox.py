@@ -225,3 +225,16 @@ async def test_every_reason_has_its_series_before_anything_is_lost(outbox: Outbo
     assert all(
         registry.get_sample_value("dynamiq_notifications_lost_total", {"sink": "a", "reason": reason.value}) == 0 for reason in Lost
     ), "an alert on an increase needs the series from the start"
+
+
+async def test_a_slow_sink_is_told_of_every_namespace_in_turn(outbox: Outbox, sinks: Sinks, clock: Clock) -> None:
+    """One that has hundreds of them would have the others' wait behind all of its own, until it is too late for them."""
+    sinks.says = lambda _sink, _notification: clock.later(1)
+    for number in range(400):
+        outbox.add([sink("a")], replace(notified(number, f"loop-{number % 20}"), namespace="evil"))
+    for number in range(3):
+        outbox.add([sink("a")], notified(number))
+    await outbox.flushed(5)
+    assert [each for each in sinks.got["a"][:40] if "chat" in each] == ["id-chat-0", "id-chat-1", "id-chat-2"]
+    of_app = [each for each in sinks.got["a"] if each.startswith("id-loop-7-")]
+    assert of_app == [f"id-loop-7-{number}" for number in range(7, 400, 20)][: len(of_app)], "in their order"

@@ -20,6 +20,7 @@ from tests.support.gate_stage import HOST, GateStage
 MEMORY = 256 << 20
 EVIL = "evil"
 KIB = b"X-%d: " + b"a" * 1000 + b"\r\n"
+FEW = b"X-%d: " + b"a" * 4000 + b"\r\n"
 HEADERS = b"".join(KIB % number for number in range(55))
 CALL = b"GET / HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n"
@@ -120,3 +121,17 @@ async def test_one_access_key_takes_nothing_that_other_senders_of_runs_need(stag
         await attack.begin(evil, RUNS + b" ", 100)
         assert await statuses(stage, chat, 100, "/v1/traces") == {200: 100}
     assert {call.headers["X-Dynamiq-App-Id"] for call in recorder.calls} == {"uid-of-chat"}
+
+
+async def test_ports_that_everybody_reaches_take_no_memory_that_calls_need(stage: GateStage) -> None:
+    pod = await stage.pod(2)
+    chat = stage.asleep()
+    stage.serving("chat", pod)
+    gate = await stage.process(f"--memory={MEMORY}")
+    async with attacked() as attack:
+        for port in (stage.metrics_port, stage.health_port):
+            await attack.begin(port, b"GET /metrics HTTP/1.1\r\nHost: a\r\n" + b"".join(FEW % number for number in range(30)), 600)
+        told = await asyncio.to_thread(gate.metrics)
+        assert await statuses(stage, chat, 20) == {200: 20}
+        assert await stage.is_ready()
+    assert told["process_resident_memory_bytes"] < MEMORY

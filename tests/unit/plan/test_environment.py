@@ -16,6 +16,7 @@ from dynamiq_operator.desired.gate_slice import read_note
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.gates import GateNote
+from dynamiq_operator.model.objects import format_time
 from tests.support import factories as given
 from tests.support.world import BAD_NAME
 from tests.unit.support.production import Production, tone
@@ -346,15 +347,19 @@ def test_a_rollback_that_waits_for_a_freeze_is_not_ended_by_variables_that_it_do
 
 def made_again(world: Production, **spec: Any) -> None:
     """Somebody deletes the App but nothing that belongs to it, then the workload, and creates the App anew."""
+    world.delete_workloads()
+    made_anew(world, **spec)
+
+
+def made_anew(world: Production, **spec: Any) -> None:
     made = world.objects[(API_VERSION, kinds.APP.kind, given.NAME)]
     new = copy.deepcopy(made)
     new.pop("status", None)
-    new["metadata"] |= {"uid": "of-the-new-one", "generation": 1}
+    new["metadata"] |= {"uid": f"made-at-{world.now}", "generation": 1, "creationTimestamp": format_time(world.now)}
     new["spec"] |= spec
     for each in world.objects.values():
         each["metadata"].pop("ownerReferences", None)
     world.objects[(API_VERSION, kinds.APP.kind, given.NAME)] = new
-    world.delete_workloads()
     world.run()
 
 
@@ -479,3 +484,43 @@ def test_what_is_changed_while_the_live_row_is_not_there_is_held_once_it_is_back
     world.objects[key] = row
     world.run()
     assert (world.workloads, world.condition("VariablesHeld")) == ({}, ("True", "NotApproved"))
+
+
+def of_before_the_policy() -> Production:
+    """A row is live, and rows need an approval since."""
+    world = Production(given.with_variables(*tone("kind")), approvals=False)
+    world.deploy("a", "v1")
+    world.run()
+    world.later(3600)
+    world.rule(approvals={"count": 1})
+    world.run()
+    return world
+
+
+def of_before_a_freeze() -> Production:
+    """A row is live that no rule held, and it is frozen now."""
+    world = Production(given.with_variables(*tone("kind")), approvals=False)
+    world.rule(freezes=[{"name": "fair", "from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}])
+    world.deploy("a", "v1")
+    world.run()
+    world.later(3600)
+    world.freeze()
+    world.run()
+    return world
+
+
+@pytest.mark.parametrize("begun", [of_before_the_policy, of_before_a_freeze])
+def test_an_app_that_is_made_again_brings_no_variables_to_a_row_that_notes_none(begun: Callable[[], Production]) -> None:
+    """A restore makes the rows anew as well, so an App that is newer than its live row was not restored."""
+    world = begun()
+    made_again(world, variables=tone("rude"), access={"type": "public"})
+    assert (world.workloads, world.condition("VariablesHeld")) == ({}, ("True", "NotApproved"))
+    world.ask("b", restores="a")
+    made_again(world, variables=tone("worse"))
+    assert (world.workloads, world.condition("VariablesHeld")) == ({}, ("True", "NotApproved"))
+
+
+def test_an_app_that_is_made_again_beside_its_workload_goes_on_as_applied() -> None:
+    world = of_before_the_policy()
+    made_anew(world, variables=tone("rude"))
+    assert (world.tones, world.condition("VariablesHeld")) == (["kind"], ("True", "AwaitsRow"))

@@ -5,6 +5,8 @@ Nothing here is measured; tests/bench/test_attacks.py does that.
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import uuid
 from collections.abc import Iterator
 
@@ -26,6 +28,7 @@ from tests.support.recorder_stage import (
 from tests.support.waiting import IN_TIME
 
 TIMES = 5
+HEAD = b"GET /metrics HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X-%d: " % number + b"a" * 60_000 + b"\r\n" for number in range(90))
 RUNS = f"/v1/apps/{APP_UID}/runs"
 
 
@@ -76,3 +79,13 @@ def test_who_reads_much_takes_none_of_others(attacked: RecorderStage, path: str)
     with under(attack, attacked.port):
         is_served(attacked)
         assert attacked.call("GET", f"{RUNS}.jsonl").status_code == 200
+
+
+def test_who_reads_no_metrics_takes_no_memory_by_their_port(stage: RecorderStage) -> None:
+    with as_process(stage), contextlib.ExitStack() as opened:
+        before = stage.metrics()["process_resident_memory_bytes"]
+        for _ in range(100):
+            connection = opened.enter_context(socket.create_connection((HOST, stage.metrics_port), 20, source_address=("127.0.0.9", 0)))
+            with contextlib.suppress(OSError):  # it may be ended meanwhile
+                connection.sendall(HEAD)
+        assert stage.metrics()["process_resident_memory_bytes"] < before + (100 << 20)

@@ -237,6 +237,12 @@ def test_prometheus_finds_and_reaches_the_port_of_metrics(pods: str) -> None:
     assert {"port": "metrics", "protocol": "TCP"} in rule["ports"]
 
 
+def test_the_probes_of_the_operator_are_the_kubelets_alone() -> None:
+    """They are kopf's own server, which keeps a megabyte of each head that has no end: any pod could end the operator by them."""
+    (policy,) = documents("base/network-policy.yaml")
+    assert [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]] == ["metrics"]
+
+
 def test_a_gate_that_ends_has_time_for_the_calls_that_it_lets_end() -> None:
     (deployment,) = documents("gate/deployment.yaml")
     assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > float(parser().parse_args(["gate"]).finish_within)

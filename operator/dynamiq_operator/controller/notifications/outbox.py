@@ -2,7 +2,8 @@
 
 Each sink has lanes of its own, and the notifications of one App go by one lane, in their order. A lane tries its first one until that is
 delivered or given up, with longer and longer pauses; other lanes, and other sinks, go on meanwhile. What is given up is counted by its reason.
-Where there is no place left the namespace that has most of them loses its newest: no tenant fills a sink for the others.
+Where there is no place left the namespace that has most of them loses its newest, and a lane takes those of each namespace in turn: no tenant
+fills a sink for the others, or keeps it busy.
 """
 
 from __future__ import annotations
@@ -52,8 +53,23 @@ class _Waiting:
 
 @dataclass
 class _Lane:
+    """`turns`: the namespaces whose turn it was, the last one last."""
+
     waiting: deque[_Waiting] = field(default_factory=deque)
     task: asyncio.Task[None] | None = None
+    turns: dict[str, None] = field(default_factory=dict)
+
+    def turn(self) -> _Waiting:
+        """Puts the oldest notification first of the namespace whose turn it is, and returns it."""
+        there = {each.notification.namespace for each in self.waiting}
+        self.turns = {namespace: None for namespace in self.turns if namespace in there}
+        places = {namespace: place for place, namespace in enumerate(self.turns)}
+        chosen = min(self.waiting, key=lambda each: places.get(each.notification.namespace, -1))
+        self.waiting.remove(chosen)
+        self.waiting.appendleft(chosen)
+        self.turns.pop(chosen.notification.namespace, None)
+        self.turns[chosen.notification.namespace] = None
+        return chosen
 
 
 @dataclass
@@ -173,7 +189,7 @@ class Outbox:
         """Delivers what a lane has, one after the other."""
         try:
             while lane.waiting:
-                await self._deliver(queue, lane.waiting[0])
+                await self._deliver(queue, lane.turn())
                 self._changed(queue, lane.waiting.popleft().notification.namespace, -1)
         finally:
             lane.task = None
