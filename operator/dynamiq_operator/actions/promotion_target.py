@@ -38,7 +38,9 @@ def check_namespace(api: Api, target: str, environment: str, own: Mapping[str, s
         )
     if found != environment:
         raise Refusal(f"namespace {target} is {found}, not {environment}", "target_namespace")
-    mine = (own or {}).get(names.PROJECT_LABEL)
+    if own is None:
+        return (f"could not look whether namespace {target} is of the same project: you may not read the namespace that you promote from",)
+    mine = own.get(names.PROJECT_LABEL)
     if mine and project and mine != project:
         raise Refusal(f"namespace {target} belongs to project {project}, not to {mine}", "target_namespace")
     return ()

@@ -286,6 +286,13 @@ def test_what_may_not_be_read_of_the_target_is_said() -> None:
     ]
 
 
+def test_whose_own_namespace_may_not_be_read_is_told_that_the_project_was_not_compared() -> None:
+    script = staging().on("GET", NAMESPACES.path("", STAGING), FORBIDDEN)
+    plan = plan_promotion(ScriptedApi(script), replace(REQUEST, target_namespace=PRODUCTION))
+    (said,) = [each for each in plan.preview.warnings if each.startswith("could not look")]
+    assert said == "could not look whether namespace production is of the same project: you may not read the namespace that you promote from"
+
+
 def test_a_hostname_that_another_app_has_is_refused_before_anything_is_made() -> None:
     script = staging(given.with_hostname("chat.staging.example"))
     script.on("GET", APPS.path(), hostnames(shop__faq="chat.example", demo__chat="chat.staging.example"))
