@@ -14,7 +14,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import aiohttp
@@ -71,18 +71,22 @@ class _NoAnswerError(_NotArchivedError):
     """The recorder is away, or takes nothing from this operator, of whichever App."""
 
 
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""With its zone: the planner compares it with the time, which is an error for one without."""
+
+
 class _Taken(msgspec.Struct, frozen=True):
     """`archived_at`: None from a recorder that does not say it yet."""
 
     uid: str
     digest: str | None
     outcome_digest: str
-    archived_at: datetime | None = None
+    archived_at: _Moment | None = None
 
 
 class _Key(msgspec.Struct, frozen=True):
     uid: str
-    archived_at: datetime | None = None
+    archived_at: _Moment | None = None
 
 
 class _Refused(msgspec.Struct, frozen=True):

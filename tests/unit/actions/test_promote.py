@@ -290,7 +290,9 @@ def test_whose_own_namespace_may_not_be_read_is_told_that_the_project_was_not_co
     script = staging().on("GET", NAMESPACES.path("", STAGING), FORBIDDEN)
     plan = plan_promotion(ScriptedApi(script), replace(REQUEST, target_namespace=PRODUCTION))
     (said,) = [each for each in plan.preview.warnings if each.startswith("could not look")]
-    assert said == "could not look whether namespace production is of the same project: you may not read the namespace that you promote from"
+    assert (
+        said == "could not look whether namespace production is of the same project: you may not read the namespace that you promote from"
+    )
 
 
 def test_a_hostname_that_another_app_has_is_refused_before_anything_is_made() -> None:

@@ -68,7 +68,11 @@ def _report_unready(context: CommandContext, plan: PromotionPlan, row: str) -> i
     ready = next((each for each in app.status.conditions if each.type == READY), None) if app is not None else None
     if ready is not None and ready.status == "True":
         return 0
-    why = f"is live and not ready: {ready.reason}: {ready.message}" if ready is not None else "is live, and its status does not say yet whether it is ready"
+    why = (
+        f"is live and not ready: {ready.reason}: {ready.message}"
+        if ready is not None
+        else "is live, and its status does not say yet whether it is ready"
+    )
     context.err.lines([safe(f"error: {plan.request.app} {why}")])
     return 1
 
