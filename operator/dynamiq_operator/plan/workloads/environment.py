@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dynamiq_operator.desired import workload as workloads
+from dynamiq_operator.desired.applied import with_access_of
 from dynamiq_operator.desired.pod_template import checks_keys
-from dynamiq_operator.model.app import Access, AccessType
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import approved_environment, noted_environment
@@ -30,11 +30,7 @@ def app_as_served(context: Context) -> App:
     """The App with the access that callers meet: while another one is held, that of the pods that serve."""
     if not context.holds_variables or (serving := context.serving_workload) is None:
         return context.app
-    is_private = checks_keys(serving["spec"]["template"])
-    if is_private is context.app.spec.is_private:
-        return context.app
-    type_ = AccessType.PRIVATE if is_private else AccessType.PUBLIC
-    return App(context.app.meta, context.app.spec.model_copy(update={"access": Access(type=type_)}), context.app.status)
+    return with_access_of(context.app, serving)
 
 
 def why_held(context: Context) -> tuple[str, str] | None:
