@@ -59,6 +59,7 @@ ANSWER_MOST = 256 * 1024
 SAID_MOST = 200
 UNREADABLE = "what the recorder says cannot be read"
 NO_ACCESS = "the operator was told of no recorder, or has no token for it"
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]  # one without a zone cannot be compared with the time
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +70,6 @@ class _NotArchivedError(Exception):
 
 class _NoAnswerError(_NotArchivedError):
     """The recorder is away, or takes nothing from this operator, of whichever App."""
-
-
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-"""With its zone: the planner compares it with the time, which is an error for one without."""
 
 
 class _Taken(msgspec.Struct, frozen=True):
