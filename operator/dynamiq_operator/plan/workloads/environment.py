@@ -18,6 +18,9 @@ from dynamiq_operator.plan.history.lifecycle import approved_environment, noted_
 NOT_APPROVED = "NotApproved"
 """Reason of VariablesHeld where the target has no environment that its pods may be made with."""
 _MOST_NAMES = 10
+_BY_THEMSELVES = (
+    "They take effect without a deploy once the App is not suspended, no freeze is on, and its policies can be read and ask for no approval"
+)
 
 
 def needs_keys(context: Context) -> bool:
@@ -56,7 +59,8 @@ def not_approved(context: Context) -> str | None:
 
 
 def _awaits_row(context: Context, applied: App | None) -> str:
-    return f"Not in force yet: {_changed(context.app, applied)}. To apply them: {_deploy(context)}. Else set them back"
+    how = f"To apply them: {_deploy(context)}" if context.asks_approvals else _BY_THEMSELVES
+    return f"Not in force yet: {_changed(context.app, applied)}. {how}. Else set them back"
 
 
 def _not_approved(context: Context, target: Record) -> str:
