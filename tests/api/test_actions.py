@@ -13,7 +13,7 @@ from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, perf
 from dynamiq_operator.actions.draft import perform_draft, plan_draft
 from dynamiq_operator.actions.follow import follow
 from dynamiq_operator.actions.promote import PromotionPlan, PromotionRequest, perform_promotion, plan_promotion
-from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Unknown
+from dynamiq_operator.actions.refusals import NotAllowed, Refusal, Taken, Unknown
 from dynamiq_operator.actions.release import perform_release, plan_release
 from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback, resolve
 from dynamiq_operator.actions.suspend import SuspensionPlan, perform_suspension
@@ -177,6 +177,9 @@ def test_who_may_not_promote_is_told_which_right_is_missing(acting: ActionClient
     stage, name = module_stage, "kept"
     stage.app(name, workflow=APP)
     stage.live(name, "v1", runtime=stage.default_runtime)
+    own = stage.api.get(kinds.APP.kind, name, stage.namespace).body["status"]["hostname"]
+    with pytest.raises(Taken, match=f"App {stage.namespace}/{name} has hostname {own} already"):
+        planned_for(acting, stage, name, hostname=own)
     rest.bind_user(stage.api, "alice", stage.namespace, "view")
     alice = ActionClient(stage.api.acting_as("alice"))
     with pytest.raises(NotAllowed, match="name the target's"):

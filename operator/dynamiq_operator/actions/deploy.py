@@ -4,7 +4,7 @@ with the same rules over the same objects. `perform_deploy` is the only place ou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -23,15 +23,17 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import RECORDS, RUNTIMES, VERSIONS
 from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.app import VARIABLES_HELD
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.completion import Known, Missing, Refused, complete
 from dynamiq_operator.model.digests import flow_hash
+from dynamiq_operator.model.guards import GuardReason
 from dynamiq_operator.model.objects import App, Manifest, Record, Runtime, Unreadable, Version, read
 from dynamiq_operator.model.record import Pinned, Source
 from dynamiq_operator.model.runtime import PinnedRuntime
 from dynamiq_operator.model.settings import ImagePolicy, Settings
 from dynamiq_operator.model.wrong_fields import in_words
-from dynamiq_operator.plan.history.lifecycle import History
+from dynamiq_operator.plan.history.lifecycle import History, brings_once_released
 from dynamiq_operator.views.flow_diff import flow_diff
 from dynamiq_operator.views.preview import Preview, Side
 from dynamiq_operator.views.sleep import is_asleep
@@ -41,6 +43,7 @@ REVERTED = "Reverted"
 """Reason of the condition of an App whose live row took a bad version back."""
 NOT_ONLY_BACK = ("workflowVersion", "runtime", "config", "promotedFrom", "hold")
 """Of a row that restores another: with one of these it is a deploy to who may make it (manifests/admission/guard-deploys.yaml)."""
+TAKES_EFFECT = "changed variables, access or runs of the App take effect with this row: the condition VariablesHeld names them"
 UNREAD_IMAGE = "(unknown)@sha256:"
 """In place of what of a Runtime the caller may not read."""
 
@@ -231,6 +234,7 @@ def previewed(
         warnings += ("you may not read Runtimes, so this cannot say what the runtime is: ask for the ClusterRole dynamiq-runtimes",)
     preview = preview_in(api, app, rows, then, text, record, warnings)
     preview = replace(preview, **guards.said_of(api, app, draft.spec))
+    preview = with_held_changes(preview, app, draft, [each.reason for each in preview.guards])
     return PreviewedDeploy(request, record, plan.claim, preview=preview, then=then, is_runtime_unread=is_unread)
 
 
@@ -268,6 +272,20 @@ def preview_in(api: Api, app: App, rows: History, then: Pinned, text: str | None
         warm=(pods.ready, pods.to_start) if pods is not None else None,
         asleep=is_asleep(app.status.as_json()),
     )
+
+
+def with_held_changes(preview: Preview, app: App, row: Record, waits_for: Collection[GuardReason]) -> Preview:
+    """Returns the preview with what the row changes beside its pins: variables, access and runs that are held until such a row comes.
+
+    `waits_for`: the guards that hold the row, or would.
+    """
+    is_held = any((each.type, each.status) == (VARIABLES_HELD, "True") for each in app.status.conditions)
+    if not is_held or not brings_once_released(row, waits_for):
+        return preview
+    # The same pins have one workload under either strategy: its pods are replaced where they are.
+    switches = preview.switches and preview.restarts
+    restarts = preview.now is not None
+    return replace(preview, no_op=False, restarts=restarts, switches=switches, warnings=(TAKES_EFFECT, *preview.warnings))
 
 
 def _under_way(rows: History) -> str | None:

@@ -236,8 +236,8 @@ def promote_once(
         target = target_of()
         if (found := idempotency.find_claimed_row(api, [target], claim)) is not None:
             return Performed(found, is_replayed=True)
+        planned = plan_promotion(api, request, target, claim)
         try:
-            planned = plan_promotion(api, request, target, claim)
             return perform(planned) if perform is not None else perform_promotion(api, planned)
         except (errors.AlreadyExists, Taken):
             # The same request is carried out by another thread or replica at this moment.

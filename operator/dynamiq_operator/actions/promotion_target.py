@@ -38,7 +38,9 @@ def check_namespace(api: Api, target: str, environment: str, own: Mapping[str, s
         )
     if found != environment:
         raise Refusal(f"namespace {target} is {found}, not {environment}", "target_namespace")
-    mine = (own or {}).get(names.PROJECT_LABEL)
+    if own is None:
+        return (f"could not look whether namespace {target} is of the same project: you may not read the namespace that you promote from",)
+    mine = own.get(names.PROJECT_LABEL)
     if mine and project and mine != project:
         raise Refusal(f"namespace {target} belongs to project {project}, not to {mine}", "target_namespace")
     return ()
@@ -64,11 +66,18 @@ def check_hostname(api: Api, target: str, app: str, hostname: str) -> tuple[str,
 
 def _holder(api: Api, namespace: str, target: str, app: str, hostname: str) -> str | None:
     """Returns another App that has the hostname, as namespace/name; of each App the API server sends its columns alone."""
-    for page in requests.pages(api, APPS, namespace, accept=requests.TABLE):
-        for meta, cells in requests.table_rows(page):
-            if cells.get("HOSTNAME") == hostname and (meta["namespace"], meta["name"]) != (target, app):
-                return f"{meta['namespace']}/{meta['name']}"
-    return None
+
+    def found(field: str) -> str | None:
+        for page in requests.pages(api, APPS, namespace, field=field, accept=requests.TABLE):
+            for meta, cells in requests.table_rows(page):
+                if cells.get("HOSTNAME") == hostname and (meta["namespace"], meta["name"]) != (target, app):
+                    return f"{meta['namespace']}/{meta['name']}"
+        return None
+
+    try:
+        return found(f"status.hostname={hostname}")
+    except errors.Invalid:
+        return found("")  # the CRD of an older version knows no such field
 
 
 def labels_of(namespace: Manifest) -> Mapping[str, str]:

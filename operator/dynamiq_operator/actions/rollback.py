@@ -87,7 +87,7 @@ def last_good(rows: Iterable[Manifest], app: str, rejected: Container[str] = ())
 
 
 def find_last_good(rows: Iterable[Manifest], app: str, rejected: Container[str] = ()) -> tuple[Manifest | None, str]:
-    """Returns the last good row of an App (`model.last_good`), or None and why there is none, in words without the first and the last of a sentence.
+    """Returns the last good row of an App (`model.last_good`), or None and the reason, as a clause.
 
     `rows`: newest first. `rejected`: hashes of flows that nobody is to deploy.
     """

@@ -16,6 +16,7 @@ from dynamiq_operator.actions import history
 from dynamiq_operator.actions.idempotency import TRIES, Key, Performed, pause
 from dynamiq_operator.actions.refusals import InvalidField, NotNow, Taken, unknown_object
 from dynamiq_operator.actions.rights import read_same
+from dynamiq_operator.actions.workloads import app_as_served
 from dynamiq_operator.desired import job as jobs
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -165,8 +166,8 @@ def perform_triggers(api: Api, plan: TriggersPlan) -> Trigger:
     raise NotNow("others change this App at this moment: try again")
 
 
-def plan_run(app: Manifest, trigger_id: str, settings: Settings, now: datetime, key: Key | None = None) -> RunPlan:
-    """A run that begins now; with a key, a repeat is the same run. Raises Unknown, and NotNow where it can't run."""
+def plan_run(api: Api, app: Manifest, trigger_id: str, settings: Settings, now: datetime, key: Key | None = None) -> RunPlan:
+    """A run that begins now; with a key, a repeat is the same run. Raises Unknown, NotNow where it can't run, and kube.errors.ApiError."""
     found = find(app, trigger_id)
     status = triggers.status(found, now)
     if status is not triggers.Status.ACTIVE:
@@ -178,7 +179,7 @@ def plan_run(app: Manifest, trigger_id: str, settings: Settings, now: datetime, 
     if (why := why_not(wanted)) is not None:
         raise NotNow(f"this trigger cannot run: {why}")
     suffix = key.hash_for(typed.meta.uid, triggers.id_of(typed.meta.uid, found))[:_SUFFIX] if key else secrets.token_hex(_SUFFIX // 2)
-    return RunPlan(jobs.run(typed, wanted, settings, names.run_now(typed.meta.name, wanted.name, suffix)))
+    return RunPlan(jobs.run(app_as_served(api, typed), wanted, settings, names.run_now(typed.meta.name, wanted.name, suffix)))
 
 
 def perform_run(api: Api, plan: RunPlan) -> Performed:

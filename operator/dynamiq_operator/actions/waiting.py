@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dynamiq_operator.actions import history
-from dynamiq_operator.actions.deploy import preview_in
+from dynamiq_operator.actions.deploy import preview_in, with_held_changes
 from dynamiq_operator.actions.guards import deploys_from_git
 from dynamiq_operator.actions.refusals import NotNow
 from dynamiq_operator.kube.api import Api
@@ -30,6 +30,7 @@ def preview_of(api: Api, row: Manifest) -> Preview:
         warnings = (f"it was made while #{base.sequence} was live, and #{live.sequence} is now: what it left out is of #{base.sequence}",)
     waits = record.status.waits
     preview = preview_in(api, found, there, pinned, text, row, warnings)
+    preview = with_held_changes(preview, found, record, [guard.reason for guard in pinned.guards or ()])
     return replace(
         preview,
         then=Side.of(pinned, record.name, record.sequence),

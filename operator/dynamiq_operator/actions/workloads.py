@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dynamiq_operator.desired.applied import with_access_of
 from dynamiq_operator.desired.base import SERVICE, WORKLOAD
 from dynamiq_operator.desired.inputs import needed_replicas
 from dynamiq_operator.desired.pins import PLAIN, Pins, by_label, selected_pins
@@ -15,6 +16,7 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import BY_KIND
 from dynamiq_operator.model import names
+from dynamiq_operator.model.app import VARIABLES_HELD
 from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.model.ownership import only_of
 from dynamiq_operator.model.record import CLOSED, Pinned
@@ -172,6 +174,18 @@ def read_workloads(api: Api, namespace: str, app: str, uid: str | None) -> Workl
     except errors.NotFound:
         return None
     return Workloads(labelled, serving) if labelled else None
+
+
+def app_as_served(api: Api, app: App) -> App:
+    """Returns the App with the access that its callers meet: while another one is held, that of the pods that serve, as far as it may be read.
+
+    Raises kube.errors.ApiError.
+    """
+    if not any((each.type, each.status) == (VARIABLES_HELD, "True") for each in app.status.conditions):
+        return app
+    found = workloads_of(api, app.meta.namespace, app.meta.name, app.meta.uid)
+    serving = found.by_label.get(found.serving) if found is not None else None
+    return with_access_of(app, serving) if serving is not None else app
 
 
 def warm(found: Workloads, app: App, then: Pinned) -> Warm:

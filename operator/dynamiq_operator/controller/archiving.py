@@ -14,7 +14,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import aiohttp
@@ -59,6 +59,7 @@ ANSWER_MOST = 256 * 1024
 SAID_MOST = 200
 UNREADABLE = "what the recorder says cannot be read"
 NO_ACCESS = "the operator was told of no recorder, or has no token for it"
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]  # one without a zone cannot be compared with the time
 
 log = logging.getLogger(__name__)
 
@@ -77,12 +78,12 @@ class _Taken(msgspec.Struct, frozen=True):
     uid: str
     digest: str | None
     outcome_digest: str
-    archived_at: datetime | None = None
+    archived_at: _Moment | None = None
 
 
 class _Key(msgspec.Struct, frozen=True):
     uid: str
-    archived_at: datetime | None = None
+    archived_at: _Moment | None = None
 
 
 class _Refused(msgspec.Struct, frozen=True):

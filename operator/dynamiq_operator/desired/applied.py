@@ -37,6 +37,15 @@ def apps_as_applied(app: App, template: object, runs: object = None) -> tuple[Ap
     return tuple(App(app.meta, app.spec.model_copy(update={**changed, "runs": each}), app.status) for each in policies)
 
 
+def with_access_of(app: App, workload: Mapping[str, Any]) -> App:
+    """Returns the App with the access that the pods of a workload check."""
+    is_private = checks_keys(workload["spec"]["template"])
+    if is_private is app.spec.is_private:
+        return app
+    access = Access(type=AccessType.PRIVATE if is_private else AccessType.PUBLIC)
+    return App(app.meta, app.spec.model_copy(update={"access": access}), app.status)
+
+
 def _variables(env: Mapping[str, Mapping[str, Any]]) -> Iterator[Variable]:
     for name, each in env.items():
         if name.startswith(_OWN) or name == "PORT":

@@ -30,7 +30,7 @@ class Metrics:
         )
         self._ended = Counter(
             "dynamiq_gate_ended",
-            "Connections without a call under way that were ended since all together were too many, or their unfinished heads too large.",
+            "Connections that were ended since all together were too many, or their unfinished heads or untaken answers too large.",
             ["namespace"],
             registry=self.registry,
         )

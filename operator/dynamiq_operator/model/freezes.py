@@ -82,7 +82,7 @@ class _Times(Protocol):
     def next_start(self, after: datetime) -> datetime | None:
         """Returns when it begins next; None where it never does again."""
 
-    def covered(self, _day: date) -> Covered:
+    def covered(self, day: date, /) -> Covered:
         """Returns what is covered, as far as it begins on a day of UTC and lasts whole minutes: `reaches` knows of all."""
 
 
@@ -97,7 +97,7 @@ class _Once:
     def next_start(self, after: datetime) -> datetime | None:
         return self.begin if self.begin > after else None
 
-    def covered(self, _day: date) -> Covered:
+    def covered(self, _day: date, /) -> Covered:
         return Covered(0, 0)
 
 

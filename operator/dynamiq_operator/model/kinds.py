@@ -67,7 +67,7 @@ APP = Kind(
     default_status=DEFAULT_APP_STATUS,
     short_names=("dapp",),
     root_rules={RULES: [name_rule("an App")]},
-    selectable=(".spec.workflow",),
+    selectable=(".spec.workflow", ".status.hostname"),
     columns=(
         Column("VERSION", ".status.live.workflowVersion", description="Workflow version that is served."),
         Column("READY", ".status.conditions[?(@.type=='Ready')].status"),

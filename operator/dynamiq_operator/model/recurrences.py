@@ -66,9 +66,9 @@ class Recurrence:
             bits = self._starts(day)
         return _at(day, _first_bit(bits)) if bits else None
 
-    def covered(self, _day: date) -> Covered:
+    def covered(self, day: date, /) -> Covered:
         """Returns what the windows cover that begin on a day of UTC."""
-        return _covered(self._starts(_day), self.duration // MINUTE)
+        return _covered(self._starts(day), self.duration // MINUTE)
 
     def _last_start(self, moment: datetime) -> datetime | None:
         """Returns the last start by a moment; None where a window from there is over in any case."""

@@ -183,7 +183,12 @@ class Context:
 
         So it is where a row would need an Approval, in a freeze, while the App is suspended, and while the policies cannot be read.
         """
-        return self._stands_still or any(each.spec.approvals is not None for each in self.snapshot.guards.policies)
+        return self._stands_still or self.asks_approvals
+
+    @property
+    def asks_approvals(self) -> bool:
+        """Whether a policy that can be read asks for approvals."""
+        return any(each.spec.approvals is not None for each in self.snapshot.guards.policies)
 
     @cached_property
     def _stands_still(self) -> bool:

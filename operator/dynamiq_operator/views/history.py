@@ -89,7 +89,7 @@ def at_path(raw: Manifest, path: str) -> Any:
 
 
 def history(rows: Iterable[Manifest]) -> list[HistoryRow]:
-    """The rows of one App, newest first. Rows that have no sequence yet are newer than all that have one."""
+    """The rows of one App, newest first. Rows that have no sequence yet are newer than all that have one, and those that never get one older."""
     found = newest_first(rows)
     reverts = live_reverts(found)
     return [HistoryRow.of(raw, reverts) for raw in found]
@@ -163,8 +163,11 @@ def title(row: HistoryRow) -> str:
 def _age(raw: Manifest) -> tuple[float, str, tuple[tuple[int, int, str], ...]]:
     meta = raw["metadata"]
     sequence = raw["spec"].get("sequence")
-    # Two rows of an App never have one sequence: only without it does the name decide.
-    return (sequence, "", ()) if sequence else (float("inf"), meta.get("creationTimestamp") or "", natural(meta["name"]))
+    if sequence:  # two rows of an App never have the same one, so nothing else decides
+        return sequence, "", ()
+    # A row whose App did not come in time fails without a number: it must not stand above all deploys of an App that comes later.
+    place = 0.0 if at_path(raw, ".status.phase") == Phase.FAILED else float("inf")
+    return place, meta.get("creationTimestamp") or "", natural(meta["name"])
 
 
 def _between(began: str | None, ended: str | None) -> float | None:

@@ -286,12 +286,35 @@ def test_what_may_not_be_read_of_the_target_is_said() -> None:
     ]
 
 
+def test_whose_own_namespace_may_not_be_read_is_told_that_the_project_was_not_compared() -> None:
+    script = staging().on("GET", NAMESPACES.path("", STAGING), FORBIDDEN)
+    plan = plan_promotion(ScriptedApi(script), replace(REQUEST, target_namespace=PRODUCTION))
+    (said,) = [each for each in plan.preview.warnings if each.startswith("could not look")]
+    assert (
+        said == "could not look whether namespace production is of the same project: you may not read the namespace that you promote from"
+    )
+
+
 def test_a_hostname_that_another_app_has_is_refused_before_anything_is_made() -> None:
     script = staging(given.with_hostname("chat.staging.example"))
     script.on("GET", APPS.path(), hostnames(shop__faq="chat.example", demo__chat="chat.staging.example"))
     with pytest.raises(Taken, match=r"App shop/faq has hostname chat\.example already: choose another"):
         plan_promotion(ScriptedApi(script), replace(REQUEST, hostname="chat.example"))
     assert "with hostname chat.new" in "\n".join(plan_promotion(ScriptedApi(script), replace(REQUEST, hostname="chat.new")).lines())
+
+
+def test_of_all_apps_those_with_the_hostname_alone_are_listed() -> None:
+    script = staging(given.with_hostname("chat.staging.example"))
+    plan_promotion(ScriptedApi(script), replace(REQUEST, hostname="chat.example"))
+    assert [sent.query["fieldSelector"] for sent in script.sent if sent.path == APPS.path()] == ["status.hostname=chat.example"]
+
+
+def test_where_the_crd_of_before_cannot_select_by_hostname_all_are_listed() -> None:
+    script = staging(given.with_hostname("chat.staging.example"))
+    refused = failure(400, "BadRequest", "field label not supported: status.hostname")
+    script.on("GET", APPS.path(), refused, hostnames(shop__faq="chat.example"))
+    with pytest.raises(Taken, match=r"App shop/faq has hostname"):
+        plan_promotion(ScriptedApi(script), replace(REQUEST, hostname="chat.example"))
 
 
 def test_what_others_made_at_the_same_moment() -> None:
@@ -393,10 +416,11 @@ def test_the_same_request_elsewhere_at_the_same_moment_is_planned_again() -> Non
     assert once(script).made["spec"]["runtime"] == given.RUNTIME_NAME, "it is still the first one"
 
 
-def test_another_app_in_the_target_is_refused_in_the_end() -> None:
+def test_another_app_in_the_target_is_refused_at_once() -> None:
     script = in_production(staging(), given.app_manifest(given.with_spec(workflow="other")))
     with pytest.raises(Taken):
         once(script)
+    assert [sent.path for sent in script.sent].count(APPS.path(PRODUCTION, given.NAME)) == 1
 
 
 def test_a_note_is_written_between_the_writes_of_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from dynamiq_operator.actions.confirmed import perform_confirmed
-from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, plan_deploy
+from dynamiq_operator.actions.deploy import TAKES_EFFECT, DeployRequest, PreviewedDeploy, plan_deploy
 from dynamiq_operator.actions.guards import standing
 from dynamiq_operator.actions.promote import PromotionRequest, plan_promotion
 from dynamiq_operator.actions.refusals import Changed, Unknown
 from dynamiq_operator.actions.suspend import perform_suspension, plan_suspension
+from dynamiq_operator.actions.waiting import preview_of as waiting_preview
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, RECORDS, RUNTIMES, VERSIONS
 from dynamiq_operator.model.guards import RowKind
 from dynamiq_operator.model.objects import Manifest
@@ -63,6 +64,43 @@ def test_a_bypass_does_not_go_past_a_suspension() -> None:
 def test_the_sentences_are_the_operators_own() -> None:
     lines = plan(stage(rules.WOULD_AWAIT), version="v3").preview.lines()
     assert f"  it would wait: {rules.WOULD_AWAIT['message']}" in lines
+
+
+HELD = {"type": "VariablesHeld", "status": "True", "reason": "AwaitsRow", "lastTransitionTime": "2026-11-24T12:00:00Z"}
+
+
+def with_held_variables(*guards: Manifest) -> Script:
+    """The App's variables were changed, which waits for a row."""
+    script = stage()
+    conditions = [HELD | {"message": "Not in force yet: variables (TONE)"}]
+    return script.on("GET", APP, given.stored(given.app_manifest(given.with_status(guards=list(guards), conditions=conditions))))
+
+
+@pytest.mark.parametrize(
+    ("guards", "asked", "brings"),
+    [
+        ([rules.WOULD_AWAIT], {"version": "v2"}, True),
+        ([rules.WOULD_AWAIT], {"version": "v2", "bypass_reason": "the shop is down"}, True),
+        ([rules.WOULD_BE_FROZEN], {"version": "v2"}, True),
+        ([rules.WOULD_BE_FROZEN], {"restores": "chat-2"}, False),
+        ([rules.IS_SUSPENDED], {"version": "v2"}, False),
+    ],
+    ids=["approved", "bypass", "after a freeze", "a rollback", "only suspended"],
+)
+def test_a_preview_says_that_held_changes_take_effect(guards: list[Manifest], asked: Manifest, brings: bool) -> None:
+    """The App runs these pins already: what the condition tells to deploy, to apply them, must not read as if nothing changed."""
+    preview = plan(with_held_variables(*guards), **asked).preview
+    assert (preview.restarts, preview.no_op, TAKES_EFFECT in preview.warnings) == (brings, not brings, brings)
+
+
+def test_who_approves_is_told_that_held_changes_take_effect() -> None:
+    script, waiting = (
+        with_held_variables(rules.WOULD_AWAIT),
+        given.row_manifest("chat-3", given.pinned(3, "v2", guards=[{"reason": "AwaitingApproval", "approvals": 1}])),
+    )
+    said = waiting_preview(ScriptedApi(script), given.stored(waiting)).lines()
+    assert f"  {TAKES_EFFECT}" in said
+    assert "  pods are replaced one by one; requests go on being answered" in said
 
 
 GIT = {"deploy": {"workflowVersion": "v2"}}

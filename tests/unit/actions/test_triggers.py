@@ -13,14 +13,16 @@ from dynamiq_operator.actions import triggers as actions
 from dynamiq_operator.actions.idempotency import Key
 from dynamiq_operator.actions.refusals import InvalidField, NotNow, Refusal, Taken, Unknown
 from dynamiq_operator.actions.triggers import Times, TriggersPlan
+from dynamiq_operator.desired.base import WORKLOAD
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, JOBS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS
 from dynamiq_operator.model import triggers
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.settings import Settings
 from tests.support import factories as given
-from tests.support.scripted import Script, ScriptedApi
+from tests.support.scripted import Answer, Script, ScriptedApi, listed
 from tests.support.scripted_namespace import CONFLICT, EXISTS, FORBIDDEN, NOT_FOUND, UNAUTHORIZED, created
+from tests.unit.support.workloads import plain
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 UID = "3f0a1c52-6c53-4f7e-9d58-0c1b6e1f2a77"
@@ -123,7 +125,7 @@ def test_active_and_inactive() -> None:
         lambda found, uid: actions.plan_activation(found, uid, NOW),
         lambda found, uid: actions.plan_deactivation(found, uid),
         lambda found, uid: actions.plan_removal(found, uid),
-        lambda found, uid: actions.plan_run(found, uid, Settings(), NOW),
+        lambda found, uid: actions.plan_run(ScriptedApi(Script()), found, uid, Settings(), NOW),
     ],
 )
 def test_a_trigger_that_is_not_there(plan: Callable[[Manifest, str], Any]) -> None:
@@ -185,15 +187,26 @@ def test_what_cannot_be_written(patched: Any, read: Any, raised: type[Exception]
 def test_a_run_that_begins_now() -> None:
     script = Script().on("POST", JOBS.path(given.NAMESPACE), created)
     api = ScriptedApi(script)
-    runs = [actions.perform_run(api, actions.plan_run(app(DAILY), id_of("daily"), Settings(), NOW)) for _ in range(2)]
+    runs = [actions.perform_run(api, actions.plan_run(api, app(DAILY), id_of("daily"), Settings(), NOW)) for _ in range(2)]
     assert len({run.made["metadata"]["name"] for run in runs}) == 2
     assert [run.is_replayed for run in runs] == [False, False]
+
+
+@pytest.mark.parametrize(("answer", "has_keys"), [(listed(plain("v1")), True), (FORBIDDEN, False)], ids=["private pods", "not known"])
+def test_a_run_brings_a_key_where_pods_check_one_while_a_change_of_access_is_held(answer: Answer, has_keys: bool) -> None:
+    held = {"type": "VariablesHeld", "status": "True", "reason": "AwaitsRow", "message": "access", "lastTransitionTime": BEFORE}
+    made = given.app_manifest(
+        given.with_triggers(DAILY), given.with_status(live=LIVE, conditions=[held]), given.with_spec(access={"type": "public"})
+    )
+    api = ScriptedApi(Script().on("GET", BY_KIND[WORKLOAD.kind].path(given.NAMESPACE), answer))
+    job = actions.plan_run(api, given.stored(made), id_of("daily"), Settings(), NOW).job
+    assert bool(job["spec"]["template"]["spec"]["volumes"]) is has_keys
 
 
 def test_a_run_under_a_key_is_one() -> None:
     script = Script().on("POST", JOBS.path(given.NAMESPACE), created, EXISTS)
     api = ScriptedApi(script)
-    plans = [actions.plan_run(app(DAILY), id_of("daily"), Settings(), NOW, Key("anna", "once")) for _ in range(2)]
+    plans = [actions.plan_run(api, app(DAILY), id_of("daily"), Settings(), NOW, Key("anna", "once")) for _ in range(2)]
     first = actions.perform_run(api, plans[0]).made
     script.on("GET", JOBS.path(given.NAMESPACE, first["metadata"]["name"]), first)
     assert actions.perform_run(api, plans[1]) == (first, True)
@@ -209,5 +222,5 @@ def test_a_run_under_a_key_is_one() -> None:
 )
 def test_a_run_that_cannot_begin(found: Manifest, says: str) -> None:
     with pytest.raises(NotNow, match=says):
-        actions.plan_run(found, id_of("draft"), Settings(), NOW)
+        actions.plan_run(ScriptedApi(Script()), found, id_of("draft"), Settings(), NOW)
     assert issubclass(NotNow, Refusal)

@@ -23,7 +23,7 @@ from tests.support.factories import NAME, NAMESPACE
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, listed, missing
 from tests.support.scripted_plugin import ScriptedPlugin
 from tests.support.waiting import eventually
-from tests.unit.support.workloads import rolling
+from tests.unit.support.workloads import plain, rolling
 
 SECRET = SECRETS.path(NAMESPACE, names.access_keys(NAME))
 APP = APPS.path(NAMESPACE, NAME)
@@ -145,6 +145,21 @@ def test_a_call_goes_out_with_a_key_and_prints_the_answer(keyed: ScriptedPlugin,
     assert pods.sent[-1].headers["Authorization"] == "Bearer short"
     assert keyed("invoke", NAME, "-", "-o", "jsonpath={.answer}", typed='{"a": 1}').out == "hello\n"
     assert pods.sent[-1].body == {"input": {"a": 1}}
+
+
+def test_a_call_brings_a_key_while_the_pods_of_an_app_that_is_to_be_public_still_check_one(keyed: ScriptedPlugin, pods: Script) -> None:
+    held = {
+        "type": "VariablesHeld",
+        "status": "True",
+        "reason": "AwaitsRow",
+        "message": "access",
+        "lastTransitionTime": "2026-11-24T12:00:00Z",
+    }
+    made = given.app_manifest(given.with_status(live=LIVE, conditions=[held]), given.with_spec(access={"type": "public"}))
+    keyed.app(given.stored(made))
+    keyed.script.on("GET", BY_KIND[WORKLOAD.kind].path(NAMESPACE), listed(plain("v1")))
+    assert keyed("invoke", NAME, "{}").code == 0
+    assert pods.sent[0].headers["Authorization"] == f"Bearer {DEFAULT}"
 
 
 def test_a_call_by_hostname_goes_where_the_gateway_is_called_from_outside(keyed: ScriptedPlugin) -> None:

@@ -132,6 +132,16 @@ def test_the_rollout_is_followed_there(staging: ScriptedPlugin, prod: PluginScri
     assert (done.code, done.err.endswith(err)) == (code, True)
 
 
+def test_an_app_whose_status_does_not_come_in_time_is_not_taken_for_ready(staging: ScriptedPlugin, prod: PluginScript) -> None:
+    absent, there = missing("apps", NAME), given.stored(given.app_manifest(given.in_namespace(THERE)))
+    prod.on("GET", APPS.path(THERE, NAME), absent, absent, there)
+    done = staging(*TO_PROD, "--yes", "--timeout", "10ms")
+    assert "chat: v2 (#1, chat-p) is Live" in done.out
+    assert (done.code, done.err.endswith("error: chat is live, and its status does not say yet whether it is ready\n")) == (1, True), (
+        done.err
+    )
+
+
 def test_what_was_not_decided_in_time_is_looked_at_in_that_context(staging: ScriptedPlugin, prod: PluginScript) -> None:
     waiting = given.row_manifest("chat-p", given.in_namespace(THERE), given.numbered(1))
     prod.on("GET", RECORDS.path(THERE, "chat-p"), given.stored(waiting)).on("GET", BY_KIND[WORKLOAD.kind].path(THERE), listed())

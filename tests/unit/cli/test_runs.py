@@ -14,7 +14,7 @@ from dynamiq_operator.model.recorder import TOKEN_HEADER
 from dynamiq_operator.model.runs import Verdict
 from tests.support import factories as given
 from tests.support import scripted_recorder as made
-from tests.support.scripted import Reply, failure, missing
+from tests.support.scripted import Reply, failure, listed, missing
 from tests.support.scripted_plugin import ScriptedPlugin
 from tests.support.scripted_recorder import FAILED_RUN, RUN
 
@@ -197,7 +197,6 @@ def test_a_run_is_shown_with_its_nodes_as_a_tree(plugin: ScriptedPlugin, monkeyp
     header, tree = plugin("run", RUN.upper()).out.split("\n\n")
     shown = dict(line.split(None, 1) for line in header.splitlines())
     assert (shown["run"], shown["took"], shown["row"]) == (RUN, "1.23 s, first part after 240 ms", "v2 (#2)")
-    assert shown["app"] == made.a_detail()["app_id"]
     assert (shown["tokens"], shown["cost"], shown["session"]) == ("1200+300", "$0.0123", "s-1")
     assert shown["score"] == "helpful 1 by anna@example.com"
     assert [line.split("   ")[0] for line in tree.splitlines()] == [
@@ -207,6 +206,22 @@ def test_a_run_is_shown_with_its_nodes_as_a_tree(plugin: ScriptedPlugin, monkeyp
     assert tree.splitlines()[3].split() == ["Search", "(cached)", "failed", "+100", "ms", "8.2", "ms", "1200+300", "-"]
     monkeypatch.setenv("COLUMNS", "80")
     assert "  Answer (2 atte…" in plugin("run", RUN, terminal=True).out
+
+
+def app_shown(plugin: ScriptedPlugin) -> str:
+    return next(line.split()[1] for line in plugin("run", RUN).out.splitlines() if line.startswith("app "))
+
+
+def test_a_run_names_its_app_where_the_caller_may_list_it_and_else_its_uid(plugin: ScriptedPlugin) -> None:
+    uid = made.a_detail()["app_id"]
+    plugin.script.on("GET", f"{PROXY}/v1/runs/{RUN}", {"data": made.a_detail()})
+    apps = APPS.path(given.NAMESPACE)
+    plugin.script.on("GET", apps, listed({"metadata": {"name": "faq", "uid": "1"}}, {"metadata": {"name": "chat", "uid": uid}}))
+    assert app_shown(plugin) == "chat"
+    plugin.script.on("GET", apps, {"metadata": {}, "items": None})
+    assert app_shown(plugin) == uid
+    plugin.script.on("GET", apps, failure(403, "Forbidden", "no"))
+    assert app_shown(plugin) == uid
 
 
 def test_nodes_that_are_inside_of_each_other_are_shown_once(plugin: ScriptedPlugin) -> None:

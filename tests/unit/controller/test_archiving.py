@@ -156,6 +156,7 @@ async def test_the_oldest_rows_beyond_the_limit_are_sent_with_their_flows(proces
         (lambda _: {"data": {"archived": [], "refused": []}}, "not acknowledged by its digests"),
         (lambda _: {"data": {"archived": []}}, "cannot be read"),
         (lambda _: {}, "cannot be read"),
+        (lambda body: {"data": {"archived": told(body["rows"], archived_at="2026-11-24T12:00:00"), "refused": []}}, "cannot be read"),
         (lambda _: web.Response(text="no"), "cannot be read"),
         (lambda _: web.Response(text="x" * 300_000), "cannot be read"),
         (lambda _: web.Response(status=503), "status 503"),

@@ -44,6 +44,15 @@ def test_what_was_given_back_is_there_again() -> None:
         assert taken(stack, shares, "b", by=3) == 3
 
 
+def test_who_needs_nothing_more_goes_on_when_others_come_later() -> None:
+    shares = Shares(100)
+    with shares.lease("a") as take, ExitStack() as stack:
+        assert take(50)
+        assert taken(stack, shares, "b") == 25
+        assert take(0), "as a call does whose answer has a small head"
+        assert not take(1)
+
+
 def test_one_alone_gets_the_last() -> None:
     with ExitStack() as stack:
         assert taken(stack, Shares(1), "a") == 1

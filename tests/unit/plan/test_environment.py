@@ -85,6 +85,20 @@ def test_what_is_held_is_named_and_how_to_go_on() -> None:
     assert world.held() == ""
 
 
+@pytest.mark.parametrize("rule", [frozen, suspended, unreadable])
+def test_of_changes_that_no_approval_holds_it_is_said_that_they_come_by_themselves(rule: Callable[[Production], None]) -> None:
+    world = live_and_held(approved=False)
+    world.rule()
+    rule(world)
+    world.patch(**CHANGED)
+    world.run()
+    assert "They take effect without a deploy once the App is not suspended, no freeze is on" in world.held()
+    world.rule()
+    world.patch(suspend=False)
+    world.run()
+    assert (world.tones, world.held()) == (["rude"], "")
+
+
 @pytest.mark.parametrize("approved", [True, False], ids=["approved", "of before the policy"])
 @pytest.mark.parametrize("strategy", ["Rolling", "Switch"])
 def test_a_deleted_workload_is_not_made_with_held_variables(strategy: str, approved: bool) -> None:

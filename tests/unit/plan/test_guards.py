@@ -72,6 +72,17 @@ def test_two_approvals_are_of_two_people() -> None:
     assert rows.live == asked
 
 
+def test_an_approval_without_effect_is_told_beside_those_that_count() -> None:
+    rows = rows_with("v1", approvals={"count": 3})
+    asked = rows.ask(workflowVersion="v2", by=CARA)
+    rows.settle()
+    for by in (ANNA, BERT, CARA):
+        rows.say(asked, "Approve", by)
+    rows.settle()
+    assert "has 2: someone" in rows.why(asked)
+    assert rows.why(asked).endswith(f"The approval by {CARA} does not count: {CARA} is the author")
+
+
 @pytest.mark.parametrize(
     "word",
     [

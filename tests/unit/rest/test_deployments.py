@@ -218,7 +218,7 @@ def test_compute_can_be_asked_for_and_what_is_left_out_keeps_what_is_live(stage:
     assert preview["from"]["config"]["config"]["resources"] == {"requests": {"cpu": "100m", "memory": "256Mi"}}
 
 
-@pytest.mark.parametrize(("given", "text"), [(2, "2"), (0.5, "0.5"), ("2", "2"), ("1Gi", "1Gi")])
+@pytest.mark.parametrize(("given", "text"), [(2, "2"), (2.0, "2"), (0.5, "0.5"), ("2", "2"), ("1Gi", "1Gi")])
 def test_an_amount_may_be_a_number_and_is_stored_as_its_text(stage: RestStage, given: object, text: str) -> None:
     config = {"deployment_type": "server_based", "config": {"resources": {"requests": {"memory": given}}}}
     preview = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v2", deployment_config=config)).data

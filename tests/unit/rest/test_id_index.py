@@ -230,6 +230,21 @@ def test_rows_are_in_the_order_of_their_sequence_whatever_they_are_called() -> N
     assert names(0, 9) == "b"
 
 
+def test_a_row_that_failed_without_a_number_is_older_than_all_that_have_one() -> None:
+    """Its App did not come in time, and may have come since."""
+    rows = IdIndex(ApiServer(kubernetes.Configuration()).own).of(RECORDS)
+    created = "2026-11-24T12:00:00Z"
+    rows.put({**_app("early", creationTimestamp=created), "spec": {"app": "chat"}})
+    rows.put({**_app("first", creationTimestamp=created), "spec": {"app": "chat", "sequence": 1}})
+
+    def shown() -> list[str]:
+        return [entry.name for entry in rows.part(("demo/chat",), 0, 9, newest_first=True)[0]]
+
+    assert shown() == ["early", "first"]
+    rows.put({**_app("early", 2, creationTimestamp=created), "spec": {"app": "chat"}, "status": {"phase": "Failed"}})
+    assert shown() == ["first", "early"]
+
+
 @pytest.mark.parametrize("first", [(), (_event("BOOKMARK", _table(("", "", None, ""), version=10)),)], ids=["a row", "a bookmark"])
 def test_rows_are_listed_and_watched_as_they_are_printed(first: tuple[Any, ...]) -> None:
     came, over = threading.Event(), threading.Event()

@@ -21,6 +21,13 @@ def rolling(wanted: int, ready: int, new: int, old: int) -> Manifest:
     return {"metadata": {"name": given.NAME}, "spec": {"replicas": wanted}, "status": _status(ready, new, old)}
 
 
+def plain(version: str, app: App | None = None) -> Manifest:
+    """The same, whole: as it was made for what a row with this version pins."""
+    made = workload_manifest(app or given.an_app(), WorkloadInputs("", Pins.of(pinned(version))))
+    assert made is not None
+    return managed_fields.applied(made)
+
+
 def of_pins(
     version: str, wanted: int, ready: int, *, serves: bool = False, warm: bool = False, app: App | None = None, **pins: object
 ) -> Manifest:

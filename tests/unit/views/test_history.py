@@ -32,8 +32,9 @@ def test_rows_are_newest_first_and_those_without_a_sequence_newer_still() -> Non
         row("chat-10", given.live(10, "v2")),
         row("chat-a2", given.created(2)),
         row("chat-a10", given.created(2)),
+        row("chat-early", given.created(0), given.with_status(phase="Failed")),
     ]
-    assert [each.name for each in history(rows)] == ["chat-a10", "chat-a2", "chat-b", "chat-10", "chat-9"]
+    assert [each.name for each in history(rows)] == ["chat-a10", "chat-a2", "chat-b", "chat-10", "chat-9", "chat-early"]
     assert [each["metadata"]["name"] for each in newest_first(rows)] == [each.name for each in history(rows)]
 
 

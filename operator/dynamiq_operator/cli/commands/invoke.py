@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.access_keys import key_of
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.actions.workloads import workloads_of
+from dynamiq_operator.actions.workloads import app_as_served, workloads_of
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.connection import GUARD_SCRIPT, kubectl
 from dynamiq_operator.cli.output import safe
@@ -67,7 +67,7 @@ def _input(text: str) -> dict[str, Any]:
 
 def _key(context: CommandContext, app: App) -> dict[str, str]:
     """The header with a key; none for a public App. Raises Refusal."""
-    if not app.spec.is_private:
+    if not app_as_served(context.api, app).spec.is_private:
         return {}
     key = os.environ.get(KEY, "").strip()
     if not key or context.options.key is not None:

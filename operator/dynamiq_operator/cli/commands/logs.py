@@ -7,14 +7,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions import history as reading
+from dynamiq_operator.actions.pods import pods_of_row
 from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli.connection import kubectl
-from dynamiq_operator.desired.pins import Pins
-from dynamiq_operator.desired.workload import template_digests
 from dynamiq_operator.kube import api as requests
-from dynamiq_operator.kube.resources import PODS
+from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import App, Record
+from dynamiq_operator.model.objects import App, Manifest, Record
+from dynamiq_operator.plan.history.lifecycle import History
 
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
@@ -27,12 +27,7 @@ def run(context: CommandContext) -> int:
     """Becomes `kubectl logs`, with the selector of the pods of one row."""
     options = context.options
     app = reading.find_app(context.api, context.namespace, options.app)
-    row = _row(context, app)
-    selector = f"{names.APP_LABEL}={options.app},{names.TEMPLATE_LABEL}{_templates(app, row)}"
-    if not requests.items(context.api, PODS, context.namespace, label=selector):
-        raise Refusal(
-            f"no pod of {options.app} {_title(row)} runs in namespace {context.namespace}: see {context.hint(f'status {options.app}')}"
-        )
+    selector = f"{names.APP_LABEL}={options.app},{names.TEMPLATE_LABEL} in ({','.join(_templates(context, _row(context, app)))})"
     command = [kubectl(), "logs", *context.given.kubectl, f"--namespace={context.namespace}", f"--selector={selector}", "--prefix"]
     command += [f"--max-log-requests={MOST_PODS}"]
     command += ["--follow"] if options.follow else []
@@ -42,27 +37,34 @@ def run(context: CommandContext) -> int:
     os.execv(command[0], command)  # noqa: S606 - what it is given goes to kubectl as it is, and to no shell
 
 
-def _row(context: CommandContext, app: App) -> Record:
+def _row(context: CommandContext, app: App) -> Manifest:
     """The row of --row, else the live one, else the candidate. Raises Refusal."""
     if context.options.row is not None:
-        row = reading.typed(Record, reading.find_row(context.api, context.namespace, app.meta.name, context.options.row))
-        if row.pinned is None:
-            raise Refusal(f"row {row.name} was never rolled out, so it had no pods")
+        row = reading.find_row(context.api, context.namespace, app.meta.name, context.options.row)
+        if "pinned" not in row["spec"]:
+            raise Refusal(f"row {row['metadata']['name']} was never rolled out, so it had no pods")
         return row
-    rows = reading.open_rows(context.api, context.namespace, app.meta.name, app.meta.uid)
+    undecided = reading.undecided(context.api, context.namespace, app.meta.name, app.meta.uid)
+    rows = History.of(reading.typed(Record, raw) for raw in undecided)
     if (found := rows.live or rows.candidate) is None or found.pinned is None:
         raise Refusal(
             f"nothing of {app.meta.name} is live in namespace {context.namespace}: see {context.hint(f'history {app.meta.name}')}"
         )
-    return found
+    return next(raw for raw in undecided if raw["metadata"]["name"] == found.name)
 
 
-def _templates(app: App, row: Record) -> str:
-    assert row.pinned is not None  # noqa: S101 - for the type checker: `_row` refuses others
-    digest, of_before = template_digests(app, Pins.of(row.pinned))
-    return f"={digest}" if digest == of_before else f" in ({digest},{of_before})"
+def _templates(context: CommandContext, row: Manifest) -> list[str]:
+    """Returns the digests of the templates of the row's pods, as these have them: while variables are held the App's would be others.
+
+    Raises Refusal where no pod of it runs.
+    """
+    app = context.options.app
+    pods = pods_of_row(context.api, requests.get(context.api, APPS, context.namespace, app), row)
+    if not pods:
+        raise Refusal(f"no pod of {app} {_title(row)} runs in namespace {context.namespace}: see {context.hint(f'status {app}')}")
+    return sorted({pod["metadata"]["labels"][names.TEMPLATE_LABEL] for pod in pods})
 
 
-def _title(row: Record) -> str:
-    version = row.pinned.workflow_version if row.pinned is not None else ""
-    return f"{version} (#{row.sequence}, {row.name})"
+def _title(row: Manifest) -> str:
+    spec = row["spec"]
+    return f"{spec['pinned']['workflowVersion']} (#{spec['sequence']}, {row['metadata']['name']})"

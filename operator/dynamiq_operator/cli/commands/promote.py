@@ -63,12 +63,17 @@ def _promote(here: CommandContext, there: CommandContext, crossing: Crossing | N
 
 
 def _report_unready(context: CommandContext, plan: PromotionPlan, row: str) -> int:
-    """Returns 1, and says why, where the App that was made serves the row and is not Ready, as one whose hostname is taken."""
+    """Returns 1, and says why, where the App that was made is not Ready, as one whose hostname is taken, or its status does not say that it is."""
     app = served_app(context.api, plan.target_namespace, plan.request.app, row, context.options.timeout)
     ready = next((each for each in app.status.conditions if each.type == READY), None) if app is not None else None
-    if ready is None or ready.status == "True":
+    if ready is not None and ready.status == "True":
         return 0
-    context.err.lines([safe(f"error: {plan.request.app} is live and not ready: {ready.reason}: {ready.message}")])
+    why = (
+        f"is live and not ready: {ready.reason}: {ready.message}"
+        if ready is not None
+        else "is live, and its status does not say yet whether it is ready"
+    )
+    context.err.lines([safe(f"error: {plan.request.app} {why}")])
     return 1
 
 

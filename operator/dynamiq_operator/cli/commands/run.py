@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.output import Table, safe
 from dynamiq_operator.cli.recorder import Recorder
+from dynamiq_operator.kube.api import METADATA, pages_at
+from dynamiq_operator.kube.errors import ApiError
+from dynamiq_operator.model.manifests import API_VERSION
 from dynamiq_operator.views import runs as view
 
 if TYPE_CHECKING:
@@ -30,18 +34,29 @@ def run(context: CommandContext) -> int:
     if output.is_data(options.output):
         context.out.lines([output.formatted(found, options.output)])
         return 0
-    context.out.lines(f"{name:<10} {safe(value)}" for name, value in _header(found) if value not in (None, "", view.UNKNOWN))
+    header = _header(found, _app_name(context, found["app_id"]))
+    context.out.lines(f"{name:<10} {safe(value)}" for name, value in header if value not in (None, "", view.UNKNOWN))
     context.out.lines(_nodes(context, found))
     if options.content:
         context.out.lines(_contents(found))
     return 0
 
 
-def _header(run_: view.Data) -> Iterator[tuple[str, str | None]]:
+def _app_name(context: CommandContext, uid: str) -> str:
+    """Returns the App's name where it is one of the namespace and the caller may list these, else its uid: the recorder knows no names."""
+    path = f"/apis/{API_VERSION}/namespaces/{quote(context.namespace, safe='')}/apps"
+    try:
+        metas = (item["metadata"] for page in pages_at(context.api, path, accept=METADATA) for item in page["items"] or ())
+        return next((str(meta["name"]) for meta in metas if meta["uid"] == uid), uid)
+    except ApiError:  # the run is there to be shown all the same
+        return uid
+
+
+def _header(run_: view.Data, app: str) -> Iterator[tuple[str, str | None]]:
     why = run_["error"] or run_["reason"]
     row, version = view.row_of(run_), run_["workflow_version"]
     yield "run", run_["id"]
-    yield "app", run_["app_id"]
+    yield "app", app
     yield "status", f"{run_['status']}: {why}" if why else run_["status"]
     yield "began", run_["started_at"]
     yield "took", _took(run_)

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.model.approval import Purpose
 from dynamiq_operator.model.objects import Approval, Record
 from dynamiq_operator.plan.guards.kinds import is_automation, is_service_account
 
-UNCOUNTED_MOST = 2
-
 if TYPE_CHECKING:
     from dynamiq_operator.plan.context import Context
+
+UNCOUNTED_MOST = 2
+"""Accounts of whose Approvals a waiting row says that they have no effect: a message has room for few."""
 
 
 def words(context: Context, row: Record, purpose: Purpose) -> Iterator[Approval]:
@@ -44,9 +46,13 @@ def approved(context: Context, row: Record, seconds: int, service_accounts: froz
     return tuple(found.values())
 
 
-def uncounted(context: Context, row: Record, service_accounts: frozenset[str]) -> Iterator[str]:
-    """Yields why an Approval without effect has none, for each of its first accounts: whoever made it by kubectl was told nothing."""
-    for by in sorted({each.spec.by or "" for each in words(context, row, Purpose.APPROVE)})[:UNCOUNTED_MOST]:
+def uncounted(context: Context, row: Record, service_accounts: frozenset[str]) -> list[str]:
+    """Returns why Approvals have no effect, for the first accounts that made such a one: kubectl, unlike our surfaces, refuses none."""
+    return list(islice(_uncounted(context, row, service_accounts), UNCOUNTED_MOST))
+
+
+def _uncounted(context: Context, row: Record, service_accounts: frozenset[str]) -> Iterator[str]:
+    for by in sorted({each.spec.by or "" for each in words(context, row, Purpose.APPROVE)}):
         if by == row.spec.created_by:
             yield f"The approval by {by} does not count: {by} is the author"
         elif is_service_account(by) and by not in service_accounts:

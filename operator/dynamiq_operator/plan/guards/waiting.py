@@ -171,7 +171,7 @@ def _awaiting(context: Context, row: Record, noted: Sequence[Guard], today: Sequ
     if len(found) >= needed:
         return
     policies = sorted({each.policy for each in asked if each.policy})
-    said = sentences.awaiting(context, row, len(found), needed, policies, list(uncounted(context, row, accounts)))
+    said = sentences.awaiting(context, row, len(found), needed, policies, uncounted(context, row, accounts))
     yield Open(GuardReason.AWAITING_APPROVAL, said, given=len(found), needed=needed)
 
 

@@ -1,9 +1,9 @@
 """Decides whether the row that is watched takes longer or costs more than the one before, by what the recorder says of both.
 
-It is looked at once, when enough of its runs count for a verdict on every figure that has a limit, or else when its watch is over. Looked at
-again and again, chance alone would take some version back. A run counts once nearly any run of the version before would have ended: the first
-runs that end are the short ones. A figure that is worse, and not by chance, and by more than the App allows, takes it back. What is not known
-takes nothing back: without a recorder, or without its answer, the App says that nothing was compared.
+It is looked at once, when enough of its runs count for a result on every figure that has a limit, or else when its watch is over: looked at
+again and again, chance alone would revert some version. A run counts once nearly any run of the version before would have ended: the first
+runs that end are the short ones. A figure that is worse, not by chance, and by more than the App allows reverts the row. What is not known
+reverts nothing: without a recorder, or without its answer, the App says that nothing was compared.
 """
 
 from __future__ import annotations

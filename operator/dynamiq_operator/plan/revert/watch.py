@@ -10,6 +10,11 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.plan.observed.run_counts import Begun
 
+END = 0.05
+"""The share of the watch at its end, in which the last look is taken and there is still time to act on it."""
+END_LEAST = timedelta(seconds=4)
+"""So that pods are read within it."""
+
 
 def counts_runs(app: App, history: History, now: datetime) -> bool:
     """Whether runs are counted: of the row that is watched, and, while one is deployed over another, of both.
@@ -21,12 +26,6 @@ def counts_runs(app: App, history: History, now: datetime) -> bool:
     if history.candidate is not None or app.status.live is None or app.status.live.row != history.live.name:
         return True
     return is_running(app.status.trial, history.live, now)
-
-
-END = 0.05
-"""The share of the watch at its end, in which the last look is taken and there is still time to act on it."""
-END_LEAST = timedelta(seconds=4)
-"""So that pods are read within it."""
 
 
 def is_near_end(app: App, history: History, now: datetime) -> bool:

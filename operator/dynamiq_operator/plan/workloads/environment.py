@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dynamiq_operator.desired import workload as workloads
+from dynamiq_operator.desired.applied import with_access_of
 from dynamiq_operator.desired.pod_template import checks_keys
-from dynamiq_operator.model.app import Access, AccessType
 from dynamiq_operator.model.objects import App, Record
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import approved_environment, noted_environment
@@ -18,6 +18,9 @@ from dynamiq_operator.plan.history.lifecycle import approved_environment, noted_
 NOT_APPROVED = "NotApproved"
 """Reason of VariablesHeld where the target has no environment that its pods may be made with."""
 _MOST_NAMES = 10
+_BY_THEMSELVES = (
+    "They take effect without a deploy once the App is not suspended, no freeze is on, and its policies can be read and ask for no approval"
+)
 
 
 def needs_keys(context: Context) -> bool:
@@ -30,11 +33,7 @@ def app_as_served(context: Context) -> App:
     """The App with the access that callers meet: while another one is held, that of the pods that serve."""
     if not context.holds_variables or (serving := context.serving_workload) is None:
         return context.app
-    is_private = checks_keys(serving["spec"]["template"])
-    if is_private is context.app.spec.is_private:
-        return context.app
-    type_ = AccessType.PRIVATE if is_private else AccessType.PUBLIC
-    return App(context.app.meta, context.app.spec.model_copy(update={"access": Access(type=type_)}), context.app.status)
+    return with_access_of(context.app, serving)
 
 
 def why_held(context: Context) -> tuple[str, str] | None:
@@ -60,7 +59,8 @@ def not_approved(context: Context) -> str | None:
 
 
 def _awaits_row(context: Context, applied: App | None) -> str:
-    return f"Not in force yet: {_changed(context.app, applied)}. To apply them: {_deploy(context)}. Else set them back"
+    how = f"To apply them: {_deploy(context)}" if context.asks_approvals else _BY_THEMSELVES
+    return f"Not in force yet: {_changed(context.app, applied)}. {how}. Else set them back"
 
 
 def _not_approved(context: Context, target: Record) -> str:

@@ -94,8 +94,10 @@ class Entry:
 
     @property
     def member(self) -> Member:
-        """Its place in its group: rows without a sequence are newer than all that have one."""
-        return Member((self.sequence,) if self.sequence else (math.inf, self.created, self.first, natural(self.name)), self.uid)
+        """Its place in its group: rows that have no sequence yet are newer than all that have one, and those that never get one older."""
+        if self.sequence:
+            return Member((self.sequence,), self.uid)
+        return Member((0 if self.is_closed else math.inf, self.created, self.first, natural(self.name)), self.uid)
 
     @classmethod
     def of(cls, resource: ApiResource, raw: Manifest) -> Entry:

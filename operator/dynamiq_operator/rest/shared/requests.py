@@ -33,7 +33,9 @@ _Text = Annotated[str, Field(min_length=1, max_length=32, pattern=QUANTITY)]
 
 
 def _as_text(given: object) -> object:
-    """A number as the text that is stored, as the policy `dynamiq-amounts` writes what comes by other ways."""
+    """Returns a number as the text that is stored: as the policy `dynamiq-amounts` writes what comes by other ways, to which 2.0 is "2"."""
+    if isinstance(given, float) and given.is_integer():
+        return str(given).removesuffix(".0")
     return str(given) if isinstance(given, int | float) and not isinstance(given, bool) else given
 
 

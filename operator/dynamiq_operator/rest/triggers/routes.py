@@ -99,7 +99,7 @@ def deactivate(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id
 def run(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId, key: KeyOf = None) -> Json:
     """Runs an active trigger now: makes a Job, for which the caller needs the right. Its end is among the events."""
     app = _app(context, session, app_id)
-    job, is_replayed = actions.perform_run(session.api, actions.plan_run(app, trigger_id, context.settings, _now(), key))
+    job, is_replayed = actions.perform_run(session.api, actions.plan_run(session.api, app, trigger_id, context.settings, _now(), key))
     return Json({"data": serialize.event(trigger_id.lower(), job)}, 202, REPLAYED if is_replayed else None)
 
 
