@@ -13,7 +13,7 @@ from starlette.responses import Response
 from dynamiq_operator.serving.encoding import dumps
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.context import Context, context_of, lane_of
-from dynamiq_recorder.http.errors import HttpProblem, Json, unknown
+from dynamiq_recorder.http.errors import FULL_FOR, HttpProblem, Json, unavailable, unknown
 from dynamiq_recorder.http.queries import OneRunQueryOf, RunQueryOf
 from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.identity.apps import KnownApp
@@ -130,6 +130,8 @@ async def add_score(request: Request, run_id: str, query: OneRunQueryOf) -> Resp
 
 async def _scored(context: Context, user: User, run_id: str, raw: bytes, app_id: str | None) -> Response:
     run, _ = await _found(context, user, run_id, "update", app_id)
+    if context.is_full(run.app_uid):
+        raise unavailable("the disk of the store is full: scores are taken again once there is room", FULL_FOR)
     try:
         given = ScoreBody.model_validate_json(raw)
     except ValidationError as error:
