@@ -22,11 +22,16 @@ SWITCHES_AFTER = 0.0002
 ARENAS = 2
 _M_ARENA_MAX = -8
 """Of glibc's mallopt: each thread would get a heap of its own, and what it frees there is no other's."""
+LARGE = 1 << 20
+_M_MMAP_THRESHOLD = -3
+"""Bodies and answers have pages of their own, which go back at once: the threshold would grow with them, and the heap have gaps of their size."""
 
 
 def main() -> int:
     with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, ARENAS)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_ARENA_MAX, ARENAS)
+        libc.mallopt(_M_MMAP_THRESHOLD, LARGE)
     sys.setswitchinterval(SWITCHES_AFTER)
     options = parser()
     given = options.parse_args()

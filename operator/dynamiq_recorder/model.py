@@ -11,6 +11,10 @@ from dynamiq_operator.model.runs import CostSource, NodeStatus, RunSource, RunSt
 
 MICROSECONDS = 1_000_000
 NANO_USD = 1_000_000_000
+SPANS_OF_A_RUN = 5000
+"""Those that began first are kept."""
+CONTENT_OF_A_RUN = 16 * 1024 * 1024
+"""Characters of what is beside its spans: of those that began first it is kept."""
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):

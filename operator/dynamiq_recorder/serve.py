@@ -13,15 +13,15 @@ from typing import Any
 
 import msgspec
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.exposition import bound, metrics_served
 from dynamiq_operator.model.json_lines import FIELDS
 from dynamiq_operator.serving.connections import LimitedProtocol
+from dynamiq_operator.serving.connections import Limits as ConnectionLimits
 from dynamiq_recorder.attribution import Attribution
 from dynamiq_recorder.cluster import connect
-from dynamiq_recorder.http.app import create_app, create_probes
+from dynamiq_recorder.http.app import create_app, create_metrics, create_probes
 from dynamiq_recorder.http.context import Context, Health
 from dynamiq_recorder.identity.apps import Apps
 from dynamiq_recorder.identity.rights import Rights
@@ -69,6 +69,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     kube_context: str | None = None
 
 
+class FewConnections(LimitedProtocol):
+    """Of ports that a kubelet and a few Prometheus read."""
+
+    limits = ConnectionLimits(head_bytes=8 * 1024, address=32, total=256)
+
+
 class Server(uvicorn.Server):
     """A server whose end is asked for by whoever runs it."""
 
@@ -88,10 +94,7 @@ async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
     queue = Queue(options.store, options.limits, metrics)
     metrics.queue_depth.set_function(lambda: queue.depth)
     try:
-        async with (
-            await connect(options.kubeconfig, options.kube_context) as client,
-            metrics_served(bound(options.host, options.metrics_port), metrics.registry),
-        ):
+        async with await connect(options.kubeconfig, options.kube_context) as client:
             context = _context(client, options, queue, metrics, prices)
             upkeep = Upkeep(context, options.keep, options.retains_every, options.keep_archive)
             upkeep.start()
@@ -135,14 +138,15 @@ def _context(client: Client, options: Options, queue: Queue, metrics: Metrics, p
 async def _run(context: Context, options: Options, prices: PriceFile, stopping: asyncio.Event) -> None:
     server = _server(create_app(context), options, options.port, options.tls)
     # A kubelet finds a place here whatever comes to the port that everybody reaches.
-    probes = _server(create_probes(context), options, options.health_port, None)
+    probes = _server(create_probes(context), options, options.health_port, None, FewConnections)
+    exposed = _server(create_metrics(context.metrics.registry), options, options.metrics_port, None, FewConnections)
     beside = [
         asyncio.create_task(context.apps.informer.run()),
         asyncio.create_task(_attribute(context)),
         asyncio.create_task(_read_again(options, server.config.ssl, prices)),
     ]
     stopped: asyncio.Task[Any] = asyncio.create_task(stopping.wait())
-    served = [asyncio.create_task(_served(each)) for each in (server, probes)]
+    served = [asyncio.create_task(_served(each)) for each in (server, probes, exposed)]
     log.info("the recorder serves", extra={FIELDS: {"port": options.port, "store": options.kind}})
     try:
         await asyncio.wait({*beside, stopped, *served}, return_when=asyncio.FIRST_COMPLETED)
@@ -153,20 +157,22 @@ async def _run(context: Context, options: Options, prices: PriceFile, stopping: 
     finally:
         server.should_exit = True
         await asyncio.wait({served[0]}, timeout=DRAIN + 5)  # it is alive until then, so probes are answered
-        probes.should_exit = True
-        await asyncio.wait({served[1]}, timeout=1)
+        probes.should_exit = exposed.should_exit = True
+        await asyncio.wait(served[1:], timeout=1)
         for task in (*beside, stopped, *served):
             task.cancel()
         await asyncio.gather(*beside, stopped, *served, return_exceptions=True)
 
 
-def _server(app: FastAPI, options: Options, port: int, tls: tuple[Path, Path] | None) -> Server:
+def _server(
+    app: Starlette, options: Options, port: int, tls: tuple[Path, Path] | None, protocol: type[LimitedProtocol] = LimitedProtocol
+) -> Server:
     config = uvicorn.Config(
         app,
         host=options.host,  # type: ignore[arg-type] # None is every address of every family
         port=port,
         loop="none",
-        http=LimitedProtocol,
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,

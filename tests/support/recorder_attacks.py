@@ -11,6 +11,7 @@ import resource
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from multiprocessing.synchronize import Event
 
@@ -108,6 +109,28 @@ def idle(port: int, has_begun: Event) -> None:
         time.sleep(30)
         for connection in held:
             connection.close()
+
+
+class SlowScores:
+    """Has a score under way in each of as many connections as there may be, from as many addresses; any account may send one."""
+
+    def __init__(self, token: str) -> None:
+        lines = f"Authorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
+        self._head = f"POST /v1/runs/{uuid.uuid4()}/scores HTTP/1.1\r\nHost: recorder\r\n{lines}\r\n".encode()
+
+    def __call__(self, port: int, has_begun: Event) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
+        while True:
+            held = []
+            for number in range(PODS * CONNECTIONS):
+                with contextlib.suppress(OSError):
+                    held.append(connection := connected(port, number % PODS))
+                    connection.sendall(self._head)
+            has_begun.set()
+            time.sleep(5)
+            for connection in held:
+                connection.close()
 
 
 class SlowBodies:

@@ -89,9 +89,9 @@ class Recorder:
             raise Refusal("the recorder's answer is none that this plugin knows: is it of another version?")
         return found["data"]
 
-    def score(self, run_id: str, given: Mapping[str, Any]) -> Any:
+    def score(self, run_id: str, query: Query, given: Mapping[str, Any]) -> Any:
         """The caller's score of a run, as it is stored."""
-        return self.ask("POST", f"/v1/runs/{run_id}/scores", body=given)["data"]
+        return self.ask("POST", f"/v1/runs/{run_id}/scores", query, given)["data"]
 
     def count(self, path: str, query: Query) -> int:
         """How many runs there are, counted up to COUNTED."""

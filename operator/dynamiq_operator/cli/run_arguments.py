@@ -84,9 +84,7 @@ def _run(commands: Any) -> None:
     )
     run.add_argument("run", type=_run_id, metavar="RUN", help="id of the run")
     run.add_argument("--content", action="store_true", help=CONTENT)
-    run.add_argument(
-        "--app-id", type=_app_id, metavar="UID", help="of several Apps with a run of this id, the uid of the one that is meant"
-    )
+    _of_several(run)
     parsing.output(run)
 
 
@@ -135,6 +133,7 @@ def _score(commands: Any) -> None:
     score.add_argument("name", metavar="NAME", help="of what is scored, such as helpful")
     score.add_argument("value", type=_number, metavar="VALUE", help="a number")
     score.add_argument("--comment", metavar="TEXT", help="why")
+    _of_several(score)
     parsing.output(score)
 
 
@@ -158,6 +157,10 @@ def _delete_runs(commands: Any) -> None:
     chosen.add_argument("--before", type=moment, metavar="TIME", help="that began before this time or date, or longer ago, such as 30d")
     _whose(chosen)
     parsing.add_preview_flags(delete)
+
+
+def _of_several(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--app-id", type=_app_id, metavar="UID", help="of several Apps with a run of this id, the uid of the one that is meant")
 
 
 def _app_or_id(to: argparse.ArgumentParser) -> None:

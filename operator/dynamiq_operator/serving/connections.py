@@ -1,14 +1,15 @@
 """uvicorn's HTTP protocol with limits on what a connection may cost before anybody knows whose it is.
 
-uvicorn has none for them: bytes of a head and of trailers, time until a head is there, connections of one address, requests sent ahead of
-their answers, and time for an answer to be taken. Where an address has too many connections, those that wait the longest without a whole request are
-closed, not the new one: behind one address there may be many callers, and slow ones must not keep the others out.
+uvicorn has none for them: bytes and headers of a head, bytes of trailers, time until a head is there, connections of one address, requests sent
+ahead of their answers, and time for an answer to be taken. Where an address has too many connections, those that wait the longest without a whole
+request are closed, not the new one: behind one address there may be many callers, and slow ones must not keep the others out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import weakref
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -28,15 +29,18 @@ STREAM = "dynamiq.stream"
 class Limits:
     """Seconds, bytes, and counts. `address` and `total` are connections; `ahead`: requests sent before the answer to the one before.
 
-    `head_bytes`: of a head, and of what else comes between two parts of a body, such as trailers.
+    `head_bytes`: of a head, and of what else comes between two parts of a body, such as trailers. `headers`: of a head; short ones take thirty times
+    their bytes. `untaken`: bytes of answers of all connections together that their clients have not taken.
     """
 
     head_within: float = 10.0
     head_bytes: int = 32 * 1024
+    headers: int = 128
     address: int = 256
     total: int = 2048
     ahead: int = 8
     taken_within: float = 30.0
+    untaken: int = 64 * 1024 * 1024
 
 
 class Connections:
@@ -46,6 +50,8 @@ class Connections:
         self._limits = limits
         self._count = 0
         self._by_address: dict[str, dict[LimitedProtocol, None]] = {}
+        self._untaken: dict[LimitedProtocol, int] = {}
+        """Bytes of answers, of the connections that are not read from; that which is so the longest is first."""
 
     def add(self, connection: LimitedProtocol) -> bool:
         """Whether there is place for it; another may have been closed for it."""
@@ -55,7 +61,8 @@ class Connections:
         if len(there) > self._limits.address:
             return self._close_one(connection.address, connection)
         if self._count > self._limits.total:
-            most = max(self._by_address, key=lambda address: len(self._by_address[address]))
+            # Of several that have as many, its own.
+            most = max(self._by_address, key=lambda address: (len(self._by_address[address]), address == connection.address))
             return self._close_one(most, connection)
         return True
 
@@ -74,8 +81,26 @@ class Connections:
             del there[connection]
             there[connection] = None
 
+    def not_taken(self, connection: LimitedProtocol, size: int) -> None:
+        """Notes what waits for a client. Where it is too much of all, the address with the most loses connections, the oldest first."""
+        self._untaken[connection] = size
+        while sum(self._untaken.values()) > self._limits.untaken:
+            sizes: Counter[str] = Counter()
+            for each, bytes_of_it in self._untaken.items():
+                sizes[each.address] += bytes_of_it
+            most = max(sizes, key=lambda address: (sizes[address], address == connection.address))
+            oldest = next(each for each in self._untaken if each.address == most)
+            self.taken(oldest)
+            oldest.transport.abort()
+
+    def taken(self, connection: LimitedProtocol) -> None:
+        self._untaken.pop(connection, None)
+
     def _close_one(self, address: str, new: LimitedProtocol) -> bool:
-        oldest = next((each for each in self._by_address[address] if each is not new and each.is_waiting), new)
+        """Closes one that waits. Where all are served, an address gives way to others, and never to itself."""
+        there = self._by_address[address]
+        waiting = next((each for each in there if each is not new and each.is_waiting), None)
+        oldest = waiting or (new if address == new.address else next(iter(there)))
         self.remove(oldest)
         oldest.transport.abort()
         return oldest is not new
@@ -112,6 +137,7 @@ class LimitedProtocol(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         self._among.remove(self)
+        self._among.taken(self)
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
 
@@ -141,8 +167,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Takes a header; a trailer of a chunked body comes here too, and is none."""
-        if self._is_head:
-            super().on_header(name, value)
+        if not self._is_head:
+            return
+        if len(self.headers) >= self.limits.headers:
+            self._problem = HttpProblem(431, f"the request has more than {self.limits.headers} headers")
+            raise httptools.HttpParserError(str(self._problem))
+        super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
         self._kept = 0
@@ -176,12 +206,14 @@ class LimitedProtocol(HttpToolsProtocol):
         super().pause_writing()
         if self._write_timer is None:
             self._write_timer = self.loop.call_later(self.limits.taken_within, self.transport.abort)
+        self._among.not_taken(self, self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
+        self._among.taken(self)
 
     def _expect_head(self) -> None:
         self._head_timer = self.loop.call_later(self.limits.head_within, self._too_late)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import anyio
+import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Request
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from starlette.applications import Starlette
 from starlette.responses import Response
+from starlette.routing import Route
 
 from dynamiq_recorder.http import app_routes, archive_routes, compared_routes, run_routes, traces
 from dynamiq_recorder.http.context import Context, context_of
@@ -32,6 +38,17 @@ def create_probes(context: Context) -> FastAPI:
     app.include_router(probes)
     app.state.context = context
     return app
+
+
+def create_metrics(registry: CollectorRegistry) -> Starlette:
+    """The application of the port that Prometheus reads. One answer is made at a time, and not on the loop: there are two lines for each App."""
+    making = anyio.CapacityLimiter(1)
+
+    async def metrics(request: Request) -> Response:
+        encode, kind = choose_encoder(request.headers.get("accept", ""))
+        return Response(await anyio.to_thread.run_sync(encode, registry, limiter=making), headers={"content-type": kind})
+
+    return Starlette(routes=[Route("/{path:path}", metrics)])
 
 
 def create_app(context: Context) -> FastAPI:

@@ -14,10 +14,9 @@ from dynamiq_operator.model.kinds import RECORD, WORKFLOW_VERSION
 from dynamiq_operator.serving.encoding import dumps
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.context import Context, context_of
-from dynamiq_recorder.http.errors import HttpProblem, Json, invalid, unavailable, unknown
+from dynamiq_recorder.http.errors import FULL_FOR, HttpProblem, Json, invalid, unavailable, unknown
 from dynamiq_recorder.http.queries import ArchiveAtQueryOf, ArchiveKeysQueryOf, ArchiveQueryOf
 from dynamiq_recorder.http.readers import ReaderOf
-from dynamiq_recorder.http.traces import FULL_FOR
 from dynamiq_recorder.identity.apps import KnownApp
 from dynamiq_recorder.identity.tokens import NotNow, User
 from dynamiq_recorder.ingest import rows

@@ -20,7 +20,8 @@ from dynamiq_recorder.ingest.spans import NotReadable
 from dynamiq_recorder.store.interface import Unavailable
 
 TOLD_MOST, SHOWN_MOST = 20, 300
-RETRY_AFTER = 2
+RETRY_AFTER, FULL_FOR = 2, 60
+"""Seconds that senders wait; and while the disk is full."""
 CLOSES = {"Connection": "close"}
 """Of an answer before which the body was not read to its end."""
 

@@ -13,18 +13,20 @@ from starlette.responses import Response
 from dynamiq_operator.serving.encoding import dumps
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.context import Context, context_of, lane_of
-from dynamiq_recorder.http.errors import HttpProblem, Json, unknown
+from dynamiq_recorder.http.errors import FULL_FOR, HttpProblem, Json, unavailable, unknown
 from dynamiq_recorder.http.queries import OneRunQueryOf, RunQueryOf
 from dynamiq_recorder.http.readers import ReaderOf
 from dynamiq_recorder.identity.apps import KnownApp
 from dynamiq_recorder.identity.tokens import User
 from dynamiq_recorder.ingest import clean
+from dynamiq_recorder.ingest.shares import Source
 from dynamiq_recorder.model import Run, Score
 from dynamiq_recorder.reads import runs
 from dynamiq_recorder.reads.runs import Content
 from dynamiq_recorder.reads.trace import trace
 
-SCORE_MAX = 16 * 1024
+SCORE_MAX, SCORES = 16 * 1024, 16
+"""Bytes of a body, and bodies of one user that come in at a time."""
 router = APIRouter(prefix="/v1/runs/{run_id}")
 
 
@@ -117,15 +119,19 @@ async def delete_run(request: Request, user: ReaderOf, run_id: str, query: OneRu
 
 
 @router.post("/scores")
-async def add_score(request: Request, run_id: str) -> Response:
+async def add_score(request: Request, run_id: str, query: OneRunQueryOf) -> Response:
     context, user = context_of(request), await context_of(request).user(request)
-    raw = await body.read(request.headers, request.receive, SCORE_MAX)  # by whoever has a token, but small; and a slot waits for no body
+    source = Source(lane_of(user), user.username, is_pod=False)
+    with context.arriving.coming(("scores", user.username), SCORES), context.arriving.room(source) as came:
+        raw = await body.read(request.headers, request.receive, SCORE_MAX, came)  # by whoever has a token; and a slot waits for no body
     async with context.reads.slot(lane_of(user)):
-        return await _scored(context, user, run_id, raw)
+        return await _scored(context, user, run_id, raw, query.app_id)
 
 
-async def _scored(context: Context, user: User, run_id: str, raw: bytes) -> Response:
-    run, _ = await _found(context, user, run_id, "update")
+async def _scored(context: Context, user: User, run_id: str, raw: bytes, app_id: str | None) -> Response:
+    run, _ = await _found(context, user, run_id, "update", app_id)
+    if context.is_full(run.app_uid):
+        raise unavailable("the disk of the store is full: scores are taken again once there is room", FULL_FOR)
     try:
         given = ScoreBody.model_validate_json(raw)
     except ValidationError as error:

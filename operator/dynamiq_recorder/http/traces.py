@@ -17,7 +17,7 @@ from dynamiq_operator.model.runs import APP_ID_HEADER
 from dynamiq_recorder.http import body
 from dynamiq_recorder.http.arriving import OF_A_POD, OF_ONE
 from dynamiq_recorder.http.context import Context, context_of, lane_of
-from dynamiq_recorder.http.errors import CLOSES, HttpProblem, Json, unavailable
+from dynamiq_recorder.http.errors import CLOSES, FULL_FOR, HttpProblem, Json, unavailable
 from dynamiq_recorder.identity.senders import Sender
 from dynamiq_recorder.identity.tokens import User
 from dynamiq_recorder.identity.writers import Forbidden
@@ -27,8 +27,6 @@ from dynamiq_recorder.ingest.shares import Source
 from dynamiq_recorder.model import Batch
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
-FULL_FOR = 60
-"""Seconds that senders wait while the disk is full."""
 NOT_TAKEN = "a run of this id is there from its App's pod or another sender, or was deleted: it stays as it is"
 router = APIRouter()
 log = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from dynamiq_operator.model.runs import NodeStatus, RunSource, RunStatus
 from dynamiq_recorder.calls import calls_of
 from dynamiq_recorder.identity.senders import Sender
 from dynamiq_recorder.ingest import clean
-from dynamiq_recorder.ingest.parsed import MODELS_OF_A_RUN, SPANS_OF_A_RUN, Parsed, Prices, Refusals, duration, tokens_of, wrong_time
+from dynamiq_recorder.ingest.parsed import MODELS_OF_A_RUN, Parsed, Prices, Refusals, duration, tokens_of, wrong_time
 from dynamiq_recorder.ingest.spans import Group, InSpan
-from dynamiq_recorder.model import Batch, Instance, Run, Span, in_line
+from dynamiq_recorder.model import SPANS_OF_A_RUN, Batch, Instance, Run, Span, in_line
 
 RUN_ID = "dynamiq.run.id"
 _OUTCOMES = {status.value: status for status in RunStatus}

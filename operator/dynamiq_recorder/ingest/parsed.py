@@ -13,8 +13,6 @@ AHEAD_MAX = 600 * MICROSECONDS
 """By how much a sender's clock may be ahead of this one."""
 LONGEST = 30 * 86400 * MICROSECONDS
 MODELS_OF_A_RUN = 20
-SPANS_OF_A_RUN = 5000
-"""Those that began first are kept."""
 
 
 class Prices(Protocol):

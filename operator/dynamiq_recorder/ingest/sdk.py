@@ -17,9 +17,9 @@ from dynamiq_operator.model.runs import NodeStatus, RunSource, RunStatus
 from dynamiq_recorder.calls import calls_of
 from dynamiq_recorder.identity.senders import Sender
 from dynamiq_recorder.ingest import clean
-from dynamiq_recorder.ingest.parsed import MODELS_OF_A_RUN, SPANS_OF_A_RUN, Parsed, Prices, Refusals, duration, tokens_of, wrong_time
+from dynamiq_recorder.ingest.parsed import MODELS_OF_A_RUN, Parsed, Prices, Refusals, duration, tokens_of, wrong_time
 from dynamiq_recorder.ingest.spans import NotReadable
-from dynamiq_recorder.model import MICROSECONDS, Batch, Run, Span
+from dynamiq_recorder.model import MICROSECONDS, SPANS_OF_A_RUN, Batch, Run, Span
 from dynamiq_recorder.sdk_runs import without_content
 
 RUNS_MAX = 20_000
@@ -198,10 +198,17 @@ def _content(given: _Given, keeps: bool) -> dict[str, Any]:
 
 def _extra(rest: _Given) -> str:
     """JSON of at most `EXTRA_MAX` bytes; of more, without what is largest."""
-    while len(made := clean.as_json(rest)) > clean.EXTRA_MAX // 4 and len(made.encode()) > clean.EXTRA_MAX:
-        largest = max(rest, key=lambda name: len(clean.as_json(rest[name])))
-        rest = {name: value for name, value in rest.items() if name != largest}
-    return made
+    made = clean.as_json(rest)
+    if len(made) <= clean.EXTRA_MAX // 4 or (size := len(made.encode())) <= clean.EXTRA_MAX:
+        return made
+    sizes = {name: len(clean.as_json({name: value}).encode()) for name, value in rest.items()}  # each once: there may be a hundred thousand
+    left_out = set()
+    for name in sorted(sizes, key=lambda name: sizes[name], reverse=True):
+        if size <= clean.EXTRA_MAX:
+            break
+        left_out.add(name)
+        size -= sizes[name] - 1  # its braces, and the comma that it had
+    return clean.as_json({name: value for name, value in rest.items() if name not in left_out})
 
 
 def _usage(given: _Given) -> _Given:

@@ -22,8 +22,8 @@ _TO_SCRUB = "to_scrub"
 """Note of when people deleted something, until nothing is left of it."""
 _BEGAN, _TRIES = "scrub_began", "scrub_tries"
 """Notes of when that was tried last, and of how often since it went well: whoever is killed by it cannot say so."""
-EVERY = 22 * 3600 * MICROSECONDS
-"""For which a large store is not scrubbed again: with what it takes, and the wait for retention, it is less than a day."""
+AGAIN, EVERY = 30 * MICROSECONDS, 22 * 3600 * MICROSECONDS
+"""For which a small store is not scrubbed again by deletions, and a large one by nothing: with what it takes, and the wait for retention, it is less than a day."""
 TRIES = 3
 """Of a large store, one after the other."""
 _PUT = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
@@ -79,11 +79,18 @@ def delete_run(database: Database, app_uid: str, run_id: str, now: int) -> bool:
 def _clean(database: Database, now: int) -> None:
     """What is large waits for retention, and so does what cannot be done now: the runs are gone all the same."""
     try:
-        if database.bytes() <= SMALL:
+        if database.bytes() <= SMALL and _is_due(database, now):
             scrub(database, now)
         database.deleted()
     except Unavailable as error:
         log.warning("what is left of deleted runs is not overwritten yet: %s", error)
+
+
+def _is_due(database: Database, now: int) -> bool:
+    """Whether a small store is written anew at this deletion: nobody writes meanwhile, so one deletion after the other waits for retention."""
+    with database.reading() as connection:
+        notes: dict[str, int] = dict(connection.all("SELECT name, value FROM notes WHERE name IN (?, ?)", (_BEGAN, _TRIES)))
+    return _TRIES in notes or not 0 <= now - notes.get(_BEGAN, now - AGAIN) < AGAIN
 
 
 def tidy(database: Database, now: int) -> None:

@@ -236,11 +236,11 @@ class Store(Protocol):
         ...
 
     def taken(self) -> Mapping[tuple[str, str], int]:
-        """Returns by Apps' namespaces and uids about how many bytes their runs take; empty where that is not known."""
+        """Returns by Apps' namespaces and uids about how many bytes they take; empty where that is not known."""
         ...
 
     def trim(self, app_uid: str) -> int:
-        """Takes spans and content of some of an App's oldest runs that have any, else the runs, and gives disk back. Returns of how many runs."""
+        """Takes spans and content of some of an App's oldest runs that have any, else the runs, else the oldest figures, and gives disk back. Returns of how many."""
         ...
 
     def rebuild_rollups(self) -> None:

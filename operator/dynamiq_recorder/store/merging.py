@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum, auto
 
 import msgspec
 
 from dynamiq_operator.model.runs import RunSource
 from dynamiq_recorder.calls import calls_of
-from dynamiq_recorder.model import Run, Span
+from dynamiq_recorder.model import CONTENT_OF_A_RUN, SPANS_OF_A_RUN, Run, Span
 
 _FIGURES = ("cost", "unpriced", "model_calls", "models", "tokens", "node_count", "spans")
 _IDENTITY = ("id", "app_uid", "namespace", "app", "row_uid", "sequence", "row_digest", "instance", "seq", "content_kept")
@@ -75,4 +76,15 @@ def union(first: Run, second: Run) -> Run:
         return msgspec.structs.replace(both, **{name: getattr(second, name) for name in _FIGURES})
     if first.spans == second.spans:
         return msgspec.structs.replace(both, **{name: getattr(first, name) for name in _FIGURES})
-    return with_sums(msgspec.structs.replace(both, spans=tuple(sorted(spans.values(), key=lambda span: (span.started_at, span.span_id)))))
+    return with_sums(
+        msgspec.structs.replace(both, spans=_bounded(sorted(spans.values(), key=lambda span: (span.started_at, span.span_id))))
+    )
+
+
+def _bounded(spans: Sequence[Span]) -> tuple[Span, ...]:
+    """As much as one run may have: however often parts of it are sent, it is read, and answered, as a whole."""
+    left, kept = CONTENT_OF_A_RUN, []
+    for span in spans[:SPANS_OF_A_RUN]:
+        left -= sum(len(text) for text in (span.error, span.input, span.output, span.extra) if text)
+        kept.append(span if left >= 0 else msgspec.structs.replace(span, error=None, input=None, output=None, extra=None))
+    return tuple(kept)

@@ -18,8 +18,8 @@ from dynamiq_recorder.store.rollups import FULL_OF
 from dynamiq_recorder.store.tally import HOUR, MINUTE
 from dynamiq_recorder.store.thinning import BY_RATIO, NOTES, OLD, RATIO, SLOWEST, WHOLE, Thinned, of_hour, share, slow_from
 
-FEW, TRIMMED = 50, 20
-"""Runs of one transaction while the disk is nearly full, and transactions until its room is looked at again."""
+FEW, TRIMMED, HOURS = 50, 20, 200
+"""Runs of one transaction while the disk is nearly full, transactions until its room is looked at again, and hours of figures."""
 _TRIMMED_UNTIL = ("trimmed/{app}", "trimmed/{app}/key")
 """Notes of the time and the key of the last run whose spans and content were taken for its App's share."""
 _OF_SPANS = ("spans", "contents", "extras", "errors")
@@ -58,6 +58,7 @@ def retain(database: Database, now: int, keep: Retention) -> int:
         database.deleted()
     tidy(database, now)
     shares.count_older(database)
+    shares.count_beside(database)
     return gone
 
 
@@ -69,9 +70,38 @@ def trim(database: Database, app_uid: str) -> int:
         runs += some
         if not some:
             break
-    if runs:
+    gone = runs or _trim_figures(database, app_uid)
+    if gone:
         database.deleted()
-    return runs
+    return gone
+
+
+def _trim_figures(database: Database, app_uid: str) -> int:
+    """Of an App without runs: takes the oldest hours of its figures, each by itself, and the processes that were seen first."""
+    gone = 0
+    for _ in range(HOURS):
+        some = database.transact(lambda connection: _trim_hour(connection, app_uid))
+        gone += some
+        if not some:
+            break
+    if gone:
+        shares.count_beside(database)
+    return gone
+
+
+def _trim_hour(connection: Connection, app_uid: str) -> int:
+    """Nothing where it is not known that the App has much beside its runs."""
+    app = app_key(connection, app_uid)
+    if not connection.all("SELECT 1 FROM notes WHERE name = ?", (shares.BESIDE.format(app=app),)):
+        return 0
+    oldest = "SELECT min(at) FROM rollups WHERE app_key = ? AND width = ?"
+    gone = connection.do(
+        "DELETE FROM node_rollups WHERE app_key = ? AND at = (SELECT min(at) FROM node_rollups WHERE app_key = ?)", (app, app)
+    )
+    gone += connection.do(f"DELETE FROM rollups WHERE app_key = ? AND width = ? AND at < ({oldest}) + ?", (app, MINUTE, app, HOUR, HOUR))  # noqa: S608
+    gone += connection.do(f"DELETE FROM rollups WHERE app_key = ? AND width = ? AND at = ({oldest})", (app, HOUR, app, HOUR))  # noqa: S608
+    first = f"SELECT key FROM instances WHERE app_key = ? ORDER BY seen_at LIMIT {MANY}"  # noqa: S608 - our own names
+    return gone + connection.do(f"DELETE FROM instances WHERE key IN ({first})", (app,))  # noqa: S608 - our own names
 
 
 def _trim_some(connection: Connection, app_uid: str) -> int:

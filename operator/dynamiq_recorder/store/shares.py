@@ -73,6 +73,24 @@ def _cells(columns: Sequence[str], wanted: Sequence[str]) -> Callable[[Cell], tu
 _texts_of_run, _listed_of_run = _cells(RUN_COLUMNS, (*_RUN_TEXTS, *_INDEXED)), _cells(RUN_COLUMNS, _LISTED)
 _indexed_of_run, _texts_of_span = _cells(RUN_COLUMNS, _INDEXED), _cells(SPAN_COLUMNS, _SPAN_TEXTS)
 
+BESIDE, BESIDE_ALL = "beside/{app}", "beside/%"
+"""Note of what an App has beside its runs: figures, scores, processes, and ids of runs that were deleted. It is counted anew now and then."""
+_SKETCHED = 150
+"""Bytes of a line of figures, without its texts and sketches."""
+_OF_FIGURES = _sql_in_index(f"{_SKETCHED} + {_sql(('workflow_version', 'trigger_name'))} + 3 * length(sketch)")
+_OF_NODE = f"{_SKETCHED} + length(sketch) + {_sql(('node_id', 'model', 'name'))}"
+_OF_NODES = f"{_sql_in_index(_OF_NODE)} + {_sql_in_index(_sql(('node_id', 'model')))}"
+_OF_SCORES = f"{LABEL} + {_sql_in_index(_sql(('s.name', 's.by_whom', 's.comment')))}"
+_OF_INSTANCES = f"{SPAN} + 2 * {_sql(('instance_id', 'pod_uid'))}"
+_BESIDE = (
+    "SELECT app_key, sum(size) FROM ("  # noqa: S608 - our own names
+    f"SELECT app_key, {_OF_FIGURES} AS size FROM rollups "
+    f"UNION ALL SELECT app_key, {_OF_NODES} FROM node_rollups "
+    f"UNION ALL SELECT r.app_key, {_OF_SCORES} FROM scores s JOIN runs r ON r.key = s.run_key "
+    f"UNION ALL SELECT app_key, {_OF_INSTANCES} FROM instances "
+    f"UNION ALL SELECT app_key, {LABEL} FROM deleted) beside GROUP BY app_key"
+)
+
 Sizes = Mapping[int, int]
 """Bytes by Apps' keys."""
 
@@ -130,13 +148,27 @@ def become(connection: Connection, old: int, new: int) -> None:
     connection.do("DELETE FROM notes WHERE name = ?", (TAKEN.format(app=old),))
 
 
+def count_beside(database: Database) -> None:
+    """Notes what Apps have beside their runs. It is read while others write, and takes as long as their figures are large."""
+    with database.reading() as connection:
+        if not connection.weighed:
+            return
+        lines = connection.all(_BESIDE)
+
+    def work(connection: Connection) -> None:
+        connection.do("DELETE FROM notes WHERE name LIKE ?", (BESIDE_ALL,))
+        connection.tell("INSERT INTO notes (name, value) VALUES (?, ?)", [(BESIDE.format(app=app), size) for app, size in lines])
+
+    database.transact(work)
+
+
 def taken(connection: Connection) -> dict[tuple[str, str], int]:
-    """Returns by the namespaces and uids of Apps the bytes that their runs take; nothing while some runs are not counted."""
+    """Returns by the namespaces and uids of Apps the bytes that they take; nothing while some runs are not counted."""
     if connection.all("SELECT 1 FROM notes WHERE name = ?", (COUNTED_FROM,)):
         return {}  # the first App to write would seem to take all
     lines = connection.all(
-        "SELECT a.namespace, a.uid, n.value FROM notes n JOIN apps a ON n.name = 'bytes/' || a.key "
-        "WHERE n.name >= 'bytes/' AND n.name < 'bytes0'"
+        "SELECT a.namespace, a.uid, sum(n.value) FROM notes n JOIN apps a ON n.name IN ('bytes/' || a.key, 'beside/' || a.key) "
+        "WHERE (n.name >= 'bytes/' AND n.name < 'bytes0') OR (n.name >= 'beside/' AND n.name < 'beside0') GROUP BY a.namespace, a.uid"
     )
     return {(namespace, uid): int(size) for namespace, uid, size in lines}
 

@@ -346,7 +346,9 @@ def test_a_run_is_scored(plugin: ScriptedPlugin) -> None:
     assert done.out == f"run {RUN} has the score tone -0.5 by anna@example.com\n"
     asked = plugin.script.recorded[-1]
     assert (asked.method, asked.path) == ("POST", f"{PROXY}/v1/runs/{RUN}/scores")
-    assert asked.body == {"name": "tone", "value": -0.5, "comment": "too short"}
+    assert (asked.body, list(asked.pairs)) == ({"name": "tone", "value": -0.5, "comment": "too short"}, [])
+    assert plugin("score", RUN, "tone", "1", "--app-id", RUN).code == 0
+    assert list(plugin.script.recorded[-1].pairs) == [("app_id", RUN)]
     assert plugin("score", RUN, "tone", "nan").code == 2
 
 

@@ -117,6 +117,9 @@ def test_whoever_knows_the_id_of_another_apps_run_neither_takes_it_nor_sees_it(r
     assert recorder.get(f"{path}?app_id={OTHER_UID}", READER)["source"] == "runtime"
     problem(recorder.call("GET", f"{path}?app_id={APP_UID}", STRANGER), 404)
     problem(recorder.call("DELETE", path, READER), 409, "app_id")
+    assert recorder.call("POST", f"{path}/scores?app_id={OTHER_UID}", READER, json={"name": "tone", "value": 0}).status_code == 201
+    assert [score["name"] for score in recorder.get(f"{path}?app_id={OTHER_UID}", READER)["scores"]] == ["tone"]
+    problem(recorder.call("POST", f"{path}/scores?app_id={APP_UID}", STRANGER, json={"name": "tone", "value": 0}), 404)
     assert recorder.get(path) == ours
     assert recorder.call("DELETE", f"{path}?app_id={OTHER_UID}", READER).status_code == 204
     assert recorder.send({"runs": sent}, X_Dynamiq_App_Id=APP_UID).json() == {"partialSuccess": {}}

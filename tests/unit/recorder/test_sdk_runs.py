@@ -50,6 +50,18 @@ def test_a_workflow_is_a_run_and_what_is_below_it_its_spans() -> None:
     assert run.duration == pytest.approx(400_000, abs=1)
 
 
+def test_of_what_no_column_has_the_largest_is_left_out_however_many_there_are() -> None:
+    """100,000 names took an hour of a processor where each that is left out had all others written again."""
+    large = {"large": "x" * clean.EXTRA_MAX, "larger": ["y" * clean.EXTRA_MAX]}
+    kept = the_run([sdk_runs()[0] | large | {"small": "z" * 1000}]).extra
+    assert kept is not None
+    assert (large.keys() & orjson.loads(kept).keys(), orjson.loads(kept)["small"]) == (set(), "z" * 1000)
+    names = {f"name-{number}": "x" for number in range(100_000)}
+    many = the_run([sdk_runs()[0] | names]).extra
+    assert many is not None
+    assert clean.EXTRA_MAX - 30 < len(many) <= clean.EXTRA_MAX
+
+
 def test_what_was_sent_comes_back_equal() -> None:
     for sent in (sdk_runs(), sdk_runs(status="failed"), sdk_runs(content="ünï \U0001f98a", cost=None)):
         assert by_id(trace(the_run(sent), shows=True)["runs"]) == by_id(sent)

@@ -13,6 +13,7 @@ import pytest
 
 from dynamiq_operator.model.runs import NodeStatus, RunSource, RunStatus
 from dynamiq_recorder.model import Filter, Instance, Run, Score, Tokens
+from dynamiq_recorder.store import merging
 from dynamiq_recorder.store.interface import COUNTED, Sort, Store
 from dynamiq_recorder.store.opening import opened
 from tests.support.history_stage import in_full
@@ -93,6 +94,18 @@ def test_a_run_that_is_sent_twice_is_there_once_and_other_spellings_of_its_id_ar
 
     assert store.page(Filter(app_uid=APP)).total == 2
     assert store.run(APP, EVERYTHING.id, content=True) == _as_read(EVERYTHING)
+
+
+def test_a_run_that_is_sent_in_many_parts_has_as_much_as_one_run_may(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merging, "SPANS_OF_A_RUN", 4)
+    monkeypatch.setattr(merging, "CONTENT_OF_A_RUN", 25)
+    for number in (4, 1, 5, 2, 3):
+        span = a_span(number, started_at=NOON + number, output=f'"{number}{"x" * 7}"')
+        store.write([batch(a_run(1, spans=(span,), node_count=1))])
+    found = store.run(APP, a_run(1).id, content=True)
+    assert found is not None
+    assert [(span.span_id[-1], span.output is not None) for span in found.spans] == [("1", True), ("2", True), ("3", False), ("4", False)]
+    assert found.node_count == 4
 
 
 def test_a_run_that_is_sent_again_with_more_is_the_union_and_a_later_span_wins(store: Store) -> None:

@@ -104,6 +104,16 @@ def test_a_large_store_is_scrubbed_once_a_day_and_space_is_given_back_before_and
     assert stage.asked(stage.retain(90 * DAY)) == ["deleted", "deleted", "scrub", "deleted"]
 
 
+def test_deletions_one_after_the_other_write_a_small_store_anew_once_and_the_rest_waits_for_retention(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody writes meanwhile: who deletes again and again would have others wait for it."""
+    monkeypatch.setattr(deleting, "SMALL", 1 << 30)
+    assert stage.asked(lambda: stage.store.delete_run(APP, a_run(1).id)) == ["scrub", "deleted"]
+    assert stage.asked(*(lambda number=number: stage.store.delete_run(APP, a_run(number).id) for number in (2, 3))) == ["deleted"] * 2
+    assert stage.asked(stage.retain(0)) == ["scrub", "deleted"]
+
+
 def test_a_scrub_that_fails_or_kills_is_tried_three_times_a_day(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     stage.store.delete_run(APP, a_run(1).id)
     stage.database.asked.clear()

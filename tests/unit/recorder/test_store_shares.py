@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from dynamiq_operator.model.runs import MetricsInterval, RunSource, RunStatus
-from dynamiq_recorder.model import Filter, Run
-from dynamiq_recorder.store import retention, schema
+from dynamiq_recorder.model import Batch, Filter, Instance, Run, Score
+from dynamiq_recorder.store import retention, schema, shares
 from dynamiq_recorder.store.interface import Retention, Store
 from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.store.sqlite import SqliteDatabase
@@ -47,7 +47,10 @@ def _told(number: int, **changes: object) -> Run:
     return a_run(number, **{"tags": (WORDS, "short"), "spans": spans, "node_count": 2, "output": f'"{WORDS}"', **changes})
 
 
-def test_what_each_app_takes_is_known_whatever_is_written_again_deleted_and_thinned_out(store: Store, tmp_path: Path) -> None:
+def test_what_runs_take_is_known_whatever_is_written_again_deleted_and_thinned_out(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares, "count_beside", lambda _: None)
     seed = random.randrange(10**6)  # noqa: S311
     print("seed", seed)
     chance = random.Random(seed)  # noqa: S311
@@ -95,6 +98,36 @@ def test_nothing_that_a_sender_names_makes_a_run_seem_small(tmp_path: Path, name
     assert counted > 0.7 * real
 
 
+def test_what_an_app_has_beside_its_runs_counts_too_and_goes_last(store: Store, tmp_path: Path) -> None:
+    """Scores, processes, and figures, each of which a sender can make many of, with names as long as may be."""
+    chance = random.Random(7)  # noqa: S311 - any will do
+    store.write([batch(a_run(1), a_run(2, app_uid=OTHER, app="beside"))])
+    with contextlib.closing(sqlite3.connect(tmp_path / "runs.db")) as file:
+        before = PAGE * file.execute("PRAGMA page_count").fetchone()[0]
+        for hour in range(3):
+            names = [{each: wide(chance, 250) for each in ("node_id", "name", "model")} for _ in range(300)]
+            spans = tuple(a_span(n, **each) for n, each in enumerate(names))
+            store.write([batch(a_run(10 + hour, started_at=NOON + hour * HOUR, spans=spans, node_count=300))])
+        for number in range(500):
+            store.add_score(APP, a_run(1).id, Score(name=f"{number}", value=1, comment=wide(chance, 1024), by="ann", at=NOON))
+        processes = [
+            Instance(id=f"{number:064}", app_uid=APP, pod_uid="p" * 36, last_seq=0, dropped=0, ended=False, at=NOON)
+            for number in range(2_000)
+        ]
+        store.write([Batch(runs=(), instances=tuple(processes))])
+        store.retain(NOON, Retention())
+        real = PAGE * file.execute("PRAGMA page_count").fetchone()[0] - before
+        assert taken(store)[APP] > 0.7 * real
+
+        while store.trim(APP):
+            pass
+
+        assert taken(store).get(APP, 0) == 0
+        left = PAGE * (file.execute("PRAGMA page_count").fetchone()[0] - file.execute("PRAGMA freelist_count").fetchone()[0])
+        assert left - before < 0.1 * real
+    assert sum(point.sums.runs for point in store.metrics(OTHER, NOON, NOON + HOUR, MetricsInterval.HOUR, None)) == 1
+
+
 def test_a_restored_app_takes_what_the_one_before_took(store: Store) -> None:
     store.put_rows([a_row(1, digest="sha256:first")])
     store.write([batch(*(_told(number) for number in range(5)), _told(9, app_uid=OTHER, app="beside"))])
@@ -106,7 +139,8 @@ def test_a_restored_app_takes_what_the_one_before_took(store: Store) -> None:
     assert taken(store) == {again: 5 * each, OTHER: each}
 
 
-def test_runs_of_an_older_programs_store_are_counted_later(tmp_path: Path) -> None:
+def test_runs_of_an_older_programs_store_are_counted_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shares, "count_beside", lambda _: None)
     address = f"sqlite://{tmp_path}/runs.db"
     database = SqliteDatabase(tmp_path / "runs.db")
     schema.upgrade(database, schema.migrations("sqlite")[:1])

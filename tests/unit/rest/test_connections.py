@@ -129,6 +129,14 @@ def test_headers_have_a_limit_however_they_come() -> None:
                 assert _ask(connection, b"GET / HTTP/1.1\r\nHost: here\r\nX: " + b"a" * 3900 + b"\r\n\r\n").startswith(ANSWERED)
 
 
+def test_short_headers_are_counted() -> None:
+    with serving(App(), headers=3) as port, _connect(port) as connection, _connect(port) as refused:
+        assert _ask(connection, b"GET / HTTP/1.1\r\nHost: here\r\na:\r\nb:\r\n\r\n").startswith(ANSWERED)
+        assert (
+            _error(_ask(refused, b"GET / HTTP/1.1\r\nHost: here\r\na:\r\nb:\r\nc:\r\n\r\n"), 431) == "the request has more than 3 headers"
+        )
+
+
 def test_a_body_is_no_header() -> None:
     with serving(App(), head_bytes=4096) as port, _connect(port) as connection:
         body = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 9000\r\n\r\n" + b"a" * 9000
@@ -243,6 +251,19 @@ def test_of_all_addresses_the_one_with_the_most_makes_place() -> None:
         assert _rest(many[0]) == b""
 
 
+def test_an_address_whose_connections_are_all_served_makes_place_for_others() -> None:
+    app = App()
+    with serving(app, total=3) as port, contextlib.ExitStack() as stack:
+        busy = [stack.enter_context(_connect(port)) for _ in range(3)]
+        for connection in busy:
+            connection.sendall(b"GET /wait HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert app.waiting.acquire(timeout=PATIENCE)
+        assert _ask(stack.enter_context(_connect(port, source="127.0.0.2"))).startswith(ANSWERED)
+        assert _rest(busy[0]) == b"", "the one that is served the longest"
+        app.may_answer.set()
+        assert all(_answer(connection).startswith(ANSWERED) for connection in busy[1:])
+
+
 def test_requests_sent_ahead_of_their_answers_are_counted() -> None:
     with serving(App(), ahead=2) as port, _connect(port) as connection:
         connection.sendall(GET * 1000)
@@ -254,6 +275,27 @@ def test_who_does_not_take_an_answer_is_not_waited_for() -> None:
         connection.sendall(b"GET /much HTTP/1.1\r\nHost: here\r\n\r\n")
         eventually("the connection is closed", lambda: _is_reset(connection))
         assert len(_rest(connection)) < 64 * 1024 * 1024
+
+
+def test_answers_that_nobody_takes_have_a_limit_of_all_together() -> None:
+    much = b"GET /much HTTP/1.1\r\nHost: here\r\n\r\n"
+    with serving(App(), taken_within=FOREVER, untaken=150 * 1024 * 1024) as port, contextlib.ExitStack() as stack:
+        other = stack.enter_context(_connect(port, source="127.0.0.2"))
+        slow = [stack.enter_context(_connect(port)) for _ in range(3)]
+        for connection in (other, *slow):
+            connection.sendall(much)
+            assert connection.recv(1)
+        assert _comes(slow[0], 64 * 1024 * 1024) < 64 * 1024 * 1024
+        assert _comes(other, 64 * 1024 * 1024) >= 64 * 1024 * 1024
+
+
+def _comes(connection: socket.socket, most: int) -> int:
+    """How many bytes come, until the connection is closed or so many have."""
+    size = 0
+    with contextlib.suppress(ConnectionError):
+        while size < most and (piece := connection.recv(1 << 20)):
+            size += len(piece)
+    return size
 
 
 def _is_reset(connection: socket.socket) -> bool:

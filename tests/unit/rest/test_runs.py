@@ -166,7 +166,10 @@ def test_a_score_is_checked_and_passed_on(recorded: Recorded) -> None:
     given = {"name": "helpful", "value": 0.5, "comment": "é"}
     answered = recorded.stage.call("POST", path, given)
     assert (answered.status, answered.data["value"]) == (201, 0.5)
-    assert recorded.asked.body == given
+    assert (recorded.asked.body, list(recorded.asked.pairs)) == (given, [])
+    recorded.recorder.sent.clear()
+    assert recorded.stage.call("POST", f"{path}?app_id=a-1", given).status == 201
+    assert list(recorded.asked.pairs) == [("app_id", "a-1")]
     for wrong in (
         {"name": "", "value": 1},
         {"name": "x" * 65, "value": 1},

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def run(context: CommandContext) -> int:
     options = context.options
     body = {"name": options.name, "value": options.value, **({"comment": options.comment} if options.comment is not None else {})}
-    made = Recorder(context).score(options.run, body)
+    query = [("app_id", options.app_id)] if options.app_id is not None else []
+    made = Recorder(context).score(options.run, query, body)
     if output.is_data(options.output):
         context.out.lines([output.formatted(made, options.output)])
     else:

@@ -104,10 +104,12 @@ async def trace(context: ContextOf, session: SessionOf, run_id: RunId, include: 
     status_code=201,
     responses=documented(One[RunScore], 404, 413, 415, 501, status=201, says="The score.", shown=examples.SCORE),
 )
-async def score(context: ContextOf, session: SessionOf, run_id: RunId, body: NewScore) -> Response:
+async def score(context: ContextOf, session: SessionOf, run_id: RunId, body: NewScore, of: WhoseOf = None) -> Response:
     """Scores the run: the caller's score of this name, set or replaced. Needs update apps/runs."""
     path = f"{_path(context, run_id)}/scores"
-    return await context.recorder.forward(session.api.credentials[0], "POST", path, (), body.model_dump(exclude_none=True))
+    return await context.recorder.forward(
+        session.api.credentials[0], "POST", path, _given("app_id", of), body.model_dump(exclude_none=True)
+    )
 
 
 def _path(context: ContextOf, run_id: str) -> str:

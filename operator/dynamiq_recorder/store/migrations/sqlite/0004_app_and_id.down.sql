@@ -11,4 +11,4 @@ CREATE INDEX deleted_at ON deleted (at);
 INSERT INTO deleted (id, at) SELECT id, at FROM deleted_before;
 DROP TABLE deleted_before;
 
-DELETE FROM notes WHERE name LIKE 'bytes/%' OR name LIKE 'trimmed/%' OR name = 'counted_from';
+DELETE FROM notes WHERE name LIKE 'bytes/%' OR name LIKE 'beside/%' OR name LIKE 'trimmed/%' OR name = 'counted_from';
