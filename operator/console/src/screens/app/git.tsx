@@ -1,4 +1,5 @@
 import type { App, OneDeployment } from "../../api/read.ts";
+import { Person } from "../../ui/person.tsx";
 
 /** What `App.spec.deploy` asks, and whether it is what callers get. */
 export function GitAsks({ app, git, live }: { app: App; git: NonNullable<App["git"]>; live?: OneDeployment }) {
@@ -33,7 +34,9 @@ export function GitAsks({ app, git, live }: { app: App; git: NonNullable<App["gi
           {git.changed_by && (
             <>
               <dt>Changed by</dt>
-              <dd>{git.changed_by}</dd>
+              <dd>
+                <Person name={git.changed_by} />
+              </dd>
             </>
           )}
         </dl>

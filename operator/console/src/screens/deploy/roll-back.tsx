@@ -14,6 +14,7 @@ import { refresh, useQuery } from "../../state/query.ts";
 import { useRow } from "../../state/row.ts";
 import { useSending } from "../../state/sending.ts";
 import { Dialog } from "../../ui/dialog.tsx";
+import { Person } from "../../ui/person.tsx";
 import { PreviewView } from "../../ui/preview.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
@@ -22,6 +23,7 @@ import { ActingForm, Held, Terminal, useReadyFocus } from "./acting.tsx";
 import { BypassField, Check, MessageField, useBypassOffer } from "./fields.tsx";
 import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
 import "../../styles/deploying.css";
+import { Said } from "../../ui/said.tsx";
 
 interface Filled {
   withConfig: boolean;
@@ -202,7 +204,12 @@ function RowLine({ app, row, title }: { app: App; row: Deployment; title: string
       <br />
       <span class="muted small">
         Deployed <Time at={row.created_at} />
-        {row.created_by && ` by ${row.created_by.username}`}
+        {row.created_by && (
+          <>
+            {" "}
+            by <Person name={row.created_by.username} />
+          </>
+        )}
       </span>
     </p>
   );
@@ -219,7 +226,7 @@ function Doubts({ row: { deployable, ending } }: { row: Deployment }) {
         <li key={each} class={deployable?.ok === false ? "notice bad small" : "notice warn small"}>
           <span class="break">
             {deployable?.ok === null && "Not known: "}
-            {deployable?.ok === null ? each : sentence(each)}
+            <Said text={each} isPart={deployable?.ok === null} />
           </span>
         </li>
       ))}

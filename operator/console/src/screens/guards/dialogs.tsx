@@ -1,6 +1,5 @@
 import { type Rejection, rejectVersion, say, suspend, withdrawRejection } from "../../api/guards.ts";
 import { type App, readRights } from "../../api/read.ts";
-import { sentence } from "../../pure/texts.ts";
 import { refresh, update, useQuery } from "../../state/query.ts";
 import { Said } from "../../ui/said.tsx";
 import { toast } from "../../ui/toasts.tsx";
@@ -55,7 +54,7 @@ export function ResumeDialog({ app, onClose }: Props) {
       write={async (message) => {
         const key = crypto.randomUUID();
         const made = await say(app.id, row, { purpose: "Resume", ...(message ? { message } : {}) }, key);
-        toast(sentence(made.says.join(". ")));
+        toast(<Said text={made.says.join(". ")} />);
         refresh("app ");
       }}
     >

@@ -12,7 +12,7 @@ import { type App, type OneDeployment, readRights } from "../../api/read.ts";
 import { wordLine } from "../../pure/commands.ts";
 import { approvalsOf, approversOf, letsGoOn, RIGHTS, waitsOf, wordsOn } from "../../pure/guards.ts";
 import { titleOf } from "../../pure/row-words.ts";
-import { MESSAGE_MOST, sentence, tooLong } from "../../pure/texts.ts";
+import { MESSAGE_MOST, tooLong } from "../../pure/texts.ts";
 import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";
 import { usePreview } from "../../state/preview.ts";
@@ -23,6 +23,7 @@ import { user } from "../../state/session.ts";
 import { Action, SENDING } from "../../ui/action.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { useKeptFocus } from "../../ui/kept-focus.ts";
+import { Person } from "../../ui/person.tsx";
 import { PreviewView } from "../../ui/preview.tsx";
 import { Said } from "../../ui/said.tsx";
 import { Empty, Loaded } from "../../ui/states.tsx";
@@ -59,7 +60,9 @@ export function ReviewDialog({ app, rowId }: { app: App; rowId: string }) {
 function WaitsNoMore({ app, row }: { app: App; row: OneDeployment }) {
   return (
     <Empty title={`${titleOf(row)} waits for nothing`}>
-      <p class="muted break">{row.reason ? sentence(row.reason) : `Its status is ${row.status}.`}</p>
+      <p class="muted break">
+        <Said text={row.reason ?? `Its status is ${row.status}.`} />
+      </p>
       <a class="button" href={`/console/apps/${app.id}/rollouts/${row.id}`}>
         Look at the rollout
       </a>
@@ -92,7 +95,7 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
   const sending = useSending<Word, { says: string[]; warnings: string[] }>(
     (word, key) => say(app.id, row.id, word, key),
     ({ says, warnings }, isHere, { purpose }) => {
-      toast(sentence([...says, ...warnings].join(". ")), warnings.length > 0 ? "bad" : "good");
+      toast(<Said text={[...says, ...warnings].join(". ")} />, warnings.length > 0 ? "bad" : "good");
       refresh();
       if (!isHere) return;
       if (purpose === "Approve" || purpose === "Resume") leaving.goOn(`/console/apps/${app.id}/rollouts/${row.id}`);
@@ -176,7 +179,7 @@ function Asked({ app, row, preview }: { app: App; row: OneDeployment; preview?: 
     <dl class="facts">
       <dt>Asked</dt>
       <dd>
-        <Time at={row.created_at} /> by {row.created_by?.username ?? "nobody who is known"}
+        <Time at={row.created_at} /> by <Person name={row.created_by?.username} unknown="nobody who is known" />
         {preview?.base && `, while #${preview.base.sequence} was live`}
       </dd>
       {row.message && (
@@ -224,7 +227,8 @@ export function Words({ said }: { said: Approval[] }) {
     <ul class="small">
       {said.map((each) => (
         <li key={each.id} class="break">
-          {each.purpose}, by {each.created_by?.username ?? "nobody who is known"} <Time at={each.created_at} />
+          {each.purpose}, by <Person name={each.created_by?.username} unknown="nobody who is known" />{" "}
+          <Time at={each.created_at} />
           {each.message && `: ${each.message}`}
           {(each.is_restored || !each.is_of_this_digest) && <span class="muted"> (counts for nothing)</span>}
         </li>

@@ -10,6 +10,7 @@ import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Diff } from "../../ui/diff.tsx";
 import { useLocation } from "../../ui/location.tsx";
+import { Person } from "../../ui/person.tsx";
 import { Empty, Failure, Loaded, Skeleton } from "../../ui/states.tsx";
 import { Status } from "../../ui/status.tsx";
 import { Time } from "../../ui/time.tsx";
@@ -133,6 +134,7 @@ function Value({ field, value }: { field: ComparedField; value: string }) {
   if (value === "") return <span class="muted">—</span>;
   if (field.isTime) return <Time at={value} />;
   if (field.label === "Status") return <Status word={value} />;
+  if (field.label === "Created by") return <Person name={value} />;
   const isCode = field.label === "Image" || field.label === "Flow";
   return isCode ? <code class="break">{value}</code> : <span class="break">{value}</span>;
 }

@@ -388,7 +388,11 @@ function Conditions({ row }: { row: WholeRow }) {
           <Fact key={each.type} label={each.type}>
             {each.status}
             {each.reason && `, ${each.reason}`}
-            {each.message && <span class="break">: {each.message}</span>}
+            {each.message && (
+              <>
+                : <Said text={each.message} isPart />
+              </>
+            )}
             {each.since && (
               <span class="muted small">
                 {" · "}

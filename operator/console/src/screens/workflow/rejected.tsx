@@ -2,11 +2,11 @@ import { useState } from "preact/hooks";
 import { type AppOfList, readRights } from "../../api/read.ts";
 import type { Version } from "../../api/workflows.ts";
 import { rejectionsOfVersion } from "../../pure/guards.ts";
-import { sentence } from "../../pure/texts.ts";
 import { useQuery } from "../../state/query.ts";
 import { useRejections } from "../../state/rejections.ts";
 import { Action } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
+import { Said } from "../../ui/said.tsx";
 import { RejectDialog } from "../guards/dialogs.tsx";
 
 /** That nobody is to deploy a version, by whom and why. */
@@ -14,7 +14,7 @@ export function Rejected({ says }: { says: string | null | undefined }) {
   if (!says) return null;
   return (
     <p class="small rejected break">
-      <Icon shape="cross" /> {sentence(says)}
+      <Icon shape="cross" /> <Said text={says} />
     </p>
   );
 }
