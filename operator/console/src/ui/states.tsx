@@ -51,7 +51,7 @@ export function Failure({ problem, level = 2, retry }: { problem: Problem; level
     <div class="empty" role="alert">
       <Heading level={level}>{title}</Heading>
       <p class="muted">
-        <Said text={problem.message} />
+        <Said text={problem.message} isPart />
       </p>
       {problem.isForbidden && session.value?.user && <p class="small muted">You are {session.value.user.username}.</p>}
       {retry && (

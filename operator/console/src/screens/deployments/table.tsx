@@ -107,7 +107,7 @@ const Row = memo(({ app }: { app: AppOfList }) => {
       <td class="deployed">
         {deployed ? <Time at={deployed} /> : <span class="muted">never</span>}
         {deployed && app.updated_by && (
-          <p class="small muted cut">
+          <p class="small muted cut" title={app.updated_by.username}>
             <Person name={app.updated_by.username} />
           </p>
         )}
