@@ -52,7 +52,7 @@ function isComing({ git, under_way }: App): boolean {
 /** How it came that something else is live. */
 function why(live: OneDeployment | undefined): string {
   const what = live?.workflow_version?.version ?? "Something else";
-  if (live?.source === "Revert") return `A bad version was taken back: ${what} is live`;
+  if (live?.source === "Revert") return `A bad version was reverted: ${what} is live`;
   if (live?.restores) return `Rolled back by hand: ${what} is live`;
   return live?.source === "App" ? `${what} is live` : `Deployed by hand: ${what} is live`;
 }

@@ -40,9 +40,7 @@ function Suspension({ app, right }: { app: App; right?: Right }) {
           {app.suspended ? "Take it off…" : "Suspend…"}
         </Action>
       </header>
-      <p class="inside muted small">
-        While it is suspended nothing of {app.name} is deployed, by nobody. What runs goes on.
-      </p>
+      <p class="inside muted small">While suspended, nobody can deploy {app.name}. It keeps running.</p>
       {isOpen && <SuspendDialog app={app} onClose={() => open(false)} />}
     </section>
   );

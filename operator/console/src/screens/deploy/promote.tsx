@@ -340,10 +340,7 @@ function NothingLive({ app }: { app: App }) {
 function NoEnvironment() {
   return (
     <Empty title="This project has no other environment">
-      <p class="muted">
-        An environment is a namespace with two labels: give its namespace, and this one, the same project, and each the
-        name of its environment.
-      </p>
+      <p class="muted">To promote, label both namespaces with the same project, and each with its environment.</p>
       <Command
         text={
           "kubectl label namespace NAMESPACE dynamiq.getdynamiq.ai/project=PROJECT dynamiq.getdynamiq.ai/environment=production"

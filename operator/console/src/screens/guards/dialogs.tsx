@@ -34,7 +34,7 @@ export function SuspendDialog({ app, onClose }: Props) {
       <p>
         {is
           ? `What waited for that alone is deployed: of ${app.name}, ${app.waiting.length || "no"} deployment${app.waiting.length === 1 ? " waits" : "s wait"} now.`
-          : `Nothing of ${app.name} is deployed until this is taken off: no deploy, no rollback, and nothing that goes past the rules. What runs goes on.`}
+          : `While suspended, nobody can deploy ${app.name} or roll it back, past the rules neither. It keeps running.`}
       </p>
     </SayDialog>
   );

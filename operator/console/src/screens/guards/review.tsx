@@ -180,7 +180,7 @@ function Asked({ app, row, preview }: { app: App; row: OneDeployment; preview?: 
       <dt>Asked</dt>
       <dd>
         <Time at={row.created_at} /> by <Person name={row.created_by?.username} unknown="nobody who is known" />
-        {preview?.base && `, while #${preview.base.sequence} was live`}
+        {preview?.base && ` while #${preview.base.sequence} was live`}
       </dd>
       {row.message && (
         <>

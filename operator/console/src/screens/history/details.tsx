@@ -168,7 +168,7 @@ function Facts({ row, app }: { row: WholeRow; app: App }) {
       </Fact>
       {from && <Fact label="Provenance">{from}</Fact>}
       {row.source === "App" && <Fact label="Source">App.spec.deploy</Fact>}
-      {row.source === "Revert" && <Fact label="Source">The operator took a bad version back</Fact>}
+      {row.source === "Revert" && <Fact label="Source">The operator reverted a bad version</Fact>}
       {row.message && (
         <Fact label="Message">
           <span class="message">{row.message}</span>
