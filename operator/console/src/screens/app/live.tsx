@@ -6,7 +6,7 @@ import { figuresInWords } from "../../pure/run-words.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { useVerdict } from "../../state/verdicts.ts";
 import { Action } from "../../ui/action.tsx";
-import { Person } from "../../ui/person.tsx";
+import { By } from "../../ui/person.tsx";
 import { RunsOfRow } from "../../ui/runs-of-row.tsx";
 import { Said } from "../../ui/said.tsx";
 import { Failure, Skeleton } from "../../ui/states.tsx";
@@ -79,12 +79,8 @@ function Facts({ app, row }: { app: App; row: OneDeployment }) {
       <dl class="facts">
         <dt>Deployed</dt>
         <dd>
-          <Time at={row.created_at} />{" "}
-          {row.created_by && (
-            <>
-              by <Person name={row.created_by.username} />
-            </>
-          )}
+          <Time at={row.created_at} />
+          <By author={row.created_by} />
         </dd>
         {row.provenance && (
           <>

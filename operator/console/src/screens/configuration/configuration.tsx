@@ -1,7 +1,8 @@
 import { useEffect, useState } from "preact/hooks";
 import { type Configuration, readConfiguration } from "../../api/configuration.ts";
-import { type App, readRights } from "../../api/read.ts";
+import type { App } from "../../api/read.ts";
 import { refresh, update, useQuery } from "../../state/query.ts";
+import { useRights } from "../../state/rights.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { SuspendDialog } from "../guards/dialogs.tsx";
@@ -16,7 +17,7 @@ const LOOKED_AGAIN_AFTER = 2_000;
 
 /** What an App is whichever version it runs: hostname, access, variables, keys; and its end. */
 export function ConfigurationTab({ app }: { app: App }) {
-  const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value;
+  const rights = useRights(app.id).data.value;
   return (
     <div class="halves">
       <Configured app={app} right={rights?.configure} />

@@ -8,7 +8,7 @@ import {
   type WaitingPreview,
   type Word,
 } from "../../api/guards.ts";
-import { type App, type OneDeployment, readRights } from "../../api/read.ts";
+import type { App, OneDeployment } from "../../api/read.ts";
 import { wordLine } from "../../pure/commands.ts";
 import { approvalsOf, approversOf, letsGoOn, RIGHTS, waitsOf, wordsOn } from "../../pure/guards.ts";
 import { titleOf } from "../../pure/row-words.ts";
@@ -33,6 +33,7 @@ import { ActingForm, Held, Terminal, useReadyFocus } from "../deploy/acting.tsx"
 import { MessageField } from "../deploy/fields.tsx";
 import { Outcome, waitsAfter, waitsForPreview } from "../deploy/outcome.tsx";
 import "../../styles/deploying.css";
+import { useRights } from "../../state/rights.ts";
 
 /** A row that waits: what its author asked for, what it would do now, and the word of whoever may say one. */
 export function ReviewDialog({ app, rowId }: { app: App; rowId: string }) {
@@ -84,7 +85,7 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
   const words = wordsOn(waits, isAuthor);
   // What ends the row for good is never what Enter does, however what it waits for changes meanwhile.
   const first = letsGoOn(words);
-  const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal));
+  const rights = useRights(app.id);
   const title = titleOf(row);
   const text = message.trim();
   const wrong = tooLong(message, MESSAGE_MOST);
@@ -179,7 +180,7 @@ function Asked({ app, row, preview }: { app: App; row: OneDeployment; preview?: 
     <dl class="facts">
       <dt>Asked</dt>
       <dd>
-        <Time at={row.created_at} /> by <Person name={row.created_by?.username} unknown="nobody who is known" />
+        <Time at={row.created_at} /> by <Person name={row.created_by?.username} />
         {preview?.base && ` while #${preview.base.sequence} was live`}
       </dd>
       {row.message && (
@@ -227,8 +228,7 @@ export function Words({ said }: { said: Approval[] }) {
     <ul class="small">
       {said.map((each) => (
         <li key={each.id} class="break">
-          {each.purpose}, by <Person name={each.created_by?.username} unknown="nobody who is known" />{" "}
-          <Time at={each.created_at} />
+          {each.purpose}, by <Person name={each.created_by?.username} /> <Time at={each.created_at} />
           {each.message && `: ${each.message}`}
           {(each.is_restored || !each.is_of_this_digest) && <span class="muted"> (counts for nothing)</span>}
         </li>

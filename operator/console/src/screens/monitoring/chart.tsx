@@ -1,4 +1,3 @@
-import { Fragment } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ended, labelled, line, readable, ticks } from "../../pure/chart.ts";
 import { FigureTable } from "../../ui/figures.tsx";
@@ -163,11 +162,10 @@ export function Chart({ title, says, lines, moments, until, deploys, addressOf, 
             ...lines.map(({ values }) => says(values[index] ?? null)),
             marks
               .filter((deploy) => deploy.at >= moment && deploy.at < (moments[index + 1] ?? until + 1))
-              .map((deploy, place) => (
-                <Fragment key={deploy.id}>
-                  {place > 0 && ", "}
-                  <a href={addressOf([deploy])}>{deploy.label}</a>
-                </Fragment>
+              .map((deploy) => (
+                <a key={deploy.id} href={addressOf([deploy])}>
+                  {deploy.label}
+                </a>
               )),
           ])}
         />
