@@ -31,7 +31,7 @@ export function SuspendDialog({ app, onClose }: Props) {
       <p>
         {is
           ? `What waited for that alone is deployed: of ${app.name}, ${app.waiting.length || "no"} deployment${app.waiting.length === 1 ? " waits" : "s wait"} now.`
-          : `While suspended, nobody can deploy ${app.name} or roll it back, past the rules neither. It keeps running.`}
+          : `While suspended, nobody can deploy ${app.name} or roll it back, not even past the rules. It keeps running.`}
       </p>
     </SayDialog>
   );

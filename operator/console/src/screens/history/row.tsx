@@ -223,7 +223,7 @@ export function Outcome({ row, app }: { row: Props["row"]; app: App }) {
       </span>
       {says && (
         <span class="small muted clamp" title={says}>
-          <Said text={says} />
+          <Said text={says} isPart />
         </span>
       )}
     </>
