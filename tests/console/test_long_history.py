@@ -29,8 +29,8 @@ SLIPS = """[...document.querySelectorAll(".history-table [data-place]")]
   .sort((one, other) => other.dataset.place - one.dataset.place)
   .map((row, at, all) => at && all[at - 1].dataset.place - row.dataset.place === 1 ?
     row.getBoundingClientRect().top - all[at - 1].getBoundingClientRect().bottom : 0)
-  .filter((slip) => Math.abs(slip) >= 1)"""
-"""By how much rows lie over the row before, or leave a gap."""
+  .filter((slip) => slip >= 1 || slip < -0.01)"""
+"""By how much rows lie over the row before, be it over a part of the line below it, or leave a gap."""
 
 IN_SIGHT = f"""(covered) => {{
   const rows = [...document.querySelectorAll(".history-table [data-place]")];

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -13,7 +14,7 @@ from tests.console.conftest import PageAs
 from tests.console.support import runs
 from tests.console.support.reading import cut
 from tests.support import factories, rest
-from tests.support.browser.histories import LongHistory
+from tests.support.browser.histories import LongHistory, total
 from tests.support.browser.histories import row as row_of
 from tests.support.browser.pages import axe, settled
 from tests.support.history_stage import APP, HistoryStage
@@ -98,6 +99,23 @@ def test_time_and_group_stand_in_the_address_and_are_what_is_asked(page_as: Page
     page.reload()
     settled(page)
     expect(page.get_by_role("radio", name="1 h")).to_be_checked()
+
+
+def test_marks_that_are_near_each_other_lie_side_by_side_and_lead_to_their_rows(
+    page_as: PageAs, history: LongHistory, recorded: Recorded
+) -> None:
+    for span in ("24+h", "7+d"):
+        page = opened(page_as, history, recorded, f"/monitoring?range={span}", viewport=PHONE)
+        marks = chart(page, "Invocations").locator(".plot").get_by_role("link")
+        expect(marks.first).to_be_visible()
+        boxes = sorted((box["x"], box["x"] + box["width"]) for mark in marks.all() if (box := mark.bounding_box()) is not None)
+        assert all(right <= left for (_, right), (left, _) in pairwise(boxes)), boxes
+        assert 0 <= boxes[0][0] <= boxes[-1][1] <= PHONE["width"]
+    several = marks.filter(has_text="–").first
+    oldest, newest = (int(sequence) for sequence in re.findall(r"#(\d+)", several.inner_text()))
+    several.click()
+    expect(total(page)).to_have_text(f"{newest - oldest + 1} deployments")
+    expect(row_of(page, newest)).to_be_visible()
 
 
 def test_lines_differ_by_more_than_their_colour(page_as: PageAs, history: LongHistory, recorded: Recorded) -> None:

@@ -104,13 +104,13 @@ def test_a_deploy_waits_until_somebody_else_approves_it_and_is_live_without_a_re
     theirs = window.page
     told = rules(theirs)
     expect(told).to_contain_text("0 of 1 approval")
-    expect(told).to_contain_text(f"{deploying.stage.namespace}:author")
+    expect(told).to_contain_text(f"by author ({deploying.stage.namespace})")
     told.get_by_role("link", name="Approve… v2 (#2)").click()
     review = dialog(theirs, "Review v2 (#2)")
     expect(review.get_by_role("region", name="Flow: what changes")).to_contain_text("return 'v2'")
     expect(review.get_by_role("region", name="Preview")).to_contain_text("Pods restart")
     expect(review).to_contain_text(
-        f"the role dynamiq-approver, but for its author; of service accounts {approvals(deploying)['serviceAccounts'][0]}, "
+        f"the role dynamiq-approver, but for its author; of service accounts approver ({deploying.stage.namespace}), "
         f"by policy {deploying.stage.namespace}-rule"
     )
     waiting = review.page.url.rpartition("/history/")[2].partition("/")[0]
@@ -131,7 +131,7 @@ def test_a_deploy_waits_until_somebody_else_approves_it_and_is_live_without_a_re
         expect(each.get_by_text("v2 serves", exact=True).first).to_be_visible(timeout=LIVE_WITHIN)
     assert settled_row(deploying, "approved", "Succeeded")["released"]["by"] == approvals(deploying)["serviceAccounts"]
     theirs.get_by_role("link", name="History").click()
-    expect(row(theirs, 2)).to_contain_text(f"Approved by {approvals(deploying)['serviceAccounts'][0]}")
+    expect(row(theirs, 2)).to_contain_text(f"Approved by approver ({deploying.stage.namespace})")
     expect(rules(theirs)).to_have_count(0)
 
 

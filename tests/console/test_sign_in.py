@@ -35,6 +35,20 @@ def test_whoever_is_not_signed_in_comes_back_to_the_link_that_was_asked_for(
     expect(page.get_by_role("link", name="Workflows")).to_have_attribute("aria-current", "page")
 
 
+def test_the_heading_that_has_the_focus_after_the_sign_in_has_no_ring_and_what_keys_go_to_has_one(
+    console: Served, windows: Windows, users: dict[str, User]
+) -> None:
+    window = windows.open()
+    page = window.goto("/console/sign-in")
+    page.get_by_label("Token").fill(users["viewer"].token)
+    page.keyboard.press("Enter")
+    heading = page.get_by_role("heading", level=1, name="Deployments")
+    expect(heading).to_be_focused()
+    expect(heading).to_have_css("outline-style", "none")
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_css("outline-style", "solid")
+
+
 def test_a_token_that_the_cluster_does_not_take_is_refused_in_words_and_leaves_nothing(console: Served, windows: Windows) -> None:
     window = windows.open()
     page = window.goto("/console/sign-in")

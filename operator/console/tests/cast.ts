@@ -50,7 +50,10 @@ export const UNBROKEN = `sha256:${"0f3a9c41d7".repeat(6)}`;
 export const LONG =
   "Questions about an invoice go to the team that wrote it, all others to whoever has the next free minute; the greeting names the " +
   `weekday, and what could not be answered is kept under ${UNBROKEN} until somebody has looked at it`;
-const SOMEBODY = "system:serviceaccount:continuous-delivery-of-the-northern-region:argocd-application-controller";
+/** What the operator says is as long, and ends with a line for a terminal. */
+const SAID = `${LONG}: \`kubectl dynamiq approve support -n demo\``;
+export const SOMEBODY =
+  "system:serviceaccount:continuous-delivery-of-the-northern-region:argocd-application-controller";
 export const ROLE = "dynamiq-deployer";
 const NEEDS = `create deployments.dynamiq.getdynamiq.ai in demo: the role ${ROLE} has it`;
 /** The sequence of what is live; two more rows are newer. */
@@ -99,7 +102,7 @@ export const some = <T>(data: T[]) => ({
 export const app = (parts: Partial<Schemas["AppDetails"]> = {}): Schemas["AppDetails"] => ({
   ...APP_TOLD,
   conditions: [
-    { type: "ChildrenApplied", status: "False", reason: "NameTaken", message: LONG, since: APP_TOLD.created_at },
+    { type: "ChildrenApplied", status: "False", reason: "NameTaken", message: SAID, since: APP_TOLD.created_at },
     ...APP_TOLD.conditions,
   ],
   ...parts,
@@ -176,7 +179,7 @@ export function rows(): Schemas["Deployment"][] {
   const parts: Record<number, Partial<Schemas["Deployment"]>> = {
     [LIVE + 2]: {
       ...{ status: "Pending", is_live: false, duration_seconds: null, message: LONG, released: null },
-      waits: { ...sure(first(APP_TOLD.waiting).waits), message: LONG, approvals_needed: 2 },
+      waits: { ...sure(first(APP_TOLD.waiting).waits), message: SAID, approvals_needed: 2 },
     },
     [LIVE + 1]: { status: "Progressing", is_live: false, duration_seconds: null, digest: null },
     [LIVE]: { message: "Questions go to the right team" },
@@ -201,7 +204,7 @@ export function rows(): Schemas["Deployment"][] {
 
 /** Whether a row could be brought back, with long reasons. */
 const couldBe = (ok: boolean | null): Schemas["Deployment"]["deployable"] => ({
-  ...{ ok, reasons: [LONG], waits: [LONG], notes: [LONG], warm: true },
+  ...{ ok, reasons: [LONG], waits: [SAID], notes: [SAID], warm: true },
 });
 
 /** One that stands, with the longest reason. */

@@ -232,3 +232,10 @@ it("the lines that call an App send the fields that its flow reads", async () =>
   await kit.show(APP, cast.answerOfRow(cast.LIVE, { flow }));
   await kit.says('"text": "Hello?"', await kit.region("Call it"));
 });
+
+it.each(["/history", ""])("a service account is called by its name and namespace: %s", async (tab) => {
+  await kit.show(tab ? `${APP}${tab}` : "/console/");
+  const called = "argocd-application-controller (continuous-delivery-of-the-northern-region)";
+  const [somebody] = await kit.screen.findAllByTitle(cast.SOMEBODY);
+  expect(kit.textOf(somebody as Element)).toBe(called);
+});

@@ -175,3 +175,32 @@ it.each([
   expect(api.calls(cast.READ_METRICS)[0]?.query.interval).toBe(interval);
   expect(((await kit.find("radio", range)) as HTMLInputElement).checked).toBe(true);
 });
+
+it("marks of deploys that are near each other lead to all of them, and the table to each", async () => {
+  const HOUR = 3_600_000;
+  const at = (minutes: number) => new Date(Math.floor(Date.now() / HOUR) * HOUR - minutes * 60_000).toISOString();
+  const live = (sequence: number, minutes: number) =>
+    cast.row(sequence, {
+      ...{ status: "Superseded", is_live: false, reason: null, duration_seconds: 1 },
+      created_at: at(minutes),
+    });
+  const rows = [live(9, 200), live(8, 210), live(7, 220), live(6, 1_000)];
+  await kit.show(
+    `${APP}/monitoring?range=24+h`,
+    cast.answer(cast.READ_ROWS, cast.some(rows)),
+    cast.answer(cast.READ_METRICS, (query) => {
+      const made = cast.metrics();
+      return one({ ...made, since: query.from ?? at(23 * 60), until: new Date().toISOString(), interval: "hour" });
+    }),
+  );
+  const chart = (await kit.screen.findByRole("heading", { name: "Invocations" })).closest("figure") as HTMLElement;
+  const links = [...chart.querySelectorAll(".plot a")].map((link) => [kit.textOf(link), link.getAttribute("href")]);
+  const all = new URLSearchParams({ since: at(220), until: at(200).replace(":00.000", ":01.000") });
+  expect(links).toEqual([
+    ["Deploy #6", `${APP}/history/${rows[3]?.id}`],
+    ["Deploys #7–#9", `${APP}/history?${all}`],
+  ]);
+  await user.click(await kit.text(/^Show as table/, chart));
+  for (const { id, sequence } of rows)
+    expect((await kit.link(`#${sequence}`, chart)).getAttribute("href")).toBe(`${APP}/history/${id}`);
+});

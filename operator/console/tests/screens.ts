@@ -287,7 +287,7 @@ export const FORMS: Screen[] = [
   },
   ofConfiguration("new key", "Create a key", "The key is random"),
   ofConfiguration("revoked key", "Revoke website", "It cannot be brought back"),
-  ofConfiguration("suspension", "Suspend…", "nothing that goes past the rules"),
+  ofConfiguration("suspension", "Suspend…", "not even past the rules"),
   ofConfiguration("deletion", "Delete App", "This cannot be undone"),
   {
     ...{ name: "rejection", path: `${FLOW}/versions/${cast.VERSION}`, shows: "Nobody deploys its flow" },

@@ -48,6 +48,8 @@ describe.for(SCREENS.map((screen) => [screen.name, screen] as const))("%s", ([, 
     api.answer();
     await kit.press("Retry", place);
     await kit.says(screen.shows, place);
+    await kit.settled();
+    expect(kit.textOf(document.body), "lines for a terminal look like such").not.toContain("`");
 
     const lost = screen.over ? place : document.body;
     api.isAway = true;

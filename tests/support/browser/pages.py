@@ -39,7 +39,9 @@ NOT_LOADED = "Failed to load resource: "
 
 AXE = console_build.SOURCE / "node_modules" / "axe-core" / "axe.min.js"
 AXE_FINDS = """(async (rules) => {
-  const {violations} = await axe.run(document, {preload: false, resultTypes: ["violations"], ...(rules.length ? {runOnly: rules} : {})});
+  // What lies under a dialog cannot be touched, and where the page is scrolled under it is nobody's matter.
+  const top = [...document.querySelectorAll("dialog:modal")].at(-1) ?? document;
+  const {violations} = await axe.run(top, {preload: false, resultTypes: ["violations"], ...(rules.length ? {runOnly: rules} : {})});
   return JSON.stringify(violations.map(({id, help, nodes}) => ({id, help, where: nodes.map((node) => node.target.join(" "))})));
 })"""
 

@@ -52,3 +52,38 @@ export function readable(places: readonly number[], room: number): number[] {
     return [index];
   });
 }
+
+/** Marks that have one label, because there is no room for one each. */
+export interface Labelled<M> {
+  marks: M[];
+  /** The middle of the label, in pixels. */
+  x: number;
+}
+
+/**
+ * Labels of marks, which are in the order of their places: where labels would lie over each other, or over an edge, their marks have one.
+ * `wide`: how wide the label of some marks is; `whole`: how wide the chart is; in pixels.
+ */
+export function labelled<M extends { x: number }>(
+  marks: readonly M[],
+  wide: (marks: readonly M[]) => number,
+  whole: number,
+): Labelled<M>[] {
+  const labels: (Labelled<M> & { left: number; right: number })[] = [];
+  const labelOf = (of: M[]) => {
+    const [first, last] = [of[0] as M, of.at(-1) as M];
+    const half = wide(of) / 2;
+    const x = Math.max(half, Math.min((first.x + last.x) / 2, whole - half));
+    return { marks: of, x, left: x - half, right: x + half };
+  };
+  for (const mark of marks) {
+    let label = labelOf([mark]);
+    // A label of several is wider than theirs, so the one before it may have no room either.
+    for (let before = labels.at(-1); before && before.right > label.left; before = labels.at(-1)) {
+      labels.pop();
+      label = labelOf([...before.marks, ...label.marks]);
+    }
+    labels.push(label);
+  }
+  return labels;
+}

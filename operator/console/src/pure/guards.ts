@@ -1,6 +1,7 @@
 /** Rules for deploys in words: what holds an App and its rows, and what somebody may do about it. Pure. */
 import type { Guard, Purpose, Rejection, Waits } from "../api/guards.ts";
 import type { App, Deployment, OneDeployment } from "../api/read.ts";
+import { personOf } from "./people.ts";
 
 interface Right {
   allowed: boolean;
@@ -68,7 +69,9 @@ export function approversOf({ waits, pinned }: Pick<OneDeployment, "waits" | "pi
   const policies = asked.flatMap(({ policy }) => policy ?? []);
   const named = policies.length ? `, by policy ${policies.join(" and ")}` : "";
   const people = "Whoever has the role dynamiq-approver, but for its author";
-  return accounts.length ? `${people}; of service accounts ${accounts.join(", ")}${named}` : `${people}${named}`;
+  return accounts.length
+    ? `${people}; of service accounts ${accounts.map(personOf).join(", ")}${named}`
+    : `${people}${named}`;
 }
 
 /** What stands above an App: it is suspended, frozen, Git waits, or its rules cannot be read. What only some rows wait for is said where they are asked for. */
@@ -111,7 +114,7 @@ export function whyNotBack(
 
 /** Who released a row, and how, where what it had waited for takes one kind of word: `Approved by anna, otto`. */
 export function releasedBy({ released }: Pick<Deployment, "released">): string {
-  const by = released?.by.map((each) => each.username) ?? [];
+  const by = released?.by.map((each) => personOf(each.username)) ?? [];
   if (by.length === 0) return "";
   const isApproved = released?.guards.includes("AwaitingApproval");
   const isResumed = released?.guards.some((each) => each === "Held" || each === "Frozen");

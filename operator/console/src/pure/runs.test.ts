@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { RunComparison, RunNode } from "../api/runs.ts";
-import { ended, line, moments, readable, ticks } from "./chart.ts";
+import { ended, labelled, line, moments, readable, ticks } from "./chart.ts";
 import { asRunQuery, asRunSearch, isRunFiltered, readRunFilters } from "./run-filters.ts";
 import { treeOf } from "./run-tree.ts";
 import {
@@ -151,6 +151,21 @@ describe("a chart", () => {
       ),
     ).toBe("M0.0 1.0L1.0 2.0M3.0 4.0");
   });
+
+  const told = (places: number[]) =>
+    labelled(
+      places.map((x) => ({ x })),
+      (marks) => marks.length * 10 + 10,
+      200,
+    ).map(({ marks, x }) => `${marks.map((mark) => mark.x)} at ${x}`);
+
+  it("has one label for marks whose labels would lie over each other, and names each of them", () => {
+    expect(told([20, 60, 70, 120])).toEqual(["20 at 20", "60,70 at 65", "120 at 120"]);
+    expect(told([20, 38, 70])).toEqual(["20,38 at 29", "70 at 70"]);
+    expect(told([20, 41, 48])).toEqual(["20,41,48 at 34"]);
+  });
+
+  it("has no label over its edges", () => expect(told([1, 195])).toEqual(["1 at 10", "195 at 190"]));
 
   it("names no mark where there is no room", () => {
     expect(readable([0, 10, 30, 35, 70], 28)).toEqual([0, 2, 4]);

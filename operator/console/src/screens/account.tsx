@@ -1,5 +1,6 @@
 import { useId } from "preact/hooks";
 import { problemOf } from "../api/problem.ts";
+import { personOf } from "../pure/people.ts";
 import { session, signOut, type User } from "../state/session.ts";
 import { type Theme, theme } from "../state/theme.ts";
 import { Time } from "../ui/time.tsx";
@@ -19,7 +20,7 @@ export function Account({ user }: { user: User }) {
   return (
     <div class="account">
       <button type="button" class="button who" popovertarget={id} aria-label={`Account: ${user.username}`}>
-        <span aria-hidden="true">{[...user.username][0]?.toUpperCase()}</span>
+        <span aria-hidden="true">{[...personOf(user.username)][0]?.toUpperCase()}</span>
       </button>
       <div id={id} popover="auto" class="menu-list">
         <div>

@@ -1,7 +1,8 @@
 import { useEffect, useRef } from "preact/hooks";
-import { type App, readRights } from "../api/read.ts";
+import type { App } from "../api/read.ts";
 import { readTriggers, type Trigger } from "../api/triggers.ts";
 import { refresh, useQuery } from "../state/query.ts";
+import { useRights } from "../state/rights.ts";
 import { Action, type Right } from "../ui/action.tsx";
 import { useLocation } from "../ui/location.tsx";
 import { Empty, Loaded } from "../ui/states.tsx";
@@ -17,7 +18,7 @@ const LOOKED_AGAIN_AFTER = 15_000;
 /** An App at set times: its triggers, with when each runs, how it went last, and what can be done with it. */
 export function TriggersTab({ app }: { app: App }) {
   const { path, query: address, route } = useLocation();
-  const right = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value?.triggers;
+  const right = useRights(app.id).data.value?.triggers;
   const triggers = useQuery(`triggers ${app.id}`, (signal) => readTriggers(app.id, signal));
   useFresh(app);
   const open = (what?: string, replaces = false) => route(what ? `${path}?trigger=${what}` : path, replaces);

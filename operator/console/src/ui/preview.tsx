@@ -8,10 +8,10 @@ import {
   pairsOf,
   summaryOf,
 } from "../pure/preview-words.ts";
-import { sentence } from "../pure/texts.ts";
 import type { Previewed } from "../state/preview.ts";
 import { Diff } from "./diff.tsx";
 import { Icon } from "./icons.tsx";
+import { Said } from "./said.tsx";
 import { Skeleton } from "./states.tsx";
 
 interface Props<T extends Preview> {
@@ -41,7 +41,7 @@ export function PreviewView<T extends Preview>({ preview, waits, also, children 
       {problem?.status === 401 && <p class="muted small">Sign in again to see what this would do.</p>}
       {problem && problem.status !== 401 && (
         <div class="notice bad" role="alert">
-          <span class="break">{sentence(problem.message)}</span>
+          <Said text={problem.message} />
           <button type="button" class="button tiny" onClick={refresh}>
             Retry
           </button>
@@ -110,7 +110,7 @@ export function Consequences({ of }: { of: Consequence[] }) {
       {of.map(({ kind, says }) => (
         <li key={says} class={kind}>
           <Icon shape={SHAPES[kind]} />
-          <span>{says}</span>
+          <Said text={says} />
         </li>
       ))}
     </ul>
@@ -123,7 +123,7 @@ function Warnings({ warnings }: { warnings: string[] }) {
     <ul class="warnings" aria-label="Warnings">
       {warnings.map((each) => (
         <li key={each} class="notice warn small">
-          <span class="break">{sentence(each)}</span>
+          <Said text={each} />
         </li>
       ))}
     </ul>

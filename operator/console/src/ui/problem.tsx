@@ -1,6 +1,6 @@
 import type { Problem } from "../api/problem.ts";
 import { isUncertain } from "../pure/answers.ts";
-import { sentence } from "../pure/texts.ts";
+import { Said } from "./said.tsx";
 
 interface Props {
   problem: Problem | undefined;
@@ -20,7 +20,9 @@ export function ProblemNotice({ problem, undone, gone, said = {} }: Props) {
       <div class="notice warn" role="alert">
         <span class="break">
           <strong>Whether it was done is not known:</strong> look, then try again.{" "}
-          <span class="small">({sentence(problem.message)})</span>
+          <span class="small">
+            (<Said text={problem.message} />)
+          </span>
         </span>
       </div>
     );
@@ -32,7 +34,7 @@ export function ProblemNotice({ problem, undone, gone, said = {} }: Props) {
     <div class="notice bad" role="alert">
       <div class="break">
         <strong>{(problem.isUnknown && gone) || undone}.</strong>{" "}
-        {isSaidBelow ? "Look at the fields that are marked." : sentenceOf(problem)}
+        {isSaidBelow ? "Look at the fields that are marked." : <Said text={sentenceOf(problem)} />}
         {isSaidBelow && others.length > 0 && (
           <ul>
             {others.map(([field, what]) => (
@@ -50,5 +52,5 @@ export function ProblemNotice({ problem, undone, gone, said = {} }: Props) {
 function sentenceOf(problem: Problem): string {
   if (problem.status === 401)
     return "Your session has ended: sign in again, then try once more. What you filled in stays here.";
-  return sentence(problem.message);
+  return problem.message;
 }

@@ -1,9 +1,9 @@
 import type { ComponentChildren } from "preact";
 import type { Problem } from "../api/problem.ts";
-import { sentence } from "../pure/texts.ts";
 import { connection } from "../state/connection.ts";
 import type { Query } from "../state/query.ts";
 import { session } from "../state/session.ts";
+import { Said } from "./said.tsx";
 
 /** Grey lines where text will be. `level` 1: the screen has no heading yet, and this stands for it. */
 export function Skeleton({ lines = 4, level = 2 }: { lines?: number; level?: 1 | 2 }) {
@@ -50,7 +50,9 @@ export function Failure({ problem, level = 2, retry }: { problem: Problem; level
   return (
     <div class="empty" role="alert">
       <Heading level={level}>{title}</Heading>
-      <p class="muted break">{problem.message}</p>
+      <p class="muted">
+        <Said text={problem.message} isPart />
+      </p>
       {problem.isForbidden && session.value?.user && <p class="small muted">You are {session.value.user.username}.</p>}
       {retry && (
         <button type="button" class="button" onClick={retry}>
@@ -75,7 +77,7 @@ export function Trouble({ query, says = "This may be old: it could not be read a
   return (
     <div class="notice bad trouble" role="alert">
       <span class="break">
-        {says}. {sentence(problem.message)}
+        {says}. <Said text={problem.message} />
       </span>
       <button type="button" class="button tiny" onClick={retry}>
         Retry

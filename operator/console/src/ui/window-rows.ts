@@ -95,7 +95,8 @@ export function useWindowRows({ of, count, last = 0, estimate, keep, covered }: 
     let isOther = false;
     for (const { target } of entries) {
       const place = Number((target as HTMLElement).dataset.place);
-      const height = (target as HTMLElement).offsetHeight;
+      // A part of a pixel less, and the next row would lie over the line below this one.
+      const height = Math.ceil(target.getBoundingClientRect().height);
       const before = known.measured.get(place) ?? known.estimate;
       // A row that is not laid out, as on paper, is as high as it was.
       if (!height || !target.isConnected) continue;

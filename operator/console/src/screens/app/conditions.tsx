@@ -1,6 +1,7 @@
 import type { Condition } from "../../api/read.ts";
 import { sortedConditions, spaced, type Tone, toneOf } from "../../pure/conditions.ts";
 import { Icon } from "../../ui/icons.tsx";
+import { Said } from "../../ui/said.tsx";
 import { Time } from "../../ui/time.tsx";
 
 const SHAPES: Record<Tone, Parameters<typeof Icon>[0]["shape"]> = {
@@ -44,7 +45,11 @@ function Line({ condition }: { condition: Condition }) {
             </span>
           )}
         </p>
-        {condition.message && <p class="small muted break">{condition.message}</p>}
+        {condition.message && (
+          <p class="small muted">
+            <Said text={condition.message} />
+          </p>
+        )}
       </div>
     </li>
   );

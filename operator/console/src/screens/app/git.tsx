@@ -1,4 +1,5 @@
 import type { App, OneDeployment } from "../../api/read.ts";
+import { Person } from "../../ui/person.tsx";
 
 /** What `App.spec.deploy` asks, and whether it is what callers get. */
 export function GitAsks({ app, git, live }: { app: App; git: NonNullable<App["git"]>; live?: OneDeployment }) {
@@ -33,7 +34,9 @@ export function GitAsks({ app, git, live }: { app: App; git: NonNullable<App["gi
           {git.changed_by && (
             <>
               <dt>Changed by</dt>
-              <dd>{git.changed_by}</dd>
+              <dd>
+                <Person name={git.changed_by} />
+              </dd>
             </>
           )}
         </dl>
@@ -49,7 +52,7 @@ function isComing({ git, under_way }: App): boolean {
 /** How it came that something else is live. */
 function why(live: OneDeployment | undefined): string {
   const what = live?.workflow_version?.version ?? "Something else";
-  if (live?.source === "Revert") return `A bad version was taken back: ${what} is live`;
+  if (live?.source === "Revert") return `A bad version was reverted: ${what} is live`;
   if (live?.restores) return `Rolled back by hand: ${what} is live`;
   return live?.source === "App" ? `${what} is live` : `Deployed by hand: ${what} is live`;
 }

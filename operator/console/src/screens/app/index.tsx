@@ -1,7 +1,8 @@
 import { useRef } from "preact/hooks";
-import { type App, type AppRights, readApp, readRights } from "../../api/read.ts";
+import { type App, type AppRights, readApp } from "../../api/read.ts";
 import { type AppPlace, appPlace } from "../../pure/place.ts";
 import { useQuery } from "../../state/query.ts";
+import { useRights } from "../../state/rights.ts";
 import { useAppEvents } from "../../state/watch.ts";
 import { useLocation } from "../../ui/location.tsx";
 import { Loaded } from "../../ui/states.tsx";
@@ -54,7 +55,7 @@ export function AppScreen({ id }: { id: string }) {
 function OneApp({ id }: { id: string }) {
   const { path } = useLocation();
   const app = useQuery(`app ${id}`, (signal) => readApp(id, signal));
-  const rights = useQuery(`rights ${id}`, (signal) => readRights(id, signal)).data.value;
+  const rights = useRights(id).data.value;
   const place = appPlace(path.slice(`/console/apps/${id}`.length));
   const shown = useShown(place);
   useAppEvents(id, {});

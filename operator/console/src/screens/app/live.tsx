@@ -6,7 +6,9 @@ import { figuresInWords } from "../../pure/run-words.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { useVerdict } from "../../state/verdicts.ts";
 import { Action } from "../../ui/action.tsx";
+import { By } from "../../ui/person.tsx";
 import { RunsOfRow } from "../../ui/runs-of-row.tsx";
+import { Said } from "../../ui/said.tsx";
 import { Failure, Skeleton } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
 
@@ -54,7 +56,11 @@ export function LiveNow({ app, live, row, rights }: Props) {
       ) : (
         <Skeleton lines={5} />
       )}
-      {good?.reason && <p class="inside muted small">There is no version to roll back to: {good.reason}.</p>}
+      {good?.reason && (
+        <p class="inside muted small">
+          There is no version to roll back to: <Said text={good.reason} isPart />.
+        </p>
+      )}
       {app.warm.length > 0 && <Warm warm={app.warm} />}
     </section>
   );
@@ -73,7 +79,8 @@ function Facts({ app, row }: { app: App; row: OneDeployment }) {
       <dl class="facts">
         <dt>Deployed</dt>
         <dd>
-          <Time at={row.created_at} /> {row.created_by && <>by {row.created_by.username}</>}
+          <Time at={row.created_at} />
+          <By author={row.created_by} />
         </dd>
         {row.provenance && (
           <>

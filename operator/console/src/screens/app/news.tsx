@@ -1,6 +1,7 @@
 import type { App } from "../../api/read.ts";
 import { withoutDot } from "../../pure/texts.ts";
 import { Icon } from "../../ui/icons.tsx";
+import { Said } from "../../ui/said.tsx";
 
 /** What one has to know first: a rollout that is under way, and a deploy that failed. */
 export function News({ app }: { app: App }) {
@@ -17,7 +18,12 @@ export function News({ app }: { app: App }) {
               {coming.sequence !== null && ` (#${coming.sequence})`}
             </b>{" "}
             is {coming.status === "Pending" ? "waiting" : "being rolled out"}
-            {app.status.message && `: ${withoutDot(app.status.message)}`}.{live && ` ${live.version} still serves.`}
+            {app.status.message && (
+              <>
+                : <Said text={withoutDot(app.status.message)} isPart />
+              </>
+            )}
+            .{live && ` ${live.version} still serves.`}
           </span>
         </span>
         <a class="button tiny" href={`/console/apps/${app.id}/rollouts/${coming.deployment_id}`}>
@@ -33,7 +39,7 @@ export function News({ app }: { app: App }) {
       <span class="line">
         <Icon shape="cross" />
         <span class="break">
-          {withoutDot(stopped?.message ?? app.status.message ?? "The newest deployment failed")}.
+          <Said text={withoutDot(stopped?.message ?? app.status.message ?? "The newest deployment failed")} />.
           {live && ` ${live.version} still serves.`}
         </span>
       </span>

@@ -1,7 +1,8 @@
 import { useEffect, useState } from "preact/hooks";
 import { type Configuration, readConfiguration } from "../../api/configuration.ts";
-import { type App, readRights } from "../../api/read.ts";
+import type { App } from "../../api/read.ts";
 import { refresh, update, useQuery } from "../../state/query.ts";
+import { useRights } from "../../state/rights.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { SuspendDialog } from "../guards/dialogs.tsx";
@@ -16,7 +17,7 @@ const LOOKED_AGAIN_AFTER = 2_000;
 
 /** What an App is whichever version it runs: hostname, access, variables, keys; and its end. */
 export function ConfigurationTab({ app }: { app: App }) {
-  const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value;
+  const rights = useRights(app.id).data.value;
   return (
     <div class="halves">
       <Configured app={app} right={rights?.configure} />
@@ -40,9 +41,7 @@ function Suspension({ app, right }: { app: App; right?: Right }) {
           {app.suspended ? "Take it off…" : "Suspend…"}
         </Action>
       </header>
-      <p class="inside muted small">
-        While it is suspended nothing of {app.name} is deployed, by nobody. What runs goes on.
-      </p>
+      <p class="inside muted small">While suspended, nobody can deploy {app.name}. It keeps running.</p>
       {isOpen && <SuspendDialog app={app} onClose={() => open(false)} />}
     </section>
   );

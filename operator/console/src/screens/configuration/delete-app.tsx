@@ -25,7 +25,7 @@ export function DeleteApp({ app, right }: { app: App; right?: Right }) {
         </Action>
       </header>
       <p class="inside muted small">
-        Takes its history, its triggers and its Access Keys along. The workflow and its versions stay.
+        Deletes its history, triggers and Access Keys, too. The workflow and its versions stay.
       </p>
       {isOpen && <DeleteDialog app={app} onClose={() => open(false)} />}
     </section>

@@ -8,7 +8,7 @@ import {
   type Runtime,
 } from "../../api/deploying.ts";
 import type { Problem } from "../../api/problem.ts";
-import { type AppOfList, readRights } from "../../api/read.ts";
+import type { AppOfList } from "../../api/read.ts";
 import { readProjectRights, type Version, type Workflow } from "../../api/workflows.ts";
 import { confirmedOf, fieldsWrong } from "../../pure/answers.ts";
 import { AMOUNTS, NUMBERS } from "../../pure/config.ts";
@@ -16,6 +16,7 @@ import { deployBody, type Edits, FIELDS, type Mode, newAppBody, wrongOf } from "
 import type { Leaving } from "../../state/leaving.ts";
 import { usePreview } from "../../state/preview.ts";
 import { refresh, useQuery } from "../../state/query.ts";
+import { useRights } from "../../state/rights.ts";
 import { useSending } from "../../state/sending.ts";
 import { toast } from "../../ui/toasts.tsx";
 import { useBypassOffer } from "./fields.tsx";
@@ -126,7 +127,7 @@ async function post({ appId, body }: Sent, key: string): Promise<{ appId: string
 
 /** Whether the caller may deploy the App, or make one in the project. */
 function useRight(appId: string | undefined, projectId: string | null) {
-  const ofApp = useQuery(appId && `rights ${appId}`, (signal) => readRights(appId as string, signal));
+  const ofApp = useRights(appId);
   const ofProject = useQuery(projectId ? `project-rights ${projectId}` : undefined, (signal) =>
     readProjectRights(projectId as string, signal),
   );

@@ -2,6 +2,7 @@ import type { Problem } from "../../api/problem.ts";
 import { type Change, changesOf } from "../../pure/answers.ts";
 import { sentence } from "../../pure/texts.ts";
 import type { Sending } from "../../state/sending.ts";
+import { Said } from "../../ui/said.tsx";
 
 type Told = Omit<Sending<never>, "sent" | "send">;
 
@@ -92,7 +93,7 @@ function Changed({ changes, look }: { changes: Change[]; look: () => void }) {
 function Refused({ says }: { says: string }) {
   return (
     <div class="notice bad" role="alert">
-      <span class="break">{sentence(says)}</span>
+      <Said text={says} />
     </div>
   );
 }

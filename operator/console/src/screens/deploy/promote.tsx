@@ -7,7 +7,7 @@ import {
   promote,
   readEnvironments,
 } from "../../api/deploying.ts";
-import { type App, type Deployment, readApp, readRights } from "../../api/read.ts";
+import { type App, type Deployment, readApp } from "../../api/read.ts";
 import { confirmedOf, fieldsWrong } from "../../pure/answers.ts";
 import { promoteLine } from "../../pure/commands.ts";
 import { bypassBody, bypassWrong } from "../../pure/deploy-form.ts";
@@ -26,6 +26,7 @@ import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";
 import { type Previewed, usePreview } from "../../state/preview.ts";
 import { refresh, useQuery } from "../../state/query.ts";
+import { useRights } from "../../state/rights.ts";
 import { useSending } from "../../state/sending.ts";
 import { useAppEvents } from "../../state/watch.ts";
 import { Command } from "../../ui/copy.tsx";
@@ -89,9 +90,7 @@ function PromoteForm({ app, targets, edits, edit, leaving, ask }: FormProps) {
     ...bypassBody(edits.bypass),
     ...(message ? { message } : {}),
   };
-  const mayBypass = useQuery(target.app_id ? `rights ${target.app_id}` : undefined, (signal) =>
-    readRights(target.app_id as string, signal),
-  ).data.value?.bypass;
+  const mayBypass = useRights(target.app_id ?? undefined).data.value?.bypass;
   const wrong: Record<string, string> = {
     hostname: target.needs_hostname ? hostnameWrong(hostname) : "",
     message: tooLong(message, MESSAGE_MOST),
@@ -340,10 +339,7 @@ function NothingLive({ app }: { app: App }) {
 function NoEnvironment() {
   return (
     <Empty title="This project has no other environment">
-      <p class="muted">
-        An environment is a namespace with two labels: give its namespace, and this one, the same project, and each the
-        name of its environment.
-      </p>
+      <p class="muted">To promote, label both namespaces with the same project, and each with its environment.</p>
       <Command
         text={
           "kubectl label namespace NAMESPACE dynamiq.getdynamiq.ai/project=PROJECT dynamiq.getdynamiq.ai/environment=production"

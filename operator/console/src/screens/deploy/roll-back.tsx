@@ -1,6 +1,6 @@
 import { useRef } from "preact/hooks";
 import { type DeployBody, deploy, previewDeploy } from "../../api/deploying.ts";
-import { type App, type Deployment, readRights } from "../../api/read.ts";
+import type { App, Deployment } from "../../api/read.ts";
 import { confirmedOf, fieldsWrong } from "../../pure/answers.ts";
 import { rollBackCall, rollBackLine } from "../../pure/commands.ts";
 import type { Config } from "../../pure/config.ts";
@@ -10,10 +10,11 @@ import { MESSAGE_MOST, sentence, tooLong } from "../../pure/texts.ts";
 import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";
 import { usePreview } from "../../state/preview.ts";
-import { refresh, useQuery } from "../../state/query.ts";
+import { refresh } from "../../state/query.ts";
 import { useRow } from "../../state/row.ts";
 import { useSending } from "../../state/sending.ts";
 import { Dialog } from "../../ui/dialog.tsx";
+import { By } from "../../ui/person.tsx";
 import { PreviewView } from "../../ui/preview.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
@@ -22,6 +23,8 @@ import { ActingForm, Held, Terminal, useReadyFocus } from "./acting.tsx";
 import { BypassField, Check, MessageField, useBypassOffer } from "./fields.tsx";
 import { Outcome, waitsAfter, waitsForPreview } from "./outcome.tsx";
 import "../../styles/deploying.css";
+import { useRights } from "../../state/rights.ts";
+import { Said } from "../../ui/said.tsx";
 
 interface Filled {
   withConfig: boolean;
@@ -60,7 +63,7 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
   const message = filled.message.trim();
   const wrong = tooLong(filled.message, MESSAGE_MOST);
   const wrongBypass = bypassWrong(filled.bypass);
-  const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal));
+  const rights = useRights(app.id);
   const deploys = rights.data.value?.deploy;
   // Who is on call brings rows back, and changes nothing else.
   const lacks = deploys?.allowed === false ? `. You may not change it: ${deploys.needs ?? "ask an administrator"}` : "";
@@ -202,7 +205,7 @@ function RowLine({ app, row, title }: { app: App; row: Deployment; title: string
       <br />
       <span class="muted small">
         Deployed <Time at={row.created_at} />
-        {row.created_by && ` by ${row.created_by.username}`}
+        <By author={row.created_by} />
       </span>
     </p>
   );
@@ -219,7 +222,7 @@ function Doubts({ row: { deployable, ending } }: { row: Deployment }) {
         <li key={each} class={deployable?.ok === false ? "notice bad small" : "notice warn small"}>
           <span class="break">
             {deployable?.ok === null && "Not known: "}
-            {deployable?.ok === null ? each : sentence(each)}
+            <Said text={each} isPart={deployable?.ok === null} />
           </span>
         </li>
       ))}

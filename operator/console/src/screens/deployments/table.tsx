@@ -4,6 +4,8 @@ import { type Asked, type Column, deployedAt, queryOf } from "../../pure/app-lis
 import { useGrowing } from "../../ui/growing.ts";
 import { Icon } from "../../ui/icons.tsx";
 import { memo } from "../../ui/memo.ts";
+import { Person } from "../../ui/person.tsx";
+import { Said } from "../../ui/said.tsx";
 import { Status } from "../../ui/status.tsx";
 import { Time } from "../../ui/time.tsx";
 
@@ -90,7 +92,7 @@ const Row = memo(({ app }: { app: AppOfList }) => {
         <Status word={app.status.word} />
         {!isCalm && app.status.message && (
           <p class="small muted cut" title={app.status.message}>
-            {app.status.message}
+            <Said text={app.status.message} />
           </p>
         )}
       </td>
@@ -106,7 +108,7 @@ const Row = memo(({ app }: { app: AppOfList }) => {
         {deployed ? <Time at={deployed} /> : <span class="muted">never</span>}
         {deployed && app.updated_by && (
           <p class="small muted cut" title={app.updated_by.username}>
-            {app.updated_by.username}
+            <Person name={app.updated_by.username} />
           </p>
         )}
       </td>

@@ -1,7 +1,7 @@
 import { type Rejection, rejectVersion, say, suspend, withdrawRejection } from "../../api/guards.ts";
-import { type App, readRights } from "../../api/read.ts";
-import { sentence } from "../../pure/texts.ts";
-import { refresh, update, useQuery } from "../../state/query.ts";
+import type { App } from "../../api/read.ts";
+import { refresh, update } from "../../state/query.ts";
+import { useRights } from "../../state/rights.ts";
 import { Said } from "../../ui/said.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { SayDialog } from "./say-dialog.tsx";
@@ -9,10 +9,6 @@ import { SayDialog } from "./say-dialog.tsx";
 interface Props {
   app: App;
   onClose: () => void;
-}
-
-function useRights(app: string) {
-  return useQuery(`rights ${app}`, (signal) => readRights(app, signal)).data.value;
 }
 
 /** Suspends an App, or takes that off. */
@@ -23,7 +19,7 @@ export function SuspendDialog({ app, onClose }: Props) {
       title={is ? "Take the suspension off" : `Suspend ${app.name}`}
       action={is ? "Take it off" : "Suspend"}
       isDanger={!is}
-      right={useRights(app.id)?.suspend}
+      right={useRights(app.id).data.value?.suspend}
       undone={is ? "It stays suspended" : "It is not suspended"}
       onClose={onClose}
       write={async () => {
@@ -35,7 +31,7 @@ export function SuspendDialog({ app, onClose }: Props) {
       <p>
         {is
           ? `What waited for that alone is deployed: of ${app.name}, ${app.waiting.length || "no"} deployment${app.waiting.length === 1 ? " waits" : "s wait"} now.`
-          : `Nothing of ${app.name} is deployed until this is taken off: no deploy, no rollback, and nothing that goes past the rules. What runs goes on.`}
+          : `While suspended, nobody can deploy ${app.name} or roll it back, not even past the rules. It keeps running.`}
       </p>
     </SayDialog>
   );
@@ -49,13 +45,13 @@ export function ResumeDialog({ app, onClose }: Props) {
       title="Resume what Git asks for"
       action="Resume"
       label="Message (optional)"
-      right={useRights(app.id)?.resume}
+      right={useRights(app.id).data.value?.resume}
       undone="It waits on"
       onClose={onClose}
       write={async (message) => {
         const key = crypto.randomUUID();
         const made = await say(app.id, row, { purpose: "Resume", ...(message ? { message } : {}) }, key);
-        toast(sentence(made.says.join(". ")));
+        toast(<Said text={made.says.join(". ")} />);
         refresh("app ");
       }}
     >
@@ -88,7 +84,7 @@ export function RejectDialog({ app, version, of, rejections, onClose }: VersionP
       label={rejection ? "Why it may be deployed again" : "Why nobody is to deploy it"}
       isRequired
       isDanger={!rejection}
-      right={useRights(app)?.reject_versions}
+      right={useRights(app).data.value?.reject_versions}
       undone={rejection ? "It stays rejected" : "Nothing was rejected"}
       onClose={onClose}
       write={async (reason) => {

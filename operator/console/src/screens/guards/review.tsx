@@ -8,11 +8,11 @@ import {
   type WaitingPreview,
   type Word,
 } from "../../api/guards.ts";
-import { type App, type OneDeployment, readRights } from "../../api/read.ts";
+import type { App, OneDeployment } from "../../api/read.ts";
 import { wordLine } from "../../pure/commands.ts";
 import { approvalsOf, approversOf, letsGoOn, RIGHTS, waitsOf, wordsOn } from "../../pure/guards.ts";
 import { titleOf } from "../../pure/row-words.ts";
-import { MESSAGE_MOST, sentence, tooLong } from "../../pure/texts.ts";
+import { MESSAGE_MOST, tooLong } from "../../pure/texts.ts";
 import { useDraft } from "../../state/draft.ts";
 import { type Leaving, useLeaving } from "../../state/leaving.ts";
 import { usePreview } from "../../state/preview.ts";
@@ -23,6 +23,7 @@ import { user } from "../../state/session.ts";
 import { Action, SENDING } from "../../ui/action.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { useKeptFocus } from "../../ui/kept-focus.ts";
+import { Person } from "../../ui/person.tsx";
 import { PreviewView } from "../../ui/preview.tsx";
 import { Said } from "../../ui/said.tsx";
 import { Empty, Loaded } from "../../ui/states.tsx";
@@ -32,6 +33,7 @@ import { ActingForm, Held, Terminal, useReadyFocus } from "../deploy/acting.tsx"
 import { MessageField } from "../deploy/fields.tsx";
 import { Outcome, waitsAfter, waitsForPreview } from "../deploy/outcome.tsx";
 import "../../styles/deploying.css";
+import { useRights } from "../../state/rights.ts";
 
 /** A row that waits: what its author asked for, what it would do now, and the word of whoever may say one. */
 export function ReviewDialog({ app, rowId }: { app: App; rowId: string }) {
@@ -59,7 +61,9 @@ export function ReviewDialog({ app, rowId }: { app: App; rowId: string }) {
 function WaitsNoMore({ app, row }: { app: App; row: OneDeployment }) {
   return (
     <Empty title={`${titleOf(row)} waits for nothing`}>
-      <p class="muted break">{row.reason ? sentence(row.reason) : `Its status is ${row.status}.`}</p>
+      <p class="muted break">
+        <Said text={row.reason ?? `Its status is ${row.status}.`} />
+      </p>
       <a class="button" href={`/console/apps/${app.id}/rollouts/${row.id}`}>
         Look at the rollout
       </a>
@@ -81,7 +85,7 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
   const words = wordsOn(waits, isAuthor);
   // What ends the row for good is never what Enter does, however what it waits for changes meanwhile.
   const first = letsGoOn(words);
-  const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal));
+  const rights = useRights(app.id);
   const title = titleOf(row);
   const text = message.trim();
   const wrong = tooLong(message, MESSAGE_MOST);
@@ -92,7 +96,7 @@ function ReviewForm({ app, row, message, type, leaving }: FormProps) {
   const sending = useSending<Word, { says: string[]; warnings: string[] }>(
     (word, key) => say(app.id, row.id, word, key),
     ({ says, warnings }, isHere, { purpose }) => {
-      toast(sentence([...says, ...warnings].join(". ")), warnings.length > 0 ? "bad" : "good");
+      toast(<Said text={[...says, ...warnings].join(". ")} />, warnings.length > 0 ? "bad" : "good");
       refresh();
       if (!isHere) return;
       if (purpose === "Approve" || purpose === "Resume") leaving.goOn(`/console/apps/${app.id}/rollouts/${row.id}`);
@@ -176,8 +180,8 @@ function Asked({ app, row, preview }: { app: App; row: OneDeployment; preview?: 
     <dl class="facts">
       <dt>Asked</dt>
       <dd>
-        <Time at={row.created_at} /> by {row.created_by?.username ?? "nobody who is known"}
-        {preview?.base && `, while #${preview.base.sequence} was live`}
+        <Time at={row.created_at} /> by <Person name={row.created_by?.username} />
+        {preview?.base && ` while #${preview.base.sequence} was live`}
       </dd>
       {row.message && (
         <>
@@ -224,7 +228,7 @@ export function Words({ said }: { said: Approval[] }) {
     <ul class="small">
       {said.map((each) => (
         <li key={each.id} class="break">
-          {each.purpose}, by {each.created_by?.username ?? "nobody who is known"} <Time at={each.created_at} />
+          {each.purpose}, by <Person name={each.created_by?.username} /> <Time at={each.created_at} />
           {each.message && `: ${each.message}`}
           {(each.is_restored || !each.is_of_this_digest) && <span class="muted"> (counts for nothing)</span>}
         </li>

@@ -9,6 +9,7 @@ import { user } from "../../state/session.ts";
 import { useAppEvents } from "../../state/watch.ts";
 import { Action } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
+import { By } from "../../ui/person.tsx";
 import { Said } from "../../ui/said.tsx";
 import { Moment, Time } from "../../ui/time.tsx";
 import { ResumeDialog, SuspendDialog } from "../parts.ts";
@@ -126,7 +127,7 @@ function WaitingRow({ app, rights, row, search }: Props & { row: Waiting }) {
           {whole && (
             <p class="small">
               Asked <Time at={whole.created_at} />
-              {whole.created_by && ` by ${whole.created_by.username}`}
+              <By author={whole.created_by} />
               {whole.message && `: ${whole.message}`}
             </p>
           )}

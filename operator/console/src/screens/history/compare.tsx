@@ -1,6 +1,6 @@
 import { useEffect } from "preact/hooks";
 import { readComparison, type WholeRow } from "../../api/history.ts";
-import { type App, readRights } from "../../api/read.ts";
+import type { App } from "../../api/read.ts";
 import { type ComparedField, compareRows } from "../../pure/compare-rows.ts";
 import { canComeBack, titleOf } from "../../pure/row-words.ts";
 import { line } from "../../pure/shell.ts";
@@ -10,11 +10,13 @@ import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Diff } from "../../ui/diff.tsx";
 import { useLocation } from "../../ui/location.tsx";
+import { Person } from "../../ui/person.tsx";
 import { Empty, Failure, Loaded, Skeleton } from "../../ui/states.tsx";
 import { Status } from "../../ui/status.tsx";
 import { Time } from "../../ui/time.tsx";
 import { ComparedRuns } from "../monitoring/compare.tsx";
 import "./history.css";
+import { useRights } from "../../state/rights.ts";
 import { kept } from "./kept.ts";
 
 /** Two rows side by side: `a`, from which, and `b`, to which. */
@@ -115,7 +117,7 @@ function Fields({ app, from, to }: { app: App; from: WholeRow; to: WholeRow }) {
 }
 
 function Side({ app, row }: { app: App; row: WholeRow }) {
-  const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value;
+  const rights = useRights(app.id).data.value;
   const address = `/console/apps/${app.id}/history/${row.id}`;
   return (
     <th scope="col">
@@ -133,6 +135,7 @@ function Value({ field, value }: { field: ComparedField; value: string }) {
   if (value === "") return <span class="muted">—</span>;
   if (field.isTime) return <Time at={value} />;
   if (field.label === "Status") return <Status word={value} />;
+  if (field.label === "Created by") return <Person name={value} />;
   const isCode = field.label === "Image" || field.label === "Flow";
   return isCode ? <code class="break">{value}</code> : <span class="break">{value}</span>;
 }

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { readComparison, type WholeRow } from "../../api/history.ts";
-import { type App, readRights } from "../../api/read.ts";
+import type { App } from "../../api/read.ts";
 import { rollBackLine } from "../../pure/commands.ts";
 import { computeInWords } from "../../pure/config-words.ts";
 import {
@@ -29,6 +29,7 @@ import { duration } from "../../pure/time.ts";
 import { useLeaving } from "../../state/leaving.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { useRejections } from "../../state/rejections.ts";
+import { useRights } from "../../state/rights.ts";
 import { useRow } from "../../state/row.ts";
 import { user } from "../../state/session.ts";
 import { Action } from "../../ui/action.tsx";
@@ -67,7 +68,7 @@ function Foot({ app, row, search }: { app: App; row: WholeRow; search: string })
   const [isRejecting, reject] = useState(false);
   const rejections = rejectionsOf(useRejections(app.id), row.flow_hash);
   const version = row.workflow_version?.version;
-  const rights = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value;
+  const rights = useRights(app.id).data.value;
   const live = app.live?.deployment_id;
   const offer = offerOn(row, user.value?.username, rights);
   return (
@@ -168,7 +169,7 @@ function Facts({ row, app }: { row: WholeRow; app: App }) {
       </Fact>
       {from && <Fact label="Provenance">{from}</Fact>}
       {row.source === "App" && <Fact label="Source">App.spec.deploy</Fact>}
-      {row.source === "Revert" && <Fact label="Source">The operator took a bad version back</Fact>}
+      {row.source === "Revert" && <Fact label="Source">The operator reverted a bad version</Fact>}
       {row.message && (
         <Fact label="Message">
           <span class="message">{row.message}</span>
@@ -388,7 +389,11 @@ function Conditions({ row }: { row: WholeRow }) {
           <Fact key={each.type} label={each.type}>
             {each.status}
             {each.reason && `, ${each.reason}`}
-            {each.message && <span class="break">: {each.message}</span>}
+            {each.message && (
+              <>
+                : <Said text={each.message} isPart />
+              </>
+            )}
             {each.since && (
               <span class="muted small">
                 {" · "}

@@ -4,6 +4,7 @@ import { type Counted, readFilterChoices } from "../../api/history.ts";
 import type { App } from "../../api/read.ts";
 import { type HistoryFilters, isFiltered, NO_FILTERS, SEARCH_MOST, STATUSES } from "../../pure/history-filters.ts";
 import { fromLocal, toLocal } from "../../pure/local-time.ts";
+import { personOf } from "../../pure/people.ts";
 import { useQuery } from "../../state/query.ts";
 import { Icon } from "../../ui/icons.tsx";
 import { wordOf } from "../../ui/status.tsx";
@@ -37,7 +38,7 @@ export function FilterBar({ app, filters, onChange }: Props) {
       <Choice
         label="Created by"
         value={filters.created_by}
-        counted={choices?.authors}
+        counted={choices?.authors.map((each) => ({ ...each, label: personOf(each.value) }))}
         onChoose={(created_by) => set({ created_by })}
       />
       <Choice
@@ -208,7 +209,8 @@ export function Choice({ label, value, counted = [], onChoose }: ChoiceProps) {
         {!isKnown && <option value={value}>{value}</option>}
         {counted.map((each) => (
           <option key={each.value} value={each.value}>
-            {each.label ?? `${each.value} (${each.count})`}
+            {each.label ?? each.value}
+            {each.count !== undefined && ` (${each.count})`}
           </option>
         ))}
       </select>

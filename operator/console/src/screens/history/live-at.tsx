@@ -10,6 +10,7 @@ import { useNewest } from "../../state/newest.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { Person } from "../../ui/person.tsx";
 import { TextField } from "../../ui/text-field.tsx";
 import { Moment } from "../../ui/time.tsx";
 
@@ -103,7 +104,9 @@ function Served({ app, found }: { app: App; found: LiveAt }) {
         )}
       </dd>
       <dt>Created by</dt>
-      <dd>{row.created_by?.username ?? "unknown"}</dd>
+      <dd>
+        <Person name={row.created_by?.username} />
+      </dd>
       <dt>Runtime</dt>
       <dd>{row.runtime?.version ?? "—"}</dd>
       <dt>Config</dt>

@@ -2,12 +2,13 @@ import type { Row } from "../../api/history.ts";
 import type { App, Ready } from "../../api/read.ts";
 import { approvalsOf, releasedBy, verifiedInWords, waitsOf } from "../../pure/guards.ts";
 import { canComeBack, configOf, isUnderWay, numberOf, provenanceOf, statusOf, titleOf } from "../../pure/row-words.ts";
-import { sentence } from "../../pure/texts.ts";
 import { duration } from "../../pure/time.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
 import { memo } from "../../ui/memo.ts";
+import { Person } from "../../ui/person.tsx";
 import { RunsOfRow } from "../../ui/runs-of-row.tsx";
+import { Said } from "../../ui/said.tsx";
 import { Status } from "../../ui/status.tsx";
 import { now, Time } from "../../ui/time.tsx";
 
@@ -87,8 +88,8 @@ export const HistoryRow = memo(
           <Outcome row={row} app={app} />
         </div>
         <div role="cell" class="author">
-          <span class="clamp" title={row.created_by?.username}>
-            {row.created_by?.username ?? "unknown"}
+          <span class="clamp">
+            <Person name={row.created_by?.username} />
           </span>
         </div>
         <div role="cell" class="runtime" title={configOf(row.deployment_config)}>
@@ -153,12 +154,12 @@ function Details({
       <Marks row={row} />
       {rejected && (
         <span class="small rejected clamp" title={rejected}>
-          <Icon shape="cross" /> {sentence(rejected)}
+          <Icon shape="cross" /> <Said text={rejected} />
         </span>
       )}
       {not && (
         <span class="small muted clamp" title={not}>
-          Cannot be brought back: {not}
+          Cannot be brought back: <Said text={not} isPart />
         </span>
       )}
       {misfit && (
@@ -222,7 +223,7 @@ export function Outcome({ row, app }: { row: Props["row"]; app: App }) {
       </span>
       {says && (
         <span class="small muted clamp" title={says}>
-          {says}
+          <Said text={says} isPart />
         </span>
       )}
     </>

@@ -1,5 +1,5 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { ended, line, readable, ticks } from "../../pure/chart.ts";
+import { ended, labelled, line, readable, ticks } from "../../pure/chart.ts";
 import { FigureTable } from "../../ui/figures.tsx";
 
 export interface Line {
@@ -11,6 +11,8 @@ export interface Line {
 /** A deploy, on the axis of time. */
 export interface Deploy {
   id: string;
+  /** When it was asked for, and when it was live: milliseconds since 1970. */
+  begun: number;
   at: number;
   label: string;
 }
@@ -24,8 +26,8 @@ interface Props {
   moments: number[];
   until: number;
   deploys: Deploy[];
-  /** The address of a deploy. */
-  addressOf: (deploy: Deploy) => string;
+  /** The address of deploys that follow each other. */
+  addressOf: (deploys: Deploy[]) => string;
   /** The interval that the reader looks at, in all charts; and who says so. */
   at: number | undefined;
   onAt: (index: number | undefined) => void;
@@ -42,6 +44,8 @@ const SHAPES = [
   "M0 4l4-7h-8z",
 ];
 const MARKS_SHAPED = 40;
+/** Pixels that a letter of a mark's label takes at most, and what is around them. */
+const [LETTER, AROUND] = [9, 10];
 
 /** Lines over time, with a mark at each deploy, and the same figures as a table. Lines differ by dashes and marks, too, not by colour alone. */
 export function Chart({ title, says, lines, moments, until, deploys, addressOf, at, onAt }: Props) {
@@ -59,13 +63,9 @@ export function Chart({ title, says, lines, moments, until, deploys, addressOf, 
   const days = moments.filter(
     (moment) => until - begin < 1.5 * DAY || step >= DAY || new Date(moment).getHours() === 0,
   );
-  const marks = deploys.filter((deploy) => deploy.at >= begin && deploy.at <= until);
-  const named = new Set(
-    readable(
-      marks.map((deploy) => x(deploy.at)),
-      26,
-    ),
-  );
+  const marks = deploys
+    .filter((deploy) => deploy.at >= begin && deploy.at <= until)
+    .map((deploy) => ({ ...deploy, x: x(deploy.at) }));
   const look = (event: PointerEvent & { currentTarget: Element }) => {
     const { left } = event.currentTarget.getBoundingClientRect();
     const part = (event.clientX - left - LEFT) / (width - LEFT - RIGHT);
@@ -117,7 +117,7 @@ export function Chart({ title, says, lines, moments, until, deploys, addressOf, 
             );
           })}
           {marks.map((deploy) => (
-            <path key={deploy.id} class="deploy" d={`M${x(deploy.at)} ${TOP - 4}V${HEIGHT - BOTTOM}`} />
+            <path key={deploy.id} class="deploy" d={`M${deploy.x} ${TOP - 4}V${HEIGHT - BOTTOM}`} />
           ))}
           {lines.map(({ label, values }, each) => {
             const points = values.map((value, index) => ({ at: moments[index] as number, value }));
@@ -143,15 +143,12 @@ export function Chart({ title, says, lines, moments, until, deploys, addressOf, 
           })}
           {isShown && <path class="cursor" d={`M${x(moments[at] as number)} ${TOP}V${HEIGHT - BOTTOM}`} />}
         </svg>
-        {marks.map(
-          (deploy, index) =>
-            named.has(index) && (
-              <a key={deploy.id} class="deploy small" style={{ left: `${x(deploy.at)}px` }} href={addressOf(deploy)}>
-                <span class="hidden-label">Deploy </span>
-                {deploy.label}
-              </a>
-            ),
-        )}
+        {labelled(marks, (of) => LETTER * nameOf(of).length + AROUND, width).map(({ marks: of, x: middle }) => (
+          <a key={of[0]?.id} class="deploy small" style={{ left: `${middle}px` }} href={addressOf(of)}>
+            <span class="hidden-label">{of.length > 1 ? "Deploys " : "Deploy "}</span>
+            {nameOf(of)}
+          </a>
+        ))}
       </div>
       <details>
         <summary>
@@ -165,13 +162,22 @@ export function Chart({ title, says, lines, moments, until, deploys, addressOf, 
             ...lines.map(({ values }) => says(values[index] ?? null)),
             marks
               .filter((deploy) => deploy.at >= moment && deploy.at < (moments[index + 1] ?? until + 1))
-              .map((deploy) => deploy.label)
-              .join(", "),
+              .map((deploy) => (
+                <a key={deploy.id} href={addressOf([deploy])}>
+                  {deploy.label}
+                </a>
+              )),
           ])}
         />
       </details>
     </figure>
   );
+}
+
+/** `#4`, and of several `#4–#6`. */
+function nameOf(deploys: readonly Deploy[]): string {
+  const [first, last] = [deploys[0], deploys.at(-1)];
+  return deploys.length > 1 ? `${first?.label}–${last?.label}` : `${first?.label}`;
 }
 
 /** `14:05` of a day, `24 Nov 14:00` of a week, `24 Nov` of a month, and of a week where it `isShort`. Days are UTC's. */

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import type { App } from "../../api/read.ts";
 import { type Figures, type GroupBy, isUnrecorded, type Metrics, readMetrics, type Series } from "../../api/runs.ts";
 import { type Interval, moments, STEPS } from "../../pure/chart.ts";
+import { asSearch, NO_FILTERS } from "../../pure/history-filters.ts";
 import { count, dollars, failureRate, percent, rowOf, shortId, tokensOf, took } from "../../pure/run-words.ts";
 import { sentence } from "../../pure/texts.ts";
 import { useQuery } from "../../state/query.ts";
@@ -130,6 +131,7 @@ function Charts({ app, found }: { app: App; found: Metrics }) {
     .filter((row) => row.status === "Live" || row.status === "Superseded")
     .map((row) => ({
       id: row.id,
+      begun: Date.parse(row.created_at),
       at: Date.parse(row.created_at) + (row.duration_seconds ?? 0) * 1000,
       label: row.sequence === null ? row.name : `#${row.sequence}`,
     }))
@@ -152,7 +154,7 @@ function Charts({ app, found }: { app: App; found: Metrics }) {
     moments: begins,
     until: Date.parse(found.until),
     deploys,
-    addressOf: ({ id }: Deploy) => `/console/apps/${app.id}/history/${id}`,
+    addressOf: (of: Deploy[]) => `/console/apps/${app.id}/history${of.length > 1 ? searchOf(of) : `/${of[0]?.id}`}`,
     at,
     onAt: setAt,
   };
@@ -188,6 +190,15 @@ function Charts({ app, found }: { app: App; found: Metrics }) {
       </div>
     </>
   );
+}
+
+/** The time in which deploys were asked for, as filters of the history. */
+function searchOf(deploys: Deploy[]): string {
+  const begun = deploys.map((deploy) => deploy.begun);
+  const [since = "", until = ""] = [Math.min(...begun), Math.max(...begun) + 1000].map((at) =>
+    new Date(at).toISOString(),
+  );
+  return asSearch({ ...NO_FILTERS, since, until });
 }
 
 /** What a group is called. */

@@ -8,6 +8,7 @@ import { useRow } from "../../state/row.ts";
 import { user } from "../../state/session.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
+import { By } from "../../ui/person.tsx";
 import { Said } from "../../ui/said.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { Status } from "../../ui/status.tsx";
@@ -70,7 +71,7 @@ function Title({ row }: { row: OneDeployment }) {
       <p class="small muted break">
         {row.message && <>{row.message} · </>}
         begun <Time at={row.created_at} />
-        {row.created_by && <> by {row.created_by.username}</>}
+        <By author={row.created_by} />
         {isUnderWay(row) ? (
           <>
             {" · "}

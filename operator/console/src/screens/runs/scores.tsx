@@ -3,6 +3,7 @@ import { scoreRun, type WholeRun } from "../../api/runs.ts";
 import { useWrite } from "../../state/write.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
+import { Person } from "../../ui/person.tsx";
 import { ProblemNotice } from "../../ui/problem.tsx";
 import { Time } from "../../ui/time.tsx";
 
@@ -29,7 +30,7 @@ export function Scores({ run, right, onScored }: { run: WholeRun; right?: Right;
             <li key={`${each.name} ${each.by}`}>
               <b>{each.name === THUMBS ? (each.value > 0 ? "Good" : "Bad") : `${each.name} ${each.value}`}</b>{" "}
               <span class="small muted">
-                by {each.by}, <Time at={each.at} />
+                by <Person name={each.by} />, <Time at={each.at} />
               </span>
               {each.comment && <p class="break">{each.comment}</p>}
             </li>

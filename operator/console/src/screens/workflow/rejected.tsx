@@ -1,12 +1,12 @@
 import { useState } from "preact/hooks";
-import { type AppOfList, readRights } from "../../api/read.ts";
+import type { AppOfList } from "../../api/read.ts";
 import type { Version } from "../../api/workflows.ts";
 import { rejectionsOfVersion } from "../../pure/guards.ts";
-import { sentence } from "../../pure/texts.ts";
-import { useQuery } from "../../state/query.ts";
 import { useRejections } from "../../state/rejections.ts";
+import { useRights } from "../../state/rights.ts";
 import { Action } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
+import { Said } from "../../ui/said.tsx";
 import { RejectDialog } from "../guards/dialogs.tsx";
 
 /** That nobody is to deploy a version, by whom and why. */
@@ -14,7 +14,7 @@ export function Rejected({ says }: { says: string | null | undefined }) {
   if (!says) return null;
   return (
     <p class="small rejected break">
-      <Icon shape="cross" /> {sentence(says)}
+      <Icon shape="cross" /> <Said text={says} />
     </p>
   );
 }
@@ -22,7 +22,7 @@ export function Rejected({ says }: { says: string | null | undefined }) {
 /** Rejects a version, or withdraws that: by an App of the workflow, in whose project it is rejected. */
 export function RejectAction({ version, app }: { version: Version; app: AppOfList }) {
   const [isOpen, open] = useState(false);
-  const right = useQuery(`rights ${app.id}`, (signal) => readRights(app.id, signal)).data.value?.reject_versions;
+  const right = useRights(app.id).data.value?.reject_versions;
   const rejections = rejectionsOfVersion(useRejections(app.id), version);
   return (
     <>
