@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
 from dynamiq_operator.model import names
+from dynamiq_operator.model.objects import Record
+from dynamiq_operator.plan.status.row_status import given_up_status
 from local.clusters import Cluster
 from tests.support.admission import (
     ADMIN,
@@ -30,7 +33,7 @@ from tests.support.admission import (
     set_status,
     without_stamps,
 )
-from tests.support.api import Answer, Api, Manifest
+from tests.support.api import Answer, Api, Manifest, path
 from tests.support.factories import (
     Modifier,
     annotated,
@@ -198,6 +201,46 @@ def test_the_cluster_may_let_go_of_a_row(api: Api, namespace: str, user: str) ->
     assert admin(api, user).merge(found, {"spec": {"outcome": {"reason": "better"}}}).status == 422
     again = made(admin(api, user).merge(found, {"metadata": {"finalizers": None}}))
     assert "finalizers" not in again["metadata"]
+
+
+# Rows: deleted.
+
+
+def reading(api: Api, found: Manifest, status: Manifest) -> Manifest:
+    """The row once the operator has written its status."""
+    return made(operator(api).merge(found, {"status": status}, subresource="/status"))
+
+
+def given_up(found: Manifest, phase: str = "Failed") -> Manifest:
+    """The status of a row whose App never came; an operator of before left it Pending."""
+    status = given_up_status(Record.of(found), datetime.now(UTC), "App chat does not exist")
+    return {**status.as_json(), "phase": phase}
+
+
+def test_who_may_delete_rows_deletes_one_whose_app_never_came(api: Api, namespace: str) -> None:
+    found = made(api.create(row(namespace)))
+    reading(api, found, given_up(found))
+    answer = api.acting_as("eve").delete(found)
+    assert (answer.status, "eve" in answer.message, "ValidatingAdmissionPolicy" in answer.message) == (403, True, False), "RBAC's word"
+    made(admin(api, "eve").delete(found))
+    assert api.read(found).status == 404
+
+
+def test_no_other_row_is_deleted(api: Api, namespace: str) -> None:
+    _, of_app = stored(api, namespace)
+    reading(api, of_app, {"phase": "Live"})
+    new, waiting, open_still, numbered_since = (
+        made(api.create(row(namespace, name=name))) for name in ("new", "waiting", "open-still", "numbered-since")
+    )
+    reading(api, waiting, {"phase": "Pending"})
+    reading(api, open_still, given_up(open_still, "Pending"))
+    reading(api, numbered_since, given_up(numbered_since))
+    made(operator(api).merge(numbered_since, {"spec": {"sequence": 2}}))
+    rows = (of_app, new, waiting, open_still, numbered_since)
+    for found in rows:
+        refused(admin(api, ADMIN).delete(found), f"row {found['metadata']['name']} is history, and admin may not delete it")
+    refused(admin(api, ADMIN).request("DELETE", path(new, named=False)), "is history")
+    assert all(api.read(found).ok for found in rows)
 
 
 # Statuses.

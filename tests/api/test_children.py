@@ -37,7 +37,7 @@ EDITED: dict[str, tuple[str, Manifest]] = {
     "the autoscaler's bound": ("HorizontalPodAutoscaler", {"spec": {"maxReplicas": 9}}),
     "the budget": ("PodDisruptionBudget", {"spec": {"maxUnavailable": 0}}),
     "the workload's label": ("Workload", {"metadata": {"labels": {names.MANAGED_BY: "somebody"}}}),
-    "the workload's note of its template": ("Workload", {"metadata": {"annotations": {names.APPLIED_TEMPLATE_ANNOTATION: "{}"}}}),
+    "the workload's note of its template": ("Workload", {"metadata": {"annotations": {names.APPLIED_TEMPLATE_ANNOTATION: None}}}),
     "the workload's replicas": ("Workload", {"spec": {"replicas": 0}}),
     "the workload's image": (
         "Workload",

@@ -149,6 +149,7 @@ VALIDATING_POLICIES = (
         "dynamiq-rows-delete",
         "dynamiq-rows-rights",
         "dynamiq-status",
+        "dynamiq-workloads",
     ),
 )
 """The admission policies, each with a binding of its name: `manifests/admission`."""

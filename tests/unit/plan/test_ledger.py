@@ -162,7 +162,7 @@ def test_restored_rows_without_their_app_say_so_and_keep_their_outcome() -> None
 
 
 def test_a_row_whose_app_does_not_come_in_time_fails() -> None:
-    """A typo in its App would wait for ever, and nobody may delete it."""
+    """A typo in its App would wait for ever."""
     world = a_world()
     world.remove(kinds.APP.kind, given.NAME)
     world.deploy("early", "v1")
@@ -171,7 +171,7 @@ def test_a_row_whose_app_does_not_come_in_time_fails() -> None:
     world.later(400)
     world.settle()
     row = world.rows["early"]
-    late = "App chat does not exist in namespace demo, 300 s after the row was created"
+    late = "App chat does not exist in namespace demo, 300 s after the row was created: the row may be deleted"
     assert (world.phases, row.outcome) == ({"early": "#0 Failed"}, None), "a history has no outcome without a number"
     assert (row.status.conditions[0].status, row.status.conditions[0].message) == ("False", late)
     assert row.status.observed_generation == row.meta.generation, "it is done, for a GitOps tool"

@@ -142,7 +142,7 @@ def test_who_restores_is_a_group_and_whom_the_same_object_names_in_every_policy(
             if knows.search(text) and policy["metadata"]["name"] != "dynamiq-namespaces":
                 found.add((policy["kind"], policy["metadata"]["name"]))
                 assert text.count(named) == len(knows.findall(text)), policy["metadata"]["name"]
-    validating = ("approvals", "apps-deploy", "apps-rights", "apps-settings", "changes", "rejections", "rows", "rows-rights")
+    validating = ("approvals", "apps-deploy", "apps-rights", "apps-settings", "changes", "rejections", "rows", "rows-rights", "workloads")
     mutating = ("approvals", "apps", "apps-settings", "rejections", "restored", "rows")
     assert found == {
         *(("ValidatingAdmissionPolicy", f"dynamiq-{name}") for name in validating),

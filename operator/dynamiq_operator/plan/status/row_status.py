@@ -67,7 +67,7 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
     """Rows whose App does not exist wait for it, without a number and without an end: an App's status keeps the numbers.
 
     So do rows that have ended and that a restore brought back before their App. One that has waited too long reads Failed. It gets no
-    outcome: a history has none without a number.
+    outcome: a history has none without a number. So no retention ends it, and the policy of rows lets users delete it.
     """
     policy = Rollout()
     operations: list[Operation] = []
@@ -77,7 +77,7 @@ def rows_without_app(snapshot: Snapshot) -> Plan:
             continue  # its App was deleted, and the garbage collector will delete it
         message = f"App {row.spec.app} does not exist in namespace {row.meta.namespace}"
         if row.outcome is None and snapshot.now >= waits_until(row, policy):
-            message = f"{message}, {policy.progress_deadline_seconds} s after the row was created"
+            message = f"{message}, {policy.progress_deadline_seconds} s after the row was created: the row may be deleted"
             status = given_up_status(row, snapshot.now, message)
             if row.phase is Phase.PENDING and _is_given_up(row):
                 continue  # by an operator of before, which left such a row open: an upgrade writes no row
