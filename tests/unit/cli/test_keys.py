@@ -23,7 +23,7 @@ from tests.support.factories import NAME, NAMESPACE
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure, listed, missing
 from tests.support.scripted_plugin import ScriptedPlugin
 from tests.support.waiting import eventually
-from tests.unit.support.workloads import rolling
+from tests.unit.support.workloads import checking, rolling
 
 SECRET = SECRETS.path(NAMESPACE, names.access_keys(NAME))
 APP = APPS.path(NAMESPACE, NAME)
@@ -168,6 +168,20 @@ def test_a_public_app_needs_no_key(keyed: ScriptedPlugin, pods: Script) -> None:
     keyed.script.on("GET", SECRET, failure(403, "Forbidden"))
     assert keyed("invoke", NAME, "{}").code == 0
     assert "Authorization" not in pods.sent[0].headers
+
+
+def test_a_call_brings_the_key_that_pods_check_while_access_public_waits_for_a_row(keyed: ScriptedPlugin, pods: Script) -> None:
+    held = {
+        "type": "VariablesHeld",
+        "status": "True",
+        "reason": "AwaitsRow",
+        "message": "access",
+        "lastTransitionTime": "2026-11-24T12:00:00Z",
+    }
+    keyed.app(given.stored(given.app_manifest(given.public(), given.with_status(live=LIVE, conditions=[held]))))
+    keyed.script.on("GET", BY_KIND[WORKLOAD.kind].path(NAMESPACE), listed(checking(keys=True)))
+    assert keyed("invoke", NAME, "{}").code == 0
+    assert pods.sent[0].headers["Authorization"] == f"Bearer {DEFAULT}"
 
 
 def test_who_may_not_read_the_keys_brings_one(keyed: ScriptedPlugin, pods: Script) -> None:

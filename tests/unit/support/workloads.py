@@ -21,6 +21,14 @@ def rolling(wanted: int, ready: int, new: int, old: int) -> Manifest:
     return {"metadata": {"name": given.NAME}, "spec": {"replicas": wanted}, "status": _status(ready, new, old)}
 
 
+def checking(*, keys: bool) -> Manifest:
+    """The same with its pods, which check Access Keys or serve whoever calls."""
+    access = given.with_spec(access={"type": "private" if keys else "public"})
+    made = workload_manifest(given.an_app(access), WorkloadInputs("", Pins.of(pinned("v2"))))
+    assert made is not None
+    return managed_fields.applied({**made, "status": _status(1, 1, 0)})
+
+
 def of_pins(
     version: str, wanted: int, ready: int, *, serves: bool = False, warm: bool = False, app: App | None = None, **pins: object
 ) -> Manifest:

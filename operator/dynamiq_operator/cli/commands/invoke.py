@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from dynamiq_operator.actions import history as reading
 from dynamiq_operator.actions.access_keys import key_of
 from dynamiq_operator.actions.refusals import Refusal
-from dynamiq_operator.actions.workloads import workloads_of
+from dynamiq_operator.actions.workloads import may_serve_otherwise, workloads_of
 from dynamiq_operator.cli import output
 from dynamiq_operator.cli.connection import GUARD_SCRIPT, kubectl
 from dynamiq_operator.cli.output import safe
@@ -67,7 +67,7 @@ def _input(text: str) -> dict[str, Any]:
 
 def _key(context: CommandContext, app: App) -> dict[str, str]:
     """The header with a key; none for a public App. Raises Refusal."""
-    if not app.spec.is_private:
+    if not _is_private(context, app):
         return {}
     key = os.environ.get(KEY, "").strip()
     if not key or context.options.key is not None:
@@ -80,6 +80,12 @@ def _key(context: CommandContext, app: App) -> dict[str, str]:
     if not key.isascii() or not key.isprintable():
         raise Refusal("this Access Key has letters that no header can have: name another with --key")
     return {"Authorization": f"Bearer {key}"}
+
+
+def _is_private(context: CommandContext, app: App) -> bool:
+    """Whether the pods that serve check keys: while a change of `access` waits for a row they go by the one before."""
+    found = workloads_of(context.api, context.namespace, app.meta.name, app.meta.uid) if may_serve_otherwise(app.status.as_json()) else None
+    return app.spec.is_private if found is None or found.checks_keys is None else found.checks_keys
 
 
 @contextlib.contextmanager
