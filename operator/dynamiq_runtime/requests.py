@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -16,6 +18,10 @@ EVENTS = "text/event-stream"
 BODY_WITHIN = 60.0
 BODY_RATE = 64 * 1024
 """A body is there within so many seconds, and as many more as the largest takes at so many bytes a second."""
+SMALL = 64 * 1024
+"""Bytes of a body that needs no room: its connection keeps as many unread."""
+ROOM_WITHIN = 30.0
+RETRY_AFTER = "1"
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,43 @@ class RunRequest:
 
     input: dict[str, Any]
     stream: bool
+
+
+class Bodies:
+    """Room for the bytes of all bodies that are read at the same time; for one event loop."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._turn, self._freed = asyncio.Lock(), asyncio.Event()
+
+    @asynccontextmanager
+    async def room_for(self, request: web.Request) -> AsyncIterator[None]:
+        """Keeps room for a body while the block runs, in the order of calls. Raises HttpError: 503 where there is none in time."""
+        amount = _most_bytes(request)
+        if not amount:
+            yield
+            return
+        try:
+            async with asyncio.timeout(ROOM_WITHIN), self._turn:
+                while self._room < amount:
+                    self._freed.clear()
+                    await self._freed.wait()
+                self._room -= amount
+        except TimeoutError:
+            raise HttpError(503, "busy", "too many large bodies come at once: try again", retry_after=RETRY_AFTER) from None
+        try:
+            yield
+        finally:
+            self._room += amount
+            self._freed.set()
+
+
+def _most_bytes(request: web.Request) -> int:
+    """Returns how many bytes a body may become; 0 for a small one, which waits for nobody."""
+    length = request.content_length if request.body_exists else 0
+    if length is None or "Content-Encoding" in request.headers:  # it has no length, or another one once it is decompressed
+        return request.client_max_size
+    return min(length, request.client_max_size) if length > SMALL else 0
 
 
 def require_key(request: web.Request, keys: AccessKeys | None) -> None:
@@ -39,25 +82,16 @@ def require_key(request: web.Request, keys: AccessKeys | None) -> None:
         raise HttpError(403, "forbidden", "the Access Key is not one of this App's")
 
 
-async def parse_run_request(request: web.Request) -> RunRequest:
+async def parse_run_request(request: web.Request, bodies: Bodies) -> RunRequest:
     """The object under `input`, and whether the caller asks for events: by `stream`, or by the header Accept where that is absent.
 
-    Raises HttpError: 408 for a body that does not come, 415 for a body that is not JSON, 422 for one that does not validate.
+    Raises HttpError: 408 for a body that does not come, 415 for a body that is not JSON, 422 for one that does not validate, 503 for one too many.
     """
     if request.headers.get("Content-Type") and not _is_json(request.content_type):
         message = f"the body is {request.content_type}, and only JSON is read: send `Content-Type: application/json`"
         raise HttpError(415, "not_json", message)
-    try:
-        async with asyncio.timeout(BODY_WITHIN + request.client_max_size / BODY_RATE):
-            raw = await request.read()
-    except TimeoutError:
-        raise HttpError(408, "body_too_slow", "the body came too slowly: send it at once") from None
-    try:
-        body = json.loads(raw, parse_constant=_no_constant)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise HttpError(415, "not_json", f"the body is not JSON: {error}") from None
-    except (ValueError, RecursionError):
-        raise _invalid("body", "holds a number with too many digits, NaN or Infinity, or is nested too deeply") from None
+    async with bodies.room_for(request):
+        body = await _read(request)
     if not isinstance(body, dict):
         raise _invalid("body", 'is not an object: send {"input": {...}}')
     if "input" not in body:
@@ -68,6 +102,21 @@ async def parse_run_request(request: web.Request) -> RunRequest:
     if not isinstance(stream, (bool, type(None))):
         raise _invalid("stream", "is neither true nor false")
     return RunRequest(body["input"], _accepts_events(request) if stream is None else stream)
+
+
+async def _read(request: web.Request) -> Any:
+    """Returns the body, parsed. Raises HttpError."""
+    try:
+        async with asyncio.timeout(BODY_WITHIN + request.client_max_size / BODY_RATE):
+            raw = await request.read()
+    except TimeoutError:
+        raise HttpError(408, "body_too_slow", "the body came too slowly: send it at once") from None
+    try:
+        return json.loads(raw, parse_constant=_no_constant)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise HttpError(415, "not_json", f"the body is not JSON: {error}") from None
+    except (ValueError, RecursionError):
+        raise _invalid("body", "holds a number with too many digits, NaN or Infinity, or is nested too deeply") from None
 
 
 def _accepts_events(request: web.Request) -> bool:

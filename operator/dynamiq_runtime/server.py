@@ -29,7 +29,7 @@ from dynamiq_runtime.metrics import Metrics
 from dynamiq_runtime.metrics_server import MetricsServer
 from dynamiq_runtime.ports import listen
 from dynamiq_runtime.relay import Relay
-from dynamiq_runtime.requests import parse_run_request, require_key
+from dynamiq_runtime.requests import Bodies, parse_run_request, require_key
 from dynamiq_runtime.settings import Settings
 from dynamiq_runtime.standby import Standby
 from dynamiq_runtime.threads import RunThreads, in_thread
@@ -66,6 +66,8 @@ class Server:
             self._recording = Recording(settings, settings.recorder, self._metrics.drop_records)
         self._relay = Relay(settings.recorder, settings.app_id)
         self._runs = RunExecutor(settings, self._threads, self._metrics, self._traces, self._recording)
+        # As much as the runs have at once that it may have under way: what is read beyond waits for one of them in any case.
+        self._bodies = Bodies(settings.concurrent_runs * settings.body_limit)
         self._draining = False
         self._activity = Activity()
         self._standby = Standby(settings.pod_annotations)
@@ -154,7 +156,7 @@ class Server:
         return web.Response(status=204 if self._verification.takes(request) else 403)
 
     async def _execute(self, request: web.Request, serialize: Serializer, *, verifies: bool) -> web.StreamResponse:
-        wanted = await parse_run_request(request)
+        wanted = await parse_run_request(request, self._bodies)
         if self._engine is None:
             raise HttpError(503, "starting", "the workflow is being loaded: try again", retry_after=RETRY_AFTER)
         run = request[RUN] = Run(wanted.input, serialize, request.headers, verifies=verifies)

@@ -228,8 +228,8 @@ def previewed(
         raise Unknown(then.message)
     if isinstance(then, Refused):
         raise Refusal(then.message)
-    guards.check_not_rejected(api, request.namespace, then, rows.live, bypass=request.bypass_reason is not None)
-    warnings = _warnings(api, plan) if arriving is None else ()
+    warnings = guards.check_not_rejected(api, request.namespace, then, rows.live, bypass=request.bypass_reason is not None)
+    warnings += _warnings(api, plan) if arriving is None else ()
     if is_unread:
         warnings += ("you may not read Runtimes, so this cannot say what the runtime is: ask for the ClusterRole dynamiq-runtimes",)
     preview = preview_in(api, app, rows, then, text, record, warnings)

@@ -100,12 +100,17 @@ def yet_to_soak(found: Sequence[StandingGuard], live_since: datetime, now: datet
     )
 
 
-def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Record | None, *, bypass: bool) -> None:
-    """Raises Rejected where the flow is rejected in the namespace, unless that is gone past, or the flow and its runtime are live there."""
+def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Record | None, *, bypass: bool) -> tuple[str, ...]:
+    """Returns a warning where that is unknown. Raises Rejected where the flow is rejected in the namespace.
+
+    Neither where that is gone past, or the flow and its runtime are live there.
+    """
     if bypass or is_live(then, live):
-        return
-    for found in rejections.standing(api, namespace, then.workflow_hash):
-        raise rejections.Rejected(found, then.workflow_version, namespace)
+        return ()
+    found = rejections.read_standing(api, namespace, then.workflow_hash)
+    if found:
+        raise rejections.Rejected(found[0], then.workflow_version, namespace)
+    return (rejections.unread(namespace, then.workflow_version),) if found is None else ()
 
 
 def check_source(found: Sequence[StandingGuard], namespace: str, then: Pinned, live: Record | None, *, bypass: bool) -> None:

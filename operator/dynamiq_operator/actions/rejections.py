@@ -79,13 +79,25 @@ def sentence(rejection: Manifest, version: str = "") -> str:
 
 def standing(api: Api, namespace: str, flow: str | None = None) -> list[Manifest]:
     """The Rejections of a namespace that are not withdrawn, of one flow where its hash is given, newest first; none where the caller may not read them."""
+    return read_standing(api, namespace, flow) or []
+
+
+def read_standing(api: Api, namespace: str, flow: str | None = None) -> list[Manifest] | None:
+    """Returns the same; None where the caller may not read them, so that it is unknown."""
     try:
         found = requests.items(api, REJECTIONS, namespace, field=f"spec.workflowHash={flow}" if flow is not None else "")
-    except (errors.NotFound, errors.Denied) as error:
+    except errors.NotFound:  # a cluster whose definitions are older
+        return []
+    except errors.Denied as error:
         if error.status == 401:
             raise
-        return []
+        return None
     return newest_first(each for each in found if not each["spec"].get("withdrawn") and flow in (None, each["spec"]["workflowHash"]))
+
+
+def unread(namespace: str, what: str) -> str:
+    """Returns the warning of a caller who may not read them. `what` may be rejected."""
+    return f"you may not read Rejections in namespace {namespace}, so this cannot say whether {what} is rejected"
 
 
 def hashes(api: Api, namespace: str) -> frozenset[str]:

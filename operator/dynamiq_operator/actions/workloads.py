@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from dynamiq_operator.desired.applied import with_access_of
 from dynamiq_operator.desired.base import SERVICE, WORKLOAD
 from dynamiq_operator.desired.inputs import needed_replicas
 from dynamiq_operator.desired.pins import PLAIN, Pins, by_label, selected_pins
+from dynamiq_operator.desired.pod_template import checks_keys
 from dynamiq_operator.desired.workload import applied_digest, has_pins, noted_pins, runs, template_digest
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
@@ -80,6 +81,12 @@ class Workloads:
     def switches(self) -> bool:
         """Whether a row goes live by a switch of the Service: while the workload of strategy Rolling serves, rows go by that."""
         return self.serving != PLAIN
+
+    @property
+    def checks_keys(self) -> bool | None:
+        """Whether the pods that serve ask callers for an Access Key; None where there is no such workload."""
+        serving = self.by_label.get(self.serving)
+        return checks_keys(serving["spec"]["template"]) if serving is not None else None
 
     def of_row(self, raw: Manifest | None) -> str:
         """The label of the workload of a row, or of none that is pinned."""
@@ -152,6 +159,11 @@ class Warm:
     to_start: int
 
 
+def may_serve_otherwise(status: Mapping[str, Any]) -> bool:
+    """Whether pods may check callers otherwise than the App's `access` says, by its status: a change of it may wait for a row."""
+    return any(each["type"] == VARIABLES_HELD and each["status"] == "True" for each in status.get("conditions") or ())
+
+
 def workloads_of(api: Api, namespace: str, app: str, uid: str | None) -> Workloads | None:
     """The workloads of an App; None where there is none, or they may not be read. `uid`: the App's, where it is known. Raises kube.errors.ApiError."""
     try:
@@ -181,7 +193,7 @@ def app_as_served(api: Api, app: App) -> App:
 
     Raises kube.errors.ApiError.
     """
-    if not any((each.type, each.status) == (VARIABLES_HELD, "True") for each in app.status.conditions):
+    if not may_serve_otherwise(app.status.as_json()):
         return app
     found = workloads_of(api, app.meta.namespace, app.meta.name, app.meta.uid)
     serving = found.by_label.get(found.serving) if found is not None else None

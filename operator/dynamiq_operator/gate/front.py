@@ -239,7 +239,7 @@ class Front:
 
     @contextmanager
     def _counted(self, request: web.BaseRequest, app: Sleeper) -> Iterator[Callable[[int], bool]]:
-        """Counts a call while it is under way, and gives what takes more bytes for it. Raises Refusal where its namespace has as many as it may."""
+        """Counts a call while it is under way, and gives what takes more bytes for its answer. Raises Refusal where its namespace has as many as it may."""
         caller = cast(Caller, request.protocol)
         with self._calls.lease(app.namespace) as take:
             if not take(self._limits.cost(caller.head, request.content_length if request.body_exists else 0)):
@@ -248,7 +248,7 @@ class Front:
             self._idle.clear()
             try:
                 with self._callers.under_way(caller):
-                    yield take
+                    yield take.grow  # its pod may have carried it out: what others took since must not refuse its answer
             finally:
                 self.under_way -= 1
                 if not self.under_way:

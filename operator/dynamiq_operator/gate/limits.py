@@ -16,7 +16,7 @@ CALL = 32 << 10
 """Bytes of a call under way: its two connections, and what is known of it."""
 PARSED = 3
 """Bytes that a byte of a head takes once it was read."""
-ANSWERED = 4 << 10
+ANSWERED = 8 << 10
 """Bytes of an answer's head that each call counts with; those beyond are counted as they come."""
 AHEAD = 320 << 10
 """Bytes that a body takes, at most, which comes faster than it is passed on: most of them are the kernel's."""

@@ -6,7 +6,7 @@ So a namespace that takes all it may leaves as much to the next one, and nobody 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 
@@ -19,28 +19,23 @@ class Shares:
         """By path; that of () is the sum."""
 
     @contextmanager
-    def lease(self, *path: str) -> Iterator[Callable[[int], bool]]:
-        """Gives a function that takes more of a share, and returns whether there was as much; all of it is given back at the end.
+    def lease(self, *path: str) -> Iterator[Lease]:
+        """Gives what takes more of a share; all of it is given back at the end.
 
         `path`: a namespace, or a namespace and an App, which has at most half of what the other Apps leave of its namespace's share.
         """
-        leased = 0
-
-        def take(amount: int) -> bool:
-            nonlocal leased
-            # Others that came later make a share smaller than what it has: that is no reason to end a call that needs nothing more.
-            if amount and not self._has_room(path, amount):
-                return False
-            leased += amount
-            self._add(path, amount)
-            return True
-
+        lease = Lease(self, path)
         try:
-            yield take
+            yield lease
         finally:
-            self._add(path, -leased)
+            self.add(path, -lease.amount)
 
-    def _has_room(self, path: tuple[str, ...], amount: int) -> bool:
+    def may_grow(self, path: tuple[str, ...], amount: int) -> bool:
+        """Returns whether there is room for more of what is under way: at most half of all for a namespace, however much others took meanwhile."""
+        return self._taken[path[:1]] + amount <= (self._total + 1) // 2 and self._taken[()] + amount <= self._total
+
+    def has_room(self, path: tuple[str, ...], amount: int) -> bool:
+        """Returns whether a share has so much left."""
         most = self._total
         for depth in range(len(path)):
             mine = self._taken[path[: depth + 1]]
@@ -49,7 +44,28 @@ class Shares:
                 return False
         return True
 
-    def _add(self, path: tuple[str, ...], amount: int) -> None:
+    def add(self, path: tuple[str, ...], amount: int) -> None:
+        """Counts so much more of a share, or less."""
         for depth in range(len(path) + 1):
             self._taken[path[:depth]] += amount
         self._taken = +self._taken
+
+
+class Lease:
+    """What one has taken of a share: `amount`. Calling it takes more, and returns whether there was as much."""
+
+    def __init__(self, shares: Shares, path: tuple[str, ...]) -> None:
+        self._shares, self._path, self.amount = shares, path, 0
+
+    def __call__(self, amount: int) -> bool:
+        # Others that came later make a share smaller than what it has: that is no reason to end a call that needs nothing more.
+        return (not amount or self._shares.has_room(self._path, amount)) and self._take(amount)
+
+    def grow(self, amount: int) -> bool:
+        """Takes more for what is under way, also where others have made the share smaller since. Returns whether there was as much."""
+        return self._shares.may_grow(self._path, amount) and self._take(amount)
+
+    def _take(self, amount: int) -> bool:
+        self.amount += amount
+        self._shares.add(self._path, amount)
+        return True

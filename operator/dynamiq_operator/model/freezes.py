@@ -2,14 +2,14 @@
 
 A freeze by cron begins when the clock of its zone shows the time, and lasts for real time: a change of the clocks makes none longer or
 shorter. A start that the clocks jump over comes at the jump; one in an hour that comes twice comes once, at its first. One that follows the
-one before without a gap by the clock follows it so when the clock is set back (`recurrences`).
+one before, or another of the same policy, without a gap by the clock follows it so when the clock is set back (`recurrences`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
@@ -117,7 +117,11 @@ class _Calendar:
     """The freezes of a policy. What was found last is kept for as long as it is so: every App of the policy asks for it."""
 
     def __init__(self, freezes: tuple[Freeze, ...]) -> None:
-        self._times = {freeze.name: _times(freeze) for freeze in freezes}
+        every = {freeze.name: _times(freeze) for freeze in freezes}
+        recurrences = tuple(times for times in every.values() if isinstance(times, Recurrence))
+        self._times = {
+            name: replace(times, beside=recurrences) if isinstance(times, Recurrence) else times for name, times in every.items()
+        }
         self._last: _Span | None = None
         # Rows that wait look at the same freezes, one after the other, from the first end on.
         self.frozen, self.next_start = lru_cache(SPANS)(self._frozen), lru_cache(SPANS)(self._next_start)
@@ -163,7 +167,7 @@ def _end(moment: datetime, *every: _Times) -> datetime:
     return until
 
 
-def _times(freeze: Freeze) -> _Times:
+def _times(freeze: Freeze) -> _Once | Recurrence:
     """Raises ValueError."""
     if freeze.from_ is not None and freeze.to is not None:
         return _Once(parse_time(freeze.from_), parse_time(freeze.to))

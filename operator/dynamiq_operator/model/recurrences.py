@@ -35,11 +35,12 @@ class Covered(NamedTuple):
 
 @dataclass(frozen=True)
 class Recurrence:
-    """Windows without an end of their number."""
+    """Windows without an end of their number. `beside`: others, which may follow these without a gap by the clock."""
 
     schedule: Schedule
     zone: ZoneInfo
     duration: timedelta
+    beside: tuple[Recurrence, ...] = ()
 
     def reaches(self, moment: datetime) -> datetime | None:
         """Returns until when the last window lasts that has begun by a moment, or a later time; None where it is over by then."""
@@ -50,7 +51,8 @@ class Recurrence:
             return last + self.duration
         back = self._offset(last) - self._offset(moment)
         if moment < last + self.duration + back:  # by the clock, which was set back, it is not over yet
-            following = self.next_start(last)
+            starts = (each.next_start(moment) for each in (self, *self.beside))
+            following = min((start for start in starts if start is not None), default=None)
             if following is not None and following - last - (self._offset(last) - self._offset(following)) <= self.duration:
                 return following
         return None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.actions.deploy import DeployRequest, plan_deploy
+from dynamiq_operator.actions.deploy import DeployRequest, PreviewedDeploy, plan_deploy
 from dynamiq_operator.actions.promote import PromotionRequest, plan_promotion
 from dynamiq_operator.actions.refusals import NotNow, Refusal, Unknown
 from dynamiq_operator.actions.rejections import (
@@ -16,7 +16,7 @@ from dynamiq_operator.actions.rejections import (
     plan_rejection,
     plan_withdrawal,
 )
-from dynamiq_operator.actions.rollback import RollbackRequest, resolve
+from dynamiq_operator.actions.rollback import RollbackRequest, plan_rollback, resolve
 from dynamiq_operator.kube.resources import NAMESPACES, RECORDS, REJECTIONS, VERSIONS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
@@ -138,8 +138,8 @@ def test_a_withdrawal_that_another_was_faster_with_says_so() -> None:
 # What it refuses.
 
 
-def deploying(script: Script, **asked: str) -> None:
-    plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME, **asked))  # type: ignore[arg-type]
+def deploying(script: Script, **asked: str) -> PreviewedDeploy:
+    return plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME, **asked))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("asked", [{"version": "v2"}, {"restores": "chat-2"}], ids=["deployed", "brought back"])
@@ -169,9 +169,18 @@ def test_what_runs_already_can_be_scaled_and_what_is_bypassed_is_bypassed() -> N
 
 
 def test_who_may_not_read_rejections_gets_a_preview_all_the_same() -> None:
-    """The operator refuses the row."""
-    deploying(stage().on("GET", PATH, FORBIDDEN), version="v2")
-    deploying(stage().on("GET", PATH, NOT_FOUND), version="v2")
+    """The operator refuses the row, so the preview says that it may."""
+    unread = deploying(stage().on("GET", PATH, FORBIDDEN), version="v2")
+    assert unread.preview.warnings == (
+        f"you may not read Rejections in namespace {given.NAMESPACE}, so this cannot say whether v2 is rejected",
+    )
+    assert deploying(stage().on("GET", PATH, NOT_FOUND), version="v2").preview.warnings == ()
+
+
+def test_a_rollback_that_cannot_know_what_is_rejected_says_so() -> None:
+    planned = plan_rollback(ScriptedApi(stage().on("GET", PATH, FORBIDDEN)), RollbackRequest(given.NAMESPACE, given.NAME))
+    assert (planned.then.workflow_version, len(planned.preview.warnings)) == ("v2", 1)
+    assert "cannot say whether v2 is rejected" in planned.preview.warnings[0]
 
 
 def test_a_rollback_that_names_nothing_passes_over_a_rejected_version() -> None:

@@ -425,6 +425,44 @@ async def test_a_large_head_of_an_answer_takes_of_its_namespaces_share(stage: Ga
     assert (await raw(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")).split(b" ")[1] == status
 
 
+@pytest.mark.parametrize(
+    ("calls", "of_another", "lines"),
+    [(5, 2, 0), (5, 2, 7), (3, 3, 20)],
+    ids=["a head of nothing", "a head that was reserved", "a head that takes more"],
+)
+async def test_a_call_under_way_is_answered_where_its_namespaces_share_has_shrunk(
+    stage: GateStage, calls: int, of_another: int, lines: int
+) -> None:
+    """Its pod has carried it out: what another namespace takes meanwhile refuses new calls alone."""
+    carried_out = asyncio.Event()
+
+    async def late(request: web.BaseRequest) -> web.StreamResponse:
+        await carried_out.wait()
+        assert request.transport is not None
+        for part in (b"HTTP/1.1 200 OK\r\n", *[KIB] * lines, b"Content-Length: 1\r\n\r\n", b"a"):
+            request.transport.write(part)
+            for _ in range(5):
+                await asyncio.sleep(0)  # the gate reads this part by itself
+        request.transport.close()
+        raise asyncio.CancelledError
+
+    pod = await stage.pod(answer=late)
+    another = stage.asleep("other", namespace="another")
+    stage.serving("other", pod, namespace="another")
+    own = await awake(stage, pod, limits=Limits(calls=640 << 10, under_way=10))
+    under_way: list[asyncio.Task[bytes]] = []
+
+    async def are_there() -> bool:
+        return len(pod.calls) == len(under_way)
+
+    for port in [own] * calls + [another] * of_another:
+        under_way.append(asyncio.create_task(raw(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")))
+        await stage.until("the call is under way", are_there)
+    carried_out.set()
+    answers = await asyncio.gather(*under_way, return_exceptions=True)
+    assert [isinstance(each, bytes) and (each[9:12], each[-1:]) for each in answers] == [(b"200", b"a")] * len(under_way)
+
+
 async def test_an_answer_may_come_in_pieces_as_small_as_can_be(stage: GateStage) -> None:
     port = await answering(stage, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 20_000 + b"0\r\nX: a\r\n\r\n")
     async with stage.session.get(f"http://{HOST}:{port}/") as answer:

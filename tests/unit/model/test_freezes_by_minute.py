@@ -155,3 +155,25 @@ def test_freezes_that_overlap_or_follow_each_other_end_with_the_last(zone: str, 
     every = [Freeze(name="once", from_=begin.isoformat(), to=end.isoformat())]
     every += [Freeze(name=f"f{number}", cron=cron, duration=duration, time_zone=zone) for number, (cron, duration) in enumerate(crons)]
     assert differences(every, on)[:3] == []
+
+
+@pytest.mark.parametrize("zone", CHANGES)
+@pytest.mark.parametrize("change", [0, 1], ids=["forward", "back"])
+@pytest.mark.parametrize(
+    ("crons", "is_gapless"),
+    [
+        ((("0 0-2 * * *", "1h"), ("0 3-23 * * *", "1h")), True),
+        ((("0 0 * * *", "2h"), ("0 2 * * *", "22h")), True),
+        ((("0 1 * * *", "2h"), ("0 3 * * *", "20h"), ("0 23 * * *", "2h")), True),
+        ((("0 1 * * *", "1h"), ("0 4 * * *", "19h")), False),
+    ],
+    ids=["hours", "two windows", "three windows", "with a hole"],
+)
+def test_freezes_that_are_gapless_together_are_so_over_a_change(
+    zone: str, change: int, crons: tuple[tuple[str, str], ...], is_gapless: bool
+) -> None:
+    first, last = at(CHANGES[zone][change]) - BEFORE, at(CHANGES[zone][change]) + AFTER
+    references = [Reference(cron, duration, zone, first, last) for cron, duration in crons]
+    on = {each: is_gapless or any(reference.on[each] for reference in references) for each in references[0].on}
+    every = [Freeze(name=f"f{number}", cron=cron, duration=duration, time_zone=zone) for number, (cron, duration) in enumerate(crons)]
+    assert differences(every, on)[:3] == []

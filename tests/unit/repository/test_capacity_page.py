@@ -47,10 +47,9 @@ def gate_memory() -> dict[str, float]:
         "8 KiB": CONNECTION >> 10,
         "32 KiB": CALL >> 10,
         "320 KiB": AHEAD >> 10,
-        "4 KiB": ANSWERED >> 10,
         "128 KiB": 2 * KERNEL >> 10,
     }
-    assert (parts["connections"], parts["answers"], UNTAKEN) == (OWN, OWN, AHEAD)
+    assert (parts["connections"], parts["answers"], UNTAKEN, ANSWERED) == (OWN, OWN, AHEAD, CONNECTION)
     return {**told, **{each: float(each.split()[0].replace(",", "")) for each in MEASURED}}
 
 

@@ -13,7 +13,7 @@ from dynamiq_operator.rest.apps.responses import App, AppDetails
 from tests.support import factories as make
 from tests.support.rest_stage import ANNA, DOMAIN, UNKNOWN, RestStage, created, row
 from tests.support.scripted import Answer, Reply, Sent, failure, listed
-from tests.unit.support.workloads import of_pins, service
+from tests.unit.support.workloads import checking, of_pins, service
 
 SERVER = {
     "deployment_type": "server_based",
@@ -121,6 +121,29 @@ def test_what_is_kept_warm(stage: RestStage) -> None:
     assert stage.get(_path(stage))["warm"] == [{"version": "v1", "pods_ready": 2}]
     stage.script.on("GET", BY_KIND[WORKLOAD.kind].path("demo"), failure(403, "Forbidden"))
     assert stage.get(_path(stage))["warm"] == []
+
+
+@pytest.mark.parametrize(("asked", "served"), [("public", "private"), ("private", "public")])
+def test_its_access_is_what_pods_check_while_another_one_waits_for_a_row(stage: RestStage, asked: str, served: str) -> None:
+    live = stage.object(APPS, "chat")["status"]
+    stage.script.on("GET", BY_KIND[WORKLOAD.kind].path("demo"), listed(checking(keys=served == "private")))
+
+    def access(**held: Any) -> str:
+        stage.put(make.app_manifest(make.with_spec(access={"type": asked}), make.with_status(**{**live, **held})))
+        told: str = stage.get(_path(stage))["access_control"]["access_type"]
+        return told
+
+    assert access() == asked
+    held = {
+        "type": "VariablesHeld",
+        "status": "True",
+        "reason": "AwaitsRow",
+        "message": "access",
+        "lastTransitionTime": "2026-11-24T12:00:00Z",
+    }
+    assert access(conditions=[held]) == served
+    stage.script.on("GET", BY_KIND[WORKLOAD.kind].path("demo"), failure(403, "Forbidden"))
+    assert access(conditions=[held]) == asked
 
 
 def test_a_hostname_is_what_a_client_can_call() -> None:

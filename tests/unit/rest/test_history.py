@@ -10,7 +10,7 @@ import pytest
 from dynamiq_operator.desired.base import CONFIG_MAP, SERVICE, WORKLOAD
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.desired.pins import Pins, pod_selector
-from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, VERSIONS, WORKFLOWS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, RECORDS, REJECTIONS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.deployments import rows
@@ -50,6 +50,13 @@ def test_it_names_the_row_to_roll_back_to_or_says_why_there_is_none(stage: RestS
     assert said() == ("chat-c", None)
     stage.script.on("GET", RECORDS.path("demo"), failure(403, "Forbidden"))
     assert stage.call("GET", path).error(404)["code"] == "not_found"
+
+
+def test_it_says_that_the_row_to_roll_back_to_may_be_rejected_where_that_is_unread(stage: RestStage) -> None:
+    path = _path(stage, "/deployments/last-good")
+    assert stage.get(path)["warnings"] == []
+    stage.script.on("GET", REJECTIONS.path("demo"), failure(403, "Forbidden"))
+    assert stage.get(path)["warnings"] == ["you may not read Rejections in namespace demo, so this cannot say whether v1 is rejected"]
 
 
 def test_the_row_to_roll_back_to_is_found_where_it_is_old(stage: RestStage) -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.support.runtime import DEADLINE, ECHO, SLOW, serving
+import pytest
+
+from dynamiq_runtime import requests
+from dynamiq_runtime.server import Server
+from dynamiq_runtime.settings import from_environment
+from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, serving
 from tests.support.waiting import eventually
 
 ONE = {"DYNAMIQ_MAX_CONCURRENT_RUNS": "1", "DYNAMIQ_MAX_QUEUED_RUNS": "1"}
@@ -42,6 +49,53 @@ def test_a_body_may_be_as_large_as_is_set(tmp_path: Path) -> None:
         assert served.run({"x": "y" * 900}).status == 200
         refused = served.run({"x": "y" * 1000})
         assert (refused.status, refused.body["error"]["details"]) == (413, {"limit": 1000})
+
+
+LARGE = 200 << 10
+HALF_A_BODY = b"POST / HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % LARGE
+REST = b'{"input": {}}'.ljust(LARGE)
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: %d" % LARGE, b"Transfer-Encoding: chunked"], ids=["of a length", "in chunks"])
+def test_large_bodies_wait_while_others_come_and_small_ones_do_not(tmp_path: Path, framing: bytes) -> None:
+    head = HALF_A_BODY.replace(b"Content-Length: %d" % LARGE, framing)
+    with (
+        serving(tmp_path, ECHO, DYNAMIQ_BODY_LIMIT=str(LARGE), **ONE) as served,
+        ThreadPoolExecutor(1) as pool,
+        _connected(served) as first,
+    ):
+        first.sendall(head)
+        eventually("its body is coming", lambda: served.activity["in_flight"] == 1)
+        second = pool.submit(served.run, {"x": "y" * (100 << 10)})
+        eventually("a large one is there, too", lambda: served.activity["in_flight"] == 2)
+        assert served.run({"small": True}).status == 200
+        assert (served.activity["in_flight"], served.metric('dynamiq_runtime_runs_total{outcome="succeeded"}')) == (2, 1)
+        first.sendall(REST if b"Length" in framing else b"%x\r\n%b\r\n0\r\n\r\n" % (LARGE, REST))
+        assert first.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+        assert second.result().status == 200
+
+
+async def test_a_large_body_that_waits_in_vain_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "ROOM_WITHIN", 0.1)
+    server = Server(from_environment({"PORT": "0", "DYNAMIQ_METRICS_PORT": "0", "DYNAMIQ_BODY_LIMIT": str(LARGE), **ONE}), None)
+    port, _ = await server.start()
+    try:
+        _, first = await asyncio.open_connection("127.0.0.1", port)
+        first.write(HALF_A_BODY)
+        answer, second = await asyncio.open_connection("127.0.0.1", port)
+        second.write(HALF_A_BODY + REST)
+        said = (await asyncio.wait_for(answer.read(), DEADLINE)).decode()
+        assert said.startswith("HTTP/1.1 503 ")
+        assert "Retry-After: 1\r\n" in said
+        assert '"code": "busy"' in said
+        first.close()
+        second.close()
+    finally:
+        await server.close()
+
+
+def _connected(served: Served) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", served.port), DEADLINE)
 
 
 def test_a_caller_cut_off_by_a_stop_is_told(tmp_path: Path) -> None:

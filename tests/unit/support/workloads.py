@@ -28,6 +28,12 @@ def plain(version: str, app: App | None = None) -> Manifest:
     return managed_fields.applied(made)
 
 
+def checking(*, keys: bool) -> Manifest:
+    """The same with its pods, which check Access Keys or serve whoever calls."""
+    made = plain("v2", given.an_app(given.with_spec(access={"type": "private" if keys else "public"})))
+    return {**made, "status": _status(1, 1, 0)}
+
+
 def of_pins(
     version: str, wanted: int, ready: int, *, serves: bool = False, warm: bool = False, app: App | None = None, **pins: object
 ) -> Manifest:

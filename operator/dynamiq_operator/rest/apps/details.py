@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from dynamiq_operator.actions.workloads import Workloads, workloads_of
+from dynamiq_operator.actions.workloads import Workloads, may_serve_otherwise, workloads_of
 from dynamiq_operator.kube import api as kube_api
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, RECORDS
@@ -38,7 +38,7 @@ def read_details(context: ApiContext, session: CallerSession, entry: Entry) -> D
     row, listed, described, workloads = context.in_parallel(*calls)
     rows = listed if listed is not None or row is None else [row]
     warm = [each for each in workloads.beside(rows_under_way(rows or ())) if each.is_warm] if workloads is not None else []
-    return serialize_app(context, raw, row, rows, described) | serialize.details(raw, row, warm)
+    return serialize_app(context, raw, row, rows, described) | serialize.details(raw, row, warm) | _access(raw, workloads)
 
 
 def serialize_app(
@@ -89,9 +89,16 @@ def _described(session: CallerSession, namespace: str, workflow: str) -> str | N
     return description
 
 
+def _access(raw: Manifest, workloads: Workloads | None) -> Data:
+    """The access that callers meet, where another one waits for a row."""
+    if workloads is None or workloads.checks_keys is None or not may_serve_otherwise(raw.get("status") or {}):
+        return {}
+    return serialize.access(workloads.checks_keys)
+
+
 def _workloads(session: CallerSession, raw: Manifest) -> Workloads | None:
-    """Those of an App under strategy Switch: no other has more than one."""
-    if (raw["spec"].get("rollout") or {}).get("strategy") != Strategy.SWITCH:
+    """Those of an App under strategy Switch, as no other has more than one; and of one whose pods may check callers otherwise than it says."""
+    if (raw["spec"].get("rollout") or {}).get("strategy") != Strategy.SWITCH and not may_serve_otherwise(raw.get("status") or {}):
         return None
     meta = raw["metadata"]
     return workloads_of(session.api, meta["namespace"], meta["name"], meta["uid"])

@@ -35,7 +35,7 @@ def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str |
         "workflow_id": workflow_id,
         "workflow_version_id": row["workflow_version_id"] if row else None,
         "deployment_config": row["deployment_config"] if row else config(FIRST_CONFIG),
-        "access_control": {"access_type": "private" if is_private else "public"},
+        **access(is_private),
         "created_at": meta["creationTimestamp"],
         "created_by": creator,
         "updated_at": max(changed_at(meta), row["created_at"] if row else ""),
@@ -49,6 +49,11 @@ def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str |
         if version
         else None,
     }
+
+
+def access(is_private: bool) -> Data:
+    """Whether callers need a key."""
+    return {"access_control": {"access_type": "private" if is_private else "public"}}
 
 
 def state(raw: Manifest, rows: Sequence[Manifest] | None, environment: str | None, ids: Ids) -> Data:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 
+from dynamiq_operator.actions import rejections
 from dynamiq_operator.actions.comparison import compare
 from dynamiq_operator.actions.deployable import deployables
 from dynamiq_operator.actions.history import flow_of
@@ -81,9 +82,11 @@ def last_good_deployment(context: ContextOf, session: SessionOf, app_id: AppId) 
     """The deployment that a rollback restores where nobody names one, or why there is none."""
     app = context.find(APPS, app_id)
     with hidden_as_unknown("App", app_id):
-        row, why_none = last_good(context, session, app)
+        rejected = rejections.read_standing(session.api, app.namespace)
+        row, why_none = last_good(context, session, app, {each["spec"]["workflowHash"] for each in rejected or ()})
     found = serialize_deployment(row, app.uid, context) if row is not None else None
-    return Json({"data": {"deployment": found, "reason": why_none or None}})
+    warnings = [rejections.unread(app.namespace, found["workflow_version"]["version"])] if found is not None and rejected is None else []
+    return Json({"data": {"deployment": found, "reason": why_none or None, "warnings": warnings}})
 
 
 @router.get("/deployments/{deployment_id}", responses=documented(One[responses.DeploymentDetail], 404, 422))

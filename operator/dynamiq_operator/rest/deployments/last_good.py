@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dynamiq_operator.actions import rejections
+from collections.abc import Container
+
 from dynamiq_operator.actions.rollback import find_last_good
 from dynamiq_operator.kube.resources import RECORDS
 from dynamiq_operator.model.manifests import Manifest, Phase
@@ -16,12 +17,14 @@ AT_ONCE, LOOKED_THROUGH = 20, 200
 """Rows that are read before it is decided whether more are needed, and at most."""
 
 
-def last_good(context: ApiContext, session: CallerSession, app: Entry) -> tuple[Manifest | None, str]:
-    """Returns the last good row of an App, or None and why there is none. Raises errors.ApiError; Denied where the caller may not list rows."""
+def last_good(context: ApiContext, session: CallerSession, app: Entry, rejected: Container[str]) -> tuple[Manifest | None, str]:
+    """Returns the last good row of an App, or None and why there is none. Raises errors.ApiError; Denied where the caller may not list rows.
+
+    `rejected`: hashes of flows that nobody is to deploy.
+    """
     rows.check_listable(context, session, app)
     members = context.index.of(RECORDS).members(groups_of(app), newest_first=True)
     pinned = [entry for entry in members if entry.row is not None and entry.row.version and entry.row.phase != Phase.FAILED]
-    rejected = rejections.hashes(session.api, app.namespace)
     found, newest = find_last_good((), app.name), list[Manifest]()
     for at in range(0, min(len(pinned), LOOKED_THROUGH), AT_ONCE):
         some = pinned[at : at + AT_ONCE]

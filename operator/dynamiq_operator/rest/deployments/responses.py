@@ -40,7 +40,7 @@ PREVIEW: dict[str, Any] = {
 class LastGood(ResponseModel):
     """What to roll back to."""
 
-    model_config = example(deployment=DEPLOYMENT, reason=None)
+    model_config = example(deployment=DEPLOYMENT, reason=None, warnings=[])
 
     deployment: Annotated[
         Deployment | None,
@@ -50,6 +50,7 @@ class LastGood(ResponseModel):
         ),
     ]
     reason: Annotated[str | None, Field(description="Why there is none.")]
+    warnings: Annotated[list[str], Field(description="That you may not read Rejections, so it may be a rejected one.")]
 
 
 class PreviewSide(ResponseModel):
