@@ -20,9 +20,8 @@ BESIDE_MAX = 256 * 1024
 """Bytes that may come between two parts of a body, or behind it, such as trailers; a compressed part is as long as 128 KiB."""
 PART = 16 * 1024
 """Bytes that are counted at a time."""
-
-
 FILES = 16 * 1024
+"""Files that may be open at once, where the machine allows as many."""
 
 
 def raise_file_limit() -> None:

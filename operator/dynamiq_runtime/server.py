@@ -44,6 +44,9 @@ RUN_HEADER = "X-Dynamiq-Run-Id"
 RUN = web.RequestKey("run", Run)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+BODIES_LEAST = 16
+"""Of the largest bodies so many may come at once where few runs may: one that comes slowly must not hold up all others."""
+
 
 class Server:
     """One App's server, ready once it has its engine; `start`, `begin`, `drain` and `close` are called once each, on one event loop."""
@@ -67,7 +70,7 @@ class Server:
         self._relay = Relay(settings.recorder, settings.app_id)
         self._runs = RunExecutor(settings, self._threads, self._metrics, self._traces, self._recording)
         # As much as the runs have at once that it may have under way: what is read beyond waits for one of them in any case.
-        self._bodies = Bodies(settings.concurrent_runs * settings.body_limit)
+        self._bodies = Bodies(max(settings.concurrent_runs, BODIES_LEAST) * settings.body_limit)
         self._draining = False
         self._activity = Activity()
         self._standby = Standby(settings.pod_annotations)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from dynamiq_runtime import requests
-from dynamiq_runtime.server import Server
+from dynamiq_runtime.server import BODIES_LEAST, Server
 from dynamiq_runtime.settings import from_environment
 from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, serving
 from tests.support.waiting import eventually
@@ -62,14 +63,16 @@ def test_large_bodies_wait_while_others_come_and_small_ones_do_not(tmp_path: Pat
     with (
         serving(tmp_path, ECHO, DYNAMIQ_BODY_LIMIT=str(LARGE), **ONE) as served,
         ThreadPoolExecutor(1) as pool,
-        _connected(served) as first,
+        ExitStack() as opened,
     ):
-        first.sendall(head)
-        eventually("its body is coming", lambda: served.activity["in_flight"] == 1)
+        first, *_ = slow = [opened.enter_context(_connected(served)) for _ in range(BODIES_LEAST)]
+        for each in slow:
+            each.sendall(head)
+        eventually("as many bodies as may are coming", lambda: served.activity["in_flight"] == BODIES_LEAST)
         second = pool.submit(served.run, {"x": "y" * (100 << 10)})
-        eventually("a large one is there, too", lambda: served.activity["in_flight"] == 2)
+        eventually("a large one is there, too", lambda: served.activity["in_flight"] == BODIES_LEAST + 1)
         assert served.run({"small": True}).status == 200
-        assert (served.activity["in_flight"], served.metric('dynamiq_runtime_runs_total{outcome="succeeded"}')) == (2, 1)
+        assert (served.activity["in_flight"], served.metric('dynamiq_runtime_runs_total{outcome="succeeded"}')) == (BODIES_LEAST + 1, 1)
         first.sendall(REST if b"Length" in framing else b"%x\r\n%b\r\n0\r\n\r\n" % (LARGE, REST))
         assert first.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
         assert second.result().status == 200
@@ -80,16 +83,18 @@ async def test_a_large_body_that_waits_in_vain_is_refused(monkeypatch: pytest.Mo
     server = Server(from_environment({"PORT": "0", "DYNAMIQ_METRICS_PORT": "0", "DYNAMIQ_BODY_LIMIT": str(LARGE), **ONE}), None)
     port, _ = await server.start()
     try:
-        _, first = await asyncio.open_connection("127.0.0.1", port)
-        first.write(HALF_A_BODY)
-        answer, second = await asyncio.open_connection("127.0.0.1", port)
-        second.write(HALF_A_BODY + REST)
-        said = (await asyncio.wait_for(answer.read(), DEADLINE)).decode()
+        opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(BODIES_LEAST + 1)]
+        for _, writer in opened:
+            writer.write(HALF_A_BODY)
+        answered = asyncio.as_completed([reader.read() for reader, _ in opened], timeout=DEADLINE)
+        said = (await next(answered)).decode()
         assert said.startswith("HTTP/1.1 503 ")
         assert "Retry-After: 1\r\n" in said
         assert '"code": "busy"' in said
-        first.close()
-        second.close()
+        for _, writer in opened:
+            writer.close()
+        for each in answered:
+            await each
     finally:
         await server.close()
 
