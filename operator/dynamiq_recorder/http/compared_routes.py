@@ -39,8 +39,11 @@ async def get_comparison(request: Request, user: ReaderOf, uid: str, row_uid: st
     by_uid = {each.row.uid: each for each in found}
     before = _figures(by_uid, baseline)
     counting, matures = await _counting(context, rows, by_uid[row.uid], before, nodes=True, unended=query.unended or 0)
-    compared = told(await context.ask(compare, counting, before), by_uid[row.uid], matures)
-    return Json({"data": compared.model_dump(mode="json")})
+
+    def made() -> bytes:
+        return dumps({"data": told(compare(counting, before), by_uid[row.uid], matures).model_dump(mode="json")})
+
+    return Json(await context.ask(made))
 
 
 @router.get("/verdicts")
