@@ -358,7 +358,7 @@ export const usual = (): Answers => ({
   ...answer(READ_RIGHTS, one(rights())),
   ...answer(READ_ROWS, pageOfRows),
   ...answer(READ_FILTERS, example(READ_FILTERS)),
-  ...answer(READ_LAST_GOOD, one({ deployment: row(LIVE - 2), reason: null })),
+  ...answer(READ_LAST_GOOD, one({ deployment: row(LIVE - 2), reason: null, warnings: [] })),
   ...answer(READ_ROW, one(whole())),
   ...answerOfRow(LIVE - 2),
   ...answerOfRow(LIVE + 2),

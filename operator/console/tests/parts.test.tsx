@@ -140,7 +140,7 @@ describe("the frame", () => {
 
   it("offers no rollback where there is nothing to roll back to, and says why", async () => {
     const reason = "support has run nothing but v2";
-    await kit.show(APP, cast.answer(cast.READ_LAST_GOOD, cast.one({ deployment: null, reason })));
+    await kit.show(APP, cast.answer(cast.READ_LAST_GOOD, cast.one({ deployment: null, reason, warnings: [] })));
     await kit.says(`There is no version to roll back to: ${reason}.`, document.body);
     expect(document.body.textContent).not.toContain("Roll back");
   });
