@@ -6,7 +6,7 @@ import resource
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,22 +18,14 @@ PROBE = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 HEADER = b"X-%d: " + b"a" * 8000 + b"\r\n"
 
 
-@contextmanager
-def files(soft: int) -> Iterator[None]:
-    """So many open files are the limit, of this process and of those that it starts."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, before[1]), before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
 @pytest.fixture
 def opened() -> Iterator[ExitStack]:
-    """What is opened, to be closed at the end."""
-    with files(8192), ExitStack() as stack:
+    """What is opened, to be closed at the end: more than are usually allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (8192 if hard == resource.RLIM_INFINITY else min(8192, hard), hard))
+    with ExitStack() as stack:
         yield stack
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def connected(opened: ExitStack, served: Served, source: str = "127.0.0.1") -> socket.socket:
@@ -72,9 +64,10 @@ def test_connections_without_a_call_take_nobody_elses(tmp_path: Path, opened: Ex
 
 
 def test_a_pod_with_the_usual_limit_of_files_takes_more_connections_than_that(tmp_path: Path, opened: ExitStack) -> None:
-    with files(256), ExitStack() as server:
-        served = server.enter_context(serving(tmp_path, ECHO, python=sys.executable))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nulimit -S -n 256\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    with serving(tmp_path, ECHO, python=str(python)) as served:
         for _ in range(300):
             connected(opened, served)
         assert served.request("GET", "/readyz").status == 200
