@@ -195,6 +195,16 @@ def with_spec(**fields: Any) -> Modifier:
     return modify
 
 
+VARIABLES_HELD: Manifest = {
+    "type": "VariablesHeld",
+    "status": "True",
+    "reason": "AwaitsRow",
+    "message": "access",
+    "lastTransitionTime": "2026-11-24T12:00:00Z",
+}
+"""The condition of an App whose change of `access` waits for a row."""
+
+
 def with_status(**fields: Any) -> Modifier:
     """Sets fields of the status, by their JSON names."""
     return lambda made: made.setdefault("status", {}).update(copy.deepcopy(fields))

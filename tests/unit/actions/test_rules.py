@@ -66,13 +66,10 @@ def test_the_sentences_are_the_operators_own() -> None:
     assert f"  it would wait: {rules.WOULD_AWAIT['message']}" in lines
 
 
-HELD = {"type": "VariablesHeld", "status": "True", "reason": "AwaitsRow", "lastTransitionTime": "2026-11-24T12:00:00Z"}
-
-
 def with_held_variables(*guards: Manifest) -> Script:
     """The App's variables were changed, which waits for a row."""
     script = stage()
-    conditions = [HELD | {"message": "Not in force yet: variables (TONE)"}]
+    conditions = [given.VARIABLES_HELD | {"message": "Not in force yet: variables (TONE)"}]
     return script.on("GET", APP, given.stored(given.app_manifest(given.with_status(guards=list(guards), conditions=conditions))))
 
 

@@ -194,9 +194,10 @@ def test_a_run_that_begins_now() -> None:
 
 @pytest.mark.parametrize(("answer", "has_keys"), [(listed(plain("v1")), True), (FORBIDDEN, False)], ids=["private pods", "not known"])
 def test_a_run_brings_a_key_where_pods_check_one_while_a_change_of_access_is_held(answer: Answer, has_keys: bool) -> None:
-    held = {"type": "VariablesHeld", "status": "True", "reason": "AwaitsRow", "message": "access", "lastTransitionTime": BEFORE}
     made = given.app_manifest(
-        given.with_triggers(DAILY), given.with_status(live=LIVE, conditions=[held]), given.with_spec(access={"type": "public"})
+        given.with_triggers(DAILY),
+        given.with_status(live=LIVE, conditions=[given.VARIABLES_HELD]),
+        given.with_spec(access={"type": "public"}),
     )
     api = ScriptedApi(Script().on("GET", BY_KIND[WORKLOAD.kind].path(given.NAMESPACE), answer))
     job = actions.plan_run(api, given.stored(made), id_of("daily"), Settings(), NOW).job

@@ -148,14 +148,7 @@ def test_a_call_goes_out_with_a_key_and_prints_the_answer(keyed: ScriptedPlugin,
 
 
 def test_a_call_brings_a_key_while_the_pods_of_an_app_that_is_to_be_public_still_check_one(keyed: ScriptedPlugin, pods: Script) -> None:
-    held = {
-        "type": "VariablesHeld",
-        "status": "True",
-        "reason": "AwaitsRow",
-        "message": "access",
-        "lastTransitionTime": "2026-11-24T12:00:00Z",
-    }
-    made = given.app_manifest(given.with_status(live=LIVE, conditions=[held]), given.with_spec(access={"type": "public"}))
+    made = given.app_manifest(given.with_status(live=LIVE, conditions=[given.VARIABLES_HELD]), given.with_spec(access={"type": "public"}))
     keyed.app(given.stored(made))
     keyed.script.on("GET", BY_KIND[WORKLOAD.kind].path(NAMESPACE), listed(plain("v1")))
     assert keyed("invoke", NAME, "{}").code == 0

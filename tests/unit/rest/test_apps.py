@@ -134,16 +134,9 @@ def test_its_access_is_what_pods_check_while_another_one_waits_for_a_row(stage: 
         return told
 
     assert access() == asked
-    held = {
-        "type": "VariablesHeld",
-        "status": "True",
-        "reason": "AwaitsRow",
-        "message": "access",
-        "lastTransitionTime": "2026-11-24T12:00:00Z",
-    }
-    assert access(conditions=[held]) == served
+    assert access(conditions=[make.VARIABLES_HELD]) == served
     stage.script.on("GET", BY_KIND[WORKLOAD.kind].path("demo"), failure(403, "Forbidden"))
-    assert access(conditions=[held]) == asked
+    assert access(conditions=[make.VARIABLES_HELD]) == asked
 
 
 def test_a_hostname_is_what_a_client_can_call() -> None:
