@@ -23,7 +23,6 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resources import RECORDS, RUNTIMES, VERSIONS
 from dynamiq_operator.model import kinds, names
-from dynamiq_operator.model.app import VARIABLES_HELD
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.completion import Known, Missing, Refused, complete
 from dynamiq_operator.model.digests import flow_hash
@@ -279,8 +278,7 @@ def with_held_changes(preview: Preview, app: App, row: Record, waits_for: Collec
 
     `waits_for`: the guards that hold the row, or would.
     """
-    is_held = any((each.type, each.status) == (VARIABLES_HELD, "True") for each in app.status.conditions)
-    if not is_held or not brings_once_released(row, waits_for):
+    if not app.status.is_holding_variables or not brings_once_released(row, waits_for):
         return preview
     # The same pins have one workload under either strategy: its pods are replaced where they are.
     switches = preview.switches and preview.restarts

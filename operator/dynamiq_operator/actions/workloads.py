@@ -193,7 +193,7 @@ def app_as_served(api: Api, app: App) -> App:
 
     Raises kube.errors.ApiError.
     """
-    if not may_serve_otherwise(app.status.as_json()):
+    if not app.status.is_holding_variables:
         return app
     found = workloads_of(api, app.meta.namespace, app.meta.name, app.meta.uid)
     serving = found.by_label.get(found.serving) if found is not None else None

@@ -428,6 +428,11 @@ class AppStatus(Part):
         """Since when a deploy has been in flight, as the condition says; None where it says that none is."""
         return next((each.last_transition_time for each in self.conditions if (each.type, each.status) == (PROGRESSING, "True")), None)
 
+    @property
+    def is_holding_variables(self) -> bool:
+        """Whether a change of variables, access or runs waits for a row."""
+        return any((each.type, each.status) == (VARIABLES_HELD, "True") for each in self.conditions)
+
 
 DEFAULT_APP_STATUS = {"observedGeneration": 0}
 """What an App reads as before the operator has written: not yet seen, so that no GitOps tool takes it for done."""

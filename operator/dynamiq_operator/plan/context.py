@@ -11,7 +11,7 @@ from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import CONFIG_MAP, ChildKey
 from dynamiq_operator.desired.pins import PLAIN, Pins
 from dynamiq_operator.model import freezes
-from dynamiq_operator.model.app import VARIABLES_HELD, LiveRow
+from dynamiq_operator.model.app import LiveRow
 from dynamiq_operator.model.guards import Waits
 from dynamiq_operator.model.objects import App, Manifest, Record, parse_time
 from dynamiq_operator.model.record import Pinned, Result
@@ -272,8 +272,7 @@ class Context:
                 return False
             pinned = row.pinned if row is not None and (row.spec.is_rollback or brings_environment(row)) else None
             return pinned is None or pinned.environment in (None, own)
-        is_held = any((each.type, each.status) == (VARIABLES_HELD, "True") for each in status.conditions)
-        return status.observed_generation == self.app.meta.generation and not is_held
+        return status.observed_generation == self.app.meta.generation and not status.is_holding_variables
 
     @property
     def _is_made_again(self) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -64,13 +65,7 @@ def retain(database: Database, now: int, keep: Retention) -> int:
 
 def trim(database: Database, app_uid: str) -> int:
     """See Store.trim."""
-    runs = 0
-    for _ in range(TRIMMED):
-        some = database.transact(lambda connection: _trim_some(connection, app_uid))
-        runs += some
-        if not some:
-            break
-    gone = runs or _trim_figures(database, app_uid)
+    gone = _repeated(database, TRIMMED, partial(_trim_some, app_uid=app_uid)) or _trim_figures(database, app_uid)
     if gone:
         database.deleted()
     return gone
@@ -78,15 +73,21 @@ def trim(database: Database, app_uid: str) -> int:
 
 def _trim_figures(database: Database, app_uid: str) -> int:
     """Of an App without runs: takes the oldest hours of its figures, each by itself, and the processes that were seen first."""
-    gone = 0
-    for _ in range(HOURS):
-        some = database.transact(lambda connection: _trim_hour(connection, app_uid))
-        gone += some
-        if not some:
-            break
+    gone = _repeated(database, HOURS, partial(_trim_hour, app_uid=app_uid))
     if gone:
         shares.count_beside(database)
     return gone
+
+
+def _repeated(database: Database, times: int, work: Callable[[Connection], int]) -> int:
+    """Does `work` in so many transactions, or until there is nothing left. Returns what it did in all."""
+    done = 0
+    for _ in range(times):
+        some = database.transact(work)
+        done += some
+        if not some:
+            break
+    return done
 
 
 def _trim_hour(connection: Connection, app_uid: str) -> int:
