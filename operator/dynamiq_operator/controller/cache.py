@@ -82,6 +82,8 @@ class Cache:
         """resourceVersion at which an object was deleted, by uid: an older event must not bring it back."""
         self._former: OrderedDict[AppKey, FormerApp] = OrderedDict()
         """By its key the App that had it last, and was deleted."""
+        self._first_seen: dict[AppKey, int] = {}
+        """resourceVersion at which each cached row was first seen."""
 
     def update(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
         """Adds or updates an object; returns the Apps to reconcile, none where the cache has a newer version of it.
@@ -105,8 +107,11 @@ class Cache:
         if resource is APPS and cached is not None and cached["metadata"].get("uid") != uid:
             self._note_former(key, cached)  # its deletion was missed
         is_same = resource is NAMESPACES and cached is not None and cached["metadata"]["labels"] == kept["metadata"]["labels"]
+        first = self._first_seen.get(key) if cached is not None and cached["metadata"].get("uid") == uid else None
         affected_before = self._evict(resource, key)
         self._objects[resource][key] = kept
+        if resource is RECORDS:
+            self._first_seen[key] = version if first is None else first
         for index, at, entry in places:
             index[at].add(entry)
         return affected_before | affected if not is_same else set()
@@ -145,6 +150,10 @@ class Cache:
     def former(self, app: AppKey) -> FormerApp | None:
         """The App that had this key last, and was deleted while this process looked on."""
         return self._former.get(app)
+
+    def first_seen(self, row: Manifest) -> int:
+        """Returns the resourceVersion at which a cached row was first seen: that of its creation, where this process watched it."""
+        return self._first_seen[key_of(row)]
 
     def of_app(self, app: AppKey) -> Iterator[tuple[ApiResource, Manifest]]:
         """Records, of which there may be very many, in no order; then children, runs and pods of an App, by kind, namespace and name."""
@@ -205,6 +214,8 @@ class Cache:
         cached = self._objects[resource].pop(key, None)
         if cached is None:
             return set()
+        if resource is RECORDS:
+            self._first_seen.pop(key, None)
         affected = self._affected_by(resource, cached)
         for index, at, entry in self._indexed(resource, cached):
             index[at].discard(entry)

@@ -275,7 +275,8 @@ class Observer:
         former = self._cache.former(key)
         if former is None or (app is not None and app.meta.uid == former.uid):
             return [], rows
-        left = [row for row in rows if _is_new(row) and ownership.was_there(row, former.version)]
+        # By when the row was first seen: its status is written when a row is heard of before its App, perhaps after that App was deleted.
+        left = [row for row in rows if _is_new(row) and self._cache.first_seen(row) < former.version]
         names_ = {row["metadata"]["name"] for row in left}
         return [LeftRow(Meta.of(row), former.uid) for row in left], [row for row in rows if row["metadata"]["name"] not in names_]
 

@@ -74,10 +74,5 @@ def is_labelled(observed: Mapping[str, Any], name: str) -> bool:
     return app_of(observed) == name
 
 
-def was_there(observed: Mapping[str, Any], deleted_at: int) -> bool:
-    """Whether an object was there, as it is now, when another one was deleted at this resourceVersion, which grows with every write."""
-    return int(observed["metadata"].get("resourceVersion") or 0) < deleted_at
-
-
 def _is_app(owner: Mapping[str, Any]) -> bool:
     return owner.get("kind") == "App" and str(owner.get("apiVersion", API_VERSION)).startswith(f"{GROUP}/")

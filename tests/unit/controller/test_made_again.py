@@ -80,6 +80,25 @@ async def test_row_that_is_heard_of_late_is_told_by_when_it_was_written(process:
     assert names_of(await observe(process)) == (["of-the-second"], [("of-the-first", "uid-first")])
 
 
+async def test_row_whose_status_is_written_after_the_deletion_goes_with_the_app_it_was_made_for(process: Process) -> None:
+    """The operator hears of a row before its App, and writes that it waits for one; meanwhile that App is deleted."""
+    row(process, "of-the-first", 6)
+    row(process, "of-the-first", 9, given.with_status(phase="Pending"))
+    app(process, "uid-first", 5)
+    app(process, "uid-first", 8, "DELETED")
+    app(process, "uid-second", 10)
+    row(process, "of-the-second", 11)
+    assert names_of(await observe(process)) == (["of-the-second"], [("of-the-first", "uid-first")])
+
+
+async def test_row_made_again_under_its_name_is_seen_anew(process: Process) -> None:
+    app(process, "uid-first", 5)
+    row(process, "again", 6, given.with_meta(uid="uid-of-the-first"))
+    app(process, "uid-first", 8, "DELETED")
+    row(process, "again", 9, given.with_meta(uid="uid-of-the-second"))
+    assert names_of(await observe(process)) == (["again"], [])
+
+
 async def test_of_several_in_a_row_each_row_goes_with_one_that_is_gone(process: Process) -> None:
     for number in range(4):
         app(process, f"uid-{number}", 10 * number + 1)

@@ -50,8 +50,3 @@ def test_our_labels_say_of_which_app_a_child_is() -> None:
     assert ownership.app_of(observed(labels=names.labels(NAME))) == NAME
     assert ownership.app_of(observed(labels={names.APP_LABEL: NAME})) == ownership.app_of(observed()) == ""
     assert ownership.app_of(observed(labels={names.APP_LABEL: NAME, names.MANAGED_BY: "helm"})) == ""
-
-
-def test_what_was_written_last_before_a_deletion_was_there_then() -> None:
-    assert ownership.was_there(observed(version=7), deleted_at=8)
-    assert not ownership.was_there(observed(version=9), deleted_at=8)
