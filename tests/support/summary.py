@@ -11,6 +11,8 @@ from tests.support.lanes import Ended
 WIDTH = 100
 NAMED = 5
 """Of tests that failed for one reason, as all do of a cluster that did not start, so many are named in the summary; the report before it has all."""
+REASON_SHOWN = 160
+"""Characters of a reason in the summary; the report before it has all."""
 
 
 @dataclass(frozen=True)
@@ -45,24 +47,27 @@ def report(outcome: Outcome) -> list[str]:
 
 
 def summary(outcome: Outcome) -> list[str]:
-    """The slowest tests, what failed with a line of why, each step's time, and how many passed: of a log that is cut its last lines tell most."""
+    """Returns the slowest tests, each step's time, what failed with a line of why, and how many passed.
+
+    What failed comes last: a CI that cuts its log keeps the end.
+    """
     whole = outcome.results()
     lines = []
     if whole.tests:
         lines += [title(f"slowest {results.SLOWEST} tests"), *(f"{took:8.1f} s  {test}" for test, took in whole.slowest())]
+    lines += [title("time of each step"), *(_about(each, outcome) for each in outcome.ended)]
+    lines.append(f"{outcome.seconds:8.1f} s  {outcome.core_seconds:.0f} core-s of the whole machine")
     if whole.flaky:
         lines += [title("flaky: failed, and passed when run once more, alone"), *_by_reason(whole.flaky), *outcome.objections]
     if whole.failures:
         lines += [title("failed"), *_by_reason(whole.failures)]
-    lines += [title("time of each step"), *(_about(each, outcome) for each in outcome.ended)]
-    lines.append(f"{outcome.seconds:8.1f} s  {outcome.core_seconds:.0f} core-s of the whole machine")
     return [*lines, title(f"{whole.counts()} in {outcome.seconds:.2f}s")]
 
 
 def _by_reason(failures: Sequence[results.Failure]) -> list[str]:
     lines = []
     for reason, tests in results.reasons(failures).items():
-        lines += [*tests[:NAMED], *([f"and {len(tests) - NAMED} more"] if len(tests) > NAMED else []), f"    {reason}"]
+        lines += [*tests[:NAMED], *([f"and {len(tests) - NAMED} more"] if len(tests) > NAMED else []), f"    {reason[:REASON_SHOWN]}"]
     return lines
 
 
