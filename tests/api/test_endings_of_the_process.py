@@ -20,7 +20,7 @@ from tests.support.operator import NOT_RECOVERING, install_rights
 from tests.support.waiting import eventually
 
 PATIENCE = 20.0  # seconds that the operator has to recover
-ENDS_WITHIN = 120.0
+ENDS_WITHIN = 300.0
 
 
 class Rotated(Fault):

@@ -23,7 +23,7 @@ from tests.support.waiting import eventually
 FULL, APPS = 1000, 20
 FEW = (6, 3)
 """Deploys, and Apps that have them in turn."""
-TOLD_WITHIN = 60.0
+TOLD_WITHIN = 300.0
 LEASE = {
     "apiVersion": "coordination.k8s.io/v1",
     "kind": "Lease",

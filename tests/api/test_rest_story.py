@@ -39,7 +39,7 @@ PAGE = Path(__file__).parent / "page"
 """Examples of the page "Deployment History & Rollback" as it has them; our copy had lost the white space that Python needs at one line."""
 BASE = "https://api.getdynamiq.ai"
 TOKEN = "DYNAMIQ_PERSONAL_ACCESS_TOKEN"
-ENDS_WITHIN = 120.0  # seconds
+ENDS_WITHIN = 300.0  # seconds
 STORED: Mapping[str, str] = {
     "id": ".metadata.uid",
     "name": ".metadata.name",

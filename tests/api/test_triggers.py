@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 
 NIGHTLY: Manifest = {"name": "nightly", "schedule": "0 3 * * *", "timezone": "Europe/Berlin", "input": '{"question": "$(HOME)?"}'}
 CRON = names.trigger(APP, "nightly")
-SEEN_WITHIN = 90.0
+SEEN_WITHIN = 240.0
 
 
 @pytest.fixture

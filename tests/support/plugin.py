@@ -29,7 +29,7 @@ from local.clusters import Cluster
 from tests.support.cluster import SHORT_LIVED
 from tests.support.waiting import eventually
 
-ENDS_WITHIN = 90.0
+ENDS_WITHIN = 240.0
 COLUMNS = 160
 PROGRESS = "waiting for "
 """How a line begins that a busy machine adds: what takes over two seconds says so."""

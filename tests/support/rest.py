@@ -23,7 +23,7 @@ from tests.support.waiting import eventually
 
 ACCOUNT = "dynamiq-api"
 READY_WITHIN = 120.0  # seconds
-ENDS_WITHIN = 90.0
+ENDS_WITHIN = 240.0
 RBAC = "rbac.authorization.k8s.io"
 SERVER = {"deployment_type": "server_based", "config": {}}
 """Of an App in a cluster without a gate: what names no config sleeps."""

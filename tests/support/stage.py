@@ -45,9 +45,9 @@ FAST = {
     "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
 }
 """A pod is ready a second after it can be, and not unready because others start on the same two cores."""
-LIVE_WITHIN = 120.0  # seconds: several Apps may start at once on two cores
-END_WITHIN = 90.0
-LOGS_WITHIN = 120.0
+LIVE_WITHIN = 300.0  # seconds: several Apps may start at once on two cores
+END_WITHIN = 240.0
+LOGS_WITHIN = 240.0
 ENDED = {
     "Live": {"Failed", "Superseded"},
     "Failed": {"Live", "Superseded"},
@@ -352,17 +352,6 @@ def took(row: Manifest) -> float:
     """Seconds from the moment the deploy began until it had ended."""
     began, ended = (datetime.fromisoformat(text) for text in (row["spec"]["pinned"]["createdAt"], row["spec"]["outcome"]["at"]))
     return (ended - began).total_seconds()
-
-
-def back_after(repaired: Manifest, since: float) -> float:
-    """Seconds from `since` until the operator wrote an object, by the API server's clock, which counts whole seconds: up to one less.
-
-    Where the API server noted no time, as for a change of scale, the seconds until now.
-    """
-    ours = {names.FIELD_MANAGER, names.REPLICAS_MANAGER}
-    noted = [entry["time"] for entry in repaired["metadata"]["managedFields"] if entry["manager"] in ours and "time" in entry]
-    later = [moment for moment in (datetime.fromisoformat(each).timestamp() for each in noted) if moment >= int(since)]
-    return max(max(later, default=time.time()) - since, 0)
 
 
 def uids(pods: list[Manifest]) -> set[str]:

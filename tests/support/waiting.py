@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-IN_TIME = 90.0
-"""Seconds for what is not promised within a time: a machine that does much else takes long, and a test that fails waits once."""
+IN_TIME = 240.0
+"""Seconds for what is not promised within a time: a busy machine takes long, and only a test that fails waits for all of it."""
 SOON, LATER, SELDOM = 0.05, 0.15, 0.5
 """Seconds between two looks at first; the part of the time waited after which the next one comes then; and the most. A look costs us and the API
 server milliseconds of a processor, and twenty a second of each test that waits would be a good part of a small machine."""

@@ -12,7 +12,7 @@ from tests.support import factories as given
 from tests.support.api import Api, Manifest
 from tests.support.waiting import eventually
 
-END_WITHIN = 150.0  # seconds for one row to be Live, restarts of the operator included
+END_WITHIN = 300.0  # seconds for one row to be Live, restarts of the operator included
 ROWS: dict[str, Manifest] = {"a": {"workflowVersion": "v1"}, "b": {"workflowVersion": "v2"}, "c": {"restores": "a"}}
 """Deploy, redeploy, rollback."""
 PHASES = {"a": "Superseded", "b": "Superseded", "c": "Live"}

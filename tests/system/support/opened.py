@@ -16,7 +16,7 @@ from local import console_build
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
-ENDS_WITHIN = 90.0
+ENDS_WITHIN = 240.0
 STARTS_WITHIN = 600.0
 """The first one builds what is missing."""
 
