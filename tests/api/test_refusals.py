@@ -69,7 +69,7 @@ def message(stage: HistoryStage, type_: str, app: str = APP) -> str:
     return next((str(each["message"]) for each in found if each["type"] == type_), "")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_what_is_refused_for_a_while_holds_up_nothing_else_and_is_done_afterwards(stage: HistoryStage, operator: Operator) -> None:
     """What the API server's own validation refuses ends the row at once; a policy may think otherwise tomorrow."""
     with refused(stage, "", "services", "CREATE"):
@@ -91,7 +91,7 @@ def test_what_is_refused_for_a_while_holds_up_nothing_else_and_is_done_afterward
     stage.until(row, "Live")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_row_that_may_not_be_written_holds_up_no_row_after_it(stage: HistoryStage, operator: Operator) -> None:
     stage.create(stage.manifest())
     stage.live(APP, "v1", runtime=stage.default_runtime, row="first")

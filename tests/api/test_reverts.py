@@ -18,7 +18,7 @@ from tests.support.history_stage import HistoryStage
 from tests.support.operator import Operator
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.usefixtures("policies"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.usefixtures("policies"), pytest.mark.timeout(900)]
 
 REVERTS = given.with_spec(rollout={"revert": {"seconds": 600, "maxFailedPercent": 20, "minRuns": 20}})
 

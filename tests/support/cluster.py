@@ -35,8 +35,8 @@ CRDS = REPOSITORY / "crds"
 SESSION_NAMES = {"control-plane": "dynamiq-test", "node": "dynamiq-test-node"}
 KEPT = "CLUSTER_NAME", "CLUSTER", "KEEP_CLUSTER"
 """Variables that name a cluster which goes on after the session."""
-COMMAND_TIMEOUT = 120  # seconds: one command may apply or delete a folder, and wait until all of it is gone
-ESTABLISHED_TIMEOUT = 120  # seconds
+COMMAND_TIMEOUT = 300  # seconds: one command may apply or delete a folder, and wait until all of it is gone
+ESTABLISHED_TIMEOUT = 300  # seconds
 TOKEN_LIVES = 12 * 3600  # seconds
 SHORT_LIVED = {"GOGC": "off"}
 """A program of Go's that lives for a second collects no garbage: that would be a quarter of its time."""

@@ -11,7 +11,7 @@ from local.gateway import Gateway
 from tests.support.waiting import eventually
 
 ROUTED_WITHIN = 90.0  # seconds
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 class ThroughTheGateway(HTTPConnection):
