@@ -137,9 +137,15 @@ class HistoryStage(Stage):
         eventually(f"App {app} is seen as it is", lambda: self.seen(app))
 
     def quiet(self, app: str = APP) -> None:
-        """Asserts that, once the operator has seen the App as it is, it acts on it twice and makes no row, writes none and says nothing new."""
+        """Asserts that, once the operator has seen the App as it is, it acts on it twice and makes no row, writes none and says nothing new.
+
+        Before that it acts once: a row is closed after its App's status tells of it.
+        """
         eventually(f"App {app} is seen as it is", lambda: self.seen(app))
+        rows = specs(self.rows(app))
+        self.acted_on(app)
         before = self._state(app)
+        assert specs(self.rows(app)) == rows
         for _ in range(2):  # what it decides at one look is written before the next
             self.acted_on(app)
         assert self._state(app) == before
