@@ -9,6 +9,7 @@ import pytest
 from dynamiq_operator.model import names
 from tests.support.admission import made, operator, refused
 from tests.support.api import Api, Manifest
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("guarded")
 
@@ -34,9 +35,15 @@ def a_pod(namespace: str, name: str = "one", **labels: str) -> Manifest:
     }
 
 
+def create(api: Api, wanted: Manifest) -> Manifest:
+    """The pod, once its namespace has the account of pods: a controller makes it, and the API server waits for that a second or two."""
+    eventually("the pod is made", lambda: api.create(wanted).status in (201, 409))
+    return made(api.read(wanted))
+
+
 @pytest.fixture
 def pod(api: Api, namespace: str) -> Manifest:
-    return made(api.create(a_pod(namespace, **names.labels("chat"))))
+    return create(api, a_pod(namespace, **names.labels("chat")))
 
 
 def test_the_operator_notes_which_keys_there_are(api: Api, pod: Manifest) -> None:
@@ -79,6 +86,6 @@ def test_it_changes_no_image(api: Api, pod: Manifest) -> None:
 
 @pytest.mark.parametrize("labels", [{}, {names.APP_LABEL: "chat"}, {names.MANAGED_BY: names.FIELD_MANAGER}], ids=str)
 def test_it_writes_no_pods_of_others(api: Api, namespace: str, labels: dict[str, str]) -> None:
-    other = made(api.create(a_pod(namespace, **labels)))
+    other = create(api, a_pod(namespace, **labels))
     noted = {"metadata": {"annotations": {names.KEYS_ANNOTATION: "1"}}}
     refused(operator(api).merge(other, noted), "pods of Apps alone")
