@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import concurrent.futures
-import itertools
 import signal
 import ssl
 import urllib.error
@@ -24,13 +23,12 @@ from tests.support.api import Api, Manifest
 from tests.support.faults import faults
 from tests.support.faults.proxy import Proxy
 from tests.support.gates import GateProcess
-from tests.support.ports import free_port
+from tests.support.ports import free_port, gate_port
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("guarded", "rights")
 
 SLICES = 8
-PORTS = itertools.count(27000)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +79,7 @@ def call(at: GateProcess, port: int) -> int:
     """The status of a call at a replica, 0 where it does not answer."""
     request = urllib.request.Request(f"http://{at.listens}:{port}/", b"{}")
     try:
-        with urllib.request.urlopen(request, timeout=30.0) as answer:
+        with urllib.request.urlopen(request, timeout=240.0) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -117,9 +115,9 @@ def members(api: Api, slice_: Manifest, *pods: GateProcess) -> None:
 def test_replicas_join_wake_an_app_once_leave_and_are_taken_away_when_they_are_dead(
     api: Api, namespace: str, replicas: Callable[..., GateProcess]
 ) -> None:
-    port = next(PORTS)
+    port = gate_port()
     asleep = workload(api, namespace, "chat")
-    slices = [made(api.create(gates.gate_slice(namespace, f"app{number}", next(PORTS)))) for number in range(5)]
+    slices = [made(api.create(gates.gate_slice(namespace, f"app{number}", gate_port()))) for number in range(5)]
     slices.append(made(api.create(gates.gate_slice(namespace, "chat", port, holdSeconds=2))))
     one, two, three = replicas(), replicas(), replicas()
     ready(api, one, two, three)
@@ -172,10 +170,8 @@ def test_whatever_goes_wrong_in_between_it_serves_the_slices_that_there_are(
             faults.LosesAnswers(0.2),
         ]
         one, two = replicas(path), replicas(path)
-        slices = [
-            (made(api.create(gates.gate_slice(namespace, f"app{number}", port))), port)
-            for number, port in enumerate(itertools.islice(PORTS, SLICES))
-        ]
+        ready(api, one, two)
+        slices = [(made(api.create(gates.gate_slice(namespace, f"app{number}", port := gate_port()))), port) for number in range(SLICES)]
         gone, kept = slices[::2], slices[1::2]
         for raw, _ in slices:
             members(api, raw, one, two)
@@ -190,7 +186,7 @@ def test_whatever_goes_wrong_in_between_it_serves_the_slices_that_there_are(
 def probe(at: GateProcess, port: int) -> int:
     """The status of a probe, which wakes nothing; 0 where nobody listens."""
     try:
-        with urllib.request.urlopen(f"http://{at.listens}:{port}/readyz", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{at.listens}:{port}/readyz", timeout=60) as answer:
             return int(answer.status)
     except OSError:
         return 0

@@ -125,7 +125,7 @@ class GateProcess:
         assert self._process is not None
         self._process.send_signal(number)
 
-    def wait(self, seconds: float = 60.0) -> int:
+    def wait(self, seconds: float = 240.0) -> int:
         """Its exit code."""
         assert self._process is not None
         return self._process.wait(seconds)

@@ -26,7 +26,7 @@ from tests.support.cluster import REPOSITORY
 from tests.support.gates import GateProcess
 from tests.support.history_stage import APP, HistoryStage
 from tests.support.operator import Operator
-from tests.support.ports import free_port
+from tests.support.ports import free_port, gate_port
 from tests.support.prometheus.rules import MONITORING
 from tests.support.waiting import eventually
 
@@ -39,7 +39,7 @@ PLATFORM = {
     RECORDER: "recorder/statefulset.yaml",
 }
 """What makes pods of each, by the name of its job."""
-ASLEEP, ASLEEP_PORT = "asleep", 26999
+ASLEEP = "asleep"
 RUNS = 12
 
 
@@ -129,11 +129,12 @@ def _gate(stage: HistoryStage, folder: Path, metrics_port: int) -> Iterator[None
     """The gate, and a call at an App that sleeps and does not wake, since its pods are simulated."""
     gates.install_rights(stage.cluster)
     replica = GateProcess(gates.logged_in(stage.cluster, folder), folder, "10.9.9.1", HERE, free_port(), metrics_port)
-    slice_ = gates.gate_slice(stage.namespace, ASLEEP, ASLEEP_PORT, holdSeconds=1)
+    port = gate_port()
+    slice_ = gates.gate_slice(stage.namespace, ASLEEP, port, holdSeconds=1)
     made(stage.api.create(slice_))
     replica.start()
     try:
-        eventually("the gate serves the App", lambda: _status(f"http://{HERE}:{ASLEEP_PORT}/") == 503)
+        eventually("the gate serves the App", lambda: _status(f"http://{HERE}:{port}/") == 503)
         yield
     finally:
         replica.kill()
