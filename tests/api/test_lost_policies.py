@@ -12,7 +12,7 @@ import pytest
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import format_time
 from local.clusters import Cluster
-from tests.support.admission import POLICIES
+from tests.support.admission import POLICIES, wait_until_all_refuse
 from tests.support.history_stage import HistoryStage
 from tests.support.operator import Operator
 from tests.support.waiting import eventually
@@ -33,6 +33,7 @@ def lacking(stage: HistoryStage) -> Iterator[None]:
     finally:
         stage.kubectl("annotate", "crd", ROWS, f"{names.WEAKENING_ANNOTATION}-", f"{names.WEAKENING_UNTIL_ANNOTATION}-")
         stage.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(POLICIES))
+        wait_until_all_refuse(stage.api)  # the tests after this one have been told that they do
 
 
 LOST = "ValidatingAdmissionPolicyBinding dynamiq-status"

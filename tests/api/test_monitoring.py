@@ -67,6 +67,7 @@ def test_every_query_of_a_dashboard_has_an_answer(watched: Watched) -> None:
 
 def test_every_alert_has_something_to_compare(watched: Watched) -> None:
     _answered(watched.prometheus, dict(queries.of_alerts()))
+    eventually("each rule has been asked", lambda: all(rule["health"] != "unknown" for rule in watched.prometheus.rules()), ANSWERED_WITHIN)
     assert {rule["name"]: (rule["health"], rule.get("lastError", "")) for rule in watched.prometheus.rules()} == {
         each["alert"]: ("ok", "") for each in rules.alerts()
     }

@@ -179,6 +179,7 @@ def test_a_note_that_was_edited_brings_nothing_into_the_pods_and_a_restart_by_ku
         comes_to_rest(proxy)
         before = writes(proxy)
         stage.kubectl("rollout", "restart", f"deployment.apps/{APP}", namespace=stage.namespace)
+        eventually("the cluster's controller has begun", lambda: revision(stage) == "2")
         comes_to_rest(proxy)
         assert revision(stage) == "2"
         assert [write for write in writes(proxy)[len(before) :] if "apps deployments" in write] == [], "it stays"

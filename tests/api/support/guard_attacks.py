@@ -128,8 +128,11 @@ def install(api: Api, namespace: str) -> None:
     made(api.apply({"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": "nora-of-tests"}, "rules": [reaches]}))
     bound = {**rest.of_user("nora", namespace, "nora-of-tests"), "kind": "ClusterRoleBinding", "metadata": {"name": "nora-of-tests"}}
     made(api.apply(bound))
-    for user, verb, resource in (("edda", "deploy", "deployments"), ("adam", "create", "apps"), ("rita", "create", "rejections")):
+    first = (("edda", "deploy", "deployments"), ("adam", "create", "apps"), ("rita", "create", "rejections"))
+    for user, verb, resource in (*first, ("milo", "update", "apps"), ("vito", "deploy", "deployments")):
         eventually(f"{user}'s rights apply", lambda u=user, v=verb, r=resource: rest.allowed(api, u, namespace, v, r))  # type: ignore[misc]
+    project = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    eventually("nora's rights apply", lambda: api.acting_as("nora").read(project).ok)
 
 
 def place(api: Api, namespace: str) -> Place:
