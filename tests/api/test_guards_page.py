@@ -82,6 +82,16 @@ class Page:
     def without_policy(self) -> None:
         assert self.on.api.delete(self.on.named(kinds.DEPLOY_POLICY.kind, "production")).status in (200, 404)
 
+    def until_ends(self, version: str, result: str) -> str:
+        """Deploys a version until a row of it ends so, and returns why: what was said of the version the operator may hear after the first row."""
+
+        def ended() -> Manifest | None:
+            row = self.on.deploy(self.app, version)
+            found: Manifest = eventually(f"row {row} has ended", lambda: self.on.row(row)["spec"].get("outcome"))
+            return found if found["result"] == result else None
+
+        return str(eventually(f"a row of {version} ends: {result}", ended)["reason"])
+
     def until_told(self, *reasons: str) -> None:
         """Waits until the App's status says that a deploy by hand would wait for these."""
 
@@ -133,10 +143,9 @@ def test_production_with_one_approval_a_night_on_call_and_a_rejected_version(pag
     page.without_policy()
     page.until_told()
     assert "loses invoices" in page.run("bert", "kubectl dynamiq reject-version support v2 -n demo -m")
-    row = on.deploy(page.app, "v2")
-    assert "was rejected by bert@example.com: loses invoices" in on.until(row, "Failed")["spec"]["outcome"]["reason"]
+    assert "was rejected by bert@example.com: loses invoices" in page.until_ends("v2", "Failed")
     page.run("bert", "kubectl dynamiq reject-version support v2 -n demo --withdraw")
-    on.live(page.app, "v2")
+    page.until_ends("v2", "Succeeded")
 
 
 def test_what_is_held_or_suspended_goes_on_by_a_command_and_past_all_rules_with_a_reason(page: Page) -> None:
