@@ -14,7 +14,7 @@ from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from dynamiq_operator.model.objects import format_time
 from local.clusters import Cluster
-from tests.api.support.hostnames import claim, refused, routes, settled
+from tests.api.support.hostnames import asked_later, claim, refused, routes, settled
 from tests.support import factories as given
 from tests.support.api import Api, Manifest, fresh_namespace, path
 from tests.support.cluster import Kubectl
@@ -107,6 +107,7 @@ def test_a_holder_made_again_within_the_grace_period_keeps_it(two: Stages, opera
     ours.delete(kinds.APP.kind, "holder")
     said = f"hostname {host(two)} was another App's until lately: it is free 60 s after it was asked for"
     eventually("the other is told", lambda: said in theirs.condition("waiting", "ChildrenApplied")["message"])
+    asked_later(theirs, host(two))
     eventually("the route is gone", lambda: not routes(ours, "holder"))
     ours.app("holder", given.with_hostname(host(two)))
     eventually("it has its route again", lambda: routes(ours, "holder"))
@@ -121,9 +122,14 @@ def test_a_holder_made_again_within_the_grace_period_keeps_it(two: Stages, opera
 
 
 def lose_claims(api: Api, namespace: str = OPERATOR_NAMESPACE) -> None:
+    """Deletes them until there are none: an operator that has not heard yet that an App is gone may make one more."""
     selector = {"labelSelector": f"{names.CLAIM_LABEL}=hostname"}
-    assert api.request("DELETE", f"/api/v1/namespaces/{namespace}/configmaps", query=selector).ok
-    assert api.get("ConfigMap", "", namespace, **selector).body["items"] == []
+
+    def lost() -> bool:
+        assert api.request("DELETE", f"/api/v1/namespaces/{namespace}/configmaps", query=selector).ok
+        return bool(api.get("ConfigMap", "", namespace, **selector).body["items"] == [])
+
+    eventually("no claim is left", lost)
 
 
 def identity(stage: HistoryStage, app: str) -> tuple[str, int]:
