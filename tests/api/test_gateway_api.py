@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 
 GATEWAY = "gateways/public"
 PARENT = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "gateways", "name": "public"}
-DELETED_WITHIN = 180.0
+DELETED_WITHIN = 400.0
 """The API server looks for what is left of a definition every 5 s, for a minute, before it tries the definition anew."""
 ROUTE = "HTTPRoute"
 

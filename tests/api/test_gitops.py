@@ -89,7 +89,7 @@ def test_an_app_created_again_under_its_name_deploys_what_git_asks(module_stage:
     stage.apply(stage.declared("v1", name=app))
     uid = stage.row(stage.until_served("v1", app, rows=1))["metadata"]["uid"]
     for _ in range(2):
-        stage.kubectl("replace", "--force", "-f", "-", input=stage.declared("v1", name=app), namespace=stage.namespace, timeout=60)
+        stage.kubectl("replace", "--force", "-f", "-", input=stage.declared("v1", name=app), namespace=stage.namespace)
         row = _next_after(stage, app, uid)
         uid = row["metadata"]["uid"]
         assert stage.until_served("v1", app, rows=1) == row["metadata"]["name"]

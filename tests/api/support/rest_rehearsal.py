@@ -21,7 +21,7 @@ from tests.support.rest import Client
 from tests.support.waiting import eventually
 
 ROLES = ("edit",)
-HEARD_WITHIN = 90.0  # seconds
+HEARD_WITHIN = 240.0  # seconds
 LIVE_WITHIN = 300.0
 
 

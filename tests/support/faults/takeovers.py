@@ -19,7 +19,7 @@ from tests.support.faults.proxy import Call, Proxy
 from tests.support.waiting import eventually
 
 LEASE = "shared"
-EXPIRED = 60.0
+EXPIRED = 240.0
 """Seconds within which the other replica works after an end without a word."""
 LOOK = 0.05
 """Seconds between two looks at a log."""

@@ -15,7 +15,7 @@ from tests.support import programs
 from tests.support.prometheus import rules
 from tests.support.prometheus.programs import PACKAGE
 
-READY_WITHIN = 60.0  # seconds
+READY_WITHIN = 240.0  # seconds
 EVERY = "1s"
 
 
