@@ -96,8 +96,7 @@ def test_where_a_quota_has_no_room_the_row_says_so_and_what_is_warm_is_given_up_
     assert "StandbyGivenUp" in stage.events(APP)
     live = selected(stage)
     stage.change("ResourceQuota", "pods", spec={"hard": {"pods": "1"}})
-    # A minute, where it is longer; long enough for the cluster to say that a pod is refused.
-    stage.change("App", APP, spec={"rollout": {"progressDeadlineSeconds": 30}})
+    stage.change("App", APP, spec={"rollout": {"progressDeadlineSeconds": 10}})  # a minute, where it is longer
     row = stage.deploy(APP, "v4")
     failed = stage.until(row, "Failed")
     assert "exceeded quota" in failed["spec"]["outcome"]["reason"]
