@@ -14,6 +14,7 @@ from local.progress import wait_for
 from local.transcript import Transcript
 
 SHOWN = 5  # failed calls that are shown
+WAIT = 120  # seconds: a machine that does much else lets a caller call seldom
 SETTLED = 80  # equal responses in a row, after which no other pod responds any more, and which are enough runs to compare two rows by
 
 
@@ -66,7 +67,7 @@ def following(kubectl: Transcript, namespace: str, pod: str) -> Iterator[Respons
 def wait_for_response(responses: Responses, begins: str) -> None:
     """Waits until the caller gets only responses that begin so. Raises LocalError."""
     try:
-        wait_for(f"answers of {begins}", lambda: responses.last.startswith(begins) and responses.in_a_row >= SETTLED, seconds=30)
+        wait_for(f"answers of {begins}", lambda: responses.last.startswith(begins) and responses.in_a_row >= SETTLED, seconds=WAIT)
     except LocalError as error:
         raise LocalError(f"{error}: the last one was {responses.last!r}") from None
 

@@ -60,7 +60,7 @@ def remove(folders: Iterable[str]) -> None:
             _remove_one(folder)
         return not any(folder.exists() for folder in left)
 
-    wait_for("its cgroups to empty", gone, seconds=15, every=0.02)
+    wait_for("its cgroups to empty", gone, seconds=60, every=0.02)
 
 
 def _remove_one(folder: Path) -> None:

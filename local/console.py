@@ -40,7 +40,7 @@ USERS = {
     "deployer": "deploys and rolls back, and changes nothing else",
     "viewer": "sees everything in it, and no Secret",
 }
-STARTS_WITHIN, ENDS_WITHIN = 60.0, 40.0  # seconds
+STARTS_WITHIN, ENDS_WITHIN = 180.0, 40.0  # seconds
 LOG_TAIL = 2000  # bytes
 
 

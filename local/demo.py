@@ -106,9 +106,9 @@ class Demo:
         through = "its Service" if self.gateway is None else f"the gateway by its hostname {HOSTNAME}"
         heading(f"Somebody calls the App through {through}, 20 times a second, until the end")
         if (at := self.gateway) is not None:
-            wait_for("the gateway to reach the App", lambda: gateway.status(at, HOSTNAME) in REACHED, seconds=20)
+            wait_for("the gateway to reach the App", lambda: gateway.status(at, HOSTNAME) in REACHED, seconds=WAIT)
         self.kubectl.run("apply", "-f", f"examples/{'caller' if self.gateway is None else 'caller-by-hostname'}.yaml")
-        self.kubectl.run("wait", "--for=condition=Ready", "pod/caller", "-n", NAMESPACE, "--timeout=60s")
+        self.kubectl.run("wait", "--for=condition=Ready", "pod/caller", "-n", NAMESPACE, f"--timeout={WAIT}s")
         with following(self.kubectl, NAMESPACE, "caller") as responses:
             yield responses
             heading("What the caller saw")
@@ -126,7 +126,7 @@ class Demo:
         heading("The history of the App")
         # A row reads Live a moment before the one before it reads Superseded.
         with contextlib.suppress(LocalError):
-            wait_for("the rows to settle", lambda: self._rows() == HISTORY, seconds=10)
+            wait_for("the rows to settle", lambda: self._rows() == HISTORY, seconds=WAIT)
         self.kubectl.run("get", "deployments.dynamiq", "-n", NAMESPACE, "--sort-by=.spec.sequence")
         if (found := self._rows()) != HISTORY:
             raise LocalError(f"the history should be {', '.join(HISTORY)}; it is {', '.join(found)}")

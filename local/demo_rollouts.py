@@ -16,7 +16,7 @@ from local.gateway import Gateway
 from local.progress import say, wait_for
 from local.transcript import Transcript, heading
 
-WAIT = 90  # seconds
+WAIT = 120  # seconds
 EVERY = 0.01  # seconds between two calls while a switch is watched
 QUESTION = json.dumps({"input": {"question": "Where is my invoice?"}}).encode()
 SLEEPER, SLEEPERS_HOST = "faq", "faq.demo.localhost"
@@ -61,11 +61,11 @@ class RolloutDemo:
         caller = threading.Thread(target=self._call_on, args=(answers, stop), daemon=True)
         caller.start()
         try:
-            wait_for("an answer of v2", lambda: answers.first("v2:", 0), seconds=20)
+            wait_for("an answer of v2", lambda: answers.first("v2:", 0), seconds=WAIT)
             began = time.time()
             self.kubectl.run("create", "-f", ROLLBACK, "-o", "name")
             typed = time.time()
-            seconds = wait_for("an answer of v1", lambda: answers.first("v1:", began), seconds=20)
+            seconds = wait_for("an answer of v1", lambda: answers.first("v1:", began), seconds=WAIT)
         finally:
             stop.set()
             caller.join(timeout=10)

@@ -146,7 +146,7 @@ def _as_process(cluster: Cluster, kubectl: Transcript) -> None:
     say("# pods are simulated: the operator runs as a process of this machine, and only what it reads is installed")
     kubectl.run("apply", "-k", "crds/")
     kubectl.run("apply", "-f", "manifests/base/namespace.yaml")
-    kubectl.run("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    kubectl.run("wait", "--for=condition=Established", "crd", "--all", f"--timeout={WAIT}s")
     for pid in _processes(cluster):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)

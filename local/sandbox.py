@@ -93,7 +93,7 @@ def create(record: Record, pause: Path) -> Sandbox:
     daemons = Daemons(record)
     unshare = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--propagation=slave"]
     daemons.start("sandbox", [*unshare, pause])
-    sandbox = wait_for("its namespaces", lambda: find(record), seconds=10, every=0.005, still=daemons.require_alive)
+    sandbox = wait_for("its namespaces", lambda: find(record), every=0.005, still=daemons.require_alive)
     sandbox.run("ip", "-batch", "-", text=LINKS)
     for name, value in SETTINGS.items():
         sandbox.run("tee", f"/proc/sys/{name}", text=value)

@@ -48,10 +48,11 @@ def test_objects_of_others_under_an_apps_names_are_looked_at_and_left_alone(stag
 
 
 def test_a_first_deploy_that_fails_takes_away_what_was_made_for_it_and_keeps_the_service(stage: HistoryStage, operator: Operator) -> None:
-    stage.app(APP, public(), with_deadline(10), workflow=APP)
+    stage.app(APP, public(), with_deadline(600), workflow=APP)
     row = stage.deploy(APP, "v1", runtime=stage.default_runtime, config={"resources": NO_NODE_HAS})
     of_row = ("Workload", "HorizontalPodAutoscaler", "PodDisruptionBudget")
     eventually("all is made that the row needs", lambda: all(stage.find(kind, APP) for kind in of_row))
+    stage.change(kinds.APP.kind, APP, spec={"rollout": {"progressDeadlineSeconds": 10}})  # not before it was seen there
     stage.until(row, "Failed")
     eventually("it is gone", lambda: not any(stage.find(kind, APP) for kind in of_row))
     assert stage.get("Service", APP)

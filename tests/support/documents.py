@@ -1,15 +1,18 @@
 """Runs a document's ```console blocks as one shell session, and compares what is said with what the document shows.
 
 A line that begins with `$ ` is a command; those below it, up to the next or an empty line, are what it says. Each of them must be
-among the lines that it really said; names' endings (support-x7k2p), times, the width of gaps and what `…` stands for may differ. The
-local ports of its port-forwards are replaced by free ones, since another session may have those of the document.
+among the lines that it really said; names' endings (support-x7k2p), times, the width of gaps and what `…` stands for may differ. A command
+that only looks is run again for a while where it does not say so yet, as its reader would: a row reads Live a moment before the one before it
+reads Superseded. The local ports of its port-forwards are replaced by free ones, since another session may have those of the document.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +39,28 @@ SESSIONS = (
 fifth counts rows from there on, and the last removes everything. After a rollback what Git asks for waits, so a deploy comes between the two."""
 
 FORWARD = re.compile(r"kubectl port-forward\b.* (\d+):\d+")
-PRELUDE = """set -euo pipefail
-head() { awk -v most="${1#-}" 'NR <= most'; }
+LOOKS = re.compile(r"kubectl (get|events|dynamiq history) ")
+"""Commands that change nothing, and say soon what they do not say yet."""
+ALL_SAID = (
+    "import re, sys; said = sys.stdin.read().splitlines(); "
+    "sys.exit(not all(any(re.fullmatch(each, line.rstrip()) for line in said) for each in sys.argv[1:]))"
+)
+PRELUDE = f"""set -euo pipefail
+head() {{ awk -v most="${{1#-}}" 'NR <= most'; }}
+look() {{
+  local command=$1 code said
+  shift
+  for _ in {{1..60}}; do
+    code=0
+    said=$(eval "$command" 2>&1) || code=$?
+    if [ "$code" = 0 ] && printf '%s\\n' "$said" | {shlex.quote(sys.executable)} -I -c {shlex.quote(ALL_SAID)} "$@"; then break; fi
+    sleep 1
+  done
+  printf '%s\\n' "$said"
+  return "$code"
+}}
 """
-"""`head` reads on to the end: with it a command whose output nobody wants any more would fail."""
+"""`head` reads on to the end: with it a command whose output nobody wants any more would fail. `look` runs a command until it says these lines."""
 
 MARK = "@@ command "
 LOOSE = (
@@ -81,7 +102,8 @@ def run(document: Path, environment: Mapping[str, str], folder: Path, seconds: f
     """Each step with what it said. Raises AssertionError, with all that was said, where a command fails."""
     all_steps = steps(document)
     commands = with_free_ports([step.command for step in all_steps])
-    script = PRELUDE + "".join(f"echo; echo '{MARK}{number}'\n{command}\n" for number, command in enumerate(commands))
+    carried_out = [_looked(command, step.shown) for command, step in zip(commands, all_steps, strict=True)]
+    script = PRELUDE + "".join(f"echo; echo '{MARK}{number}'\n{command}\n" for number, command in enumerate(carried_out))
     done = subprocess.run(
         ["bash", "-c", script],
         env=os.environ | dict(environment),
@@ -96,6 +118,13 @@ def run(document: Path, environment: Mapping[str, str], folder: Path, seconds: f
     said = dict(zip(map(int, parts[::2]), parts[1::2], strict=True))
     assert done.returncode == 0, f"`{all_steps[max(said)].command}` failed; the session:\n{done.stdout}"
     return [(step, said[number]) for number, step in enumerate(all_steps)]
+
+
+def _looked(command: str, shown: Sequence[str]) -> str:
+    """The command, or where it only looks the one that does so until it says what is shown."""
+    if not shown or not LOOKS.match(command):
+        return command
+    return shlex.join(["look", command, *(_pattern(line).pattern for line in shown)])
 
 
 def missing(step: Step, said: str) -> list[str]:

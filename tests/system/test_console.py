@@ -15,6 +15,7 @@ from local import clusters, console, console_build, state
 from tests.system.support.opened import opened
 
 HERE = ("--profile", "control-plane")
+ANSWERS_WITHIN = 120  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def signed_in(origin: str, token: str, verify: Path | None = None) -> requests.S
     session.headers.update({"Sec-Fetch-Site": "same-origin", "Origin": origin, "X-Dynamiq-Console": "1"})
     if verify is not None:
         session.verify = str(verify)
-    answer = session.post(f"{origin}/console/session", json={"token": token}, timeout=20)
+    answer = session.post(f"{origin}/console/session", json={"token": token}, timeout=ANSWERS_WITHIN)
     assert answer.status_code == 201, answer.text
     # requests, unlike a browser, sends no Secure cookie to localhost by http
     session.headers["Cookie"] = "; ".join(f"{cookie.name}={cookie.value}" for cookie in session.cookies)
@@ -46,11 +47,13 @@ def test_it_serves_the_console_of_this_checkout_by_tls_to_whom_its_lines_sign_in
         assert origin.startswith("https://")
         authority = state.folder(name) / "console" / "ca.crt"
         with pytest.raises(requests.exceptions.SSLError):
-            requests.get(f"{origin}/console/", timeout=20)
+            requests.get(f"{origin}/console/", timeout=ANSWERS_WITHIN)
         for user in console.USERS:
             caller = signed_in(origin, console_.token(user), authority)
-            assert caller.get(f"{origin}/console/", timeout=20).text == (console_build.ensure() / console_build.SHELL).read_text()
-            apps = caller.get(f"{origin}/v1/apps", timeout=20).json()["data"]
+            assert (
+                caller.get(f"{origin}/console/", timeout=ANSWERS_WITHIN).text == (console_build.ensure() / console_build.SHELL).read_text()
+            )
+            apps = caller.get(f"{origin}/v1/apps", timeout=ANSWERS_WITHIN).json()["data"]
             assert "Customer support" in [app["name"] for app in apps]
         assert (state.folder(name) / "console" / "tls.key").stat().st_mode & 0o077 == 0
         assert ssl.create_default_context(cafile=str(authority)).cert_store_stats()["x509_ca"] == 1
@@ -65,9 +68,9 @@ def test_a_second_run_takes_the_demo_over_and_serves_the_sources_by_vite_with_th
     with opened(name, tmp_path / "said", *HERE, "--dev") as console_:
         assert "the demo's Apps are there" in console_.said
         origin = console_.origin()
-        assert "/console/src/main.tsx" in requests.get(f"{origin}/console/", timeout=20).text
+        assert "/console/src/main.tsx" in requests.get(f"{origin}/console/", timeout=ANSWERS_WITHIN).text
         caller = signed_in(origin, console_.token("deployer"))
-        assert caller.get(f"{origin}/v1/apps", timeout=20).status_code == 200
+        assert caller.get(f"{origin}/v1/apps", timeout=ANSWERS_WITHIN).status_code == 200
         assert console_.end() == 0
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{origin}/console/", timeout=5)

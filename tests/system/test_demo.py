@@ -45,7 +45,7 @@ class Curl:
 
     def __call__(self, url: str, body: object = None) -> Any:
         """The JSON that is answered; empty where there is none."""
-        command = ["curl", "--silent", "--max-time", "20", "-H", f"Authorization: Bearer {self.token}", url]
+        command = ["curl", "--silent", "--max-time", "120", "-H", f"Authorization: Bearer {self.token}", url]
         command += ["--json", json.dumps(body)] if body is not None else []
         said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         try:
@@ -146,7 +146,7 @@ def desk(told: tuple[Cluster, str]) -> Iterator[str]:
     kubectl("create", "namespace", PRODUCTION)
     for namespace, environment in (("demo", "staging"), (PRODUCTION, "production")):
         kubectl("label", "namespace", namespace, f"{names.PROJECT_LABEL}=demo", f"{names.ENVIRONMENT_LABEL}={environment}")
-    kubectl("wait", f"app/{DESK}", "--for=jsonpath={.status.live.sequence}=1", "--timeout=60s", namespace="demo")
+    kubectl("wait", f"app/{DESK}", "--for=jsonpath={.status.live.sequence}=1", "--timeout=240s", namespace="demo")
     yield kubectl("get", "app", DESK, "-o", "jsonpath={.metadata.uid}", namespace="demo").stdout
     kubectl("delete", "app", DESK, namespace="demo")
     kubectl("delete", "namespace", PRODUCTION)

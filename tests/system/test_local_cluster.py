@@ -13,6 +13,7 @@ import sys
 import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,8 +55,8 @@ pytestmark = [
 
 
 def kubectl(cluster: Cluster, *arguments: str, text: str | None = None) -> str:
-    command = [str(cluster.kubectl), "--kubeconfig", str(cluster.kubeconfig), "--request-timeout=20s", *arguments]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=180, check=False)
+    command = [str(cluster.kubectl), "--kubeconfig", str(cluster.kubeconfig), "--request-timeout=120s", *arguments]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -136,7 +137,7 @@ def answering(pair: tuple[Cluster, Cluster], tmp_path_factory: pytest.TempPathFa
     images.write_image(archive, IMAGE, program.parent, entrypoint=["/coredns"])
     cluster.load_images([archive])
     kubectl(cluster, "apply", "-f", "-", text=ANSWERS)
-    kubectl(cluster, "wait", "--for=condition=Ready", "pod/answers", "--timeout=120s")
+    kubectl(cluster, "wait", "--for=condition=Ready", "pod/answers", "--timeout=240s")
     return cluster
 
 
@@ -172,7 +173,14 @@ def test_a_pod_answers_through_its_service(answering: Cluster) -> None:
 def test_the_clusters_dns_knows_a_service(answering: Cluster) -> None:
     address = kubectl(answering, "get", "service", "answers", "-o", "jsonpath={.spec.clusterIP}")
     port = answering.forward("10.96.0.10:53")
-    eventually("the service's name is known", lambda: resolve("answers.default.svc.cluster.local", port) == address)
+
+    def known() -> bool:
+        try:
+            return resolve("answers.default.svc.cluster.local", port) == address
+        except (OSError, struct.error):  # the server is not there yet, or no answer came
+            return False
+
+    eventually("the service's name is known", known)
 
 
 def test_kubectl_reaches_into_a_pod(answering: Cluster) -> None:
@@ -195,8 +203,13 @@ def test_a_cluster_knows_what_its_pods_use(answering: Cluster) -> None:
 def test_the_audit_log_has_one_line_for_a_request(pair: tuple[Cluster, Cluster]) -> None:
     kubectl(pair[1], "create", "configmap", "counted")
     assert pair[1].audit_log is not None
-    events = [json.loads(line) for line in pair[1].audit_log.read_text().splitlines()]
-    written = [event for event in events if event["verb"] == "create" and event.get("objectRef", {}).get("name") == "counted"]
+    log = pair[1].audit_log
+
+    def noted() -> list[dict[str, Any]]:
+        events = [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        return [event for event in events if event["verb"] == "create" and event.get("objectRef", {}).get("name") == "counted"]
+
+    written = eventually("the request is noted, which may be after its answer", noted)
     assert [(event["user"]["username"], event["stage"]) for event in written] == [("admin", "ResponseComplete")]
 
 

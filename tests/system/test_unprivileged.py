@@ -35,7 +35,7 @@ spec:
 def kubectl(cluster: Cluster, *arguments: str, text: str | None = None) -> str:
     """Leaves nothing in the cluster's folder, which is another user's."""
     command = [str(cluster.kubectl), "--kubeconfig", str(cluster.kubeconfig), *arguments]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -59,7 +59,7 @@ def test_simulated_pods_need_no_privilege(nobodys_cache: Path) -> None:
 
     def local(*arguments: str) -> str:
         command = [*user, sys.executable, "-B", "-m", "local", *arguments, "--name", "sim"]
-        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=240, check=False)
+        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -68,7 +68,7 @@ def test_simulated_pods_need_no_privilege(nobodys_cache: Path) -> None:
         kubeconfig = nobodys_cache / "clusters" / "sim" / "kubeconfig"
         cluster = Cluster("sim", "control-plane", kubeconfig, builds.ensure(components.CONTROL_PLANE)["kubectl"], False, None)
         kubectl(cluster, "apply", "-f", "-", text=SIMULATED)
-        assert "successfully rolled out" in kubectl(cluster, "rollout", "status", "deployment/simulated", "--timeout=120s")
+        assert "successfully rolled out" in kubectl(cluster, "rollout", "status", "deployment/simulated", "--timeout=240s")
         token = json.loads((kubeconfig.parent / "state.json").read_text())["token"]
         assert {Path(f"/proc/{pid}").stat().st_uid for pid in processes.find(token)} == {NOBODY}
     finally:

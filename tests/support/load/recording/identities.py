@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from dynamiq_operator.model import kinds
 from dynamiq_operator.model.runs import RECORDER_AUDIENCE
+from tests.support.rest import until_granted
 from tests.support.stage import Stage
 
 LIVES = "2h"
@@ -56,6 +57,8 @@ def account(stage: Stage, name: str, *roles: str) -> str:
     for role in roles:
         binding = ("create", "rolebinding", f"{name}-{role}", f"--clusterrole={role}", f"--serviceaccount={stage.namespace}:{name}")
         stage.kubectl(*binding, namespace=stage.namespace)
+        # A recorder remembers for a while what was refused.
+        until_granted(stage.api, f"system:serviceaccount:{stage.namespace}:{name}", stage.namespace, role)
     return stage.kubectl("create", "token", name, f"--duration={LIVES}", namespace=stage.namespace).stdout.strip()
 
 

@@ -17,8 +17,8 @@ from tests.support.ports import free_port
 from tests.support.programs import Process
 from tests.support.waiting import eventually
 
-READY_WITHIN = 60.0  # seconds
-ENDS_WITHIN = 30.0
+READY_WITHIN = 240.0  # seconds
+ENDS_WITHIN = 120.0
 
 
 @dataclass
