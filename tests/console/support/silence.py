@@ -8,6 +8,10 @@ from typing import Any
 
 from playwright.sync_api import Page
 
+from tests.support.waiting import eventually
+
+PROBE = "/answers-that-are-lost"
+
 
 @contextlib.contextmanager
 def answers_lost(page: Page, addresses: str) -> Iterator[None]:
@@ -18,7 +22,10 @@ def answers_lost(page: Page, addresses: str) -> Iterator[None]:
         session.send("Fetch.failRequest", {"requestId": event["requestId"], "errorReason": "ConnectionReset"})
 
     session.on("Fetch.requestPaused", lose)
-    session.send("Fetch.enable", {"patterns": [{"urlPattern": addresses, "requestStage": "Response"}]})
+    patterns = [{"urlPattern": each, "requestStage": "Response"} for each in (addresses, f"*{PROBE}")]
+    session.send("Fetch.enable", {"patterns": patterns})
+    # Chromium says that it is enabled before the page's process has heard of it: a request made at once could still be answered.
+    eventually("answers are lost", lambda: page.evaluate(f"fetch('{PROBE}').then(() => false, () => true)"))
     yield
     session.send("Fetch.disable")
     session.detach()
