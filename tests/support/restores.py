@@ -82,7 +82,7 @@ def apply(stage: HistoryStage, backup: Iterable[Manifest], order: random.Random,
 
 
 def _send(stage: HistoryStage, backup: list[Manifest], *, check: bool = True) -> str:
-    return stage.as_user("restorer", "apply", "-f", "-", group=RESTORERS, input=backup, timeout=120, check=check).stderr
+    return stage.as_user("restorer", "apply", "-f", "-", group=RESTORERS, input=backup, check=check).stderr
 
 
 def take_the_stamp_off(stage: HistoryStage, app: str = APP) -> None:
