@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -124,15 +123,12 @@ def test_streams_tell_of_a_deploy_a_change_by_kubectl_and_a_deletion(at: Rehears
                 assert "ready" in told
             serves_it |= kind == "app" and (told["latest_deployment_id"], told["live"]["deployment_id"]) == (row, row)
         assert set(statuses) <= {"Pending", "Progressing", "Live"}
-        descriptions = (f"by kubectl, {number}" for number in itertools.count(1))
-
-        def is_told() -> bool:
-            """Whether a change by kubectl is told, and as it is read then: what the operator writes after the deploy, and of the change, comes to an end."""
-            _describe(at, name, description := next(descriptions))
-            until(project, "app", id=app, description=description)
-            return bool(until(stream, "app", id=app, description=description) == at.caller.get(path))
-
-        eventually("what is told is what is read", is_told)
+        at.until_live(app, row)  # nothing of the deploy is written any more
+        _describe(at, name, "by kubectl")
+        until(project, "app", id=app, description="by kubectl")
+        shown = until(stream, "app", id=app, description="by kubectl")
+        while shown != at.caller.get(path):  # the operator says a moment later that it has seen the change
+            shown = until(stream, "app", id=app)
         assert at.caller("DELETE", path).status_code == 204
         assert until(stream, "deleted") == {}
         assert next(stream, None) is None, "it has ended"
