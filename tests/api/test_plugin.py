@@ -187,7 +187,7 @@ def test_on_a_terminal_it_asks_and_rewrites_the_line_of_the_rollout(module_stage
     row = module_stage.rows(name)[-1]
     assert (row["spec"]["pinned"]["workflowVersion"], row["spec"]["message"]) == ("v1", "v2 is rude")
     followed = without_progress(terminal.shown).partition("[y/N] y")[2]
-    assert re.search(r"\r\x1b\[KProgressing, pods: \d new, \d old, \d of \d ready, \d s", followed)
+    assert re.search(r"\r\x1b\[KProgressing, pods: \d new, \d old, \d of \d ready, \d+ s", followed)
     assert f"\r\x1b[K{name}: v1 (#3, {row['metadata']['name']}) is \x1b[32m{DOT}\x1b[0m Live after " in followed
     assert followed.count("\n") == 2, "the line of progress is rewritten"
 

@@ -40,9 +40,10 @@ def an_operator(cluster: Cluster, api: Api, namespace: str, tmp_path: Path) -> I
 
 def test_a_first_deploy_a_new_flow_and_a_known_flow(cluster: Cluster, api: Api, namespace: str, an_operator: None) -> None:
     deploys.prepare(api, namespace)
+    eventually("the operator has seen the App", lambda: _is_seen(api.get("App", given.NAME, namespace).body))
     deploys.until_calm(Audit(cluster, namespace).count_writes, audit.CALM)
     for what, row in (("first deploy", "a"), ("new flow", "b"), ("known flow", "c")):
-        requests = audit.counted(cluster, namespace, lambda row=row: deploys.deploy(api, namespace, row))  # type: ignore[misc]
+        requests = audit.counted(cluster, namespace, lambda row=row: _deploy(api, namespace, row))  # type: ignore[misc]
         print(audit.table(what, requests))
         assert 0 < sum(request.is_write for request in requests) <= WRITES_MOST[what]
         assert what != "known flow" or not [request for request in requests if request.verb == "list"]
@@ -63,7 +64,7 @@ def test_apps_at_rest_are_not_written_and_looked_at_one_after_the_other(
         apps = api.get("App", "", namespace).body["items"]
         return sum(_is_ready(app) for app in apps) == APPS
 
-    eventually("all Apps are Ready", all_are_ready, 120, every=1)
+    eventually("all Apps are Ready", all_are_ready, every=1)
     deploys.until_calm(Audit(cluster, namespace).count_writes, audit.CALM)
     at_rest, began = Audit(cluster, namespace), time.monotonic()
     eventually("the operator has looked at some", lambda: sum(request.resource == "secrets" for request in at_rest.requests()) >= LOOKS)
@@ -71,13 +72,26 @@ def test_apps_at_rest_are_not_written_and_looked_at_one_after_the_other(
     print(audit.table(f"{APPS} Apps at rest for {took:.0f} s", requests))
     assert [request for request in requests if request.is_write or request.is_event] == []
     asked = [request.what for request in requests if not request.is_lease and request.verb != "watch"]
-    assert len(asked) <= took / RESYNC_EVERY + 1, asked
+    # The first of them may have been asked for before, and be answered late.
+    assert len(asked) <= took / RESYNC_EVERY + 2, asked
+
+
+def _deploy(api: Api, namespace: str, row: str) -> None:
+    """Deploys a row, and waits until all is told of it: an operator that stands still for some seconds has not come to rest."""
+    deploys.deploy(api, namespace, row)
+    names = list(deploys.ROWS)
+    phases = {name: "Live" if name == row else "Superseded" for name in names[: names.index(row) + 1]}
+    eventually("all is told", lambda: deploys.is_settled(api, namespace, phases))
 
 
 def _about_guards(requests: list[Request]) -> list[Request]:
     """But for watches, which are there in any case, and end and begin at their own times; nothing asks whether Approvals are stamped either."""
     plurals = {resource.plural for resource in GUARDS}
     return [request for request in requests if request.resource in plurals and request.verb != "watch"]
+
+
+def _is_seen(app: Manifest) -> bool:
+    return bool(app.get("status", {}).get("observedGeneration") == app["metadata"]["generation"])
 
 
 def _is_ready(app: Manifest) -> bool:

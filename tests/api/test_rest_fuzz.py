@@ -308,12 +308,15 @@ def test_every_answer_is_documented_and_none_is_a_server_error(place: Place, tmp
 
 @contextlib.contextmanager
 def asked_meanwhile(api: Api) -> Iterator[list[str]]:
-    """Asks the API server itself while the block runs; holds what was no answer."""
+    """Asks the API server itself while the block runs; holds what was no answer, and when the whole machine stood still, the API too."""
     away: list[str] = []
     ends = threading.Event()
 
     def ask() -> None:
+        waits_since = time.monotonic()
         while not ends.wait(ASKED_EVERY):
+            if time.monotonic() - waits_since > ASKED_EVERY + LATE:
+                away.append("the machine stood still")
             try:
                 began = time.monotonic()
                 answer = api.request("GET", "/readyz")
@@ -321,6 +324,7 @@ def asked_meanwhile(api: Api) -> Iterator[list[str]]:
                     away.append(answer.message or "late")
             except (OSError, urllib3.exceptions.HTTPError) as error:
                 away.append(str(error))
+            waits_since = time.monotonic()
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()

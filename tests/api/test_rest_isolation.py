@@ -116,7 +116,7 @@ def two(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactor
                 stage.create(factories.workflow_manifest(factories.in_namespace(stage.namespace), name=APP))
             others.app(OTHERS_APP, workflow=APP)
             caller, otto = (rest_rehearsal.new_caller(stage, at.url, name) for stage, name in ((at.stage, "anna"), (others, "otto")))
-            document = requests.get(f"{at.url}/openapi.json", timeout=30).json()
+            document = requests.get(f"{at.url}/openapi.json", timeout=60).json()
             calls = [(method.upper(), path, call) for path, methods in document["paths"].items() for method, call in methods.items()]
             confidential = others.api.get(kinds.APP.kind, OTHERS_APP, others.namespace).body
             theirs = _ids(otto, rest_rehearsal.ids(others), confidential["metadata"]["uid"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import shutil
 import subprocess
@@ -327,10 +328,15 @@ def test_a_history_is_filtered_by_what_the_api_server_prints_of_its_rows(at: Reh
         "since=2000-01-01&until=2001-01-01": lambda row: row["created_at"] < "2001",
         f"created_by={author}": lambda row: author is not None and (row["created_by"] or {}).get("username") == author,
     }
-    for asked, takes in filters.items():
+
+    def is_taken(asked: str, expected: list[str]) -> bool:
         answer = at.caller("GET", f"{path}/deployments?{asked}").json()
+        return ([row["id"] for row in answer["data"]], answer["pagination"]["total_count"]) == (expected, len(expected))
+
+    for asked, takes in filters.items():
         expected = [row["id"] for row in rows if takes(row)]
-        assert ([row["id"] for row in answer["data"]], answer["pagination"]["total_count"]) == (expected, len(expected)), asked
+        # The index hears of a row a moment after it was written.
+        eventually(f"{asked} takes {expected}", functools.partial(is_taken, asked, expected))
     choices = at.caller.get(f"{path}/deployments/filters")
     HistoryFilters.model_validate(choices)
     assert {each["value"]: each["count"] for each in choices["statuses"]} == Counter(row["status"] for row in rows)

@@ -144,7 +144,7 @@ class HistoryStage(Stage):
 
         Before that it acts once: a row is closed after its App's status tells of it.
         """
-        eventually(f"App {app} is seen as it is", lambda: self.seen(app))
+        eventually(f"App {app} is seen as it is, and says what its rows do", lambda: self.seen(app) and self._is_told(app))
         rows = specs(self.rows(app))
         self.acted_on(app)
         before = self._state(app)
@@ -152,6 +152,12 @@ class HistoryStage(Stage):
         for _ in range(2):  # what it decides at one look is written before the next
             self.acted_on(app)
         assert self._state(app) == before
+
+    def _is_told(self, app: str) -> bool:
+        """Whether what rows have come to is in the App's status and their own: their outcomes are written before either."""
+        ended = [row for row in self.rows(app) if "outcome" in row["spec"]]
+        live = next((row["metadata"]["name"] for row in reversed(ended) if _succeeded(row)), None)
+        return self.served(app).get("row") == live and all(row["status"]["phase"] == _phase(row, live) for row in ended)
 
     def _state(self, app: str) -> tuple[Any, ...]:
         """The rows, and what the App says, but for how much of it has been seen, and recorded."""
@@ -164,6 +170,13 @@ class HistoryStage(Stage):
 def specs(rows: list[Manifest]) -> list[tuple[str, Manifest]]:
     """What of rows must outlive everything, in their order: names and specs."""
     return [(row["metadata"]["name"], row["spec"]) for row in rows]
+
+
+def _phase(row: Manifest, live: str | None) -> str:
+    """What a row that has ended reads in the end."""
+    if row["spec"]["outcome"]["result"] == "Failed":
+        return "Failed"
+    return "Live" if row["metadata"]["name"] == live else "Superseded"
 
 
 def _succeeded(row: Manifest) -> bool:

@@ -245,7 +245,7 @@ def _require_sound(rows: list[Manifest], status: Manifest, expected: Sequence[st
         previous = pins["digest"]
 
 
-def until_calm(count: Callable[[], int], seconds: float, within: float = 180) -> None:
+def until_calm(count: Callable[[], int], seconds: float, within: float = 300) -> None:
     """Waits until a number has not changed for some seconds."""
     last, since = count(), time.monotonic()
 

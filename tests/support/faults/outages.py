@@ -19,7 +19,7 @@ SERVERS = ("etcd", "kube-apiserver")
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
 """They end where there is no API server yet, and nothing starts them again."""
 CONTROL_PLANE = (*SERVERS, *CONTROLLERS)
-BACK_WITHIN = 90.0  # seconds
+BACK_WITHIN = 240.0  # seconds
 
 
 @contextlib.contextmanager
