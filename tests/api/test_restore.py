@@ -70,8 +70,8 @@ def test_each_thing_that_a_backup_lacks_is_named(stage: HistoryStage, operator: 
 
     rows = restores.of_kind(backup, kinds.RECORD.kind)
     restores.apply(stage, rows, order, first=True)
-    for row in rows:  # each of them, or the operator would still write one while it is looked that it writes none
-        says(stage, row["metadata"]["name"], f"App {APP} does not exist in namespace {stage.namespace}")
+    for each in rows:  # all of them, or the operator would still write one while it is checked that it writes none
+        says(stage, each["metadata"]["name"], f"App {APP} does not exist in namespace {stage.namespace}")
     restores.apply(stage, restores.of_kind(backup, kinds.APP.kind), order, first=True)
     stage.quiet_while_restoring()
     restores.take_the_stamp_off(stage)
