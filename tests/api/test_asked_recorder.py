@@ -107,7 +107,7 @@ class Archived:
     def until_kept(self, count: int) -> None:
         """Waits until a day is over for all rows beyond the limit, and so many are in the cluster."""
         eventually("all others are archived", lambda: len(self.archive()) >= len(self.names) - count)
-        with sqlite3.connect(self.recorder.folder / "runs.db", timeout=30) as store:
+        with sqlite3.connect(self.recorder.folder / "runs.db", timeout=120) as store:
             store.execute("UPDATE archived_rows SET archived_at = archived_at - 86400000000")
         store.close()
         self.operator.restart()

@@ -22,7 +22,7 @@ OPERATOR_ACCOUNT = "dynamiq-operator"
 BASE = REPOSITORY / "manifests" / "base"
 RBAC = REPOSITORY / "manifests" / "rbac"
 ADMISSION = REPOSITORY / "manifests" / "admission"
-WORKS_WITHIN = 120.0  # seconds, on a machine that does much else
+WORKS_WITHIN = 240.0  # seconds, on a machine that does much else
 NOT_RECOVERING = 3
 """The exit code of an operator that ends to be started anew: one that stands still for much of a minute may have heard nothing of a watch in it."""
 

@@ -24,7 +24,8 @@ from tests.support.waiting import IN_TIME, eventually
 
 ACCOUNT = "dynamiq-recorder"
 PINS = "0123456789abcdef"
-READY_WITHIN, ENDS_WITHIN = 120.0, 60.0
+READY_WITHIN, ENDS_WITHIN = 240.0, 120.0
+ASKED_WITHIN = 120.0  # seconds for one request
 
 
 def install(cluster: Cluster, folder: Path) -> Path:
@@ -90,11 +91,11 @@ class Recorder:
 
     def send(self, token: str | None, body: Any, app_id: str | None = None, **headers: str) -> requests.Response:
         given = {**({"Authorization": f"Bearer {token}"} if token else {}), **({"X-Dynamiq-App-Id": app_id} if app_id else {}), **headers}
-        return requests.post(f"{self.url}/v1/traces", json=body, headers=given, timeout=30)
+        return requests.post(f"{self.url}/v1/traces", json=body, headers=given, timeout=ASKED_WITHIN)
 
     def call(self, method: str, path: str, token: str | None, **options: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return requests.request(method, self.url + path, headers=headers, timeout=30, **options)
+        return requests.request(method, self.url + path, headers=headers, timeout=ASKED_WITHIN, **options)
 
 
 @contextlib.contextmanager
