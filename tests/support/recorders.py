@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,16 @@ class Recorder:
     def call(self, method: str, path: str, token: str | None, **options: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return requests.request(method, self.url + path, headers=headers, timeout=ASKED_WITHIN, **options)
+
+
+def heard(ask: Callable[[], requests.Response]) -> requests.Response:
+    """The first answer that is not to ask again: a recorder says so where the API server takes long to say who asks, and what they may do."""
+
+    def answers() -> list[requests.Response]:
+        answer = ask()
+        return [answer] if answer.status_code != 503 else []
+
+    return eventually("the recorder does not say to ask again", answers)[0]
 
 
 @contextlib.contextmanager

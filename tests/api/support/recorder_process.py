@@ -65,7 +65,8 @@ class Recorder:
 
     def get(self, path: str, token: str) -> Any:
         """The JSON of a good answer, asked without anything between."""
-        answer = requests.get(f"{self.url}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=120)
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = recorders.heard(lambda: requests.get(f"{self.url}{path}", headers=headers, timeout=120))
         assert answer.status_code == 200, answer.text
         return answer.json()
 
