@@ -34,7 +34,12 @@ def until_a_second_after(stage: HistoryStage, sequence: int) -> None:
 
 
 def until_recorded(stage: HistoryStage, count: int) -> list[Manifest]:
-    eventually(f"{count} records: {restores.changes(stage)}", lambda: len(restores.changes(stage)) >= count)
+    """The records, once there are so many and the App says so: what comes before may be looked at together with the change before."""
+
+    def noted() -> bool:
+        return bool(stage.get(kinds.APP.kind, APP).get("status", {}).get("settings", {}).get("sequence", 0) >= count)
+
+    eventually(f"{count} records: {restores.changes(stage)}", noted)
     found = restores.changes(stage)
     assert len(found) == count
     return found
@@ -85,6 +90,7 @@ def test_each_change_is_a_record_in_its_authors_name_among_the_rows(stage: Histo
 def test_records_go_with_the_rows_that_they_stand_among(stage: HistoryStage, operator: Operator) -> None:
     stage.apply(stage.declared("v1"), user="flux")
     stage.until_served("v1", rows=1)
+    until_recorded(stage, 1)  # an App that is changed before has one record of both
     by(stage, "ada", history={"limit": 10})
     until_recorded(stage, 2)
     for number in range(11):

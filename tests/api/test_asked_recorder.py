@@ -99,7 +99,7 @@ class Archived:
     def archive(self) -> list[dict[str, Any]]:
         """Oldest first."""
         uid = self.stage.get(kinds.APP.kind, APP)["metadata"]["uid"]
-        answer = self.recorder.call("GET", f"/v1/apps/{uid}/archive?order=oldest", self.token)
+        answer = recorders.heard(lambda: self.recorder.call("GET", f"/v1/apps/{uid}/archive?order=oldest", self.token))
         assert answer.status_code == 200, answer.text
         found: list[dict[str, Any]] = answer.json()["data"]
         return found
@@ -107,7 +107,7 @@ class Archived:
     def until_kept(self, count: int) -> None:
         """Waits until a day is over for all rows beyond the limit, and so many are in the cluster."""
         eventually("all others are archived", lambda: len(self.archive()) >= len(self.names) - count)
-        with sqlite3.connect(self.recorder.folder / "runs.db", timeout=30) as store:
+        with sqlite3.connect(self.recorder.folder / "runs.db", timeout=120) as store:
             store.execute("UPDATE archived_rows SET archived_at = archived_at - 86400000000")
         store.close()
         self.operator.restart()
@@ -158,8 +158,9 @@ def test_nobody_but_the_operator_hands_over(archived: Archived) -> None:
     uid = archived.stage.get(kinds.APP.kind, APP)["metadata"]["uid"]
     rows = {"rows": archived.stage.rows(APP)[:1], "flows": {}}
     others = recorders.token(archived.stage.api, archived.stage.namespace, "default")
-    assert archived.recorder.call("POST", f"/v1/apps/{uid}/archive", others, json=rows).status_code == 403
-    assert archived.recorder.call("GET", f"/v1/apps/{uid}/archive", others).status_code == 404
+    path, call = f"/v1/apps/{uid}/archive", archived.recorder.call
+    assert recorders.heard(lambda: call("POST", path, others, json=rows)).status_code == 403
+    assert recorders.heard(lambda: call("GET", path, others)).status_code == 404
 
 
 def test_version_whose_pods_send_slower_runs_is_taken_back_once(

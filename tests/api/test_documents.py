@@ -232,6 +232,7 @@ def test_the_commands_of_the_page_about_apps(page: Page) -> None:
     command, shown = session.removeprefix("$ ").splitlines()
     assert page.shell(command).strip() == shown
     page.on.change("App", APP, spec={"variables": []})
+    page.on.acted_on(APP)  # else a deploy of the next test may be heard of before it, and lack the Secret
 
 
 def test_the_commands_of_the_page_on_rollouts(page: Page) -> None:

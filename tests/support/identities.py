@@ -17,6 +17,7 @@ from tests.support.swarm import Credentials
 from tests.support.waiting import eventually
 
 CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+AUTHORIZATION = "authorization.k8s.io"
 SIGNER = "kubernetes.io/kube-apiserver-client"
 
 
@@ -86,3 +87,8 @@ def allow_rows(api: Api, namespace: str) -> None:
     }
     for manifest in (role, binding):
         made(api.apply(manifest))
+    wanted = {"namespace": namespace, "group": GROUP, "resource": "deployments", "verb": "deploy"}
+    review = {"apiVersion": f"{AUTHORIZATION}/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": wanted}}
+    anybody = api.acting_as("anybody")
+    asked = f"/apis/{AUTHORIZATION}/v1/selfsubjectaccessreviews"
+    eventually("the API server goes by it", lambda: made(anybody.request("POST", asked, review))["status"]["allowed"])

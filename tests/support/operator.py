@@ -155,7 +155,8 @@ class Operator:
         if process is None:
             return
         code = programs.ended(process)
-        assert code == 0, f"the operator ended with exit code {code}: see {self.log}"
+        # It may have ended by itself a moment before, to be started anew.
+        assert code in (0, NOT_RECOVERING), f"the operator ended with exit code {code}: see {self.log}"
 
     def kill(self) -> None:
         """Ends it as a node does that loses its power."""

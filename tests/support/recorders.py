@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tests.support.waiting import IN_TIME, eventually
 ACCOUNT = "dynamiq-recorder"
 PINS = "0123456789abcdef"
 READY_WITHIN, ENDS_WITHIN = 240.0, 240.0
+ASKED_WITHIN = 120.0  # seconds for one request
 
 
 def install(cluster: Cluster, folder: Path) -> Path:
@@ -90,11 +91,21 @@ class Recorder:
 
     def send(self, token: str | None, body: Any, app_id: str | None = None, **headers: str) -> requests.Response:
         given = {**({"Authorization": f"Bearer {token}"} if token else {}), **({"X-Dynamiq-App-Id": app_id} if app_id else {}), **headers}
-        return requests.post(f"{self.url}/v1/traces", json=body, headers=given, timeout=60)
+        return requests.post(f"{self.url}/v1/traces", json=body, headers=given, timeout=ASKED_WITHIN)
 
     def call(self, method: str, path: str, token: str | None, **options: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return requests.request(method, self.url + path, headers=headers, timeout=60, **options)
+        return requests.request(method, self.url + path, headers=headers, timeout=ASKED_WITHIN, **options)
+
+
+def heard(ask: Callable[[], requests.Response]) -> requests.Response:
+    """The first answer that is not to ask again: a recorder says so where the API server takes long to say who asks, and what they may do."""
+
+    def answers() -> list[requests.Response]:
+        answer = ask()
+        return [answer] if answer.status_code != 503 else []
+
+    return eventually("the recorder does not say to ask again", answers)[0]
 
 
 @contextlib.contextmanager

@@ -216,8 +216,15 @@ class Stage:
 
     def events(self, about: str) -> dict[str, str]:
         """Messages of the Events of an App or a row, by reason."""
+        return {event["reason"]: event["message"] for event in self._events(about)}
+
+    def told(self, about: str, reason: str) -> list[str]:
+        """Messages of all Events of this reason of an App or a row, in no order."""
+        return [event["message"] for event in self._events(about) if event["reason"] == reason]
+
+    def _events(self, about: str) -> list[Manifest]:
         found = self.api.get("Event", "", self.namespace, fieldSelector=f"involvedObject.name={about}").body["items"]
-        return {event["reason"]: event["message"] for event in found if event["source"].get("component") == names.FIELD_MANAGER}
+        return [event for event in found if event["source"].get("component") == names.FIELD_MANAGER]
 
     # What callers see.
 

@@ -150,7 +150,9 @@ class SettingsRecorder:
         changes = await self._changes(app)
         if state.seen_settings is not None:
             await self._record(app, raw, state.seen_settings, changes)
+            # Before it is noted, which fails where the App was changed meanwhile: that change has a time and a row of its own.
             state.seen_settings = None
+            await self._note_recorded(app, changes[-1])
         if is_done := await self._let_go(app, changes, oldest):
             state.changes_kept_from = oldest
         return is_done
@@ -173,7 +175,10 @@ class SettingsRecorder:
             if change is None:
                 break
             changes.append(await self._create(app, change))
-        recorded = RecordedSettings(generation=app.meta.generation, sequence=changes[-1].spec.sequence)
+
+    async def _note_recorded(self, app: App, last: AppChange) -> None:
+        """Notes in the App's status that it is recorded as it was read. Raises errors.Conflict where it has been written since."""
+        recorded = RecordedSettings(generation=app.meta.generation, sequence=last.spec.sequence)
         if recorded != app.status.settings:
             patch = {"metadata": {"resourceVersion": app.meta.resource_version}, "status": {"settings": recorded.as_json()}}
             with contextlib.suppress(errors.NotFound):  # the App is gone

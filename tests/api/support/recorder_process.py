@@ -55,7 +55,7 @@ class Recorder:
 
         def sent() -> bool:
             answer = requests.post(
-                f"{self.url}/v1/traces", json=otlp_runs.request(*runs, instance=instance, last_seq=last), headers=headers, timeout=60
+                f"{self.url}/v1/traces", json=otlp_runs.request(*runs, instance=instance, last_seq=last), headers=headers, timeout=120
             )
             # The recorder hears of a new App a moment later.
             assert answer.status_code in (200, 403, 503), answer.text
@@ -65,7 +65,8 @@ class Recorder:
 
     def get(self, path: str, token: str) -> Any:
         """The JSON of a good answer, asked without anything between."""
-        answer = requests.get(f"{self.url}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = recorders.heard(lambda: requests.get(f"{self.url}{path}", headers=headers, timeout=120))
         assert answer.status_code == 200, answer.text
         return answer.json()
 

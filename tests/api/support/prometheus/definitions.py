@@ -6,7 +6,10 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
+
 from tests.support.cluster import Kubectl, until_established
+from tests.support.waiting import eventually
 
 FILES = tuple(sorted((Path(__file__).parent / "crds").glob("*.yaml")))
 
@@ -18,6 +21,9 @@ def definitions(kubectl: Kubectl, *, leave: bool) -> Iterator[None]:
     kubectl("apply", "--server-side", "--force-conflicts", *named)
     try:
         until_established(kubectl, *named)
+        # A client finds them by the API server's discovery, which has them a moment later.
+        kinds = [yaml.safe_load(file.read_text())["metadata"]["name"] for file in FILES]
+        eventually("they can be found", lambda: all(kubectl("get", kind, check=False).returncode == 0 for kind in kinds))
         yield
     finally:
         if not leave:
