@@ -45,8 +45,8 @@ async def test_pods_that_do_not_begin_are_not_asked_more_often_than_the_gate_has
     stage.serving("evil", *starting.pods("1.0", 250), ready=False, namespace="evil")
     stage.serving("chat", *starting.pods("2.0", 1), ready=False)
     await stage.process()
-    for port in (evil, chat):
-        _, writer = await asyncio.open_connection(HOST, port)
+    callers = [await asyncio.open_connection(HOST, port) for port in (evil, chat)]  # a stream that nobody holds is closed
+    for _, writer in callers:
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     await asyncio.to_thread(eventually, "both are asked", lambda: len(starting.asked) == 2)
     began, before = monotonic(), starting.asked.copy()
