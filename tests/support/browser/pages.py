@@ -141,7 +141,8 @@ def until_streaming(window: Window) -> None:
     """
 
     def is_on() -> bool:
-        paths = [urlsplit(request.url).path for request in window.asked()]
+        # What the page called off, such as a poll that a stream overtook, is not answered.
+        paths = [path for request in window.asked() if (path := urlsplit(request.url).path).endswith("/watch") or not request.failure]
         told = {path: path.removesuffix("/watch") for path in paths if path.endswith("/watch")}
         return any(paths.count(stream) < paths.count(of) <= window.page.evaluate(ANSWERED, of) for stream, of in told.items())
 
