@@ -25,7 +25,7 @@ from tests.support.otlp_runs import a_run, request, run_id_of
 from tests.support.recorder_stage import APP_UID, RecorderStage
 from tests.support.waiting import eventually
 
-PATIENCE = 20.0
+PATIENCE = 240.0
 CHAT, MAIL, RIVAL = Source("team", "chat"), Source("team", "mail"), Source("rivals", "chat")
 
 
