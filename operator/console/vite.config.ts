@@ -61,7 +61,8 @@ export default defineConfig({
   },
   test: {
     // A DOM for those that show screens: the first line of a file says so.
-    testTimeout: 180_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     environmentOptions: { happyDOM: { url: "https://console.example.org/console/" } },
   },
   server: {

@@ -68,7 +68,9 @@ def quantile_ratio(one: Buckets, other: Buckets, fraction: float) -> Estimate | 
                 break
             here = one.get(number, 0)
             size = here + other.get(number - by, 0)
-            score = 1.0 + slope * (above - (taken + min(taken + size, above)) / 2)
+            # Runs of one bucket share the places that they take, also where only some of these are above the quantile.
+            part = min(size, above - taken) / size
+            score = part * (1.0 + slope * (above - (taken + min(taken + size, above)) / 2))
             taken += size
             found += here * score
             sums = (sums[0] + size * score, sums[1] + size * score**2, sums[2] + size * score**3)

@@ -34,7 +34,7 @@ def new_app(stage: HistoryStage) -> NewApp:
         name = f"c-{uuid.uuid4().hex[:8]}"
         stage.app(name, *modifiers, workflow=APP)
         if is_live:
-            stage.live(name, "v1", runtime=stage.default_runtime)
+            stage.until_told(stage.live(name, "v1", runtime=stage.default_runtime), name)
         return name
 
     return made

@@ -123,8 +123,12 @@ def test_a_rollback_takes_two_keys_and_a_confirmation(page_as: PageAs, told: Tol
     expect(dialog).to_be_hidden()
     expect(row(page, 3)).to_be_visible()
     page.keyboard.press("j")
-    page.keyboard.press("r")
-    expect(page.get_by_text("cannot be brought back")).to_be_visible()
+
+    def is_refused() -> bool:
+        page.keyboard.press("r")
+        return page.get_by_text("cannot be brought back").count() > 0
+
+    eventually("it is said, which it is for some seconds each time", is_refused)
     page.get_by_role("button", name="Keys").click()
     keys = page.get_by_role("dialog", name="Keys")
     keys.get_by_label("Single letters are keys").uncheck()
@@ -334,8 +338,8 @@ def test_a_new_row_comes_in_at_the_top_and_moves_nothing_that_is_read(page_as: P
     stage.live("growing", "v1", message="Change 9", **asked)
     pill = page.get_by_role("button", name=re.compile("1 new deployment$"))
     expect(pill).to_be_visible()
-    painted(page)  # rows are measured in the next frame
-    assert row(page, 1).bounding_box() == pytest.approx(before, abs=1)
+    painted(page)  # rows are measured in the next frame; so is one above that is told to be live, or not to be any more
+    eventually("it is where it was", lambda: row(page, 1).bounding_box() == pytest.approx(before, abs=1))
     pill.click()
     expect(row(page, 9)).to_be_in_viewport()
 

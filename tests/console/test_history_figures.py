@@ -52,7 +52,7 @@ TIMED = """([press, version, row, total]) => new Promise((done, failed) => {
   };
   const look = () => {
     if (isThere()) done(performance.now() - began);
-    else if (performance.now() - began < 20_000) requestAnimationFrame(look);
+    else if (performance.now() - began < 120_000) requestAnimationFrame(look);
     else failed(new Error(`${row} of ${total} does not come: ${document.querySelector("main").innerText.slice(0, 1500)}`));
   };
   look();

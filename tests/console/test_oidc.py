@@ -208,7 +208,7 @@ def test_a_sign_in_ends_in_the_console_whatever_a_link_says(window: Window, sso:
 def test_whoever_ends_signs_in_again_in_a_second_window_and_the_page_goes_on(window: Window, sso: Served) -> None:
     sign_in(window, BRIEF, "/console/")
     again = window.page.get_by_role("button", name="Sign in again")
-    expect(again).to_be_visible(timeout=(provider.BRIEF + 60) * 1000)
+    expect(again).to_be_visible(timeout=(provider.BRIEF + 240) * 1000)
     window.page.evaluate("window.isTheSamePage = true")
     with window.page.expect_popup() as opened:
         again.click()

@@ -142,9 +142,9 @@ def come_to_rest(windows: Sequence[Window]) -> None:
 
 
 def _is_quiet(windows: Sequence[Window]) -> bool:
-    """Whether none of them has asked for anything in a second."""
+    """Whether none of them has asked for anything in three seconds: a stream that was silent is opened again after one, or polls stand in."""
     asked = asked_by(windows)
-    time.sleep(1)  # the length of the look
+    time.sleep(3)  # the length of the look
     return asked_by(windows) == asked
 
 

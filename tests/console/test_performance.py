@@ -55,8 +55,9 @@ class Load:
 
     @property
     def others(self) -> list[str]:
-        """What was asked but for the list of Apps."""
-        return [url for url in self.asked if urlsplit(url).path != LIST]
+        """What was asked but for the list of Apps; a stream once: on a busy machine one that is silent for too long is opened anew."""
+        found = [url for url in self.asked if urlsplit(url).path != LIST]
+        return [url for at, url in enumerate(found) if not (urlsplit(url).path.endswith("/watch") and url in found[:at])]
 
 
 def loaded(page: Page, path: str) -> Load:
@@ -123,7 +124,7 @@ def test_the_first_screen_asks_little_and_the_next_visit_loads_no_file_again(pag
     assert first.answers - sum(lists) <= ANSWERS_MOST, "but for the list, which is as long as other tests made it"
     again = loaded(page, f"{console.origin}/console/")
     assert len(again.others) <= OTHERS_MOST, again.asked
-    assert 1 <= len(again.asked) - len(again.others) <= LISTS_MOST, again.asked
+    assert 1 <= sum(urlsplit(url).path == LIST for url in again.asked) <= LISTS_MOST, again.asked
     sizes = page.evaluate("performance.getEntriesByType('resource').filter((e) => e.name.includes('/assets/')).map((e) => e.transferSize)")
     assert sizes
     assert set(sizes) == {0}, "files that never change are taken from the browser's cache"

@@ -118,7 +118,7 @@ OWN = """async ([origin, app, body]) => (await fetch(`${origin}/v1/apps/${app}/d
 def test_what_the_attacks_send_deploys_when_the_console_itself_sends_it(page_as: PageAs, stage: HistoryStage) -> None:
     """Else the tests below would show nothing."""
     stage.app("control", factories.public(), workflow="chat")
-    stage.live("control", "v1", runtime=stage.default_runtime, config=SERVER)
+    stage.until_told(stage.live("control", "v1", runtime=stage.default_runtime, config=SERVER), "control")  # its config is kept
     control = rest.uid(stage.api, "App", "control", stage.namespace)
     assert page_as("admin").page.evaluate(OWN, [ORIGIN, control, body(stage)]) == 201
     assert len(stage.rows("control")) == 2

@@ -35,7 +35,7 @@ def new_app(stage: HistoryStage) -> NewApp:
         name = f"t-{uuid.uuid4().hex[:8]}"
         stage.app(name, factories.with_triggers(*triggers), workflow=APP)
         if is_live:
-            stage.live(name, "v1", runtime=stage.default_runtime)
+            stage.until_told(stage.live(name, "v1", runtime=stage.default_runtime), name)  # what is not live by its App runs nothing
         return name
 
     return made

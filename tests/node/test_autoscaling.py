@@ -22,7 +22,7 @@ pytestmark = [
 ]
 APP = "busy"
 MOST = 3
-SCALED_WITHIN = 180.0  # seconds: metrics come every 10 s, the autoscaler looks every 5 s, and it waits 30 s before it takes pods away
+SCALED_WITHIN = 300.0  # seconds: metrics come every 10 s, the autoscaler looks every 5 s, and it waits 30 s before it takes pods away
 SCALING = {"minReplicas": 1, "maxReplicas": MOST, "targetCPUUtilizationPercentage": 50}
 
 

@@ -44,8 +44,8 @@ def test_an_app_is_deployed_and_its_rows_are_a_chain_that_kubectl_shows(on: Stag
     assert kstatus(on.get("App", "told")) == "InProgress", "an App that nobody has looked at is not done"
     first = on.deploy("told", "v1", message="first")
     assert kstatus(on.row(first)) == "InProgress"
-    kubectl("wait", "--for=condition=Ready", "app/told", "--timeout=120s", namespace=on.namespace, timeout=130)
-    kubectl("wait", "--for=jsonpath={.status.phase}=Live", f"ddep/{first}", "--timeout=60s", namespace=on.namespace)
+    kubectl("wait", "--for=condition=Ready", "app/told", "--timeout=240s", namespace=on.namespace, timeout=300)
+    kubectl("wait", "--for=jsonpath={.status.phase}=Live", f"ddep/{first}", "--timeout=240s", namespace=on.namespace, timeout=300)
     app = on.get("App", "told")
     assert kstatus(app) == kstatus(on.row(first)) == "Current"
     assert app["status"]["observedGeneration"] == app["metadata"]["generation"]
@@ -60,10 +60,10 @@ def test_an_app_is_deployed_and_its_rows_are_a_chain_that_kubectl_shows(on: Stag
     assert header.split() == ["NAME", "APP", "VERSION", "DESCRIPTION", "STATUS", "ENDING", "CREATED", "BY", "RUNTIME", "DATE"]
     assert ["Superseded" in rows[0], "Live" in rows[1]] == [True, True], listed.stdout
     assert "What v2 does" in rows[1]
+    eventually("all is told", lambda: all({"Progressing", "Live", "Superseded"} <= set(on.events(about)) for about in (first, "told")))
     assert on.events(first)["Progressing"].startswith(f"deploying v1 (#1, {first}) on runtime fast")
     assert on.events(first)["Live"] == f"v1 (#1, {first}) is live"
     assert on.events(first)["Superseded"] == f"v1 (#1, {first}) was superseded by v2 (#2, {second})"
-    assert {"Progressing", "Live", "Superseded"} <= set(on.events("told"))
 
     on.live("told", "v2")
     pins = [row["spec"]["pinned"] for row in on.rows("told")]

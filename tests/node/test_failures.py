@@ -22,7 +22,7 @@ from tests.support.stage import Stage, operator, restarts, said, stage, took, ui
 from tests.support.waiting import eventually
 
 DEADLINE = 20  # seconds, of those that fail for no other reason
-SLACK = 90  # seconds more, on a busy machine
+SLACK = 240  # seconds more, on a busy machine: less than the ten minutes that others get
 A_MINUTE = pytest.mark.long(
     "these deserve a minute before they fail; a cause that fails at once: test_an_image_whose_name_is_not_valid_fails_at_once, the minute: tests/unit/plan/test_deploys.py"
 )
@@ -239,8 +239,7 @@ def test_a_first_deploy_that_fails_leaves_the_service_and_no_workload(failing: F
     on, row = failing.on("newborn"), failing.row("newborn")
     eventually("the workload is gone", lambda: on.find("Workload", "newborn") is None and not on.pods("newborn"))
     service = on.get("Service", "newborn")
-    ready = on.condition("newborn", "Ready")
-    assert (ready["status"], ready["reason"]) == ("False", "DeployFailed")
+    ready = on.until_condition("newborn", "Ready", "False", reason="DeployFailed")
     assert failing.begun["newborn"].row in ready["message"]
     assert said(row) in ready["message"]
     on.live("newborn", "v1", runtime=failing.good)
@@ -284,12 +283,12 @@ def test_kubectl_shows_the_failure(failing: Failing) -> None:
     assert "Failed" in listed
     described = on.kubectl("describe", "deployments.dynamiq", name, namespace=on.namespace).stdout
     assert f"image name {MISNAMED} is not valid" in described
-    assert on.events(name)["Failed"].endswith(said(on.row(name)))
-    told = on.api.get("Event", "", on.namespace, fieldSelector=f"involvedObject.name={SHOP},reason=Failed").body["items"]
-    assert on.events(name)["Failed"] in [event["message"] for event in told]
+    failed = eventually("the row's Event is there", lambda: on.events(name).get("Failed"))
+    assert failed.endswith(said(on.row(name)))
+    eventually("it is told of the App, too", lambda: failed in on.told(SHOP, "Failed"))
+    eventually("the App says it", lambda: MISNAMED in on.condition(SHOP, "Progressing")["message"])
     progressing = on.condition(SHOP, "Progressing")
     assert (progressing["status"], progressing["reason"]) == ("False", "DeployFailed")
-    assert MISNAMED in progressing["message"]
 
 
 def test_the_workload_is_again_that_of_the_live_row(failing: Failing) -> None:
@@ -323,7 +322,7 @@ def test_a_runtime_that_keeps_crashing_fails_after_a_minute(lasting: Failing) ->
     on, row = lasting.on("crashing"), lasting.row("crashing")
     assert 60 <= took(row) < 60 + SLACK
     assert re.search(r"the runtime of pod crashing-\S+ ends with exit code 1: ", said(row)), said(row)
-    assert on.condition("crashing", "Ready")["reason"] == "DeployFailed"
+    on.until_condition("crashing", "Ready", "False", reason="DeployFailed")
 
 
 @A_MINUTE

@@ -27,7 +27,7 @@ SLEEPERS = 50
 CALLED_FOR = 25
 """Seconds: longer than it takes until the last pod of before has gone."""
 LONG = 60  # seconds
-ENFORCED_WITHIN = 90.0  # seconds
+ENFORCED_WITHIN = 240.0  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def asleep(apps: ByHand, app: str) -> None:
 
 def called(apps: ByHand, cluster: Cluster, app: str, seconds: float) -> Heard:
     """What callers of an App's Service heard, who came one after the other for some seconds."""
-    with calling(cluster, apps.host(app), new=5, at=address(apps, app), timeout=60) as heard:
+    with calling(cluster, apps.host(app), new=5, at=address(apps, app), timeout=120) as heard:
         time.sleep(seconds)  # so that the last App is called for the first time when the old pods have gone
         apps.until_available(app)  # a busy machine may take long
     return heard
@@ -90,7 +90,7 @@ def called(apps: ByHand, cluster: Cluster, app: str, seconds: float) -> Heard:
 def run(apps: ByHand, at: Gateway, stream: bool) -> tuple[int, str]:
     """A run that takes long, as one answer or as a stream of events."""
     seconds = counted(LONG)
-    return asked(ThroughTheGateway(apps.host("long"), at, timeout=seconds + 60), stream=stream, seconds=seconds)
+    return asked(ThroughTheGateway(apps.host("long"), at, timeout=seconds + 180), stream=stream, seconds=seconds)
 
 
 def whole(runs: list[Future[tuple[int, str]]]) -> None:
@@ -124,7 +124,7 @@ def test_callers_reach_of_a_gate_the_ports_of_sleeping_apps_alone(apps: ByHand, 
     apps.sleep("walled", port)
     address, strange = stray
     targets = [f"{address}:{each}" for each in (port, 8081, 9090, strange)]
-    assert apps.on.reached_from_node(*targets) == targets, "which no policy hinders"
+    eventually("the node reaches all, which no policy hinders", lambda: apps.on.reached_from_node(*targets) == targets)
     eventually("callers reach all but the last", lambda: apps.on.reached("caller", *targets) == targets[:3], ENFORCED_WITHIN, 0.5)
     apps.on.until_answer("walled", "walled")
 
@@ -151,4 +151,4 @@ def test_the_gate_is_a_caller_that_a_policy_over_a_sleeping_app_lets_through(app
     on.change("NetworkPolicy", "fence", spec={"ingress": [by_gate]})
     on.until_answer("fenced", "fenced")
     (pod,) = on.pods("fenced")
-    assert on.reached("caller", f"{pod['status']['podIP']}:8080") == []
+    eventually("nobody else is", lambda: on.reached("caller", f"{pod['status']['podIP']}:8080") == [], ENFORCED_WITHIN, 0.5)

@@ -26,8 +26,8 @@ FRIEND, STRANGER, RECORDER = "friend", "stranger", "dynamiq-recorder"
 PROGRAMS = {"base": "deployment", "api": "deployment", "gate": "deployment", "recorder": "statefulset"}
 """Folders of manifests with a NetworkPolicy, and the file of whose pods it is."""
 MANIFESTS = REPOSITORY / "manifests"
-TRIGGERED_WITHIN = 120.0  # seconds: a pod starts, imports, calls, and ends
-ENFORCED_WITHIN = 90.0  # seconds: kube-router looks at every pod of the node for each change
+TRIGGERED_WITHIN = 240.0  # seconds: a pod starts, imports, calls, and ends
+ENFORCED_WITHIN = 240.0  # seconds: kube-router looks at every pod of the node for each change
 PORT = 8080  # of an App, and of whom it calls
 OTHER_PORT = 8081
 

@@ -97,7 +97,17 @@ class Shop:
             assert not each.failed, f"{each.why()}\n{self.watched.story(each.failed[0].sent)}"
             assert not timeline.wrong(each), (timeline.wrong(each)[:5], timeline.states)
         assert restarts(on.pods(APP)) == 0
-        self.until_answers_alone(self.live["workflowVersion"])
+        self.until_answers_alone(self.until_told()["workflowVersion"])
+
+    def until_told(self) -> Manifest:
+        """What the App's status says is live, once that is the only row that reads Live: a row says so before its App does."""
+
+        def told() -> Manifest | None:
+            live = [row["metadata"]["name"] for row in self.on.rows(APP) if row["status"]["phase"] == "Live"]
+            found = self.live
+            return found if live == [found["row"]] else None
+
+        return eventually("the App says which row is live", told)
 
     def until_answers_alone(self, version: str) -> None:
         """Waits until whoever calls is answered by this version: Envoy's threads hear of a switch one after another."""
@@ -236,12 +246,12 @@ def test_a_revert_fails_no_call_of_those_that_the_bad_version_answers(shop: Shop
             timeline.begin(BAD)
             row = on.deploy(APP, BAD)
             back = names.revert_row(APP, row)
-            eventually("a row takes it back", lambda: on.find("Deployment", back), 180)
+            eventually("a row takes it back", lambda: on.find("Deployment", back))
             on.until(back, "Live")
         assert uids(pods) <= uids(on.pods(APP)), "what ran before serves on in the pods that it had"
     assert {call.status for call in bad.failed} == {500}, bad.why()
     assert on.row(back)["spec"]["pinned"]["workflowVersion"] == before["workflowVersion"]
-    assert "Reverted" in on.events(APP)
+    eventually("it is told of the App", lambda: "Reverted" in on.events(APP))
 
 
 def test_a_promotion_fails_no_call(shop: Shop) -> None:

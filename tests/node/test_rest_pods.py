@@ -57,9 +57,14 @@ def place(cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
 
 def test_the_log_of_a_pod_that_serves_and_why_another_does_not(place: Place) -> None:
     (live,) = place.rows()
-    (pod,) = place.pods(live["id"])
-    assert (pod["ready"], pod["is_serving"], pod["phase"]) == (True, True, "Running")
-    assert {"Pulled", "Started"} <= {each["reason"] for each in pod["events"]}
+
+    def told_of() -> Any:
+        """The pod, once what the kubelet and Kubernetes' controllers say of it has come."""
+        (found,) = place.pods(live["id"])
+        return found if found["is_serving"] and {"Pulled", "Started"} <= {each["reason"] for each in found["events"]} else None
+
+    pod = eventually("all is told of the pod", told_of)
+    assert (pod["ready"], pod["phase"]) == (True, "Running")
     told = place.logs(live["id"], pod["name"])
     assert told["lines"]
     assert told["lines"] == place.on.kubectl("logs", pod["name"], namespace=place.on.namespace).stdout.splitlines()[-len(told["lines"]) :]

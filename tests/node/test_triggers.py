@@ -31,12 +31,12 @@ SOAK = bool(os.environ.get("SOAK"))
 LOG = REPOSITORY / "docs" / "measured" / "triggers.txt"
 MINUTES, DEPLOYS = (5, 10) if SOAK else (2, 2)
 MINUTE = 60
-RAN_WITHIN = 120.0  # seconds: a pod starts, imports, calls, and ends
+RAN_WITHIN = 240.0  # seconds: a pod starts, imports, calls, and ends
 DRAINED_WITHIN = timedelta(seconds=15)
 """A pod of the row before may answer for so long after its successor is Live."""
 
 FAILS = "def run(inputs):\n    if inputs['question'] == 'berta':\n        raise ValueError('what ' + inputs['question'] + ' was about')\n    return 'fine'\n"
-SLOW = "import time\ndef run(inputs):\n    time.sleep(25)\n    return 'slept'\n"
+SLOW = "import time\ndef run(inputs):\n    time.sleep(45)\n    return 'slept'\n"
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +232,7 @@ def test_a_moment_is_run_with_a_key_and_tells_no_answer(on: Stage) -> None:
     assert log
     assert "berta" not in log + json.dumps(broken)
     assert on.key("asked") not in log
-    assert "TriggerFailed" in on.events("asked")
+    eventually("it is told of the App", lambda: "TriggerFailed" in on.events("asked"))
 
 
 def test_a_run_whose_pod_is_taken_away_is_not_begun_anew(on: Stage) -> None:

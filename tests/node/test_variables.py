@@ -21,7 +21,7 @@ GREETS = "greets"
 SECRET_VALUE = "a-greeting-that-is-secret"
 DOLLARS = "hi $(PORT) $$(PORT) $$"
 """A value that a kubelet would expand, and shorten, where it is not kept as it is written."""
-GOES_ON_WITHIN = 60.0  # seconds, on a busy machine: it looks every 3
+GOES_ON_WITHIN = 240.0  # seconds, on a busy machine: it looks every 3
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def test_a_change_of_variables_and_one_of_access_are_served_without_a_row_and_fa
         on.until_answer(app, "good morning")
         on.until_settled(app)
         on.change("App", app, spec={"access": {"type": "private"}})
-        eventually("a caller without a key is refused", lambda: on.call(app)[0] == 401, 60)
+        eventually("a caller without a key is refused", lambda: on.call(app)[0] == 401)
         on.until_settled(app)
     assert heard["failed"] == 0, heard["errors"]
     assert set(heard["by_output"]) == {'{"answer":"hello"}', f'{{"answer":"{DOLLARS}"}}', '{"answer":"good morning"}'}

@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 
 RUNS = 2000 if os.environ.get("SOAK") else 200
 CONCURRENT = 50
-NAP = 20  # seconds of runs that are to be under way all at once
+NAP = 40  # seconds of runs that are to be under way all at once
 WITHIN = 300.0  # seconds for one answer on a busy machine
 NAPPING = a_flow(
     "import time\ndef run(d):\n    time.sleep(d.get('seconds', 0))\n    return {'n': d['n'], 'twice': d['n'] * 2}\n", name="napper"

@@ -13,7 +13,7 @@ import requests
 
 from tests.support.rest_stage import TOKEN, RestStage, http_scope
 
-PATIENCE, IN_TIME = 60.0, 240.0
+PATIENCE = IN_TIME = 240.0
 """Seconds until the next event of the staged API, and until one that is waited for of a program."""
 Event = tuple[str, Any]
 

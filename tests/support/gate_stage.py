@@ -35,7 +35,7 @@ from tests.support.scripted import Reply, Script, ScriptedServer, Sent, failure,
 
 NAMESPACE = "team"
 HOST = "127.0.0.1"
-PATIENCE = 60.0  # seconds
+PATIENCE = 240.0  # seconds
 ME = Replica(names.GATE_NAMESPACE, "gate-a", "uid-a", ("10.9.0.1",), "node-a")
 OTHER = Replica(names.GATE_NAMESPACE, "gate-b", "uid-b", ("10.9.0.2",), "node-b")
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -199,7 +199,7 @@ class GateStage:
         """A sleeping App: its gate slice. Returns the gate's port."""
         port, created = note.pop("gate_port", None) or gate_port(), note.pop("created", "2026-01-01T00:00:00Z")
         patched, label = note.pop("patched", self.patched), note.pop("app_label", app)
-        told = {"workload": app, "appId": f"uid-of-{app}", "holdSeconds": 20, "private": private, "port": 8080, **note}
+        told = {"workload": app, "appId": f"uid-of-{app}", "holdSeconds": 200, "private": private, "port": 8080, **note}
         labels = {names.SERVICE_OF_SLICE_LABEL: app, names.SLICE_MANAGER_LABEL: names.FIELD_MANAGER, names.GATE_LABEL: "slice"}
         meta = {
             "labels": {**names.labels(label), **labels},

@@ -75,6 +75,11 @@ class HistoryStage(Stage):
         live: Mapping[str, Any] = self.get(kinds.APP.kind, app).get("status", {}).get("live", {})
         return live
 
+    def until_told(self, row: str, app: str = APP) -> str:
+        """Waits until the App's status says that a row is live, which the operator writes after the row's own; returns the row's name."""
+        eventually(f"App {app} says that {row} is live", lambda: self.served(app).get("row") == row)
+        return row
+
     def until_served(self, version: str, app: str = APP, *, rows: int | None = None, seconds: float = SETTLED_WITHIN) -> str:
         """Waits until the App serves `version`, all its rows are terminal and, where given, so many; returns the live row's name."""
 

@@ -31,7 +31,7 @@ from dynamiq_recorder.store.opening import opened
 from tests.support.otlp_runs import a_run, request
 from tests.support.ports import free_port
 from tests.support.scripted import Reply, Script, ScriptedServer, Sent, following, kubeconfig, listed
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 HOST = "127.0.0.1"
 APP, APP_UID, NAMESPACE = "chat", "a11a11a1-0000-4000-8000-000000000001", "team"
@@ -143,7 +143,7 @@ class RecorderStage:
         given = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
         data = {"data": body} if isinstance(body, bytes) else {"json": body}
-        return self.session.post(f"{self.url}/v1/traces", headers=given, timeout=60, **data)
+        return self.session.post(f"{self.url}/v1/traces", headers=given, timeout=IN_TIME, **data)
 
     def record(self, *runs: dict[str, Any], token: str = POD_TOKEN) -> None:
         """Sends runs that have to be taken, as a pod does."""
@@ -153,7 +153,7 @@ class RecorderStage:
 
     def call(self, method: str, path: str, token: str = ADMIN, **options: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {token}", **options.pop("headers", {})}
-        return self.session.request(method, f"{self.url}{path}", headers=headers, timeout=60, **options)
+        return self.session.request(method, f"{self.url}{path}", headers=headers, timeout=IN_TIME, **options)
 
     def get(self, path: str, token: str = ADMIN) -> Any:
         """The `data` of an answer that has to be good."""
@@ -162,7 +162,7 @@ class RecorderStage:
         return answer.json()["data"]
 
     def metrics(self) -> dict[str, float]:
-        text = self.session.get(f"http://{HOST}:{self.metrics_port}/metrics", timeout=10).text
+        text = self.session.get(f"http://{HOST}:{self.metrics_port}/metrics", timeout=IN_TIME).text
         lines = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in lines}
 

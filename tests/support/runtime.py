@@ -21,13 +21,18 @@ from typing import Any
 from tests.support.flows import a_flow
 from tests.support.preloaded import LOADED_WITHIN, ForkedProcess, Preloaded
 from tests.support.programs import Process
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 OPERATOR = Path(__file__).parents[2] / "operator"
-DEADLINE = 60.0  # seconds
+DEADLINE = IN_TIME
 
 ECHO = a_flow("def run(inputs):\n    return inputs\n")
 MODULES = ("call", "engine_choice", "keys", "ports", "recording", "relay", "server", "tiny", "traces", "trigger", "yaml_text")
+WAITS = a_flow(
+    "import io, time\ndef run(inputs):\n    while inputs.get('until'):\n        try:\n"
+    "            io.open(inputs['until']).close()\n            break\n        except OSError:\n            time.sleep(0.02)\n    return 'slept'\n"
+)
+"""A run of it lasts until there is the file that its input names `until`, so that it ends at no time that a test may miss."""
 SLOW = a_flow("import time\ndef run(inputs):\n    time.sleep(inputs['seconds'])\n    return 'slept'\n")
 
 

@@ -13,7 +13,7 @@ import { Api } from "./api.ts";
 import { type Answers, usual } from "./cast.ts";
 
 /** Milliseconds until something that does not come counts as missing: other programs use the machine, too. */
-const COMES_WITHIN = 30_000;
+const COMES_WITHIN = 120_000;
 configure({
   asyncUtilTimeout: COMES_WITHIN,
   defaultHidden: true,

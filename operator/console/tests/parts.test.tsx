@@ -100,6 +100,20 @@ describe("the frame", () => {
     await kit.isFocused(await kit.find("heading", "Workflows"));
   });
 
+  it("leaves whoever has gone on by then where they are, however late the heading comes", async () => {
+    await kit.show("/console/");
+    await kit.settled();
+    api.hold(cast.READ_APP);
+    await user.click(document.querySelector(`main a[href="${APP}"]`) as Element);
+    await kit.until(() => api.isHolding);
+    const other = await kit.link("Workflows");
+    other.focus();
+    api.letGo();
+    await kit.find("heading", "Customer support");
+    await kit.painted();
+    expect(document.activeElement).toBe(other);
+  });
+
   it("leaves whoever goes from tab to tab at the tabs", async () => {
     await kit.show(APP);
     await kit.settled();

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import resource
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -35,6 +36,7 @@ class Options:
 
     Seconds: `finish_within` from SIGTERM calls under way are cut off; `lingers` after it is in no slice any more it still takes calls, from those who have not heard of that;
     `unbound_after` a slice has gone its port is given back; `dead_after` it was not ready another replica is taken out of slices.
+    `clock` counts the seconds of ports and of held calls.
     """
 
     replica: Replica
@@ -46,6 +48,7 @@ class Options:
     lingers: float = 10.0
     unbound_after: float = UNBOUND_AFTER
     dead_after: float = DEAD_AFTER
+    clock: Callable[[], float] = monotonic
     recorder: Recorder | None = None
     kubeconfig: Path | None = None
     context: str | None = None
@@ -66,7 +69,7 @@ async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
         contextlib.AsyncExitStack() as running,
     ):
         directory = Directory(client, options.replica.namespace)
-        front = Front(client, directory, forwarder, relay, metrics, options.limits, options.host, options.unbound_after)
+        front = Front(client, directory, forwarder, relay, metrics, options.limits, options.host, options.unbound_after, options.clock)
         membership = Membership(client, directory, front, options.replica, options.dead_after)
         health = await serve_health(options.host, options.health_port, lambda: membership.is_settled and not stopping.is_set())
         running.push_async_callback(health.cleanup)

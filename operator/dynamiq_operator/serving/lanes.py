@@ -20,7 +20,7 @@ RETRY_AFTER = "1"
 class Lane:
     """`total` slots, of which one caller has at most `each`, while at most `waiting` more requests of theirs wait. For one event loop."""
 
-    def __init__(self, total: int, each: int, waiting: int, patience: float = WAIT_MOST) -> None:
+    def __init__(self, total: int, each: int, waiting: int, patience: float | None = None) -> None:
         self._free, self._each, self._most_waiting, self._patience = total, each, waiting, patience
         self._running: dict[str, int] = {}
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
@@ -51,7 +51,7 @@ class Lane:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(turn)
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(WAIT_MOST if self._patience is None else self._patience):
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():  # it came at the same moment

@@ -30,7 +30,7 @@ const provider = new Provider(issuer, {
   ttl: {
     IdToken: (context) => (context.oidc.account?.accountId.startsWith("brief@") ? brief : 3600),
     AccessToken: 600,
-    AuthorizationCode: 60,
+    AuthorizationCode: 600,
     Grant: 3600,
     Interaction: 600,
     Session: 3600,

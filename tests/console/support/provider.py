@@ -28,10 +28,10 @@ ISSUER = f"https://{names.LOGIN}"
 CLIENT = "dynamiq-console"
 CALLBACK = f"https://{names.SSO}/console/oidc/callback"
 WELL_KNOWN = "/.well-known/openid-configuration"
-BRIEF = 20
-"""Seconds for which an ID token of `brief@…` is valid."""
+BRIEF = 45
+"""Seconds for which an ID token of `brief@…` is valid: to sign in by it takes some of them, on a busy machine."""
 
-RELOADED_WITHIN = 120.0
+RELOADED_WITHIN = 300.0
 """Seconds: the API server looks once a minute where it is not told of a change."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-REDRAWN = 20.0  # seconds
+REDRAWN = 60.0  # seconds
 
 CUT = """() => {
   const found = [];

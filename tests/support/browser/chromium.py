@@ -28,6 +28,7 @@ from tests.support.ports import free_port
 
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 """The first is Chromium without the windows around its pages, which a whole one renders for each page, seen or not."""
+LAUNCHED_WITHIN = 180_000.0  # milliseconds
 PACKAGES = ("chromium-headless-shell", "fonts-dejavu-core")
 WANTED = (
     "the tests of the console drive Chromium, and there is none: install it (Debian: apt-get install chromium-headless-shell fonts-dejavu-core; "
@@ -73,7 +74,9 @@ def launched(*flags: str) -> Iterator[Browser]:
     """A headless Chromium until the block is left."""
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program(), args=[*sandbox, "--disable-dev-shm-usage", *flags])
+        browser = playwright.chromium.launch(
+            executable_path=program(), args=[*sandbox, "--disable-dev-shm-usage", *flags], timeout=LAUNCHED_WITHIN
+        )
         try:
             yield browser
         finally:

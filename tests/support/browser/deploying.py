@@ -46,8 +46,9 @@ class Deploying:
         return rest.uid(self.stage.api, kinds.APP.kind, name, self.stage.namespace)
 
     def live(self, name: str, version: str, **asked: Any) -> str:
-        """Deploys as somebody else does, and waits until it is live; the row's name."""
-        return self.stage.live(name, version, **{"runtime": self.stage.default_runtime, "config": SERVER, **asked})
+        """Deploys as somebody else does, and waits until it is live, and its App says so: a panel would preview anew; the row's name."""
+        row = self.stage.live(name, version, **{"runtime": self.stage.default_runtime, "config": SERVER, **asked})
+        return self.stage.until_told(row, name)
 
     def user(self, name: str, *roles: str) -> User:
         """A service account with these roles in the staging, and the right to promote to the production."""

@@ -13,7 +13,7 @@ from tests.support.browser.deploying import dialog, rolled_out
 from tests.support.browser.histories import row
 
 Way = Literal["mouse", "keys"]
-LIVE_WITHIN = 60_000
+LIVE_WITHIN = 240_000
 """Milliseconds until pods are ready that have to start."""
 
 

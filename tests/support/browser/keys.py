@@ -21,6 +21,7 @@ def painted(page: Page) -> None:
 def tab_to(page: Page, wanted: Locator, key: str = "Tab") -> None:
     """Presses Tab until `wanted` has the focus. Fails where the keyboard does not come to it."""
     expect(wanted).to_be_visible()
+    painted(page)  # what gives a field the focus has done so by then, and does not take it from where the keyboard has gone
     for _ in range(TABS_MOST):
         if focused(wanted):
             return

@@ -30,8 +30,8 @@ from tests.support.waiting import eventually
 GATE = names.GATE_NAMESPACE
 SHORTEST = 5
 """The least that idleSeconds may be."""
-ASLEEP_WITHIN = 120.0
-GONE_WITHIN = 180.0
+ASLEEP_WITHIN = 240.0
+GONE_WITHIN = 240.0
 METRICS_PORT = 9090
 WORKLOAD = "deployment/dynamiq-gate"
 
@@ -63,7 +63,7 @@ class Gates:
         return "deletionTimestamp" not in self.api.get("Namespace", GATE, "").body.get("metadata", {})
 
     def until_ready(self) -> None:
-        self.kubectl("rollout", "status", WORKLOAD, "--timeout=110s", namespace=GATE)
+        self.kubectl("rollout", "status", WORKLOAD, "--timeout=230s", namespace=GATE)
         eventually("two gates are Ready", lambda: len(self.pods()) == 2)
 
     def runs(self, digest: str) -> bool:

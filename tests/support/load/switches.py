@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 
 LEFT_AFTER = 2.0
 """Seconds after the Service was patched from which on no answer of the version left counts as one on its way."""
-SWITCHED_WITHIN = 60.0
+SWITCHED_WITHIN = 240.0
 SHARE_OF_CPU = {"requests": {"cpu": "150m", "memory": "32Mi"}}
 """Of a pod that is to answer beside whatever else the machine does."""
 

@@ -28,7 +28,7 @@ from tests.unit.support.workloads import plain, rolling
 SECRET = SECRETS.path(NAMESPACE, names.access_keys(NAME))
 APP = APPS.path(NAMESPACE, NAME)
 DEFAULT = "a-long-secret-key"
-PATIENCE = 60.0  # seconds
+PATIENCE = 240.0  # seconds
 LIVE = {"row": "chat-a", "sequence": 1, "workflowVersion": "v1", "runtime": "1.0.0"}
 
 

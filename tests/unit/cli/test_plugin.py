@@ -131,7 +131,9 @@ def test_durations(text: str, value: float | None) -> None:
 def _imported(module: str) -> set[str]:
     """The modules that a fresh interpreter has loaded after an import."""
     code = f"import sys, {module}; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY / "operator", capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY / "operator", capture_output=True, text=True, timeout=240, check=True
+    )
     return set(done.stdout.split())
 
 

@@ -130,7 +130,7 @@ async def observed(process: Process) -> Archive:
     """What is known once a hand-over, which nobody waits for, has ended."""
     first = await process.observer.observe(KEY)
     assert first.archive.acknowledged == frozenset()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(240):
         assert await process.queue.get() == KEY
     process.queue.done(KEY)
     return (await process.observer.observe(KEY)).archive
@@ -228,7 +228,7 @@ async def test_what_the_archive_has_is_sent_again_once_it_has_rested(process: Pr
     process.states.of(KEY).archiving = Archiving()
     recorder.keys = dict.fromkeys(UIDS[:2], SINCE)
     assert (await observed(process)).acknowledged == {UIDS[2]}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(240):
         assert await process.queue.get() == KEY
     assert [[row["metadata"]["uid"] for row in body["rows"]] for body in recorder.bodies] == [UIDS[2:3], UIDS[:2]]
     assert (await process.observer.observe(KEY)).archive == has(*UIDS[:3])
@@ -254,7 +254,7 @@ async def test_while_the_recorder_is_away_the_rows_of_other_apps_are_not_read_fo
 
     async def send() -> None:
         process.archive.schedule((given.NAMESPACE, "other"), "uid-of-other", other, Handover(ledger.in_order[:1], ledger.in_order[:1]))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(240):
             process.queue.done(await process.queue.get())
 
     await send()
@@ -271,7 +271,7 @@ async def test_an_app_that_the_recorder_does_not_know_yet_keeps_no_other_from_it
     ledger, other = (await process.observer.observe(KEY)).ledger, Archiving()
     recorder.answer = good
     process.archive.schedule((given.NAMESPACE, "other"), "uid-of-other", other, Handover(ledger.in_order[:1], ledger.in_order[:1]))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(240):
         await process.queue.get()
     assert other.said == has(*UIDS[:1])
 

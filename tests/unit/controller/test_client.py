@@ -170,7 +170,7 @@ async def test_login_that_was_rotated_is_read_again_and_the_request_sent_once_mo
                         assert await client.get(APPS, "demo", "chat") == given.app_manifest()
                     await asyncio.sleep(0.05)
 
-            await asyncio.wait_for(read(), 5)
+            await asyncio.wait_for(read(), 240)
             path.unlink()
             assert await client.get(APPS, "demo", "chat") == given.app_manifest(), "what cannot be read leaves what was read"
 
@@ -178,14 +178,14 @@ async def test_login_that_was_rotated_is_read_again_and_the_request_sent_once_mo
 async def test_workers_of_an_api_server_that_is_down_wait_until_it_answers_somebody(client: Client, script: Script) -> None:
     script.on("GET", CHAT, *([failure(503, "ServiceUnavailable")] * DOWN_AFTER), given.app_manifest())
     for _ in range(DOWN_AFTER):
-        await asyncio.wait_for(client.until_answered(), 0.1)
+        await asyncio.wait_for(client.until_answered(), 240)
         with pytest.raises(errors.Unavailable):
             await client.get(APPS, "demo", "chat")
     waiting = asyncio.create_task(client.until_answered())
     await asyncio.sleep(0)
     assert not waiting.done()
     await client.get(APPS, "demo", "chat")
-    await asyncio.wait_for(waiting, 0.1)
+    await asyncio.wait_for(waiting, 240)
 
 
 @pytest.mark.parametrize("item", [None, "odd", {}, {"metadata": None}, {"metadata": {"uid": "u"}}])
@@ -213,13 +213,13 @@ async def test_requests_that_hang_do_not_keep_the_lease_waiting(client: Client, 
     going_on = threading.Event()
 
     def hang(_: Sent) -> Reply:
-        going_on.wait(60)
+        going_on.wait(300)
         return Reply(200, given.app_manifest())
 
     script.on("GET", CHAT, hang).on("GET", at(RECORDS, "a"), given.row_manifest("a"))
     hanging = [asyncio.create_task(client.get(APPS, "demo", "chat")) for _ in range(CONNECTIONS + 1)]
     try:
-        async with client.apart() as apart, asyncio.timeout(30):
+        async with client.apart() as apart, asyncio.timeout(240):
             assert await apart.get(RECORDS, "demo", "a")
         assert not any(task.done() for task in hanging)
     finally:

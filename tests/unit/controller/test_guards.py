@@ -27,7 +27,7 @@ from tests.support.scripted import Script, failure, listed
 
 APP = (given.NAMESPACE, given.NAME)
 OTHER = ("shop", given.NAME)
-SOON = 20.0  # seconds
+SOON = 240.0  # seconds
 AWAITS = [{"reason": "AwaitingApproval", "policy": "production", "approvals": 1}]
 SOAKS = [{"reason": "Soaking", "policy": "production", "until": "2026-01-01T00:00:00Z"}]
 BY_TIER = {"matchLabels": {TIER: "production"}}

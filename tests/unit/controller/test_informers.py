@@ -19,7 +19,7 @@ from tests.support.controller import Process, empty_cluster, stored
 from tests.support.scripted import Reply, Script, Sent, failure, listed
 
 KEY = (given.NAMESPACE, given.NAME)
-SOON = 10.0  # seconds
+SOON = 240.0  # seconds
 
 
 async def queued(process: Process) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import asyncio
 from tests.support.controller import LEASE, Process
 from tests.support.scripted import Reply, Script
 
-SOON = 10.0  # seconds
+SOON = 240.0  # seconds
 UNEXPECTED = Reply(200, {"metadata": {"name": "dynamiq-operator"}, "spec": ["no object"]})
 """What no API server answers, and no code of ours expects."""
 

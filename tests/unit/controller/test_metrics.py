@@ -76,7 +76,7 @@ async def test_a_reconcile_is_timed_and_its_error_has_the_name_of_the_api_server
     script.on("GET", at(APPS, given.NAME), failure(503, "ServiceUnavailable"))
     await process.lead()
     process.queue.add(APP)
-    await process.reconciler.process(await asyncio.wait_for(process.queue.get(), 5))
+    await process.reconciler.process(await asyncio.wait_for(process.queue.get(), 240))
     assert sample(process, "dynamiq_reconcile_duration_seconds_count") == 1
     assert all(re.match(r"([A-Z][a-z]*|1)\b.*[.]$", family.documentation) for family in process.metrics.registry.collect())
     errors = {
@@ -123,7 +123,7 @@ async def test_what_waits_is_counted_once_and_as_old_as_what_it_waits_since() ->
     queue.add_after("c", 3600)
     assert queue.depth == 2, "c does not wait yet"
     await asyncio.sleep(0.05)  # the time that is measured
-    assert 0.05 <= queue.oldest < 5
+    assert 0.05 <= queue.oldest < 240
     first, _ = await queue.get(), await queue.get()
     assert (queue.depth, queue.oldest) == (0, 0), "what is processed does not wait"
     queue.add(first)

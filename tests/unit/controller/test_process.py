@@ -24,7 +24,7 @@ from tests.support.controller import LEASE, SYSTEM, Watches, at, empty_cluster, 
 from tests.support.ports import free_port
 from tests.support.scripted import Script, ScriptedServer, failure, kubeconfig, listed
 
-SOON = 20.0  # seconds
+SOON = 240.0  # seconds
 RELIST = 0.5
 """Seconds between two lists."""
 STATUS = at(RECORDS, "a", "status")

@@ -19,7 +19,7 @@ from tests.support.scripted import Reply, Script, Sent, failure, listed
 
 KEY = (given.NAMESPACE, given.NAME)
 STATUS = at(RECORDS, "a", "status")
-SOON = 10.0  # seconds
+SOON = 240.0  # seconds
 ROW = given.row_manifest("a", given.with_meta(creationTimestamp=format_time(datetime.now(UTC) + timedelta(days=1)), generation=1))
 """It waits, for the deadline is a day away, however long this process has run."""
 

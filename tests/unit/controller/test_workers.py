@@ -23,7 +23,7 @@ from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
 from tests.support.controller import NothingRecorded
 
-SOON = 60.0  # seconds
+SOON = 240.0  # seconds
 APP = ("demo", "chat")
 NOTHING = cast(SettingsRecorder, NothingRecorded())
 

@@ -192,7 +192,7 @@ def test_operator_and_api_do_not_load_the_gate() -> None:
         env=os.environ | {"PYTHONPATH": str(REPOSITORY / "operator")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     assert done.stdout.strip() == "[]"

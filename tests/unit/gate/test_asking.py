@@ -51,6 +51,8 @@ async def test_pods_that_do_not_begin_are_not_asked_more_often_than_the_gate_has
     await asyncio.to_thread(eventually, "both are asked", lambda: len(starting.asked) == 2)
     began, before = monotonic(), starting.asked.copy()
     await asyncio.to_thread(eventually, "they were asked often", lambda: (starting.asked - before).total() >= QUESTIONS)
-    assert monotonic() - began >= 0.8 * QUESTIONS / ASKED_AT_MOST
+    assert monotonic() - began >= 0.5 * QUESTIONS / ASKED_AT_MOST, (
+        "those that a machine at a stand answers later are told with the next ones"
+    )
     asked = starting.asked - before
     assert asked["2.0"] * 50 > asked["1.0"], "one pod of another namespace is asked as often as if there were no others"

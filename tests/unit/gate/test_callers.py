@@ -10,7 +10,7 @@ from aiohttp import web
 
 from dynamiq_operator.gate.callers import UNTAKEN
 from dynamiq_operator.gate.limits import Limits
-from tests.support.gate_stage import HOST, GateStage
+from tests.support.gate_stage import HOST, PATIENCE, GateStage
 
 CALL = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 KIB = b"X-Filling: " + b"a" * 1000 + b"\r\n"
@@ -39,7 +39,7 @@ async def answered(connection: Connection, sent: bytes = CALL) -> bytes:
     """The status line of what comes back for these bytes."""
     reader, writer = connection
     writer.write(sent)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         return (await reader.readline()).strip()
 
 
@@ -48,7 +48,7 @@ async def ended(stage: GateStage, namespace: str = "evil") -> float:
 
 
 async def test_connections_that_say_nothing_keep_nobody_out(stage: GateStage) -> None:
-    busy, chat = await awake(stage, limits=Limits(connections=20))
+    busy, chat = await awake(stage, limits=Limits(connections=20, head_within=PATIENCE))
     patient = [await connected(chat, CALL[:10]) for _ in range(3)]
     silent = [await connected(busy) for _ in range(60)]
 
@@ -71,7 +71,7 @@ async def test_a_call_under_way_is_never_ended_for_another_connection(stage: Gat
         await may_end.wait()
         return web.Response()
 
-    busy, _ = await awake(stage, slow, limits=Limits(connections=4))
+    busy, _ = await awake(stage, slow, limits=Limits(connections=4, head_within=PATIENCE))
     calling = [asyncio.create_task(answered(await connected(busy))) for _ in range(3)]
 
     async def under_way() -> bool:
@@ -91,7 +91,7 @@ async def test_a_call_under_way_is_never_ended_for_another_connection(stage: Gat
 
 
 async def test_of_unfinished_heads_the_oldest_goes_of_those_who_have_most(stage: GateStage) -> None:
-    busy, chat = await awake(stage, limits=Limits(heads=256 << 10))
+    busy, chat = await awake(stage, limits=Limits(heads=256 << 10, head_within=PATIENCE))
     patient = await connected(chat, CALL[:-2] + KIB * 40)
     large = [await connected(busy, CALL[:-2] + KIB * 40) for _ in range(12)]
 
@@ -173,7 +173,7 @@ async def test_a_held_call_is_ended_that_sends_much_beside_its_body(stage: GateS
     await stage.start()
     reader, _ = await connected(port, CHUNKED + beside)
     with pytest.raises(ConnectionResetError):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await reader.read()
 
 
@@ -183,7 +183,7 @@ async def test_a_body_may_come_in_pieces_as_small_as_can_be(stage: GateStage) ->
     stage.on_wake = lambda _: stage.serving("chat", pod)
     await stage.start()
     reader, writer = await connected(port, CHUNKED + b"1\r\na\r\n" * 20_000 + b"0\r\nX-Trailer: a\r\n\r\n")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         assert b"a" * 20_000 in await reader.read()
     writer.close()
 
@@ -202,7 +202,7 @@ async def test_what_comes_behind_a_call_is_no_call(stage: GateStage) -> None:
     body = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
     for first in (CALL, body):
         reader, writer = await connected(port, (first + CALL) * 3)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             assert (await reader.read()).count(b"HTTP/1.1 200 OK") == 1
         writer.close()
 
@@ -211,7 +211,7 @@ async def test_who_takes_nothing_of_an_answer_goes_before_those_of_others(stage:
     async def large(_request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(body=b"x" * (1 << 24))
 
-    busy, chat = await awake(stage, large, limits=Limits(answers=4 * UNTAKEN))
+    busy, chat = await awake(stage, large, limits=Limits(answers=4 * UNTAKEN, taken_within=PATIENCE))
     slow = await connected(chat)
     many = [await connected(busy) for _ in range(8)]
     for _, writer in (slow, *many):
@@ -223,7 +223,7 @@ async def test_who_takes_nothing_of_an_answer_goes_before_those_of_others(stage:
 
     await stage.until("there is room again", are_ended)
     slow[1].transport.resume_reading()  # type: ignore[attr-defined]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         assert len(await slow[0].read()) > 1 << 24
     assert await ended(stage, "team") == 0
     for _, writer in many:

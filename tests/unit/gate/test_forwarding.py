@@ -10,7 +10,7 @@ from aiohttp import web
 from yarl import URL
 
 from dynamiq_operator.gate.limits import Limits
-from tests.support.gate_stage import HOST, FakePod, GateStage
+from tests.support.gate_stage import HOST, PATIENCE, FakePod, GateStage
 
 HELD = 'dynamiq_gate_held{app="chat",namespace="team"}'
 IN_FLIGHT = 'dynamiq_gate_in_flight{app="chat",namespace="team"}'
@@ -29,7 +29,7 @@ async def raw(port: int, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(HOST, port)
     writer.write(request)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             return await reader.read()
     finally:
         writer.close()
@@ -146,9 +146,9 @@ async def test_a_body_is_passed_on_while_it_comes(stage: GateStage) -> None:
     port = await awake(stage, await stage.pod(answer=reading))
     reader, writer = await asyncio.open_connection(HOST, port)
     writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
-    assert await asyncio.wait_for(seen.get(), 10) == b"one"
+    assert await asyncio.wait_for(seen.get(), PATIENCE) == b"one"
     writer.write(b"3\r\ntwo\r\n0\r\n\r\n")
-    assert await asyncio.wait_for(seen.get(), 10) == b"two"
+    assert await asyncio.wait_for(seen.get(), PATIENCE) == b"two"
     assert (await reader.read()).endswith(b"read")
     writer.close()
 
@@ -220,7 +220,7 @@ async def test_a_caller_who_leaves_ends_the_call_at_the_pod(stage: GateStage) ->
 
     await stage.until("it is at the pod", lambda: in_flight(1))
     calling.cancel()
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), PATIENCE)
     await stage.until("its place is free", lambda: in_flight(0))
 
 
@@ -287,11 +287,12 @@ async def test_a_pod_that_cannot_be_reached_is_passed_over(stage: GateStage) -> 
 
 
 async def test_a_pod_that_is_gone_is_tried_again_until_the_time_is_over(stage: GateStage) -> None:
-    pod = await stage.pod(started=False)
-    port = stage.asleep(holdSeconds=3)
+    pod, gone = await stage.pod(started=False), await stage.pod(3, started=False)
+    port, hasty = stage.asleep(), stage.asleep("hasty", holdSeconds=1)
     stage.serving("chat", pod)
+    stage.serving("hasty", gone)
     await stage.start()
-    async with stage.session.post(f"http://{HOST}:{port}/", data=b"{}") as answer:
+    async with stage.session.post(f"http://{HOST}:{hasty}/", data=b"{}") as answer:
         assert answer.status == 503
     calling = asyncio.create_task(stage.session.post(f"http://{HOST}:{port}/", data=b"{}").__aenter__())
     await pod.start()
@@ -374,7 +375,7 @@ async def test_a_gate_that_is_cut_off_with_a_call_under_way_leaves_nothing_behin
     await stage.cut()
     left = [each.get_coro() for each in asyncio.all_tasks() - before]
     assert not [each for each in left if "dynamiq_operator" in each.cr_code.co_filename]  # type: ignore[union-attr]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert await reader.read() == b""
     writer.close()
 

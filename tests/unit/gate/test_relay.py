@@ -13,7 +13,7 @@ from aiohttp import web
 from dynamiq_operator.gate import relay
 from dynamiq_operator.gate.limits import Limits
 from dynamiq_operator.gate.relay import BODY_MAX, Recorder
-from tests.support.gate_stage import HOST, FakePod, GateStage
+from tests.support.gate_stage import HOST, PATIENCE, FakePod, GateStage
 from tests.unit.support.certificates import serving_context
 
 RUNS = b'{"runs": []}'
@@ -208,7 +208,7 @@ async def test_a_caller_who_leaves_is_waited_for_no_longer(stage: GateStage, tok
     posting = asyncio.create_task(sent(stage, port))
     await reached.wait()
     posting.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await left.wait()
 
 

@@ -209,8 +209,15 @@ async def test_an_app_that_could_not_be_woken_for_long_holds_fewer_calls_until_i
 
     port, pod = stage.asleep(holdSeconds=600), await stage.pod()
     stage.wakeable()
-    await stage.start(limits=Limits(held=6, failing=2, fails_after=0.2))
+    now = [1000.0]
+    await stage.start(limits=Limits(held=6, failing=2, fails_after=60.0), clock=lambda: now[0])
     waiting = [asyncio.create_task(call(stage, port)) for _ in range(3)]
+
+    async def three() -> bool:
+        return (await stage.metrics()).get('dynamiq_gate_held{app="chat",namespace="team"}') == 3
+
+    await stage.until("three are held", three)
+    now[0] += 60.0
 
     async def is_refused() -> bool:
         try:
@@ -225,10 +232,6 @@ async def test_an_app_that_could_not_be_woken_for_long_holds_fewer_calls_until_i
     assert [status for status, _ in await asyncio.gather(*waiting)] == [200] * 3, "who was held before is held on"
     stage.serving("chat")
     waiting = [asyncio.create_task(call(stage, port)) for _ in range(3)]
-
-    async def three() -> bool:
-        return (await stage.metrics()).get('dynamiq_gate_held{app="chat",namespace="team"}') == 3
-
     await stage.until("as many as ever are held", three)
     for task in waiting:
         task.cancel()

@@ -142,13 +142,13 @@ def server(script: Script) -> Iterator[ScriptedServer]:
         yield running
 
 
-def tried(server: ScriptedServer, account: Path, *, within: float = 20, **more: str) -> tuple[int, list[str]]:
+def tried(server: ScriptedServer, account: Path, *, within: float = 240, **more: str) -> tuple[int, list[str]]:
     """The exit code, and what it said."""
     urls = {"API": f"{server.url}/readyz", "CONSOLE": f"{server.url}/console/", "GATE": "", "RECORDER": ""}
     known = {"SERVER": server.url, "ACCOUNT": str(account), "ACCOUNT_NAME": "dynamiq-test", "STAMPED": "true", "WITHIN": str(within)}
     program = (chart.CHART / "files" / "installed.py").read_text()
     environment = {**os.environ, **urls, **known, **more}
-    done = subprocess.run([sys.executable, "-I", "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-I", "-c", program], env=environment, capture_output=True, text=True, timeout=600, check=False)
     return done.returncode, done.stdout.splitlines()
 
 

@@ -24,7 +24,7 @@ from tests.support.recorder_stage import (
     VIEWER,
     RecorderStage,
 )
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 from tests.unit.recorder.test_requests import problem
 
 ARCHIVE = f"/v1/apps/{APP_UID}/archive"
@@ -91,7 +91,7 @@ def test_the_operator_alone_hands_over(recorder: RecorderStage) -> None:
         problem(hand_over(recorder, history(1, app_uid=APP_UID), token), 403, "operator")
     recorder.users["forged"] = {"username": "system:serviceaccount:dynamiq-system:dynamiq-operator"}
     problem(hand_over(recorder, history(1, app_uid=APP_UID), "forged"), 403)
-    problem(recorder.session.post(recorder.url + ARCHIVE, json={}, timeout=20), 401)
+    problem(recorder.session.post(recorder.url + ARCHIVE, json={}, timeout=IN_TIME), 401)
     assert recorder.get(ARCHIVE) == []
 
 

@@ -98,7 +98,7 @@ def test_heads_that_do_not_end_take_no_memory_to_speak_of(attacked: RecorderStag
                 with contextlib.suppress(OSError):
                     stack.enter_context(connected(port, number % 8)).sendall(head)
         is_served(attacked)
-        assert "dynamiq_recorder_requests_total" in requests.get(f"http://{HOST}:{attacked.metrics_port}/metrics", timeout=5).text
+        assert "dynamiq_recorder_requests_total" in requests.get(f"http://{HOST}:{attacked.metrics_port}/metrics", timeout=IN_TIME).text
 
 
 def test_answers_that_nobody_takes_take_no_memory_to_speak_of(attacked: RecorderStage) -> None:
@@ -113,7 +113,7 @@ def test_answers_that_nobody_takes_take_no_memory_to_speak_of(attacked: Recorder
             connection = stack.enter_context(socket.socket())
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.bind((f"127.0.0.{2 + number % 8}", 0))
-            connection.settimeout(20)
+            connection.settimeout(IN_TIME)
             connection.connect((HOST, attacked.port))
             with contextlib.suppress(OSError):
                 connection.sendall(asked)

@@ -50,7 +50,7 @@ def beginning(recorder: RecorderStage, token: str, **headers: str) -> Iterator[s
     given = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     given |= {"Content-Length": str(LARGE)} | {name.replace("_", "-"): value for name, value in headers.items()}
     lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
-    with socket.create_connection(("127.0.0.1", recorder.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", recorder.port), timeout=IN_TIME) as connection:
         connection.sendall(f"POST /v1/traces HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode() + b"{")
         yield connection
 

@@ -25,7 +25,7 @@ from tests.support.otlp_runs import a_run, request, run_id_of
 from tests.support.recorder_stage import APP_UID, RecorderStage
 from tests.support.waiting import eventually
 
-PATIENCE = 20.0
+PATIENCE = 240.0
 CHAT, MAIL, RIVAL = Source("team", "chat"), Source("team", "mail"), Source("rivals", "chat")
 
 
@@ -69,7 +69,7 @@ def in_background(stage: RecorderStage, body: Any, into: list[Any]) -> threading
 
         headers = {"Authorization": "Bearer pod-token"}
         try:
-            into.append(requests.post(f"{stage.url}/v1/traces", json=body, headers=headers, timeout=60))
+            into.append(requests.post(f"{stage.url}/v1/traces", json=body, headers=headers, timeout=PATIENCE))
         except requests.RequestException as error:
             into.append(error)
 
@@ -114,9 +114,9 @@ def test_a_store_that_is_away_has_senders_try_again_and_takes_readiness_away(sta
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
     assert int(answer.headers["Retry-After"]) > 0
     assert "disk" not in answer.text, "what the store says is for the log"
-    assert stage.session.get(f"{stage.url}/readyz", timeout=5).status_code == 503
+    assert stage.session.get(f"{stage.url}/readyz", timeout=PATIENCE).status_code == 503
     held.wrong = None  # no run comes, since nobody sends to what is not ready
-    eventually("it is ready again", lambda: stage.session.get(f"{stage.url}/readyz", timeout=5).status_code == 200)
+    eventually("it is ready again", lambda: stage.session.get(f"{stage.url}/readyz", timeout=PATIENCE).status_code == 200)
 
 
 async def test_one_batch_that_the_store_does_not_take_takes_no_other_with_it(tmp_path: Path) -> None:

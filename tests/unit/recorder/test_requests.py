@@ -40,7 +40,7 @@ from tests.support.recorder_stage import (
     pod_user,
 )
 from tests.support.scripted import missing
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 from tests.unit.recorder.test_otlp import as_protobuf
 
 RUNS = f"/v1/apps/{APP_UID}/runs"
@@ -162,7 +162,7 @@ def test_without_a_token_nothing_is_taken_or_told(recorder: RecorderStage) -> No
         {"Authorization": "Bearer " + "x" * 20_000},
     ):
         for method, path in (("POST", "/v1/traces"), ("GET", RUNS), ("GET", f"/v1/runs/{run_id_of(run)}"), ("DELETE", f"{RUNS}?user_id=a")):
-            answer = recorder.session.request(method, recorder.url + path, headers=headers, timeout=20)
+            answer = recorder.session.request(method, recorder.url + path, headers=headers, timeout=IN_TIME)
             problem(answer, 401)
             assert answer.headers["WWW-Authenticate"] == "Bearer"
 
@@ -170,7 +170,7 @@ def test_without_a_token_nothing_is_taken_or_told(recorder: RecorderStage) -> No
 def test_the_other_header_counts_where_authorization_is_absent_and_only_there(recorder: RecorderStage) -> None:
     def status(**headers: str) -> int:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        return recorder.session.get(recorder.url + RUNS, headers=given, timeout=20).status_code
+        return recorder.session.get(recorder.url + RUNS, headers=given, timeout=IN_TIME).status_code
 
     assert status(X_Dynamiq_Token=ADMIN) == 200
     assert status(X_Dynamiq_Token=ADMIN, Authorization=f"Bearer {STRANGER}") == 404
@@ -350,13 +350,13 @@ def test_paths_and_methods_that_there_are_not(recorder: RecorderStage) -> None:
     answer = recorder.call("GET", RUNS, headers={"X-Request-Id": "abc-1"})
     assert answer.headers["X-Request-Id"] == "abc-1"
     assert answer.headers["Cache-Control"] == "no-store"
-    assert recorder.session.get(f"{recorder.url}/healthz", timeout=5).json() == {"status": "ok"}
+    assert recorder.session.get(f"{recorder.url}/healthz", timeout=IN_TIME).json() == {"status": "ok"}
 
 
 def test_who_sends_trailers_without_an_end_is_cut_off_at_every_port(recorder: RecorderStage) -> None:
     beside = b"0\r\n" + b"X: a\r\n" * 20_000
     for port in (recorder.port, recorder.health_port):
-        with socket.create_connection((HOST, port), timeout=20) as connection, contextlib.suppress(ConnectionError):
+        with socket.create_connection((HOST, port), timeout=IN_TIME) as connection, contextlib.suppress(ConnectionError):
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + beside)
             while connection.recv(65536):
                 pass

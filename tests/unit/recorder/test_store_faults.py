@@ -201,7 +201,7 @@ def test_a_database_that_is_restarted_is_unavailable_and_used_again() -> None:
                 with pytest.raises(Unavailable):
                     ask()
             server.start()
-            eventually("the store is there again", lambda: _is_there(store), seconds=30)
+            eventually("the store is there again", lambda: _is_there(store))
             store.write([batch(a_run(2))])
             assert store.page(Filter(app_uid=APP)).total == 2
         store.close()
@@ -223,7 +223,7 @@ def test_connections_that_are_cut_are_made_again(server: postgres.Server) -> Non
     with psycopg.connect(server.address(), autocommit=True) as raw:
         raw.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dynamiq-recorder'")
 
-    eventually("the store is there again", lambda: _is_there(store), seconds=10)
+    eventually("the store is there again", lambda: _is_there(store))
     assert store.write([batch(a_run(2))]).new == 1
     assert store.page(Filter(app_uid=APP)).total == 2
     store.close()

@@ -14,7 +14,7 @@ from dynamiq_recorder.store.interface import Store
 from dynamiq_recorder.store.postgres import lock_number
 from tests.support import postgres
 from tests.support.stored_runs import APP, NOON, a_run, batch
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 
 GOOD = Score(name="good", value=1, comment="so so", by="ann", at=NOON)
 
@@ -46,7 +46,7 @@ class Other:
         for statement in statements:
             self.raw.execute(statement)
         self.raw.commit()
-        thread.join(30)
+        thread.join(IN_TIME)
         self.raw.close()
         return answers[0]
 

@@ -30,7 +30,7 @@ from tests.support.cluster import REPOSITORY
 from tests.support.factories import CONFIG, a_runtime, live, progressing, row_manifest, with_image, with_meta
 from tests.support.otlp_runs import a_run, request, run_id_of
 from tests.support.recorder_stage import APP, APP_UID, NAMESPACE, RecorderStage, pod_of
-from tests.support.waiting import eventually
+from tests.support.waiting import IN_TIME, eventually
 from tests.unit.recorder.test_committing import Held
 
 OWNER = {"apiVersion": API_VERSION, "kind": "App", "name": "chat", "uid": APP_UID, "controller": True}
@@ -142,11 +142,11 @@ def test_a_recorder_is_ready_once_rows_were_read_and_while_it_can_write(stage: R
     store = Held(opened(stage.store_url))
     store.go.set()
     stage.start(store=store, ready=False)
-    eventually("it says what it waits for", lambda: "not read yet" in stage.session.get(f"{stage.url}/readyz", timeout=5).text)
-    assert stage.session.get(f"{stage.url}/healthz", timeout=5).status_code == 200
+    eventually("it says what it waits for", lambda: "not read yet" in stage.session.get(f"{stage.url}/readyz", timeout=IN_TIME).text)
+    assert stage.session.get(f"{stage.url}/healthz", timeout=IN_TIME).status_code == 200
     assert stage.send(request(a_run())).status_code == 503, "nobody is refused whom it cannot know"
     stage.is_away = False
-    eventually("it is ready", lambda: stage.session.get(f"{stage.url}/readyz", timeout=5).status_code == 200)
+    eventually("it is ready", lambda: stage.session.get(f"{stage.url}/readyz", timeout=IN_TIME).status_code == 200)
     assert stage.metrics()["dynamiq_recorder_store_ready"] == 1
 
 
@@ -296,7 +296,7 @@ def test_a_port_that_is_taken_is_told(stage: RecorderStage) -> None:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator"), "KUBECONFIG": str(stage.folder / "kubeconfig.yaml")}
     store, port = f"sqlite://{stage.folder}/other.db", str(stage.port)
     command = [sys.executable, "-m", "dynamiq_recorder", "serve", "--store", store, "--host", "127.0.0.1", "--port", port]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=IN_TIME)
     assert done.returncode == 1
     assert "taken" in done.stderr or "in use" in done.stderr
 

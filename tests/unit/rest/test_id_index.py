@@ -24,7 +24,7 @@ from tests.support.rest_stage import UNKNOWN, RestStage
 from tests.support.scripted import Answer, Reply, Script, ScriptedServer, Sent, failure, listed
 
 PATH = APPS.path()
-PATIENCE = 30.0  # seconds
+PATIENCE = 240.0  # seconds
 
 
 def _app(name: str, version: int = 1, **meta: Any) -> Manifest:
@@ -140,10 +140,10 @@ def test_what_another_replica_made_a_moment_ago_is_found(stage: RestStage) -> No
 
 
 def test_an_unknown_id_is_answered_after_a_slow_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(id_index, "FIND_WITHIN", 6.0)
+    monkeypatch.setattr(id_index, "FIND_WITHIN", 12.0)
 
     def slow(_: Sent) -> Manifest:
-        time.sleep(1.6)  # four times as long is more than who asks next would wait
+        time.sleep(3.2)  # four times as long is more than who asks next would wait
         return listed(version="6")
 
     script = Script().on("GET", PATH, listed(version="5"), slow, listed(version="7"))
@@ -188,6 +188,7 @@ def test_so_many_unknown_ids_are_looked_for_at_once_and_no_more(stage: RestStage
 def test_a_watch_that_tells_not_all_of_what_is_new_is_no_answer(told: Any, lists: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """An index of many objects hears of what it missed in a watch of a moment; what that does not reach is listed."""
     monkeypatch.setattr(id_index, "LISTED_MOST", 0)
+    monkeypatch.setattr(id_index, "HEARD_SECONDS", 60)
     script = Script().on("GET", PATH, listed(_app("a"), version="5"), listed(_app("a"), _app("b", 9), version="9"))
     script.on("GET", PATH, listed(_app("a"), version="9"), query={"limit": "1"})
     script.on("GET", PATH, _watch(told), query={"watch": "1"})

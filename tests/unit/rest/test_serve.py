@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,9 +17,10 @@ import urllib3
 from dynamiq_operator.kube.exposition import PortTaken
 from dynamiq_operator.kube.resources import APPS, RECORDS
 from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.rest import serve as serving
 from dynamiq_operator.rest.http import sessions
 from dynamiq_operator.rest.kube.id_index import INDEXED
-from dynamiq_operator.rest.serve import DRAIN, Options, serve
+from dynamiq_operator.rest.serve import Options, serve
 from tests.support import factories as make
 from tests.support.ports import free_port
 from tests.support.rest_stage import ANNA, of_user, table
@@ -36,7 +36,7 @@ def signals() -> Iterator[None]:
         signal.signal(each, handler)
 
 
-PATIENCE = 30.0  # seconds
+PATIENCE = 240.0  # seconds
 
 
 def _serve(tmp_path: Path, script: Script, ask: Callable[[str, Callable[[], None]], None], metrics_port: int | None = None) -> int:
@@ -92,11 +92,12 @@ def test_it_serves_until_sigterm(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("signals")
-def test_sigterm_ends_streams_at_once(tmp_path: Path) -> None:
+def test_sigterm_ends_streams_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "DRAIN", 3600)  # where anybody waited for it, it would not end
     app = make.stored(make.app_manifest())
     script = _empty().on("GET", APPS.path(), listed(app)).on("GET", APPS.path("demo", "chat"), app)
     script.on("POST", sessions.REVIEWS, of_user(ANNA))
-    told, at = [], []
+    told = []
 
     def stream(url: str, stop: Callable[[], None]) -> None:
         path = f"{url}/v1/apps/{app['metadata']['uid']}/watch"
@@ -104,12 +105,10 @@ def test_sigterm_ends_streams_at_once(tmp_path: Path) -> None:
         for piece in answer.stream(4096):
             told.append(piece)
             if piece == b"event: ready\ndata: {}\n\n":
-                at.append(time.monotonic())
                 stop()
 
     assert _serve(tmp_path, script, stream) == 0
     assert told == [b"event: ready\ndata: {}\n\n", b"event: ending\ndata: {}\n\n"]
-    assert time.monotonic() - at[0] < DRAIN / 2, "nobody waited for it"
 
 
 @pytest.mark.usefixtures("signals")

@@ -12,7 +12,9 @@ import pytest
 from dynamiq_operator.desired.base import WORKLOAD
 from dynamiq_operator.kube.resources import APPS, BY_KIND, NAMESPACES, RECORDS, ApiResource
 from dynamiq_operator.rest.http import sessions, streams
+from dynamiq_operator.rest.kube import client
 from dynamiq_operator.rest.watch import feed
+from dynamiq_operator.serving import lanes
 from tests.support import factories as make
 from tests.support.event_stream import PATIENCE, Reading, reading
 from tests.support.rest_stage import TOKEN, RestStage, of_user, row
@@ -20,8 +22,14 @@ from tests.support.scripted import Reply, Sent, failure
 
 WORKLOADS = BY_KIND[WORKLOAD.kind]
 OTHER = "token-of-bert"
-AT_ONCE = 5.0
-"""Seconds, on a machine that does much else; what waits for a thread of the reads waits twice as long."""
+AT_ONCE = PATIENCE
+"""Seconds, on a machine that does much else; what waits for a thread of the reads waits twice as long in these tests."""
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "WAIT_MOST", 2 * AT_ONCE)
+    monkeypatch.setattr(client, "ANSWERED_WITHIN", 2 * AT_ONCE)
 
 
 class Hang:

@@ -13,33 +13,33 @@ import pytest
 from dynamiq_runtime import requests
 from dynamiq_runtime.server import BODIES_LEAST, Server
 from dynamiq_runtime.settings import from_environment
-from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, serving
+from tests.support.runtime import DEADLINE, ECHO, SLOW, WAITS, Served, serving
 from tests.support.waiting import eventually
 
 ONE = {"DYNAMIQ_MAX_CONCURRENT_RUNS": "1", "DYNAMIQ_MAX_QUEUED_RUNS": "1"}
 
 
 def test_a_run_too_many_is_refused_at_once_and_those_that_wait_are_answered(tmp_path: Path) -> None:
-    with serving(tmp_path, SLOW, **ONE) as served, ThreadPoolExecutor(2) as pool:
-        first = pool.submit(served.run, {"seconds": 6})
+    with serving(tmp_path, WAITS, **ONE) as served, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(served.run, {"until": str(tmp_path / "over")})
         eventually("a run is under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
-        second = pool.submit(served.run, {"seconds": 0})
+        second = pool.submit(served.run, {})
         eventually("a run waits", lambda: served.metric("dynamiq_runtime_runs_waiting") == 1)
-        refusals = [served.run({"seconds": 0}), served.run({"seconds": 0}, "/v1/runs"), served.run({"seconds": 0}, stream=True)]
-        assert not first.done()
+        refusals = [served.run({}), served.run({}, "/v1/runs"), served.run({}, stream=True)]
         for refused in refusals:
             assert (refused.status, refused.headers["Retry-After"], refused.body["error"]["code"]) == (429, "1", "too_many_runs")
             assert refused.body["error"]["details"] == {"concurrent_runs": 1, "queued_runs": 1}
         assert [served.request("GET", path).status for path in ("/healthz", "/readyz")] == [200, 200]
+        (tmp_path / "over").touch()
         assert [future.result().body for future in (first, second)] == [{"result": "slept"}] * 2
         assert served.metric('dynamiq_runtime_requests_refused_total{code="too_many_runs"}') == 3
         assert served.metric('dynamiq_runtime_runs_total{outcome="succeeded"}') == 2
-        assert served.run({"seconds": 0}).status == 200
+        assert served.run({}).status == 200
 
 
 def test_a_run_that_waits_in_vain_is_refused(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW, DYNAMIQ_RUN_TIMEOUT="6", **ONE) as served, ThreadPoolExecutor(1) as pool:
-        endless = pool.submit(served.run, {"seconds": 20})
+        endless = pool.submit(served.run, {"seconds": DEADLINE})
         eventually("a run is under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
         assert served.run({"seconds": 0}).status == 429  # its thread sleeps on, given up or not
         assert endless.result().status == 504

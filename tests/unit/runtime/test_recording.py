@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from dynamiq_runtime.batches import ANSWER_WITHIN
 from dynamiq_runtime.execution import Run
 from dynamiq_runtime.recorder_client import RecorderConnection
 from dynamiq_runtime.recording import Recording
@@ -22,7 +23,7 @@ from dynamiq_runtime.server import Server
 from dynamiq_runtime.settings import SettingsError, from_environment
 from tests.support.flows import a_flow
 from tests.support.recorder import Recorder, Told, attributes_of, recording
-from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, refused, serving
+from tests.support.runtime import DEADLINE, ECHO, SLOW, WAITS, Served, refused, serving
 from tests.support.scripted import HttpServer, Reply, Sent
 from tests.support.waiting import eventually
 
@@ -61,12 +62,10 @@ def until_recorded(recorder: Recorder, runs: int) -> None:
     eventually(f"{runs} runs are recorded", lambda: len(recorder.runs) >= runs, DEADLINE)
 
 
-def stopped(served: Served) -> float:
-    """Ends it, and says how many seconds that took."""
-    began = time.monotonic()
+def stopped(served: Served) -> None:
+    """Ends it."""
     served.terminate()
     assert served.process.wait(DEADLINE) == 0
-    return time.monotonic() - began
 
 
 def test_a_run_is_recorded_with_its_nodes_and_no_word_of_its_input(tmp_path: Path, recorder: Recorder) -> None:
@@ -105,10 +104,10 @@ def test_a_run_is_recorded_with_its_nodes_and_no_word_of_its_input(tmp_path: Pat
 
 
 def test_every_way_in_which_a_run_ends_is_recorded_and_what_started_none_is_not(tmp_path: Path, recorder: Recorder) -> None:
-    limits = {"DYNAMIQ_RUN_TIMEOUT": "1", "DYNAMIQ_RECORDER": recorder.url}
+    limits = {"DYNAMIQ_RUN_TIMEOUT": "10", "DYNAMIQ_RECORDER": recorder.url}
     with serving(tmp_path, json.dumps(TAKES_AN_ORDER), **limits) as served:
         answers = [served.run({"order": {"n": 1}}), served.run({"order": {"n": 1, "wrong": True}}), served.run({"order": 3})]
-        answers.append(served.run({"order": {"n": 1, "seconds": 2}}))
+        answers.append(served.run({"order": {"n": 1, "seconds": 60}}))
         assert served.request("POST", "/", b"{}", {"Content-Type": "application/json"}).status == 422
         until_recorded(recorder, 4)
         logged = [json.loads(line) for line in served.log.read_text().splitlines() if '"run_id"' in line]
@@ -148,10 +147,11 @@ def _leave(served: Served, given: dict[str, Any]) -> None:
 
 def test_a_stream_says_its_runs_id_too_and_one_run_too_many_has_none(tmp_path: Path, recorder: Recorder) -> None:
     limits = {"DYNAMIQ_MAX_CONCURRENT_RUNS": "1", "DYNAMIQ_MAX_QUEUED_RUNS": "0"}
-    with serving(tmp_path, SLOW, DYNAMIQ_RECORDER=recorder.url, **limits) as served:
-        answer = served.run({"seconds": 0}, stream=True)
-        _leave(served, {"seconds": 5})
-        too_many = served.run({"seconds": 0})
+    with serving(tmp_path, WAITS, DYNAMIQ_RECORDER=recorder.url, **limits) as served:
+        answer = served.run({}, stream=True)
+        _leave(served, {"until": str(tmp_path / "over")})
+        too_many = served.run({})
+        (tmp_path / "over").touch()
         until_recorded(recorder, 2)
     assert (too_many.status, too_many.headers["X-Dynamiq-Run-Id"]) == (429, None)
     assert [record["dynamiq.run.id"] for record in recorder.records[:1]] == [answer.headers["X-Dynamiq-Run-Id"]]
@@ -240,8 +240,7 @@ def test_retry_after_is_waited_for(tmp_path: Path, recorder: Recorder) -> None:
         eventually("it is refused", lambda: bool(recorder.refused), DEADLINE)
         recorder.told = Told()
         until_recorded(recorder, 1)
-    assert time.monotonic() - began > 2.9
-    assert len(recorder.refused) == 1
+    assert time.monotonic() - began > 2.9 * len(recorder.refused)
 
 
 @pytest.mark.parametrize("status", [400, 413])
@@ -320,23 +319,23 @@ def test_a_recorder_that_is_away_costs_no_answer_and_comes_back_to_every_run(tmp
         with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=url) as served:
             assert all(served.run({"n": number}).status == 200 for number in range(20))
             eventually("it is said", lambda: "the recorder does not answer" in served.log.read_text(), DEADLINE)
-            seconds = stopped(served)
+            stopped(served)
             lines = [json.loads(line) for line in served.log.read_text().splitlines()]
-    assert seconds < 10
     assert [line["runs"] for line in lines if line["message"].startswith("the recorder did not take all runs")] == [20]
 
 
 def test_a_slow_recorder_holds_up_no_run_and_gets_every_one(tmp_path: Path, recorder: Recorder) -> None:
-    recorder.told = Told(seconds=5)
+    recorder.told = Told(seconds=DEADLINE)
     with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
         served.run({"n": 0})
         eventually("the first batch is under way", lambda: bool(recorder.posts), DEADLINE)
         began = time.monotonic()
         assert all(served.run({"n": number}).status == 200 for number in range(1, 30))
-        assert time.monotonic() - began < 4.5
+        assert time.monotonic() - began < 29 * ANSWER_WITHIN / 2, "each waited until the recorder was given up"
         recorder.told = Told()
-        until_recorded(recorder, 30)
-    assert [record["dynamiq.run.seq"] for record in recorder.records] == list(range(1, 31))
+        eventually("all are recorded", lambda: {record["dynamiq.run.seq"] for record in recorder.records} >= set(range(1, 31)), DEADLINE)
+    # What was under way is sent once more when the recorder does not say that it has it.
+    assert [*dict.fromkeys(record["dynamiq.run.seq"] for record in recorder.records)] == list(range(1, 31))
 
 
 def test_a_token_that_is_not_there_yet_is_waited_for(tmp_path: Path, recorder: Recorder) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.runtime import DEADLINE, ECHO, SLOW, Served, serving
+from tests.support.runtime import DEADLINE, ECHO, WAITS, Served, serving
 from tests.support.waiting import eventually
 from tests.unit.support.mounts import mount, swap
 
@@ -77,11 +77,13 @@ def test_a_pod_on_standby_closes_connections_and_keeps_them_when_it_is_live_agai
 
 
 def test_runs_and_streams_under_way_end_whole_and_then_their_connections_do(tmp_path: Path) -> None:
-    with a_pod(tmp_path, SLOW) as pod, ThreadPoolExecutor(2) as pool:
+    over = tmp_path / "over"
+    with a_pod(tmp_path, WAITS) as pod, ThreadPoolExecutor(2) as pool:
         connections = [pod.connect() for _ in range(2)]
-        calls = [pool.submit(call, each, stream=stream, seconds=8) for each, stream in zip(connections, (False, True), strict=True)]
+        calls = [pool.submit(call, each, stream=stream, until=str(over)) for each, stream in zip(connections, (False, True), strict=True)]
         eventually("two calls are in flight", lambda: pod.served.activity["in_flight"] == 2)
         pod.annotate(ON, on=True)
+        over.touch()
         plain, stream = (each.result() for each in calls)
         assert plain == ("close", '{"result":"slept"}')
         assert stream[1] == 'event: result\ndata: {"result":"slept"}\n\n'

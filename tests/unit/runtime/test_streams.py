@@ -20,7 +20,7 @@ from dynamiq_runtime.server import Server
 from dynamiq_runtime.settings import from_environment
 from tests.support.flows import a_flow
 from tests.support.recorder import recording
-from tests.support.runtime import DEADLINE, ECHO, SLOW, events_in, serving
+from tests.support.runtime import DEADLINE, ECHO, WAITS, events_in, serving
 from tests.support.waiting import eventually
 
 CHUNKS = 10 * events.BUFFER_EVENTS
@@ -47,11 +47,12 @@ def test_a_failure_in_a_stream_is_an_event_of_the_usual_shape(tmp_path: Path) ->
 
 
 def test_an_open_stream_ends_before_the_server_does(tmp_path: Path) -> None:
-    with serving(tmp_path, SLOW) as served, ThreadPoolExecutor(1) as pool:
-        stream = pool.submit(served.run, {"seconds": 8}, stream=True)
+    with serving(tmp_path, WAITS) as served, ThreadPoolExecutor(1) as pool:
+        stream = pool.submit(served.run, {"until": str(tmp_path / "over")}, stream=True)
         eventually("a run is under way", lambda: served.metric("dynamiq_runtime_runs_in_flight") == 1)
         served.terminate()
         eventually("it is no longer ready", lambda: served.request("GET", "/readyz").status == 503)
+        (tmp_path / "over").touch()
         assert stream.result().events == [("result", {"result": "slept"})]
         assert served.process.wait(DEADLINE) == 0
 
@@ -114,7 +115,7 @@ async def test_chunks_come_in_order_while_the_run_goes_on_and_the_result_comes_l
 async def test_a_silent_run_is_kept_alive_and_one_past_its_time_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "KEEP_ALIVE_PERIOD", 0.01)
     engine = Telling(1)
-    async with telling(engine, DYNAMIQ_RUN_TIMEOUT="0.5") as (url, _), aiohttp.ClientSession() as session:
+    async with telling(engine, DYNAMIQ_RUN_TIMEOUT="3") as (url, _), aiohttp.ClientSession() as session:
         response = await session.post(url, json={"input": {}, "stream": True})
         text = await response.text()
     assert "\n\n:\n\n" in text

@@ -3,7 +3,7 @@ import { layerOf, stays } from "../pure/layers.ts";
 import { useLocation } from "./location.tsx";
 import { title } from "./title.ts";
 
-const HEADING_WITHIN = 5_000;
+const HEADING_WITHIN = 60_000;
 let isAnew = false;
 
 /** The next screen is an arrival even though nothing was there before it: after the sign-in its heading gets the focus. */
@@ -44,12 +44,13 @@ export function Arrival() {
 /** Puts the focus on the main heading as soon as it is there; whoever has gone on by then is left alone. */
 function focusHeading(): () => void {
   const main = document.getElementById("main");
+  const from = document.activeElement;
   const seek = () => {
     const heading = main?.querySelector<HTMLElement>("h1:not(.loading)");
     if (!heading) return;
     stop();
     const at = document.activeElement;
-    if (at && at !== document.body && main?.contains(at)) return;
+    if (at && at !== document.body && (at !== from || main?.contains(at))) return;
     if (document.querySelector("dialog[open]")) return;
     heading.tabIndex = -1;
     heading.focus({ preventScroll: true });

@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { Problem } from "../../api/problem.ts";
 import type { Run, RunPage, RunQuery } from "../../api/runs.ts";
 import { RunList } from "./list.ts";
@@ -110,6 +110,26 @@ it("has a run that began before all that it knows, where these are all", async (
   await list.look();
   list.take();
   expect(ids(list)).toEqual([3, 2, 1, 0.5]);
+});
+
+it("is read again by a look where nobody answered, and not where it was refused", async () => {
+  const { read, state } = recorder(10);
+  state.fails = true;
+  const list = new RunList({}, read);
+  await settled();
+  expect(list.problem.value?.isAway).toBe(true);
+  state.fails = false;
+  await list.look();
+  await settled();
+  expect(list.problem.value).toBeUndefined();
+  expect(ids(list)).toHaveLength(10);
+
+  const asked = vi.fn(() => Promise.reject(new Problem(403, "forbidden", "not yours")));
+  const refused = new RunList({}, asked);
+  await settled();
+  await refused.look();
+  await settled();
+  expect(asked).toHaveBeenCalledTimes(1);
 });
 
 it("reads on while pages are short or empty, and says that it does", async () => {

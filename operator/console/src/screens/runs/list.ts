@@ -57,9 +57,13 @@ export class RunList {
     void this.#fill(this.#cursor);
   };
 
-  /** Looks what has ended since. */
+  /** Looks what has ended since. Where there was no answer at all, it is read from its begin: the recorder may be back. */
   readonly look = async (): Promise<void> => {
-    if (this.#isReading || this.#isLooking || this.total.value === undefined) return;
+    if (this.#isReading || this.#isLooking) return;
+    if (this.total.value === undefined) {
+      if (this.problem.value?.isAway) this.again();
+      return;
+    }
     this.#isLooking = true;
     const { signal } = this.#stopped;
     try {

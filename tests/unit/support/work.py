@@ -1,0 +1,24 @@
+"""How much something does, by what it calls: a number that no other program on the machine changes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def calls(work: Callable[[], object]) -> int:
+    """The calls that `work` makes in this thread, of functions of Python and of C, and the items that its generators give."""
+    count = 0
+
+    def seen(_frame: object, event: str, _about: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(seen)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
