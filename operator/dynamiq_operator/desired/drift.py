@@ -146,14 +146,14 @@ def _of_lists(desired: list[Any], observed: list[Any], applied: Fields | None, p
 def _of_applied_lists(desired: list[Any], observed: list[Any], applied: Fields, path: str, kind: ChildKind) -> str | None:
     """Compares item by item, whatever the position: items of others may be between them."""
     for index, item in enumerate(desired):
-        here = f"{path}[{index}]"
+        position = f"{path}[{index}]"
         step = next((step for step in applied if step != "." and managed_fields.value_at([item], step) is not ABSENT), None)
         if step is None:  # another manager's by now: it has to be there as we state it
-            if all(_differs(item, other, None, here, kind) is not None for other in observed):
-                return here
+            if all(_differs(item, other, None, position, kind) is not None for other in observed):
+                return position
             continue
         other = managed_fields.value_at(observed, step)
-        if other is not ABSENT and (difference := _differs(item, other, applied[step], here, kind)) is not None:
+        if other is not ABSENT and (difference := _differs(item, other, applied[step], position, kind)) is not None:
             return difference
     return None
 

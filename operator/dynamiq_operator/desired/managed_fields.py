@@ -94,9 +94,9 @@ def unstated(fields: Fields, manifest: Any, tolerated: Iterable[Path] = (), path
             yield from unstated(below, stated, tolerated, current)
 
 
-def united(one: Fields, other: Fields) -> dict[str, Any]:
+def united(first: Fields, second: Fields) -> dict[str, Any]:
     """Returns the union of two sets of fields."""
-    return {key: united(one.get(key, {}), other.get(key, {})) for key in {**one, **other}}
+    return {key: united(first.get(key, {}), second.get(key, {})) for key in {**first, **second}}
 
 
 def only(fields: Fields, paths: Iterable[Path]) -> dict[str, Any]:

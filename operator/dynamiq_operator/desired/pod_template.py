@@ -33,7 +33,7 @@ TMP_SIZE = "64Mi"
 FLOW_FOLDER = "/etc/dynamiq/flow"
 KEYS_FOLDER = "/etc/dynamiq/access-keys"
 POD_FOLDER = "/etc/dynamiq/pod"
-"""Folder, under strategy Switch, with the pod's own annotations. They tell it when its Service no longer selects it."""
+"""Folder, under strategy Switch, with the pod's own annotations. They show if its Service no longer selects it."""
 
 
 RECORDER_FOLDER = "/var/run/secrets/dynamiq/recorder"

@@ -165,7 +165,7 @@ def runs(observed: Mapping[str, Any], digest: str) -> bool:
 def is_edit(manifest: Manifest, observed: Manifest, path: str) -> bool:
     """Returns True if a difference is another manager's edit.
 
-    It is no edit if our annotation says that the template changes, or if the field is one of `BESIDE_THE_TEMPLATE`.
+    It is no edit if our annotation shows a new template, or if the field is one of `BESIDE_THE_TEMPLATE`.
     """
     noted: str | None = (observed["metadata"].get("annotations") or {}).get(names.APPLIED_TEMPLATE_ANNOTATION)
     desired: str = manifest["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION]

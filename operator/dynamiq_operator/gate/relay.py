@@ -30,7 +30,7 @@ BODY_MAX = 8 << 20
 """Bytes that the recorder accepts."""
 ANSWER_MAX = 1 << 20
 AT_ONCE = 100
-"""Calls that bring runs, of all Apps at a time: each has a connection to the recorder."""
+"""Calls that carry runs, of all Apps at a time: each has a connection to the recorder."""
 RATE, BEGINS_WITHIN = 64 << 10, 5.0
 """Bytes a second that a body must arrive at, once this many seconds have passed."""
 PART = 64 << 10
@@ -83,7 +83,7 @@ class Relay:
 
     @staticmethod
     def takes(request: web.BaseRequest) -> bool:
-        """Returns True if a call brings runs."""
+        """Returns True if a call carries runs."""
         return request.method == "POST" and request.path == PATH
 
     async def relay(self, request: web.BaseRequest, app: Sleeper) -> web.Response:

@@ -194,8 +194,8 @@ def _walk(links: Sequence[_Link]) -> Iterator[Misfit]:
         if before is not None and link.previous != before.digest:
             yield Misfit(link.name, f"it does not follow row {before.name}: a row between them is missing, or one was changed")
         number, restored = link.restored or (0, None)
-        if (there := by_sequence.get(number)) is not None and there != restored:
-            yield Misfit(there, f"row {link.name} restored it under the name {restored}: it was renamed")
+        if (current_name := by_sequence.get(number)) is not None and current_name != restored:
+            yield Misfit(current_name, f"row {link.name} restored it under the name {restored}: it was renamed")
         before = link
 
 

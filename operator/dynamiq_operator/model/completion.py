@@ -115,8 +115,8 @@ def complete(
     runtime = _runtime(record, known, live, release.ran_on)
     if not isinstance(runtime, PinnedRuntime):
         return runtime
-    if (other := _other_flow(record, release)) is not None:
-        return other
+    if (mismatch := _other_flow(record, release)) is not None:
+        return mismatch
     config = complete_config(record.spec.config, live.config if live else None, runtime)
     if isinstance(config, Refused):
         return config

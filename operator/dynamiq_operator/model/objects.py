@@ -67,8 +67,8 @@ class Unreadable:
 
     @classmethod
     def of(cls, kind: str, raw: Mapping[str, Any], error: Exception) -> Unreadable:
-        found = (raw.get("status") or {}).get("conditions") or ()
-        return cls(kind, Meta.of(raw), _why(error), tuple(found))
+        conditions = (raw.get("status") or {}).get("conditions") or ()
+        return cls(kind, Meta.of(raw), _why(error), tuple(conditions))
 
     @property
     def message(self) -> str:
