@@ -25,7 +25,7 @@ OUTCOMES = {
     "refused": "refused",
     "abandoned": None,
 }
-"""Outcomes of runs, and their totals. A run whose caller left has none: its outcome is unknown."""
+"""Outcomes of runs, and the totals that count them. No total counts a run whose caller left: its outcome is unknown."""
 
 
 class Metrics:

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 PATH = "/v1/traces"
-RETRY_AFTER_LIMIT = 60.0  # seconds: above it a recorder's own Retry-After is ignored
+RETRY_AFTER_LIMIT = 60.0  # seconds: a longer Retry-After of the recorder is cut to this
 ANSWER_LIMIT = 1 << 16
 
 

@@ -1,6 +1,6 @@
 """Detects that this pod is standby behind another version, from an annotation that the kubelet writes into a file.
 
-A standby pod still answers callers, and closes connections: each with its answer, idle ones at once. A pod that ends does the same. Without
+A standby pod still answers callers, and closes connections: each with its answer, and those that are idle. A pod that ends does the same. Without
 a readable file the pod is not standby.
 """
 

@@ -33,7 +33,7 @@ from dynamiq_operator.model.trial import Trial as Trial
 
 
 class ExposureType(StrEnum):
-    """How callers reach an App."""
+    """The way in which callers reach an App."""
 
     INGRESS = "Ingress"
     GATEWAY = "Gateway"
@@ -145,7 +145,7 @@ class InputTransformer(Part):
     ),
 )
 class Trigger(Part):
-    """Runs of the App at set times."""
+    """A rule that runs the App at set times."""
 
     name: Annotated[
         str,
@@ -358,14 +358,14 @@ class FailedRow(Part):
 
 
 class RecordedSettings(Part):
-    """Up to where changes of the App's settings have been recorded."""
+    """The point up to which changes of the App's settings have been recorded."""
 
     generation: Annotated[int, Field(description="The App's metadata.generation that was compared last.")]
     sequence: Annotated[int, Field(description="Sequence of the newest AppChange.")]
 
 
 class RunOutcome(StrEnum):
-    """How a run of a trigger went. Missed: its time passed while the operator was down."""
+    """How a run of a trigger went. Missed: its time passed and no run could begin."""
 
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
