@@ -1,4 +1,4 @@
-"""`python -m dynamiq_runtime`: the command line. Starts a server or calls one, and turns what stops it into one line."""
+"""`python -m dynamiq_runtime`: the command line. Starts a server or calls one, and reports a fatal error in one line."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ the answer. It tries again while it gets no connection, and never once it had on
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command and returns the exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if given == ["serve"]:
-        return _serve()  # a caller may wait for this pod's start: it loads no parser
-    options = parser().parse_args(given)
+    command_line = sys.argv[1:] if arguments is None else arguments
+    if command_line == ["serve"]:
+        return _serve()  # a caller may wait for this pod's start, so it loads no parser
+    options = parser().parse_args(command_line)
     if options.command == "call":
         from dynamiq_runtime.call import run_calls  # each command loads only what it needs: a pod's start is waited for
 
@@ -100,9 +100,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve() -> int:
-    # As process 1 it would ignore a SIGTERM that comes before the server's own handler is there.
+    # As process 1 it would ignore a SIGTERM that arrives before the server's own handler is installed.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    gc.disable()  # of what is imported nothing is garbage, and looking for it takes a fifteenth of the start
+    gc.disable()  # imports leave no garbage, and collecting takes a fifteenth of the start
     from dynamiq_runtime.engine_choice import EngineError, load_engine, require_engine
     from dynamiq_runtime.keys import AccessKeys, KeysError
     from dynamiq_runtime.logs import take_over
@@ -125,11 +125,11 @@ def _serve() -> int:
     except PortError as error:
         return _refuse(str(error), FAILED)
     sys.stdout.flush()
-    os._exit(0)  # threads of runs that were cut off would be waited for otherwise
+    os._exit(0)  # otherwise the exit would wait for threads of runs that were cut off
 
 
-def _read_flow(path: Path, wanted: str | None) -> str:
-    """The flow's text, where it is the one of the hash that is wanted. Raises FlowError."""
+def _read_flow(path: Path, expected: str | None) -> str:
+    """Returns the flow's text if it has the expected hash. Raises FlowError."""
     from dynamiq_runtime.text import FlowError
 
     try:
@@ -140,8 +140,8 @@ def _read_flow(path: Path, wanted: str | None) -> str:
         raise FlowError(f"the flow can't be read from {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise FlowError(f"the flow in {path} is not UTF-8") from None
-    if wanted is not None and len(content) <= FLOW_LIMIT and (found := f"sha256:{hashlib.sha256(content).hexdigest()}") != wanted:
-        raise FlowError(f"the flow in {path} is another than was deployed: its hash is {found}, and DYNAMIQ_FLOW_HASH is {wanted}")
+    if expected is not None and len(content) <= FLOW_LIMIT and (actual := f"sha256:{hashlib.sha256(content).hexdigest()}") != expected:
+        raise FlowError(f"the flow in {path} is another than was deployed: its hash is {actual}, and DYNAMIQ_FLOW_HASH is {expected}")
     return text
 
 
@@ -163,7 +163,7 @@ def _write_termination_message(line: str) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What may be given, and its help."""
+    """Returns the parser of the command line, with its help."""
     import argparse
 
     made = argparse.ArgumentParser(prog="python -m dynamiq_runtime", description=DESCRIPTION)

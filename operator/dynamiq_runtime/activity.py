@@ -1,7 +1,7 @@
-"""What a pod is doing, for the operator: since when it is ready, how long it has had no call, and how many are in flight.
+"""Tracks what a pod does, for the operator: how long it has been ready, how long without a call, and the calls in flight.
 
-A call is in flight from before its body is read until the last byte of its answer is taken, while it waits for a thread as well.
-Probes are no calls, nor is what is refused without a look at the body: a path that is not there, a wrong Access Key.
+A call is in flight from before its body is read until the last byte of its answer is taken; waiting for a thread counts. Probes are no
+calls. Neither are requests that are refused before their body is read: a missing path, a wrong Access Key.
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ PLACES = 3  # of a second
 
 
 class Activity:
-    """The calls of one server, on one event loop; times of a clock that nobody sets."""
+    """The calls of one server, on one event loop. Times are those of a monotonic clock."""
 
     def __init__(self) -> None:
         self.in_flight = 0
         self._ready_at: float | None = None
         self._last_ended: float | None = None
-        self._none_left = asyncio.Event()
-        self._none_left.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def begin(self) -> None:
-        """The pod is ready from now on; only the first time counts."""
+        """Marks the pod as ready; only the first time counts."""
         if self._ready_at is None:
             self._ready_at = time.monotonic()
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """One call, in flight while the block runs."""
+        """Counts a call as in flight while the block runs."""
         self.in_flight += 1
-        self._none_left.clear()
+        self._idle.clear()
         try:
             yield
         finally:
             self.in_flight -= 1
             self._last_ended = time.monotonic()
             if not self.in_flight:
-                self._none_left.set()
+                self._idle.set()
 
     async def wait_until_none(self) -> None:
         """Returns once no call is in flight."""
-        await self._none_left.wait()
+        await self._idle.wait()
 
     def as_dict(self) -> dict[str, float | int | None]:
-        """Seconds since the first time that it was ready and since the last call, both None before it is ready; calls in flight."""
+        """Returns the calls in flight, and the seconds since it was first ready and since the last call, both None before."""
         if self._ready_at is None:
             return {"ready_seconds": None, "idle_seconds": None, "in_flight": self.in_flight}
         now = time.monotonic()

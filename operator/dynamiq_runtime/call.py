@@ -1,7 +1,7 @@
-"""Calls an App, once or at a steady pace, and counts what it answered: the load of the demo and of the rollout tests.
+"""Calls an App, once or at a steady pace, and counts its answers: the load of the demo and of the rollout tests.
 
-Each call has a connection of its own, as callers behind a load balancer do, so that a refused connection is seen; or a few
-connections are kept and used again and again. No call is tried twice.
+Each call has its own connection, like callers behind a load balancer, so that refused connections are noticed. Alternatively a few
+connections are kept and reused. No call is retried.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ import aiohttp
 from dynamiq_runtime.logs import now
 
 SHOWN = 200  # characters of an answer that are printed and counted as one output
-OUTPUTS = 50  # different outputs that are told apart
+OUTPUTS = 50  # different outputs that are counted separately
 ERRORS = 5
-BEHIND = 100  # calls that a caller without CPU makes up for at once; more would be a flood and not a pace
-FINISH = 10.0  # seconds for the calls under way when the time is over
+BEHIND = 100  # calls that a caller without CPU catches up at once; more would be a flood and not a pace
+FINISH = 10.0  # seconds for the calls under way when time is up
 
 
 @dataclass
 class CallSummary:
-    """What came back so far."""
+    """The counts so far."""
 
     sent: int = 0
     left_out: int = 0
@@ -40,7 +40,7 @@ class CallSummary:
     seconds: list[float] = field(default_factory=list)
 
     def add(self, status: int | None, body: str, took: float) -> None:
-        """Counts one answer; `status` is None for a call without one, and `body` then says why."""
+        """Counts one answer. `status`: None for a call without one; `body` is then the reason."""
         self.by_status[str(status or "error")] += 1
         self.seconds.append(took)
         if status is not None and 200 <= status < 300:
@@ -50,7 +50,7 @@ class CallSummary:
             self.errors.append(f"{now()} {status or 'error'} {body}")
 
     def as_dict(self) -> dict[str, Any]:
-        """The summary as it is printed."""
+        """Returns the summary as it is printed."""
         ordered = sorted(self.seconds) or [0.0]
         latency = {name: round(ordered[int(share * (len(ordered) - 1))] * 1000, 1) for name, share in _SHARES.items()}
         return {
@@ -69,7 +69,7 @@ _SHARES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 
 
 async def run_calls(options: argparse.Namespace) -> int:
-    """Sends what `options` (the parsed command line) asks for, prints it, and returns the exit code."""
+    """Sends the calls of `options` (the parsed command line), prints the results, and returns the exit code."""
     try:
         body = json.dumps({"input": json.loads(options.input)}).encode()
     except ValueError as error:
@@ -94,7 +94,7 @@ async def run_calls(options: argparse.Namespace) -> int:
 async def _steadily(
     session: aiohttp.ClientSession, options: argparse.Namespace, body: bytes, summary: CallSummary, stop: asyncio.Event
 ) -> None:
-    """Keeps to the pace from the start, whatever the answers do. What the caller itself is late with is made up for, up to BEHIND calls."""
+    """Keeps the pace from the start, whatever the answers. Catches up on its own delays, up to BEHIND calls."""
     began = time.monotonic()
     pending: set[asyncio.Task[None]] = set()
     number = 0

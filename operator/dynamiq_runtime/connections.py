@@ -1,6 +1,6 @@
-"""Callers' connections: how many may be there without a call, and how much may come before a call is whole. Nobody has shown a key by then.
+"""Bounds callers' connections: those without a call, and the bytes before a call is complete. Up to then no key was checked.
 
-Calls themselves are bounded elsewhere: one whose head is whole keeps its connection.
+Calls are bounded elsewhere: one with a complete head keeps its connection.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from typing import Any
 from aiohttp.web_protocol import RequestHandler
 
 MOST = 1024
-"""Connections of a port beyond which one without a call ends for each new one: the oldest of the address that has the most."""
+"""Connections of a port. Above, each new one ends one without a call: the oldest of the address with the most."""
 HEAD_MAX = 64 * 1024
-"""Bytes of a head; gateways take 60 KiB."""
+"""Bytes of a head; gateways accept 60 KiB."""
 BESIDE_MAX = 256 * 1024
-"""Bytes that may come between two parts of a body, or behind it, such as trailers; a compressed part is as long as 128 KiB."""
+"""Bytes between two parts of a body, or after it, such as trailers. A compressed part has up to 128 KiB."""
 PART = 16 * 1024
 """Bytes that are counted at a time."""
 FILES = 16 * 1024
-"""Files that may be open at once, where the machine allows as many."""
+"""Files that may be open at once, if the machine allows as many."""
 
 
 def raise_file_limit() -> None:
-    """Raises the limit of open files: each connection is one, and the usual limit is less than `MOST` and what else is open."""
+    """Raises the limit of open files: each connection is one, and the usual limit is lower than `MOST` and all other files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    limit = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    if soft != resource.RLIM_INFINITY and soft < limit:
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 class Connections:
@@ -41,45 +41,45 @@ class Connections:
         self._count = 0
 
     def add(self, new: Connection) -> None:
-        """Counts a connection, for which another one may have to end."""
+        """Counts a connection. Another one may have to end for it."""
         self._by_address.setdefault(new.address, {})[new] = None
         self._count += 1
         if self._count > MOST:
-            there = max(self._by_address.values(), key=len)
-            if (oldest := next((each for each in there if each is not new and each.is_waiting), None)) is not None:
+            neighbours = max(self._by_address.values(), key=len)
+            if (oldest := next((each for each in neighbours if each is not new and each.is_waiting), None)) is not None:
                 oldest.end()
 
     def remove(self, connection: Connection) -> None:
-        """Counts a connection no longer."""
-        there = self._by_address.get(connection.address, {})
-        if connection in there:
-            del there[connection]
+        """Stops counting a connection."""
+        neighbours = self._by_address.get(connection.address, {})
+        if connection in neighbours:
+            del neighbours[connection]
             self._count -= 1
-            if not there:
+            if not neighbours:
                 del self._by_address[connection.address]
 
     def called(self, connection: Connection) -> None:
-        """Puts a connection last, which has brought a call."""
-        there = self._by_address.get(connection.address, {})
-        if connection in there:
-            there[connection] = there.pop(connection)
+        """Puts a connection with a new call last."""
+        neighbours = self._by_address.get(connection.address, {})
+        if connection in neighbours:
+            neighbours[connection] = neighbours.pop(connection)
 
 
 class Connection(RequestHandler):
-    """One of them."""
+    """One connection of a caller."""
 
     __slots__ = ("_among", "_kept", "_payload", "address")
 
-    def __init__(self, *given: Any, among: Connections, **options: Any) -> None:
-        super().__init__(*given, **options)
+    def __init__(self, *arguments: Any, among: Connections, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self._among, self.address = among, ""
         self._kept = 0
-        """Bytes since the last call was whole, or since the last ones of its body: the parser keeps them."""
+        """Bytes since the last complete call, or since the last ones of its body: the parser keeps them."""
         self._payload: Any = None
 
     @property
     def is_waiting(self) -> bool:
-        """Whether no call of it is under way."""
+        """True if it has no call under way."""
         return not self._request_in_progress and not self._messages
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -89,12 +89,12 @@ class Connection(RequestHandler):
         self._among.add(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Counts it no longer."""
+        """Stops counting it."""
         self._among.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Reads on, or ends the connection where too much has come that is neither a call nor a part of one's body."""
+        """Reads on. Ends the connection after too many bytes that belong neither to a call's head nor to its body."""
         for start in range(0, max(len(data), 1), PART):
             self._part_received(data[start : start + PART])
 

@@ -1,11 +1,11 @@
-"""What of a run's inputs, outputs and errors may leave the pod: JSON text, cut, after fields and patterns were taken out of it.
+"""Prepares the content of a run that may leave the pod, from inputs, outputs and errors: JSON text, redacted and cut.
 
-Only an App that asks for it has any. A pattern sees text in pieces of 2,048 characters that overlap by 512, so that a match of up to 512 is
-found wherever it stands. `re` holds up the whole process while it looks: a pattern that takes too long for that is refused at start
-where it can be told, and where one shows later that it does, every text is taken out whole from then on. A pattern that RE2 and Python read
-otherwise is refused as well: the App's author may have meant either.
+Only Apps that ask for it have content. A pattern is applied to overlapping pieces of text, so that it finds every match of up to 512
+characters. `re` blocks the whole process while it matches. Patterns that take too long are refused at start if that can be detected. If one
+proves slow later, every text is redacted whole from then on. Patterns that RE2 and Python read differently are refused as well: the App's
+author may have meant either.
 
-Fields are taken out of texts that are JSON, too. A text of which that cannot be told is taken out whole: nobody knows what is in it.
+Fields are also removed inside texts that are JSON. A text that may be JSON and cannot be parsed is redacted whole: its content is unknown.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ RUN_LIMIT = 1 << 20  # bytes of all of one run
 ERROR_LIMIT = 8 << 10
 DEPTH_LIMIT = 100
 DIGITS_LIMIT = 10_000  # bits of a number; longer ones are slow to write
-OVERLAP = 512  # of two pieces
+OVERLAP = 512  # characters by which two pieces overlap
 SLOW = 0.02  # seconds of CPU for one piece, which every other run of the pod waits for
-TEXTS = 4  # texts inside of each other that are looked into
+TEXTS = 4  # levels of texts inside texts that are parsed
 REDACTED = "[redacted]"
 
 
 JSON_BEGINS = frozenset('{["')
-"""What a text begins with that is a JSON object or list, or a JSON string of one, which ends with its quote."""
+"""First characters of a text that may be a JSON object or list, or a JSON string of one. Such a string also ends with a quote."""
 
 
 @dataclass(slots=True)
 class Excerpt:
-    """JSON text. `cut`: it is not the whole value."""
+    """A piece of JSON text. `cut`: True if it is not the whole value."""
 
     text: str
     cut: bool
 
 
 class Redaction:
-    """What is taken out: the value of every field with one of these names, in any case and at any depth, and what matches a pattern.
+    """The rules for removing content: the values of fields with these names, in any case and at any depth, and matches of patterns.
 
-    A field is one of a value, or of a text that is a JSON object or list.
+    Fields are those of a value, or of a text that is a JSON object or list.
     """
 
     def __init__(self, fields: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
@@ -58,37 +58,37 @@ class Redaction:
         self._all = False
 
     def text(self, text: str) -> str:
-        """Returns the text without those fields, where it is JSON, and without what matches."""
+        """Returns the text without matches and, if it is JSON, without those fields."""
         text = self._fieldless(text, TEXTS)
         for pattern in self._patterns:
             text = self._without(pattern, text)
         return REDACTED if self._all else text
 
     def is_opaque(self, text: str) -> bool:
-        """Returns whether a text may be JSON that has to be looked into: its beginning alone cannot be."""
+        """Returns True if a text may be JSON that must be parsed, so that a beginning of it is no use."""
         begin = text.lstrip()[:1] if self.fields else ""
         return begin in JSON_BEGINS and (begin != '"' or text.rstrip().endswith('"'))
 
-    def _fieldless(self, text: str, texts: int) -> str:
+    def _fieldless(self, text: str, levels: int) -> str:
         if not self.is_opaque(text):
             return text
-        if not texts:
+        if not levels:
             return REDACTED
         try:
-            found = json.loads(text, strict=False, object_pairs_hook=_object)
-            left = self._left_of(found, texts - 1)
+            data = json.loads(text, strict=False, object_pairs_hook=_object)
+            redacted = self._redacted(data, levels - 1)
         except json.JSONDecodeError:
             return text
-        except (ValueError, RecursionError):  # a key that is there twice, a number or a depth beyond what Python reads
+        except (ValueError, RecursionError):  # a duplicate key, or a number or depth that Python cannot read
             return REDACTED
-        return text if left == found else json.dumps(left, ensure_ascii=False, separators=(",", ":"))
+        return text if redacted == data else json.dumps(redacted, ensure_ascii=False, separators=(",", ":"))
 
-    def _left_of(self, value: Any, texts: int) -> Any:
+    def _redacted(self, value: Any, levels: int) -> Any:
         if isinstance(value, dict):
-            return {key: REDACTED if key.casefold() in self.fields else self._left_of(item, texts) for key, item in value.items()}
+            return {key: REDACTED if key.casefold() in self.fields else self._redacted(item, levels) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._left_of(item, texts) for item in value]
-        return self._fieldless(value, texts) if isinstance(value, str) else value
+            return [self._redacted(item, levels) for item in value]
+        return self._fieldless(value, levels) if isinstance(value, str) else value
 
     def _without(self, pattern: re.Pattern[str], text: str) -> str:
         if len(text) <= PIECE:
@@ -103,14 +103,14 @@ class Redaction:
         return "".join([*kept, text[position:]])
 
     def _matches(self, pattern: re.Pattern[str], text: str) -> list[tuple[int, int]]:
-        found: list[tuple[int, int]] = []
+        spans: list[tuple[int, int]] = []
         for begin in range(0, len(text), PIECE - OVERLAP):
             began = time.thread_time()
-            found += [match.span() for match in pattern.finditer(text, begin, begin + PIECE)]
+            spans += [match.span() for match in pattern.finditer(text, begin, begin + PIECE)]
             self._judge(pattern, time.thread_time() - began)
             if self._all:
                 break
-        return [span for span in found if span[0] < span[1]]
+        return [span for span in spans if span[0] < span[1]]
 
     def _judge(self, pattern: re.Pattern[str], seconds: float) -> None:
         if seconds > SLOW and not self._all:
@@ -119,27 +119,27 @@ class Redaction:
 
 
 class Content:
-    """The content of one run, in the threads of its nodes."""
+    """The content of one run, used in the threads of its nodes."""
 
     def __init__(self, redaction: Redaction) -> None:
         self._redaction = redaction
         self.bytes = 0
 
     def of(self, value: Any) -> Excerpt | None:
-        """What may leave of an input or an output, at most VALUE_LIMIT bytes; None where the run has no room left."""
+        """Returns the recordable part of an input or output, at most VALUE_LIMIT bytes; None if the run's limit is used up."""
         if self.bytes >= RUN_LIMIT:
             return None
         copied = _Copy(self._redaction)
         try:
             raw = json.dumps(copied.of(value, 0), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-        except Exception as error:  # a run does not fail for its record, whatever its values do when they are read
+        except Exception as error:  # a run must not fail for its recording, whatever its values do when read
             raw = json.dumps(f"<{type(error).__name__}>").encode()
-        cut = copied.left <= 0 or len(raw) > VALUE_LIMIT
+        cut = copied.room <= 0 or len(raw) > VALUE_LIMIT
         self.bytes += min(len(raw), VALUE_LIMIT)
         return Excerpt(raw[:VALUE_LIMIT].decode("utf-8", "ignore"), cut)
 
     def error(self, text: str) -> str | None:
-        """What may leave of an error's text; None where the run has no room left."""
+        """Returns the recordable part of an error's text; None if the run's limit is used up."""
         if self.bytes >= RUN_LIMIT:
             return None
         if len(text) <= ERROR_LIMIT:
@@ -147,21 +147,21 @@ class Content:
         elif self._redaction.is_opaque(text):
             shown = REDACTED
         else:
-            # What would match may be cut in two at the end.
+            # A match at the end may be cut in two.
             shown = self._redaction.text(text[: ERROR_LIMIT + OVERLAP])[:-OVERLAP][:ERROR_LIMIT]
         self.bytes += len(shown)
         return shown
 
 
 class _Copy:
-    """One value as plain data, as far as it is needed."""
+    """A copy of one value as plain data, as far as it is needed."""
 
     def __init__(self, redaction: Redaction) -> None:
         self._redaction = redaction
-        self.left = VALUE_LIMIT
+        self.room = VALUE_LIMIT
 
     def of(self, value: Any, depth: int) -> Any:
-        self.left -= 2
+        self.room -= 2
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
@@ -179,7 +179,7 @@ class _Copy:
     def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         copied: dict[str, Any] = {}
         for key, item in list(value.items()):
-            if self.left <= 0:
+            if self.room <= 0:
                 break
             name = str(key)
             hidden = name.casefold() in self._redaction.fields
@@ -189,30 +189,30 @@ class _Copy:
     def _list(self, value: Iterable[Any], depth: int) -> list[Any]:
         copied: list[Any] = []
         for item in list(value):
-            if self.left <= 0:
+            if self.room <= 0:
                 break
             copied.append(self.of(item, depth + 1))
         return copied
 
     def _text(self, text: str) -> str:
         if len(text) <= VALUE_LIMIT:
-            self.left -= len(text)
+            self.room -= len(text)
             return self._redaction.text(text)
-        self.left = 0
+        self.room = 0
         if self._redaction.is_opaque(text):
             return REDACTED
-        return self._redaction.text(text[:VALUE_LIMIT])[:-OVERLAP]  # what would match may be cut in two at the end
+        return self._redaction.text(text[:VALUE_LIMIT])[:-OVERLAP]  # a match at the end may be cut in two
 
     def _number(self, value: float) -> float | str:
         if (isinstance(value, int) and value.bit_length() > DIGITS_LIMIT) or (isinstance(value, float) and not math.isfinite(value)):
             return f"<{type(value).__name__}>"
         text = str(value)
-        self.left -= len(text)
+        self.room -= len(text)
         return value if self._redaction.text(text) == text else REDACTED
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Raises ValueError where a key is there twice: the first of them would pass unseen."""
+    """Builds an object. Raises ValueError for a duplicate key: the first value would escape redaction."""
     made = dict(pairs)
     if len(made) < len(pairs):
         raise ValueError("a key is there twice")

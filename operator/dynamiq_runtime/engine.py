@@ -1,4 +1,4 @@
-"""What an engine is to the server: a loaded flow that is executed, what a run reports, and how it fails. The engines import this."""
+"""Defines an engine for the server: a loaded flow that is executed, what a run reports, and how it fails. The engines import this."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 MESSAGE_LIMIT = 500  # characters of an error that a caller reads
 SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
-CODE_FILES = ("<node>", "<inline>")  # what the code of a node is compiled as, by `tiny` and by the SDK
+CODE_FILES = ("<node>", "<inline>")  # file names of compiled node code, in `tiny` and in the SDK
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong in one node, as the caller may read it: no traceback."""
+    """The failure of one node, for the caller: without a traceback."""
 
     node: str
     name: str
@@ -25,7 +25,7 @@ class Failure:
 
 
 class RunFailedError(Exception):
-    """One or more nodes failed. `input_refused`: only nodes that take the caller's input as it came, so that it is the caller's to correct."""
+    """One or more nodes failed. `input_refused`: only nodes that take the caller's input unchanged, so the caller has to correct it."""
 
     def __init__(self, failures: list[Failure], *, input_refused: bool = False) -> None:
         self.failures = failures
@@ -35,7 +35,7 @@ class RunFailedError(Exception):
 
 @dataclass(slots=True)
 class Usage:
-    """What the calls of one node took: tokens, those from a cache among the input's, and US dollars. None: nobody says it, which is not 0."""
+    """The usage of one node's calls: tokens and US dollars. Cached tokens are part of the input. None: unknown, which is not 0."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -46,11 +46,11 @@ class Usage:
 
 @dataclass(slots=True)
 class NodeRun:
-    """One node of one run: times in nanoseconds since 1970, `ended` 0 while it is under way.
+    """One node of one run. Times are nanoseconds since 1970; `ended` is 0 while it runs.
 
-    `within` is the node of the flow that this one is, or is part of: an agent's model is part of the agent. `parent`: the node that it
-    ran inside of. `is_model`: it called a model itself; what nodes around it took is in none of them. `error`, `input` and `output` are
-    None where the App does not record them; what `error_type` was raised, and in which line of the node's code, is said always.
+    `within`: the node of the flow that this is, or is part of: an agent's model is part of the agent. `parent`: the node that it ran in.
+    `is_model`: True if it called a model itself; nodes around it do not count that usage. `error`, `input`, `output`: None if the App does
+    not record them. `error_type` and the line in the node's code, `error_line`, are always recorded.
     """
 
     id: str
@@ -76,10 +76,10 @@ class NodeRun:
 
 @dataclass
 class Report:
-    """What a run reports while it runs: its nodes in the order in which they begin, and to `emit` what they stream, plain data as JSON has it.
+    """The report of a run in progress: its nodes in the order of their start. `emit` gets streamed chunks as plain JSON data.
 
-    `cancel` is set by the engine: it asks a run whose caller has gone to end. `content`: what makes of inputs and outputs what may be
-    recorded; None where none is, and then no node keeps any.
+    `cancel`: set by the engine; asks a run whose caller has left to end. `content`: extracts the recordable part of inputs and outputs;
+    None if nothing is recorded, and then no node keeps any.
     """
 
     nodes: list[NodeRun] = field(default_factory=list)
@@ -89,9 +89,9 @@ class Report:
 
 
 def given_up(nodes: list[NodeRun], outcome: str, ended: int) -> list[NodeRun]:
-    """The nodes of a run that was given up, as they are now: what its thread does to them from here on is not the run's any more.
+    """Copies the nodes of a run that was given up: later changes by its thread no longer belong to the run.
 
-    A node under way failed by the run's outcome.
+    A node that is still running failed with the run's outcome.
     """
     copies = {id(node): replace(node) for node in list(nodes)}
     for node in copies.values():
@@ -102,13 +102,11 @@ def given_up(nodes: list[NodeRun], outcome: str, ended: int) -> list[NodeRun]:
 
 
 def cause_of(error: BaseException) -> tuple[str, int | None]:
-    """Returns the type of an error of a node's code, and the line in which it was raised; of any other error its own type, and None.
-
-    The SDK and `tiny` put the error of the code behind one of their own.
-    """
+    """Returns the type of an error in a node's code, and the line that raised it; for any other error its own type, and None."""
+    # The SDK and `tiny` wrap the error of the code in one of their own.
     behind: BaseException | None = error
     seen: set[int] = set()
-    while behind is not None and id(behind) not in seen:  # `raise error from error` makes a circle
+    while behind is not None and id(behind) not in seen:  # `raise error from error` makes a cycle
         lines = [line for frame, line in traceback.walk_tb(behind.__traceback__) if frame.f_code.co_filename in CODE_FILES]
         if lines:
             return type(behind).__name__, lines[-1]
@@ -118,11 +116,11 @@ def cause_of(error: BaseException) -> tuple[str, int | None]:
 
 
 class Engine(Protocol):
-    """A loaded flow; `execute` is called in many threads at once, and no run sees another one."""
+    """A loaded flow. `execute` is called in many threads at once; runs do not affect each other."""
 
     @property
     def nodes(self) -> int:
-        """How many nodes a run has."""
+        """The number of nodes of a run."""
 
     def execute(self, given: Mapping[str, Any], report: Report) -> Any:
-        """The answer to one input, plain data. Raises RunFailedError."""
+        """Returns the answer to one input, as plain data. Raises RunFailedError."""

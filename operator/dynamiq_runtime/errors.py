@@ -1,4 +1,4 @@
-"""The one shape of an error response: `{"error": {"code", "message", "details"}}`."""
+"""Defines the one shape of error responses: `{"error": {"code", "message", "details"}}`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiohttp import web
 
 
 class HttpError(Exception):
-    """Ends a request with `status`. `code` is for programs; `message` says what is wrong and how to correct it."""
+    """An error that ends a request with `status`. `code` is for programs; `message` explains the error and its correction."""
 
     def __init__(
         self, status: int, code: str, message: str, details: Mapping[str, object] | None = None, *, retry_after: str | None = None
@@ -27,17 +27,17 @@ class HttpError(Exception):
         return json.dumps({"error": {"code": self.code, "message": self.message, "details": self.details}})
 
     def response(self) -> web.Response:
-        """The error as an HTTP response."""
+        """Returns the error as an HTTP response."""
         return web.Response(text=self.body, status=self.status, headers=self.headers, content_type="application/json")
 
 
 def from_aiohttp(error: web.HTTPException, limit: int) -> HttpError:
-    """The error for a request that aiohttp itself refuses."""
+    """Returns the error for a request that aiohttp itself refuses."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
-        answer = HttpError(405, "method_not_allowed", f"{error.method} is not allowed here, {allowed} is", {"allowed": allowed})
-        answer.headers["Allow"] = allowed
-        return answer
+        problem = HttpError(405, "method_not_allowed", f"{error.method} is not allowed here, {allowed} is", {"allowed": allowed})
+        problem.headers["Allow"] = allowed
+        return problem
     if error.status == 404:
         return HttpError(404, "not_found", "there is nothing at this path; an App answers POST / and POST /v1/runs")
     if error.status == 413:

@@ -1,10 +1,10 @@
-"""An answer as server-sent events: what nodes stream while the run is under way, and at its end the result or the error.
+"""Streams an answer as server-sent events: chunks of nodes during the run, and at its end the result or the error.
 
-    event: chunk    data: {"event", "entity_id", "source", "data"}: one piece of one node, in the fields of the SDK's own messages
-    event: result   data: what the same request is answered with when it does not ask for events; the last event of a run that succeeded
-    event: error    data: {"error": {"code", "message", "details"}}; the last event of any other run
+- `event: chunk`, `data: {"event", "entity_id", "source", "data"}`: one piece of one node, in the fields of the SDK's messages.
+- `event: result`, `data:` the response without streaming: the last event of a run that succeeded.
+- `event: error`, `data: {"error": {"code", "message", "details"}}`: the last event of any other run.
 
-`data` is one line of JSON. A line that begins with `:` says only that the run goes on. A run that streams nothing has one event.
+`data` is one line of JSON. A line that begins with `:` only shows that the run continues. A run that streams nothing has one event.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from aiohttp import web
 from dynamiq_runtime.delivery import write
 
 HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-KEEP_ALIVE_PERIOD = 15.0  # seconds without an event, after which a comment is sent: proxies close an idle connection after a minute
-BUFFER_EVENTS = 256  # events that a run may be ahead of its reader before it has to wait
-CLOSED_CHECK_PERIOD = 0.5  # seconds between two checks, of a thread that waits, whether the stream was closed
+KEEP_ALIVE_PERIOD = 15.0  # seconds without an event before a comment is sent: proxies close an idle connection after a minute
+BUFFER_EVENTS = 256  # events that a run may be ahead of its reader before it must wait
+CLOSED_CHECK_PERIOD = 0.5  # seconds between two checks, by a waiting thread, for a closed stream
 
 
 class ClosedError(Exception):
@@ -31,8 +31,9 @@ class ClosedError(Exception):
 
 
 class ChunkStream:
-    """What a run streams, from its threads to the event loop that made this. `first_at`: when its first chunk was written, in nanoseconds
-    since 1970; 0 before.
+    """The chunks of a run, from its threads to the event loop that created this.
+
+    `first_at`: when its first chunk was written, in nanoseconds since 1970; 0 before.
     """
 
     def __init__(self) -> None:
@@ -54,7 +55,7 @@ class ChunkStream:
         self._closed = True
 
     async def relay(self, response: web.StreamResponse, answer: Awaitable[str]) -> str:
-        """Writes chunks as they come, until the answer is there, and returns it. Raises what `answer` raises, and ConnectionError."""
+        """Writes chunks as they arrive until the answer is complete, and returns it. Raises the errors of `answer`, and ConnectionError."""
         ending = asyncio.ensure_future(answer)
         ending.add_done_callback(lambda _: self._queue.put_nowait(None))
         while True:
@@ -72,5 +73,5 @@ class ChunkStream:
 
 
 def encode_event(name: str, data: str) -> bytes:
-    """One event; `data` is JSON without line breaks."""
+    """Encodes one event; `data` is JSON without line breaks."""
     return f"event: {name}\ndata: {data}\n\n".encode()

@@ -1,4 +1,4 @@
-"""One run, from its input to the response's body: executed in a thread, counted, logged, traced and recorded; its failures become HTTP errors."""
+"""Executes one run in a thread, from its input to the response's body. Counts, logs, traces and records it; failures become HTTP errors."""
 
 from __future__ import annotations
 
@@ -31,11 +31,10 @@ UNFINISHED = ("timed_out", "cut_off", "abandoned")
 
 @dataclass
 class Run:
-    """One run; times in nanoseconds since 1970, `ended` 0 before it was counted. A run whose caller disconnected before its end is abandoned.
+    """One run. Times are nanoseconds since 1970; `ended` is 0 before it was counted. A run whose caller left before its end is abandoned.
 
-    `reason`: of an error, its code; `first_chunk`: when the first part of its answer was streamed, 0 where none was. `error`, `input` and
-    `output` are None where the App does not record them.
-    `verifies`: whether it is a case of a verification, which is nobody's call: it is neither counted nor recorded.
+    `reason`: the code of an error. `first_chunk`: when the first part of its answer was streamed, 0 if none was. `error`, `input`, `output`:
+    None if the App does not record them. `verifies`: True for a case of a verification, which is neither counted nor recorded.
     """
 
     given: Mapping[str, Any]
@@ -57,12 +56,12 @@ class Run:
 
     @property
     def was_answered(self) -> bool:
-        """Whether its thread came to its end."""
+        """True if its thread ended by itself."""
         return self.outcome not in UNFINISHED
 
 
 class RunExecutor:
-    """Executes runs, each with the engine that it is given."""
+    """Executes runs, each with a given engine."""
 
     def __init__(
         self, settings: Settings, threads: RunThreads, metrics: Metrics, traces: Traces | None, recording: Recording | None
@@ -75,7 +74,7 @@ class RunExecutor:
 
     @asynccontextmanager
     async def start(self, run: Run, engine: Engine) -> AsyncIterator[Awaitable[str]]:
-        """The response's body, JSON, to await once the run has begun. Raises HttpError, on entering where it is refused."""
+        """Yields the response's body, JSON, to await once the run has begun. Raises HttpError, on entering if the run is refused."""
         began = time.perf_counter()
         if not run.verifies:
             self._metrics.begin(run.id)
@@ -105,18 +104,19 @@ class RunExecutor:
             self._metrics.end(run.id)
 
     def _answered(self, run: Run, engine: Engine) -> str:
-        """The response's body, in the run's thread; what may be recorded of an error is taken down here, since patterns take their time."""
+        """Returns the response's body, in the run's thread."""
         try:
             output = self._executed(run, engine)
             record = {"id": run.id, "app_id": self._settings.app_id, "status": "succeeded", "started_at": run.started_at}
             return _as_json(run.serialize(output, {**record, "ended_at": now(), "input": run.given}))
         except Exception as error:
+            # In this thread: patterns take time.
             if run.report.content is not None:
                 run.error = run.report.content.error(self._text(error))
             raise
 
     def _executed(self, run: Run, engine: Engine) -> Any:
-        """The output, in the run's thread; what may be recorded of input and output is taken down around it."""
+        """Returns the output, in the run's thread, and records what it may of input and output."""
         content = run.report.content = None if self._recording is None or run.verifies else self._recording.content()
         if content is None:
             return engine.execute(run.given, run.report)
@@ -148,7 +148,7 @@ class RunExecutor:
             self._metrics.count_trigger(trigger)
 
     def _text(self, error: Exception) -> str:
-        """What is recorded of an error of a run's thread."""
+        """Returns the text of an error of a run's thread, for its record."""
         if isinstance(error, (RunFailedError, _NotJSONError)):
             return self._failed(error)[1].message
         return f"{type(error).__name__}: {error}"
@@ -169,7 +169,7 @@ class RunExecutor:
 
 
 def _cause(nodes: list[NodeRun]) -> dict[str, Any]:
-    """Returns what the log says of the first node that failed: never the error's text, which may quote what the run was given."""
+    """Returns the log's fields on the first failed node: never the error's text, which may quote the run's input."""
     failed = next((node for node in list(nodes) if node.status == FAILED), None)
     if failed is None:
         return {}
@@ -178,8 +178,9 @@ def _cause(nodes: list[NodeRun]) -> dict[str, Any]:
 
 
 def _note_error(run: Run, code: str, message: str) -> None:
-    """For the event loop: of an error of the run's thread the text is there already, and any other message is a short one of ours."""
+    """Notes the error of a run, on the event loop."""
     run.reason = code
+    # The text of an error of the run's thread is already set. Any other message is a short one of ours.
     if run.report.content is not None and run.error is None:
         run.error = run.report.content.error(message)
 
@@ -191,7 +192,7 @@ def _busy(settings: Settings) -> HttpError:
 
 
 class _NotJSONError(ValueError):
-    """The output can't be written as JSON."""
+    """The output cannot be written as JSON."""
 
 
 def _as_json(value: Any) -> str:

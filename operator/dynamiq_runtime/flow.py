@@ -1,7 +1,7 @@
-"""Reads a flow's text into nodes that the engine `tiny` can run.
+"""Parses a flow's text into nodes that the engine `tiny` can run.
 
-It takes the SDK's form (`nodes` a mapping, beside `flows` and `workflows`) and the API's (`nodes` a list). Whatever it would run
-differently from the SDK it refuses here, naming the node: other node types, conditions, options, approvals, mocks, timeouts.
+It accepts the SDK's form (`nodes` a mapping, beside `flows` and `workflows`) and the API's (`nodes` a list). It refuses, naming the node,
+whatever it would run differently from the SDK: other node types, conditions, options, approvals, mocks, timeouts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Transformer:
 
 @dataclass(frozen=True)
 class Retry:
-    """`error_handling`: how often a node is tried again, seconds between, and whether its failure fails the run."""
+    """The `error_handling` of a node: retries, seconds between them, and whether its failure fails the run."""
 
     retries: int = 0
     interval: float = 1.0
@@ -54,7 +54,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class Node:
-    """One node of the flow; `kind` is Input, Python or Output, `type` the SDK's name of it."""
+    """One node of the flow. `kind`: Input, Python or Output. `type`: the SDK's name of it."""
 
     id: str
     name: str
@@ -77,7 +77,7 @@ class Flow:
     nodes: Mapping[str, Node]
 
     def sorter(self) -> graphlib.TopologicalSorter[str]:
-        """A fresh, prepared sorter over the nodes' ids."""
+        """Returns a new, prepared sorter over the nodes' ids."""
         sorter = graphlib.TopologicalSorter({node.id: node.depends for node in self.nodes.values()})
         sorter.prepare()
         return sorter
@@ -89,7 +89,7 @@ class Flow:
 
 
 def load_flow(text: str, environment: Mapping[str, str] | None = None) -> Flow:
-    """Checks `text`, YAML or JSON; `${oc.env:NAME}` in the SDK's form is taken from `environment`. Raises FlowError."""
+    """Parses and checks `text`, YAML or JSON. In the SDK's form, `${oc.env:NAME}` is taken from `environment`. Raises FlowError."""
     chosen = _nodes(load_text(text), environment or {})
     if len(chosen) > MAX_NODES:
         raise FlowError(f"the flow has {len(chosen)} nodes, and at most {MAX_NODES} are run")
@@ -115,8 +115,8 @@ def _node(node_id: str, spec: Any) -> Node:
     shown = f'node "{name}"' if name == node_id else f'node "{name}" ({node_id})'
     kind = TYPES.get(str(spec.get("type"))) or ALIASES.get(str(spec.get("type")))
     if kind is None:
-        said = f"has type {spec['type']}" if spec.get("type") else "has no type"
-        raise FlowError(f'{shown} {said}, which engine "{ENGINE}" does not run (it runs {", ".join(TYPES.values())})')
+        problem = f"has type {spec['type']}" if spec.get("type") else "has no type"
+        raise FlowError(f'{shown} {problem}, which engine "{ENGINE}" does not run (it runs {", ".join(TYPES.values())})')
     try:
         return Node(
             id=node_id,
@@ -165,8 +165,8 @@ def _depends(spec: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _transformer(spec: dict[str, Any], key: str) -> Transformer:
-    given = _mapping(spec, key)
-    path, selector = given.get("path"), _mapping(given, "selector")
+    transformer = _mapping(spec, key)
+    path, selector = transformer.get("path"), _mapping(transformer, "selector")
     if path is not None and not isinstance(path, str):
         raise FlowError(f"`{key}.path` is not a string")
     for name, value in selector.items():
@@ -176,18 +176,18 @@ def _transformer(spec: dict[str, Any], key: str) -> Transformer:
 
 
 def _retry(spec: dict[str, Any]) -> Retry:
-    given = _mapping(spec, "error_handling")
+    handling = _mapping(spec, "error_handling")
     for key in ("timeout_seconds", "max_retry_interval_seconds"):
-        if given.get(key) is not None:
+        if handling.get(key) is not None:
             raise FlowError(f'it uses `error_handling.{key}`, which engine "{ENGINE}" does not run')
-    behavior = given.get("behavior") or "raise"
+    behavior = handling.get("behavior") or "raise"
     if behavior not in ("raise", "return"):
         raise FlowError(f"`error_handling.behavior` is {behavior!r}, not raise or return")
     try:
         retry = Retry(
-            int(given.get("max_retries") or 0),
-            float(given.get("retry_interval_seconds", 1)),
-            float(given.get("backoff_rate", 1)),
+            int(handling.get("max_retries") or 0),
+            float(handling.get("retry_interval_seconds", 1)),
+            float(handling.get("backoff_rate", 1)),
             behavior == "raise",
         )
     except (TypeError, ValueError, OverflowError):

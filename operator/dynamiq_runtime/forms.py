@@ -1,4 +1,4 @@
-"""The two forms that a flow comes in, as one: the SDK's (`nodes` a mapping, beside `flows` and `workflows`) and the API's (a list)."""
+"""Converts the two forms of a flow to one: the SDK's (`nodes` a mapping, beside `flows` and `workflows`) and the API's (a list)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 from dynamiq_runtime.text import FlowError
 
-ONLY = "main"  # the name of a flow, or a workflow, that the text does not name
+ONLY = "main"  # the name of a flow or workflow that the text does not name
 
 
 def as_workflow(data: Any) -> dict[str, Any]:
-    """`data` in the SDK's form with exactly one workflow, whose flow lists nodes that are there. Raises FlowError.
+    """Converts `data` to the SDK's form with exactly one workflow, whose flow lists existing nodes. Raises FlowError.
 
-    Node ids are text, and an API node's stands at its key alone. What else is in `data`, such as connections, stays as it is.
+    Node ids become text; an API node's id becomes its key only. Everything else in `data`, such as connections, stays.
     """
     if not isinstance(data, dict) or not isinstance(data.get("nodes"), (dict, list)) or not data["nodes"]:
         raise FlowError("the flow has no `nodes`: a mapping (the SDK's form) or a list (the API's form)")

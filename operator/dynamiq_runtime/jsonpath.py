@@ -1,7 +1,7 @@
-"""The paths of `input_transformer` and `output_transformer`: the part of JSONPath that names one place.
+"""Evaluates the paths of `input_transformer` and `output_transformer`: the part of JSONPath that names one place.
 
-A path is `$` and then `.name`, `.'name'`, `['name']`, `[0]`, `[*]` or `.*`; the `$` may be left out. Several matches give a list.
-Recursive descent, filters, slices and unions are refused when the flow is loaded, not read as something else.
+A path is `$` and then `.name`, `.'name'`, `['name']`, `[0]`, `[*]` or `.*`; the `$` may be left out. Several matches return a list.
+Recursive descent, filters, slices and unions are refused when the flow is loaded; they are never read as something else.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ class PathError(ValueError):
 
 @dataclass(frozen=True)
 class JsonPath:
-    """A compiled path; `steps` are field names (str), list positions (int), `*` over an object's values or a list (Callable)."""
+    """A compiled path. `steps`: field names (str), list positions (int), `*` over an object's values or a list (Callable)."""
 
     steps: tuple[str | int | Callable[[Any], list[Any]], ...]
 
     def find(self, data: object) -> list[Any]:
-        """Every value at this path, in order; empty when there is none."""
-        found: list[Any] = [data]
+        """Returns every value at this path, in order; empty if there is none."""
+        values: list[Any] = [data]
         for step in self.steps:
-            found = [value for parent in found for value in _children(parent, step)]
-        return found
+            values = [value for parent in values for value in _children(parent, step)]
+        return values
 
 
 def parse(text: str) -> JsonPath:
@@ -57,7 +57,7 @@ def parse(text: str) -> JsonPath:
 
 
 def selection(text: str) -> Callable[[Any], Any]:
-    """How one value of a selector is read: a path, alternatives `a || b`, or, when it is neither, the text itself.
+    """Returns a reader of one value of a selector: a path, alternatives `a || b`, or else the text itself.
 
     Raises PathError for text that starts like a path and is none.
     """
@@ -67,19 +67,19 @@ def selection(text: str) -> Callable[[Any], Any]:
         return lambda data: next((value for value in (reader(data) for reader in readers) if not _is_empty(value)), None)
     if ROOTED.match(text):
         path = parse(text)
-        return lambda data: _one_or_all(path.find(data), None)
+        return lambda data: _single_or_list(path.find(data), None)
     try:
         path = parse(text)
     except PathError:
         return _literal(text)
     fallback = None if text.startswith(("$", "@")) else text
-    return lambda data: _one_or_all(path.find(data), fallback)
+    return lambda data: _single_or_list(path.find(data), fallback)
 
 
 def apply(data: Any, path: JsonPath | None, selector: Mapping[str, Callable[[Any], Any]]) -> Any:
-    """Narrows `data` to `path`, then builds a new object by `selector`. Raises TypeError where a selector meets a plain value."""
+    """Narrows `data` to `path`, then builds a new object by `selector`. Raises TypeError if a selector is applied to a plain value."""
     if path is not None:
-        data = _one_or_all(path.find(data), None)
+        data = _single_or_list(path.find(data), None)
     if not selector:
         return data
     if not isinstance(data, (dict, list)):
@@ -117,8 +117,8 @@ def _literal(text: str) -> Callable[[Any], Any]:
     return lambda _data: text
 
 
-def _one_or_all(found: list[Any], otherwise: Any) -> Any:
-    return otherwise if not found else found[0] if len(found) == 1 else found
+def _single_or_list(values: list[Any], otherwise: Any) -> Any:
+    return otherwise if not values else values[0] if len(values) == 1 else values
 
 
 def _is_empty(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The App's Access Keys, read from a mounted Secret and read again whenever the kubelet changes it.
+"""Reads the App's Access Keys from a mounted Secret, and again whenever the kubelet changes it.
 
 Every file of the folder is one key. Keys are held as digests, compared in constant time, and never logged.
 """
@@ -11,11 +11,11 @@ from pathlib import Path
 
 
 class KeysError(Exception):
-    """The folder of keys can't be read."""
+    """The folder of keys cannot be read."""
 
 
 class AccessKeys:
-    """The keys in `folder` as they are now. Raises KeysError when the folder is not there at the start."""
+    """The current keys in `folder`. Raises KeysError if the folder is missing at the start."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -29,14 +29,15 @@ class AccessKeys:
         return len(self._digests)
 
     def allow(self, key: str) -> bool:
-        """Whether `key` is one of the keys; the time it takes does not say how much of it was right."""
+        """Returns True if `key` is one of the keys."""
         self._refresh()
-        given = _digest(key.encode("utf-8", "surrogateescape"))
-        matches = [hmac.compare_digest(given, digest) for digest in self._digests]
+        # Each is compared, in constant time: the duration must not reveal how much of the key was right.
+        digest_of_key = _digest(key.encode("utf-8", "surrogateescape"))
+        matches = [hmac.compare_digest(digest_of_key, digest) for digest in self._digests]
         return any(matches)
 
     def _refresh(self) -> None:
-        """Reads anew if anything changed; while the folder can't be read, or changes as it is read, the keys stay as they were."""
+        """Reads the keys again after a change. While the folder cannot be read, or changes meanwhile, the keys stay."""
         try:
             seen = self._signature()
             if seen == self._seen:
@@ -48,7 +49,7 @@ class AccessKeys:
             return
 
     def _signature(self) -> tuple[object, ...]:
-        """Changes with the content: the kubelet swaps the link `..data`; of a plain folder the times of its files change."""
+        """Returns a value that changes with the content: the kubelet swaps the link `..data`; in a plain folder the files' times change."""
         entries = [(path.name, path.lstat()) for path in sorted(self._folder.iterdir())]
         return tuple((name, stat.st_ino, stat.st_mtime_ns, stat.st_size) for name, stat in entries)
 

@@ -1,4 +1,4 @@
-"""Logs as JSON lines on stdout. Callers pass no inputs, outputs or keys; there is no field for them."""
+"""Writes logs as JSON lines to stdout. Inputs, outputs and keys are never logged; there is no field for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 
 def now() -> str:
-    """The time as RFC 3339 in UTC, with milliseconds."""
+    """Returns the time as RFC 3339 in UTC, with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -24,13 +24,13 @@ def log(message: str, *, level: str = "info", **fields: str | float | None) -> N
 
 
 def take_over() -> None:
-    """Makes lines of what libraries log: warnings of those that never see a run's content; of others, and of Python's own, nothing."""
+    """Formats libraries' warnings as lines if those libraries never see a run's content. Drops other logs, Python's own included."""
     logging.captureWarnings(capture=True)
     logging.basicConfig(handlers=[_Lines()], level=logging.WARNING, force=True)
 
 
 class _Lines(logging.Handler):
-    """Keeps to the message: a traceback quotes what the code was about."""
+    """A handler that logs the message only: a traceback quotes data of the code."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.split(".", 1)[0] in _TRUSTED:

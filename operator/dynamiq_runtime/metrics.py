@@ -1,4 +1,4 @@
-"""What /metrics shows: runs by outcome, their latency, those in flight and waiting, tokens and cost, refusals, what is served."""
+"""Defines /metrics: runs by outcome, their latency, those in flight and waiting, tokens and cost, refusals, and what is served."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dynamiq_runtime.callers import as_label
 from dynamiq_runtime.engine import Report
 from dynamiq_runtime.settings import Settings
 
-SERVER_ERROR = 500  # from this status on an answer says that the server failed, and below it that the caller was wrong
+SERVER_ERROR = 500  # statuses from here on are the server's failures; below, the caller's errors
 OLDEST_MOST = 100
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 TRIGGERS, OTHER_TRIGGER = 50, "other"
@@ -25,14 +25,14 @@ OUTCOMES = {
     "refused": "refused",
     "abandoned": None,
 }
-"""How a run ended, and what it counts as: of one whose caller left, nobody can say."""
+"""Outcomes of runs, and the totals that count them. No total counts a run whose caller left: its outcome is unknown."""
 
 
 class Metrics:
-    """One registry for one server; `waiting` says how many runs wait for a thread.
+    """The registry of one server. `waiting` returns how many runs wait for a thread.
 
-    `totals`: the same, by whose doing it was. `failed` is the server's: 5xx, and streams that ended so; `refused` is the caller's: 4xx.
-    `failed_seconds`: for how long the failed ones ran, in all.
+    `totals`: requests by responsibility. `failed` is the server's: 5xx, and streams that ended so; `refused` is the caller's: 4xx.
+    `failed_seconds`: total duration of the failed runs.
     """
 
     def __init__(self, settings: Settings, waiting: Callable[[], int]) -> None:
@@ -92,29 +92,29 @@ class Metrics:
         self._under_way.pop(run_id, None)
 
     def running_seconds(self) -> list[float]:
-        """Returns for how long each run is under way, the OLDEST_MOST oldest first: one whose caller does not read its answer has ended."""
+        """Returns how long each run has been under way, the OLDEST_MOST oldest first. A run has ended even if its answer is not read."""
         now = time.monotonic()
         return [round(now - began, 1) for began in itertools.islice(self._under_way.values(), OLDEST_MOST)]
 
     def count(self, outcome: str, seconds: float, report: Report) -> None:
-        """Counts a run that ended, and what its nodes used."""
+        """Counts a run that ended, and the usage of its nodes."""
         self.runs.labels(outcome).inc()
         if counts_as := OUTCOMES[outcome]:
             self.totals[counts_as] += 1
             self.failed_seconds += seconds if counts_as == "failed" else 0.0
         self.latency.observe(seconds)
         for node in list(report.nodes):
-            if (used := node.usage) is not None:
-                for kind, tokens in (("prompt", used.input_tokens), ("completion", used.output_tokens)):
+            if (usage := node.usage) is not None:
+                for kind, tokens in (("prompt", usage.input_tokens), ("completion", usage.output_tokens)):
                     if tokens:
                         self._tokens.labels(node.within, kind).inc(tokens)
-                if used.cost is None:
+                if usage.cost is None:
                     self._unpriced.labels(node.within).inc()
                 else:
-                    self._cost.labels(node.within).inc(used.cost)
+                    self._cost.labels(node.within).inc(usage.cost)
 
     def count_trigger(self, trigger: str) -> None:
-        """Counts a run that names a trigger; a caller can say any name, so that only so many are told apart."""
+        """Counts a run that names a trigger. Callers can send any name, so only a limited number is counted by name."""
         label = as_label(trigger)
         if label is None or (label not in self._triggers and len(self._triggers) >= TRIGGERS):
             label = OTHER_TRIGGER
@@ -131,5 +131,5 @@ class Metrics:
         self.totals["refused" if status < SERVER_ERROR else "failed"] += 1
 
     def render(self) -> bytes:
-        """The text format of Prometheus."""
+        """Returns the metrics in Prometheus' text format."""
         return generate_latest(self.registry)

@@ -1,4 +1,7 @@
-"""The port that only the cluster sees: `GET /metrics` for Prometheus, `GET /activity` for the operator. No Service has it, and it needs no key."""
+"""Serves the port for the cluster only: `GET /metrics` for Prometheus, `GET /activity` for the operator.
+
+No Service has this port, and it needs no key.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from dynamiq_runtime.activity import Activity
 from dynamiq_runtime.metrics import Metrics
 from dynamiq_runtime.ports import listen
 
-AT_ONCE = 0.1  # seconds that a stop waits for an answer of figures; 0 would be without an end
+AT_ONCE = 0.1  # seconds that a stop waits for an answer of figures; 0 would wait for ever
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class MetricsServer:
-    """One for one server; `start` and `close` are called once each."""
+    """The metrics server of one server; `start` and `close` are called once each."""
 
     def __init__(self, metrics: Metrics, activity: Activity, standby: Callable[[], bool]) -> None:
         self._metrics = metrics
@@ -31,7 +34,7 @@ class MetricsServer:
         return await listen(self._web, port, "DYNAMIQ_METRICS_PORT")
 
     async def close(self) -> None:
-        """Ends it at once: nobody waits for figures of a pod that is gone."""
+        """Ends it at once: nobody waits for the figures of a pod that ends."""
         await self._web.cleanup()
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""A model by the names that OpenTelemetry's GenAI conventions have: the SDK's are `<provider>/<model>`, as its library of prices has them."""
+"""Names models by OpenTelemetry's GenAI conventions. The SDK's names are `<provider>/<model>`, like in its price library."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ PROVIDERS = {
     "watsonx": "ibm.watsonx.ai",
     "xai": "x_ai",
 }
-"""Those whose name there is another."""
+"""Providers whose name differs there."""
 
 
 def named_model(model: str, node_type: str) -> tuple[str, str]:
-    """Provider and model. `model`: the SDK's, `openai/gpt-4o-mini`; without a provider in it, the node's class says one."""
+    """Returns provider and model. `model`: the SDK's, `openai/gpt-4o-mini`; without a provider in it, the node's class names one."""
     before, slash, after = model.partition("/")
     if slash and before and after:
         return PROVIDERS.get(before, before), after

@@ -1,6 +1,6 @@
-"""Ended runs as OTLP's JSON, written piece by piece: no piece takes long, so that the thread that writes holds nobody up.
+"""Writes ended runs as OTLP JSON, piece by piece: no piece takes long, so the thread that writes blocks no other.
 
-Names of attributes follow OpenTelemetry's GenAI conventions where they have one. A node's id is its run's and its place in it, so a batch
+Attribute names follow OpenTelemetry's GenAI conventions where one exists. A node's id is made of its run's id and its position, so a batch
 that is written twice has the same ids.
 """
 
@@ -24,31 +24,31 @@ SERVER, INTERNAL, ERROR = 2, 1, '"status":{"code":2}'
 ID_MASK = (1 << 64) - 1
 NAMES_LIMIT = 2000  # different nodes whose text is kept
 HEAD = f'{{"resourceSpans":[{{"scopeSpans":[{{"scope":{{"name":"dynamiq_runtime","version":{json.dumps(__version__)}}},"spans":['
-"""The begin of a request, up to its first span."""
+"""The beginning of a request, up to its first span."""
 
 
 def text(key: str, value: str) -> str:
-    """An attribute that is text."""
+    """Returns an attribute with a text."""
     return f'{{"key":"{key}","value":{{"stringValue":{quoted(value)}}}}}'
 
 
 def number(key: str, value: int) -> str:
-    """An attribute that is a whole number, which OTLP writes as text."""
+    """Returns an attribute with a whole number, which OTLP writes as text."""
     return f'{{"key":"{key}","value":{{"intValue":"{value}"}}}}'
 
 
 def double(key: str, value: float) -> str:
-    """An attribute that is a number."""
+    """Returns an attribute with a number."""
     return f'{{"key":"{key}","value":{{"doubleValue":{value!r}}}}}'
 
 
 def truth(key: str) -> str:
-    """An attribute that is true."""
+    """Returns an attribute that is true."""
     return f'{{"key":"{key}","value":{{"boolValue":true}}}}'
 
 
 def tail(resource: Mapping[str, str], *, last_seq: int, dropped: int, ended: bool) -> str:
-    """The end of a request, after its last span: who sends it."""
+    """Returns the end of a request, after its last span, with the sender."""
     attributes = [text(key, value) for key, value in resource.items() if value]
     attributes += [number("dynamiq.instance.dropped", dropped), number("dynamiq.instance.last_seq", last_seq)]
     if ended:
@@ -57,13 +57,13 @@ def tail(resource: Mapping[str, str], *, last_seq: int, dropped: int, ended: boo
 
 
 class SpanWriter:
-    """Writes the spans of runs; keeps the text of what is the same in each run of a node."""
+    """A writer of runs' spans. It caches the text that each run of a node shares."""
 
     def __init__(self) -> None:
         self._nodes: dict[tuple[str | bool | None, ...], str] = {}
 
     def spans(self, record: Record) -> Iterator[str]:
-        """The run's span and those of its nodes, with commas between."""
+        """Yields the run's span and those of its nodes, with commas between."""
         identity = uuid.UUID(record.id)
         trace_id = record.trace_id or record.caller.trace_id or identity.hex
         root = identity.int & ID_MASK
@@ -108,22 +108,22 @@ class SpanWriter:
             parts.append(text("error.type", node.error_type))
         if node.error_line is not None:
             parts.append(number("code.line.number", node.error_line))
-        if (used := node.usage) is not None:
+        if (usage := node.usage) is not None:
             tokens = {
-                "gen_ai.usage.input_tokens": used.input_tokens,
-                "gen_ai.usage.output_tokens": used.output_tokens,
-                "gen_ai.usage.cache_read.input_tokens": used.cache_read_tokens,
-                "gen_ai.usage.cache_creation.input_tokens": used.cache_write_tokens,
+                "gen_ai.usage.input_tokens": usage.input_tokens,
+                "gen_ai.usage.output_tokens": usage.output_tokens,
+                "gen_ai.usage.cache_read.input_tokens": usage.cache_read_tokens,
+                "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
             }
             parts += [number(key, value) for key, value in tokens.items() if value is not None]
-            if used.cost is not None:
-                parts.append(double("dynamiq.node.cost_usd", used.cost))
+            if usage.cost is not None:
+                parts.append(double("dynamiq.node.cost_usd", usage.cost))
         parts += _content(node.input, node.output, node.error)
         status = f",{ERROR}" if node.status == FAILED else ""
         return f'"startTimeUnixNano":"{node.began}","endTimeUnixNano":"{node.ended or ended}",{",".join(parts)}]{status}}}'
 
     def _same(self, node: NodeRun) -> str:
-        """What is the same in each run: the span's name, and its first attributes."""
+        """Returns the part that each run of a node shares: the span's name, and its first attributes."""
         key = (node.id, node.name, node.type, node.model, node.provider, node.is_model)
         if (known := self._nodes.get(key)) is None:
             named = {
@@ -144,13 +144,14 @@ class SpanWriter:
 
 
 def _node_id(root: int, place: int) -> int:
-    """Never 0, which is no id, and another one than the run's; of place -1 the run's own."""
+    """Returns a node's id; place -1 has the run's own."""
+    # Never 0, which is no id, and never the run's id.
     return (root + place + 1) & ID_MASK or 1 << 63
 
 
-def _content(given: Excerpt | None, output: Excerpt | None, error: str | None) -> list[str]:
+def _content(run_input: Excerpt | None, output: Excerpt | None, error: str | None) -> list[str]:
     parts = []
-    for key, value in (("dynamiq.input", given), ("dynamiq.output", output)):
+    for key, value in (("dynamiq.input", run_input), ("dynamiq.output", output)):
         if value is not None:
             parts.append(text(key, value.text))
             if value.cut:

@@ -1,6 +1,6 @@
-"""Which patterns content may be redacted by: those that RE2 and Python read alike, and that come to an end soon on every text.
+"""Decides which redaction patterns are usable: those that RE2 and Python read alike, and that end soon on every text.
 
-`re` holds up the whole process while it looks, and any caller of the App chooses the text.
+`re` blocks the whole process while it matches, and any caller of the App chooses the text.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from itertools import product
 from typing import Any
 
-PIECE = 2048  # characters that a pattern sees at once
-SHORT = 64  # characters by which it shows that a pattern takes twice as long with each more
-TRIAL = 0.1  # seconds of CPU for one text that a pattern is tried on
+PIECE = 2048  # characters that a pattern is applied to at once
+SHORT = 64  # characters that show if each more of them doubles a pattern's time
+TRIAL = 0.1  # seconds of CPU for one trial text
 POSIX_CLASS = r"\[:\^?\w+:\]"
-MANY = 32  # a repeat of so many is one without a bound
-KINDS = 8  # of characters that a pattern is tried on, at most
+MANY = 32  # repeats from which a repeat counts as unbounded
+KINDS = 8  # most kinds of characters that a pattern is tried on
 NEVER = (re._constants.LITERAL, 0x10FFFF)  # type: ignore[attr-defined]
 _CATEGORIES: dict[str, Callable[[str], bool]] = {
     "DIGIT": str.isdecimal,
@@ -29,11 +29,11 @@ _CATEGORIES: dict[str, Callable[[str], bool]] = {
 
 
 class PatternError(ValueError):
-    """The pattern is no regular expression, or is one that may take for ever; the message says which."""
+    """The pattern is no regular expression, or may take for ever; the message tells which."""
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """The pattern, if it is quick enough to be used while others wait. Raises PatternError."""
+    """Compiles a pattern that is quick enough to be used while other runs wait. Raises PatternError."""
     if re.search(POSIX_CLASS, pattern):
         raise PatternError(f"{pattern!r} has a POSIX class, which Python reads otherwise than RE2: write \\d for [[:digit:]]")
     try:
@@ -53,7 +53,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def _has_nested_repeats(parsed: Any, *, inside: bool) -> bool:
-    """Whether what is repeated without a bound is itself repeated so or so often: each way to share out a text is tried."""
+    """Returns True if an unbounded repeat contains a repeat of varying length: matching then tries every way to split a text."""
     for operation, value in parsed:
         repeats = _repeats(operation)
         if repeats and inside and value[0] != value[1] and value[1] > 1:
@@ -68,7 +68,7 @@ def _repeats(operation: Any) -> bool:
 
 
 def _parts(value: Any) -> Iterable[Any]:
-    """The patterns that an operation's value holds."""
+    """Yields the patterns inside an operation's value."""
     if isinstance(value, re._parser.SubPattern):  # type: ignore[attr-defined]
         yield value
     elif isinstance(value, (list, tuple)):
@@ -77,7 +77,7 @@ def _parts(value: Any) -> Iterable[Any]:
 
 
 def _sets(parsed: Any) -> Iterator[list[tuple[str, Any]]]:
-    """What each place of the pattern takes, as members of a set."""
+    """Yields the characters that each place of the pattern takes, as members of a set."""
     for operation, value in parsed:
         match str(operation):
             case "LITERAL":
@@ -92,20 +92,20 @@ def _sets(parsed: Any) -> Iterator[list[tuple[str, Any]]]:
 
 
 def _takes(members: list[tuple[str, Any]], letter: str) -> bool:
-    found = False
+    is_member = False
     for member, what in members:
         if member == "LITERAL":
-            found |= what == ord(letter)
+            is_member |= what == ord(letter)
         elif member == "RANGE":
-            found |= what[0] <= ord(letter) <= what[1]
+            is_member |= what[0] <= ord(letter) <= what[1]
         elif member == "CATEGORY":
             name = str(what).removeprefix("CATEGORY_")
-            found |= _CATEGORIES[name.removeprefix("NOT_")](letter) != name.startswith("NOT_")
-    return found != (members[0][0] == "NEGATE")
+            is_member |= _CATEGORIES[name.removeprefix("NOT_")](letter) != name.startswith("NOT_")
+    return is_member != (members[0][0] == "NEGATE")
 
 
 def _letters(parsed: Any) -> list[str]:
-    """One letter of each kind: those of a kind are the same to every set of the pattern. A kind begins where a range does, or after one."""
+    """Returns one letter of each kind: every set of the pattern treats letters of a kind alike. Kinds change at the ends of ranges."""
     sets = list(_sets(parsed))
     edges: set[int] = set()
     for member, what in (each for members in sets for each in members):
@@ -119,7 +119,7 @@ def _letters(parsed: Any) -> list[str]:
 
 
 def _tails(items: list[Any], after: list[Any]) -> Iterator[list[Any]]:
-    """What is left of the pattern from each repeat on, as a text may bring it up to there at once. `after`: what follows the items."""
+    """Yields the rest of the pattern from each repeat on, as a text may lead there at once. `after`: the items that follow."""
     for place, (operation, value) in enumerate(items):
         rest = [*items[place + 1 :], *after]
         if _repeats(operation) and value[1] > 1:
@@ -134,7 +134,7 @@ class _TooLong(BaseException):
 
 
 def _passes_trial(compiled: re.Pattern[str], parsed: Any) -> bool:
-    """Whether it, and what is left of it from each repeat on, comes to an end on texts that repeat a letter or a few and then end otherwise."""
+    """Returns True if the pattern, and its rest from each repeat on, ends soon on texts that repeat a few letters and then break off."""
     letters = _letters(parsed)
     long = [letter * (PIECE - 1) + "\0" for letter in letters]
     short = ["".join(word) * (SHORT // size) + "\0" for size in (2, 3) for word in product(letters, repeat=size)]
@@ -143,12 +143,12 @@ def _passes_trial(compiled: re.Pattern[str], parsed: Any) -> bool:
         for tail in _tails(list(parsed), [])
     ]
     try:
-        with _trial() as tried:
+        with _trial() as attempt:
             for text in long:
-                tried(compiled.search, text)
+                attempt(compiled.search, text)
             for tail in tails:
                 for text in (*long, *short):
-                    tried(tail.match, text)
+                    attempt(tail.match, text)
     except _TooLong:
         return False
     return True
@@ -156,18 +156,19 @@ def _passes_trial(compiled: re.Pattern[str], parsed: Any) -> bool:
 
 @contextmanager
 def _trial() -> Iterator[Any]:
-    """Calls that end after `TRIAL`. `re` looks for signals while it matches. Raises _TooLong."""
+    """Yields a function that ends a call after `TRIAL`. Raises _TooLong."""
+    # Possible since `re` checks for signals while it matches.
 
     def end(*_: object) -> None:
         raise _TooLong
 
-    def tried(call: Any, text: str) -> None:
+    def attempt(call: Any, text: str) -> None:
         signal.setitimer(signal.ITIMER_VIRTUAL, TRIAL)
         call(text)
 
     before = signal.signal(signal.SIGVTALRM, end)
     try:
-        yield tried
+        yield attempt
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)

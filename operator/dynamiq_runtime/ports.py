@@ -1,4 +1,4 @@
-"""Listens on a port, and says in one line which one it can't have."""
+"""Listens on a port, and names one that it cannot have in one line."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from dynamiq_runtime.connections import Connection, Connections
 
 
 class PortError(Exception):
-    """A port can't be listened on; the message names it, and the variable that chooses it."""
+    """A port cannot be listened on; the message names it, and the variable that chooses it."""
 
 
 async def listen(runner: web.AppRunner, port: int, variable: str) -> int:
-    """Listens and returns the port, which is the system's choice when it is 0. Raises PortError."""
+    """Listens and returns the port, which the system chooses for 0. Raises PortError."""
     await runner.setup()
     try:
         await _Port(runner, port).start()
     except OSError as error:
         raise PortError(f"it can't listen on port {port}, which {variable} chooses: {error.strerror or error}") from None
-    # Port 0 is another port for each address family; callers on loopback mean IPv4's, whose addresses are pairs.
+    # Port 0 is another port for each address family. Callers on loopback use that of IPv4, whose addresses are pairs.
     chosen: int = min(runner.addresses, key=len)[1]
     return chosen
 
 
 class _Port(web.BaseSite):
-    """A port on every address, whose connections are bounded."""
+    """A port on every address, with bounded connections."""
 
     name = ""
 

@@ -1,4 +1,4 @@
-"""Where the recorder is, and how a pod tells it who it is: by a token that the kubelet renews, so that its file is read for each request."""
+"""Connects to the recorder, with a token that the kubelet renews, so its file is read for each request."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 PATH = "/v1/traces"
-RETRY_AFTER_LIMIT = 60.0  # seconds: a recorder that says longer is asked again all the same
+RETRY_AFTER_LIMIT = 60.0  # seconds: a longer Retry-After of the recorder is cut to this
 ANSWER_LIMIT = 1 << 16
 
 
 @dataclass(frozen=True)
 class Recorder:
-    """`token` is None where none is sent; `ca` for https with an authority of its own."""
+    """The address of the recorder. `token`: None if none is sent. `ca`: for https with its own authority."""
 
     url: str
     token: Path | None
     ca: Path | None
 
     def headers(self) -> dict[str, str]:
-        """Those that say who asks. Raises OSError where the token cannot be read, ValueError where it is none."""
+        """Returns the headers that identify the sender. Raises OSError if the token cannot be read, ValueError if it is none."""
         if self.token is None:
             return {}
         token = self.token.read_text(encoding="ascii").strip()
@@ -34,14 +34,15 @@ class Recorder:
         return {"Authorization": f"Bearer {token}"}
 
     def tls(self) -> ssl.SSLContext | None:
-        """For a new connection, since authorities change; None for http. Raises OSError, of which ssl.SSLError is one."""
+        """Returns the TLS settings for a new connection; None for http. Raises OSError, a base of ssl.SSLError."""
+        # Not cached: authorities change.
         if urlsplit(self.url).scheme != "https":
             return None
         return ssl.create_default_context(cafile=None if self.ca is None else str(self.ca))
 
 
 class Trust:
-    """How the recorder is trusted, for one event loop: made once, and again when the file of its authority changes."""
+    """The trust in the recorder, for one event loop. It is loaded once, and again when the authority's file changes."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -49,7 +50,7 @@ class Trust:
         self._made: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext | None:
-        """For a new connection; None for http. Raises OSError."""
+        """Returns the TLS settings for a new connection; None for http. Raises OSError."""
         seen: tuple[int, ...] = ()
         if self._recorder.ca is not None:
             stat = self._recorder.ca.stat()
@@ -61,14 +62,14 @@ class Trust:
 
 @dataclass(frozen=True)
 class RecorderAnswer:
-    """`retry_after`: seconds, None where nothing is said."""
+    """A response of the recorder. `retry_after`: seconds; None without the header."""
 
     status: int
     retry_after: float | None
 
 
 class RecorderConnection:
-    """One kept connection; for one thread."""
+    """One kept connection, for one thread."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -83,13 +84,13 @@ class RecorderConnection:
             self.close()
             if not kept:
                 raise
-            return self._post(body, headers, within)  # the recorder had closed a connection that was idle
+            return self._post(body, headers, within)  # the recorder had closed an idle connection
         except (OSError, http.client.HTTPException):
             self.close()
             raise
 
     def close(self) -> None:
-        """Ends the connection; the next request opens another one."""
+        """Closes the connection; the next request opens another one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -114,7 +115,7 @@ class RecorderConnection:
 
 
 def seconds_of(retry_after: str | None) -> float | None:
-    """What a header Retry-After says, at most RETRY_AFTER_LIMIT; None for none, or one that cannot be read."""
+    """Parses a header Retry-After, at most RETRY_AFTER_LIMIT; None if missing or invalid."""
     if not retry_after:
         return None
     try:
@@ -123,6 +124,6 @@ def seconds_of(retry_after: str | None) -> float | None:
         try:
             when = parsedate_to_datetime(retry_after)
             seconds = (when - datetime.now(when.tzinfo)).total_seconds()
-        except (ValueError, OverflowError, TypeError, IndexError):  # what `email` makes of dates that are none
+        except (ValueError, OverflowError, TypeError, IndexError):  # errors of `email` for invalid dates
             return None
     return None if math.isnan(seconds) else min(max(seconds, 0.0), RETRY_AFTER_LIMIT)

@@ -1,7 +1,7 @@
-"""Sends a record of each run that ended to the recorder: OTLP over HTTP, 200 runs or what a second brings, in a thread of its own.
+"""Sends a record of each ended run to the recorder by OTLP over HTTP: 200 runs, or those of a second, in its own thread.
 
-A run never waits for its record, and never fails for it. While the recorder does not take a batch the same batch is sent again, with
-the same ids, so that it is stored once; what comes meanwhile waits in a bounded queue, whose oldest are dropped and counted.
+A run neither waits for its record nor fails for it. A batch that the recorder does not take is sent again with the same ids, so it is
+stored once. Later runs wait in a bounded queue; when it is full the oldest are dropped and counted.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ FULL = 200  # runs that are sent without waiting
 BATCH_LIMIT = 1000  # runs of one batch, where more than FULL wait
 BATCH_BYTES = 2 << 20  # characters of JSON from which on a batch takes no more runs: the recorder takes 8 MiB
 NODES_LIMIT = 5000  # of one run, those that began first: the recorder keeps no more
-CLOSE_WITHIN = 3.0  # seconds that a stop waits for what is left
+CLOSE_WITHIN = 3.0  # seconds that a stop waits for the remaining runs
 SLICE, PAUSE = 0.0002, 0.0005
-"""Seconds for which it writes at a time, and for which it then lets others run: while Python writes JSON nobody else runs."""
+"""Seconds of writing at a time, and of the pause after it: while Python writes JSON no other thread runs."""
 COMPRESSED_AT_ONCE = 16 << 10  # characters
 GZIP, FASTEST = 31, 1  # zlib's
 
 
 class RecordedRun(Protocol):
-    """What of a run that ended goes into its record; times in nanoseconds since 1970."""
+    """The data of an ended run that its record needs; times in nanoseconds since 1970."""
 
     id: str
     outcome: str
@@ -55,11 +55,11 @@ class RecordedRun(Protocol):
 
     @property
     def was_answered(self) -> bool:
-        """Whether its thread came to its end."""
+        """True if its thread ended by itself."""
 
 
 class Recording:
-    """One for one server: `start` and `add` are for its event loop; `close` blocks, and is for a thread."""
+    """The sender of one server's runs. `start` and `add` are for its event loop; `close` blocks, and is for a thread."""
 
     def __init__(self, settings: Settings, recorder: Recorder, on_drop: Callable[[int], None]) -> None:
         self.instance = str(uuid.uuid4())
@@ -71,20 +71,20 @@ class Recording:
         self._delivery = Delivery(recorder)
         self._last_seq = self._refused = 0
         self._under_way = 0
-        """Runs that were taken out of the queue to be sent, and that the recorder neither took nor refused for good."""
+        """Runs taken from the queue that the recorder has neither taken nor refused for good."""
         self._wake, self._closing = threading.Event(), False
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
 
     def start(self) -> None:
-        """Begins to send."""
+        """Starts to send."""
         self._thread.start()
 
     def content(self) -> Content | None:
-        """For a run that begins: what takes down its content; None where the App records none."""
+        """Returns the extractor of content for a new run; None if the App records none."""
         return None if self._redaction is None else Content(self._redaction)
 
     def add(self, run: RecordedRun, trace_id: str | None) -> str:
-        """Adds a run that ended, and returns its trace's id: the one that is given, else its caller's, else its own. No I/O."""
+        """Adds an ended run and returns the id of its trace: `trace_id`, else its caller's, else its own. No I/O."""
         caller, report = facts_of(run.headers), run.report
         self._last_seq += 1
         nodes = report.nodes if run.was_answered else given_up(report.nodes, run.outcome, run.ended)
@@ -100,14 +100,14 @@ class Recording:
         return trace_id or caller.trace_id or run.id.replace("-", "")
 
     def close(self) -> None:
-        """Sends what is left and says goodbye, for `CLOSE_WITHIN` at most; nothing is added any more."""
+        """Sends the rest and reports the end of the process, within `CLOSE_WITHIN`. Nothing may be added afterwards."""
         until = time.monotonic() + CLOSE_WITHIN
         self._closing = True
         self._delivery.hurry(until)
         self._wake.set()
         self._thread.join(CLOSE_WITHIN)
-        if left := len(self._queue) + self._under_way:
-            log("the recorder did not take all runs before the stop", level="warning", runs=left)
+        if remaining := len(self._queue) + self._under_way:
+            log("the recorder did not take all runs before the stop", level="warning", runs=remaining)
 
     def _work(self) -> None:
         while not self._closing:
@@ -124,7 +124,7 @@ class Recording:
         self._delivery.close()
 
     def _next(self) -> Batch | None:
-        """The next batch, delivered or refused; None where that went wrong in a way that nobody thought of: the thread goes on."""
+        """Returns the next batch, delivered or refused; None after an unexpected error, so that the thread continues."""
         try:
             batch = self._taken()
             self._under_way += len(batch.runs)
@@ -154,11 +154,14 @@ class Recording:
         self._on_drop(runs)
 
     def _taken(self) -> Batch:
-        """The oldest of the queue as a request."""
+        """Encodes the oldest runs of the queue as a request."""
         return self._encoded(iter(self._queue.take, None), is_last=None)
 
     def _encoded(self, records: Iterator[Record], *, is_last: bool | None) -> Batch:
-        """As many of the records as a request takes. `is_last`: whether it says goodbye; None: if nothing is left in the queue of a stop."""
+        """Encodes as many of the records as fit a request. `is_last`: True to report the end of the process.
+
+        With None it does so if the server stops and the queue is empty.
+        """
         body = _Body()
         body.write([HEAD])
         runs: list[Record] = []
@@ -168,7 +171,7 @@ class Recording:
                 for piece in self._writer.spans(record):
                     pieces.append(piece)
                     body.give_way()
-            except Exception as error:  # a record that cannot be written does not stop the others
+            except Exception as error:  # a record that cannot be written must not stop the others
                 log("a run cannot be recorded", level="error", run_id=record.id, error=type(error).__name__)
                 self._refuse(1)
                 continue
@@ -181,7 +184,7 @@ class Recording:
 
 
 class _Body:
-    """A request's body, compressed as it is written, which holds nobody up; `size`: characters of what it has."""
+    """The body of a request, compressed as it is written, without blocking others. `size`: its characters."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -200,7 +203,7 @@ class _Body:
             self._compress()
 
     def give_way(self) -> None:
-        """Lets others run, where it has written for SLICE."""
+        """Pauses for other threads after SLICE seconds of writing."""
         if time.perf_counter() - self._since > SLICE:
             time.sleep(PAUSE)
             self._since = time.perf_counter()

@@ -1,6 +1,6 @@
-"""Runs that ended and were not sent yet: a bounded queue from the event loop to the one thread that sends.
+"""Queues ended runs until they are sent: a bounded queue from the event loop to the one thread that sends.
 
-`put` is all that an ended run costs: a few words into a deque. When there are too many the oldest go, and are counted.
+`put` is the only cost of an ended run: a few words into a deque. Above the limits the oldest are dropped and counted.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 RUNS_LIMIT = 10_000
 BYTES_LIMIT = 16 << 20
-RECORD_LIMIT = BYTES_LIMIT // 4  # of one record with its content: one run does not put out all others
+RECORD_LIMIT = BYTES_LIMIT // 4  # of one record with its content, so that one run does not displace all others
 EMPTY = getsizeof("")
-RECORD_BYTES, NODE_BYTES = 660, 290  # what one takes in memory, as measured; beside it, its content, and what its caller says of it
+RECORD_BYTES, NODE_BYTES = 660, 290  # memory of one, as measured, without its content and its caller's headers
 
 
 class Record(NamedTuple):
-    """One ended run; times in nanoseconds since 1970, `first_chunk` 0 where nothing was streamed. `bytes`: about what it takes in memory."""
+    """One ended run. Times are nanoseconds since 1970; `first_chunk` is 0 if nothing was streamed. `bytes`: its approximate memory."""
 
     seq: int
     id: str
@@ -43,18 +43,18 @@ class Record(NamedTuple):
 
 
 def bytes_of(nodes: int, caller: CallerFacts, content: int) -> int:
-    """About what a record takes in memory: characters of content have one or two bytes each, and are counted as two."""
-    return RECORD_BYTES + NODE_BYTES * nodes + sum(getsizeof(said) - EMPTY for said in caller if said) + 2 * content
+    """Returns the approximate memory of a record. Characters of content have one or two bytes each, and count as two."""
+    return RECORD_BYTES + NODE_BYTES * nodes + sum(getsizeof(value) - EMPTY for value in caller if value) + 2 * content
 
 
 def has_content(record: Record) -> bool:
-    """Whether any of what the run was given, answered, or said of its errors is in it."""
+    """Returns True if a record has any input, output or error text of the run."""
     parts: list[Record | NodeRun] = [record, *record.nodes]
     return any(part.input is not None or part.output is not None or part.error is not None for part in parts)
 
 
 def without_content(record: Record) -> Record:
-    """The same, and nothing of what the run was given, answered, or said of its errors."""
+    """Returns the record without inputs, outputs and error texts."""
     for node in record.nodes:
         node.input = node.output = node.error = None
     size = bytes_of(len(record.nodes), record.caller, 0)
@@ -62,7 +62,7 @@ def without_content(record: Record) -> Record:
 
 
 class RecordQueue:
-    """`put` is for the event loop and `take` for one other thread: no count has two writers, so that neither waits for a lock."""
+    """A queue with `put` for the event loop and `take` for one other thread. No count has two writers, so it needs no lock."""
 
     def __init__(self, on_drop: Callable[[int], None]) -> None:
         self._records: deque[Record] = deque()
@@ -74,20 +74,20 @@ class RecordQueue:
         return len(self._records)
 
     def put(self, record: Record) -> None:
-        """Adds one, and drops the oldest while there are too many or they take too much."""
+        """Adds a record, and drops the oldest while there are too many or they take too much memory."""
         self._records.append(record)
         self._bytes_in += record.bytes
         while len(self._records) > RUNS_LIMIT or self._bytes_in - self._bytes_dropped - self._bytes_out > BYTES_LIMIT:
             try:
                 oldest = self._records.popleft()
             except IndexError:
-                return  # taken meanwhile
+                return  # the other thread took it
             self._bytes_dropped += oldest.bytes
             self.dropped += 1
             self._on_drop(1)
 
     def take(self) -> Record | None:
-        """The oldest, or None."""
+        """Returns the oldest record, or None."""
         try:
             record = self._records.popleft()
         except IndexError:

@@ -1,9 +1,8 @@
-"""Passes traces on to the recorder: `POST /v1/traces` of an SDK that runs elsewhere, which knows the App's hostname and an Access Key.
+"""Relays traces to the recorder: `POST /v1/traces` of an SDK elsewhere that has the App's hostname and an Access Key.
 
-Its key was checked, and the recorder sees the pod's token instead, with the App's id: by that it knows that these are not the pod's own
-words, and belong to no process and no row. The SDK waits for this answer at the end of a workflow and never asks
-again: it is answered at once where it can be, and 15 s after its last byte in any case. Bodies are bounded by what they hold, all of them
-together, and a caller whose body comes slowly is in nobody's way.
+The key is checked here. The recorder gets the pod's token and the App's id: these mark the traces as relayed, of no process and no row.
+The SDK waits for this answer at the end of a workflow and never retries. It therefore gets one within 15 s of its last byte, at once if
+possible. All bodies together are bounded, and a slow body blocks no other caller.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from dynamiq_runtime.recorder_client import Recorder, Trust
 
 BODY_LIMIT = 8 << 20
-HELD_LIMIT = 4 * BODY_LIMIT  # bytes of all bodies that are here
-AT_ONCE = 4  # requests that are passed on at the same time, each once its body is here
+HELD_LIMIT = 4 * BODY_LIMIT  # bytes of all bodies that are held here
+AT_ONCE = 4  # requests that are relayed at the same time, each with a complete body
 TURN_WITHIN = 5.0  # seconds for one of these places
 BODY_WITHIN = 20.0
 ANSWER_WITHIN = 10.0
@@ -35,7 +34,7 @@ PASSED_ON = ("Content-Type", "Retry-After")
 
 
 class Relay:
-    """For one server, and its event loop; without a recorder it says so."""
+    """The relay of one server, for its event loop. Without a recorder it refuses."""
 
     def __init__(self, recorder: Recorder | None, app_id: str) -> None:
         self._recorder = recorder
@@ -46,7 +45,7 @@ class Relay:
         self._trust: Trust | None = None
 
     async def pass_on(self, request: web.Request) -> web.Response:
-        """The recorder's answer, or why there is none: no failure of the App, and no run of it."""
+        """Returns the recorder's answer, or the reason for none. Neither is a failure or a run of the App."""
         if self._recorder is None:
             return HttpError(501, "no_recorder", "no recorder is installed: runs of this App are not recorded").response()
         body = bytearray()
@@ -60,12 +59,15 @@ class Relay:
             self._held -= len(body)
 
     async def close(self) -> None:
-        """Ends its connections."""
+        """Closes its connections."""
         if self._session is not None:
             await self._session.close()
 
     async def _read(self, request: web.Request, body: bytearray) -> None:
-        """Reads the body, decompressed. Raises HttpError: 408 for one that does not come, 413 for one that is too large, 503 for one too many."""
+        """Reads the body, decompressed.
+
+        Raises HttpError: 408 for one that is too slow, 413 for one that is too large, 503 if there are too many.
+        """
         try:
             async with asyncio.timeout(BODY_WITHIN):
                 async for chunk in request.content.iter_any():
@@ -80,7 +82,7 @@ class Relay:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        """One of the places. Raises HttpError: 503 where none is free in time."""
+        """Takes one of the places. Raises HttpError: 503 if none is free in time."""
         try:
             async with asyncio.timeout(TURN_WITHIN):
                 await self._turns.acquire()

@@ -17,9 +17,9 @@ from dynamiq_runtime.keys import AccessKeys
 EVENTS = "text/event-stream"
 BODY_WITHIN = 60.0
 BODY_RATE = 64 * 1024
-"""A body is there within so many seconds, and as many more as the largest takes at so many bytes a second."""
+"""A body must arrive within BODY_WITHIN seconds, plus the time that the largest takes at BODY_RATE bytes a second."""
 SMALL = 64 * 1024
-"""Bytes of a body that needs no room: its connection keeps as many unread."""
+"""Bytes of a body that needs no room: its connection buffers as many anyway."""
 ROOM_WITHIN = 30.0
 RETRY_AFTER = "1"
 
@@ -41,7 +41,7 @@ class Bodies:
 
     @asynccontextmanager
     async def room_for(self, request: web.Request) -> AsyncIterator[None]:
-        """Keeps room for a body while the block runs, in the order of calls. Raises HttpError: 503 where there is none in time."""
+        """Reserves room for a body while the block runs, in the order of calls. Raises HttpError: 503 if there is none in time."""
         amount = _most_bytes(request)
         if not amount:
             yield
@@ -62,15 +62,15 @@ class Bodies:
 
 
 def _most_bytes(request: web.Request) -> int:
-    """Returns how many bytes a body may become; 0 for a small one, which waits for nobody."""
+    """Returns the bytes that a body may become; 0 for a small one, which never waits."""
     length = request.content_length if request.body_exists else 0
-    if length is None or "Content-Encoding" in request.headers:  # it has no length, or another one once it is decompressed
+    if length is None or "Content-Encoding" in request.headers:  # it has no length, or a different one once decompressed
         return request.client_max_size
     return min(length, request.client_max_size) if length > SMALL else 0
 
 
 def require_key(request: web.Request, keys: AccessKeys | None) -> None:
-    """Passes for a public App (`keys` is None) or a right key. Raises HttpError: 401 without a key, 403 with a wrong one."""
+    """Checks the key; a public App (`keys` is None) needs none. Raises HttpError: 401 without a key, 403 with a wrong one."""
     if keys is None:
         return
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
@@ -83,9 +83,9 @@ def require_key(request: web.Request, keys: AccessKeys | None) -> None:
 
 
 async def parse_run_request(request: web.Request, bodies: Bodies) -> RunRequest:
-    """The object under `input`, and whether the caller asks for events: by `stream`, or by the header Accept where that is absent.
+    """Parses the object under `input`, and whether events are requested: by `stream`, or by the header Accept if that is absent.
 
-    Raises HttpError: 408 for a body that does not come, 415 for a body that is not JSON, 422 for one that does not validate, 503 for one too many.
+    Raises HttpError: 408 for a slow body, 415 for one that is not JSON, 422 for an invalid one, 503 if there are too many.
     """
     if request.headers.get("Content-Type") and not _is_json(request.content_type):
         message = f"the body is {request.content_type}, and only JSON is read: send `Content-Type: application/json`"
@@ -105,7 +105,7 @@ async def parse_run_request(request: web.Request, bodies: Bodies) -> RunRequest:
 
 
 async def _read(request: web.Request) -> Any:
-    """Returns the body, parsed. Raises HttpError."""
+    """Returns the parsed body. Raises HttpError."""
     try:
         async with asyncio.timeout(BODY_WITHIN + request.client_max_size / BODY_RATE):
             raw = await request.read()
@@ -120,7 +120,7 @@ async def _read(request: web.Request) -> Any:
 
 
 def _accepts_events(request: web.Request) -> bool:
-    """Whether the header Accept names events; `*/*`, which clients send by default, does not."""
+    """Returns True if the header Accept names events; `*/*`, which clients send by default, does not."""
     accepted = ",".join(request.headers.getall("Accept", []))
     return any(part.partition(";")[0].strip().lower() == EVENTS for part in accepted.split(","))
 

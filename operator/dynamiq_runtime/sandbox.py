@@ -1,7 +1,7 @@
-"""Compiles and runs the code of a Python node, restricted as the SDK restricts it.
+"""Compiles and runs the code of a Python node, with the SDK's restrictions.
 
-The code defines `run`, is executed anew for every run, and sees the SDK's builtins and list of modules. RestrictedPython
-keeps mistakes in, not attackers: a flow is code that its author is trusted with, and the pod is the wall around it.
+The code defines `run`, is executed anew for every run, and sees the SDK's builtins and list of modules. RestrictedPython prevents mistakes,
+not attacks: a flow is trusted code of its author, and the pod is the boundary.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MODULES = frozenset(
         *("matplotlib", "numpy", "openpyxl", "operator", "pandas", "pdfplumber", "pptx", "pydantic", "pypdf", "random", "re"),
         *("requests", "seaborn", "statistics", "time", "typing", "urllib", "uuid", "yaml"),
     )
-)  # the SDK's list; what the image does not carry raises ImportError when a run reaches the import
+)  # the SDK's list; a module that the image lacks raises ImportError when a run reaches the import
 READABLE_DUNDERS = frozenset({"__class__", "__name__", "__qualname__"})
 BUILTINS = (
     *("abs", "all", "any", "bin", "bool", "bytes", "callable", "chr", "complex", "dict", "dir", "divmod", "enumerate", "filter"),
@@ -43,11 +43,11 @@ IN_PLACE: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 class CodeError(ValueError):
-    """The code can't run at all; the message says why, in one line."""
+    """The code cannot run at all; the message gives the reason in one line."""
 
 
 class _Policy(RestrictingNodeTransformer):
-    """RestrictedPython's own rules, but for the three names with underscores that the SDK lets code read."""
+    """RestrictedPython's rules, plus the three names with underscores that the SDK lets code read."""
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:  # noqa: N802 - the name is ast's
         if isinstance(node.ctx, ast.Load) and node.attr in READABLE_DUNDERS:
@@ -58,7 +58,7 @@ class _Policy(RestrictingNodeTransformer):
 
 
 def compile_code(source: str) -> CodeType:
-    """Compiles a node's `source`. Raises CodeError for what Python or RestrictedPython refuses, and for code without `run`."""
+    """Compiles a node's `source`. Raises CodeError if Python or RestrictedPython refuses it, or it lacks `run`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)
         try:
@@ -74,7 +74,7 @@ def compile_code(source: str) -> CodeType:
 
 
 def call_run(code: CodeType, arguments: Mapping[str, Any], *, as_parameters: bool) -> Any:
-    """Executes `code` in a namespace of its own and calls its `run` with `arguments`, as one dict or as keyword parameters."""
+    """Executes `code` in its own namespace and calls its `run` with `arguments`, as one dict or as keyword parameters."""
     namespace = _namespace()
     exec(code, namespace)  # noqa: S102 - running the author's code is this module's purpose
     if "run" not in namespace:

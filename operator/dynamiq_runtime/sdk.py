@@ -1,7 +1,7 @@
-"""The engine `sdk`: Dynamiq's own SDK runs the flow, every node that it has.
+"""The engine `sdk`: Dynamiq's own SDK runs the flow, with every node that it has.
 
-A Workflow is not safe for concurrent runs, so each run has a clone of the loaded one. This is the only module that imports
-`dynamiq`. The SDK's log lines quote inputs and outputs, and are kept out of ours.
+A Workflow is not safe for concurrent runs, so each run gets a clone of the loaded one. This is the only module that imports `dynamiq`. The
+SDK's log lines quote inputs and outputs, and are dropped.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ from dynamiq_runtime.models import named_model
 from dynamiq_runtime.text import FlowError, load_text
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
-litellm.suppress_debug_info = True  # of a model that it does not know it would print a hint, for each call, in between the log's lines
+litellm.suppress_debug_info = True  # otherwise it prints a hint between the log's lines, for each call of an unknown model
 ANSWERS = (
     *(f"openai.types.{name}" for name in ("chat", "completion", "create_embedding_response", "embedding", "image")),
     *("litellm.types.utils", "litellm.types.llms.openai"),
 )
-"""Modules of what models answer with."""
+"""Modules of models' answers."""
 logging.getLogger("dynamiq").setLevel(logging.CRITICAL + 1)
 logging.getLogger("dynamiq.utils.logger").setLevel(logging.CRITICAL + 1)
 
 
-def _build_answers(of: type[BaseModel]) -> None:
-    """Builds the classes of models' answers, which their packages put off until the first answer."""
-    for each in of.__subclasses__():
-        # Two nodes that get the first answers at once would build one class at the same time, and one of them could not read its answer.
-        if each.__module__.startswith(ANSWERS):
-            each.model_rebuild(raise_errors=False)
-        _build_answers(each)
+def _build_answers(base: type[BaseModel]) -> None:
+    """Builds the classes of models' answers, which their packages otherwise build at the first answer."""
+    for answer_class in base.__subclasses__():
+        # Two nodes with the first answers would build a class at the same time, and one of them could not parse its answer.
+        if answer_class.__module__.startswith(ANSWERS):
+            answer_class.model_rebuild(raise_errors=False)
+        _build_answers(answer_class)
 
 
 _build_answers(BaseModel)
 
 
 class SDK:
-    """A loaded flow: its nodes exist, its clients are made, and a clone of it was made once."""
+    """A loaded flow. Its nodes are checked, its clients exist, and it was cloned once as a trial."""
 
     def __init__(self, text: str) -> None:
         data = _read(text)
@@ -67,11 +67,11 @@ class SDK:
 
     @property
     def nodes(self) -> int:
-        """How many nodes a run has."""
+        """The number of nodes of a run."""
         return len(self._workflow.flow.nodes)
 
     def execute(self, given: Mapping[str, Any], report: Report) -> Any:
-        """The answer to one input. Raises RunFailedError."""
+        """Returns the answer to one input. Raises RunFailedError."""
         config = RunnableConfig(callbacks=[_RunCallbacks(report) if report.emit is None else _StreamingRunCallbacks(report)])
         report.cancel = config.cancellation.token.cancel
         result = self._clone().run_sync(input_data=dict(given), config=config)
@@ -86,7 +86,7 @@ class SDK:
 
 
 def _read(text: str) -> dict[str, Any]:
-    """The flow in the SDK's form, with variables in their places where it came in that form. Raises FlowError."""
+    """Returns the flow in the SDK's form; if it came in that form, with its variables replaced. Raises FlowError."""
     data = load_text(text)
     workflow = as_workflow(data)
     if isinstance(data["nodes"], list):
@@ -103,13 +103,13 @@ def _loaded(data: dict[str, Any]) -> Any:
         _require_type(node_id, spec)
     try:
         (workflow,) = WorkflowYAMLLoader.parse(data, init_components=True).workflows.values()
-    except Exception as error:  # also whatever a node's own constructor raises
+    except Exception as error:  # including errors of nodes' constructors
         raise FlowError(_why(error)) from None
     return workflow
 
 
 def _why(error: Exception) -> str:
-    """The SDK's words in one line; of a field that is wrong, where and why alone, since its value may be a key."""
+    """Returns the SDK's message in one line; for an invalid field only where and why, since its value may be a key."""
     if isinstance(error.__context__, ValidationError):
         before, _, _ = str(error).partition(" Error: ")
         wrong = error.__context__.errors(include_url=False, include_input=False, include_context=False)
@@ -141,7 +141,7 @@ def _failures(result: Any) -> list[Failure]:
 
 
 class _RunCallbacks(BaseCallbackHandler):
-    """Follows one run: called by the SDK in the threads of its nodes. `_nodes` has those under way; a flow in a node is that node."""
+    """Follows one run; the SDK calls it in the threads of its nodes. `_nodes`: those under way; a flow inside a node is that node."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -155,22 +155,22 @@ class _RunCallbacks(BaseCallbackHandler):
             node.input = self._report.content.of(format_value(input_data, for_tracing=True))
 
     def on_flow_start(self, serialized: dict[str, Any], input_data: Any, **kwargs: Any) -> None:
-        """A flow inside of a node is part of that node."""
+        """Counts a flow inside a node as part of that node."""
         if (outer := self._inside.get(kwargs.get("parent_run_id"))) is not None:
             self._inside[kwargs["run_id"]] = outer
 
     def on_node_execute_start(self, serialized: dict[str, Any], input_data: Any, **kwargs: Any) -> None:
-        """An attempt; a node whose output comes from a cache has none."""
+        """Counts an attempt; a node whose output comes from a cache has none."""
         if (node := self._nodes.get(kwargs["run_id"])) is not None:
             node.attempts += 1
             node.is_model = node.is_model or serialized.get("group") == "llms"
 
     def on_node_execute_run(self, serialized: dict[str, Any], **kwargs: Any) -> None:
-        """Adds up what each call of a model used: a node that tries again has several."""
-        used, node = kwargs.get("usage_data"), self._nodes.get(kwargs["run_id"])
-        if used and node is not None:
+        """Adds up the usage of each model call: a node with retries has several."""
+        usage, node = kwargs.get("usage_data"), self._nodes.get(kwargs["run_id"])
+        if usage and node is not None:
             node.is_model = True
-            node.usage = _usage(used) if node.usage is None else _sum(node.usage, _usage(used))
+            node.usage = _usage(usage) if node.usage is None else _sum(node.usage, _usage(usage))
 
     def on_node_end(self, serialized: dict[str, Any], output_data: Any, **kwargs: Any) -> None:
         node = self._end(serialized, kwargs, SUCCEEDED)
@@ -208,7 +208,7 @@ class _RunCallbacks(BaseCallbackHandler):
         return node
 
     def _end(self, serialized: dict[str, Any], kwargs: dict[str, Any], status: str) -> NodeRun:
-        """The node that ends; one that never began is skipped, or its input was wrong."""
+        """Ends a node and returns it. One that never began was skipped, or its input was invalid."""
         node = self._nodes.pop(kwargs["run_id"], None) or self._begin(serialized, kwargs)
         self._nodes.pop(kwargs["run_id"], None)
         node.status, node.ended = status, time.time_ns()
@@ -217,41 +217,41 @@ class _RunCallbacks(BaseCallbackHandler):
 
 
 class _StreamingRunCallbacks(_RunCallbacks, BaseStreamingCallbackHandler):
-    """The same for a run whose caller reads events: the SDK's nodes stream only where a callback of this class is present."""
+    """Follows a run whose caller reads events. The SDK's nodes stream only if a callback of this class is present."""
 
     def on_node_execute_stream(self, serialized: dict[str, Any], chunk: Any = None, **kwargs: Any) -> None:
-        """Passes a chunk on in the fields of the SDK's StreamingEventMessage, but for the run's own ids."""
+        """Passes on a chunk in the fields of the SDK's StreamingEventMessage, without the run's own ids."""
         message = kwargs.get("event")
         source = {key: serialized.get(key) for key in ("id", "name", "group", "type")}
-        given = {
+        fields = {
             "event": message.event if message else (serialized.get("streaming") or {}).get("event") or "streaming",
             "entity_id": message.entity_id if message else serialized.get("id"),
             "source": message.source.model_dump() if message and message.source else source,
             "data": format_value(message.data if message else chunk),
         }
         if self._report.emit is not None:
-            self._report.emit(given)
+            self._report.emit(fields)
 
 
 def _usage(used: Mapping[str, Any]) -> Usage:
-    """Of one call. No tokens at all are tokens that nobody counted; and no price for tokens is one that the SDK's list does not have."""
-    given, made, cost = (used.get(key) for key in ("prompt_tokens", "completion_tokens", "total_tokens_cost_usd"))
-    if not given and not made:
+    """Converts the usage of one call. No tokens at all means unknown. Tokens without a price means that the SDK has no price."""
+    input_tokens, output_tokens, cost = (used.get(key) for key in ("prompt_tokens", "completion_tokens", "total_tokens_cost_usd"))
+    if not input_tokens and not output_tokens:
         return Usage()
     cached = used.get("cache_read_input_tokens"), used.get("cache_creation_input_tokens")
-    return Usage(given, made, *cached, cost or None)
+    return Usage(input_tokens, output_tokens, *cached, cost or None)
 
 
-def _sum(one: Usage, other: Usage) -> Usage:
-    """Of several calls of one node: tokens as far as they are known, cost only where each call's is."""
-    total = Usage(cost=None if one.cost is None or other.cost is None else one.cost + other.cost)
+def _sum(first: Usage, second: Usage) -> Usage:
+    """Adds up two usages of one node: known tokens; cost only if both are known."""
+    total = Usage(cost=None if first.cost is None or second.cost is None else first.cost + second.cost)
     for key in TOKENS:
-        setattr(total, key, _known_sum(getattr(one, key), getattr(other, key)))
+        setattr(total, key, _known_sum(getattr(first, key), getattr(second, key)))
     return total
 
 
-def _known_sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None and other is None else (one or 0) + (other or 0)
+def _known_sum(first: int | None, second: int | None) -> int | None:
+    return None if first is None and second is None else (first or 0) + (second or 0)
 
 
 def _line(error: object) -> str:

@@ -1,8 +1,8 @@
-"""Serves one flow over HTTP: runs and probes, metrics on a port of their own, and a stop that lets runs end.
+"""Serves one flow over HTTP: runs and probes, metrics on their own port, and a stop that lets runs end.
 
-`POST /` answers with the workflow's output, `POST /v1/runs` with the run around it, either as events where that is asked for.
-It listens at once and is ready when the flow is loaded. On SIGTERM `/readyz` fails at once, runs and streams under way end within
-the drain time, and only then are connections refused. Tracebacks, inputs and keys never leave the process.
+`POST /` returns the workflow's output, `POST /v1/runs` the run around it; either can be streamed as events. It listens at once and is ready
+when the flow is loaded. On SIGTERM `/readyz` fails at once; runs and streams under way end within the drain time, and only then are
+connections refused. Tracebacks, inputs and keys never leave the process.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from dynamiq_runtime.standby import Standby
 from dynamiq_runtime.threads import RunThreads, in_thread
 from dynamiq_runtime.verification import HEADER, Verification
 
-GRACE = 1.0  # seconds for connections that are still writing an answer when the drain time is over
-LETS_GO = 1.0  # seconds at most for which kept connections are waited for: each ends with its next answer, or once it is idle
+GRACE = 1.0  # seconds for connections that still write an answer when the drain time is over
+LETS_GO = 1.0  # most seconds of waiting for kept connections: each ends with its next answer, or once it is idle
 LOOK_PERIOD = 0.02
 VERSION_HEADER = "X-Dynamiq-Workflow-Version"
 HASH_HEADER = "X-Dynamiq-Workflow-Hash"
@@ -45,11 +45,11 @@ RUN = web.RequestKey("run", Run)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 BODIES_LEAST = 16
-"""Of the largest bodies so many may come at once where few runs may: one that comes slowly must not hold up all others."""
+"""Largest bodies that may arrive at once even if fewer runs may: a slow one must not block all others."""
 
 
 class Server:
-    """One App's server, ready once it has its engine; `start`, `begin`, `drain` and `close` are called once each, on one event loop."""
+    """One App's server, ready once it has its engine. `start`, `begin`, `drain` and `close` are called once each, on one event loop."""
 
     def __init__(self, settings: Settings, keys: AccessKeys | None) -> None:
         self._engine: Engine | None = None
@@ -69,7 +69,7 @@ class Server:
             self._recording = Recording(settings, settings.recorder, self._metrics.drop_records)
         self._relay = Relay(settings.recorder, settings.app_id)
         self._runs = RunExecutor(settings, self._threads, self._metrics, self._traces, self._recording)
-        # As much as the runs have at once that it may have under way: what is read beyond waits for one of them in any case.
+        # As many bytes as the runs under way may have: any more would only wait for one of them.
         self._bodies = Bodies(max(settings.concurrent_runs, BODIES_LEAST) * settings.body_limit)
         self._draining = False
         self._activity = Activity()
@@ -97,16 +97,14 @@ class Server:
         return port, metrics_port
 
     def begin(self, engine: Engine) -> None:
-        """Is ready from now on, and runs with `engine`."""
+        """Becomes ready, and runs with `engine`."""
         self._engine = engine
         self._activity.begin()
 
     async def drain(self) -> None:
-        """Reports not ready and waits for the runs in progress, at most the drain time; the callers of the others get an error.
-
-        Kept connections are let go meanwhile: whoever is led to another pod only once its own has closed may be about to call.
-        """
+        """Reports not ready and waits for the runs in progress, at most the drain time. The remaining callers get an error."""
         self._draining = True
+        # Kept connections are closed meanwhile: their callers only move to another pod once their connection has closed.
         if self._following is not None:
             self._following.cancel()
         self._following = asyncio.create_task(self._standby.let_go(self._connections))
@@ -117,11 +115,11 @@ class Server:
             self._threads.cut_off()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LETS_GO):
-                while self._connections():  # noqa: ASYNC110 - the server tells nobody of a connection that ended
+                while self._connections():  # noqa: ASYNC110 - the server does not report a connection that ended
                     await asyncio.sleep(LOOK_PERIOD)
 
     async def close(self) -> None:
-        """Refuses connections from now on, and sends the traces and records that are left."""
+        """Refuses connections from now on, and sends the remaining traces and records."""
         if self._following is not None:
             self._following.cancel()
         await self._web.cleanup()
@@ -137,7 +135,8 @@ class Server:
         return await self._serve(request, lambda output, run: {"data": {**run, "output": output}})
 
     async def _take_traces(self, request: web.Request) -> web.StreamResponse:
-        """Not a call: whoever traces runs elsewhere keeps no pod awake."""
+        """Relays traces."""
+        # Not a call of the App: tracing runs elsewhere must not keep a pod awake.
         if self._keys is None:
             raise HttpError(
                 403, "public_app", "this App is public and has no Access Keys: only those of a private App may send runs from outside"
@@ -155,15 +154,15 @@ class Server:
             return await deliver(request, await self._respond(request, partial(self._execute, serialize=serialize, verifies=verifies)))
 
     async def _knows_key(self, request: web.Request) -> web.Response:
-        """Whether this pod has heard of the key that comes with the question: for whoever is about to verify it."""
+        """Answers 204 if this pod knows the key of the request: it may be verified with it."""
         return web.Response(status=204 if self._verification.takes(request) else 403)
 
     async def _execute(self, request: web.Request, serialize: Serializer, *, verifies: bool) -> web.StreamResponse:
-        wanted = await parse_run_request(request, self._bodies)
+        parsed = await parse_run_request(request, self._bodies)
         if self._engine is None:
             raise HttpError(503, "starting", "the workflow is being loaded: try again", retry_after=RETRY_AFTER)
-        run = request[RUN] = Run(wanted.input, serialize, request.headers, verifies=verifies)
-        if wanted.stream:
+        run = request[RUN] = Run(parsed.input, serialize, request.headers, verifies=verifies)
+        if parsed.stream:
             return await self._stream(request, run, self._engine)
         async with self._runs.start(run, self._engine) as answer:
             text = await answer
@@ -193,7 +192,7 @@ class Server:
                 last = encode_event("error", _internal(error).body)
             await write(response, last)
         except ConnectionError:
-            # The caller has left, or does not read, and the run with it: nothing waits until what is in the buffer has been taken.
+            # The caller has left, or does not read, and the run ends with it: the buffer is dropped instead of waiting for its reader.
             if request.transport is not None:
                 request.transport.abort()
             return response
@@ -222,17 +221,17 @@ class Server:
         try:
             return await handler(request)
         except HttpError as error:
-            answer = error
+            problem = error
         except web.HTTPException as error:
-            answer = from_aiohttp(error, self._settings.body_limit)
+            problem = from_aiohttp(error, self._settings.body_limit)
         except ConnectionError:
-            return web.Response()  # the caller has left, and nobody reads it
+            return web.Response()  # the caller has left: nobody reads it
         except Exception as error:
-            answer = _internal(error)
+            problem = _internal(error)
         run = request.get(RUN)
         if run is None or not run.ended:
-            self._metrics.refuse(answer.status, answer.code)
-        return answer.response()
+            self._metrics.refuse(problem.status, problem.code)
+        return problem.response()
 
     def _connections(self) -> list[RequestHandler]:
         return [] if self._web.server is None else self._web.server.connections
@@ -247,7 +246,7 @@ class Server:
             response.headers[HASH_HEADER] = self._settings.flow_hash
         if self._draining or self._standby.on:
             response.force_close()
-            response.headers["Connection"] = "close"  # aiohttp has decided on this header by now, and would close without a word
+            response.headers["Connection"] = "close"  # aiohttp has decided on this header already, and would close without announcing it
 
 
 def _internal(error: Exception) -> HttpError:
@@ -256,7 +255,7 @@ def _internal(error: Exception) -> HttpError:
 
 
 async def serve(settings: Settings, load: Callable[[], Engine], keys: AccessKeys | None) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. Raises PortError, and what `load` raises."""
+    """Serves until SIGTERM or SIGINT, then drains. Raises PortError, and the errors of `load`."""
     raise_file_limit()
     server = Server(settings, keys)
     stop = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The runtime's configuration: environment variables, set by the operator on the App's workload."""
+"""Reads the runtime's configuration: environment variables that the operator sets on the App's workload."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dynamiq_runtime.recorder_client import Recorder
 
 METRICS_PORT = 9090
-QUEUED_FOR_EACH = 10  # runs that may wait for each that may run: a burst is held, an overload is not
+QUEUED_FOR_EACH = 10  # runs that may wait for each that may run: enough for a burst, too few for an overload
 
 
 class SettingsError(ValueError):
@@ -26,9 +26,10 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Times are seconds, sizes bytes; `access_keys` is None for a public App, `pod_annotations` for one that is never on standby.
+    """The configuration of a server. Times are seconds, sizes bytes.
 
-    `recorder` is None where runs are not recorded, `redaction` where their inputs and outputs are not.
+    `access_keys`: None for a public App. `pod_annotations`: None if it is never on standby. `recorder`: None if runs are not recorded.
+    `redaction`: None if their inputs and outputs are not recorded.
     """
 
     engine: str
@@ -97,9 +98,9 @@ def _recorder(environment: Mapping[str, str]) -> Recorder | None:
     if not url:
         return None
     try:
-        found = urlsplit(url)
-        known = found.scheme in ("http", "https") and found.hostname and found.port != 0 and found.hostname.encode("idna")
-    except ValueError:  # UnicodeError is one: of a host with a label that is empty or too long
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and parts.hostname.encode("idna")
+    except ValueError:  # including UnicodeError, for a host with an empty or too long label
         known = False
     if not known:
         raise SettingsError(f"DYNAMIQ_RECORDER is {url!r}, not a URL of http or https")
@@ -110,7 +111,7 @@ def _recorder(environment: Mapping[str, str]) -> Recorder | None:
 
 
 def _redaction(text: str | None) -> Redaction | None:
-    """What is taken out of inputs and outputs; None where none is recorded, since DYNAMIQ_RUNS does not say so, or has a pattern of no use."""
+    """Parses the rules for redaction; None if no content is recorded: DYNAMIQ_RUNS does not ask for it, or has an unusable pattern."""
     if not text:
         return None
     try:
@@ -136,10 +137,10 @@ def _redaction(text: str | None) -> Redaction | None:
 
 
 def _texts(redact: dict[str, Any], name: str) -> list[str]:
-    found = redact.get(name) or []
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+    texts = redact.get(name) or []
+    if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
         raise SettingsError(f"DYNAMIQ_RUNS: `redact.{name}` is not a list of texts")
-    return found
+    return texts
 
 
 def _number(environment: Mapping[str, str], name: str, default: float, least: float, most: float) -> float:

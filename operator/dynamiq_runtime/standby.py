@@ -1,7 +1,7 @@
-"""Whether this pod is on standby: kept warm behind another version, which its annotation says and the kubelet writes into a file.
+"""Detects that this pod is standby behind another version, from an annotation that the kubelet writes into a file.
 
-A pod on standby answers whoever still calls it, and lets go of connections: each answer closes its own, and one that is idle is
-closed. So does a pod that ends. A file that is not there, or can't be read, is no standby.
+A standby pod still answers callers, and closes connections: each with its answer, and those that are idle. A pod that ends does the same. Without
+a readable file the pod is not standby.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 ON_STANDBY = b'dynamiq.getdynamiq.ai/standby="true"'
-"""A line of the file: the downward API writes values as Go quotes them, so that no other value can hold such a line."""
-LOOK_PERIOD = 0.1  # seconds between two looks at the file: one system call
-IDLE_LIMIT = 0.75  # seconds without a call after which a connection is closed: one that is in use ends with its next answer
+"""A line of the file. The downward API quotes values like Go, so no other value can contain such a line."""
+LOOK_PERIOD = 0.1  # seconds between two checks of the file, each a system call
+IDLE_LIMIT = 0.75  # seconds without a call after which a connection is closed; one in use ends with its next answer
 NOTHING = bytes(4)  # an int, 0
-TURNS = 3  # of the event loop, in which a request that was read before its connection was paused begins
+TURNS = 3  # turns of the event loop until a request that was read before its connection was paused begins
 
 
 class Standby:
-    """Follows the file of one pod; `on` says whether it is on standby."""
+    """The standby state of one pod, from its file. `on`: True if it is standby."""
 
     def __init__(self, file: Path | None) -> None:
         self.on = False
@@ -37,7 +37,7 @@ class Standby:
 
     @contextmanager
     def request(self, request: web.Request) -> Iterator[None]:
-        """A request, whose connection is not idle while the block runs."""
+        """Marks the request's connection as busy while the block runs."""
         connection = request.protocol
         self._busy.add(connection)
         try:
@@ -46,9 +46,9 @@ class Standby:
             self._busy.discard(connection)
 
     async def follow(self, connections: Callable[[], list[RequestHandler]]) -> None:
-        """Looks at the file for as long as the server runs, and closes what of `connections` is idle on standby."""
+        """Checks the file while the server runs, and closes idle ones of `connections` on standby."""
         while self._file is not None:
-            self._look(self._file)
+            self._check_file(self._file)
             if self.on:
                 await self._close_idle(connections())
             else:
@@ -56,15 +56,15 @@ class Standby:
             await asyncio.sleep(LOOK_PERIOD)
 
     async def let_go(self, connections: Callable[[], list[RequestHandler]]) -> None:
-        """Closes what of `connections` is idle, as on standby, until it is cancelled; nothing follows the file meanwhile."""
+        """Closes idle ones of `connections`, as on standby, until it is cancelled. The file is not checked meanwhile."""
         while True:
             await self._close_idle(connections())
             await asyncio.sleep(LOOK_PERIOD)
 
-    def _look(self, file: Path) -> None:
+    def _check_file(self, file: Path) -> None:
         try:
-            found = file.stat()
-            seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+            status = file.stat()
+            seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen != self._seen:
                 self.on = ON_STANDBY in file.read_bytes().splitlines()
                 self._seen = seen
@@ -76,7 +76,7 @@ class Standby:
         idle = [connection for connection in connections if connection not in self._busy]
         self._idle_since = {connection: self._idle_since.get(connection, now) for connection in idle}
         over = [connection for connection in idle if now - self._idle_since[connection] >= IDLE_LIMIT]
-        # What a caller has sent by now is answered: a paused connection reads nothing more, and what was read before begins.
+        # Requests sent so far are answered: a paused connection reads nothing more, and whatever was read before begins.
         paused = [(connection, transport) for connection in over if (transport := connection.transport) is not None]
         for _, transport in paused:
             transport.pause_reading()
@@ -89,6 +89,6 @@ class Standby:
 
 
 def _has_unread(transport: asyncio.Transport) -> bool:
-    """Whether the caller has sent bytes that were not read."""
+    """Returns True if the caller has sent bytes that were not read."""
     unread: bytes = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.FIONREAD, NOTHING)
     return unread != NOTHING

@@ -1,7 +1,7 @@
-"""A flow's text to plain data: JSON or YAML, safely, with every integer kept whole.
+"""Parses a flow's text to plain data: JSON or YAML, safely, with exact integers.
 
-It reads YAML as the SDK does: dates stay text, `1e3` is a number, a repeated key is an error. It builds no Python objects from
-tags, and refuses text that is too large, too deep, or that grows when its aliases are written out.
+It reads YAML like the SDK: dates stay text, `1e3` is a number, a duplicate key is an error. It builds no Python objects from tags. It
+refuses text that is too large, too deep, or grows too much when its aliases are expanded.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-MAX_BYTES = 1 << 20  # an App's flow is at most 900 KiB, which is what a ConfigMap can hold
+MAX_BYTES = 1 << 20  # an App's flow is at most 900 KiB, the limit of a ConfigMap
 MAX_DEPTH = 100
 MAX_VALUES = 200_000
 VARIABLE = re.compile(r"\$\{oc\.env:\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:,([^${}]*))?\}")
 
 
 class FlowError(ValueError):
-    """The flow can't be served; the message is one line that says which part, and why."""
+    """The flow cannot be served; the message is one line with the place and the reason."""
 
 
 def load_text(text: str) -> Any:
-    """The data in `text`. Raises FlowError."""
+    """Parses `text`. Raises FlowError."""
     if len(text.encode()) > MAX_BYTES:
         raise FlowError(f"the flow is larger than {MAX_BYTES >> 10} KiB")
     try:
@@ -36,7 +36,7 @@ def load_text(text: str) -> Any:
 
 
 def substitute_environment(data: Any, environment: Mapping[str, str]) -> Any:
-    """A copy of `data` with `${oc.env:NAME}` and `${oc.env:NAME,default}` replaced in its strings. Raises FlowError."""
+    """Copies `data` with `${oc.env:NAME}` and `${oc.env:NAME,default}` replaced in its strings. Raises FlowError."""
 
     def replace(match: re.Match[str]) -> str:
         value = environment.get(match[1], match[2])
@@ -65,7 +65,7 @@ def _parse(text: str) -> Any:
 
 
 def _measure(data: Any) -> None:
-    """Counts values the way a reader meets them: an alias counts each time, so that a small text can't stand for a huge one."""
+    """Counts values as a reader meets them, an alias each time, so that a small text cannot stand for a huge one."""
     level, seen = [data], 0
     for _ in range(MAX_DEPTH):
         seen += len(level)

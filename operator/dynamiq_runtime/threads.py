@@ -1,8 +1,7 @@
-"""Runs in threads, so that a slow run holds up neither the others nor the probes, and an end for a run that takes too long.
+"""Executes runs in threads, so that a slow one blocks neither others nor the probes, and ends runs that take too long.
 
-Each run has a thread of its own, a bounded number at a time; a bounded number more wait for one, in order, and the next is
-refused. A run past its time gets its answer at once; its thread is made to end, again and again until it has, and counts as in
-use until then.
+Each run has its own thread, up to a limit. Up to another limit more runs wait for one, in order; the next is refused. A run past its time
+gets its answer at once. Its thread is interrupted until it ends, and counts as in use until then.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ class CutOffError(Exception):
 
 
 class BusyError(Exception):
-    """Too many runs wait already, or none ended in the time that this one had."""
+    """Too many runs wait already, or none ended in this one's time."""
 
 
 class _RunAbandoned(BaseException):
-    """Raised inside a run's thread to end it; a BaseException, so that the author's `except Exception` does not hold it."""
+    """Raised inside a run's thread to end it. A BaseException, so that the author's `except Exception` does not catch it."""
 
 
 class RunThreads:
-    """A bounded set of threads for one process; for its event loop alone."""
+    """A bounded set of threads for one process, used by its event loop only."""
 
     def __init__(self, timeout: float, threads: int, queue: int) -> None:
         self._timeout = timeout
@@ -48,7 +47,7 @@ class RunThreads:
 
     @property
     def stuck(self) -> bool:
-        """Whether every thread is in a run that was given up: nothing can be answered until one ends."""
+        """True if every thread is in a run that was given up: no run can start until one ends."""
         return len(self._reapers) >= self._threads
 
     def cut_off(self) -> None:
@@ -58,9 +57,9 @@ class RunThreads:
 
     @asynccontextmanager
     async def start(self, work: Callable[[], T]) -> AsyncIterator[Awaitable[T]]:
-        """The value of `work()` to await, once its thread has begun; what has not ended on leaving is given up.
+        """Yields the value of `work()` to await, once its thread has begun. On leaving, unfinished work is given up.
 
-        Raises BusyError on entering. Awaiting raises TimedOutError, CutOffError, and whatever `work` raises.
+        Raises BusyError on entering. Awaiting raises TimedOutError, CutOffError, and the errors of `work`.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
@@ -69,7 +68,7 @@ class RunThreads:
         thread = threading.Thread(target=_body, args=(loop, answer, work), name="run", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the system has no thread left for this process
+        except RuntimeError:  # the system has no more threads for this process
             self._free.release()
             raise BusyError from None
         late = loop.call_at(deadline, lambda: _settle(answer, answer.set_exception, TimedOutError()))
@@ -111,7 +110,7 @@ class RunThreads:
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """The value of `work()`, made in a thread that a stop of the process does not wait for. Raises whatever `work` raises."""
+    """Returns the value of `work()`, computed in a thread that a stop of the process does not wait for. Raises the errors of `work`."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
     threading.Thread(target=_body, args=(loop, answer, work), name="load", daemon=True).start()
@@ -128,7 +127,7 @@ def _body(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[T], work: Call
             _settle_from_thread(loop, answer, answer.set_result, value)
     except (_RunAbandoned, RuntimeError):
         return  # the run was given up, or the loop is closed
-    except BaseException as error:  # SystemExit from the author's code ends this run, not the server
+    except BaseException as error:  # SystemExit of the author's code ends this run, not the server
         _settle_from_thread(loop, answer, answer.set_exception, RuntimeError(f"the code raised {type(error).__name__}"))
 
 

@@ -1,8 +1,8 @@
-"""The engine `tiny`: runs a flow on one input, with the SDK's rules for what a node is given and what its answer becomes.
+"""The engine `tiny`: runs a flow on one input, with the SDK's rules for nodes' inputs and outputs.
 
-A node without an `input_transformer` is given the run's input and, under their ids, the results of all nodes that have ended;
-with one, the same as its path and selector shape it. A run fails when a node fails whose `behavior` is `raise`. Nodes run one
-after the other, in the order of their dependencies. Nothing here is shared between runs, and nothing is streamed.
+A node gets the run's input and, under their ids, the results of all ended nodes. Its `input_transformer`, if any, selects from those. A
+run fails if a node fails whose `behavior` is `raise`. Nodes run one after the other, in the order of their dependencies. Runs share
+nothing, and nothing is streamed.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ MAX_DEPTH = 200
 
 
 class _Skipped(Exception):  # noqa: N818 - an outcome, not an error
-    """A node did not run, because one that it depends on did not succeed."""
+    """A node did not run, because one of its dependencies did not succeed."""
 
 
 class Tiny:
-    """A loaded flow; runs share it and change nothing in it."""
+    """A loaded flow, shared by runs, which do not change it."""
 
     def __init__(self, text: str, environment: Mapping[str, str]) -> None:
         self._flow = load_flow(text, environment)
 
     @property
     def nodes(self) -> int:
-        """How many nodes a run has."""
+        """The number of nodes of a run."""
         return len(self._flow.nodes)
 
     def execute(self, given: Mapping[str, Any], report: Report) -> Any:
-        """The answer to one input. Raises RunFailedError."""
+        """Returns the answer to one input. Raises RunFailedError."""
         return execute(self._flow, given, report)
 
 
-def execute(flow: Flow, given: Mapping[str, Any], report: Report | None = None) -> Any:
-    """The flow's answer: the Output node's value, or a value for each by id where there are several. Raises RunFailedError."""
+def execute(flow: Flow, run_input: Mapping[str, Any], report: Report | None = None) -> Any:
+    """Returns the flow's answer: the Output node's value, or several by node id. Raises RunFailedError."""
     results: dict[str, dict[str, Any]] = {}
     failures: list[Failure] = []
     report = report or Report()
@@ -59,7 +59,7 @@ def execute(flow: Flow, given: Mapping[str, Any], report: Report | None = None) 
             node = flow.nodes[node_id]
             run = NodeRun(node_id, node.name, node.type, time.time_ns(), node_id)
             report.nodes.append(run)
-            results[node_id], failure = _result(flow, node, given, ended, run)
+            results[node_id], failure = _result(flow, node, run_input, ended, run)
             run.ended = time.time_ns()
             if report.content is not None:
                 _record_content(run, results[node_id], report.content)
@@ -74,18 +74,18 @@ def execute(flow: Flow, given: Mapping[str, Any], report: Report | None = None) 
 
 
 def _result(
-    flow: Flow, node: Node, given: Mapping[str, Any], ended: Mapping[str, dict[str, Any]], run: NodeRun
+    flow: Flow, node: Node, run_input: Mapping[str, Any], ended: Mapping[str, dict[str, Any]], run: NodeRun
 ) -> tuple[dict[str, Any], Failure | None]:
     taken: Any = None
     try:
         _require(flow, node, ended)
-        taken = _input(node, given, ended)
+        taken = _input(node, run_input, ended)
         output = node.output.apply(_with_retries(node, taken, run))
         return {"status": "success", "input": plain(taken), "output": plain(output)}, None
     except _Skipped as skipped:
         run.status = SKIPPED
         return {"status": "skip", "input": None, "output": None, "error": _error("NodeSkippedException", str(skipped))}, None
-    except Exception as error:  # whatever the author's code raises is the run's outcome
+    except Exception as error:  # any error of the author's code is the run's outcome
         is_code = node.kind == "Python" and isinstance(error, _CodeFailed)
         cause = error.__cause__ if is_code and error.__cause__ else error
         message = f"{type(cause).__name__}: {cause}"[:MESSAGE_LIMIT] if str(cause) else type(cause).__name__
@@ -111,11 +111,11 @@ def _require(flow: Flow, node: Node, ended: Mapping[str, dict[str, Any]]) -> Non
             raise _Skipped(f"Dependency {target}: {'failed' if ended[target]['status'] == 'failure' else 'skipped'}")
 
 
-def _input(node: Node, given: Mapping[str, Any], ended: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+def _input(node: Node, run_input: Mapping[str, Any], ended: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     if node.input:
-        taken = node.input.apply({**plain(given), **plain(ended)})
+        taken = node.input.apply({**plain(run_input), **plain(ended)})
     else:
-        taken = {**plain(given), **{key: _without_input(result) for key, result in ended.items()}}
+        taken = {**plain(run_input), **{key: _without_input(result) for key, result in ended.items()}}
     if not isinstance(taken, dict):
         raise TypeError(f"its input_transformer gives {type(taken).__name__}, and a node takes an object")
     return {**taken, **plain(node.constants)}
@@ -155,7 +155,7 @@ def _error(kind: str, message: str, *, recoverable: bool = False) -> dict[str, A
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """A copy made of what JSON has, so that no node changes what another one reads. Raises TypeError, ValueError."""
+    """Copies a value to JSON types, so that no node changes the input of another. Raises TypeError, ValueError."""
     if value is None or (isinstance(value, (bool, str, int, float)) and not isinstance(value, enum.Enum)):
         return value
     if depth > MAX_DEPTH:

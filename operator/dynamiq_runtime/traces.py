@@ -1,7 +1,7 @@
-"""Traces as OpenTelemetry: a span for each run, and in it one for each node, sent by OTLP over HTTP.
+"""Exports traces to OpenTelemetry: a span for each run, and in it one for each node, sent by OTLP over HTTP.
 
-Off unless OTEL_EXPORTER_OTLP_ENDPOINT (or …_TRACES_ENDPOINT) is set; OpenTelemetry's other variables apply. A caller's
-`traceparent` is continued. No input, output or error text is in a span.
+Off unless OTEL_EXPORTER_OTLP_ENDPOINT (or …_TRACES_ENDPOINT) is set; OpenTelemetry's other variables apply. A caller's `traceparent` is
+continued. No span has input, output or error text.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from dynamiq_runtime import __version__
 from dynamiq_runtime.engine import FAILED, NodeRun, Report, Usage
 from dynamiq_runtime.settings import Settings
 
-FLUSH = 3000  # milliseconds that a stop waits for spans not sent yet
+FLUSH = 3000  # milliseconds that a stop waits for unsent spans
 
 
 class EndedRun(Protocol):
-    """What of a run that ended goes into its span; times in nanoseconds since 1970."""
+    """The data of an ended run that its span needs; times in nanoseconds since 1970."""
 
     id: str
     outcome: str
@@ -37,7 +37,7 @@ class EndedRun(Protocol):
 
 
 class Traces:
-    """One exporter for one server."""
+    """The exporter of one server."""
 
     def __init__(self, settings: Settings) -> None:
         named = Resource({SERVICE_NAME: settings.app or "dynamiq-runtime", "service.version": settings.workflow_version or ""})
@@ -54,7 +54,7 @@ class Traces:
         self._caller = TraceContextTextMapPropagator()
 
     def record(self, run: EndedRun) -> str:
-        """Adds a run that ended and returns its trace's id, 32 hexadecimal digits."""
+        """Adds an ended run and returns its trace's id, 32 hexadecimal digits."""
         caller = self._caller.extract({key.lower(): value for key, value in run.headers.items()})
         attributes = {**self._attributes, "dynamiq.run.id": run.id, "dynamiq.run.outcome": run.outcome}
         span = self._tracer.start_span("run", caller, kind=SpanKind.SERVER, attributes=attributes, start_time=run.began)
@@ -73,21 +73,21 @@ class Traces:
         return trace.format_trace_id(span.get_span_context().trace_id)
 
     def close(self) -> None:
-        """Sends what is left, for `FLUSH` at most."""
+        """Sends the remaining spans, within `FLUSH`."""
         self._provider.force_flush(FLUSH)
 
 
 def _of_node(node: NodeRun) -> dict[str, str | int | float]:
-    used = node.usage or Usage()
+    usage = node.usage or Usage()
     named = {
         "dynamiq.node.type": node.type,
         "gen_ai.request.model": node.model,
         "gen_ai.provider.name": node.provider,
-        "gen_ai.usage.input_tokens": used.input_tokens,
-        "gen_ai.usage.output_tokens": used.output_tokens,
-        "gen_ai.usage.cache_read.input_tokens": used.cache_read_tokens,
-        "gen_ai.usage.cache_creation.input_tokens": used.cache_write_tokens,
-        "dynamiq.node.cost_usd": used.cost,
+        "gen_ai.usage.input_tokens": usage.input_tokens,
+        "gen_ai.usage.output_tokens": usage.output_tokens,
+        "gen_ai.usage.cache_read.input_tokens": usage.cache_read_tokens,
+        "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
+        "dynamiq.node.cost_usd": usage.cost,
         "error.type": node.error_type,
         "code.line.number": node.error_line,
     }

@@ -1,9 +1,9 @@
 """Runs a trigger: calls the App once, and reports the result in one line.
 
-It tries again only while it gets no connection: then the App certainly has not got the request. Once a byte may have been sent it
-never tries again, so that no run is made twice. Input, answer and key are never shown.
+It retries only while it gets no connection: the App then certainly has not received the request. Once a byte may have been sent it never
+retries, so that no run happens twice. Input, answer and key are never shown.
 
-The input comes from the environment, in pieces of variables that are numbered from 1: a variable has at most 128 KiB. The trigger's name is in DYNAMIQ_TRIGGER.
+The input comes from the environment, in variables numbered from 1, since each has at most 128 KiB. DYNAMIQ_TRIGGER has the trigger's name.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ _CODE = re.compile(r"[a-z_]{1,40}")
 
 
 class NotSentError(Exception):
-    """The App was not called; the message says why."""
+    """The App was not called; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class CallResult:
-    """The result of the call. `workflow_hash`: of the flow that answered, where the App names it."""
+    """The result of the call. `workflow_hash`: that of the flow that answered, if the App names it."""
 
     ok: bool
     message: str
     workflow_hash: str | None = None
 
     def as_json(self) -> str:
-        """One line: the pod's termination message."""
+        """Serializes the result to one line: the pod's termination message."""
         fields = {"message": self.message, "workflowHash": self.workflow_hash}
         return json.dumps({name: value for name, value in fields.items() if value is not None})
 
 
 def run_trigger(options: argparse.Namespace, environment: Mapping[str, str]) -> CallResult:
-    """Calls the App that `options` (the parsed command line) names. SIGTERM ends it, unless the request was sent: then it waits for the answer."""
+    """Calls the App of `options` (the parsed command line). SIGTERM ends it; after the request was sent it still waits for the answer."""
     signal.signal(signal.SIGTERM, _on_sigterm)
     try:
         body = json.dumps({"input": _input(environment)}).encode()
         url = urlsplit(options.url)
         connection = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=CONNECT_TIMEOUT)
         connected = _connect(connection, options)
-        headers = {"Content-Type": "application/json", **_named(environment), **(_login(options.keys) if options.keys else {})}
+        headers = {"Content-Type": "application/json", **_trigger_header(environment), **(_login(options.keys) if options.keys else {})}
         _not_after(options.not_after)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except NotSentError as error:
@@ -83,7 +83,7 @@ def _on_sigterm(*_: object) -> NoReturn:
 
 
 def _connect(connection: http.client.HTTPConnection, options: argparse.Namespace) -> Any:
-    """The socket, once there is a connection: a new App's name may not be known yet, and no pod of it be ready."""
+    """Returns the socket once it is connected. Retries: a new App's name may be unknown, or none of its pods ready."""
     until = time.monotonic() + options.connect_for
     while True:
         _not_after(options.not_after)
@@ -104,7 +104,7 @@ def _not_after(text: str | None) -> None:
 
 
 def _login(folder: Path) -> dict[str, str]:
-    """The header with the key named `default`, else with the first by name: their owner may have renamed them all."""
+    """Returns the header with the key named `default`, else the first key by name: the owner may have renamed them."""
     try:
         files = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=_rank)
         keys = [key for path in files if path.is_file() and (key := path.read_text().strip())]
@@ -117,8 +117,8 @@ def _login(folder: Path) -> dict[str, str]:
     return {"Authorization": f"Bearer {keys[0]}"}
 
 
-def _named(environment: Mapping[str, str]) -> dict[str, str]:
-    """The header by which the run is known as this trigger's, where its name is given."""
+def _trigger_header(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns the header that names this trigger for the run, if its name is set."""
     name = environment.get(NAME, "")
     return {NAME_HEADER: name} if name and name.isascii() and name.isprintable() else {}
 
@@ -129,7 +129,7 @@ def _rank(path: Path) -> tuple[bool, str]:
 
 def _input(environment: Mapping[str, str]) -> dict[str, Any]:
     try:
-        given = json.loads(_joined(environment, INPUT) or "{}")
+        data = json.loads(_joined(environment, INPUT) or "{}")
         transformer = json.loads(_joined(environment, TRANSFORMER) or "{}")
     except (ValueError, RecursionError):
         raise NotSentError("the trigger's input is not JSON") from None
@@ -138,7 +138,7 @@ def _input(environment: Mapping[str, str]) -> dict[str, Any]:
         selector: dict[str, Callable[[Any], Any]] = {
             name: jsonpath.selection(text) for name, text in (transformer.get("selector") or {}).items()
         }
-        made = jsonpath.apply(given, path, selector)
+        made = jsonpath.apply(data, path, selector)
     except (jsonpath.PathError, TypeError) as error:
         raise NotSentError(f"inputTransformer: {error}") from None
     if not isinstance(made, dict):
@@ -159,14 +159,14 @@ def _result(answer: http.client.HTTPResponse, seconds: float) -> CallResult:
     ok = 200 <= answer.status < 300
     code = "" if ok else _code(answer.read(ERROR_MAX))
     while ok and answer.read(ERROR_MAX):
-        pass  # an answer counts when it is there to its end
+        pass  # an answer counts only if it is complete
     if ok and answer.length:
         raise http.client.IncompleteRead(b"", answer.length)
     return CallResult(ok, f"the App answered {answer.status}{code} after {seconds:.1f} s", workflow_hash)
 
 
 def _code(body: bytes) -> str:
-    """The machine's word of an error; its sentence may hold what the run was about."""
+    """Returns the code of an error for the message; its sentence may quote the run's data."""
     try:
         code = json.loads(body)["error"]["code"]
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -1,4 +1,4 @@
-"""A flow's YAML to plain data, as the SDK reads it. Apart from `text`, since loading the library is a part of a start that a flow in JSON is spared."""
+"""Parses a flow's YAML to plain data, like the SDK. Separate from `text`, so that a start with a JSON flow does not load the library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FLOAT = re.compile(
 
 
 class NotYAMLError(ValueError):
-    """The text is no YAML; `where` says in which line and column, if it is known, and the message why."""
+    """The text is no YAML. `where`: line and column, if known; the message is the reason."""
 
     def __init__(self, where: str, problem: str) -> None:
         self.where = where
@@ -22,7 +22,7 @@ class NotYAMLError(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, with the SDK's reading of scalars."""
+    """PyYAML's safe loader, with the SDK's parsing of scalars."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys: set[str] = set()
@@ -43,7 +43,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(rf"^(?:{FLOA
 
 
 def parse_yaml(text: str) -> Any:
-    """The data in `text`. Raises NotYAMLError, RecursionError."""
+    """Parses `text`. Raises NotYAMLError, RecursionError."""
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of SafeLoader
     except yaml.MarkedYAMLError as error:

@@ -1,1 +1,1 @@
-"""What the operator makes for an App: a maker for each kind of child, from inputs to fresh manifests, and the table of the kinds."""
+"""Builds the desired children of an App: one maker for each kind, from inputs to fresh manifests, and the table of kinds."""

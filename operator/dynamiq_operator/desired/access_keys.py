@@ -1,4 +1,4 @@
-"""The Secret of Access Keys, whose content is the user's once it has been made."""
+"""Builds the Secret of Access Keys. After its creation its content belongs to the user."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ FIRST_ACCESS_KEY = "default"
 
 
 def access_keys(app: App, key: str) -> Manifest:
-    """As it is first made, with one random `key`; it is never written again."""
+    """Returns the Secret for its creation, with one random `key`. It is never written again."""
     return child(app, SECRET, names.access_keys(app.meta.name), type="Opaque", stringData={FIRST_ACCESS_KEY: key})

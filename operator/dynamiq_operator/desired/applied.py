@@ -1,4 +1,4 @@
-"""An App as its pods have it: the variables, the access and the recording of a template that was applied, whatever the App asks for by now."""
+"""Reads an App as its pods have it: variables, access and recording of an applied template, whatever the App asks for now."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.recording import RunsPolicy
 
 _OWN = "DYNAMIQ_"
-"""With PORT, what the names of no variables begin with."""
+"""With PORT, the prefix that users' variables cannot have."""
 
 
 def apps_as_applied(app: App, template: object, runs: object = None) -> tuple[App, ...]:
-    """Returns the App with what this pod template has of it; empty where the template is none of ours.
+    """Returns the App with the variables, access and `runs` of this pod template; empty if the template is not ours.
 
-    `runs`: what is noted beside it. More than one App where it is not known how `runs` was written: then the one that records least is the first.
+    `runs`: the recording policy noted beside the template. If it is ambiguous, several Apps are returned, the one that records least first.
     """
     if not isinstance(template, Mapping):
         return ()
@@ -60,17 +60,17 @@ def _variables(env: Mapping[str, Mapping[str, Any]]) -> Iterator[Variable]:
 
 
 def _runs(app: App, env: Mapping[str, Mapping[str, Any]], noted: object) -> Iterator[RunsPolicy | None]:
-    """Yields what `runs` may be; a pod that sends its runs nowhere does not tell."""
+    """Yields the possible `runs`. The template of a pod without a recorder does not contain them."""
     if RECORDER not in env:
         if noted is not None:
             yield RunsPolicy.model_validate(noted)
         yield from (None, app.spec.runs)
         return
-    told = env.get("DYNAMIQ_RUNS")
-    if told is None:
+    setting = env.get("DYNAMIQ_RUNS")
+    if setting is None:
         yield None
         return
-    policy = RunsPolicy.model_validate(json.loads(told["value"].replace("$$", "$")))
+    policy = RunsPolicy.model_validate(json.loads(setting["value"].replace("$$", "$")))
     yield policy
     if not policy.content:
-        yield policy.model_copy(update={"content": None})  # the pod is told it either way
+        yield policy.model_copy(update={"content": None})  # both make the same variable

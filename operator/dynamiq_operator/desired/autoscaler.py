@@ -1,4 +1,4 @@
-"""The HorizontalPodAutoscaler: it owns `replicas` of the workload from its creation on."""
+"""Builds the HorizontalPodAutoscaler, which owns `replicas` of the workload after its creation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dynamiq_operator.model.objects import Manifest
 
 
 def autoscaler(inputs: Inputs) -> list[Manifest]:
-    """None for an App that runs nothing."""
+    """Returns the autoscaler; empty for an App that runs nothing."""
     app, pinned = inputs.app, inputs.pinned
     if pinned is None:
         return []

@@ -1,4 +1,4 @@
-"""What every child has: a resource of the API, a name, labels, and the App as its owner."""
+"""Defines what all children share: an API resource, a name, labels, and the App as owner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ChildKey = tuple[str, str]
 
 @dataclass(frozen=True)
 class Resource:
-    """The API's resource of a kind of child, and how a child of that kind is named: by the App and by what tells it from others."""
+    """The API resource of a child kind, and the function that names its children."""
 
     api_version: str
     kind: str
@@ -23,7 +23,7 @@ class Resource:
     name: Callable[..., str]
 
     def key(self, *of: str) -> ChildKey:
-        """The child that is named by the App, and by what `name` takes beside it."""
+        """Returns the key of the child with these arguments of `name`: the App's name, then whatever distinguishes its children."""
         return self.kind, self.name(*of)
 
 
@@ -42,7 +42,7 @@ ENDPOINT_SLICE = Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslice
 
 
 def owner(app: App) -> dict[str, Any]:
-    """The ownerReference to an App, with which its children and its rows are deleted."""
+    """Returns the ownerReference to an App. Children and rows are deleted with it."""
     return ownership.reference(app.meta.name, app.meta.uid)
 
 
@@ -55,7 +55,7 @@ def child(
     labels: dict[str, str] | None = None,
     **content: Any,
 ) -> Manifest:
-    """A manifest of `resource` for `app`; `labels` are added to those of every child, `content` is all but its metadata."""
+    """Returns a manifest of `resource` for `app`. `labels` are added to those of every child; `content` is everything but its metadata."""
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": app.meta.namespace,
@@ -72,17 +72,20 @@ def key_of(manifest: Manifest) -> ChildKey:
 
 
 def is_owned(observed: Mapping[str, Any], app: App) -> bool:
-    """Whether an object is this App's, by uid."""
+    """Returns True if an object is this App's, by uid."""
     return ownership.is_owned(observed, app.meta.uid)
 
 
 def is_ours(observed: Mapping[str, Any], app: App) -> bool:
-    """Whether an object is this App's, or was before a restore: only then may it be written. One of another App is not, whatever its labels."""
+    """Returns True if an object is this App's, or was before a restore. Only such an object may be written.
+
+    An object of another App is never ours, whatever its labels.
+    """
     if is_owned(observed, app):
         return True
     return ownership.is_labelled(observed, app.meta.name) and ownership.is_nobodys(observed)
 
 
 def is_ending(observed: Mapping[str, Any]) -> bool:
-    """Whether an object is being deleted."""
+    """Returns True if an object is being deleted."""
     return "deletionTimestamp" in observed["metadata"]

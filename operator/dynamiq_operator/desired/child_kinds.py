@@ -1,7 +1,7 @@
-"""The table of child kinds: what the operator makes for an App, and how each kind is watched, compared, repaired and removed.
+"""Lists the child kinds: how each is made, watched, compared, repaired and removed.
 
-A new kind of child is one entry here, a maker in a module of its own, and the rights in `manifests/rbac/operator.yaml`, which a test
-derives from this table.
+A new kind needs one entry here, a maker in its own module, and rights in `manifests/rbac/operator.yaml`. A test derives those rights
+from this table.
 """
 
 from __future__ import annotations
@@ -45,49 +45,49 @@ Maker = Callable[[Inputs], list[Manifest]]
 
 @dataclass(frozen=True)
 class ChildKind:
-    """One kind of child. The defaults are those of a child that every App has, and that is applied whenever it differs."""
+    """One kind of child. The defaults suit a child that every App has, and that is applied whenever it differs."""
 
     resource: Resource
     make: Maker | None = None
-    """Makes the manifests of this kind; None for one whose content the planner does not know, and asks for by an operation of its own."""
+    """Makes the manifests; None if the planner does not know the content and uses a separate operation."""
     selector: str = names.MANAGED_SELECTOR
-    """Labels under which it is listed and watched."""
+    """Labels under which children of this kind are listed and watched."""
     watched: bool = True
-    """Secrets are not: they are read one by one, by name."""
+    """False for Secrets: they are read by name, one at a time."""
     optional: bool = False
-    """Whether a cluster may lack its API."""
+    """True if a cluster may lack this API."""
     removable: bool = False
-    """Whether the operator ever deletes one. Where a maker is known, one that is observed and no longer desired is deleted."""
+    """True if the operator may delete one. With a maker, an observed child that is no longer desired is deleted."""
     keeps_dependents: bool = False
-    """Whether what it owns stays when it is deleted."""
+    """True if dependents survive its deletion."""
     written: bool = True
-    """Whether it is ever written after its creation."""
+    """True if it may be written after its creation."""
     immutable: bool = False
-    """Whether its content never changes: one that a restore brought back gets its owner, and is not applied."""
+    """True if its content never changes. A restored one only gets its owner: it is not applied."""
     of_row: bool = False
-    """Whether the row that runs decides what it is: it notes the last row that was given up."""
+    """True if the running row decides its content. It then notes the last row that was given up."""
     of_triggers: bool = False
-    """Whether it is there for triggers: Ready and a rollout do not wait for it."""
+    """True if it serves triggers. Ready and rollouts do not wait for it."""
     serves_hostname: bool = False
-    """Whether it is a route: it stays while the Gateway that is to replace it is missing, and another owner's one holds a hostname."""
+    """True for a route. It stays while the Gateway that replaces it is missing. A route of another owner holds its hostname."""
     at_creation: frozenset[str] = frozenset()
-    """Fields of its spec that only a POST has, since another manager owns them from then on."""
+    """Fields of `spec` that only the creation sends: afterwards another manager owns them."""
     scaled: bool = False
-    """Whether `replicas` is set by its subresource `scale`."""
+    """True if `replicas` is set through the subresource `scale`."""
     closed: frozenset[str] = frozenset()
-    """Paths of maps in which every key is ours: one that another manager adds is a difference."""
+    """Paths of maps in which every key is ours: a key added by another manager is a difference."""
     exact: tuple[str, ...] = ()
-    """Beginnings of paths below which nothing may be added or left out, not even what is empty."""
+    """Path prefixes below which nothing may be added or left out, not even empty values."""
     prunes_spec: bool = False
-    """Whether a field of its spec that we patched once, and that the manifest lacks, is a difference. Of what was applied that is always so."""
+    """True if a field of `spec` is a difference once we patched it and the manifest lacks it. For applied objects this always holds."""
     guarded: bool = False
-    """Whether nothing in its spec may be another manager's: what pods run is there."""
+    """True if no other manager may own anything in `spec`, which decides what pods run."""
     is_edit: Callable[[Manifest, Manifest, str], bool] = lambda _manifest, _observed, _path: False
-    """Whether a difference, at a path, is another manager's edit, of which an Event tells, and not a change of what the App wants."""
+    """Returns True if the difference at a path is another manager's edit, reported by an Event. Otherwise it is a change of the App."""
     replaced_for: frozenset[str] = frozenset()
-    """Fields of its spec for which it is deleted and made again: a change of them must not be applied."""
+    """Fields of `spec` that must not be applied: a change of them deletes and recreates the child."""
     is_ready: Callable[[Manifest], bool] = lambda _observed: True
-    """Whether one that is as desired has come to rest, which a rollout waits for."""
+    """Returns True if a child that is as desired has settled. A rollout waits for that."""
 
     @property
     def kind(self) -> str:
@@ -95,7 +95,7 @@ class ChildKind:
 
 
 SELECTOR = frozenset({".spec.selector", ".spec.selector.matchLabels"})
-"""With one more key in its selector a Service finds no pod, and a budget guards none."""
+"""Maps that must have no extra key: with one, a Service finds no pod and a budget guards none."""
 
 CHILD_KINDS = (
     ChildKind(SERVICE, service.service, closed=SELECTOR, is_edit=service.is_edit),
@@ -147,5 +147,5 @@ CHILD_KINDS = (
 
 @cache
 def child_kind(kind: str) -> ChildKind:
-    """The entry of a kind. Raises KeyError."""
+    """Returns the entry of a kind. Raises KeyError."""
     return {entry.kind: entry for entry in CHILD_KINDS}[kind]

@@ -1,7 +1,7 @@
-"""The CronJobs of an App's triggers: one for each schedule that is to run.
+"""Builds the CronJobs of an App's triggers: one for each schedule that is to run.
 
-A CronJob exists only while its trigger is to run, and is replaced when its times change: Kubernetes would run at once what one
-seems to have missed while it was suspended, or before it was changed.
+A CronJob exists only while its trigger is to run, and is replaced when its times change. Otherwise Kubernetes would at once run what
+it seems to have missed while the CronJob was suspended, or before it was changed.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from dynamiq_operator.model.objects import Manifest
 
 UTC = "Etc/UTC"
 TIMES = frozenset({"schedule", "timeZone", "suspend"})
-"""When it runs."""
+"""Fields that decide when it runs."""
 HISTORY = 5
 """Runs of each outcome that a CronJob keeps."""
 
 
 def schedule(trigger: Trigger) -> str:
-    """The cron expression, as a CronJob is given it."""
+    """Returns the cron expression for a CronJob."""
     return " ".join((trigger.schedule or "").split())
 
 
 def cron_jobs(inputs: Inputs) -> list[Manifest]:
-    """One for each trigger that is to run on its schedule."""
+    """Returns one CronJob for each trigger that is to run on its schedule."""
     return [_cron_job(inputs, name, trigger) for name, trigger in inputs.schedules.items()]
 
 

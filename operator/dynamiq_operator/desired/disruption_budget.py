@@ -1,4 +1,4 @@
-"""The PodDisruptionBudget: a drain of a node does not take all pods of an App at once."""
+"""Builds the PodDisruptionBudget, which keeps a node drain from evicting all pods of an App at once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from dynamiq_operator.model.objects import Manifest
 
 
 def disruption_budget(inputs: Inputs) -> list[Manifest]:
-    """One pod at a time may be evicted, and so may the only one: a drain of a node has to end.
+    """Returns the budget, which allows one pod to be evicted at a time; empty for an App that runs nothing.
 
-    Its callers are then without an answer until the next pod is Ready; an App that can't have that has a minimum of 2.
+    A single pod may be evicted, too, since a drain has to end. Callers then get no answer until the next pod is Ready. An App that
+    cannot accept this has a minimum of 2.
     """
     app = inputs.app
     if inputs.pinned is None:

@@ -1,9 +1,9 @@
-"""Whether an object is as we applied it: `docs/design/17-drift-is-what-others-set.md` has the rule.
+"""Compares an object with its applied manifest. `docs/design/17-drift-is-what-others-set.md` has the rule.
 
-A field that we state and that has another value is drift, but where admission changed our own apply: there it is still ours, and
-the object carries the digest of just this manifest. What we applied once and no longer state is drift, and so is what another
-manager set in lists of ours, and, where a kind is guarded, anywhere in its spec. What has no owner was added by admission or by
-defaulting, and is nobody's edit.
+A stated field with another value is drift. The exception: admission changed our own apply. The field is then still ours, and the
+object carries the digest of exactly this manifest. A field that we applied once and no longer state is drift. Fields that another
+manager set in our lists are drift, and in a guarded kind anywhere in `spec`. A field without an owner comes from admission or
+defaulting: it is no edit.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ from dynamiq_operator.model.objects import Manifest
 _QUANTITIES = frozenset({"cpu", "memory", "sizeLimit"})
 _NOTE: Path = ("f:metadata", "f:annotations", f"f:{names.APPLIED_ANNOTATION}")
 RESTARTED_AT: Path = ("f:spec", "f:template", "f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt")
-"""What `kubectl rollout restart` sets: it changes nothing but that pods are made anew, as whoever ran it wants."""
+"""Set by `kubectl rollout restart`. It only recreates pods, as its caller wants."""
 
 
 def manifest_digest(manifest: Manifest) -> str:
-    """Identifies a manifest, but for what only its creation has, among those of this operator: RFC 8785 takes ten times as long."""
+    """Returns a digest that identifies a manifest among this operator's, without the fields of its creation."""
+    # Not RFC 8785, which takes ten times as long: only this operator compares these digests.
     text = json.dumps(without_creation(manifest), sort_keys=True, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def without_creation(manifest: Manifest) -> Manifest:
-    """The manifest without the fields that another manager owns from its creation on."""
+    """Returns the manifest without the fields that another manager owns after its creation."""
     at_creation = child_kind(manifest["kind"]).at_creation
     if not at_creation:
         return manifest
@@ -41,56 +42,60 @@ def without_creation(manifest: Manifest) -> Manifest:
 
 
 def noted(manifest: Manifest, digest: str) -> Manifest:
-    """The manifest as it is sent: it carries its own digest."""
+    """Returns the manifest as it is sent, with its own digest."""
     meta = manifest["metadata"]
     annotations = {**(meta.get("annotations") or {}), names.APPLIED_ANNOTATION: digest}
     return {**manifest, "metadata": {**meta, "annotations": annotations}}
 
 
 def drift(desired: Manifest, observed: Manifest) -> str | None:
-    """The path of the first field that is to be brought back; None where the object is as it should be. Raises KeyError for no child's kind."""
-    found = changed_field(desired, observed) or first_stale_field(desired, observed)
-    return found or next(map(managed_fields.shown, foreign_fields(desired, observed)), None)
+    """Returns the path of the first field to repair; None if the object is as desired.
+
+    Raises KeyError for a kind that is no child kind.
+    """
+    path = changed_field(desired, observed) or first_stale_field(desired, observed)
+    return path or next(map(managed_fields.shown, foreign_fields(desired, observed)), None)
 
 
 def changed_field(desired: Manifest, observed: Manifest, fields: frozenset[str] | None = None) -> str | None:
-    """The first field that we state and that another manager changed, or that we have not applied yet; of its spec only `fields`, where given."""
-    looked_at = desired if fields is None else {**desired, "spec": {key: desired["spec"][key] for key in fields}}
-    found = first_difference(looked_at, observed)
-    if found is None or (observed["metadata"].get("annotations") or {}).get(names.APPLIED_ANNOTATION) != manifest_digest(desired):
-        return found
-    return (
-        first_difference(looked_at, observed, managed_fields.our_fields(observed)) if managed_fields.is_ours_at(observed, _NOTE) else found
-    )
+    """Returns the path of the first stated field that another manager changed, or that is not applied yet.
+
+    `fields`: the fields of `spec` to compare; None for all.
+    """
+    compared = desired if fields is None else {**desired, "spec": {key: desired["spec"][key] for key in fields}}
+    path = first_difference(compared, observed)
+    if path is None or (observed["metadata"].get("annotations") or {}).get(names.APPLIED_ANNOTATION) != manifest_digest(desired):
+        return path
+    return first_difference(compared, observed, managed_fields.our_fields(observed)) if managed_fields.is_ours_at(observed, _NOTE) else path
 
 
 def first_difference(desired: Manifest, observed: Manifest, applied: Fields | None = None) -> str | None:
-    """The path of the first field in which `observed` differs from `desired`; None where none does.
+    """Returns the path of the first field in which `observed` differs from `desired`; None if none does.
 
-    `applied`: what is ours of an object that we applied just so; there admission may have changed what it liked. Elsewhere a key of
-    a closed or exact map that `desired` lacks is a difference, too. Raises KeyError where the kind is not a child's.
+    `applied`: our fields of an object that carries this manifest's digest. In those, changes by admission are no difference. Elsewhere a
+    key of a closed or exact map that `desired` lacks is a difference, too. Raises KeyError for a kind that is no child kind.
     """
     return _differs(desired, observed, applied, "", child_kind(desired["kind"]))
 
 
 def first_stale_field(desired: Manifest, observed: Manifest) -> str | None:
-    """The path of the first field that we applied once and `desired` lacks: an annotation, a label, or a field of its spec.
+    """Returns the path of the first annotation, label or field of `spec` that we applied once and `desired` lacks.
 
-    Of a spec that we did not make by apply, and whose kind is not pruned, nothing is known: its POST had what was defaulted, too.
-    Raises KeyError where the kind is not a child's.
+    A `spec` that we created by POST, of a kind that is not pruned, is not compared: the POST contained defaults, too.
+    Raises KeyError for a kind that is no child kind.
     """
     return next(map(managed_fields.shown, _stale_fields(desired, observed, child_kind(desired["kind"]))), None)
 
 
 def foreign_fields(desired: Manifest, observed: Manifest) -> Iterator[Path]:
-    """What other managers set and may not: items of our lists, and in a guarded spec anything."""
+    """Yields the paths that other managers must not set: items of our lists, and anything in a guarded `spec`."""
     for entry in managed_fields.entries(observed):
         if managed_fields.is_of_others(entry):
             yield from fields_to_take(entry, desired, observed)
 
 
 def fields_to_take(entry: Manifest, desired: Manifest, observed: Manifest) -> Iterator[Path]:
-    """Which fields of another manager's entry are to go."""
+    """Yields the paths to remove from another manager's entry."""
     kind = child_kind(desired["kind"])
     spec = {"f:spec": (entry.get("fieldsV1") or {}).get("f:spec", {})}
     for path in managed_fields.unstated(spec, desired, (RESTARTED_AT, *_of_creation(kind))):
@@ -120,8 +125,8 @@ def _of_maps(desired: Mapping[str, Any], observed: Mapping[str, Any], applied: F
             if below is not None or (value in ({}, [], "", None, False) and not exact):
                 continue  # admission took it out, or the API server dropped what is empty
             return f"{path}.{key}"
-        if (found := _differs(value, observed[key], below, f"{path}.{key}", kind)) is not None:
-            return found
+        if (difference := _differs(value, observed[key], below, f"{path}.{key}", kind)) is not None:
+            return difference
     return None
 
 
@@ -132,24 +137,24 @@ def _of_lists(desired: list[Any], observed: list[Any], applied: Fields | None, p
         return _of_applied_lists(desired, observed, applied, path, kind)
     if len(desired) != len(observed):
         return path
-    for index, (one, other) in enumerate(zip(desired, observed, strict=True)):
-        if (found := _differs(one, other, None, f"{path}[{index}]", kind)) is not None:
-            return found
+    for index, (item, other) in enumerate(zip(desired, observed, strict=True)):
+        if (difference := _differs(item, other, None, f"{path}[{index}]", kind)) is not None:
+            return difference
     return None
 
 
 def _of_applied_lists(desired: list[Any], observed: list[Any], applied: Fields, path: str, kind: ChildKind) -> str | None:
-    """Item by item, wherever each stands by now: others may stand between them."""
+    """Compares item by item, whatever the position: items of others may be between them."""
     for index, item in enumerate(desired):
-        here = f"{path}[{index}]"
+        position = f"{path}[{index}]"
         step = next((step for step in applied if step != "." and managed_fields.value_at([item], step) is not ABSENT), None)
         if step is None:  # another manager's by now: it has to be there as we state it
-            if all(_differs(item, other, None, here, kind) is not None for other in observed):
-                return here
+            if all(_differs(item, other, None, position, kind) is not None for other in observed):
+                return position
             continue
         other = managed_fields.value_at(observed, step)
-        if other is not ABSENT and (found := _differs(item, other, applied[step], here, kind)) is not None:
-            return found
+        if other is not ABSENT and (difference := _differs(item, other, applied[step], position, kind)) is not None:
+            return difference
     return None
 
 
@@ -169,5 +174,6 @@ def _of_creation(kind: ChildKind) -> tuple[Path, ...]:
 
 
 def _with_metadata(desired: Manifest) -> Manifest:
-    """Stating at least that there are annotations and labels, so that the one that is stale is named and not all of them."""
+    """Returns a manifest that always states annotations and labels."""
+    # With both stated, the stale annotation or label is reported, and not the whole map.
     return {"metadata": {part: desired["metadata"].get(part) or {} for part in ("annotations", "labels")}}

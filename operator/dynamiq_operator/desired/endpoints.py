@@ -1,4 +1,4 @@
-"""How an endpoint of an EndpointSlice reads, for all that decide where callers end up."""
+"""Reads endpoints of an EndpointSlice, for all code that decides where callers are routed."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from typing import Any
 
 
 def is_ready(endpoint: Mapping[str, Any]) -> bool:
-    """Whether callers are led to it. Kubernetes takes one that does not say so for ready."""
+    """Returns True if callers are routed to it. Like Kubernetes, takes an endpoint without a `ready` condition for ready."""
     return (endpoint.get("conditions") or {}).get("ready") is not False

@@ -1,7 +1,7 @@
-"""The Job that evaluates a version's new pods before a caller reaches them: a program of the App's owner, with the fewest rights there are.
+"""Builds the Job that evaluates a version's new pods before callers reach them. Its program is the App owner's; its rights are minimal.
 
-Its pod has none of the App's labels, so that no Service selects it, and no token of the API server. The key is in a Secret that the Job
-owns, and that only the new pods accept.
+Its pod has none of the App's labels, so no Service selects it, and no token of the API server. The Job owns the Secret with its key.
+Only the new pods accept that key.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dynamiq_operator.model.verification import VerifyJob
 CONTAINER = "evaluation"
 KEY = "key"
 KEPT_SECONDS = 3600
-"""How long one that has ended stays, for its logs."""
+"""Seconds that an ended Job is kept for its logs."""
 URLS_MAX = 20
 TMP_SIZE = "64Mi"
 RESOURCES = {
@@ -26,15 +26,18 @@ RESOURCES = {
 }
 
 
-def evaluation_job(app: App, name: str, row: str, asked: VerifyJob, seconds: int, addresses: Iterable[str], port: int) -> Manifest:
-    """Of the pods at these addresses, of the row of this uid. It is suspended until the pods know its key, and then has so many seconds."""
+def evaluation_job(app: App, name: str, row: str, verify: VerifyJob, seconds: int, addresses: Iterable[str], port: int) -> Manifest:
+    """Returns the Job that evaluates the pods at `addresses`, which run the row with the uid `row`.
+
+    It is suspended until the pods know its key. Then it has `seconds`.
+    """
     urls = [url(address, port) for address in addresses][:URLS_MAX]
     container: dict[str, Any] = {
         "name": CONTAINER,
-        "image": asked.image,
+        "image": verify.image,
         "imagePullPolicy": "IfNotPresent",
-        **({"command": [_literal(each) for each in asked.command]} if asked.command else {}),
-        **({"args": [_literal(each) for each in asked.args]} if asked.args else {}),
+        **({"command": [_literal(each) for each in verify.command]} if verify.command else {}),
+        **({"args": [_literal(each) for each in verify.args]} if verify.args else {}),
         "env": [
             {"name": "DYNAMIQ_URL", "value": urls[0]},
             {"name": "DYNAMIQ_URLS", "value": ",".join(urls)},
@@ -69,17 +72,17 @@ def evaluation_job(app: App, name: str, row: str, asked: VerifyJob, seconds: int
 
 
 def evaluation_key(app: App, job: str, job_uid: str, key: str) -> Manifest:
-    """The Secret of its key, which goes with the Job."""
+    """Returns the Secret of the Job's key, which is deleted with the Job."""
     made = child(app, SECRET, job, type="Opaque", stringData={KEY: key})
     made["metadata"]["ownerReferences"] = [{"apiVersion": JOB.api_version, "kind": JOB.kind, "name": job, "uid": job_uid}]
     return made
 
 
 def url(address: str, port: int) -> str:
-    """Of a pod."""
+    """Returns the URL of a pod."""
     return f"http://[{address}]:{port}/" if ":" in address else f"http://{address}:{port}/"
 
 
 def _literal(text: str) -> str:
-    """The kubelet expands `$(OTHER)`, and takes two dollars for one."""
+    """Doubles each dollar: the kubelet expands `$(OTHER)`, and takes two dollars for one."""
     return text.replace("$", "$$")

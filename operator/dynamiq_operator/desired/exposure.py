@@ -1,4 +1,4 @@
-"""Under which hostname callers reach an App, and by what it is served."""
+"""Decides under which hostname callers reach an App, and by which route it is served."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from dynamiq_operator.model.objects import App
 from dynamiq_operator.model.settings import PublicScheme, Settings
 
 HTTP = "http"
-"""Name of the port, of pods and of the Service."""
+"""Name of the port of pods and of the Service."""
 METRICS = "metrics"
-"""Name of the port of pods by which Prometheus finds it."""
+"""Name of the pods' port by which Prometheus finds it."""
 SERVICE_PORT = 80
 METRICS_PORT = 9090
-"""Of pods: where they tell their metrics and what they do, without a key. No Service has it, and no hostname."""
+"""Port of pods for metrics and activity, which need no key. No Service and no hostname leads to it."""
 OWN_PORTS = {PublicScheme.HTTP: 80, PublicScheme.HTTPS: 443}
 
 
 def hostname(app: App, settings: Settings) -> str:
-    """What callers use: the App's hostname, else one in the operator's domain, else the Service's name in the cluster."""
+    """Returns the hostname for callers: the App's own, else one in the operator's domain, else the Service's name in the cluster."""
     if (external := external_hostname(app, settings)) is not None:
         return external
     return f"{names.service(app.meta.name)}.{app.meta.namespace}.svc"
 
 
 def external_hostname(app: App, settings: Settings) -> str | None:
-    """The name that an Ingress or an HTTPRoute serves; None for an App that is called inside the cluster only."""
+    """Returns the hostname that an Ingress or HTTPRoute serves; None for an App that is called inside the cluster only."""
     if app.spec.exposure is not None and app.spec.exposure.type is ExposureType.CLUSTER_IP:
         return None
     if app.spec.hostname is not None:
@@ -40,9 +40,9 @@ def external_hostname(app: App, settings: Settings) -> str | None:
 
 
 def url(app: App, settings: Settings) -> str | None:
-    """What callers outside the cluster call, where the settings say how the gateway is reached; None for an App that they can't call.
+    """Returns the URL for callers outside the cluster; None if they cannot call the App, or the settings do not describe the gateway.
 
-    An App with TLS of its own is called by https, and behind a gateway that is called by http at the port that https has by itself.
+    An App with its own TLS is called by https. If the gateway is called by http, its port is then the default port of https.
     """
     host, scheme, port = external_hostname(app, settings), settings.public_scheme, settings.public_port
     if host is None or (scheme is None and port is None):
@@ -54,7 +54,7 @@ def url(app: App, settings: Settings) -> str | None:
 
 
 def address(app: App) -> str | None:
-    """The URL to call an App by, as its status has it: the one for callers outside, else that of its hostname; None before it has one."""
+    """Returns the URL of an App from its status: the one for outside callers, else one made of its hostname; None before it has one."""
     if app.status.url is not None or not app.status.hostname:
         return app.status.url
     return f"{PublicScheme.HTTPS if has_tls(app) else PublicScheme.HTTP}://{app.status.hostname}"
@@ -65,12 +65,12 @@ def has_tls(app: App) -> bool:
 
 
 def route_resource(app: App) -> Resource:
-    """What serves the App's hostname."""
+    """Returns the resource that serves the App's hostname."""
     return HTTP_ROUTE if app.spec.wants_gateway else INGRESS
 
 
 def gateway(app: App, settings: Settings) -> ParentRef | None:
-    """The Gateway that is to serve the App's hostname, its namespace filled in; None where neither App nor operator names one."""
+    """Returns the Gateway that serves the App's hostname, with its namespace; None if neither App nor operator names one."""
     own = app.spec.exposure.parent_ref if app.spec.exposure is not None else None
     if own is None:
         return settings.gateway
@@ -78,11 +78,11 @@ def gateway(app: App, settings: Settings) -> ParentRef | None:
 
 
 def hosts_of(route: Mapping[str, Any]) -> frozenset[str]:
-    """Hostnames of an Ingress or an HTTPRoute."""
+    """Returns the hostnames of an Ingress or HTTPRoute."""
     spec = route.get("spec") or {}
     return frozenset(rule["host"] for rule in spec.get("rules") or () if "host" in rule) | frozenset(spec.get("hostnames") or ())
 
 
 def serves(route: Mapping[str, Any], app: App, host: str) -> bool:
-    """Whether a route is this App's, is to stay, and has the hostname."""
+    """Returns True if a route is this App's, is not being deleted, and has the hostname."""
     return is_owned(route, app) and not is_ending(route) and host in hosts_of(route)

@@ -1,4 +1,4 @@
-"""The ConfigMap of a flow, which pods mount."""
+"""Builds the ConfigMap of a flow, which pods mount."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ FLOW_KEY = "flow"
 
 
 def flow(app: App, flow_hash: str, text: str) -> Manifest:
-    """Named by the flow's hash and immutable, so that an old row can always be brought back."""
+    """Returns the ConfigMap, named by the flow's hash."""
     return child(
         app,
         CONFIG_MAP,
         names.flow(app.meta.name, flow_hash),
         annotations={names.FLOW_HASH_ANNOTATION: flow_hash},
+        # Immutable, so that an older row can always be deployed again.
         immutable=True,
         data={FLOW_KEY: text},
     )
 
 
 def is_flow(observed: Manifest, flow_hash: str) -> bool:
-    """Whether a ConfigMap has the flow of this hash, and can never have another one."""
+    """Returns True if a ConfigMap has the flow of this hash and can never have another."""
     return bool(observed.get("immutable")) and hash_of((observed.get("data") or {}).get(FLOW_KEY, "")) == flow_hash

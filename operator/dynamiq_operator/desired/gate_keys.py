@@ -1,4 +1,7 @@
-"""The Secret, in the gate's namespace, by which the gate tells who may call a private App: digests of its Access Keys, and no key."""
+"""Builds and reads the Secret with which the gate checks callers of a private App. It has digests of Access Keys, and no key.
+
+It is in the gate's namespace.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,9 @@ DIGESTS = "digests"
 
 
 def gate_keys(app: App, namespace: str, version: str, data: Mapping[str, str]) -> Manifest:
-    """`version` and `data`: of the Secret of Access Keys. No owner is named: it would be in another namespace."""
+    """Returns the Secret of digests. `version` and `data` are those of the Secret of Access Keys."""
     meta = app.meta
+    # No owner: an ownerReference cannot lead to another namespace.
     return {
         "apiVersion": SECRET.api_version,
         "kind": SECRET.kind,
@@ -32,9 +36,9 @@ def gate_keys(app: App, namespace: str, version: str, data: Mapping[str, str]) -
 
 
 def owner_of(raw: Manifest) -> tuple[str, str, str] | None:
-    """Namespace, name and uid of the App whose digests these are; None where it does not say."""
-    said = (raw["metadata"].get("annotations") or {}).get(names.KEYS_OF_ANNOTATION, "")
-    match said.split("/"):
+    """Returns namespace, name and uid of the App of these digests; None if the annotation has no such value."""
+    annotation = (raw["metadata"].get("annotations") or {}).get(names.KEYS_OF_ANNOTATION, "")
+    match annotation.split("/"):
         case [namespace, name, uid]:
             return namespace, name, uid
         case _:
@@ -42,12 +46,12 @@ def owner_of(raw: Manifest) -> tuple[str, str, str] | None:
 
 
 def version_of(raw: Manifest) -> str:
-    """Of the Secret of Access Keys that the digests are of; empty where it does not say."""
+    """Returns the version of the Secret of Access Keys that the digests were made of; empty if unknown."""
     return str((raw["metadata"].get("annotations") or {}).get(names.KEYS_ANNOTATION, ""))
 
 
 def _digests(data: Mapping[str, str]) -> list[str]:
-    """As the runtime takes keys: each value without the white space around it, and none that is empty, which would allow every caller."""
+    """Digests keys as the runtime reads them: stripped of white space, and without empty ones, which would allow every caller."""
     keys = (_decoded(value).strip() for _, value in sorted(data.items()))
     return [hashlib.sha256(key).hexdigest() for key in keys if key]
 

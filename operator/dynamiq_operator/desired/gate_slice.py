@@ -1,6 +1,6 @@
-"""The EndpointSlice by which a sleeping App's callers reach the gate, beside the one that Kubernetes keeps for the App's Service.
+"""Builds the EndpointSlice that routes callers of a sleeping App to the gate, beside the one that Kubernetes keeps for the App's Service.
 
-It is created empty and never applied again: its endpoints are the gate's, and all else of it stays as it is until it is deleted.
+It is created empty and never applied again. The gate owns its endpoints; everything else stays until it is deleted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SLICE = "slice"
 
 
 def gate_slice(app: App, note: GateNote, port: int, address_type: str) -> Manifest:
-    """`port`: of the gate, one for each sleeping App. `address_type`: IPv4 or IPv6, as the Service has it."""
+    """Returns the slice. `port`: the gate's port for this App. `address_type`: IPv4 or IPv6, like the Service."""
     name = app.meta.name
     labels = {
         names.SERVICE_OF_SLICE_LABEL: names.service(name),
@@ -41,18 +41,19 @@ def gate_slice(app: App, note: GateNote, port: int, address_type: str) -> Manife
 
 
 def leads_to_gate(raw: Mapping[str, Any]) -> bool:
-    """Whether a slice is one of these. Its manager says so, too: every other label Kubernetes copies from a Service to its slices."""
+    """Returns True if a slice is one of these."""
     labels = raw["metadata"].get("labels") or {}
+    # The manager has to be ours: Kubernetes copies every other label from a Service to its slices.
     return names.GATE_LABEL in labels and labels.get(names.SLICE_MANAGER_LABEL) == names.FIELD_MANAGER
 
 
 def noted(note: GateNote) -> str:
-    """A note as the annotation has it."""
+    """Serializes a note for the annotation."""
     return note.model_dump_json(by_alias=True)
 
 
 def read_note(annotation: str) -> GateNote | None:
-    """What an annotation says, also that of another version of the operator; None where it is no note."""
+    """Parses an annotation, also one of another operator version; None if it is no note."""
     try:
         return GateNote.model_validate_json(annotation)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""The HTTPRoute of an App whose hostname a Gateway serves."""
+"""Builds the HTTPRoute of an App whose hostname a Gateway serves."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 
 UNLIMITED = "0s"
-"""A gateway's own limit is often 15 s: it would cut long runs and open streams, which the runtime itself bounds."""
+"""No limit: gateways often have 15 s, which would cut long runs and open streams. The runtime bounds both."""
 
 
 def http_route(inputs: Inputs) -> list[Manifest]:
-    """None for an App that has no hostname, may not have it, or wants no Gateway, and none while no Gateway is named.
-
-    Group and kind of the parent are stated, which the API server would fill in: a field of it that is not stated is then another
-    manager's.
-    """
+    """Returns the route; empty for an App without hostname, without the right to it, or without a Gateway."""
     app = inputs.app
     host, parent = external_hostname(app, inputs.settings), gateway(app, inputs.settings)
     if host is None or parent is None or not inputs.may_route or not app.spec.wants_gateway:
@@ -25,6 +21,7 @@ def http_route(inputs: Inputs) -> list[Manifest]:
     group, _, _ = HTTP_ROUTE.api_version.partition("/")
     backend = {"name": names.service(app.meta.name), "port": SERVICE_PORT}
     spec = {
+        # Group and kind are stated although the API server defaults them: a field that we do not state would be another manager's.
         "parentRefs": [{"group": group, "kind": "Gateway", **parent.as_json()}],
         "hostnames": [host],
         "rules": [{"backendRefs": [backend], "timeouts": {"request": UNLIMITED}}],

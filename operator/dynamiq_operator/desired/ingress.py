@@ -1,4 +1,4 @@
-"""The Ingress of an App that has a hostname."""
+"""Builds the Ingress of an App that has a hostname."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dynamiq_operator.model.objects import Manifest
 
 
 def ingress(inputs: Inputs) -> list[Manifest]:
-    """None for an App that has no hostname, may not have it, or wants a Gateway to serve it."""
+    """Returns the Ingress; empty for an App without hostname, without the right to it, or served by a Gateway."""
     app = inputs.app
     host = external_hostname(app, inputs.settings)
     if host is None or not inputs.may_route or app.spec.wants_gateway:

@@ -1,7 +1,7 @@
-"""Which annotations of an App's Ingress are passed on: those that an ingress controller reads, and that say nothing but how this hostname is served.
+"""Decides which annotations of an App's Ingress are passed on: those that only configure how a controller serves this hostname.
 
-What names other hosts or backends, configuration in a controller's own language, or an address that decides on a request, is not among
-them: whoever may write an App may not so become whoever runs the controller. The operator's setting has other lists, class by class.
+Not passed on are other hosts or backends, configuration in a controller's own language, and addresses that decide on a request. Otherwise
+whoever may write an App could control the controller. The operator's setting replaces these lists by class.
 """
 
 from __future__ import annotations
@@ -46,30 +46,32 @@ SAFE: Mapping[str, frozenset[str]] = {
     "traefik": _COMMON | _TRAEFIK,
     ANY_CLASS: _COMMON | _NGINX | _CONTOUR | _TRAEFIK,
 }
-"""What is passed on where no setting says otherwise. A class of another name may be any controller's: each reads its own alone."""
+"""Annotations that are passed on without a setting. A class with another name may be any controller's: each reads only its own."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9 ._:/,=+*-]*")
-"""Controllers have taken values of such annotations into their configuration as they were: what could end a directive is left out."""
+"""Values that are passed on. Controllers have copied values into their configuration unescaped, so nothing may end a directive."""
 
 
 def refused(exposure: Exposure, settings: Settings) -> dict[str, str]:
-    """The annotations that are not passed on, each with what is wrong with it."""
+    """Returns the annotations that are not passed on, with the reason for each."""
     ingress_class = exposure.class_name or settings.ingress_class
     lists = settings.ingress_annotations
-    said = f"not allowed for ingress class {ingress_class}" if ingress_class else "not allowed for the cluster's default ingress class"
+    not_allowed = (
+        f"not allowed for ingress class {ingress_class}" if ingress_class else "not allowed for the cluster's default ingress class"
+    )
     allowed = lists.get(ingress_class or ANY_CLASS, lists.get(ANY_CLASS))
-    found: dict[str, str] = {}
+    problems: dict[str, str] = {}
     for name, value in (exposure.annotations or {}).items():
         if allowed is not None:
-            if not any(_names(each, name) for each in allowed):
-                found[name] = said
+            if not any(_names(entry, name) for entry in allowed):
+                problems[name] = not_allowed
         elif name not in SAFE.get(ingress_class or ANY_CLASS, SAFE[ANY_CLASS]):
-            found[name] = said
+            problems[name] = not_allowed
         elif not _PLAIN.fullmatch(value):
-            found[name] = "allowed with a value of letters, digits, spaces and . _ : / , = + * - alone"
-    return found
+            problems[name] = "allowed with a value of letters, digits, spaces and . _ : / , = + * - alone"
+    return problems
 
 
 def _names(allowed: str, name: str) -> bool:
-    """Whether an entry of a list, which may end in `*`, means an annotation."""
+    """Returns True if an entry of a list, which may end in `*`, matches an annotation."""
     return name.startswith(allowed[:-1]) if allowed.endswith("*") else name == allowed

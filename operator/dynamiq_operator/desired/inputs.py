@@ -1,4 +1,4 @@
-"""What makers of children take: all that decides what a child is to be, and nothing of what it is now, but for the workload."""
+"""Defines the inputs of makers: everything that decides what a child is to be. They contain no observed state but the workload's."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dynamiq_operator.model.record import Autoscaling, ConfigType, Pinned
 from dynamiq_operator.model.settings import Settings
 
 AWAKE_CPU = 80
-"""CPU use, in percent of the request, that the autoscaler of a serverless App aims at while it is awake."""
+"""Percent of the requested CPU that the autoscaler of a serverless App targets while the App is awake."""
 
 
 class TemplateChoice(Enum):
-    """Which pod template the workload is to have."""
+    """The pod template that the workload is to have."""
 
     PINNED = "that of the pins"
     APPLIED = "the one that was applied last, though the App wants other variables or another access by now"
@@ -28,11 +28,11 @@ class TemplateChoice(Enum):
 class WorkloadInputs:
     """A workload that the App is to have.
 
-    `label`: the pins label of strategy Switch, empty for the one workload of strategy Rolling. `pins`: None where they are not known;
-    then it stays as it is observed. `key_note`: what it is to note of the Access Keys. `served_note`: what it is to note of when it
-    served; `room_note`: of the room that is made for its pods; `row_note`: the row that its template comes with, where that is held. `replicas`: at its creation alone. `recorder`: its URL, for a template that
-    is made anew; `renewed`: whether one is made anew though its inputs are the same. `app`: the App with the variables that the template is to have,
-    where they are others than the App asks for by now.
+    `label`: the pins label of strategy Switch, empty for the one workload of strategy Rolling. `pins`: None if unknown; then it stays as
+    observed. `key_note`, `served_note`, `room_note`: its notes on the Access Keys, on when it served, and on the room made for its pods.
+    `row_note`: the row of its template, where variables wait for a row. `replicas`: used at its creation only. `recorder`: the recorder's
+    URL, for a new template. `renewed`: True to make a new template although its inputs are the same. `app`: the App with the variables
+    of the template, where they differ from those that the App asks for now.
     """
 
     label: str
@@ -51,14 +51,14 @@ class WorkloadInputs:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Of an App that is to run `pinned`; without pins, of an App that runs nothing.
+    """Inputs of an App that is to run `pinned`; without pins the App runs nothing.
 
-    `may_route`: whether the App may have a route for its hostname. `kept_annotations`: what its Ingress keeps of annotations that are
-    refused. `workloads`: those that it is to have. `selected`: the pins label that the Service selects, empty for pods of any.
-    `watches_endpoints`: whether the Service's EndpointSlices are to be watched. `scaled`: the pins label of the workload that the
-    autoscaler scales, and `scale` its limits; `guarded`: of the pods that the disruption budget counts.
-    `verifies`: whether new pods are asked before a caller reaches them, by the operator and by a Job.
-    `schedules`: by the name of its CronJob, each trigger that is to run on a schedule.
+    `may_route`: True if the App may have a route for its hostname. `kept_annotations`: refused annotations that its Ingress keeps.
+    `workloads`: those that it is to have. `selected`: the pins label that the Service selects, empty for all pods.
+    `watches_endpoints`: True if the Service's EndpointSlices are to be watched. `scaled`: the pins label of the workload that the
+    autoscaler scales; `scale`: its limits. `guarded`: the pins label of the pods that the disruption budget counts.
+    `verifies`: True if the operator and a Job call new pods before callers reach them.
+    `schedules`: each trigger that is to run on a schedule, by the name of its CronJob.
     """
 
     app: App
@@ -77,12 +77,13 @@ class Inputs:
 
 
 def hold_of(pinned: Pinned | None) -> int:
-    """Seconds for which a call may wait for the App to wake; 0 where it never sleeps."""
+    """Returns the seconds for which a call may wait for the App to wake; 0 for an App that never sleeps."""
     return pinned.config.hold_seconds or 0 if pinned is not None else 0
 
 
 def scale_of(pinned: Pinned) -> Autoscaling:
-    """The row's replicas and target, of a serverless App while it is awake; a pinned config leaves none of them out."""
+    """Returns the row's replicas and CPU target; for a serverless App those while it is awake."""
+    # A pinned config leaves none of them out.
     config = pinned.config
     if config.type is ConfigType.SERVERLESS:
         return Autoscaling(min_replicas=1, max_replicas=config.max_replicas, target_cpu=AWAKE_CPU)
@@ -90,7 +91,10 @@ def scale_of(pinned: Pinned) -> Autoscaling:
 
 
 def needed_replicas(pinned: Pinned | None, serving: int | None) -> int:
-    """As many pods as a row has to have before callers move to them: no fewer than serve now, within its limits. `serving`: None where none do."""
+    """Returns the pods that a row needs before callers move to it: no fewer than serve now, within its limits.
+
+    `serving`: the pods that serve now; None if none do.
+    """
     scale = scale_of(pinned) if pinned is not None else Autoscaling(min_replicas=1, max_replicas=1)
     least, most = scale.min_replicas or 1, scale.max_replicas or 1
     return least if serving is None else min(max(least, serving), max(most, least))

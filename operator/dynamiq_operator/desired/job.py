@@ -1,7 +1,7 @@
-"""The Jobs that run an App's triggers: at one moment, at once, or as a CronJob makes them.
+"""Builds the Jobs that run an App's triggers: at one moment, at once, or as a CronJob creates them.
 
-Their pods call the App's Service, so whatever is live answers. They have neither the App's label, by which its Service selects, nor
-a right in the cluster. A run is one pod that is never started again: the caller in it knows when it may retry.
+Their pods call the App's Service, so the live row answers. They have no rights in the cluster, and lack the App's label by which its
+Service selects. A run is one pod that is never restarted: the caller in it knows when a retry is safe.
 """
 
 from __future__ import annotations
@@ -19,48 +19,51 @@ from dynamiq_operator.model.settings import Settings
 CONTAINER = "caller"
 KEYS_FOLDER = "/etc/dynamiq/access-keys"
 KEPT_SECONDS = 7 * 24 * 3600
-"""How long a run is kept that no CronJob keeps: longer than `triggers.GRACE`, within which its name may be wanted again."""
+"""Seconds for which a run is kept that no CronJob keeps. Longer than `triggers.GRACE`, within which its name may be needed again."""
 CONNECT_SECONDS = 120
 ANSWER_SECONDS = 600
 DRAIN_SECONDS = 330
-"""How long a pod whose node is drained goes on waiting for the answer: the runtime ends a run after 300 s."""
+"""Seconds for which a pod on a drained node still waits for the answer. The runtime ends a run after 300 s."""
 RUN_SECONDS = 300
-"""After which the runtime ends a run."""
+"""Seconds after which the runtime ends a run."""
 END_SECONDS = 1800
-"""How long a run may take, whatever its pod waits for."""
+"""Seconds that a run may take, whatever its pod waits for."""
 PIECE = 30_000
-"""Characters of one environment variable: Linux takes 128 KiB, and a character has up to 4 bytes."""
+"""Characters in one environment variable: Linux allows 128 KiB, and a character has up to 4 bytes."""
 
 
 def run(app: App, trigger: Trigger, settings: Settings, name: str, hold: int = 0) -> Manifest:
-    """The Job of one run, which begins when it is created. `hold`: seconds for which a call may wait for the App to wake."""
+    """Returns the Job of one run, which begins at its creation. `hold`: seconds for which a call may wait for the App to wake."""
     made = child(app, JOB, name, spec=job_spec(app, trigger, settings, hold))
     made["metadata"]["labels"] = labels(app, trigger)
     return made
 
 
 def single_run(app: App, trigger: Trigger, settings: Settings, hold: int = 0) -> Manifest:
-    """The Job of a trigger that runs once."""
+    """Returns the Job of a trigger that runs once."""
     return run(app, trigger, settings, single_run_name(app, trigger), hold)
 
 
 def single_run_name(app: App, trigger: Trigger) -> str:
-    """The Job's name of a trigger that runs once."""
+    """Returns the name of the Job of a trigger that runs once."""
     at = triggers.moment(trigger.run_at)
     return names.single_run(app.meta.uid, app.meta.name, trigger.name, format_time(at) if at else "")
 
 
 def labels(app: App, trigger: Trigger) -> dict[str, str]:
-    """Labels of a trigger's CronJob and Jobs."""
+    """Returns the labels of a trigger's CronJob and Jobs."""
     return names.labels(app.meta.name) | names.run_selector(app.meta.name, trigger.name)
 
 
 def job_spec(app: App, trigger: Trigger, settings: Settings, hold: int = 0) -> dict[str, Any]:
-    """One pod, which calls the App until it has its answer or runs out of time: not before the App had time to wake, and to run."""
+    """Returns the spec of one pod that calls the App until it gets the answer or times out.
+
+    The timeout leaves the App time to wake and to run.
+    """
     answer = max(ANSWER_SECONDS, hold + RUN_SECONDS)
     return {
         "backoffLimit": 0,
-        "podReplacementPolicy": "Failed",  # a pod that is told to end has failed when it has ended so, and not before
+        "podReplacementPolicy": "Failed",  # a pod that is told to end counts as failed only after it has ended
         "activeDeadlineSeconds": END_SECONDS + answer - ANSWER_SECONDS,
         "ttlSecondsAfterFinished": KEPT_SECONDS,
         "template": {
@@ -110,10 +113,8 @@ def _volumes(app: App) -> list[dict[str, Any]]:
 
 
 def _not_after(trigger: Trigger) -> list[str]:
-    """The argument that tells the caller until when it may call the App.
-
-    The operator deletes the CronJob of an expired trigger, and makes no Job after its time; this holds while it does not run.
-    """
+    """Returns the argument with the time after which the caller must not call the App."""
+    # The operator deletes CronJobs of expired triggers and creates no late Jobs. This argument holds while the operator does not run.
     ends = triggers.moment(trigger.expires_at)
     if ends is None and (at := triggers.moment(trigger.run_at)) is not None:
         ends = at + triggers.GRACE
@@ -121,7 +122,7 @@ def _not_after(trigger: Trigger) -> list[str]:
 
 
 def _environment(trigger: Trigger) -> Iterator[dict[str, str]]:
-    """Its input, in pieces, and by which name the run is recorded."""
+    """Yields the variables with the trigger's name and its input, cut into pieces."""
     transformer = json.dumps(trigger.input_transformer.as_json(), sort_keys=True) if trigger.input_transformer else ""
     for name, text in (("INPUT", trigger.input or ""), ("TRANSFORMER", transformer)):
         for number, begin in enumerate(range(0, len(text), PIECE), 1):

@@ -1,8 +1,8 @@
-"""managedFields: which manager set which field of an object, as the API server notes it with every write.
+"""Reads managedFields, in which the API server notes which manager set which field of an object.
 
-What admission or defaulting adds has no owner in it, and what admission changes of our own apply stays ours. A field that another
-manager changes becomes theirs alone. Steps of a path are FieldsV1's: `f:spec` is a key of a map, `k:{"name":"runtime"}` an item of
-a list by its keys, `v:"x"` an item of a set. Without anything below it, a field was set whole.
+Additions by admission or defaulting have no owner; changes by admission to our own apply stay ours. A field that another manager changes
+belongs to that manager alone. Steps of a path are those of FieldsV1: `f:spec` is a key of a map, `k:{"name":"runtime"}` a list item,
+`v:"x"` an item of a set. A field with nothing below it was set as a whole.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from dynamiq_operator.model.objects import Manifest
 Fields = Mapping[str, Any]
 Path = tuple[str, ...]
 ABSENT = object()
-"""What `value_at` gives where there is nothing; null is a value."""
+"""Result of `value_at` for a missing value; null is a value."""
 
 
 def entries(observed: Mapping[str, Any]) -> list[Manifest]:
-    """Who set which fields, those of subresources included."""
-    found: list[Manifest] = observed["metadata"].get("managedFields") or []
-    return found
+    """Returns the entries of all managers, subresources included."""
+    managed: list[Manifest] = observed["metadata"].get("managedFields") or []
+    return managed
 
 
 def is_ours(entry: Manifest) -> bool:
-    """Whether an entry is of our field manager, by apply or by a POST or patch."""
+    """Returns True if an entry is our field manager's, by apply, POST or patch."""
     return entry.get("manager") == FIELD_MANAGER and not entry.get("subresource")
 
 
 def is_of_others(entry: Manifest) -> bool:
-    """Whether an entry is another manager's. Subresources (`status`, `scale`) can set nothing that we state."""
+    """Returns True if an entry is another manager's. Subresources (`status`, `scale`) cannot set any field that we state."""
     return entry.get("manager") not in (FIELD_MANAGER, REPLICAS_MANAGER) and not entry.get("subresource")
 
 
 def our_fields(observed: Manifest) -> Fields:
-    """What our field manager owns of an object."""
-    found: Fields = {}
+    """Returns the fields of an object that our field manager owns."""
+    fields: Fields = {}
     for entry in entries(observed):
         if is_ours(entry):
-            found = united(found, entry.get("fieldsV1") or {}) if found else entry.get("fieldsV1") or {}
-    return found
+            fields = united(fields, entry.get("fieldsV1") or {}) if fields else entry.get("fieldsV1") or {}
+    return fields
 
 
 def is_ours_at(observed: Mapping[str, Any], path: Path) -> bool:
-    """Whether our field manager set the field at `path`."""
+    """Returns True if our field manager set the field at `path`."""
     return any(is_ours(entry) and _owns(entry.get("fieldsV1") or {}, path) for entry in entries(observed))
 
 
@@ -60,7 +60,7 @@ def _owns(fields: Any, path: Path) -> bool:
 
 
 def value_at(value: Any, step: str) -> Any:
-    """What is one step below `value`, or ABSENT."""
+    """Returns the value one step below `value`, or ABSENT."""
     kind, _, rest = step.partition(":")
     if kind == "f":
         return value.get(rest, ABSENT) if isinstance(value, Mapping) else ABSENT
@@ -73,73 +73,73 @@ def value_at(value: Any, step: str) -> Any:
 
 
 def has(value: Any, path: Path) -> bool:
-    """Whether there is anything at `path`."""
+    """Returns True if there is a value at `path`."""
     for step in path:
         value = value_at(value, step)
     return value is not ABSENT
 
 
 def unstated(fields: Fields, manifest: Any, tolerated: Iterable[Path] = (), path: Path = ()) -> Iterator[Path]:
-    """The paths of `fields` that a manifest does not state, each as far up as it is not stated."""
+    """Yields the paths of `fields` that a manifest does not state. A path ends at the first step that is not stated."""
     for step, below in fields.items():
-        here = (*path, step)
-        if step == "." or here in tolerated:
+        current = (*path, step)
+        if step == "." or current in tolerated:
             continue
         stated = value_at(manifest, step)
-        if stated is ABSENT and any(each[: len(here)] == here for each in tolerated):
+        if stated is ABSENT and any(each[: len(current)] == current for each in tolerated):
             stated = {}
         if stated is ABSENT:
-            yield here
+            yield current
         else:
-            yield from unstated(below, stated, tolerated, here)
+            yield from unstated(below, stated, tolerated, current)
 
 
-def united(one: Fields, other: Fields) -> dict[str, Any]:
-    """The fields of both sets."""
-    return {key: united(one.get(key, {}), other.get(key, {})) for key in {**one, **other}}
+def united(first: Fields, second: Fields) -> dict[str, Any]:
+    """Returns the union of two sets of fields."""
+    return {key: united(first.get(key, {}), second.get(key, {})) for key in {**first, **second}}
 
 
 def only(fields: Fields, paths: Iterable[Path]) -> dict[str, Any]:
-    """The part of a set of fields at `paths`."""
-    found: dict[str, Any] = {}
+    """Returns the part of a set of fields at `paths`."""
+    part: dict[str, Any] = {}
     for path in paths:
-        at: Any = fields
+        branch: Any = fields
         for step in path:
-            at = at[step]
+            branch = branch[step]
         for step in reversed(path):
-            at = {step: at}
-        found = united(found, at)
-    return found
+            branch = {step: branch}
+        part = united(part, branch)
+    return part
 
 
 def without(fields: Fields, paths: Iterable[Path]) -> dict[str, Any]:
-    """A set of fields without those at `paths`, and without what has nothing left below it."""
-    gone = set(paths)
-    return _without(fields, gone, ())
+    """Returns a set of fields without those at `paths`, and without parents that have nothing left."""
+    removed = set(paths)
+    return _without(fields, removed, ())
 
 
-def _without(fields: Fields, gone: set[Path], path: Path) -> dict[str, Any]:
+def _without(fields: Fields, removed: set[Path], path: Path) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for step, below in fields.items():
-        here = (*path, step)
-        if here in gone:
+        current = (*path, step)
+        if current in removed:
             continue
-        left = _without(below, gone, here)
-        if left.keys() - {"."} or below.keys() <= {"."}:
-            kept[step] = left
+        remaining = _without(below, removed, current)
+        if remaining.keys() - {"."} or below.keys() <= {"."}:
+            kept[step] = remaining
     return kept
 
 
 def shown(path: Path) -> str:
-    """A path as users write it: `.spec.template.spec.containers[runtime].command`."""
-    said = ""
+    """Formats a path as users write it: `.spec.template.spec.containers[runtime].command`."""
+    text = ""
     for step in path:
         kind, _, rest = step.partition(":")
-        said += f".{rest}" if kind == "f" else f"[{','.join(map(str, _keys(rest).values())) if kind == 'k' else rest}]"
-    return said
+        text += f".{rest}" if kind == "f" else f"[{','.join(map(str, _keys(rest).values())) if kind == 'k' else rest}]"
+    return text
 
 
 @lru_cache(maxsize=4096)
 def _keys(text: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(text)
-    return found
+    keys: dict[str, Any] = json.loads(text)
+    return keys

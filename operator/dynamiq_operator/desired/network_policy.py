@@ -1,4 +1,4 @@
-"""The NetworkPolicy of an App that limits its network."""
+"""Builds the NetworkPolicy of an App that limits its network."""
 
 from __future__ import annotations
 
@@ -15,22 +15,20 @@ from dynamiq_operator.model.recording import service_of
 from dynamiq_operator.model.settings import MetricsPeer, Settings
 
 DNS_PORTS = (53, 5353)
-"""A policy sees the port of the DNS server's pod, which some distributions put at 5353 behind a Service at 53."""
+"""Ports of the DNS server's pod, which a policy matches. Some distributions use 5353 behind a Service at 53."""
 NODE_LOCAL_DNS = "169.254.20.10/32"
-"""Where a cache of DNS on each node listens: it is no pod, and no selector finds it."""
+"""Address of the DNS cache on each node. It is no pod, so no selector matches it."""
 
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
-"""The label that the API server gives to every namespace: its name."""
+"""The label in which the API server gives each namespace its name."""
 
 
 def network_policy(inputs: Inputs) -> list[Manifest]:
-    """None for an App that limits nothing.
-
-    What is stated is stated in full: in a policy, a field that another manager adds can let more through, and so can one that is missing.
-    """
+    """Returns the policy; empty for an App that limits nothing."""
     app, network = inputs.app, inputs.app.spec.network
     if network is None or not network.limits:
         return []
+    # Everything is stated in full: in a policy, a field that another manager adds can allow more, and so can a missing one.
     spec: dict[str, Any] = {"podSelector": {"matchLabels": names.pod_selector(app.meta.name)}, "policyTypes": []}
     if network.ingress_from is not None:
         spec["policyTypes"].append("Ingress")
@@ -44,14 +42,13 @@ def network_policy(inputs: Inputs) -> list[Manifest]:
 
 
 def _calls(app: App, callers: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """By the port's name: during a deploy pods of two runtimes may have two numbers for it."""
+    """Allows calls by the port's name: during a deploy, pods of two runtimes may have two numbers for it."""
     triggers = {"podSelector": {"matchLabels": {names.TRIGGER_OF_LABEL: app.meta.name}}}
     return {"from": [triggers, *callers], "ports": [{"protocol": Protocol.TCP.value, "port": HTTP}]}
 
 
 def _metrics(settings: Settings) -> dict[str, Any]:
-    """Whoever calls an App does not read its metrics, which need no key: the operator does, whom its settings name, and whom another policy
-    lets through."""
+    """Allows the operator and the configured scrapers to read metrics. Callers of the App may not: metrics need no key."""
     peers = [_operator(settings), *map(_scraper, settings.metrics_from)]
     return {"from": peers, "ports": [{"protocol": Protocol.TCP.value, "port": METRICS_PORT}]}
 
@@ -61,7 +58,7 @@ def _operator(settings: Settings) -> dict[str, Any]:
 
 
 def _recorder(settings: Settings) -> list[dict[str, Any]]:
-    """The recorder's pods, where it is a Service of this cluster: whoever limits an App's network wants its runs recorded all the same."""
+    """Allows the recorder's pods if it is a Service of this cluster, so that the runs of a limited App are recorded, too."""
     service = service_of(settings.recorder) if settings.recorder is not None else None
     if service is None:
         return []
@@ -74,13 +71,13 @@ def _scraper(peer: MetricsPeer) -> dict[str, Any]:
 
 
 def _pods(namespace: str, labels: dict[str, str] | None) -> dict[str, Any]:
-    """Pods of a namespace: all of them, or those with these labels."""
+    """Selects the pods of a namespace: all, or those with these labels."""
     made: dict[str, Any] = {"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: namespace}}}
     return made if labels is None else {**made, "podSelector": {"matchLabels": labels}}
 
 
 def _dns() -> dict[str, Any]:
-    """DNS inside the cluster alone: allowed at any address, port 53 would be a way out."""
+    """Allows DNS inside the cluster only: port 53 at any address would be a way out."""
     return {
         "to": [{"namespaceSelector": {}}, {"ipBlock": {"cidr": NODE_LOCAL_DNS}}],
         "ports": [{"protocol": protocol, "port": port} for port in DNS_PORTS for protocol in ("UDP", "TCP")],

@@ -1,4 +1,7 @@
-"""Pins: what of a row makes its pods. Rows with the same pins share a workload under strategy Switch, named by the pins' digest."""
+"""Defines pins: the parts of a row that make its pods.
+
+Under strategy Switch, rows with the same pins share a workload, which is named by the digest of the pins.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ from dynamiq_operator.model.record import Pinned
 from dynamiq_operator.model.runtime import PinnedRuntime, Resources
 
 PLAIN = ""
-"""In the place of a pins label: the one workload of strategy Rolling."""
+"""The pins label of the one workload of strategy Rolling."""
 SHORT = 8
-"""Hex characters of the digest that stand in names and labels."""
+"""Hex characters of the digest in names and labels."""
 
 
 @dataclass(frozen=True)
 class Pins:
-    """Flow, runtime and resources of a row. `version` is how pods call the flow in logs and metrics; it is no part of the digest."""
+    """Flow, runtime and resources of a row. `version`, the flow's name in logs and metrics, is not part of the digest."""
 
     flow: str
     version: str
@@ -37,7 +40,7 @@ class Pins:
 
     @classmethod
     def read(cls, raw: object) -> Pins | None:
-        """What `as_json` made; None where it is anything else."""
+        """Parses the result of `as_json`; None for anything else."""
         if not isinstance(raw, Mapping):
             return None
         try:
@@ -51,23 +54,23 @@ class Pins:
 
     @cached_property
     def inputs(self) -> dict[str, Any]:
-        """What the digest is of, and what a template's digest begins with."""
+        """The content of the digest, and the first part of a template digest."""
         resources = self.resources.as_json() if self.resources is not None else None
         return {"flow": self.flow, "runtime": self.runtime.as_json(), "resources": resources}
 
     @property
     def pair(self) -> str:
-        """The digest by which rows are compared whatever their compute is."""
+        """The digest that compares rows without their compute."""
         return pair_of({"workflowHash": self.flow, "runtime": self.runtime.as_json()})
 
     @cached_property
     def digest(self) -> str:
-        """Of a template's inputs, as 16 hex characters."""
+        """The digest of these inputs, as 16 hex characters."""
         return digest_of(self.inputs)
 
     @property
     def label(self) -> str:
-        """The value of the pins label of the workload of these pins, and of its pods."""
+        """The value of the pins label on the workload of these pins and on its pods."""
         return self.digest[:SHORT]
 
 
@@ -76,24 +79,22 @@ def digest_of(content: Mapping[str, Any]) -> str:
 
 
 def label_of(raw: Mapping[str, Any]) -> str:
-    """The pins label of an object; empty where it has none."""
+    """Returns the pins label of an object; empty if it has none."""
     return str((raw["metadata"].get("labels") or {}).get(names.PINS_LABEL, ""))
 
 
 def selected_pins(selector: Mapping[str, str]) -> str:
-    """The pins that a selector asks for; empty where it takes the pods of any."""
+    """Returns the pins label of a selector; empty if it selects pods of any pins."""
     return str(selector.get(names.PINS_LABEL, ""))
 
 
 def pod_selector(app: str, label: str) -> dict[str, str]:
-    """The pods of an App of these pins; of any, where `label` is empty."""
+    """Returns the selector of an App's pods of these pins; of all its pods if `label` is empty."""
     return names.pod_selector(app) | ({names.PINS_LABEL: label} if label else {})
 
 
-def by_label(app: str, found: Iterable[Manifest]) -> dict[str, Manifest]:
-    """An App's workloads by the pins label of their selectors, which nobody can change.
-
-    One of another name is none of them, whatever its labels: who copies a workload copies its labels, too.
-    """
-    labelled = ((selected_pins(raw["spec"].get("selector", {}).get("matchLabels") or {}), raw) for raw in found)
+def by_label(app: str, workloads: Iterable[Manifest]) -> dict[str, Manifest]:
+    """Returns an App's workloads by the pins label of their selectors, which are immutable."""
+    # Labels are not enough: a copy of a workload has its labels, too, but another name.
+    labelled = ((selected_pins(raw["spec"].get("selector", {}).get("matchLabels") or {}), raw) for raw in workloads)
     return {label: raw for label, raw in labelled if raw["metadata"]["name"] == names.workload(app, label)}

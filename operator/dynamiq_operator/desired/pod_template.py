@@ -1,4 +1,4 @@
-"""The pod template of the workload: one container of the runtime, as restricted as the strictest pod security wants."""
+"""Builds the pod template of the workload: one container of the runtime, under the strictest pod security."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from dynamiq_operator.model.runtime import Engine, PinnedRuntime, Probe, Probes
 CONTAINER = "runtime"
 FLOW_HASH = "DYNAMIQ_FLOW_HASH"
 RECORDER = "DYNAMIQ_RECORDER"
-"""Where a pod sends its runs; it has no such variable where it sends them nowhere."""
+"""The variable with the recorder's URL. A pod that records nothing lacks it."""
 DEFAULT_PORT = 8080
 DEFAULT_DRAIN_SECONDS = 30
 PRE_STOP_SECONDS = 5
-"""How long a pod goes on answering after it was told to end: endpoints and gateways need that time to forget the pod."""
+"""Seconds for which a pod still answers after it was told to end. Endpoints and gateways need them to drop the pod."""
 EXIT_SECONDS = 8
-"""After the drain: the last connections are let go, and the last runs are sent to the recorder."""
+"""Seconds after the drain: the pod closes its last connections and sends its last runs to the recorder."""
 MEMORY_LIMITS = {Engine.TINY: "1Gi", Engine.SDK: "2Gi"}
-"""The limit where neither the row nor its Runtime has one: without it, one workflow could take the memory of its whole node."""
+"""Limits where neither the row nor its Runtime has one. Without them one workflow could take the memory of its whole node."""
 STORAGE_LIMIT = "1Gi"
-"""For logs alone: the root is read-only, and what is written to /tmp is memory. Nothing of it is reserved."""
+"""Storage for logs only: the root is read-only, and /tmp is memory. Nothing of it is reserved."""
 TMP_SIZE = "64Mi"
 FLOW_FOLDER = "/etc/dynamiq/flow"
 KEYS_FOLDER = "/etc/dynamiq/access-keys"
 POD_FOLDER = "/etc/dynamiq/pod"
-"""Of strategy Switch: where a pod reads its own annotations, which say when its Service has left it."""
+"""Folder, under strategy Switch, with the pod's own annotations. They show if its Service no longer selects it."""
 
 
 RECORDER_FOLDER = "/var/run/secrets/dynamiq/recorder"
 TOKEN_SECONDS = 3600
-"""After which a pod's token for the recorder ends; the kubelet writes a new one long before."""
+"""Seconds of validity of a pod's token for the recorder. The kubelet renews it long before."""
 
 
 def pod_template(app: App, pins: Pins, digest: str, label: str = "", recorder: str | None = None) -> dict[str, Any]:
-    """The template of these pins, labelled with the digest of its inputs, and under strategy Switch with the pins, too.
+    """Returns the template of these pins, labelled with the digest of its inputs and, under strategy Switch, with the pins.
 
-    `recorder`: where its pods send their runs. It is no input: to install one, to move it or to take it away restarts no pod.
+    `recorder`: the URL to which its pods send their runs. It is not an input: installing, moving or removing a recorder restarts no pod.
     """
     drain = DEFAULT_DRAIN_SECONDS if pins.runtime.drain_seconds is None else pins.runtime.drain_seconds
     of_pins = {names.PINS_LABEL: label} if label else {}
@@ -71,31 +71,33 @@ def pod_template(app: App, pins: Pins, digest: str, label: str = "", recorder: s
 
 
 def recorder_of(template: Mapping[str, Any]) -> str | None:
-    """Where pods of this template, or this pod, send their runs; None where nowhere."""
+    """Returns the URL to which a pod, or pods of a template, send their runs; None if they send none."""
     containers: Iterable[Mapping[str, Any]] = template["spec"].get("containers") or ()
     env = next((each.get("env") or () for each in containers if each.get("name") == CONTAINER), ())
     return next((each.get("value") for each in env if each.get("name") == RECORDER), None)
 
 
 def checks_keys(template: Mapping[str, Any]) -> bool:
-    """Whether pods of this template ask callers for an Access Key."""
+    """Returns True if pods of this template require an Access Key."""
     return any(each.get("name") == "access-keys" for each in template["spec"].get("volumes") or ())
 
 
 def runs_pins(pod: Mapping[str, Any], pins: Pins) -> bool:
-    """Whether a pod was made for these pins, by what its container is: the App's variables may have changed since, and with them the
-    digest of the template. Admission that writes another image, or other amounts, hides it.
+    """Returns True if the container of a pod matches these pins.
+
+    False if admission changed the image or the amounts.
     """
+    # Not by the digest of the template: the App's variables may have changed since, and with them the digest.
     containers: Iterable[Mapping[str, Any]] = pod["spec"].get("containers") or ()
     container = next((each for each in containers if each.get("name") == CONTAINER), {})
     flow = next((each.get("value") for each in container.get("env") or () if each.get("name") == FLOW_HASH), None)
     if (flow, container.get("image")) != (pins.flow, pins.runtime.image):
         return False
-    there = container.get("resources") or {}
+    resources = container.get("resources") or {}
     return all(
-        amount(str((there.get(part) or {}).get(name))) == amount(wanted)
+        amount(str((resources.get(part) or {}).get(name))) == amount(quantity)
         for part, amounts in _resources(pins).items()
-        for name, wanted in amounts.items()
+        for name, quantity in amounts.items()
     )
 
 
@@ -110,7 +112,7 @@ _RECORDER_TOKEN = {
         "sources": [{"serviceAccountToken": {"audience": RECORDER_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": "token"}}]
     },
 }
-"""The API server takes no token of this audience."""
+"""Projected token for the recorder. The API server does not accept its audience."""
 
 
 def _container(app: App, pins: Pins, drain: int, recorder: str | None, *, tells_standby: bool) -> dict[str, Any]:
@@ -143,6 +145,7 @@ def _container(app: App, pins: Pins, drain: int, recorder: str | None, *, tells_
             {"name": HTTP, "containerPort": port, "protocol": "TCP"},
             {"name": METRICS, "containerPort": metrics, "protocol": "TCP"},
         ],
+        # The recorder's variables are last: reordering would change the template and restart pods.
         "env": [
             *settings,
             *(_variable(each) for each in sorted(app.spec.variables, key=lambda each: each.name)),
@@ -168,7 +171,7 @@ def _container(app: App, pins: Pins, drain: int, recorder: str | None, *, tells_
 
 
 def _recording(app: App, pins: Pins, recorder: str | None) -> list[dict[str, Any]]:
-    """What a pod is told of the recorder; nothing where there is none. After all that is an input: what is kept of a template is its order."""
+    """Returns the variables about the recorder; empty without one."""
     if recorder is None:
         return []
     policy = app.spec.runs
@@ -178,9 +181,9 @@ def _recording(app: App, pins: Pins, recorder: str | None) -> list[dict[str, Any
 
 
 def _resources(pins: Pins) -> dict[str, Any]:
-    """What the row pins, and limits where it has none: a workflow that goes wrong is to hurt its own pod alone."""
-    given = pins.resources.as_json() if pins.resources is not None else {}
-    requests, limits = given.get("requests", {}), given.get("limits", {})
+    """Returns the row's resources, with default limits: a faulty workflow must only hurt its own pod."""
+    pinned = pins.resources.as_json() if pins.resources is not None else {}
+    requests, limits = pinned.get("requests", {}), pinned.get("limits", {})
     default = MEMORY_LIMITS[pins.runtime.engine or Engine.TINY]
     memory = max(requests.get("memory", "0"), default, key=lambda quantity: amount(quantity) or 0)
     return {
@@ -205,8 +208,8 @@ def _probes(runtime: PinnedRuntime) -> dict[str, Any]:
 
 
 def _probe(probe: Probe, defaults: Mapping[str, int]) -> dict[str, Any]:
-    given = {key: value for key, value in probe.as_json().items() if key != "path"}
-    return {"httpGet": {"path": probe.path, "port": HTTP}, **defaults, **given}
+    stated = {key: value for key, value in probe.as_json().items() if key != "path"}
+    return {"httpGet": {"path": probe.path, "port": HTTP}, **defaults, **stated}
 
 
 def _variable(variable: Variable) -> dict[str, Any]:
@@ -218,5 +221,5 @@ def _variable(variable: Variable) -> dict[str, Any]:
 
 
 def _literal(name: str, value: str) -> dict[str, Any]:
-    """The kubelet expands `$(OTHER)`, and takes two dollars for one: each doubled, the value stays what the user wrote."""
+    """Returns a variable with this exact value. Dollars are doubled: the kubelet expands `$(OTHER)` and takes two dollars for one."""
     return {"name": name, "value": value.replace("$", "$$")}

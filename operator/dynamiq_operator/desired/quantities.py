@@ -1,7 +1,7 @@
-"""Kubernetes' quantities as numbers, to compare them: `1Gi` is `1024Mi`.
+"""Parses Kubernetes quantities to numbers, so that they can be compared: `1Gi` is `1024Mi`.
 
-`kubernetes.utils.quantity` does the same, but importing it loads the whole API client, which a pure layer and a plugin that starts
-quickly cannot have.
+`kubernetes.utils.quantity` does the same, but its import loads the whole API client. Pure layers and the plugin, which starts quickly,
+cannot have that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _UNITS |= {f"{unit}i": Decimal(1024**power) for power, unit in enumerate(("K", "
 
 
 def amount(quantity: Any) -> Decimal | None:
-    """The number; None for what is no quantity that our schemas take."""
+    """Parses a quantity; None for a text that our schemas refuse."""
     text = str(quantity)
     unit = text.lstrip("0123456789.")
     try:

@@ -1,4 +1,4 @@
-"""The Service, by which callers and routes reach the pods of an App."""
+"""Builds the Service through which callers and routes reach the pods of an App."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ _SELECTOR = ".spec.selector"
 
 
 def is_edit(_manifest: Manifest, observed: Manifest, path: str) -> bool:
-    """Whether a difference is another manager's edit: all are, but for what follows the row that runs, and a selector that is still ours."""
+    """Returns True if a difference is another manager's edit."""
+    # The selector, while it is ours, and the label of watched endpoints follow the row. All else is an edit.
     if path.startswith(_SELECTOR):
         return not managed_fields.is_ours_at(observed, ("f:spec", "f:selector"))
     return not path.endswith(names.ENDPOINTS_LABEL)
 
 
 def service(inputs: Inputs) -> list[Manifest]:
-    """Of every App, whether it runs anything or not. Kubernetes copies its labels to its EndpointSlices."""
+    """Returns the Service, which every App has. Kubernetes copies its labels to its EndpointSlices."""
     app = inputs.app
     spec = {
         "type": "ClusterIP",

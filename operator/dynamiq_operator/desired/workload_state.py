@@ -1,4 +1,4 @@
-"""What a workload's status says of its rollout: how its readiness is read."""
+"""Reads the rollout of a workload from its status."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from dynamiq_operator.model.objects import parse_time
 
 @dataclass(frozen=True)
 class WorkloadState:
-    """What the workload's status says of its rollout. Counts are of pods; `failure` is why pods cannot be created.
+    """The rollout of a workload, as its status has it. Counts are of pods. `failure`: why pods cannot be created.
 
-    `progressed_at`: when its controller saw progress last, by that controller's own clock, which begins when it first comes to the
-    workload; None where it has not. It is a bound from above once the controller says that the deadline has passed: it then notes
-    when it said so, and not since when.
+    `progressed_at`: the time of the last progress, by the clock of the workload's controller; None if that has not seen the workload yet.
+    After `ProgressDeadlineExceeded` it is an upper bound: the controller then notes the time of that report.
     """
 
     replicas: int
@@ -46,12 +45,12 @@ class WorkloadState:
 
     @property
     def complete(self) -> bool:
-        """Every pod is of the newest template, as many as wanted, all available, and at least one."""
+        """True if all pods have the newest template, are available, and are as many as desired, at least one."""
         return self.observed and 0 < self.replicas == self.updated == self.total == self.available
 
 
 def _progressed_at(progressing: Mapping[str, Any], spec: Mapping[str, Any]) -> datetime | None:
-    """Progress is what sets `lastUpdateTime`, and so is, at its end, the deadline that passed without any."""
+    """Returns the time of the last progress: `lastUpdateTime`, minus the deadline if the deadline has passed."""
     if not progressing.get("lastUpdateTime"):
         return None
     passed = spec.get("progressDeadlineSeconds", 0) if progressing.get("reason") == "ProgressDeadlineExceeded" else 0

@@ -1,4 +1,4 @@
-"""What the gate itself answers: errors in the shape that an App's runtime has, `{"error": {"code", "message", "details"}}`."""
+"""Builds the gate's own responses: errors in the shape of an App's runtime, `{"error": {"code", "message", "details"}}`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aiohttp import web
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a failure
-    """Ends a call with `status`. `code` is for programs and for metrics; the message says what to do."""
+    """An error response that ends a call with `status`. `code` is for programs and metrics; the message tells callers what to do."""
 
     def __init__(self, status: int, code: str, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
@@ -18,7 +18,7 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a failure
             self._headers["WWW-Authenticate"] = "Bearer"
 
     def response(self) -> web.Response:
-        """The refusal as an answer."""
+        """Returns the refusal as an HTTP response."""
         body = {"error": {"code": self.code, "message": str(self), "details": {}}}
         return web.Response(text=json.dumps(body), status=self.status, headers=self._headers, content_type="application/json")
 

@@ -1,6 +1,6 @@
-"""Asks a pod itself whether it is ready: the kubelet asks only every few seconds, and Kubernetes tells later still.
+"""Probes a pod directly: the kubelet probes only every few seconds, and Kubernetes reports later still.
 
-It is asked dozens of times a second while it starts, so this is as little HTTP as it takes: one request, one status line.
+A starting pod is probed dozens of times a second, so this uses as little HTTP as possible: one request, one status line.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import re
 from collections import Counter
 
 WITHIN = 1.0
-"""Seconds that an answer may take."""
+"""Seconds allowed for a response."""
 ASKED_EVERY = 0.02
-"""Seconds between two questions to a pod that is not ready yet."""
+"""Seconds between two probes of a pod that is not ready yet."""
 ASKED_AT_MOST = 500
-"""Questions a second of the whole gate, above which each pod is asked less often."""
+"""Probes a second of the whole gate. Above it, each pod is probed less often."""
 LINE_MAX = 1024
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r\n]")
 
 
 async def is_ready(address: str, port: int, path: str) -> bool:
-    """Whether a pod answers 200 to 399 to a GET of `path`, as a kubelet's probe wants it."""
+    """Returns True if a pod answers a GET of `path` with 200 to 399, like a kubelet's probe."""
     writer = None
     try:
         async with asyncio.timeout(WITHIN):
@@ -35,31 +35,31 @@ async def is_ready(address: str, port: int, path: str) -> bool:
         if writer is not None:
             with contextlib.suppress(OSError):
                 writer.transport.abort()
-    found = _STATUS.match(line)
-    return found is not None and 200 <= int(found[1]) < 400
+    match = _STATUS.match(line)
+    return match is not None and 200 <= int(match[1]) < 400
 
 
 class Pace:
-    """How often pods are asked: less often each, the more of a namespace are asked at a time. Each namespace has the same part of all questions."""
+    """The interval between probes of a pod. It grows with the probed pods of a namespace. All namespaces get equal shares."""
 
     def __init__(self) -> None:
-        self._asking: dict[object, tuple[str, int]] = {}
+        self._probed: dict[object, tuple[str, int]] = {}
         self._pods: Counter[str] = Counter()
-        """By namespace."""
+        """Probed pods by namespace."""
 
     def enter(self, app: object, namespace: str, pods: int) -> None:
-        """Counts the pods of an App that are being asked."""
+        """Counts the pods of an App that are being probed."""
         self.leave(app)
-        self._asking[app] = namespace, pods
+        self._probed[app] = namespace, pods
         self._pods[namespace] += pods
 
     def leave(self, app: object) -> None:
-        """Counts them no longer."""
-        namespace, pods = self._asking.pop(app, ("", 0))
+        """Stops counting them."""
+        namespace, pods = self._probed.pop(app, ("", 0))
         self._pods[namespace] -= pods
         if not self._pods[namespace]:
             del self._pods[namespace]
 
     def pause(self, namespace: str) -> float:
-        """Returns seconds between two questions to a pod of the namespace."""
+        """Returns the seconds between two probes of a pod in the namespace."""
         return max(ASKED_EVERY, self._pods[namespace] * len(self._pods) / ASKED_AT_MOST)

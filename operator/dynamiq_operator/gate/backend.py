@@ -1,7 +1,7 @@
-"""The pods of one App, and the calls that wait for one of them.
+"""Manages the pods of one App, and the calls that wait for one of them.
 
-A call gets a place at a pod that Kubernetes says is ready, or that said so itself. While there is none, the pods that are there are asked,
-and where there are none at all the App is woken. Calls are handed out in the order in which they came.
+A call gets a place at a pod that is ready, according to Kubernetes or to our own probe. If no pod is ready, all are probed; without pods
+the App is woken. Calls are served in order of arrival.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from dynamiq_operator.gate.slices import Place, Pod, Sleeper
 from dynamiq_operator.gate.waking import Waker
 
 AVOIDED_FOR = 0.2
-"""Seconds for which a pod that could not be reached gets no call, unless Kubernetes has news."""
+"""Seconds for which an unreachable pod gets no call, unless Kubernetes reports a change."""
 
 LOOKED_EVERY = 1.0
-"""Seconds after which those who wait for a pod that is ready and busy look again, whether there is news or not."""
+"""Seconds after which calls that wait for busy pods check again, even without a change."""
 
 
 class Backend:
-    """One App's pods and callers. `sleeper` is what its gate slice said last; it is kept up to date from outside."""
+    """The pods and callers of one App. `sleeper` is the newest content of its gate slice; the owner of this object updates it."""
 
     def __init__(
         self,
@@ -46,44 +46,47 @@ class Backend:
         self._limits = limits
         self._waiting: deque[asyncio.Future[Pod]] = deque()
         self._in_flight: Counter[Place] = Counter()
-        self._said_yes: set[Pod] = set()
-        """Pods that Kubernetes does not say are ready yet."""
+        self._probed_ready: set[Pod] = set()
+        """Pods that passed our probe and that Kubernetes does not report as ready yet."""
         self._avoided: dict[str, float] = {}
-        """By address, until when."""
-        self._asks: dict[Pod, asyncio.Task[None]] = {}
+        """The end of the avoidance, by address."""
+        self._probes: dict[Pod, asyncio.Task[None]] = {}
         self._wake: asyncio.Task[None] | None = None
         self._serving: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._is_failing = False
-        """Whether it could not be woken for long, and has had no ready pod since."""
+        """True if waking took too long, and no pod has been ready since."""
         self.held = 0
         """Calls that wait."""
 
     @property
     def in_flight(self) -> int:
-        """Calls that pods have been given and that have not ended."""
+        """Calls that pods were given and that have not ended."""
         return self._in_flight.total()
 
     @property
     def is_awake(self) -> bool:
-        """Whether a pod is ready."""
+        """True if a pod is ready."""
         return any(map(self._is_ready, self._pods))
 
     @property
     def has_room(self) -> bool:
-        """Whether a call would get a place at once."""
+        """True if a call would get a place at once."""
         return not self.held and self._free() is not None
 
     def on_change(self) -> None:
-        """Looks again at what is known of the pods."""
-        self._said_yes &= {pod for pod in self._pods if not pod.ready}  # of the others Kubernetes knows by now
+        """Handles a change of the pods."""
+        self._probed_ready &= {pod for pod in self._pods if not pod.ready}  # Kubernetes reports the others as ready by now
         self._avoided.clear()
         self._is_failing = self._is_failing and not self.is_awake
         self._news.set()
 
     @asynccontextmanager
     async def place(self, deadline: float) -> AsyncIterator[Pod]:
-        """A place at a pod, waited for until `deadline`. Raises answers.Refusal when that has passed, or when too many wait already."""
+        """Yields a place at a pod, waiting until `deadline`.
+
+        Raises answers.Refusal after the deadline, or if too many calls wait already.
+        """
         pod = await self._reserved(deadline)
         try:
             yield pod
@@ -91,25 +94,25 @@ class Backend:
             self._release(pod)
 
     def avoid(self, pod: Pod) -> None:
-        """Notes that a pod could not be reached: whoever waits is given another one, or this one a little later."""
+        """Notes that a pod could not be reached. Waiting calls get another pod, or this one a little later."""
         self._avoided[pod.address] = self._clock() + AVOIDED_FOR
-        self._said_yes.discard(pod)
+        self._probed_ready.discard(pod)
 
     @property
     def _pods(self) -> tuple[Pod, ...]:
         return self._directory.pods(self.sleeper.service)
 
     def _is_ready(self, pod: Pod) -> bool:
-        return (pod.ready or pod in self._said_yes) and self._avoided.get(pod.address, 0.0) <= self._clock()
+        return (pod.ready or pod in self._probed_ready) and self._avoided.get(pod.address, 0.0) <= self._clock()
 
     def _free(self) -> Pod | None:
-        """The ready pod that has the least to do, None where none has a place."""
+        """Returns the ready pod with the fewest calls; None if none has a place."""
         ready = [pod for pod in self._pods if self._is_ready(pod)]
         chosen = min(ready, key=lambda pod: self._in_flight[pod.place], default=None)
         return None if chosen is None or self._in_flight[chosen.place] >= self._share else chosen
 
     def _take(self) -> Pod | None:
-        """A place at that pod."""
+        """Takes a place at the least busy pod; None if there is none."""
         if (chosen := self._free()) is None:
             return None
         self._in_flight[chosen.place] += 1
@@ -118,7 +121,7 @@ class Backend:
 
     @property
     def _share(self) -> int:
-        """Calls that this replica may have under way at one pod: the others hand theirs to the same one."""
+        """Calls that this replica may have under way at one pod. The other replicas use the same pod."""
         return max(self.sleeper.note.at_once // max(len(self._directory.ready_replicas), 1), 1)
 
     def _release(self, pod: Pod) -> None:
@@ -159,13 +162,13 @@ class Backend:
             self._serving = asyncio.create_task(self._serve())
 
     def _next(self) -> asyncio.Future[Pod] | None:
-        """Who waits the longest; those who have left are passed over."""
+        """Returns the call that waits longest, skipping those that have left."""
         while self._waiting and self._waiting[0].done():
             self._waiting.popleft()
         return self._waiting[0] if self._waiting else None
 
     async def _serve(self) -> None:
-        """Hands out places until nobody waits."""
+        """Hands out places until no call waits."""
         began, was_asleep = self._clock(), not self.is_awake
         awake_at = began
         try:
@@ -181,13 +184,13 @@ class Backend:
                     was_asleep = False
                     self._metrics.wake_seconds.observe(self._clock() - began)
         finally:
-            for task in self._asks.values():
+            for task in self._probes.values():
                 task.cancel()
-            self._asks.clear()
+            self._probes.clear()
             self._pace.leave(self)
 
     async def _progress(self) -> None:
-        """Does what brings a place nearer, and returns when there is news, or when it is time to look again."""
+        """Wakes or probes, and returns after a change or when the next check is due."""
         pods = self._pods
         if not pods and self._waker.is_due and (self._wake is None or self._wake.done()):
             self._wake = asyncio.create_task(self._waker.wake(self.sleeper))
@@ -195,19 +198,19 @@ class Backend:
         if not is_awake and pods:
             self._pace.enter(self, self.sleeper.namespace, len(pods))
             for pod in pods:
-                if pod not in self._asks and self._avoided.get(pod.address, 0.0) <= self._clock():
-                    self._asks[pod] = asyncio.create_task(self._ask(pod))
+                if pod not in self._probes and self._avoided.get(pod.address, 0.0) <= self._clock():
+                    self._probes[pod] = asyncio.create_task(self._probe(pod))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOKED_EVERY if is_awake else self._pace.pause(self.sleeper.namespace)):
                 await self._news.wait()
 
-    async def _ask(self, pod: Pod) -> None:
+    async def _probe(self, pod: Pod) -> None:
         try:
             if await asking.is_ready(pod.address, pod.port, self.sleeper.note.ready_path) and pod in self._pods:
-                self._said_yes.add(pod)
+                self._probed_ready.add(pod)
                 self._news.set()
         finally:
-            self._asks.pop(pod, None)
+            self._probes.pop(pod, None)
 
 
 def _is_given(place: asyncio.Future[Pod]) -> bool:

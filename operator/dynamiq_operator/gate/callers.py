@@ -1,7 +1,7 @@
-"""Callers' connections: what they may cost before anybody knows whose they are, and whether a caller is still there.
+"""Manages callers' connections: bounds their cost before the call is known, and detects callers that have left.
 
-A head is kept as it comes and read once it is whole, so an unfinished one costs as many bytes as it has. What comes behind the first call of
-a connection is thrown away: every answer ends its connection.
+A head is buffered and parsed once it is complete, so an unfinished one costs only its bytes. Bytes after the first call of a connection
+are dropped: every response ends its connection.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from aiohttp.streams import StreamReader
 from dynamiq_operator.gate import answers
 
 HEAD_MAX = 64 * 1024
-"""Bytes that are read of a head which has no end yet; gateways take 60 KiB."""
+"""Bytes that are read of an incomplete head. Gateways accept 60 KiB."""
 KEYLESS_MAX = 16 * 1024
-"""Bytes of it within which the Access Key of a private App has to be."""
+"""Bytes of the head within which the Access Key of a private App must be."""
 HEADERS_MAX = 128
-"""Headers of a head: each takes memory of its own, however short it is."""
+"""Headers of a head: each costs memory, however short it is."""
 BESIDE_MAX = 16 * 1024
-"""Bytes that may come between two parts of a body, or behind it, such as trailers: until the body's end they are kept."""
+"""Bytes allowed between two parts of a body, or after it, such as trailers. They are kept until the body ends."""
 READ_MOST = 32 * 1024
-"""Bytes that are read of a connection at a time."""
+"""Bytes of one read from a connection."""
 BUFFER = 512
-"""Bytes of a body that are read ahead, twice, while its call waits: few, since each may have come alone, and then takes fifty."""
+"""Bytes of a body that are read ahead, twice, while its call waits. Few: a byte that arrives alone costs fifty."""
 WRITE_MOST = 16 * 1024
-"""Bytes of an answer beyond which no more of it is read, until some of them were taken."""
+"""Bytes of a response that are buffered. Above, reading stops until the caller takes some."""
 UNTAKEN = 320 * 1024
-"""Bytes, with the kernel's, of an answer of which its caller takes nothing."""
+"""Bytes, including the kernel's, of a response whose caller takes nothing."""
 _RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER by which a connection is not closed but reset."""
+"""The SO_LINGER value that resets a connection instead of closing it."""
 END = re.compile(rb"\n\r?\n")
-"""Of a head."""
+"""The end of a head."""
 LOOKED_EVERY = 1.0
-"""Seconds between two looks whether a caller is still there."""
+"""Seconds between two checks for a caller that has left."""
 _ESTABLISHED = 1
 _KEY = re.compile(rb"\nauthorization:[ \t]*bearer[ \t]+([^\s]+)[ \t]*\r?\n", re.IGNORECASE)
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _ARRIVING = memoryview(bytearray(READ_MOST))
-"""Where every connection is read into, one after the other."""
+"""Buffer that all connections share, one read at a time."""
 
 
 class Callers:
-    """The connections of all ports, and where there are too many of a kind, which one goes.
+    """The connections of all ports, and the choice which of them ends if there are too many of a kind.
 
-    It is the oldest of the namespace that has the most of that kind, so that a namespace with fewer loses none. Kinds are connections without
-    a call under way, and by their bytes unfinished heads and answers that are not taken.
+    The oldest one ends, in the namespace that has most of that kind. A namespace with fewer loses none. The kinds: connections without a
+    call under way and, counted in bytes, unfinished heads and responses that callers do not take.
     """
 
     def __init__(self, connections: int, heads: int, answers: int, on_end: Callable[[str], None]) -> None:
@@ -62,7 +62,7 @@ class Callers:
         self._waiting, self._heads, self._untaken = _Line(), _Line(), _Line()
 
     def add(self, caller: Caller) -> bool:
-        """Counts a new connection, and returns whether there is room for it."""
+        """Counts a new connection. Returns False if there is no room for it."""
         if self._count >= self._most:
             if (oldest := self._waiting.first()) is None:
                 return False
@@ -72,32 +72,32 @@ class Callers:
         return True
 
     def remove(self, caller: Caller) -> None:
-        """Counts a connection no longer."""
+        """Stops counting a connection."""
         self._count -= 1
         for line in (self._waiting, self._heads, self._untaken):
             line.remove(caller)
 
     def grown(self, caller: Caller, by: int) -> None:
-        """Counts so many more bytes of an unfinished head, for which another one may have to go."""
+        """Counts `by` more bytes of an unfinished head. Another connection may have to end for them."""
         self._heads.add(caller, by)
         self._shrink(self._heads, self._heads_most)
 
     def read(self, caller: Caller) -> None:
-        """Counts the bytes of a head no longer: it is whole, or nobody waits for the rest."""
+        """Stops counting the bytes of a head that is complete or refused."""
         self._heads.remove(caller)
 
     def blocked(self, caller: Caller) -> None:
-        """Counts an answer of which nothing is taken, for which another one may have to go."""
+        """Counts a response that its caller does not take. Another connection may have to end for it."""
         self._untaken.add(caller, UNTAKEN)
         self._shrink(self._untaken, self._untaken_most)
 
     def taken(self, caller: Caller) -> None:
-        """Counts an answer no longer of which something was taken."""
+        """Stops counting a response once its caller takes some of it."""
         self._untaken.remove(caller)
 
     @contextmanager
     def under_way(self, caller: Caller) -> Iterator[None]:
-        """Keeps a connection while its call is under way."""
+        """Protects a connection while its call is under way."""
         self._waiting.remove(caller)
         try:
             yield
@@ -115,7 +115,7 @@ class Callers:
 
 
 class _Line:
-    """Connections by namespace, the oldest first, and how much of something they have."""
+    """Connections by namespace, oldest first, with the amount that each has."""
 
     def __init__(self) -> None:
         self._callers: dict[str, dict[Caller, int]] = {}
@@ -123,49 +123,49 @@ class _Line:
         self.total = 0
 
     def add(self, caller: Caller, amount: int) -> None:
-        there = self._callers.setdefault(caller.namespace, {})
-        there[caller] = there.get(caller, 0) + amount
+        amounts = self._callers.setdefault(caller.namespace, {})
+        amounts[caller] = amounts.get(caller, 0) + amount
         self._sums[caller.namespace] += amount
         self.total += amount
 
     def remove(self, caller: Caller) -> None:
-        there = self._callers.get(caller.namespace, {})
-        amount = there.pop(caller, 0)
+        amounts = self._callers.get(caller.namespace, {})
+        amount = amounts.pop(caller, 0)
         self._sums[caller.namespace] -= amount
         self.total -= amount
-        if not there:
+        if not amounts:
             self._callers.pop(caller.namespace, None)
             del self._sums[caller.namespace]
 
     def first(self) -> Caller | None:
-        """The oldest one of the namespace that has the most; None where there is none."""
+        """Returns the oldest connection of the namespace with the largest amount; None if there is none."""
         most = max(self._sums, key=lambda each: self._sums[each], default=None)
         return None if most is None else next(iter(self._callers[most]))
 
 
 class Reading(asyncio.BufferedProtocol):
-    """A connection that is read into a place which all of them share, so a read is no more than that."""
+    """A protocol that reads into a buffer shared by all connections."""
 
     def data_received(self, data: bytes) -> None:
-        """Takes bytes."""
+        """Handles received bytes."""
         raise NotImplementedError
 
     def get_buffer(self, _sizehint: int) -> memoryview:
-        """Where the next bytes are read into."""
+        """Returns the shared buffer."""
         return _ARRIVING
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Takes bytes that were read."""
+        """Passes on a copy of the bytes that were read."""
         self.data_received(bytes(_ARRIVING[:nbytes]))
 
 
 class Caller(web.RequestHandler, Reading):
-    """One connection. `allows`: whether a call with this key, or with None, may be one of the App's."""
+    """One caller's connection. `allows` returns True if a call with this key, or None, may be for the App."""
 
     __slots__ = ("_allows", "_among", "_beside", "_head", "_is_over", "_payload", "head", "is_counted", "namespace")
 
-    def __init__(self, *given: Any, among: Callers, namespace: str, allows: Callable[[str | None], bool], **options: Any) -> None:
-        super().__init__(*given, **options)
+    def __init__(self, *arguments: Any, among: Callers, namespace: str, allows: Callable[[str | None], bool], **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self._among, self.namespace, self._allows = among, namespace, allows
         self._head: bytearray | None = bytearray()
         self.is_counted = self._is_over = False
@@ -173,10 +173,10 @@ class Caller(web.RequestHandler, Reading):
         self._beside = 0
         """Bytes since the last ones of the body."""
         self.head = 0
-        """Bytes of the head, once it is whole."""
+        """Bytes of the head, once it is complete."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ends the connection at once where there is no room for it: each takes a file and memory before it says anything."""
+        """Ends the connection at once if there is no room: each takes a file and memory before it sends anything."""
         self.is_counted = self._among.add(self)
         super().connection_made(transport)
         cast(asyncio.Transport, transport).set_write_buffer_limits(high=WRITE_MOST)
@@ -184,24 +184,24 @@ class Caller(web.RequestHandler, Reading):
             self.end()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Gives back what the connection had."""
+        """Stops counting the connection."""
         self._forget()
         super().connection_lost(exc)
 
     def end(self) -> None:
-        """Ends the connection so that it is an error at the other end, also where an answer ends with its connection."""
+        """Resets the connection, so that the other end sees an error. A plain close could look like the end of a response."""
         self._forget()
         if self.transport is not None:
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
 
     def pause_writing(self) -> None:
-        """Notes that the caller takes nothing of its answer."""
+        """Notes that the caller takes nothing of its response."""
         super().pause_writing()
         self._among.blocked(self)
 
     def resume_writing(self) -> None:
-        """Notes that it has taken some of it."""
+        """Notes that the caller has taken some of it."""
         super().resume_writing()
         self._among.taken(self)
 
@@ -211,7 +211,7 @@ class Caller(web.RequestHandler, Reading):
             self._among.remove(self)
 
     def data_received(self, data: bytes) -> None:
-        """Keeps a head until it is whole, passes on a body, and throws away what comes behind it."""
+        """Buffers a head until it is complete, passes on a body, and drops everything after it."""
         if self._head is not None and data:
             self._head_received(self._head, data if self._head else data.lstrip(b"\r\n"))
         elif not self._is_over and self._payload is not None:
@@ -227,13 +227,13 @@ class Caller(web.RequestHandler, Reading):
         head += data
         if not head:
             return
-        found = END.search(head, max(before - 2, 0))
-        size = len(head) if found is None else found.end()
-        if head[:1].isalpha():  # what begins otherwise is no HTTP, and is answered at once
+        end = END.search(head, max(before - 2, 0))
+        size = len(head) if end is None else end.end()
+        if head[:1].isalpha():  # anything else is not HTTP, and is refused at once
             if self._is_too_large(head, size, before):
                 self._refuse()
                 return
-            if found is None:
+            if end is None:
                 self._among.grown(self, len(data))
                 return
         self.head = size
@@ -246,26 +246,26 @@ class Caller(web.RequestHandler, Reading):
             self.data_received(bytes(head[self.head :]))
 
     def _is_too_large(self, head: bytearray, size: int, before: int) -> bool:
-        """`size`: bytes that are the head's. `before`: those that were there already, and were not too many."""
+        """Returns True if the head is too large. `size`: its bytes. `before`: those already accepted."""
         if size > HEAD_MAX or head.count(b"\n", 0, size) > HEADERS_MAX + 2:
             return True
         if not before <= KEYLESS_MAX < size:
             return False
-        found = _KEY.search(head, 0, KEYLESS_MAX)
-        return not self._allows(None if found is None else found[1].decode("utf-8", "surrogateescape"))
+        match = _KEY.search(head, 0, KEYLESS_MAX)
+        return not self._allows(None if match is None else match[1].decode("utf-8", "surrogateescape"))
 
     def _refuse(self) -> None:
         self._among.read(self)
         self._head, self._is_over = None, True
         if self.transport is not None:
             self.transport.write(_TOO_LARGE)
-            # What is on its way is read on, or its sender sees a reset in place of the answer; the time for a head ends the connection.
+            # Reading goes on, or the sender would see a reset in place of the response. The time limit of a head ends the connection.
             self.transport.write_eof()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """What is no HTTP is the sender's mistake, of which our log says nothing: it would have a traceback for each."""
+        """Answers malformed requests without a log entry: these are senders' errors, and each would log a traceback."""
         if status >= 500:
             return super().handle_error(request, status, exc, message)
         response = answers.no_http(status).response()
@@ -275,27 +275,28 @@ class Caller(web.RequestHandler, Reading):
 
 @asynccontextmanager
 async def while_there(request: web.BaseRequest) -> AsyncIterator[None]:
-    """Ends the call when its caller has left. The server sees that by itself, but where it has stopped reading a body that nobody takes yet."""
+    """Cancels the call when its caller has left."""
+    # The server detects this itself, unless it has paused reading a body that is not consumed yet.
     if not request.body_exists or request.content.is_eof():
         yield
         return
     call = asyncio.current_task()
 
-    async def look() -> None:
+    async def watch() -> None:
         while not _has_left(request):  # noqa: ASYNC110 - only the kernel knows
             await asyncio.sleep(LOOKED_EVERY)
         if call is not None:
             call.cancel()
 
-    looking = asyncio.create_task(look())
+    watching = asyncio.create_task(watch())
     try:
         yield
     finally:
-        looking.cancel()
+        watching.cancel()
 
 
 def _has_left(request: web.BaseRequest) -> bool:
-    """Whether the caller's end of the connection is closed, by what the kernel says of it."""
+    """Returns True if the caller has closed its end of the connection, according to the kernel."""
     connection = request.transport.get_extra_info("socket") if request.transport is not None else None
     if connection is None:
         return True

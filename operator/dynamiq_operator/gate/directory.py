@@ -1,4 +1,4 @@
-"""What the gate knows of the cluster: sleeping Apps by their ports, pods of their Services, keys of their callers, and its own replicas."""
+"""Keeps what the gate knows of the cluster: sleeping Apps by port, pods of Services, keys of callers, and the gate's replicas."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ log = logging.getLogger(__name__)
 
 
 class Directory:
-    """Watches what there is, in the namespace of the gate and beyond; all that is asked here is answered from memory."""
+    """A watched copy of the slices and Secrets. All reads are answered from memory."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._namespace = namespace
         self._own = (namespace, names.GATE_SERVICE)
         self._listeners: list[Callable[[Key | None], None]] = []
         self._slices = Reflector(client, SLICES, "", self._slice_changed)
-        self._secrets = Reflector(client, SECRETS, namespace, lambda _: self._tell(None), names.MANAGED_SELECTOR)
+        self._secrets = Reflector(client, SECRETS, namespace, lambda _: self._notify(None), names.MANAGED_SELECTOR)
         self._sleepers: dict[Key, Sleeper] = {}
         self._pods: dict[Key, dict[Key, tuple[Pod, ...]]] = {}
-        """By Service, and by slice of it."""
+        """Pods by Service, then by slice."""
         self._replicas: dict[Key, frozenset[str]] = {}
         self._services: dict[Key, Key] = {}
-        """By slice."""
+        """Services by slice."""
 
     def on_change(self, call: Callable[[Key | None], None]) -> None:
-        """Has `call` called after each change, with the Service that it is about, or with None where it may be any."""
+        """Registers `call`, which runs after each change with the Service concerned; None means any."""
         self._listeners.append(call)
 
-    def _tell(self, service: Key | None) -> None:
+    def _notify(self, service: Key | None) -> None:
         for call in self._listeners:
             call(service)
 
@@ -52,15 +52,15 @@ class Directory:
         if key is not None:
             before = self._services.get(key)
             self._read(key, self._slices.get(key))
-            self._tell(before or self._services.get(key))
+            self._notify(before or self._services.get(key))
             return
-        there = {slices.key_of(raw): raw for raw in self._slices}
-        for each in self._services.keys() | there.keys():
-            self._read(each, there.get(each))
-        self._tell(None)
+        slices_by_key = {slices.key_of(raw): raw for raw in self._slices}
+        for each in self._services.keys() | slices_by_key.keys():
+            self._read(each, slices_by_key.get(each))
+        self._notify(None)
 
     def _read(self, key: Key, raw: Manifest | None) -> None:
-        """Takes over what a slice says now; None: it is gone."""
+        """Applies the newest content of a slice; None if it was deleted."""
         self._sleepers.pop(key, None)
         self._replicas.pop(key, None)
         if (before := self._services.pop(key, None)) is not None:
@@ -89,49 +89,50 @@ class Directory:
             group.create_task(self._secrets.run())
 
     async def until_known(self) -> None:
-        """Returns once everything was listed."""
+        """Returns once everything has been listed."""
         await self._slices.listed.wait()
         await self._secrets.listed.wait()
 
     def note_slice(self, raw: Manifest) -> None:
-        """Takes over what the API server answered to a write."""
+        """Applies the API server's response to a write."""
         self._slices.note(raw)
 
     @property
     def sleepers(self) -> Mapping[Key, Sleeper]:
-        """The sleeping Apps, by their slices."""
+        """The sleeping Apps, by slice."""
         return self._sleepers
 
     def slice(self, key: Key) -> Manifest | None:
-        """A slice as it is."""
+        """Returns a slice; None if unknown."""
         return self._slices.get(key)
 
     def pods(self, service: Key) -> tuple[Pod, ...]:
-        """The pods of a Service that are not on their way out, ready or not."""
-        return tuple(pod for found in self._pods.get(service, {}).values() for pod in found)
+        """Returns the pods of a Service that are not terminating, ready or not."""
+        return tuple(pod for pods in self._pods.get(service, {}).values() for pod in pods)
 
     @property
     def ready_replicas(self) -> frozenset[str]:
-        """Uids of the gate's pods that are ready, as Kubernetes says."""
+        """The uids of the gate's pods that Kubernetes reports as ready."""
         return frozenset().union(*self._replicas.values())
 
     def has_keys(self, of: Sleeper) -> bool:
-        """Whether it is known who may call a private App."""
+        """Returns True if the keys of a private App are known."""
         return self._digests(of) is not None
 
     def allows(self, of: Sleeper, key: str) -> bool | None:
-        """Whether `key` is one of the App's, None where its keys are not known. The time it takes does not say how much of it was right."""
+        """Returns True if `key` is one of the App's; None if its keys are unknown."""
         digests = self._digests(of)
         if digests is None:
             return None
-        given = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-        matches = [hmac.compare_digest(given, digest) for digest in digests]
+        digest_of_key = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+        # Each is compared, in constant time: the duration must not reveal how much of the key was right.
+        matches = [hmac.compare_digest(digest_of_key, digest) for digest in digests]
         return any(matches)
 
     def _digests(self, of: Sleeper) -> tuple[bytes, ...] | None:
         raw = self._secrets.get((self._namespace, names.gate_keys(of.namespace, of.app)))
         if raw is None or owner_of(raw) not in (None, (of.namespace, of.app, of.note.app_id)):
-            return None  # of an App of the same name that was deleted: it is about to be written anew
+            return None  # of a deleted App with the same name: it is about to be rewritten
         try:
             lines = base64.b64decode((raw.get("data") or {})[DIGESTS], validate=True).decode().split()
             return tuple(bytes.fromhex(line) for line in lines)

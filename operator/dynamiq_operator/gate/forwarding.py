@@ -1,7 +1,7 @@
-"""Hands one call to one pod, byte by byte in both directions, and what the pod answers to the caller.
+"""Forwards one call to one pod byte by byte, and the pod's response to the caller.
 
-Nothing is kept, decoded or sent twice: a call that may have reached a pod is never tried again, since nobody knows what came of it. The
-connection to the pod ends with the call. There is no limit of time: runs take minutes, and streams are silent meanwhile.
+Nothing is stored, decoded or repeated. A call that may have reached a pod is never retried: its effect is unknown. The connection to the
+pod ends with the call. There is no time limit: runs take minutes, and streams are silent meanwhile.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from dynamiq_operator.gate.limits import ANSWERED, PARSED
 from dynamiq_operator.gate.slices import Pod
 
 CONNECT_WITHIN = 3.0
-"""Seconds: between pods of a cluster a connection takes milliseconds."""
+"""Seconds. Between pods of a cluster, connecting takes milliseconds."""
 DEAD_AFTER = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-"""Seconds, seconds, and a count: a connection to a node that is gone is given up after a minute."""
+"""Seconds, seconds, and a count: a connection to a lost node is given up after a minute."""
 HOP_BY_HOP = frozenset(
     {
         *("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"),
@@ -37,27 +37,30 @@ HOP_BY_HOP = frozenset(
     }
 )
 END_TO_END = ("x-forwarded-", "authorization", "content-", "host")
-"""What a caller's header Connection cannot take away."""
+"""Headers that a caller's header Connection cannot remove."""
 ADDED_BY_CLIENT = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
-"""Headers that the HTTP client would add by itself."""
+"""Headers that the HTTP client would add."""
 LINE_MAX = HEAD_MAX
-"""Bytes of a header that a pod may answer with."""
+"""Bytes of one header in a pod's response."""
 BUFFER = 1024
-"""Bytes of an answer that are read ahead, twice."""
+"""Bytes of a response that are read ahead, twice."""
 KERNEL = 64 * 1024
-"""Bytes, of which the kernel keeps twice as many of a connection in each direction: by itself it takes megabytes of our memory."""
+"""Bytes. For each direction of a connection the kernel keeps twice as many; by default it takes megabytes of our memory."""
 
 
 _TAKES: ContextVar[Callable[[int], bool]] = ContextVar("takes")
-"""Of the call for which a connection is made: takes more bytes of its namespace's share."""
+"""For the call whose connection is being made: takes more bytes of its namespace's share."""
 
 
 class NotSent(Exception):  # noqa: N818 - the caller of `forward` decides what comes of it
-    """The pod could not be reached, and has seen nothing of the call."""
+    """The pod could not be reached and has received nothing of the call."""
 
 
 class Forwarder:
-    """Connections to pods. Use it as an async context manager. `body_limit`: bytes of a call's body; `taken_within`: seconds for a part of an answer."""
+    """Connections to pods; an async context manager.
+
+    `body_limit`: bytes of a call's body. `taken_within`: seconds within which a caller takes a part of a response.
+    """
 
     def __init__(self, body_limit: int, taken_within: float) -> None:
         self._body_limit, self._taken_within = body_limit, taken_within
@@ -80,7 +83,7 @@ class Forwarder:
         await self._session.close()
 
     def check(self, request: web.BaseRequest) -> None:
-        """Raises answers.Refusal for what no pod is given."""
+        """Raises answers.Refusal for calls that are never forwarded."""
         if request.method == "CONNECT" or request.raw_path == "*":
             raise answers.no_path()
         try:
@@ -93,9 +96,10 @@ class Forwarder:
             raise answers.too_large(self._body_limit)
 
     async def forward(self, request: web.BaseRequest, pod: Pod, take: Callable[[int], bool]) -> web.StreamResponse:
-        """Raises NotSent where the pod could not be reached, answers.Refusal where it did not answer.
+        """Forwards a call and returns the response.
 
-        `take`: takes bytes for the answer's head, beyond those that are counted already, and returns whether there were as many.
+        `take`: takes bytes for the response's head beyond those already counted; returns False if there are not enough.
+        Raises NotSent if the pod could not be reached, answers.Refusal if it did not respond.
         """
         _TAKES.set(take)
         body = Body(request, self._body_limit)
@@ -116,7 +120,7 @@ class Forwarder:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Connections whose answers have a head that is bounded as a whole: the client bounds each header, which together is megabytes."""
+    """Connections that bound the head of a response as a whole. The client only bounds each header: together that is megabytes."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -124,7 +128,7 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Pod(ResponseHandler, Reading):
-    """One connection to a pod, ended where its answer's head or trailers have no end, or where there is no room for its head."""
+    """One connection to a pod. It ends if the head or trailers of the response do not end, or if there is no room for the head."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -138,7 +142,7 @@ class _Pod(ResponseHandler, Reading):
             self.transport.abort()
 
     def _is_within(self, received: int) -> bool:
-        """Counts bytes: of a head until it is whole, those of interim answers before it among them, then those that bring no body."""
+        """Counts the bytes of a head, including interim responses, until it is complete. Then counts bytes that add nothing to the body."""
         if self._payload is None or self._payload is EMPTY_PAYLOAD:
             counted = max(self._of_head, ANSWERED)
             self._of_head += received
@@ -150,7 +154,7 @@ class _Pod(ResponseHandler, Reading):
 
 
 async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Sends a call. Where it ended without an answer the HTTP client would send a GET a second time, and some others, but for this error."""
+    """Sends a call. Raises instead of letting aiohttp retry idempotent requests."""
     try:
         return await send(request)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
@@ -160,7 +164,7 @@ async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType)
 
 
 class Body:
-    """The body of a call as it comes."""
+    """The body of a call, as it arrives."""
 
     def __init__(self, request: web.BaseRequest, limit: int) -> None:
         self._request, self._limit = request, limit
@@ -168,7 +172,7 @@ class Body:
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         if self._request.headers.get("Expect", "").lower() == "100-continue":
-            # Only now: who is refused or has to wait long sends nothing in vain.
+            # Only now: a caller that is refused or waits long sends nothing in vain.
             await self._request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._request.writer.output_size = 0
         sent = 0
@@ -182,19 +186,19 @@ class Body:
 
 async def _passed_on(request: web.BaseRequest, response: aiohttp.ClientResponse, taken_within: float) -> web.StreamResponse:
     answer = web.StreamResponse(status=response.status, reason=response.reason, headers=_kept(response.headers))
-    answer.force_close()  # the next call is to find the pods, and not this connection
+    answer.force_close()  # the next call must reach the pods, not this connection
     await answer.prepare(request)
     try:
         async for chunk in response.content.iter_any():
             async with asyncio.timeout(taken_within):
                 await answer.write(chunk)
     except (aiohttp.ClientError, OSError):  # a TimeoutError is one
-        cast(Caller, request.protocol).end()  # what has begun can't be answered otherwise, and must not look whole
+        cast(Caller, request.protocol).end()  # a response that has begun cannot become an error, and must not look complete
     return answer
 
 
 def _kept(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
-    """What is meant for the other end, in its order; a header may be there more than once."""
+    """Returns the end-to-end headers in their order. A header may occur more than once."""
     named = {name.strip().lower() for line in headers.getall("Connection", ()) for name in line.split(",")}
     dropped = HOP_BY_HOP | {name for name in named if not name.startswith(END_TO_END)}
     return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in dropped)
@@ -207,7 +211,7 @@ def _url(pod: Pod, request: web.BaseRequest) -> URL:
 
 
 def keep_alive(connection: socket.socket | asyncio.trsock.TransportSocket) -> None:
-    """Has the kernel find out whether the other end is still there: a call that takes long cannot be told from one that is gone by time."""
+    """Turns on TCP keepalive: no timeout can tell a long call from a lost peer."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in DEAD_AFTER:
         if hasattr(socket, name):
@@ -215,13 +219,13 @@ def keep_alive(connection: socket.socket | asyncio.trsock.TransportSocket) -> No
 
 
 def bounded(connection: socket.socket | asyncio.trsock.TransportSocket) -> None:
-    """Limits what the kernel keeps where one end sends faster than the other takes. Connections that a port accepts inherit it."""
+    """Limits the kernel's buffers for when one end sends faster than the other reads. Accepted connections inherit it."""
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         connection.setsockopt(socket.SOL_SOCKET, option, KERNEL)
 
 
-def _socket(found: aiohttp.AddrInfoType) -> socket.socket:
-    made = socket.socket(found[0], found[1], found[2])
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    made = socket.socket(address[0], address[1], address[2])
     keep_alive(made)
     bounded(made)
     return made

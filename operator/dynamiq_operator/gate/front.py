@@ -1,7 +1,7 @@
-"""The gate's ports, one for each sleeping App, and what becomes of a call: probes, keys, limits, runs that are recorded, the wait, and the way to the pod.
+"""Serves the gate's ports, one for each sleeping App. It handles probes, keys, limits, recorded runs, the wait, and the forwarding.
 
-Every answer ends its connection. So a caller's next call finds the pods as soon as they are there, and no connection waits here that
-could be in the way when a replica ends.
+Every response ends its connection. A caller's next call thus reaches the pods once they serve, and no idle connection delays the end of
+a replica.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from dynamiq_operator.kube.client import Client
 from dynamiq_operator.model.json_lines import FIELDS
 
 LINGERING = 2.0
-"""Seconds for which the rest of a refused body is read, so that its sender sees the answer."""
+"""Seconds for which the rest of a refused body is read, so that its sender sees the response."""
 CUT_WITHIN = 0.5
-"""Seconds that a call which is cut off has to end by itself."""
+"""Seconds in which a call that is cut off must end by itself."""
 BACKLOG = 1024
 UNBOUND_AFTER = 10.0
-"""Seconds for which a port is kept after its slice has gone: so long somebody may still be led there, and only to that App."""
+"""Seconds for which a port stays bound after its slice is deleted. Callers may still be routed there, and must only reach that App."""
 GATHERS = 0.01
-"""Seconds for which changes are gathered, so that a thousand of them are not looked at one by one."""
+"""Seconds for which changes are gathered, so that a thousand of them are handled together."""
 LOOKED_EVERY = 1.0
 PROBES = frozenset({"/healthz", "/readyz"})
 
@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class _Door:
-    """A bound port and its App. `calls`: its connections, also after the port is another App's. `gone_at`: when its slice went."""
+    """A bound port and its App. `calls`: its connections, even after the port is another App's. `gone_at`: when its slice was deleted."""
 
     backend: Backend
     calls: web.Server
@@ -60,7 +60,7 @@ class _Door:
 
 
 class Front:
-    """Serves the sleeping Apps of a directory. `host`: what to listen on, None for every address."""
+    """The server of a directory's sleeping Apps. `host`: the address to listen on; None for every address."""
 
     def __init__(
         self,
@@ -86,23 +86,23 @@ class Front:
         self._idle = asyncio.Event()
         self._idle.set()
         self.bound = asyncio.Event()
-        """Set once the ports of all Apps that were asleep at the start were bound."""
+        """Set once the ports of all Apps that slept at the start are bound."""
         self.under_way = 0
         """Calls, held and forwarded."""
-        self._left: list[web.Server] = []
-        """Connections of ports that were given back."""
+        self._closing: list[web.Server] = []
+        """Connections of ports that are no longer bound."""
         directory.on_change(self._on_change)
 
     def on_bound(self, call: Callable[[], None]) -> None:
-        """Has `call` called whenever a port was bound."""
+        """Registers `call`, which runs whenever a port was bound."""
         self._changed.append(call)
 
     def on_wrong_key(self, call: Callable[[Sleeper], None]) -> None:
-        """Has `call` called whenever a key was refused: it may be new, and not known here yet."""
+        """Registers `call`, which runs whenever a key was refused: the key may be new and not known here yet."""
         self._refused.append(call)
 
     def serves(self, app: Sleeper) -> bool:
-        """Whether the port of a slice is bound, and its App is who answers there."""
+        """Returns True if the port of a slice is bound for its App."""
         door = self._doors.get(app.port)
         return door is not None and door.gone_at is None and door.backend.sleeper.uid == app.uid
 
@@ -113,7 +113,7 @@ class Front:
                 door.backend.on_change()
 
     async def run(self) -> None:
-        """Binds and unbinds ports as slices come and go, until it is cancelled."""
+        """Binds and unbinds ports as slices are created and deleted, until it is cancelled."""
         await self._directory.until_known()
         while True:
             self._news.clear()
@@ -125,21 +125,21 @@ class Front:
                     await self._news.wait()
 
     async def _converge(self) -> None:
-        wanted: dict[int, Sleeper] = {}
+        apps: dict[int, Sleeper] = {}
         for app in sorted(self._directory.sleepers.values(), key=lambda each: each.age):
-            wanted.setdefault(app.port, app)  # of two with one port the older one
-        self._metrics.apps.set(len(wanted))
+            apps.setdefault(app.port, app)  # of two with one port the older one
+        self._metrics.apps.set(len(apps))
         for port, door in list(self._doors.items()):
-            if port in wanted and _is_same(wanted[port], door.backend.sleeper):
-                door.backend.sleeper, door.gone_at = wanted[port], None
+            if port in apps and _is_same(apps[port], door.backend.sleeper):
+                door.backend.sleeper, door.gone_at = apps[port], None
             elif door.gone_at is None:
                 door.gone_at = self._clock()
             elif self._clock() - door.gone_at >= self._unbound_after:
-                door.server.close()  # what is connected goes on
-                self._left = [each for each in (*self._left, door.calls) if each.connections]
+                door.server.close()  # existing connections stay open
+                self._closing = [each for each in (*self._closing, door.calls) if each.connections]
                 del self._doors[port]
-        for port in wanted.keys() - self._doors.keys():
-            await self._bind(wanted[port])
+        for port in apps.keys() - self._doors.keys():
+            await self._bind(apps[port])
 
     async def _bind(self, app: Sleeper) -> None:
         waker = Waker(self._client, self._metrics)
@@ -152,7 +152,7 @@ class Front:
             log.warning("a port cannot be bound: %s", error, extra={FIELDS: {"port": app.port}})
             return
         for listening in server.sockets:
-            keep_alive(listening)  # who is accepted inherits it: a caller's node that is gone tells nobody
+            keep_alive(listening)  # accepted connections inherit it: a lost node never closes its connections
             bounded(listening)
         self._doors[app.port] = _Door(backend, calls, server)
         for call in self._changed:
@@ -176,16 +176,16 @@ class Front:
         )
 
     def _allows(self, backend: Backend, key: str | None) -> bool:
-        """Whether a call with this key may be one of the App's, by what is known of it by now."""
+        """Returns True if a call with this key may be for the App, as far as its keys are known."""
         app = backend.sleeper
         return not app.note.private or (key is not None and self._directory.allows(app, key) is not False)
 
     @property
     def _servers(self) -> list[web.Server]:
-        return [*(door.calls for door in self._doors.values()), *self._left]
+        return [*(door.calls for door in self._doors.values()), *self._closing]
 
     async def close(self, within: float) -> None:
-        """Takes no more calls, and waits for those under way, at most `within` seconds."""
+        """Accepts no more calls, and waits for those under way, at most `within` seconds."""
         for door in self._doors.values():
             door.server.close()
         idle = asyncio.create_task(self._idle.wait())
@@ -193,10 +193,10 @@ class Front:
         idle.cancel()
         if self.under_way:
             log.warning("calls are cut off: the time to finish is over", extra={FIELDS: {"calls": self.under_way}})
-        await asyncio.gather(*(each.shutdown(CUT_WITHIN) for each in self._servers))  # without an end where it is told 0
+        await asyncio.gather(*(each.shutdown(CUT_WITHIN) for each in self._servers))  # a timeout of 0 would never end
 
     async def _handle(self, backend: Backend, request: web.BaseRequest) -> web.StreamResponse:
-        """`backend` is of the App whose port it was when the caller connected: by now it may be another one's."""
+        """Answers one call. `backend` is the App of the port when the caller connected; the port may be another App's by now."""
         door = self._doors.get(backend.sleeper.port)
         is_served = door is not None and door.backend is backend
         try:
@@ -225,7 +225,7 @@ class Front:
             return await self._forward(request, backend, is_probe, take)
 
     def _require_key(self, request: web.BaseRequest, app: Sleeper) -> None:
-        """Raises Refusal: nobody without a key wakes a private App."""
+        """Raises Refusal unless the request has a valid key: without one nobody wakes a private App."""
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise answers.no_key()
@@ -239,7 +239,10 @@ class Front:
 
     @contextmanager
     def _counted(self, request: web.BaseRequest, app: Sleeper) -> Iterator[Callable[[int], bool]]:
-        """Counts a call while it is under way, and gives what takes more bytes for its answer. Raises Refusal where its namespace has as many as it may."""
+        """Counts a call while it is under way, and yields a function that takes more bytes for its response.
+
+        Raises Refusal if its namespace has used up its share.
+        """
         caller = cast(Caller, request.protocol)
         with self._calls.lease(app.namespace) as take:
             if not take(self._limits.cost(caller.head, request.content_length if request.body_exists else 0)):
@@ -248,14 +251,14 @@ class Front:
             self._idle.clear()
             try:
                 with self._callers.under_way(caller):
-                    yield take.grow  # its pod may have carried it out: what others took since must not refuse its answer
+                    yield take.grow  # its pod may have run it: the response must not be refused for what others took since
             finally:
                 self.under_way -= 1
                 if not self.under_way:
                     self._idle.set()
 
     async def _forward(self, request: web.BaseRequest, backend: Backend, is_probe: bool, take: Callable[[int], bool]) -> web.StreamResponse:
-        """Waits for a place at a pod and hands the call over. A pod that could not be reached has seen nothing of it: another one gets it."""
+        """Waits for a place at a pod and forwards the call. If the pod could not be reached, another one gets the call."""
         deadline = self._clock() + backend.sleeper.note.hold_seconds
         while True:
             if is_probe and not backend.has_room:
@@ -273,11 +276,11 @@ class Front:
 
 
 def _asleep() -> web.Response:
-    """What a probe gets that no pod can answer now: a load balancer asks all the time, without a key, and would let no App sleep."""
+    """Returns the response to a probe while no pod can answer: load balancers probe constantly without a key, and would keep Apps awake."""
     response = web.json_response({"status": "asleep"})
     response.force_close()
     return response
 
 
-def _is_same(one: Sleeper, other: Sleeper) -> bool:
-    return (one.note.app_id, one.service) == (other.note.app_id, other.service)
+def _is_same(before: Sleeper, after: Sleeper) -> bool:
+    return (before.note.app_id, before.service) == (after.note.app_id, after.service)

@@ -1,4 +1,4 @@
-"""The gate's own port of /healthz and /readyz, for the kubelet. It is no App's, as that of /metrics is not (`kube.exposition`)."""
+"""Serves /healthz and /readyz on the gate's own port, for the kubelet. Apps and /metrics have other ports (`kube.exposition`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dynamiq_operator.kube.exposition import bound, served
 
 
 async def serve_health(host: str | None, port: int, is_ready: Callable[[], bool]) -> web.AppRunner:
-    """Serves the probes. Raises OSError where the port is taken."""
+    """Serves the probes. Raises OSError if the port is in use."""
 
     async def healthz(_request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})

@@ -1,7 +1,7 @@
-"""What callers may have of a gate: numbers that are given, and those that follow from its memory.
+"""Defines what callers may use of a gate: configured numbers, and numbers derived from its memory.
 
-Each part of the memory is bounded by itself, and all parts together leave room. docs/capacity.md has the arithmetic, and
-`python -m tests.bench.gate_memory` measures what it is made of.
+Each part of the memory has its own limit, and all parts together leave room. docs/capacity.md has the arithmetic, and
+`python -m tests.bench.gate_memory` measures its constants.
 """
 
 from __future__ import annotations
@@ -9,29 +9,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OWN = 128 << 20
-"""Bytes of the gate itself, and of what it knows of Apps: a quarter of its memory, and at least so many."""
+"""Bytes of the gate itself and of its data on Apps: a quarter of its memory, at least this."""
 CONNECTION = 8 << 10
-"""Bytes of a caller that has sent no call yet, without what it has sent."""
+"""Bytes of a caller that has sent no call yet, without the bytes it sent."""
 CALL = 32 << 10
-"""Bytes of a call under way: its two connections, and what is known of it."""
+"""Bytes of a call under way: its two connections and its state."""
 PARSED = 3
-"""Bytes that a byte of a head takes once it was read."""
+"""Bytes that a byte of a head takes once it is parsed."""
 ANSWERED = 8 << 10
-"""Bytes of an answer's head that each call counts with; those beyond are counted as they come."""
+"""Bytes of a response's head that each call is charged in advance. More bytes are counted as they arrive."""
 AHEAD = 320 << 10
-"""Bytes that a body takes, at most, which comes faster than it is passed on: most of them are the kernel's."""
+"""Most bytes that a body takes if it arrives faster than it is forwarded. Most of them are the kernel's."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one process takes.
+    """The limits of one process.
 
     Calls: `held` of one App, `failing` of one that could not be woken for long, and `under_way` in all, held and forwarded.
-    `body`: bytes of one. Bytes of all together: `heads` that have no end yet, `calls` that are under way,
-    `answers` that their callers do not take, `runs` that are on their way to the recorder.
-    `connections`: of callers, those without a call among them. `head_within`: seconds in which one has to have sent the head of its call.
-    `taken_within`: seconds in which one has to take something of an answer that is there, as at an App's runtime.
-    `fails_after`: seconds after which an App that has no ready pod counts as one that cannot be woken.
+    `body`: bytes of one body. Bytes of all together: `heads` that are incomplete, `calls` under way, `answers` that callers do not take,
+    `runs` on their way to the recorder. `connections`: of callers, with or without a call.
+    `head_within`: seconds in which a caller must send its head. `taken_within`: seconds in which a caller must take some of a response that
+    is ready, like at an App's runtime. `fails_after`: seconds without a ready pod after which an App counts as failing to wake.
     """
 
     held: int = 1000
@@ -49,7 +48,7 @@ class Limits:
 
     @classmethod
     def within(cls, memory: int, held: int, under_way: int, body: int) -> Limits:
-        """The limits of a process that has so many bytes."""
+        """Returns the limits of a process with `memory` bytes."""
         callers = memory - min(max(OWN, memory // 4), memory // 2)
         return cls(
             held,
@@ -63,6 +62,9 @@ class Limits:
         )
 
     def cost(self, head: int, body: int | None) -> int:
-        """Bytes that a call counts as, with a head and a body of so many, or None. Calls that are `under_way` use up all there are."""
+        """Returns the bytes that a call is charged, for a head and a body of these bytes; a body of None is of unknown size.
+
+        At this cost, `under_way` calls use up all bytes.
+        """
         ahead = AHEAD if body is None else min(body, AHEAD)
         return max(CALL + PARSED * (head + ANSWERED) + ahead, self.calls // self.under_way)

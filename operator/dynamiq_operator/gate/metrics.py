@@ -1,4 +1,4 @@
-"""What /metrics of the gate shows: calls held, Apps woken and how long that took, calls refused, and calls forwarded."""
+"""Defines the gate's /metrics: calls held, Apps woken and how long that took, calls refused, and calls forwarded."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 30, 60, 120, 300, 600)
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 OTHER = "other"
-"""In place of a name that is no DNS label: a slice that somebody else made may say anything."""
+"""Replaces a name that is no DNS label: slices made by others may contain anything."""
 
 
 class Metrics:
-    """One registry for one gate."""
+    """The registry of one gate."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -62,5 +62,5 @@ class Metrics:
 
 
 def label(name: str) -> str:
-    """A name as the value of a label."""
+    """Returns a name as the value of a label."""
     return name if _LABEL.fullmatch(name) else OTHER

@@ -1,7 +1,7 @@
-"""One resource of the API server, kept as it is there: a list, then watches, and no error that ends it or empties what is known.
+"""Mirrors one resource of the API server: a list, then watches. No error ends it or empties its copy.
 
-What is known stays while the API server is away: unknown is not absent. A list replaces everything, so that what was deleted between two
-watches is found.
+The copy stays while the API server is unreachable: unknown is not absent. A list replaces everything, so deletions between two watches
+are noticed.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from dynamiq_operator.kube.resources import ApiResource
 from dynamiq_operator.model.objects import Manifest
 
 PAUSE_MAX = 2.0
-"""Seconds between two attempts at most."""
+"""Most seconds between two attempts."""
 
 
 class Reflector(Following):
-    """The objects of `resource`, in a namespace or, where that is empty, in all.
+    """The objects of `resource` in a namespace; in all namespaces if that is empty.
 
-    `on_changed` is called after each change, with the object's key, or with None where it was listed.
+    `on_changed` is called after each change with the object's key; after a list with None.
     """
 
     def __init__(
@@ -41,20 +41,20 @@ class Reflector(Following):
         return self._objects.get(key)
 
     def note(self, raw: Manifest) -> None:
-        """Keeps an object that the API server answered a write with, unless something newer is known of it, such as that it was deleted."""
+        """Applies the API server's response to a write, unless something newer is known, such as a deletion."""
         if _version(raw) > int(self._version or 0) and self._keep(raw):
             self._on_changed(key_of(raw))
 
     async def _list(self) -> str:
-        found: dict[Key, Manifest] = {}
+        listed_objects: dict[Key, Manifest] = {}
         version = ""
         async for page in self._client.pages(self._resource, self._namespace, label=self._label):
             version = version or str(page["metadata"]["resourceVersion"])
-            found |= {key_of(raw): raw for raw in page["items"]}
+            listed_objects |= {key_of(raw): raw for raw in page["items"]}
             await asyncio.sleep(0)
-        # What the answer to a write of ours has brought meanwhile may be newer than the list.
+        # Our own writes may have brought newer objects than the list.
         newer = {key: raw for key, raw in self._objects.items() if _version(raw) > int(version)}
-        self._objects = found | newer
+        self._objects = listed_objects | newer
         return version
 
     async def _begin(self) -> None:

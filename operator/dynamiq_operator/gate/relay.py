@@ -1,9 +1,10 @@
-"""Runs that programs outside send to a sleeping App's hostname, handed to the recorder without waking the App.
+"""Relays runs that outside programs send to a sleeping App's hostname to the recorder, without waking the App.
 
-A body is read before the recorder is told of it, in a share of the App and at a rate: who sends slowly holds nothing of the recorder's.
+A body is read completely before the recorder is called, within the App's share and at a minimal rate. A slow sender thus occupies nothing
+of the recorder.
 
-The caller has shown an Access Key of the App, which names no App to the recorder: the gate says whose runs they are, in its own name. Of the
-caller's headers the recorder sees what the body is, and nothing more.
+The caller's Access Key does not identify the App to the recorder: the gate names the App, with its own token. The recorder
+only gets those headers of the caller that describe the body.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ from dynamiq_operator.model.runs import APP_ID_HEADER
 
 PATH = "/v1/traces"
 BODY_MAX = 8 << 20
-"""Bytes, as the recorder takes them."""
+"""Bytes that the recorder accepts."""
 ANSWER_MAX = 1 << 20
 AT_ONCE = 100
-"""Calls of all Apps that bring runs at a time: as many connections to the recorder."""
+"""Calls that carry runs, of all Apps at a time: each has a connection to the recorder."""
 RATE, BEGINS_WITHIN = 64 << 10, 5.0
-"""Bytes a second that a body has to come at, once this many seconds are over."""
+"""Bytes a second that a body must arrive at, once this many seconds have passed."""
 PART = 64 << 10
-"""Bytes of it that are sent on at a time."""
+"""Bytes of a body that are sent at a time."""
 WITHIN = 60.0
-"""Seconds for the recorder's part of one call, to the answer's last byte."""
+"""Seconds for the recorder's part of a call, up to the last byte of the response."""
 CONNECT_WITHIN = 3.0
 ANSWER_WITHIN = 10.0
 """Seconds that the recorder may be silent once it has the whole body: the SDK waits for this at the end of a workflow."""
@@ -45,9 +46,10 @@ OF_THE_ANSWER = ("Content-Type", "Retry-After")
 
 @dataclass(frozen=True)
 class Recorder:
-    """Where runs are sent. `token_file`: has the gate's token for the recorder, which changes: it is read for each call.
+    """The address of the recorder.
 
-    `ca`: certificates by which an https one is trusted, None for those of the system.
+    `token_file`: holds the gate's token, which is renewed, so it is read for each call. `ca`: certificates to check an https recorder;
+    None for the system's.
     """
 
     url: str
@@ -56,16 +58,19 @@ class Recorder:
 
 
 class Relay:
-    """Connections to the recorder. Use it as an async context manager. `recorder`: None where there is none. `room`: bytes of all bodies."""
+    """Connections to the recorder; an async context manager.
+
+    `recorder`: None if there is none. `room`: bytes of all bodies.
+    """
 
     def __init__(self, recorder: Recorder | None, room: int) -> None:
         self._recorder = recorder
         self._room, self._slots = Shares(room), Shares(AT_ONCE)
 
     async def __aenter__(self) -> Relay:
-        told = self._recorder
+        recorder = self._recorder
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=AT_ONCE, ssl=trust_of(told.url, told.ca) if told is not None else True),
+            connector=aiohttp.TCPConnector(limit=AT_ONCE, ssl=trust_of(recorder.url, recorder.ca) if recorder is not None else True),
             timeout=aiohttp.ClientTimeout(total=WITHIN, sock_connect=CONNECT_WITHIN, sock_read=ANSWER_WITHIN),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept-Encoding", "Content-Type"),
@@ -78,13 +83,13 @@ class Relay:
 
     @staticmethod
     def takes(request: web.BaseRequest) -> bool:
-        """Whether a call is one that brings runs."""
+        """Returns True if a call carries runs."""
         return request.method == "POST" and request.path == PATH
 
     async def relay(self, request: web.BaseRequest, app: Sleeper) -> web.Response:
-        """Returns what the recorder answers.
+        """Returns the recorder's response.
 
-        Raises answers.Refusal where there is none, where it is away, and for a body that is too large, too slow, or more than the App's share.
+        Raises answers.Refusal if there is no recorder or it is down. Also for a body that is too large, too slow, or beyond the App's share.
         """
         if self._recorder is None:
             raise answers.no_recorder()
@@ -107,7 +112,7 @@ class Relay:
 
 
 async def _read(request: web.BaseRequest, take: Callable[[int], bool]) -> bytearray:
-    """Returns the whole body. Raises answers.Refusal, also where `take` says that there is no room for a part of it."""
+    """Returns the whole body. Raises answers.Refusal, also if `take` returns False for a part."""
     body, coming = bytearray(), Body(request, BODY_MAX)
     parts = coming.chunks()
     due = asyncio.get_running_loop().time() + BEGINS_WITHIN
@@ -143,7 +148,8 @@ def _token(recorder: Recorder) -> str:
 
 
 async def _answered(response: aiohttp.ClientResponse) -> web.Response:
-    """The recorder's answer, for the caller. That it does not know the gate is no fault of the caller's key."""
+    """Returns the recorder's response, for the caller."""
+    # A 401 is about the gate's token, so it is no error of the caller's key.
     if response.status == 401 or response.status >= 500 or 300 <= response.status < 400:
         raise answers.recorder_away()
     body = b""

@@ -1,9 +1,8 @@
-"""Takes the gate out of service before it is uninstalled: `python -m dynamiq_operator retire-gate`, and a Job of the chart before `helm uninstall`.
+"""Takes the gate out of service before an uninstall: `python -m dynamiq_operator retire-gate`, and a Job before `helm uninstall`.
 
-An App that sleeps has no pod, and its callers are led to the gate. Without replicas the gate is down, for which the operator wakes every App;
-the gate's pods go on meanwhile with the calls that they have. Once no slice leads to the gate nobody misses it. Where that takes too long, as
-with an operator that does not run, or where this is ended meanwhile, the gate gets its replicas back: better an installation that stays than Apps that
-nobody serves.
+A sleeping App has no pod, and its callers are routed to the gate. Without replicas the gate is down, and the operator wakes every App.
+Meanwhile the gate's pods finish their calls. Once no slice leads to the gate it is not needed any more. If that takes too long, or this
+command is interrupted, the gate gets its replicas back: Apps must not be left unserved.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from dynamiq_operator.model import names
 
 LOOKED_EVERY = 1.0
 SETTLED_AFTER = 3
-"""Consecutive looks at which nobody is led to the gate: the operator may be about to put an App to sleep when the gate goes down."""
+"""Consecutive checks without a route to the gate. When the gate stops, the operator may be about to put an App to sleep."""
 OWN = f"{names.SERVICE_OF_SLICE_LABEL}={names.GATE_SERVICE}"
 
 log = logging.getLogger(__name__)
 
 
 def until_retired(namespace: str, within: float, kubeconfig: Path | None = None, context: str | None = None) -> bool:
-    """What `retire` says, or False once SIGTERM or SIGINT has ended it: a node is drained, or somebody has pressed Ctrl-C."""
+    """Returns the result of `retire`; False if SIGTERM or SIGINT ended it, as for a drained node or Ctrl-C."""
 
     async def ended_by_signals() -> bool:
         retiring = asyncio.ensure_future(retire(namespace, within, kubeconfig, context))
@@ -50,9 +49,9 @@ def until_retired(namespace: str, within: float, kubeconfig: Path | None = None,
 async def retire(
     namespace: str, within: float, kubeconfig: Path | None = None, context: str | None = None, looked_every: float = LOOKED_EVERY
 ) -> bool:
-    """Whether the gate of this namespace is out of service, which is so at once where there is none. `within`, `looked_every`: seconds.
+    """Returns True if the gate of this namespace is out of service, or there is none. `within`, `looked_every`: seconds.
 
-    Raises errors.ApiError where the gate cannot be read or scaled, and kubernetes.aio.config.ConfigException without a configuration.
+    Raises errors.ApiError if the gate cannot be read or scaled, and kubernetes.aio.config.ConfigException without a configuration.
     """
     async with await Client.connect(kubeconfig, context) as client:
         try:
@@ -65,7 +64,7 @@ async def retire(
         log.info("the gate has no replicas any more: the operator wakes every App that sleeps")
         retired = False
         try:
-            asleep = await _until_nobody_is_led_here(client, namespace, within, looked_every)
+            asleep = await _until_unrouted(client, namespace, within, looked_every)
             retired = not asleep
         finally:
             if not retired:
@@ -83,21 +82,24 @@ async def _scale(client: Client, namespace: str, replicas: int) -> None:
     await client.patch(WORKLOADS, namespace, names.GATE_SERVICE, patch, subresource="scale", manager=names.GATE_MANAGER)
 
 
-async def _until_nobody_is_led_here(client: Client, namespace: str, within: float, looked_every: float) -> list[str]:
-    """The Services that still lead here at the end of that time; none where nobody does before."""
+async def _until_unrouted(client: Client, namespace: str, within: float, looked_every: float) -> list[str]:
+    """Returns the Services that still lead to the gate after `within` seconds; none as soon as none does."""
     until, quiet = monotonic() + within, 0
     while True:
-        found = await _led_here(client, namespace)
-        quiet = 0 if found else quiet + 1
+        services = await _routes_to_gate(client, namespace)
+        quiet = 0 if services else quiet + 1
         if quiet == SETTLED_AFTER:
             return []
         if monotonic() > until:
-            return found or ["none that is known"]
+            return services or ["none that is known"]
         await asyncio.sleep(looked_every)
 
 
-async def _led_here(client: Client, namespace: str) -> list[str]:
-    """What still leads to the gate: Services of Apps, and its own while a pod of it is ready. What cannot be read now may be anything."""
+async def _routes_to_gate(client: Client, namespace: str) -> list[str]:
+    """Returns what leads to the gate: Services of Apps, and its own while one of its pods is ready.
+
+    If the API server cannot be read, the error counts as a route.
+    """
     try:
         apps = [each async for page in client.pages(SLICES, label=names.GATE_LABEL) for each in page["items"]]
         own = [each async for page in client.pages(SLICES, namespace, label=OWN) for each in page["items"]]

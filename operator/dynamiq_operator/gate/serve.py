@@ -1,4 +1,4 @@
-"""One replica of the gate, from its start to the last call after SIGTERM."""
+"""Runs one replica of the gate, from its start to the last call after SIGTERM."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 class Options:
     """The options of one process.
 
-    Seconds: `finish_within` from SIGTERM calls under way are cut off; `lingers` after it is in no slice any more it still takes calls, from those who have not heard of that;
-    `unbound_after` a slice has gone its port is given back; `dead_after` it was not ready another replica is taken out of slices.
+    `finish_within`: seconds from SIGTERM until calls under way are cut off. `lingers`: seconds for which it accepts calls after it left the
+    last slice, for callers that have not noticed. `unbound_after`: seconds for which a port stays bound after its slice is deleted.
+    `dead_after`: seconds after which another replica that is not ready is removed from slices.
     `clock` counts the seconds of ports and of held calls.
     """
 
@@ -57,7 +58,7 @@ class Options:
 async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
     """Serves until SIGTERM or SIGINT, or until `stop` is set.
 
-    Raises kubernetes.aio.config.ConfigException where the cluster's configuration cannot be read, and OSError where a port is taken.
+    Raises kubernetes.aio.config.ConfigException if the cluster's configuration cannot be read, and OSError if a port is in use.
     """
     _raise_file_limit()
     stopping = stop or _signalled()
@@ -81,7 +82,7 @@ async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
             await asyncio.wait({*tasks, stopped}, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
                 if task.done():
-                    task.result()  # what ended a part ends the process, to be started anew
+                    task.result()  # an error of one part ends the process, which is restarted
             await _finish(options, membership, front)
         finally:
             await front.close(0)
@@ -91,7 +92,7 @@ async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
 
 
 async def _finish(options: Options, membership: Membership, front: Front) -> None:
-    """Leaves every slice, goes on until nobody is led here any more, and lets the calls under way end."""
+    """Leaves every slice, serves until no slice routes callers here, and lets the calls under way end."""
     until = monotonic() + options.finish_within
     membership.leave()
     log.info("the gate leaves", extra={FIELDS: {"calls": front.under_way}})
@@ -110,7 +111,7 @@ def _signalled() -> asyncio.Event:
 
 
 def _raise_file_limit() -> None:
-    """A call takes two connections, and the usual limit is of another time."""
+    """Raises the limit of open files to the maximum: a call takes two connections, and the usual limit is too low."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,4 +1,4 @@
-"""What the gate reads in EndpointSlices: a sleeping App, the pods of a Service, and the gate's own replicas."""
+"""Parses EndpointSlices into what the gate uses: a sleeping App, the pods of a Service, and the gate's own replicas."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from dynamiq_operator.model.gates import PORTS, GateNote
 from dynamiq_operator.model.objects import Manifest
 
 Key = tuple[str, str]
-"""A namespace and a name in it: of a slice, or of a Service."""
+"""Namespace and name of a slice or a Service."""
 
 Place = tuple[str, int]
-"""Where a pod answers: an address and a port."""
+"""Address and port at which a pod answers."""
 
 KUBERNETES = "endpointslice-controller.k8s.io"
-"""Who writes the slices of a Service that has a selector."""
+"""The manager of the slices of a Service with a selector."""
 
 
 class Unusable(Exception):  # noqa: N818 - it is no failure of the gate's
-    """A slice of ours that says too little, or what cannot be; the message says which."""
+    """A slice of ours with missing or invalid content; the message has the details."""
 
 
 @dataclass(frozen=True)
 class Pod:
-    """An endpoint of a Service that is not on its way out. `ready`: as Kubernetes says, which learns of it seconds after the pod."""
+    """An endpoint of a Service that is not terminating. `ready`: according to Kubernetes, which learns of it seconds after the pod."""
 
     address: str
     port: int
@@ -45,7 +45,7 @@ class Pod:
 
 @dataclass(frozen=True)
 class Sleeper:
-    """A sleeping App, as its gate slice says. `port`: of the gate."""
+    """A sleeping App, as its gate slice describes it. `port`: the gate's."""
 
     slice: Key
     uid: str
@@ -62,7 +62,7 @@ class Sleeper:
 
     @property
     def age(self) -> tuple[str, str]:
-        """Sorts the older slice first, and two of one second always the same way."""
+        """A sort key: the older slice first. Two of the same second always have the same order."""
         return self.created, self.uid
 
 
@@ -71,7 +71,7 @@ def key_of(raw: Mapping[str, Any]) -> Key:
 
 
 def service_of(raw: Mapping[str, Any]) -> Key:
-    """The Service that a slice belongs to; its name is empty where it belongs to none."""
+    """Returns the Service of a slice; its name is empty if the slice belongs to none."""
     return raw["metadata"].get("namespace", ""), labels_of(raw).get(names.SERVICE_OF_SLICE_LABEL, "")
 
 
@@ -80,7 +80,7 @@ def labels_of(raw: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def sleeper(raw: Manifest) -> Sleeper:
-    """The App of a gate slice. Raises Unusable."""
+    """Parses the App of a gate slice. Raises Unusable."""
     meta, ports = raw["metadata"], raw.get("ports") or []
     note = (meta.get("annotations") or {}).get(names.GATE_ANNOTATION)
     app, service = labels_of(raw).get(names.APP_LABEL, ""), service_of(raw)
@@ -91,19 +91,19 @@ def sleeper(raw: Manifest) -> Sleeper:
     if ports[0]["port"] not in PORTS:
         raise Unusable(f"the gate has no port {ports[0]['port']}: from {PORTS[0]} to {PORTS[-1]}")
     try:
-        read = GateNote.model_validate_json(note)
+        parsed_note = GateNote.model_validate_json(note)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise Unusable(
             f"its annotation {names.GATE_ANNOTATION} cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}"
         ) from None
     return Sleeper(
-        key_of(raw), meta["uid"], meta.get("creationTimestamp", ""), ports[0]["port"], app, service, raw.get("addressType", ""), read
+        key_of(raw), meta["uid"], meta.get("creationTimestamp", ""), ports[0]["port"], app, service, raw.get("addressType", ""), parsed_note
     )
 
 
 def pods(raw: Manifest) -> Iterator[Pod]:
-    """The pods of a slice that Kubernetes keeps for a Service. What ends gets no new call, whatever it says of itself."""
+    """Yields the pods of a slice that Kubernetes keeps for a Service. Terminating pods get no new call, even if they are ready."""
     port = _port(raw)
     if labels_of(raw).get(names.SLICE_MANAGER_LABEL) != KUBERNETES or port is None or is_ending(raw):
         return
@@ -117,7 +117,7 @@ def pods(raw: Manifest) -> Iterator[Pod]:
 
 
 def ready_uids(raw: Manifest) -> Iterator[str]:
-    """Uids of the pods of a slice that are ready: of the gate's own Service, its replicas."""
+    """Yields the uids of the ready pods of a slice. In the gate's own Service those are its replicas."""
     for endpoint in raw.get("endpoints") or ():
         if is_ready(endpoint):
             yield pod_uid(endpoint)

@@ -1,4 +1,4 @@
-"""Scales a sleeping App from 0 to 1: once for all who wait, and again while nothing has come of it."""
+"""Scales a sleeping App from 0 to 1: once for all waiting calls, and again while no pod appears."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from dynamiq_operator.model.json_lines import FIELDS
 
 WORKLOADS = BY_KIND[base.WORKLOAD.kind]
 AGAIN_AFTER = 2.0
-"""Seconds after which an App that was scaled and still has no pod is scaled again: somebody may have put it to sleep in the same moment."""
+"""Seconds after which an App that still has no pod is scaled again. Somebody may have put it to sleep in the same moment."""
 RETRIED_WITHIN = 1.0
-"""Seconds between two attempts at most while the API server is away: who waits is not to wait for that."""
+"""Most seconds between two attempts while the API server is unreachable, so that waiting callers lose little time."""
 
 log = logging.getLogger(__name__)
 
 
 class Waker:
-    """Wakes one App. `call` sends one request where it is time for it, and never raises."""
+    """The waker of one App. `wake` sends one request and never raises; `is_due` is True when it is time for one."""
 
     def __init__(self, client: Client, metrics: Metrics, clock: Callable[[], float] = monotonic) -> None:
         self._client, self._metrics, self._clock = client, metrics, clock
@@ -34,18 +34,18 @@ class Waker:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to ask the API server."""
+        """True if it is time for a request to the API server."""
         return self._clock() >= self._not_before
 
     async def wake(self, app: Sleeper) -> None:
-        """Scales the App to 1. The API server lets this account do that from 0 alone, so that it never takes replicas away."""
+        """Scales the App to 1. The API server allows this account only to scale from 0, so it never removes replicas."""
         fields = {"namespace": app.namespace, "app": app.app}
         try:
             await self._client.patch(
                 WORKLOADS, app.namespace, app.note.workload, {"spec": {"replicas": 1}}, subresource="scale", manager=names.GATE_MANAGER
             )
         except errors.Invalid:
-            # By the policy: it does not sleep. Another replica, or the operator, has woken it.
+            # Refused by the admission policy: the App does not sleep. Another replica, or the operator, has woken it.
             self._failures = 0
         except errors.ApiError as error:
             self._failures += 1

@@ -1,4 +1,4 @@
-"""App: the stable thing callers know. Its hostname, keys and variables outlive every deploy."""
+"""App: the stable thing that callers know. Its hostname, keys and variables outlive every deploy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from dynamiq_operator.model.trial import Trial as Trial
 
 
 class ExposureType(StrEnum):
-    """How callers reach an App."""
+    """The way in which callers reach an App."""
 
     INGRESS = "Ingress"
     GATEWAY = "Gateway"
@@ -62,7 +62,7 @@ class ParentRef(Part):
     rule("self.type == 'Gateway' || !has(self.parentRef)", "parentRef is for type Gateway: remove it, or use type Gateway"),
 )
 class Exposure(Part):
-    """How the App is exposed. Left out: an Ingress when a hostname or the operator's domain is set, else inside the cluster only."""
+    """How the App is exposed. Left out: an Ingress if there is a hostname or the operator has a domain, else inside the cluster only."""
 
     type: Annotated[ExposureType, Field(description="Ingress, Gateway (an HTTPRoute of the Gateway API) or ClusterIP.")]
     parent_ref: Annotated[ParentRef | None, Field(description="Gateway of the HTTPRoute. Left out: the operator's.")] = None
@@ -127,7 +127,7 @@ class Variable(Part):
 
 
 class InputTransformer(Part):
-    """Makes the input of a run, as a node's input_transformer does: first the path, then the selector."""
+    """How the input of a run is made, like a node's input_transformer: first the path, then the selector."""
 
     path: Annotated[str | None, Field(max_length=1024, description="JSONPath of the part to take.")] = None
     selector: Annotated[
@@ -145,7 +145,7 @@ class InputTransformer(Part):
     ),
 )
 class Trigger(Part):
-    """Runs the App at set times."""
+    """A rule that runs the App at set times."""
 
     name: Annotated[
         str,
@@ -196,7 +196,7 @@ _PROTECTED = "!(oldSelf.?protect.orValue(false) && self.?protect.orValue(false))
     ),
 )
 class HistoryPolicy(Part):
-    """What is kept of the history."""
+    """The retention of the history."""
 
     limit: Annotated[int | None, Field(ge=10, le=100000, description="Rows to keep. Left out: all.")] = None
     archive: Annotated[
@@ -212,7 +212,7 @@ class HistoryPolicy(Part):
 
 
 class DeploySpec(Part):
-    """What Git asks to be deployed; a change of it is one row."""
+    """The deploy from Git: each change of it makes one row."""
 
     workflow_version: Annotated[
         VersionName | None, Field(description="Version to deploy. Left out: the newest release when this changes.")
@@ -227,7 +227,7 @@ class DeploySpec(Part):
 
 HOSTNAME_MAX = 253
 VARIABLES_MAX = 224 * 1024
-"""Characters of all values of variables together: the workload notes them in an annotation, and of those the API server takes 256 KiB."""
+"""Characters of all variables' values together. The workload notes them in an annotation; the API server allows 256 KiB of those."""
 HOSTNAME = {
     RULES: [
         rule(
@@ -250,7 +250,7 @@ HOSTNAME = {
     ),
 )
 class AppSpec(Part):
-    """What callers rely on, whichever version runs."""
+    """The settings that callers rely on, whichever version runs."""
 
     workflow: Annotated[DnsLabel, Field(description="Workflow whose versions are deployed.")]
     display_name: Annotated[
@@ -323,17 +323,17 @@ class AppSpec(Part):
 
     @property
     def wants_gateway(self) -> bool:
-        """Whether a Gateway is to serve the hostname."""
+        """True if a Gateway is to serve the hostname."""
         return self.exposure is not None and self.exposure.type is ExposureType.GATEWAY
 
     @property
     def is_private(self) -> bool:
-        """Whether callers need an Access Key."""
+        """True if callers need an Access Key."""
         return self.access is None or self.access.type is AccessType.PRIVATE
 
 
 class LiveRow(Part):
-    """What the App serves."""
+    """The row that the App serves."""
 
     row: Annotated[str, Field(description="Name of the live row.")]
     sequence: Annotated[int, Field(description="Its sequence.")]
@@ -342,7 +342,7 @@ class LiveRow(Part):
 
 
 class LastGood(Part):
-    """What is kept warm behind the live row: what a rollback restores. Without a row there is none."""
+    """The standby behind the live row: the target of a rollback. Without a row there is none."""
 
     live: Annotated[int, Field(description="Sequence of the live row that it is of.")]
     row: Annotated[str | None, Field(description="Name of the last good row.")] = None
@@ -350,7 +350,7 @@ class LastGood(Part):
 
 
 class FailedRow(Part):
-    """The newest deploy, where it failed and the App serves an older row, or none."""
+    """The newest deploy, if it failed and the App serves an older row, or none."""
 
     row: Annotated[str, Field(description="Name of the row that failed.")]
     sequence: Annotated[int, Field(description="Its sequence.")]
@@ -358,14 +358,14 @@ class FailedRow(Part):
 
 
 class RecordedSettings(Part):
-    """Up to where changes of the App's settings have been recorded."""
+    """The point up to which changes of the App's settings have been recorded."""
 
     generation: Annotated[int, Field(description="The App's metadata.generation that was compared last.")]
     sequence: Annotated[int, Field(description="Sequence of the newest AppChange.")]
 
 
 class RunOutcome(StrEnum):
-    """How a run of a trigger went. Missed: its time passed while nobody could run it."""
+    """How a run of a trigger went. Missed: its time passed and no run could begin."""
 
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
@@ -389,11 +389,11 @@ RUNS_KEPT = 10
 PROGRESSING = "Progressing"
 """Type of the App's condition that is True while a deploy is in flight."""
 VARIABLES_HELD = "VariablesHeld"
-"""Type of the App's condition that stands only while it is True: changed variables take effect with the next row alone."""
+"""Type of the App's condition that exists only while True: changed variables take effect with the next row only."""
 
 
 class AppStatus(Part):
-    """What is so now."""
+    """The observed state of the App."""
 
     observed_generation: Annotated[
         int | None, Field(description="Generation that this status is about; 0 until the operator has seen the App.")
@@ -425,14 +425,14 @@ class AppStatus(Part):
 
     @property
     def deploying_since(self) -> str | None:
-        """Since when a deploy has been in flight, as the condition says; None where it says that none is."""
+        """The start of the deploy in flight, from the condition; None if the condition reports none."""
         return next((each.last_transition_time for each in self.conditions if (each.type, each.status) == (PROGRESSING, "True")), None)
 
     @property
     def is_holding_variables(self) -> bool:
-        """Whether a change of variables, access or runs waits for a row."""
+        """True if a change of variables, access or runs waits for a row."""
         return any((each.type, each.status) == (VARIABLES_HELD, "True") for each in self.conditions)
 
 
 DEFAULT_APP_STATUS = {"observedGeneration": 0}
-"""What an App reads as before the operator has written: not yet seen, so that no GitOps tool takes it for done."""
+"""The status of a new App: not yet seen by the operator, so that no GitOps tool considers it done."""

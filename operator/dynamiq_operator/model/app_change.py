@@ -1,4 +1,4 @@
-"""AppChange: one change of an App's settings, as a record among its rows: what by name, by whom and when, and never a value that may be secret."""
+"""AppChange: one change of an App's settings. It has names, author and time, but no value that may be secret."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dynamiq_operator.model.base import SEQUENCE_MAX, Digest, DnsLabel, Moment, 
 
 
 class ChangeKind(StrEnum):
-    """What became of a setting."""
+    """The kind of change of a setting."""
 
     ADDED = "Added"
     REMOVED = "Removed"
@@ -19,7 +19,7 @@ class ChangeKind(StrEnum):
 
 
 class ChangeReason(StrEnum):
-    """Why there is the record. First: the App has none yet. Rekeyed: values can't be compared with those before, since the key is another one."""
+    """Why there is an AppChange. First: the App has none yet. Rekeyed: a new key, so values cannot be compared with earlier ones."""
 
     FIRST = "First"
     CHANGED = "Changed"
@@ -27,7 +27,7 @@ class ChangeReason(StrEnum):
 
 
 SHOWN_MAX = 253
-"""Characters of a value that is told; the longest is a hostname."""
+"""Characters of a value that is shown; the longest is a hostname."""
 NAME_MAX = 128
 SETTINGS_MAX = 256
 """Settings of an App: 128 variables, 32 triggers, and its other fields."""
@@ -47,7 +47,7 @@ class SettingChange(Part):
 
 
 class SettingState(Part):
-    """A setting as it was then: its value where that is told, else an HMAC of it, by which the next record knows that it changed."""
+    """A setting at that time: its value if that is shown, else an HMAC. The next AppChange detects changes by it."""
 
     field: Annotated[str, Field(max_length=NAME_MAX, description="Field of the App's spec.")]
     name: Annotated[str | None, Field(max_length=NAME_MAX, description="Of variables and triggers, the name.")] = None
@@ -68,7 +68,7 @@ class Generations(Part):
     rule("self == oldSelf", "an AppChange never changes: it says what was so", reason="FieldValueForbidden"),
 )
 class AppChangeSpec(Part):
-    """What changed of an App since the record before."""
+    """The changes of an App since the previous AppChange."""
 
     app: Annotated[DnsLabel, Field(description="The App, in the same namespace.")]
     uid: Annotated[str, Field(max_length=64, description="The App's metadata.uid then; a restore gives it another one.")]

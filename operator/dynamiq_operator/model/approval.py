@@ -1,4 +1,4 @@
-"""Approval: somebody's word on one row, by the row's digest, so that it counts for nothing else."""
+"""Approval: a decision on one row. It names the row's digest, so it counts for nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dynamiq_operator.model.base import Digest, ObjectName, Part, rule, validate
 
 
 class Purpose(StrEnum):
-    """What is said. Approve: deploy it. Resume: deploy what is held. Reject: never deploy it. Withdraw: its author wants it no more."""
+    """The decision. Approve: deploy the row. Resume: deploy a held row. Reject: never deploy it. Withdraw: its author retracts it."""
 
     APPROVE = "Approve"
     RESUME = "Resume"
@@ -27,7 +27,7 @@ class Purpose(StrEnum):
     )
 )
 class ApprovalSpec(Part):
-    """A word on a row that waits."""
+    """A decision on a waiting row."""
 
     row: Annotated[ObjectName, Field(description="Name of the row, in the same namespace.")]
     digest: Annotated[Digest, Field(description="Its pinned.digest: the word counts for what the row pins, and nothing else.")]

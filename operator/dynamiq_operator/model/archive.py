@@ -1,4 +1,4 @@
-"""Rows that are in the cluster, in an archive, or for a while in both. It imports no pydantic: the plugin starts with it."""
+"""Tells rows in the cluster from rows in an archive; for a while a row is in both. Imports no pydantic: the plugin loads it at start."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dynamiq_operator.model.manifests import Manifest
 
 
 def has_archive(app: Mapping[str, Any]) -> bool:
-    """Whether an App hands rows over before they leave the cluster."""
+    """Returns True if an App archives rows before they leave the cluster."""
     return bool((app["spec"].get("history") or {}).get("archive"))
 
 
 class InCluster:
-    """Which rows the cluster has, so that one that is in the archive as well counts once, whatever uid a restore gave it."""
+    """The rows of the cluster, so that one that is also archived counts once, whatever uid a restore gave it."""
 
     def __init__(self) -> None:
         self._uids: set[str] = set()
         self._digests: set[str] = set()
 
     def add(self, row: Manifest) -> None:
-        """A row as it is stored, whatever its fields hold."""
+        """Adds a stored row, whatever its fields contain."""
         self._uids.add(row["metadata"]["uid"])
         spec = row.get("spec")
         outcome = spec.get("outcome") if isinstance(spec, dict) else None
@@ -30,7 +30,7 @@ class InCluster:
             self._digests.add(digest)
 
     def others(self, archived: Iterable[Manifest]) -> Iterator[Manifest]:
-        """Those that the cluster has not."""
+        """Yields the archived rows that the cluster does not have."""
         return (
             row for row in archived if row["metadata"]["uid"] not in self._uids and row["spec"]["outcome"]["digest"] not in self._digests
         )

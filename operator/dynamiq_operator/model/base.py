@@ -1,4 +1,4 @@
-"""What all kinds share: JSON names, bounds, and how a validation rule is attached to a schema."""
+"""Defines what all kinds share: JSON names, bounds, and validation rules of schemas."""
 
 from __future__ import annotations
 
@@ -14,35 +14,33 @@ from dynamiq_operator.model.manifests import TIME_END
 from dynamiq_operator.model.manifests import VERSION as VERSION
 
 FLOW_MAX_BYTES = 900 * 1024
-"""Largest flow, in bytes of UTF-8: a request of a flow this large still fits etcd's 1.5 MiB with managedFields beside it."""
+"""Bytes (UTF-8) of the largest flow. A request with it fits etcd's 1.5 MiB together with managedFields."""
 
 REQUEST_MAX_BYTES = 3 * 1024 * 1024
-"""Largest request that an API server reads."""
+"""Bytes of the largest request that an API server reads."""
 
 RULES = "x-kubernetes-validations"
 _Model = TypeVar("_Model", bound="type[Part]")
 
 
 class Part(BaseModel):
-    """A part of a resource: frozen, camelCase in JSON; unknown fields are dropped, as the API server drops them.
+    """A part of a resource: frozen, camelCase in JSON. Unknown fields are dropped, like the API server does."""
 
-    Its validator is built when it is first used: the plugin reads a few of all models in a call.
-    """
-
+    # Validators are built at their first use: the plugin needs only a few of all models in a call.
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", defer_build=True)
 
     def as_json(self) -> dict[str, Any]:
-        """The part as JSON data, without what is unset."""
+        """Returns the part as JSON data, without unset fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def rule(expression: str, message: str, **extra: Any) -> dict[str, Any]:
-    """A CEL rule of a CustomResourceDefinition, as `x-kubernetes-validations` has it."""
+    """Returns a CEL rule of a CustomResourceDefinition, as in `x-kubernetes-validations`."""
     return {"rule": expression, "message": message, **extra}
 
 
 def validated(*rules: dict[str, Any]) -> Callable[[_Model], _Model]:
-    """Attaches CEL rules to a model's schema, which is not built yet; the API server enforces them, so does no Python code here."""
+    """Attaches CEL rules to a model's schema. The API server enforces them; no Python code does."""
 
     def attach(model: _Model) -> _Model:
         extra = model.model_config.get("json_schema_extra")
@@ -54,12 +52,13 @@ def validated(*rules: dict[str, Any]) -> Callable[[_Model], _Model]:
 
 
 def matching(pattern: str, message: str) -> dict[str, Any]:
-    """The schema of a string that matches `pattern` (RE2): a rule, since a refusal by OpenAPI's `pattern` shows the pattern to the user."""
+    """Returns the schema of a string that matches `pattern` (RE2)."""
+    # A rule, and not OpenAPI's `pattern`: that one's refusal shows the pattern to the user.
     return {RULES: [rule(f'self.matches(r"{pattern}")', message)]}
 
 
 def never_empty(message: str) -> dict[str, Any]:
-    """The schema of a string that has more than spaces."""
+    """Returns the schema of a string that has more than spaces."""
     return {RULES: [rule("self.trim() != ''", message)]}
 
 
@@ -94,7 +93,7 @@ ClusterName = Annotated[
         ),
     ),
 ]
-"""What tells one cluster from another: the uid of its namespace kube-system, or a name that its administrators gave it."""
+"""The identity of a cluster: the uid of its namespace kube-system, or a name given by its administrators."""
 VersionName = Annotated[
     str, Field(max_length=11, json_schema_extra=matching("^v[1-9][0-9]*$", "a version is v and a number from 1, such as v3"))
 ]
@@ -120,24 +119,24 @@ Moment = Annotated[
         },
     ),
 ]
-"""A time that others are reckoned from."""
+"""A time that other times are computed from."""
 SEQUENCE_MAX = 2**53 - 1
-"""The largest number that every reader of JSON keeps exactly."""
+"""The largest number that every JSON parser reads exactly."""
 Digest = Annotated[
     str, Field(max_length=71, json_schema_extra=matching("^sha256:[0-9a-f]{64}$", "a hash is sha256: and 64 digits of 0-9 and a-f"))
 ]
-# OpenAPI counts characters: a bound as low as the rule's would only hide the rule's sentence.
+# OpenAPI counts characters: with a bound as low as the rule's, its refusal would hide the rule's message.
 Flow = Annotated[str, Field(min_length=1, max_length=REQUEST_MAX_BYTES)]
 FLOW_RULE = rule(
     f"bytes(self.flow).size() <= {FLOW_MAX_BYTES}",
     f"a flow is at most 900 KiB ({FLOW_MAX_BYTES} bytes): split the workflow",
     fieldPath=".flow",
 )
-"""Stands on the flow's parent: the refusal of a rule on a string quotes the whole string."""
+"""A rule of the flow's parent: the refusal of a rule on a string quotes the whole string."""
 
 
 def name_rule(what: str) -> dict[str, Any]:
-    """The rule of an object's own name, for the schema's root: names made from it must stay short enough."""
+    """Returns the rule for an object's own name, at the root of its schema: names derived from it must stay short enough."""
     return rule(
         f'size(self.metadata.name) <= {DNS_LABEL_MAX} && self.metadata.name.matches(r"{DNS_LABEL}")',
         f"the name of {what} has at most {DNS_LABEL_MAX} characters: {DNS_LABEL_SAID}",
@@ -146,7 +145,7 @@ def name_rule(what: str) -> dict[str, Any]:
 
 
 class Condition(Part):
-    """One condition, as Kubernetes' own `metav1.Condition`."""
+    """One condition, like Kubernetes' `metav1.Condition`."""
 
     type: Annotated[str, Field(max_length=316, description="What is said, in CamelCase.")]
     status: Annotated[str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]}, description="True, False or Unknown.")]
@@ -157,7 +156,7 @@ class Condition(Part):
 
 
 def conditions_field() -> Any:
-    """A `conditions` list, merged by type under server-side apply."""
+    """Returns a `conditions` list, merged by type under server-side apply."""
     return Field(
         default=(),
         description="What is true of the object now, each with its reason.",

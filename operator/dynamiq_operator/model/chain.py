@@ -1,7 +1,7 @@
-"""Verifying a history: each row's digest over its content, each row over the row before it, each outcome over its row.
+"""Verifies a history: each row's digest over its content and the previous row, each outcome over its row.
 
-It finds what no policy of the API server can prevent: rows edited in etcd, removed past the policies, or made by an
-impersonated operator. Rows that retention deleted are the oldest, so what is kept verifies from its oldest row on.
+It finds what no policy of the API server can prevent: rows edited in etcd, removed despite the policies, or made by an impersonated
+operator. Retention deletes the oldest rows, so a kept history verifies from its oldest row on.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a history verified. `rows`: how many were verified; `oldest`, `newest`: digests of the chain's two ends.
+    """The result of verifying a history. `rows`: the number verified. `oldest`, `newest`: digests of the chain's two ends.
 
-    `newest_row`, `expected_row`: names of the rows that have the newest digest, and the one that was expected; None where no row has it.
+    `newest_row`, `expected_row`: names of the rows with the newest and the expected digest; None if no row has it.
     """
 
     rows: int
@@ -40,9 +40,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """What is left of a row once its own content has been verified: a history of thousands is not held at once.
+    """The remainder of a row once its own content is verified: histories of thousands of rows are not kept in memory.
 
-    `wrong`: what is wrong with it by itself. `waits`: whether it was never released: a row that passed it may have ended first. `relies_on`: rows that went live before it, as it says. `restored`: the row that it says it brought back, by sequence and name.
+    `wrong`: problems of the row by itself. `waits`: True if it was never admitted; a row that overtook it may have ended first.
+    `relies_on`: rows that went live before it, according to its pins. `restored`: sequence and name of the row that it restores.
     """
 
     sequence: int
@@ -79,14 +80,14 @@ class _Link:
 
 
 class Chain:
-    """The rows of one App while they are read, in any order. Of each row little is kept once it has been seen, so those of many Apps may come mixed."""
+    """The rows of one App, added in any order. Little is kept of each row, so the rows of many Apps may arrive interleaved."""
 
     def __init__(self) -> None:
         self._misfits: list[Misfit] = []
         self._links: list[_Link] = []
 
     def add(self, raw: Mapping[str, Any]) -> None:
-        """A row is taken as it comes, whatever its fields hold: a copy of a history may be damaged in any place."""
+        """Adds a row, whatever its fields contain: a copy of a history may be damaged anywhere."""
         name, spec = _name(raw), raw.get("spec")
         if not isinstance(spec, Mapping):
             self._misfits.append(Misfit(name, "it has no spec"))
@@ -96,20 +97,20 @@ class Chain:
             self._misfits.append(Misfit(name, "it has no sequence: it was changed"))
 
     def verdict(self, *, expected: str | None = None) -> Verdict:
-        """Walks the rows that were added, oldest first. `expected`: a digest that some row must have, as exported earlier."""
+        """Verifies the added rows, oldest first. `expected`: a digest that some row must have, as exported earlier."""
         misfits, links = list(self._misfits), sorted(self._links, key=lambda link: (link.sequence, link.name))
         rows = len(links) + len(misfits)
         misfits += _walk(links)
-        found = [(link.digest, link.name) for link in links if isinstance(link.digest, str)]
-        expected_row = next((name for digest, name in found if digest == expected), None)
+        named = [(link.digest, link.name) for link in links if isinstance(link.digest, str)]
+        expected_row = next((name for digest, name in named if digest == expected), None)
         if expected is not None and expected_row is None:
             misfits.append(Misfit("(none)", f"no row has the expected digest {expected}: the row that had it is missing or was changed"))
-        (oldest, _), (newest, newest_row) = (found[0], found[-1]) if found else ((None, None), (None, None))
+        (oldest, _), (newest, newest_row) = (named[0], named[-1]) if named else ((None, None), (None, None))
         return Verdict(rows, oldest, newest, tuple(misfits), newest_row, expected_row)
 
 
 def verify(records: Iterable[Mapping[str, Any]], *, expected: str | None = None) -> Verdict:
-    """The same of rows that come one after the other."""
+    """Verifies rows from an iterable, like `Chain`."""
     chain = Chain()
     for raw in records:
         chain.add(raw)
@@ -117,41 +118,41 @@ def verify(records: Iterable[Mapping[str, Any]], *, expected: str | None = None)
 
 
 def fits_alone(spec: Mapping[str, Any]) -> bool:
-    """Whether a row's digests are those of its own content."""
+    """Returns True if a row's digests match its own content."""
     return not any(_alone(spec))
 
 
 def change_fits_alone(spec: Mapping[str, Any]) -> bool:
-    """Whether a record of settings has the digest of its content, whatever stands beside it."""
+    """Returns True if an AppChange's digest matches its content, whatever is around it."""
     return not _change_alone(spec)
 
 
 def verify_changes(records: Iterable[Mapping[str, Any]], *, expected: str | None = None) -> Verdict:
-    """Walks the records of one App's settings, in any order: each digest over its content, and over the record before it.
+    """Verifies the AppChanges of one App, in any order: each digest over its content and over the previous AppChange.
 
-    Retention deletes the oldest, so what is kept verifies from its oldest record on. `expected`: a digest that one may have.
+    Retention deletes the oldest, so the rest verifies from its oldest on. `expected`: a digest that one of them may have.
     """
     misfits: list[Misfit] = []
-    found: list[_ChangeLink] = []
+    links: list[_ChangeLink] = []
     for raw in records:
         name, spec = _name(raw), raw.get("spec")
         if isinstance(spec, Mapping) and isinstance(sequence := spec.get("sequence"), int) and sequence > 0:
-            found.append(_ChangeLink(sequence, name, _change_alone(spec), spec.get("digest"), spec.get("previousDigest")))
+            links.append(_ChangeLink(sequence, name, _change_alone(spec), spec.get("digest"), spec.get("previousDigest")))
         else:
             misfits.append(Misfit(name, "it has no spec, or no sequence: it was changed"))
-    rows = len(found) + len(misfits)
-    found.sort(key=lambda link: (link.sequence, link.name))
+    rows = len(links) + len(misfits)
+    links.sort(key=lambda link: (link.sequence, link.name))
     before: _ChangeLink | None = None
-    for link in found:
+    for link in links:
         misfits += [Misfit(link.name, reason) for reason in (link.wrong, _misplaced(link, before)) if reason]
         before = link
-    oldest, newest = (found[0].digest, found[-1].digest) if found else (None, None)
-    has_it = next((link.name for link in found if expected is not None and link.digest == expected), None)
-    return Verdict(rows, oldest, newest, tuple(misfits), found[-1].name if found else None, has_it)
+    oldest, newest = (links[0].digest, links[-1].digest) if links else (None, None)
+    expected_name = next((link.name for link in links if expected is not None and link.digest == expected), None)
+    return Verdict(rows, oldest, newest, tuple(misfits), links[-1].name if links else None, expected_name)
 
 
 class _ChangeLink(NamedTuple):
-    """What is left of a record of settings once its own content has been verified. `wrong`: what is wrong with it by itself."""
+    """The remainder of an AppChange once its own content is verified. `wrong`: its problem by itself."""
 
     sequence: int
     name: str
@@ -193,13 +194,13 @@ def _walk(links: Sequence[_Link]) -> Iterator[Misfit]:
         if before is not None and link.previous != before.digest:
             yield Misfit(link.name, f"it does not follow row {before.name}: a row between them is missing, or one was changed")
         number, restored = link.restored or (0, None)
-        if (there := by_sequence.get(number)) is not None and there != restored:
-            yield Misfit(there, f"row {link.name} restored it under the name {restored}: it was renamed")
+        if (current_name := by_sequence.get(number)) is not None and current_name != restored:
+            yield Misfit(current_name, f"row {link.name} restored it under the name {restored}: it was renamed")
         before = link
 
 
 def _alone(spec: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with a row by itself."""
+    """Yields the problems of a row by itself."""
     pinned, outcome = _part(spec, "pinned"), _part(spec, "outcome")
     if (pinned is None and "pinned" in spec) or (outcome is None and "outcome" in spec):
         yield "its pins or its outcome are no object: it was changed"
@@ -218,9 +219,9 @@ def _alone(spec: Mapping[str, Any]) -> Iterator[str]:
         yield "it succeeded and pins nothing"
 
 
-def _part(of: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
-    found = of.get(name)
-    return found if isinstance(found, Mapping) else None
+def _part(mapping: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    part = mapping.get(name)
+    return part if isinstance(part, Mapping) else None
 
 
 def _name(raw: Mapping[str, Any]) -> str:

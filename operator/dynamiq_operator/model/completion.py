@@ -1,6 +1,6 @@
-"""How a row is completed: what it leaves out is taken from the live row, else from the newest release or Runtime, else from the defaults.
+"""Completes a row. Each missing field comes from the live row, else the newest release or Runtime, else the defaults.
 
-The result is the pins, or what is missing (the row waits for it), or why it can never be deployed (the row fails).
+The result is one of three: the pins, what is missing (the row waits), or why it can never be deployed (the row fails).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dynamiq_operator.model.settings import ImagePolicy, Settings
 
 DEFAULT_AUTOSCALING = Autoscaling(min_replicas=1, max_replicas=2, target_cpu=80)
 DEFAULT_SLEEP = Config(idle_seconds=300, max_replicas=10, hold_seconds=120)
-"""Of a serverless App: when it sleeps, how many pods it has at most while it is awake, and how long a call waits for it to wake."""
+"""Defaults of a serverless App: idle time before sleep, most pods while awake, and the time that a call waits for it to wake."""
 NO_GATE = "a serverless App sleeps behind dynamiq-gate, which is not installed in this cluster: kubectl apply -k manifests/gate, or use type server"
 UNREAD_GATE = "whether dynamiq-gate, behind which a serverless App sleeps, is installed cannot be read: it waits for that"
 LIMITED_CALLERS = (
@@ -45,26 +45,26 @@ DEFAULT_REQUESTS = ResourceList(cpu="100m", memory="256Mi")
 
 @dataclass(frozen=True)
 class Missing:
-    """Something the row waits for; it may still arrive."""
+    """Something that the row waits for; it may still appear."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Unknown(Missing):
-    """Something that is there and cannot be read: the row waits for it without an end."""
+    """Something that exists and cannot be read: the row waits for it without a limit."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """The row can never be deployed as it is."""
+    """The reason why the row can never be deployed as it is."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Known:
-    """What a row is completed from. `rows`: every row that `restores` names. `flows`: hashes of the flows that exist."""
+    """The inputs of a completion. `rows`: every row that `restores` names. `flows`: hashes of the flows that exist."""
 
     app: App | None
     live: Record | None
@@ -75,11 +75,14 @@ class Known:
     settings: Settings
     authors_stamped_since: datetime | None = None
     promotions: Mapping[str, Record] = field(default_factory=dict)
-    """By the name of a row: the row that it was promoted from, where that one was found."""
+    """The source row of each promotion that was found, by the name of the promoted row."""
     gate: GateState = GateState.READY
-    """Whether serverless Apps can sleep; a surface, whose callers may not look, takes the gate for there."""
+    """The state that decides if serverless Apps can sleep. Surfaces, whose callers may not read it, assume READY."""
     unknown: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """By kind and name of what is there and cannot be read, why: a release, a Runtime, the source of a promotion by the row that names it."""
+    """Why an existing object cannot be read, by kind and name.
+
+    The objects: a release, a Runtime, or the source of a promotion. The last has the kind and name of the promoted row.
+    """
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,13 @@ class _Release:
 
 
 _NO_DIGEST = "sha256:" + "0" * 64
-"""Stands in the pins until their digest is taken, which is over the row without it: pins are not valid without a digest."""
+"""Placeholder until the digest is computed, which is over the row without it: pins are invalid without a digest."""
 
 
 def complete(
     record: Record, known: Known, *, sequence: int, source: Source, previous_digest: str | None, now: datetime
 ) -> Pinned | Missing | Refused:
-    """The pins of a row that has none."""
+    """Returns the pins of a row that has none, or why there are none."""
     if known.app is None:
         return Missing(f"App {record.spec.app} does not exist in namespace {record.meta.namespace}")
     if (why := known.unknown.get((RECORD.kind, record.name))) is not None:
@@ -112,8 +115,8 @@ def complete(
     runtime = _runtime(record, known, live, release.ran_on)
     if not isinstance(runtime, PinnedRuntime):
         return runtime
-    if (other := _other_flow(record, release)) is not None:
-        return other
+    if (mismatch := _other_flow(record, release)) is not None:
+        return mismatch
     config = complete_config(record.spec.config, live.config if live else None, runtime)
     if isinstance(config, Refused):
         return config
@@ -138,13 +141,13 @@ def complete(
 
 
 def sealed(record: Record, pins: Pinned, sequence: int) -> Pinned:
-    """The pins with the digest that goes with them in this row, under this sequence."""
+    """Returns the pins with their digest in this row, under this sequence."""
     spec = {**record.raw_spec, "sequence": sequence, "pinned": pins.as_json()}
     return pins.model_copy(update={"digest": digests.row_digest(spec)})
 
 
 def base_lost(record: Record, pinned: Pinned, live: Record | None) -> bool:
-    """Whether what a row left out, and took from the row that was live when it was pinned, would be taken otherwise from the one that is live now."""
+    """Returns True if a row took values from the row that was live at its pinning, and would get other ones from `live`."""
     base, now = pinned.base, live.pinned if live is not None else None
     if (base is None and live is None) or (base is not None and live is not None and base.row == live.name):
         return False
@@ -164,17 +167,17 @@ def _release(record: Record, app: App, known: Known) -> _Release | Missing | Ref
     if requested is None:
         if not releases:
             return Missing(f"workflow {app.spec.workflow} has no released version yet")
-        found = max(releases, key=lambda version: version.number)
+        release = max(releases, key=lambda version: version.number)
     else:
         named = [version for version in releases if version.version == requested]
         if not named:
             return Missing(f"WorkflowVersion {app.spec.workflow}-{requested} does not exist in namespace {record.meta.namespace}")
-        found = named[0]
-    return _Release(found.workflow, found.version, found.flow_hash, found.description)
+        release = named[0]
+    return _Release(release.workflow, release.version, release.flow_hash, release.description)
 
 
 def _may_be(name: str, app: App, requested: str | None) -> bool:
-    """Whether a WorkflowVersion of this name may be the release that is asked for: any of the workflow's may be the newest."""
+    """Returns True if a WorkflowVersion of this name may be the requested release: the named one, or any of the workflow if none is named."""
     return name == f"{app.spec.workflow}-{requested}" or (requested is None and name.startswith(f"{app.spec.workflow}-"))
 
 
@@ -200,12 +203,12 @@ def _restored(record: Record, known: Known) -> _Release | Missing | Refused:
 
 
 def missing_flow(row: str, pinned: Pinned) -> str:
-    """That nothing holds the flow that a row pinned."""
+    """Returns the message for a flow that is stored nowhere any more."""
     return f"the flow of row {row} ({pinned.workflow_hash[:19]}…) is in no ConfigMap and no WorkflowVersion"
 
 
 def why_not_restorable(row: Record) -> str | None:
-    """Why a row cannot be restored, in a sentence; None for one that went live, and no other can be."""
+    """Returns why a row cannot be restored, as a sentence; None if it can: only a row that went live can."""
     if row.outcome is None:
         state = "has not ended yet"
     elif row.outcome.result is Result.SUCCEEDED and row.pinned is not None:
@@ -218,7 +221,8 @@ def why_not_restorable(row: Record) -> str | None:
 
 
 def _promoted(record: Record, release: _Release, source: Record | None) -> Promoted | None:
-    """It does not say what differs: the author of a row may not be allowed to read the row that it names."""
+    """Returns the result for a promotion; None for other rows."""
+    # Never what differs: the author of a row may not be allowed to read the row that it names.
     claimed = record.spec.promoted_from
     if claimed is None:
         return None
@@ -229,7 +233,7 @@ def _promoted(record: Record, release: _Release, source: Record | None) -> Promo
 
 
 def _other_flow(record: Record, release: _Release) -> Refused | None:
-    """Why a row from another cluster cannot run: what has the version's name here is not what was promoted, and nobody else can tell."""
+    """Returns why a row from another cluster cannot run: the version's name has another flow here than the promoted one."""
     claimed = record.spec.promoted_from
     if claimed is None or claimed.cluster is None or claimed.hash == release.flow_hash:
         return None
@@ -240,53 +244,53 @@ def _other_flow(record: Record, release: _Release) -> Refused | None:
 
 
 def newest_runtime(runtimes: Iterable[Runtime]) -> Runtime | None:
-    """The Runtime of an App whose first row names none: the newest that is not deprecated."""
+    """Returns the Runtime of an App whose first row names none: the newest that is not deprecated."""
     usable = [runtime for runtime in runtimes if not runtime.spec.deprecated]
     return max(usable, key=lambda runtime: (runtime.meta.created, natural(runtime.spec.version)), default=None)
 
 
 def _runtime(record: Record, known: Known, live: Pinned | None, ran_on: PinnedRuntime | None) -> PinnedRuntime | Missing | Refused:
-    """The runtime that the row names, else that of the row that it restores, else the live row's, else the newest.
+    """Returns the runtime that the row names, else that of the row it restores, else the live row's, else the newest.
 
-    A name of what is kept anyway means just that, though the Runtime is gone by now: it never changes while it is there.
+    A name of the kept runtime means that runtime, even if the Runtime no longer exists: a Runtime never changes.
     """
     kept = ran_on or (live.runtime if live is not None else None)
     requested = record.spec.runtime
     named = known.runtimes.get(requested) if requested is not None else None
     if kept is not None and (requested is None or (named is None and requested == kept.name)):
-        found = kept
+        runtime = kept
     elif requested is None:
         newest = newest_runtime(known.runtimes.values())
         if newest is None:
             return Missing("there is no Runtime that is not deprecated")
-        found = newest.spec.pins(newest.meta.name)
+        runtime = newest.spec.pins(newest.meta.name)
     elif (why := known.unknown.get((RUNTIME.kind, requested))) is not None:
         return Unknown(why)
     elif named is None:
         return Missing(f"Runtime {requested} does not exist")
     else:
-        found = named.spec.pins(named.meta.name)
-    # What runs already is not refused: a policy that came later would keep an App from being scaled.
-    why_not = why_no_image(found, known.settings.image_policy, live.runtime if live is not None else None)
-    return Refused(why_not) if why_not is not None else found
+        runtime = named.spec.pins(named.meta.name)
+    # A running image is not refused: otherwise a later policy would keep an App from being scaled.
+    why_not = why_no_image(runtime, known.settings.image_policy, live.runtime if live is not None else None)
+    return Refused(why_not) if why_not is not None else runtime
 
 
 def why_no_image(runtime: PinnedRuntime, policy: ImagePolicy | None, live: PinnedRuntime | None) -> str | None:
-    """Why the policy refuses a runtime's image; None where it does not. `live`: what runs, which no policy refuses."""
+    """Returns why the policy refuses a runtime's image; None if it does not. `live`: the running image, which no policy refuses."""
     if policy is not ImagePolicy.DIGEST or is_by_digest(runtime) or runtime == live:
         return None
     return f"Runtime {runtime.name} names its image by a tag ({runtime.image}), and this cluster's policy asks for a digest"
 
 
 def is_by_digest(runtime: PinnedRuntime) -> bool:
-    """Whether a runtime's image is named by what is in it."""
+    """Returns True if a runtime's image is named by a digest."""
     return "@sha256:" in runtime.image
 
 
 def complete_config(requested: Config | None, live: Config | None, runtime: PinnedRuntime) -> Config | Refused:
-    """The whole config: each field as requested, else as of the live row, else the default.
+    """Returns the whole config: each field as requested, else the live row's, else the default.
 
-    What one type alone has is kept from a live row of that type; compute is kept whatever the type is, so that a change of it restarts nothing.
+    Fields of one type are kept only from a live row of that type. Compute is kept across types: a change of the type restarts nothing.
     """
     requested = requested or Config()
     kind = requested.type or (live.type if live else None) or ConfigType.SERVER
@@ -294,19 +298,19 @@ def complete_config(requested: Config | None, live: Config | None, runtime: Pinn
     scaling = _server_scaling(requested, kept) if kind is ConfigType.SERVER else _sleep(requested, kept)
     if isinstance(scaling, Refused):
         return scaling
-    given, running = runtime.resources or Resources(), (live.resources if live is not None else None) or Resources()
-    asked = requested.resources or Resources()
-    requests = _merged(DEFAULT_REQUESTS, given.requests, running.requests, asked.requests)
-    limits = _merged(ResourceList(), given.limits, running.limits, asked.limits)
+    runtime_resources, live_resources = runtime.resources or Resources(), (live.resources if live is not None else None) or Resources()
+    requested_resources = requested.resources or Resources()
+    requests = _merged(DEFAULT_REQUESTS, runtime_resources.requests, live_resources.requests, requested_resources.requests)
+    limits = _merged(ResourceList(), runtime_resources.limits, live_resources.limits, requested_resources.limits)
     resources = Resources(requests=requests, limits=limits if limits.as_json() else None)
     return scaling.model_copy(update={"type": kind, "resources": resources})
 
 
 def _server_scaling(requested: Config, kept: Config) -> Config | Refused:
-    """The autoscaling of a server."""
-    asked = [field for field in SERVERLESS_FIELDS if field in requested.as_json()]
-    if asked:
-        return Refused(f"the config is of type server, which has no {asked[0]}: remove it, or give type serverless with it")
+    """Returns the autoscaling of a server."""
+    misplaced = [field for field in SERVERLESS_FIELDS if field in requested.as_json()]
+    if misplaced:
+        return Refused(f"the config is of type server, which has no {misplaced[0]}: remove it, or give type serverless with it")
     autoscaling = _merged(DEFAULT_AUTOSCALING, kept.autoscaling, requested.autoscaling)
     if autoscaling.min_replicas == 0:
         return Refused(AT_LEAST_ONE)
@@ -321,7 +325,7 @@ def _server_scaling(requested: Config, kept: Config) -> Config | Refused:
 
 
 def _sleep(requested: Config, kept: Config) -> Config | Refused:
-    """When a serverless App sleeps, and its limits."""
+    """Returns the limits of a serverless App and when it sleeps."""
     if requested.autoscaling is not None:
         return Refused("the live config is serverless, which has no autoscaling: use maxReplicas, or give type server with it")
     own = {"idle_seconds", "max_replicas", "hold_seconds"}
@@ -331,9 +335,10 @@ def _sleep(requested: Config, kept: Config) -> Config | Refused:
 
 
 def _cannot_sleep(app: App, live: Pinned | None, gate: GateState) -> Refused | Unknown | None:
-    """Why no row of this App can be serverless; None where it can. One that is serverless already stays so without a gate, and awake."""
+    """Returns why no row of this App can be serverless; None if one can."""
     if app.spec.network is not None and app.spec.network.ingress_from is not None:
         return Refused(LIMITED_CALLERS)
+    # An App that is serverless already stays so without a gate. It then stays awake.
     if live is not None and live.config.type is ConfigType.SERVERLESS:
         return None
     if gate is GateState.ABSENT:

@@ -1,6 +1,6 @@
-"""CustomResourceDefinitions from the models: structural schemas, as the API server takes them.
+"""Generates CustomResourceDefinitions from the models: structural schemas, as the API server requires.
 
-No default is written under a spec: it would change what old rows say.
+No default is written below a spec: it would change the content of old rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ GENERATED_BY = "make generate"
 
 
 def crd(kind: Kind) -> dict[str, Any]:
-    """The CustomResourceDefinition (apiextensions.k8s.io/v1) of a kind."""
+    """Returns the CustomResourceDefinition (apiextensions.k8s.io/v1) of a kind."""
     version: dict[str, Any] = {
         "name": VERSION,
         "served": True,
@@ -78,7 +78,7 @@ def _root(kind: Kind) -> dict[str, Any]:
 
 
 def schema(model: type[Part]) -> dict[str, Any]:
-    """The structural schema of a model: references in line, no nulls, no defaults."""
+    """Returns the structural schema of a model: references inlined, no nulls, no defaults."""
     generated = model.model_json_schema(by_alias=True)
     made = _structural(generated, generated.get("$defs", {}))
     assert isinstance(made, dict)  # noqa: S101 - for the type checker: a model's schema is an object

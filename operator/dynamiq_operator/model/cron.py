@@ -1,4 +1,4 @@
-"""Cron expressions of five fields, as a CronJob of Kubernetes takes them (github.com/robfig/cron, ParseStandard)."""
+"""Parses cron expressions of five fields like a CronJob of Kubernetes (github.com/robfig/cron, ParseStandard)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EVERY = ("*", "?")
 
 
 class CronError(ValueError):
-    """The text is no cron expression; the message says which field, and what is allowed in it."""
+    """The text is no cron expression; the message names the field and what it allows."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class _Field:
         return f"{self.least} to {self.most}" + (f" or {words[0].upper()} to {words[-1].upper()}" if words else "")
 
     def values(self, text: str) -> set[int]:
-        """The values that a field names. Raises CronError."""
-        found: set[int] = set()
+        """Returns the values of a field. Raises CronError."""
+        chosen: set[int] = set()
         for part in text.split(","):
             span, has_step, step = part.partition("/")
             every = self._step(part, step) if has_step else 1
@@ -41,8 +41,8 @@ class _Field:
                 most = self._value(part, end) if is_range else self.most if has_step else least
             if least > most:
                 raise CronError(f"{self.name} {part}: the range ends before it begins")
-            found.update(range(least, most + 1, every))
-        return found
+            chosen.update(range(least, most + 1, every))
+        return chosen
 
     def _step(self, part: str, text: str) -> int:
         if not _is_number(text) or int(text) < 1:
@@ -67,7 +67,7 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class Schedule:
-    """What a cron expression names. `by_both`: a day has to be one of `days` and of `weekdays`, since one of these is every day."""
+    """A parsed cron expression. `by_both`: True if a day must match both `days` and `weekdays`, since one of them is every day."""
 
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
@@ -77,13 +77,13 @@ class Schedule:
     by_both: bool
 
     def has(self, day: date) -> bool:
-        """Whether there are times on this day."""
+        """Returns True if there are times on this day."""
         is_day, is_weekday = day.day in self.days, day.isoweekday() % 7 in self.weekdays
         return day.month in self.months and ((is_day and is_weekday) if self.by_both else (is_day or is_weekday))
 
 
 def parse(text: str) -> Schedule:
-    """Raises CronError where the text is no cron expression, or where it names only days that no year has."""
+    """Parses a cron expression. Raises CronError for a text that is none, or that names only days that no year has."""
     parts = text.split(" ")
     if len(parts) != len(_FIELDS):
         raise CronError("a schedule has five fields with one space between: minute, hour, day of month, month, day of week")
@@ -95,12 +95,12 @@ def parse(text: str) -> Schedule:
 
 
 def check(text: str) -> None:
-    """Raises CronError as `parse`."""
+    """Raises CronError like `parse`."""
     parse(text)
 
 
 def _is_any(text: str) -> bool:
-    """Whether a field leaves its part open; one with a step of more than one does not, and neither does a range of all."""
+    """Returns True if a field is open. A step above one closes it, and so does a range of all values."""
     return any(part in EVERY or (part.partition("/")[0] in EVERY and part.partition("/")[2] == "1") for part in text.split(","))
 
 

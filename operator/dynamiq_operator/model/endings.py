@@ -1,4 +1,7 @@
-"""How rows ended, where their phase does not tell: derived from outcomes, so old rows have it, too. No pydantic: a history is printed without it."""
+"""Derives from outcomes how rows ended where their phase is not enough, so it works for old rows, too.
+
+It imports no pydantic: a history is printed without it.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.manifests import Manifest
 
 REJECTED_BY, WITHDRAWN_BY, WAS_REJECTED_BY = "rejected by ", "withdrawn by ", " was rejected by "
-"""What the reasons of such rows begin with; the last after a version. What people wrote comes after it."""
+"""Beginnings of the reasons of such rows; the last one follows a version. After each comes text written by people."""
 _VERSION_REJECTED = re.compile(f"v[1-9][0-9]*{WAS_REJECTED_BY}")
 
 
 class Ending(StrEnum):
-    """How a row ended: rejected, or withdrawn, before it ran; overtaken by a newer row; live, until the operator went back from it."""
+    """How a row ended: rejected or withdrawn before it ran, overtaken by a newer row, or live until the operator reverted it."""
 
     REJECTED = "Rejected"
     WITHDRAWN = "Withdrawn"
@@ -25,9 +28,9 @@ class Ending(StrEnum):
 
 
 def ending(name: str, spec: Mapping[str, Any], reverts: Container[str] = (), noted: str | None = None) -> Ending | None:
-    """Returns how a row ended; None where its phase says it, and of a row that has not ended.
+    """Returns how a row ended; None if its phase is enough, or it has not ended.
 
-    `reverts`: of its App's rows, as far as they are known, those that `live_reverts` finds. `noted`: what its status says.
+    `reverts`: result of `live_reverts` for the App's known rows. `noted`: the ending in its status.
     """
     outcome: Mapping[str, Any] = spec.get("outcome") or {}
     match outcome.get("result"):
@@ -41,18 +44,19 @@ def ending(name: str, spec: Mapping[str, Any], reverts: Container[str] = (), not
 
 
 def live_reverts(rows: Iterable[Manifest]) -> frozenset[str]:
-    """Returns the names of those rows by which the operator went back from another one, and that went live."""
+    """Returns the names of the rows that reverted another row and went live."""
     return frozenset(row["metadata"]["name"] for row in rows if is_live_revert(row["spec"]))
 
 
 def is_live_revert(spec: Mapping[str, Any]) -> bool:
-    """Tells whether the operator went back by a row."""
+    """Returns True if a row is a revert that went live."""
     is_revert = (spec.get("pinned") or {}).get("source") == "Revert"
     return is_revert and (spec.get("outcome") or {}).get("result") == "Succeeded"
 
 
 def _unreleased(spec: Mapping[str, Any], reason: str) -> Ending | None:
-    """Of a row that failed. One that was rolled out failed by itself, whatever its reason begins with."""
+    """Returns the ending of a failed row; None for one that failed while it was rolled out."""
+    # An admitted row failed by itself, whatever its reason begins with.
     pinned = spec.get("pinned")
     if pinned and (not pinned.get("guards") or "released" in spec):
         return None

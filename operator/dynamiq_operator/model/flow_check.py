@@ -1,6 +1,6 @@
-"""Checks a flow before it is released: its form, its names, circles, and selectors that read the output of no node.
+"""Checks a flow before its release: its form, names, cycles, and selectors that read a missing output.
 
-It does not run the flow and does not know which engine will: the engine refuses more when a pod starts.
+It neither runs the flow nor knows the engine, which refuses more when a pod starts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dynamiq_operator.model.flows import FlowError, as_json
 from dynamiq_operator.model.sdk_node_types import SDK_NODE_TYPES
 
 ONLY = "main"
-"""The flow, or the workflow, of a text that names none."""
+"""Name of the flow, or workflow, in a text that names none."""
 TOLD_MOST = 5
 KNOWN_TYPES = SDK_NODE_TYPES | frozenset(NODE_TYPES)
 _OUTPUT = re.compile(
@@ -28,7 +28,7 @@ _OUTPUT = re.compile(
 
 @dataclass(frozen=True)
 class FlowCheck:
-    """What is wrong with a flow. With `errors` no engine runs it as it is meant; `warnings` may be mistakes. Each is a sentence."""
+    """Problems of a flow, each a sentence. With `errors` no engine runs it as intended; `warnings` may be mistakes."""
 
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -45,26 +45,26 @@ def check_flow(text: str) -> FlowCheck:
         nodes = _nodes(json.loads(as_json(text)))
     except FlowError as error:
         return FlowCheck((str(error),))
-    found = [(is_error, said) for node_id, spec in nodes.items() for is_error, said in _of_node(node_id, spec, nodes)]
-    errors = tuple(said for is_error, said in found if is_error)
-    return FlowCheck(errors or _circles(nodes), tuple(said for is_error, said in found if not is_error))
+    problems = [(is_error, sentence) for node_id, spec in nodes.items() for is_error, sentence in _of_node(node_id, spec, nodes)]
+    errors = tuple(sentence for is_error, sentence in problems if is_error)
+    return FlowCheck(errors or _circles(nodes), tuple(sentence for is_error, sentence in problems if not is_error))
 
 
 def _nodes(data: Any) -> dict[str, Any]:
-    """Returns the nodes of the one workflow, by their ids. Raises FlowError."""
-    given = data.get("nodes")
-    if not isinstance(given, (dict, list)) or not given:
+    """Returns the nodes of the one workflow, by id. Raises FlowError."""
+    entries = data.get("nodes")
+    if not isinstance(entries, (dict, list)) or not entries:
         raise FlowError("the flow has no `nodes`: a mapping (the SDK's form) or a list (the API's form)")
-    if isinstance(given, list):
-        return _listed(given)
-    nodes = {str(key): spec for key, spec in given.items()}
+    if isinstance(entries, list):
+        return _listed(entries)
+    nodes = {str(key): spec for key, spec in entries.items()}
     flows = _mapping(data, "flows") or {ONLY: {"nodes": list(nodes)}}
     flow = _flow_of(_mapping(data, "workflows"), flows)
     listed = flows[flow].get("nodes") if isinstance(flows[flow], dict) else None
     if not isinstance(listed, list):
         raise FlowError(f"flow {flow!r} has no list of `nodes`")
-    if lacking := [str(each) for each in listed if str(each) not in nodes]:
-        raise FlowError(f"flow {flow!r} lists the node {lacking[0]!r}, which is not there")
+    if missing := [str(each) for each in listed if str(each) not in nodes]:
+        raise FlowError(f"flow {flow!r} lists the node {missing[0]!r}, which is not there")
     return {str(each): nodes[str(each)] for each in listed}
 
 
@@ -80,9 +80,9 @@ def _flow_of(workflows: Mapping[str, Any], flows: Mapping[str, Any]) -> str:
     return flow
 
 
-def _listed(given: list[Any]) -> dict[str, Any]:
+def _listed(entries: list[Any]) -> dict[str, Any]:
     nodes: dict[str, Any] = {}
-    for position, spec in enumerate(given):
+    for position, spec in enumerate(entries):
         node_id = spec.get("id") if isinstance(spec, dict) else None
         if not isinstance(node_id, (str, int)) or node_id == "":
             raise FlowError(f"node number {position + 1} has no `id`")
@@ -100,7 +100,7 @@ def _mapping(data: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _of_node(node_id: str, spec: Any, nodes: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
-    """Yields what is wrong with a node: whether it is an error, and the sentence."""
+    """Yields the problems of a node: True for an error, and the sentence."""
     if not isinstance(spec, dict):
         yield True, f'node "{node_id}" is not an object'
         return
@@ -121,13 +121,13 @@ def _of_node(node_id: str, spec: Any, nodes: Mapping[str, Any]) -> Iterator[tupl
 
 
 def _selectors(shown: str, spec: Mapping[str, Any], nodes: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
-    """Yields the selectors that always give nothing: they read the output of no node, or of one that this node does not depend on."""
+    """Yields the selectors that never return a value: they read a missing node, or one that this node does not depend on."""
     mine = set(_depends(spec))
     for text in _paths(spec.get("input_transformer")):
         for part in text.split("||"):
-            if (found := _OUTPUT.match(part)) is None:
+            if (match := _OUTPUT.match(part)) is None:
                 continue
-            name = found["plain"] or found["quoted"]
+            name = match["plain"] or match["quoted"]
             if name not in nodes:
                 yield True, f'{shown} reads {part.strip()}, and no node is called "{name}"'
             elif name not in mine:
@@ -156,6 +156,6 @@ def _circles(nodes: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _is_known(kind: str) -> bool:
-    """Whether an engine runs the type; the SDK takes the path of a class's module, too."""
+    """Returns True if an engine runs the type. The SDK also accepts the path of a class's module."""
     package, _, name = kind.rpartition(".")
     return kind in KNOWN_TYPES or f"{package.rpartition('.')[0]}.{name}" in KNOWN_TYPES

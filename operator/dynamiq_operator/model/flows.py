@@ -1,7 +1,7 @@
-"""A flow's text, YAML or JSON, serialized as the JSON that the management API answers with.
+"""Converts a flow's text, YAML or JSON, to the JSON that the management API returns.
 
-JSON stays as it was written, to the digit. YAML is read as runtimes read it: dates stay text, `1e3` is a number, a repeated
-key is an error. What is nested too deeply, or grows too large where its aliases are written out, is refused before it is built.
+JSON stays as written, to the digit. YAML is parsed like in runtimes: dates stay text, `1e3` is a number, a duplicate key is an error.
+Flows that are nested too deeply, or too large with their aliases expanded, are refused before they are built.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dynamiq_operator.model.base import FLOW_MAX_BYTES
 
 DEPTH_MAX = 100
 WRITTEN_MAX = 4 * FLOW_MAX_BYTES
-"""Characters and values of a flow with its aliases written out."""
+"""Characters and values of a flow with its aliases expanded."""
 _FLOAT = re.compile(
     r"^(?:[-+]?(?:\d[\d_]*\.[\d_]*(?:[eE][-+]?\d+)?|\.\d[\d_]*(?:[eE][-+]?\d+)?|\d[\d_]*[eE][-+]?\d+|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN))$"
 )
@@ -30,7 +30,7 @@ class FlowError(ValueError):
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """A safe loader, with the runtimes' reading of scalars."""
+    """A safe loader that parses scalars like the runtimes."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -52,7 +52,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456
 
 
 def as_json(text: str) -> str:
-    """The flow as JSON text: an object. Raises FlowError."""
+    """Serializes the flow as JSON text: an object. Raises FlowError."""
     if text.lstrip(" \t\r\n").startswith("{"):
         try:
             json.loads(text, parse_constant=_refused, parse_float=len, parse_int=len)
@@ -66,7 +66,7 @@ def as_json(text: str) -> str:
         made = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except FlowError:
         raise
-    # What safe loaders raise for a tag that does not fit its value is not theirs alone.
+    # Safe loaders raise other errors, too, for a tag that does not fit its value.
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError) as error:
         raise FlowError(" ".join(f"the flow cannot be told as JSON: {error}".split())[:500]) from None
     if not isinstance(data, dict):
@@ -75,7 +75,7 @@ def as_json(text: str) -> str:
 
 
 def _measure(text: str) -> None:
-    """Adds up the size of the text with its aliases expanded, event by event; nothing is built. Raises FlowError and yaml.YAMLError."""
+    """Adds up the size of the text with its aliases expanded, event by event; builds nothing. Raises FlowError and yaml.YAMLError."""
     open_nodes = [_Measured()]
     anchors: dict[str, _Measured] = {}
     for event in yaml.parse(text, Loader=_Loader):
@@ -111,7 +111,7 @@ def _too_deep() -> FlowError:
 
 @dataclass
 class _Measured:
-    """A node: its size with aliases expanded, and how many levels are below it."""
+    """A node: its size with aliases expanded, and the number of levels below it."""
 
     anchor: str | None = None
     size: int = 1

@@ -1,8 +1,8 @@
-"""Freezes as times: whether one is on, until when, and when that changes next.
+"""Evaluates freezes: whether one is in force at a moment, until when, and when that changes next.
 
-A freeze by cron begins when the clock of its zone shows the time, and lasts for real time: a change of the clocks makes none longer or
-shorter. A start that the clocks jump over comes at the jump; one in an hour that comes twice comes once, at its first. One that follows the
-one before, or another of the same policy, without a gap by the clock follows it so when the clock is set back (`recurrences`).
+A freeze by cron begins when the clock of its zone shows the time. It lasts for real time: clock changes make it neither longer nor shorter.
+A start in a skipped hour happens at the change; in a repeated hour it happens once, the first time. Freezes of a policy that adjoin by the
+clock still adjoin when the clock is set back (`recurrences`).
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from dynamiq_operator.model.policy import Freeze
 from dynamiq_operator.model.recurrences import Covered, Recurrence, followed
 
 AHEAD = timedelta(days=366)
-"""How far ahead the end of a freeze is looked for: what is on for ever has none."""
+"""How far ahead the end of a freeze is searched: an endless one has none."""
 SPANS = 512
-"""Answers that are kept of a policy."""
+"""Cached results of a policy."""
 LOOKED_AT = 256
-"""Changes that are followed from a moment on: of so many freezes that a row has waited through the first ones decide."""
+"""Changes that are followed from a moment on. If a row waited through more freezes, the first ones decide."""
 KEPT = 256
-"""Policies of which it is kept until when nothing changes."""
+"""Policies whose calendars are cached."""
 _DURATION = re.compile("(?:([0-9]{1,5})h)?(?:([0-9]{1,5})m)?")
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """A freeze that is on. `until`: the end of it, or of the last of those that follow it without a gap; at least `AHEAD` where none ends."""
+    """A freeze in force. `until`: its end merged with adjacent freezes; at least `AHEAD` later if they do not end."""
 
     name: str
     until: datetime
 
 
 def check(freezes: Iterable[Freeze]) -> None:
-    """Raises ValueError, in a sentence, where a cron expression, a time zone, a duration or a time is none."""
+    """Raises ValueError with a sentence for an invalid cron expression, time zone, duration or time."""
     for freeze in freezes:
         try:
             _times(freeze)
@@ -49,41 +49,44 @@ def check(freezes: Iterable[Freeze]) -> None:
 
 
 def frozen(freezes: Iterable[Freeze], now: datetime) -> Frozen | None:
-    """The freeze that is on at `now`; None where none is. It begins in its first minute and is over in the minute of its end."""
+    """Returns the freeze in force at `now`; None if none is. It begins in its first minute and is over in the minute of its end."""
     return _calendar(tuple(freezes)).at(now).frozen
 
 
 def next_change(freezes: Iterable[Freeze], now: datetime) -> datetime | None:
-    """The first moment after `now` at which a freeze begins or ends; None where none ever does again."""
+    """Returns the first moment after `now` at which a freeze begins or ends; None if none does."""
     return _calendar(tuple(freezes)).at(now).until
 
 
 def last_end(freezes: Sequence[Freeze], since: datetime, now: datetime) -> Frozen | None:
-    """Of the freezes that were on at `since`, or have begun after it, the one that ended last, at `now` or before; None where none has."""
+    """Returns the freeze that ended last, at `now` or before; None if none has.
+
+    Only freezes in force at `since`, or that began later, count.
+    """
     if not freezes:
         return None
     calendar, moment = _calendar(tuple(freezes)), since
-    found: Frozen | None = None
+    last: Frozen | None = None
     for _ in range(LOOKED_AT):
         on = calendar.frozen(moment)
         ahead = on.until if on is not None else calendar.next_start(moment)
         if ahead is None or ahead > now:
             break
-        found, moment = on or found, ahead
-    return found
+        last, moment = on or last, ahead
+    return last
 
 
 class _Times(Protocol):
-    """When a freeze is on."""
+    """The times at which a freeze is in force."""
 
     def reaches(self, moment: datetime) -> datetime | None:
-        """Returns when what has begun by a moment ends; None where nothing has."""
+        """Returns the end of what has begun by `moment`; None if nothing has."""
 
     def next_start(self, after: datetime) -> datetime | None:
-        """Returns when it begins next; None where it never does again."""
+        """Returns the next start; None if there is none."""
 
     def covered(self, day: date, /) -> Covered:
-        """Returns what is covered, as far as it begins on a day of UTC and lasts whole minutes: `reaches` knows of all."""
+        """Returns the spans that begin on a UTC day and last whole minutes. `reaches` covers the others, too."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class _Once:
 
 @dataclass(frozen=True)
 class _Span:
-    """What is so from `since` on, and before `until`, where that ever ends."""
+    """A result that holds from `since` until before `until`; without an end if that is None."""
 
     since: datetime
     until: datetime | None
@@ -114,7 +117,7 @@ class _Span:
 
 
 class _Calendar:
-    """The freezes of a policy. What was found last is kept for as long as it is so: every App of the policy asks for it."""
+    """The freezes of a policy. The last result is cached while it holds: every App of the policy needs it."""
 
     def __init__(self, freezes: tuple[Freeze, ...]) -> None:
         every = {freeze.name: _times(freeze) for freeze in freezes}
@@ -123,7 +126,7 @@ class _Calendar:
             name: replace(times, beside=recurrences) if isinstance(times, Recurrence) else times for name, times in every.items()
         }
         self._last: _Span | None = None
-        # Rows that wait look at the same freezes, one after the other, from the first end on.
+        # Waiting rows evaluate the same freezes one after the other, from the first end on.
         self.frozen, self.next_start = lru_cache(SPANS)(self._frozen), lru_cache(SPANS)(self._next_start)
 
     def at(self, moment: datetime) -> _Span:
@@ -155,7 +158,7 @@ def _is_on(times: _Times, moment: datetime) -> bool:
 
 
 def _end(moment: datetime, *every: _Times) -> datetime:
-    """When all of them are over that are on, or begin before that."""
+    """Returns the moment when all freezes are over that are in force, or that begin before that."""
     until = moment
     while until - moment < AHEAD:
         further = max((end for times in every if (end := times.reaches(until)) is not None), default=until)
@@ -168,7 +171,7 @@ def _end(moment: datetime, *every: _Times) -> datetime:
 
 
 def _times(freeze: Freeze) -> _Once | Recurrence:
-    """Raises ValueError."""
+    """Parses a freeze. Raises ValueError."""
     if freeze.from_ is not None and freeze.to is not None:
         return _Once(parse_time(freeze.from_), parse_time(freeze.to))
     if freeze.cron is None or freeze.duration is None:
@@ -179,13 +182,13 @@ def _times(freeze: Freeze) -> _Once | Recurrence:
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:  # OSError: of a name such as Europe, which is a folder of zones
+    except (KeyError, ValueError, OSError) as error:  # OSError: a name such as Europe is a folder of zones
         raise ValueError(f"{name} is no time zone: use a name such as Europe/Berlin") from error
 
 
 def _duration(text: str) -> timedelta:
-    found = _DURATION.fullmatch(text)
-    hours, minutes = (int(part or 0) for part in found.groups()) if found else (0, 0)
+    match = _DURATION.fullmatch(text)
+    hours, minutes = (int(part or 0) for part in match.groups()) if match else (0, 0)
     if not hours and not minutes:
         raise ValueError(f"duration {text} is none: use hours and minutes, such as 62h, 90m or 1h30m")
     return timedelta(hours=hours, minutes=minutes)

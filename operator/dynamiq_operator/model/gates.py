@@ -1,4 +1,4 @@
-"""The gate, behind which serverless Apps sleep, and what it is told of one: the JSON in an annotation of its slice, which the operator writes."""
+"""Defines the data on a sleeping App that the operator passes to the gate: JSON in an annotation of the App's slice."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pydantic import Field
 from dynamiq_operator.model.base import Part
 
 PORTS = range(20000, 30000)
-"""Of the gate, one for each sleeping App."""
+"""Ports of the gate, one for each sleeping App."""
 AT_ONCE = 128
-"""Calls at one pod, where nothing else is said."""
+"""Calls at one pod, unless stated otherwise."""
 
 
 class GateState(Enum):
-    """`ABSENT`: no gate is installed. `DOWN`: none of its pods is ready. `UNKNOWN`: it cannot be read."""
+    """The state of the gate. `ABSENT`: not installed. `DOWN`: none of its pods is ready. `UNKNOWN`: it cannot be read."""
 
     ABSENT = "absent"
     DOWN = "down"
@@ -25,7 +25,7 @@ class GateState(Enum):
 
 
 class GateNote(Part):
-    """All that the gate knows of an App."""
+    """The gate's knowledge of one App."""
 
     workload: Annotated[str, Field(description="Name of the apps/v1 Deployment to scale, in the slice's namespace.")]
     app_id: Annotated[str, Field(description="Uid of the App.")]

@@ -1,4 +1,4 @@
-"""What keeps a pinned row from being deployed, as its pins note it, and what is written once nothing does any more."""
+"""Defines the guards of a pinned row, as its pins note them, and the note on its admission."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dynamiq_operator.model.manifests import GuardReason as GuardReason
 
 
 class RowKind(StrEnum):
-    """What a row is to a policy: a deploy by hand, a promotion by hand, a rollback by hand, or what Git or other automation asks for."""
+    """The kind of a row for a policy: a deploy, promotion or rollback by hand, or an automated one, by Git for example."""
 
     DEPLOY = "Deploy"
     PROMOTION = "Promotion"
@@ -21,14 +21,14 @@ class RowKind(StrEnum):
 
 
 class AfterFreeze(StrEnum):
-    """What becomes of the rows that waited for the end of a freeze."""
+    """The fate of rows that waited for the end of a freeze."""
 
     HOLD = "Hold"
     DEPLOY = "Deploy"
 
 
 class Bypass(Part):
-    """Goes past every guard but suspension; for who has the right to `bypass`, and for ever in the history."""
+    """A bypass of all guards except suspension. It requires the `bypass` verb and stays in the history."""
 
     reason: Annotated[
         str,
@@ -42,14 +42,14 @@ class Bypass(Part):
 
 
 class RowOf(Part):
-    """A row, by name and place in its history."""
+    """A row, by name and sequence."""
 
     row: Annotated[ObjectName, Field(description="Name of the row.")]
     sequence: Annotated[int, Field(ge=1, le=SEQUENCE_MAX, description="Its sequence.")]
 
 
 class Guard(Part):
-    """Something that a row waits for, as it was found when the row was pinned. Each reason has its own fields."""
+    """A guard of a row, as evaluated when the row was pinned. Each reason has its own fields."""
 
     reason: Annotated[GuardReason, Field(description="AwaitingApproval, Frozen, Soaking, Held, Suspended or GuardsUnknown.")]
     policy: Annotated[ObjectName | None, Field(description="The DeployPolicy that asks for it.")] = None
@@ -68,7 +68,7 @@ class Guard(Part):
 
 
 class Released(Part):
-    """When nothing held the row any more, and what had held it until then."""
+    """The admission of the row, and the guards that blocked it before."""
 
     at: Annotated[Moment, Field(description="When the row's deploy could begin.")]
     guards: Annotated[tuple[GuardReason, ...], Field(min_length=1, max_length=16, description="What it had waited for.")]
@@ -77,7 +77,7 @@ class Released(Part):
 
 
 class Verified(Part):
-    """That the row's new pods passed its cases, before a caller reached them."""
+    """The proof that the row's new pods passed its cases before a caller reached them."""
 
     at: Annotated[Moment, Field(description="When the last one passed.")]
     cases: Annotated[int, Field(ge=0, le=1000, description="Cases that were asked.")]
@@ -88,7 +88,7 @@ class Verified(Part):
 
 
 class Waits(Part):
-    """What a row waits for now, as its status says it."""
+    """The guards that block a row now, as in its status."""
 
     reason: Annotated[GuardReason, Field(description="The first thing that it waits for.")]
     message: Annotated[str, Field(max_length=2048, description="All of it, as a sentence for a person.")]
@@ -99,7 +99,7 @@ class Waits(Part):
 
 
 class StandingGuard(Part):
-    """What would hold a deploy of the App that is asked for now."""
+    """A guard that would block a deploy of the App now."""
 
     reason: Annotated[GuardReason, Field(description="Why it would wait.")]
     message: Annotated[str, Field(max_length=1024, description="That, as a sentence for a person.")]

@@ -1,7 +1,7 @@
-"""The columns of an App's history, once for every surface: `kubectl get ddep`, the plugin, its JSON, and the REST API.
+"""Lists the columns of an App's history for all surfaces: `kubectl get ddep`, the plugin, its JSON, and the REST API.
 
-A new column is one entry of `COLUMNS`. A value that is computed, such as a duration, is a field of
-`views.history.HistoryRow` with the same key. This module imports no pydantic: the plugin prints a history without it.
+A new column is one entry of `COLUMNS`. A computed value, such as a duration, is a field of `views.history.HistoryRow` with the same key.
+It imports no pydantic: the plugin prints a history without it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dynamiq_operator.model.text import in_camel_case
 
 
 class Format(StrEnum):
-    """How a value becomes text in a table (`views.columns` does it); data has the value as it is."""
+    """The format of a value in a table (`views.columns` implements it). Data has the raw value."""
 
     PLAIN = "plain"
     CONFIG = "config"
@@ -27,12 +27,12 @@ class Format(StrEnum):
 class HistoryColumn:
     """One column. `key`: its name in `HistoryRow` and, in camelCase, in the plugin's JSON.
 
-    `title`: what stands above it; a value without one is data only.
-    `path`: where the value is in the record, as a JSON path of names; without one `kubectl get` has no such column.
-    `type`, `description`: as the CustomResourceDefinition has them. `wide`: shown under `-o wide` only.
-    `in_plugin`: whether the plugin's table has it. `note`: what its help says of the value in brackets.
-    `spoken`: how its help names a wide column. `rest`: the field of REST's row that is the value as it is; empty where REST
-    has none, or makes more of it.
+    `title`: its heading; a value without one is data only.
+    `path`: the JSON path of the value in the row; without one `kubectl get` lacks the column.
+    `type`, `description`: those of the CustomResourceDefinition. `wide`: True to show it under `-o wide` only.
+    `in_plugin`: True if the plugin's table has it. `note`: the text in brackets in its help.
+    `spoken`: the name of a wide column in its help. `rest`: the field of REST's row with the raw value; empty if REST has
+    none, or transforms it.
     """
 
     key: str
@@ -53,7 +53,7 @@ class HistoryColumn:
         return in_camel_case(self.key)
 
     def json_schema(self) -> dict[str, Any]:
-        """The schema of the value in an OpenAPI document: of its type, or null."""
+        """Returns the schema of the value in an OpenAPI document: its type, or null."""
         is_date = self.type == "date"
         named: dict[str, Any] = {"type": "string", "format": "date-time"} if is_date else {"type": self.type}
         return {"anyOf": [named, {"type": "null"}], "title": self.title, **({"description": self.description} if self.description else {})}
@@ -123,25 +123,25 @@ COLUMNS: tuple[HistoryColumn, ...] = (
         rest="source",
     ),
 )
-"""In the order of the plugin's JSON and of the tables, but for the name: `kubectl get` begins with it by itself, the plugin ends with it."""
+"""The order is that of the plugin's JSON and the tables. Exception: the name is first in `kubectl get` and last in the plugin."""
 
 
 def of_kubectl() -> Iterator[HistoryColumn]:
-    """The printer columns of `kubectl get ddep`, plain and wide."""
+    """Yields the printer columns of `kubectl get ddep`, plain and wide."""
     return (column for column in COLUMNS if column.title and column.path)
 
 
 def of_plugin(*, wide: bool) -> tuple[HistoryColumn, ...]:
-    """The columns of the plugin's table."""
+    """Returns the columns of the plugin's table."""
     shown = [column for column in COLUMNS if column.title and column.in_plugin and (wide or not column.wide)]
     return tuple(sorted(shown, key=lambda column: column.key == "name"))
 
 
 def of_rest() -> Iterator[HistoryColumn]:
-    """The values that REST's row has as they are."""
+    """Yields the columns whose raw values REST's row has."""
     return (column for column in COLUMNS if column.rest)
 
 
 def path_of(key: str) -> str:
-    """The JSON path of a column."""
+    """Returns the JSON path of a column."""
     return next(column.path for column in COLUMNS if column.key == key)

@@ -1,4 +1,4 @@
-"""A log of JSON objects, one a line, in which what users wrote is escaped."""
+"""Formats logs as JSON objects, one a line, with users' text escaped."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 FIELDS = "fields"
-"""Key of `extra` under which a message has fields of its own: `log.info("woken", extra={FIELDS: {"app": name}})`."""
+"""Key of `extra` for a message's own fields: `log.info("woken", extra={FIELDS: {"app": name}})`."""
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON."""
+    """A formatter that writes each log record as one line of JSON."""
 
     def context(self) -> dict[str, Any]:
-        """What every line of this moment has beside its own fields."""
+        """Returns the fields that every line has at this moment, beside its own."""
         return {}
 
     def format(self, record: logging.LogRecord) -> str:

@@ -1,4 +1,4 @@
-"""Our kinds as the API server knows them: names, columns, selectable fields, and the models of their spec and status."""
+"""Defines our kinds for the API server: names, columns, selectable fields, and the models of spec and status."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CATEGORY = "dynamiq"
 
 @dataclass(frozen=True)
 class Column:
-    """A column of `kubectl get`; `wide` ones show under `-o wide` only."""
+    """A column of `kubectl get`; a `wide` one shows under `-o wide` only."""
 
     name: str
     path: str

@@ -1,4 +1,4 @@
-"""The last good row: what a rollback that names nothing restores, for every surface, and what the operator restores in place of a bad version."""
+"""Finds the last good row: the target of a rollback that names none, on every surface, and of the operator's reverts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dynamiq_operator.model.record import Result
 
 @dataclass(frozen=True)
 class Ran:
-    """A pinned row. `pair`: a digest of its flow and its runtime, see `pair_of`. `restored`: the sequence of the row that it restored."""
+    """A pinned row. `pair`: the digest of its flow and runtime, see `pair_of`. `restored`: the sequence of the row that it restored."""
 
     name: str
     sequence: int
@@ -31,26 +31,26 @@ def pair_of(pinned: Mapping[str, Any]) -> str:
 
 
 def current(rows: Iterable[Ran]) -> Ran | None:
-    """Returns the row that is live, or being rolled out now; None where there is none. `rows`: newest first."""
+    """Returns the row that is live or in rollout; None if there is none. `rows`: newest first."""
     return next((row for row in rows if row.result in (None, Result.SUCCEEDED)), None)
 
 
 def last_good(rows: Sequence[Ran], bad: Collection[str] = ()) -> Ran | None:
-    """Returns the newest row that went Live and is good; None where there is none. `rows`: newest first.
+    """Returns the newest good row that went live; None if there is none. `rows`: newest first.
 
-    Not good is the pair of the current row, and one that a rollback or a revert left, until somebody deploys it again: it was live after
-    the row that was restored. So a second rollback goes further back, and never forth again. `bad`: names of rows whose version is rejected.
-    A result does not change with older rows: the newest rows of a history are enough where they have it.
+    The current row's pair is not good. Neither is a pair that a rollback or revert left, until somebody deploys it again. A second rollback
+    thus goes further back, and never forth again. `bad`: names of rows whose version is rejected. Older rows never change a result: the
+    newest rows of a history are enough if they have one.
     """
     now = current(rows)
     went_live = [row for row in rows if row is now or row.result == Result.SUCCEEDED]
     decided: set[str] = set()
-    restored: float = float("inf")  # of the rollbacks that were passed, the oldest row that one restored
+    restored: float = float("inf")  # the oldest row that any passed rollback restored
     for row, before in zip_longest(went_live, went_live[1:]):
         if row.pair not in decided and row is not now and row.sequence <= restored and row.name not in bad:
             return row
         decided.add(row.pair)
-        # One with the pair of the row before left nothing: it only scaled.
+        # A row with the pair of the previous one left nothing: it only scaled.
         if row.restored is not None and before is not None and before.pair != row.pair:
             restored = min(restored, row.restored)
     return None

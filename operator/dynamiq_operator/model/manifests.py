@@ -1,4 +1,4 @@
-"""Manifests as JSON data, their API version, phases and times. No pydantic: a command that only reads rows need not load it."""
+"""Defines manifests as JSON data: API version, phases and times. Imports no pydantic: commands that only read rows need not load it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Manifest = dict[str, Any]
 
 
 class Phase(StrEnum):
-    """Where a record is in its life (`plan/history/lifecycle.py` draws it)."""
+    """The phase of a row's life (`plan/history/lifecycle.py` draws it)."""
 
     PENDING = "Pending"
     PROGRESSING = "Progressing"
@@ -31,21 +31,21 @@ class GuardReason(StrEnum):
     FROZEN = "Frozen"
     SOAKING = "Soaking"
     HELD = "Held"
-    VERIFYING = "Verifying"  # its own cases are asked: no guard of the pins, which have `verify` for it
+    VERIFYING = "Verifying"  # smoke test: pins have no such guard, but `verify`
     SUSPENDED = "Suspended"
     UNKNOWN = "GuardsUnknown"
 
 
 TIME_END = "3000-01-01T00:00:00Z"
-"""Times are earlier than this, so that whatever is added to one is a time, too."""
+"""An upper limit of times, so that arithmetic on one cannot overflow."""
 _END = datetime(3000, 1, 1, tzinfo=UTC)
 
 
 def parse_time(text: str) -> datetime:
-    """RFC 3339 to a datetime of UTC; what names no zone is UTC. Raises ValueError where it is no time, or none before `TIME_END`."""
+    """Parses RFC 3339 to a datetime in UTC; a time without zone is UTC. Raises ValueError if invalid, or not before `TIME_END`."""
     try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        moment = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        parsed = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        moment = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError as error:
         raise ValueError(f"{text} is no time") from error
     if moment >= _END:
@@ -54,5 +54,5 @@ def parse_time(text: str) -> datetime:
 
 
 def format_time(moment: datetime) -> str:
-    """An aware UTC datetime as RFC 3339, to the second, as Kubernetes writes it."""
+    """Formats an aware UTC datetime as RFC 3339, to the second, like Kubernetes."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,8 +1,8 @@
-"""Every name, label, annotation and selector of what the operator makes, and the names of rows and of WorkflowVersions.
+"""Defines every name, label, annotation and selector of the operator's objects, and the names of rows and WorkflowVersions.
 
-Nothing else in the code builds one of these, but for a row that a surface creates unseen and without a key: its name is completed by the API
-server (`actions.deploy.record_of` says after what). What a user calls an App or a trigger becomes an object's name in
-`actions.create_app` and `model.triggers`.
+No other code builds one of these. The exception is a row that a surface creates unseen and without a key: the API server completes its name
+(`actions.deploy.record_of` has the prefix). `actions.create_app` and `model.triggers` turn users' names of Apps and triggers into names of
+objects.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 from dynamiq_operator.model.manifests import GROUP
 
 FIELD_MANAGER = "dynamiq-operator"
+# A manager of its own: one that applies the field once and then leaves it out resets it to 1.
 REPLICAS_MANAGER = "dynamiq-operator-replicas"
-"""The field manager that owns `replicas` from a workload's creation on: a manager that applies it once and then leaves it out resets it to 1."""
+"""The field manager that owns `replicas` after a workload's creation."""
 
 OPERATOR_NAMESPACE = "dynamiq-system"
-"""Where the operator is installed, unless an overlay of `manifests/` says otherwise: then its pods know by POD_NAMESPACE."""
+"""Namespace of the operator, unless an overlay of `manifests/` changes it. Its pods know it by POD_NAMESPACE."""
 NAME_LABEL = "app.kubernetes.io/name"
 OPERATOR_PODS = {NAME_LABEL: "dynamiq-operator"}
 """Labels of the operator's pods."""
@@ -28,100 +29,107 @@ OPERATOR_PODS = {NAME_LABEL: "dynamiq-operator"}
 MANAGED_BY = "app.kubernetes.io/managed-by"
 APP_LABEL = f"{GROUP}/app"
 TRIGGER_LABEL = f"{GROUP}/trigger"
-"""Of a Job, beside the App's: the trigger that it is a run of."""
+"""On a Job, beside the App's label: the trigger that it runs."""
 TRIGGER_OF_LABEL = f"{GROUP}/trigger-of"
-"""Of the pods that run an App's triggers: the App. They lack `APP_LABEL`, by which the Service, the workload and the budget select."""
+"""On the pods that run an App's triggers: the App. They lack `APP_LABEL`, by which the Service, the workload and the budget select."""
 VERIFICATION_LABEL = f"{GROUP}/verification"
-"""Of the Job that evaluates a row's pods, beside the App's: the row, by its uid."""
+"""On the Job that evaluates a row's pods, beside the App's label: the row, by its uid."""
 VERIFICATION_OF_LABEL = f"{GROUP}/verification-of"
-"""Of that Job's pod: the App. It lacks `APP_LABEL`, by which the Service, the workload and the budget select."""
+"""On that Job's pod: the App. It lacks `APP_LABEL`, by which the Service, the workload and the budget select."""
 KEYS_ANNOTATION = f"{GROUP}/access-keys"
-"""Of a workload: the version of the Secret of Access Keys, and since when. Of a pod: the version that was announced to its kubelet."""
+"""On a workload: the version of the Secret of Access Keys, and since when. On a pod: the version announced to its kubelet."""
 KEYS_OF_ANNOTATION = f"{GROUP}/access-keys-of"
-"""Of the digests of Access Keys that the gate has: namespace, name and uid of the App."""
+"""On the Secret of key digests for the gate: namespace, name and uid of the App."""
 KEYS_CHANGED_ANNOTATION = f"{GROUP}/access-keys-changed"
-"""Of an App: whoever changes its Access Keys, or a Secret or ConfigMap of its variables, writes another value here. The operator, which
-may not watch Secrets, then looks at them at once."""
+"""On an App: set to a new value by whoever changes its Access Keys, or a Secret or ConfigMap of its variables.
+
+The operator may not watch Secrets; this makes it read them at once.
+"""
 TEMPLATE_LABEL = f"{GROUP}/template"
-"""Of a pod: the digest of all that its template depends on."""
+"""On a pod: the digest of all inputs of its template."""
 APPLIED_TEMPLATE_ANNOTATION = f"{GROUP}/template"
-"""Of a workload: JSON, the pod template that was applied last, with digests of what it was made of."""
+"""On a workload: JSON, the applied pod template with digests of its inputs."""
 APPLIED_ANNOTATION = f"{GROUP}/applied"
-"""Of a child: the digest of the manifest that was applied last."""
+"""On a child: the digest of the applied manifest."""
 FLOW_HASH_ANNOTATION = f"{GROUP}/flow-hash"
 CLAIM_LABEL = f"{GROUP}/claim"
 CLAIMED_ANNOTATION = f"{GROUP}/claimed-since"
-"""Of a claim that was lost and made again: since when its holder has had the hostname. Without it: since the claim was made."""
+"""On a claim that was lost and recreated: since when its holder has had the hostname. Without it: since the claim was created."""
 CONTESTED_ANNOTATION = f"{GROUP}/contested-by"
-"""Of a claim that was lost and made again: the other Apps whose routes had the hostname then, as `namespace/name`, separated by commas."""
+"""On a claim that was lost and recreated: the other Apps whose routes had the hostname then, as `namespace/name`, comma-separated."""
 RELEASED_ANNOTATION = f"{GROUP}/released-at"
 RESTORING_ANNOTATION = f"{GROUP}/restoring"
 RESTORERS_ANNOTATION = f"{GROUP}/restorers"
-"""Of the operator's ClusterRoleBinding: who restores backups beside the group RESTORERS, as user names with commas between them."""
+"""On the operator's ClusterRoleBinding: users who restore backups, beside the group RESTORERS; comma-separated."""
 RESTORERS = "dynamiq:restorers"
 GIVEN_UP_ANNOTATION = f"{GROUP}/given-up"
-"""Of what a row decides, such as a workload: the sequence of the last row that was rolled out and ended without going live."""
+"""On objects that a row decides, such as a workload: the sequence of the last row that was rolled out and ended without going live."""
 UNATTENDED_ANNOTATION = f"{GROUP}/unattended-until"
-"""Of the operator's Lease: when a replica led again after a time in which none could."""
+"""On the operator's Lease: when a replica led again after a time without a leader."""
 SERVES_ANNOTATION = f"{GROUP}/serves"
-"""Of the operator's Lease: which namespaces its holder serves, `*` for all."""
+"""On the operator's Lease: the namespaces that its holder serves, `*` for all."""
 TOLD_ANNOTATION = f"{GROUP}/told-until"
-"""Of the operator's Lease: until when sinks have been told what became of rows, and how many notifications wait."""
+"""On the operator's Lease: until when sinks have been notified of rows, and how many notifications wait."""
 PINS_LABEL = f"{GROUP}/pins"
-"""Of the workload of strategy Switch, of its pods, and of what selects them: the digest of flow, runtime and resources."""
+"""On the workload of strategy Switch, its pods, and their selectors: the digest of flow, runtime and resources."""
 UNVERIFIED = "unverified"
-"""In the place of pins in a Service's selector, where no pod is to be reached: those that there are have yet to be verified."""
+"""Replaces the pins in a Service's selector while no pod may be reached: the existing ones have yet to be verified."""
 STANDBY_ANNOTATION = f"{GROUP}/standby"
-"""Of a pod: "true" where the Service no longer selects it. It then closes connections after what it answers."""
+"""On a pod: "true" if the Service no longer selects it. It then closes each connection after its response."""
 VERIFICATION_ANNOTATION = f"{GROUP}/verification"
-"""Of a pod that is asked before a caller reaches it: the SHA-256 of the key with which that is done."""
+"""On a pod that is verified before callers reach it: the SHA-256 of the verification key."""
 POD_ANNOTATIONS = (KEYS_ANNOTATION, STANDBY_ANNOTATION, VERIFICATION_ANNOTATION)
-"""What the operator notes on running pods."""
+"""Annotations that the operator sets on running pods."""
 SERVED_ANNOTATION = f"{GROUP}/served"
-"""Of a workload of strategy Switch: how manieth of its App's it was when the Service last came to it, and when that was, as "3 2026-11-26T04:00:00Z"."""
+"""On a workload of strategy Switch: when the Service last switched to it, as a counter of the App's switches and a time.
+
+An example: "3 2026-11-26T04:00:00Z".
+"""
 TEMPLATE_ROW_ANNOTATION = f"{GROUP}/template-row"
-"""Of a workload, while variables take effect with a row alone: the sequence of the row that its template came with."""
+"""On a workload, while variables take effect with a row only: the sequence of the row of its template."""
 ROOM_ANNOTATION = f"{GROUP}/room"
-"""Of a workload of strategy Switch whose pods a quota keeps from being made, while others end to make room: the row's sequence, and
-how many of them are left. Each change of it has the cluster's controllers try again."""
+"""On a workload of strategy Switch that lacks quota while other pods end to make room: the row's sequence, and the pods left to end.
+
+Each change of it makes the cluster's controllers try again.
+"""
 ENDPOINTS_LABEL = f"{GROUP}/endpoints"
-"""Of a Service, which Kubernetes copies to its EndpointSlices, and of slices of ours: those that operator and gate watch."""
+"""On a Service, from which Kubernetes copies it to EndpointSlices, and on our slices: those that operator and gate watch."""
 WATCHED_ENDPOINTS = "watched"
 ENDPOINTS_SELECTOR = f"{ENDPOINTS_LABEL}={WATCHED_ENDPOINTS}"
 GATE_LABEL = f"{GROUP}/gate"
-"""Of the EndpointSlice by which a sleeping App's callers reach the gate."""
+"""On the EndpointSlice that routes a sleeping App's callers to the gate."""
 GATE_ANNOTATION = f"{GROUP}/gate"
-"""Of that slice: JSON, all that the gate knows of the App (`model.gates`)."""
+"""On that slice: JSON, the gate's knowledge of the App (`model.gates`)."""
 GATE_NAMESPACE = "dynamiq-gate"
 GATE_SERVICE = "dynamiq-gate"
 GATE_MANAGER = "dynamiq-gate"
-"""The field manager of what the gate writes: endpoints of its slices, and the replicas of an App that wakes."""
+"""The field manager of the gate's writes: endpoints of its slices, and the replicas of an App that wakes."""
 SERVICE_OF_SLICE_LABEL = "kubernetes.io/service-name"
 SLICE_MANAGER_LABEL = "endpointslice.kubernetes.io/managed-by"
 ENVIRONMENT_LABEL = f"{GROUP}/environment"
 PROJECT_LABEL = f"{GROUP}/project"
-"""Of a namespace: Apps are promoted from one environment of a project to another."""
+"""On a namespace: its project. Apps are promoted from one environment of a project to another."""
 FLOW_LABEL = f"{GROUP}/flow"
-"""Of a WorkflowVersion that was promoted, by which it is found again under whatever number it got."""
+"""On a promoted WorkflowVersion: its flow, by which it is found again, whatever number it got."""
 ORIGIN_ANNOTATION = f"{GROUP}/promoted-from"
 KEY_ANNOTATION = f"{GROUP}/idempotency-key"
-"""Of an App: a hash of the key under which it was made, with its user."""
+"""On an App: a hash of the Idempotency-Key that created it, and of its user."""
 REQUEST_ANNOTATION = f"{GROUP}/request"
-"""Of an App and a row that were created under an Idempotency-Key: a hash of the request."""
+"""On an App or row that was created under an Idempotency-Key: a hash of the request."""
 AUTHOR_ANNOTATION = f"{GROUP}/created-by"
-"""Of an App: who created it through the management API. Informative: no decision depends on it."""
+"""On an App: who created it through the management API. Informative: no decision depends on it."""
 PROMOTIONS_ANNOTATION = f"{GROUP}/promotions"
-"""Of an App that was promoted under an Idempotency-Key: JSON, by the hash of each key, a hash of the request with it."""
+"""On an App that was promoted under an Idempotency-Key: JSON, by the hash of each key, a hash of its request."""
 
 MANAGED_SELECTOR = f"{MANAGED_BY}={FIELD_MANAGER}"
 
 AUTHOR_POLICY = "dynamiq-rows"
-"""The MutatingAdmissionPolicy, and its binding, that stamp a row's author."""
+"""The MutatingAdmissionPolicy, and its binding, that stamps a row's author."""
 APPROVAL_POLICY = "dynamiq-approvals"
-"""The same of who makes an Approval."""
+"""The policy that stamps the author of an Approval."""
 
 SETTINGS_POLICY = "dynamiq-apps-settings"
-"""The same of who changes the settings of an App."""
+"""The policy that stamps who changes the settings of an App."""
 
 MUTATING_POLICIES = (
     "dynamiq-amounts",
@@ -156,9 +164,9 @@ VALIDATING_POLICIES = (
 FROZEN_DEFINITIONS = tuple(
     f"{plural}.{GROUP}" for plural in ("deployments", "workflowversions", "runtimes", "approvals", "rejections", "appchanges")
 )
-"""The CustomResourceDefinitions whose schemas may not keep less than they did."""
+"""The CustomResourceDefinitions whose schemas may never keep less than before."""
 WEAKENING_ANNOTATION = f"{GROUP}/allow-weakening"
-"""Of one of them: what of it may go all the same, a line each, until the time of the other."""
+"""On one of them: the parts that may be dropped all the same, one a line, until the time in WEAKENING_UNTIL_ANNOTATION."""
 WEAKENING_UNTIL_ANNOTATION = f"{GROUP}/allow-weakening-until"
 
 LABEL_MAX = 63
@@ -167,11 +175,11 @@ _SUFFIX = 8
 DECLARED_SUFFIX = 10
 _RUN_SUFFIX = 10
 _KEY_SUFFIX = 16
-"""Of a row that was created under an Idempotency-Key: longer than `DECLARED_SUFFIX`, so that no such name is taken for the other."""
+"""Suffix of a row that was created under an Idempotency-Key: longer than `DECLARED_SUFFIX`, so the two kinds of names never collide."""
 
 
 def shortened(name: str, limit: int = LABEL_MAX) -> str:
-    """`name`, or, where it would pass `limit` characters, its beginning and a hash of the whole."""
+    """Returns `name`; if it exceeds `limit` characters, its beginning and a hash of the whole."""
     if len(name) <= limit:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:_SUFFIX]
@@ -179,27 +187,27 @@ def shortened(name: str, limit: int = LABEL_MAX) -> str:
 
 
 def labels(app: str) -> dict[str, str]:
-    """Labels of everything made for an App."""
+    """Returns the labels of everything made for an App."""
     return {MANAGED_BY: FIELD_MANAGER, APP_LABEL: app}
 
 
 def pod_selector(app: str) -> dict[str, str]:
-    """What the Service, workload and PodDisruptionBudget select by: the App's identity, never a version."""
+    """Returns the selector of the Service, workload and PodDisruptionBudget: the App's identity, never a version."""
     return {APP_LABEL: app}
 
 
 def caller_labels(app: str, trigger: str) -> dict[str, str]:
-    """Labels of the pods that run a trigger: they call the App, and are none of its pods."""
+    """Returns the labels of the pods that run a trigger. They call the App, and are none of its pods."""
     return {MANAGED_BY: FIELD_MANAGER, TRIGGER_OF_LABEL: app, TRIGGER_LABEL: trigger}
 
 
 def evaluation_labels(app: str) -> dict[str, str]:
-    """Labels of the pod that evaluates an App's new pods: it calls them, and is none of them."""
+    """Returns the labels of the pod that evaluates an App's new pods. It calls them, and is none of them."""
     return {MANAGED_BY: FIELD_MANAGER, VERIFICATION_OF_LABEL: app}
 
 
 def run_selector(app: str, trigger: str) -> dict[str, str]:
-    """What the Jobs of a trigger are found by: the runs that it has had."""
+    """Returns the selector of a trigger's Jobs, which are its past runs."""
     return {APP_LABEL: app, TRIGGER_LABEL: trigger}
 
 
@@ -208,42 +216,42 @@ def service(app: str) -> str:
 
 
 def route(app: str) -> str:
-    """The Ingress or the HTTPRoute."""
+    """Returns the name of the Ingress or HTTPRoute."""
     return app
 
 
 def workload(app: str, pins: str = "") -> str:
-    """The apps/v1 Deployment of an App; under strategy Switch each digest of pins has its own."""
+    """Returns the name of an App's apps/v1 Deployment; under strategy Switch each digest of pins has its own."""
     return shortened(f"{app}-{pins}") if pins else app
 
 
 def gate_slice(app: str) -> str:
-    """The EndpointSlice by which a sleeping App's callers reach the gate."""
+    """Returns the name of the EndpointSlice that routes a sleeping App's callers to the gate."""
     return f"{app}-gate"
 
 
 SETTINGS_KEY = "dynamiq-settings-key"
-"""The Secret, in the operator's namespace, of the key by which values of Apps' settings are compared."""
+"""The Secret, in the operator's namespace, with the key by which values of Apps' settings are compared."""
 
 
 def app_change(app: str, sequence: int) -> str:
-    """The AppChange of an App that is this one in its order."""
+    """Returns the name of an App's AppChange with this sequence."""
     return f"{app}-settings-{sequence}"
 
 
 def gate_keys(namespace: str, app: str) -> str:
-    """The Secret, in the gate's namespace, of the digests of an App's Access Keys."""
+    """Returns the name of the Secret, in the gate's namespace, with the digests of an App's Access Keys."""
     return f"keys-{hashlib.sha256(f'{namespace}/{app}'.encode()).hexdigest()[:32]}"
 
 
 def revert_row(app: str, row: str) -> str:
-    """The row that takes `row` back: made twice it is one row."""
+    """Returns the name of the row that reverts `row`. It is always the same, so a repeat makes no second row."""
     digest = hashlib.sha256(json.dumps([app, row, "revert"]).encode()).hexdigest()[:DECLARED_SUFFIX]
     return f"{_revert_prefix(app)}{digest}"
 
 
 def may_revert(app: str, row: str) -> bool:
-    """Whether a row's name has the form of `revert_row`."""
+    """Returns True if a row's name has the form of `revert_row`."""
     return row.startswith(_revert_prefix(app)) and len(row) == len(_revert_prefix(app)) + DECLARED_SUFFIX
 
 
@@ -268,12 +276,12 @@ def access_keys(app: str) -> str:
 
 
 def flow(app: str, flow_hash: str) -> str:
-    """The ConfigMap of a flow; `flow_hash` is `sha256:<hex>`."""
+    """Returns the name of the ConfigMap of a flow; `flow_hash` is `sha256:<hex>`."""
     return shortened(f"{_flow_prefix(app)}{flow_hash.removeprefix('sha256:')[:16]}")
 
 
 def is_flow(app: str, name: str) -> bool:
-    """Whether a ConfigMap's name is that of one of the App's flows."""
+    """Returns True if a ConfigMap's name is that of one of the App's flows."""
     return name.startswith(_flow_prefix(app))
 
 
@@ -282,34 +290,35 @@ def _flow_prefix(app: str) -> str:
 
 
 def flow_label(flow_hash: str) -> str:
-    """The label's value for a flow; a whole hash would be too long for one."""
+    """Returns the label's value for a flow: part of the hash, since a whole one is too long."""
     return flow_hash.removeprefix("sha256:")[:32]
 
 
 def trigger(app: str, name: str) -> str:
-    """The CronJob of a trigger: shorter than other names, since its Jobs' names carry a suffix."""
+    """Returns the name of a trigger's CronJob: shorter than other names, since names of its Jobs have a suffix."""
     return shortened(f"{app}-{name}", CRON_JOB_MAX)
 
 
 def trigger_apart(app: str, name: str) -> str:
-    """The CronJob of a trigger whose plain name is that of another App's, as App `a` with `b-c` and App `a-b` with `c` have one name."""
+    """Returns the CronJob name for a trigger whose `<app>-<trigger>` is also that of another App's trigger."""
+    # App `a` with trigger `b-c` and App `a-b` with trigger `c` collide.
     digest = hashlib.sha256(json.dumps([app, name]).encode()).hexdigest()[:_SUFFIX]
     return f"{shortened(f'{app}-{name}', CRON_JOB_MAX - _SUFFIX - 1)}-{digest}"
 
 
 def single_run(app_uid: str, app: str, name: str, run_at: str) -> str:
-    """The Job of a trigger that runs once, at `run_at`: the same run has the same name, so that it is never created twice."""
+    """Returns the name of the Job of a trigger that runs once. It is always the same for a run, so no run is created twice."""
     digest = hashlib.sha256(json.dumps([app_uid, name, run_at]).encode()).hexdigest()[:_RUN_SUFFIX]
     return f"{trigger(app, name)}-{digest}"
 
 
 def run_now(app: str, name: str, suffix: str) -> str:
-    """The Job of a run that a user started; `suffix`: at most 10 characters."""
+    """Returns the name of the Job of a run that a user started; `suffix`: at most 10 characters."""
     return f"{trigger(app, name)}-{suffix}"
 
 
 def evaluation(app: str, row_uid: str, pods: Iterable[str]) -> str:
-    """The Job that evaluates these pods, by their uids, of a row, and the Secret of its key."""
+    """Returns the name of the Job that evaluates a row's pods, given by uid, and of the Secret of its key."""
     digest = hashlib.sha256(json.dumps([row_uid, *sorted(pods)]).encode()).hexdigest()[:_RUN_SUFFIX]
     return f"{shortened(f'{app}-verification', CRON_JOB_MAX)}-{digest}"
 
@@ -319,50 +328,53 @@ def default_hostname(app: str, namespace: str, domain: str) -> str:
 
 
 def claim(hostname: str) -> str:
-    """The object by which an App claims a hostname."""
+    """Returns the name of the object by which an App claims a hostname."""
     return f"hostname-{hashlib.sha256(hostname.encode()).hexdigest()[:32]}"
 
 
 def event(uid: str, *what: str) -> str:
-    """An Event's name: the same statement of the same object has the same name, so a repeat meets "already exists"."""
+    """Returns an Event's name. The same statement on the same object has the same name, so a repeat fails with "already exists"."""
     return f"dynamiq-{hashlib.sha256('/'.join((uid, *what)).encode()).hexdigest()[:24]}"
 
 
 def row_under_key(prefix: str, key_hash: str) -> str:
-    """The row that is created under an Idempotency-Key: the same key has the same name, so that it is never created twice.
+    """Returns the name of the row created under an Idempotency-Key. It is always the same for a key, so no row is created twice.
 
-    `prefix`: the App's name, or, where the App is yet to be made, one for all. `key_hash`: of the key, its user and its owner.
+    `prefix`: the App's name or, if the App does not exist yet, one for all. `key_hash`: of the key, its user and its owner.
     """
     return f"{prefix}-{key_hash[:_KEY_SUFFIX]}"
 
 
 def confirmed_row(app: str, suffix: str) -> str:
-    """A row that a surface makes of what was confirmed. `suffix`: 8 letters by chance, so that it is no `declared_row` and under no key."""
+    """Returns the name of a row that a surface creates after a confirmation.
+
+    `suffix`: 8 random letters. This length tells it from a `declared_row` and from a row under a key.
+    """
     return f"{app}-{suffix}"
 
 
-def declared_row(app: str, asked: Mapping[str, Any], after: int) -> str:
-    """The row made of `App.spec.deploy`, by what it requests and by the sequence of the row that was made of it before."""
-    digest = hashlib.sha256(json.dumps([app, asked, after], sort_keys=True).encode()).hexdigest()[:DECLARED_SUFFIX]
+def declared_row(app: str, request: Mapping[str, Any], after: int) -> str:
+    """Returns the name of the row for `App.spec.deploy`, from its request and the sequence of the previous row of `App.spec.deploy`."""
+    digest = hashlib.sha256(json.dumps([app, request, after], sort_keys=True).encode()).hexdigest()[:DECLARED_SUFFIX]
     return f"{app}-{digest}"
 
 
 def may_be_declared(app: str, row: str) -> bool:
-    """Whether a row's name has the form of `declared_row`."""
+    """Returns True if a row's name has the form of `declared_row`."""
     return len(row) == len(app) + 1 + DECLARED_SUFFIX and row.startswith(f"{app}-")
 
 
 def workflow_version(workflow: str, version: str) -> str:
-    """The WorkflowVersion of a release such as `v3`."""
+    """Returns the name of the WorkflowVersion of a release such as `v3`."""
     return f"{workflow}-{version}"
 
 
 def workflow_and_version(name: str) -> tuple[str, str]:
-    """The workflow and the version, such as `v3`, whose WorkflowVersion has this name."""
+    """Returns the workflow and the version, such as `v3`, of the WorkflowVersion with this name."""
     workflow, _, version = name.rpartition("-")
     return workflow, version
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that puts `v2` before `v10`."""
+    """Returns a sort key that puts `v2` before `v10`."""
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part)

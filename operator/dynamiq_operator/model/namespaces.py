@@ -1,4 +1,4 @@
-"""Which namespaces a DeployPolicy selects, by their names and labels."""
+"""Decides which namespaces a DeployPolicy selects, by their names and labels."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dynamiq_operator.model.policy import NAME_OF_NAMESPACE, LabelRequirement, N
 
 
 def selects(selector: NamespaceSelector, namespace: str, labels: Mapping[str, str] | None) -> bool | None:
-    """Whether a namespace of these labels is selected; None where that depends on labels, and `labels` is None: they are not known.
+    """Returns True if a namespace is selected; None if that depends on labels, and `labels` is None because they are unknown.
 
-    The name counts as the label `kubernetes.io/metadata.name`, whatever `labels` says.
+    The name counts as the label `kubernetes.io/metadata.name`, whatever `labels` contains.
     """
     known = {**(labels or {}), NAME_OF_NAMESPACE: namespace}
     met = [
@@ -26,7 +26,7 @@ def _requirements(selector: NamespaceSelector) -> Iterator[LabelRequirement]:
 
 
 def _is_met(requirement: LabelRequirement, value: str | None) -> bool:
-    """As Kubernetes has it: NotIn is met where there is no such label."""
+    """Evaluates one requirement like Kubernetes: NotIn holds for a missing label."""
     match requirement.operator:
         case Operator.IN:
             return value in requirement.values

@@ -1,4 +1,4 @@
-"""Who may reach an App's pods, and whom they may reach: what of a NetworkPolicy an App's owner decides."""
+"""Defines the parts of a NetworkPolicy that an App's owner decides: who may reach the App's pods, and whom they may reach."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from dynamiq_operator.model.base import RULES, Part, rule, validated
 
 LABEL_KEY_MAX = 317  # a prefix of 253 characters, a slash, and a name of 63
 MOST = 32
-"""Most peers, rules, ports and ranges in one list: CEL has to know a bound."""
+"""Most peers, rules, ports and ranges in one list: CEL needs a bound."""
 
 _NAME = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _KEY = rf"^({_PART}(\.{_PART})*/)?{_NAME}$"
-"""A label's key: a name, maybe after a DNS name and a slash."""
+"""A label's key: a name, optionally after a DNS name and a slash."""
 _SHORT = "{key}.indexOf('/') <= 253"
 _KEY_SAID = "the key of a label is a name of at most 63 letters, digits, '-', '_' and '.', maybe after a DNS name and '/', such as app or example.com/app"
 
-# OpenAPI's pattern costs nothing. So many lists in each other would cost more than CEL may.
+# OpenAPI's pattern costs nothing. As rules, so many nested lists would exceed CEL's budget.
 LabelKey = Annotated[
     str,
     Field(
@@ -31,7 +31,7 @@ LabelKey = Annotated[
 ]
 LabelValue = Annotated[str, Field(max_length=63, json_schema_extra={"pattern": f"^({_NAME})?$"})]
 _KEYS = {RULES: [rule(f"self.all(key, {_SHORT.format(key='key')} && key.matches(r'{_KEY}'))", _KEY_SAID)]}
-"""Keys of a map can have no pattern."""
+"""A rule instead of a pattern: keys of a map cannot have one."""
 Cidr = Annotated[str, Field(min_length=1, max_length=49)]
 
 
@@ -59,7 +59,7 @@ class Requirement(Part):
 
 
 class Selector(Part):
-    """What carries all of these labels. An empty selector takes everything."""
+    """A selector of everything with all of these labels. An empty one selects everything."""
 
     match_labels: Annotated[
         dict[str, LabelValue] | None, Field(max_length=MOST, description="Labels and their values.", json_schema_extra=_KEYS)
@@ -80,7 +80,7 @@ class Selector(Part):
     ),
 )
 class IpBlock(Part):
-    """A range of addresses, for what is not a pod."""
+    """A range of addresses outside the pods."""
 
     cidr: Annotated[Cidr, Field(description="The range, such as 203.0.113.0/24.")]
     except_: Annotated[
@@ -95,7 +95,7 @@ class IpBlock(Part):
     )
 )
 class Peer(Part):
-    """Pods, by their labels and their namespaces', or a range of addresses."""
+    """Pods, by their labels and their namespaces' labels, or a range of addresses."""
 
     pod_selector: Annotated[
         Selector | None, Field(description="Pods with these labels: of the App's namespace, or of those that namespaceSelector takes.")
@@ -121,7 +121,7 @@ class Protocol(StrEnum):
     )
 )
 class Port(Part):
-    """A port, or several in a row."""
+    """A port, or several consecutive ones."""
 
     protocol: Annotated[Protocol | None, Field(description="TCP, UDP or SCTP. Left out: TCP.")] = None
     port: Annotated[int | None, Field(ge=1, le=65535, description="Number of the port. Left out: every port of the protocol.")] = None
@@ -130,14 +130,14 @@ class Port(Part):
 
 @validated(rule("has(self.to) || has(self.ports)", "an egress rule has to, ports or both: to limit nothing, leave egress out"))
 class Egress(Part):
-    """What the pods may reach: any of `to`, at any of `ports`."""
+    """Allowed targets of the pods: any of `to`, at any of `ports`."""
 
     to: Annotated[tuple[Peer, ...] | None, Field(min_length=1, max_length=MOST, description="Whom. Left out: everybody.")] = None
     ports: Annotated[tuple[Port, ...] | None, Field(min_length=1, max_length=MOST, description="At which ports. Left out: all.")] = None
 
 
 class Network(Part):
-    """What the network lets through to the App's pods and from them, where the cluster's network enforces NetworkPolicies."""
+    """The traffic allowed to and from the App's pods, if the cluster's network enforces NetworkPolicies."""
 
     ingress_from: Annotated[
         tuple[Peer, ...] | None,
@@ -156,5 +156,5 @@ class Network(Part):
 
     @property
     def limits(self) -> bool:
-        """Whether anything is limited at all."""
+        """True if anything is limited."""
         return self.ingress_from is not None or self.egress is not None

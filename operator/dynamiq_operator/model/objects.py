@@ -1,4 +1,4 @@
-"""API objects as typed values: metadata, and the spec and status as models."""
+"""Parses API objects into typed values: metadata, and the spec and status as models."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dynamiq_operator.model.runtime import RuntimeSpec
 
 @dataclass(frozen=True)
 class Meta:
-    """The fields of `metadata` that decisions read."""
+    """The fields of `metadata` that decisions need."""
 
     name: str
     namespace: str
@@ -55,9 +55,9 @@ class Meta:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """An object that is there, and that this version of the operator cannot read: what is in it is unknown, not absent.
+    """An object that this version of the operator cannot parse: its content is unknown, not absent.
 
-    `why`: the first field that cannot be read, and what is wrong with it. `conditions`: those of its status, as they are.
+    `why`: the first unreadable field, and its problem. `conditions`: those of its status, unchanged.
     """
 
     kind: str
@@ -67,8 +67,8 @@ class Unreadable:
 
     @classmethod
     def of(cls, kind: str, raw: Mapping[str, Any], error: Exception) -> Unreadable:
-        found = (raw.get("status") or {}).get("conditions") or ()
-        return cls(kind, Meta.of(raw), _why(error), tuple(found))
+        conditions = (raw.get("status") or {}).get("conditions") or ()
+        return cls(kind, Meta.of(raw), _why(error), tuple(conditions))
 
     @property
     def message(self) -> str:
@@ -76,11 +76,11 @@ class Unreadable:
 
 
 def _why(error: Exception) -> str:
-    """The first field that a model does not take, in words for a user; `error` is a ValidationError, or a KeyError of a whole part."""
+    """Returns the first field that a model refuses, in words for a user. `error`: a ValidationError, or a KeyError for a missing part."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_context=False)[0]
-        given = "" if isinstance(first["input"], (dict, list)) else f" ({repr(first['input'])[:64]})"
-        return f"{'.'.join(map(str, first['loc']))}{given}: {first['msg']}"
+        value = "" if isinstance(first["input"], (dict, list)) else f" ({repr(first['input'])[:64]})"
+        return f"{'.'.join(map(str, first['loc']))}{value}: {first['msg']}"
     return f"it has no field {error}" if isinstance(error, KeyError) else str(error)
 
 
@@ -97,7 +97,7 @@ class App:
 
 @dataclass(frozen=True)
 class Record:
-    """A row. `raw_spec` is the spec as stored: digests cover fields that this version of the operator may not know."""
+    """A row. `raw_spec`: the spec as stored, since digests cover fields that this version of the operator may not know."""
 
     meta: Meta
     spec: RecordSpec
@@ -114,7 +114,7 @@ class Record:
 
     @property
     def sequence(self) -> int:
-        """The row's sequence, 0 where it has none yet."""
+        """The row's sequence; 0 if it has none yet."""
         return self.spec.sequence or 0
 
     @property
@@ -132,7 +132,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Version:
-    """A WorkflowVersion, without its flow: `flow_hash` is that of the flow's bytes."""
+    """A WorkflowVersion without its flow. `flow_hash`: the hash of the flow's bytes."""
 
     name: str
     workflow: str
@@ -162,10 +162,10 @@ class DeployPolicy:
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> DeployPolicy:
-        """Raises ValueError also where a freeze's cron expression or time zone is none."""
-        found = cls(Meta.of(raw), DeployPolicySpec.model_validate(raw["spec"]))
-        freezes.check(found.spec.freezes)
-        return found
+        """Parses a policy. Raises ValueError, also for an invalid cron expression or time zone of a freeze."""
+        policy = cls(Meta.of(raw), DeployPolicySpec.model_validate(raw["spec"]))
+        freezes.check(policy.spec.freezes)
+        return policy
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ T = TypeVar("T", App, Record, Runtime, DeployPolicy, Approval, Rejection, AppCha
 
 
 def read(kind: type[T], raw: Mapping[str, Any]) -> T | Unreadable:
-    """The object, or what is known of one that is of a form that this version of the operator cannot read."""
+    """Parses an object; returns an Unreadable if this version of the operator cannot."""
     try:
         return kind.of(raw)
     except (ValidationError, KeyError, TypeError, ValueError) as error:

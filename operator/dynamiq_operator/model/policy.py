@@ -1,4 +1,4 @@
-"""DeployPolicy: who has to agree to a deploy, when nothing is deployed, and who hears of it; for the namespaces that it selects."""
+"""DeployPolicy: who must approve deploys, when nothing is deployed, and who is notified; for the namespaces that it selects."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ LABEL_KEYS_SAID = (
     f"a policy selects namespaces by {NAME_OF_NAMESPACE} or by labels under {GROUP}/, which only who may update DeployPolicies can change"
 )
 AUTOMATION_GROUPS = ("system:serviceaccounts:flux-system", "system:serviceaccounts:argocd")
-"""Whose rows are Git's where no policy says otherwise: the service accounts of these namespaces."""
+"""Groups whose rows count as Git's unless a policy names others: the service accounts of these namespaces."""
 EXPIRES_SECONDS = 86400
 TIME_ZONES = "self != 'Local' && !self.contains(':') && timestamp('2000-01-01T00:00:00Z').getHours(self) >= 0"
-"""The API server looks a zone up as it does for a CronJob; Local and offsets, which it takes as well, are no names."""
+"""The API server resolves a zone like for a CronJob. It also accepts Local and offsets, which are no names."""
 
 
 class Operator(StrEnum):
@@ -53,7 +53,7 @@ class LabelRequirement(Part):
 
 
 class NamespaceSelector(Part):
-    """Which namespaces: all conditions have to hold, and an empty selector selects every namespace."""
+    """A selector of namespaces: all conditions must hold. An empty selector selects every namespace."""
 
     match_labels: Annotated[
         dict[str, _Value] | None,
@@ -67,7 +67,7 @@ class NamespaceSelector(Part):
 
 
 class Approvals(Part):
-    """How many people have to agree before a row is deployed. The author of a row is none of them."""
+    """The number of people who must approve a row before it is deployed. Authors cannot approve their own rows."""
 
     count: Annotated[int, Field(ge=1, le=16, description="How many.")]
     expires_seconds: Annotated[
@@ -99,7 +99,7 @@ class Approvals(Part):
     rule("!has(self.from) || !has(self.to) || self.from < self.to", "a freeze ends after it begins: to is later than from"),
 )
 class Freeze(Part):
-    """A time in which nothing is deployed: once, from a moment to another, or again and again by a cron expression and a duration."""
+    """A time in which nothing is deployed: once, between two moments, or repeatedly by a cron expression and a duration."""
 
     model_config = ConfigDict(
         alias_generator=lambda name: "from" if name == "from_" else to_camel(name),
@@ -152,7 +152,7 @@ class Freeze(Part):
 
 
 class Promotion(Part):
-    """What a version has to have done elsewhere before it is promoted into the namespaces of the policy."""
+    """The requirement for versions promoted into the namespaces of the policy."""
 
     min_live_seconds: Annotated[
         int, Field(ge=1, le=31536000, description="Seconds for which the source's row has to be live before it is deployed here.")
@@ -171,7 +171,7 @@ class Promotion(Part):
 
 
 class Automation(Part):
-    """Whose rows wait after a rollback as Git's do."""
+    """The users and groups whose rows are held after a rollback like Git's."""
 
     users: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=64, description="Users, by name.")] = ()
     groups: Annotated[
@@ -193,20 +193,20 @@ class Automation(Part):
 
 
 class Exempt(StrEnum):
-    """Rows that a policy lets pass."""
+    """The rows that a policy exempts."""
 
     ROLLBACK = "Rollback"
 
 
 class SinkFormat(StrEnum):
-    """How a notification is written."""
+    """The format of a notification."""
 
     CLOUD_EVENTS = "CloudEvents"
     SLACK = "Slack"
 
 
 class Sink(Part):
-    """Who hears of what becomes of rows. The URL is in a Secret of the operator's namespace, so that nobody reads it here."""
+    """A receiver of notifications on rows. Its URL is in a Secret of the operator's namespace, so that nobody reads it here."""
 
     name: Annotated[
         str,

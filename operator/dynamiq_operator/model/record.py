@@ -1,4 +1,4 @@
-"""Deployment, our record: one row of an App's history. What was asked stays; the operator completes it, each part once."""
+"""Deployment: one row of an App's history. Its request never changes; the operator completes it, each part once."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from dynamiq_operator.model.verification import Verify
 
 
 class ConfigType(StrEnum):
-    """How an App is run: always-on servers under an autoscaler, or pods that sleep while nobody calls."""
+    """How an App is run: always-on servers under an autoscaler, or pods that sleep without calls."""
 
     SERVER = "server"
     SERVERLESS = "serverless"
 
 
 CLOSED = (Phase.SUPERSEDED, Phase.FAILED)
-"""Phases of rows that are history only: they are not watched any more."""
+"""Phases of rows that are only history: they are no longer watched."""
 
 
 class Result(StrEnum):
-    """How a record's deploy ended."""
+    """How a row's deploy ended."""
 
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
@@ -48,7 +48,7 @@ class Result(StrEnum):
 
 
 class Source(StrEnum):
-    """Who made the record: the operator for `App.spec.deploy`, the operator taking a bad version back, or another user who created it."""
+    """Who made the row: the operator for `App.spec.deploy` or to revert a bad version, or a user who created it."""
 
     APP = "App"
     RECORD = "Record"
@@ -106,7 +106,7 @@ SERVERLESS_FIELDS = ("idleSeconds", "maxReplicas", "holdSeconds")
     ),
 )
 class Config(Part):
-    """Deployment config. A field left out keeps what is live."""
+    """Deployment config. A field left out keeps the live row's value."""
 
     type: Annotated[
         ConfigType | None, Field(description="server: always running. serverless: asleep while nobody calls, woken by the next call.")
@@ -126,7 +126,7 @@ class Config(Part):
 
 
 class PromotedFrom(Part):
-    """Where a promotion came from."""
+    """The source of a promotion."""
 
     namespace: Annotated[ObjectName, Field(description="Namespace of the source App.")]
     app: Annotated[DnsLabel, Field(description="Name of the source App.")]
@@ -142,14 +142,14 @@ class PromotedFrom(Part):
 
 
 class Restored(Part):
-    """The row that a record brings back."""
+    """The row that a rollback deploys again."""
 
     row: Annotated[ObjectName, Field(description="Name of the row.")]
     sequence: Annotated[int, Field(ge=1, le=SEQUENCE_MAX, description="Its sequence.")]
 
 
 class Promoted(Part):
-    """What the operator found of the row that a record says it was promoted from."""
+    """The operator's findings on the source row that a promotion names."""
 
     verified: Annotated[
         bool,
@@ -161,7 +161,7 @@ class Promoted(Part):
 
 
 class Pinned(Part):
-    """All that a record runs, frozen when its deploy began."""
+    """Everything that a row runs, frozen when its deploy began."""
 
     created_at: Annotated[Moment, Field(description="When the deploy began; unlike the object's age it survives a restore.")]
     workflow: Annotated[DnsLabel, Field(description="Workflow that is run.")]
@@ -246,7 +246,7 @@ SET_ONCE = ("sequence", "pinned", "released", "verified", "outcome")
     ),
 )
 class RecordSpec(Part):
-    """One deploy of an App: what was asked, and, completed by the operator, what exactly was run and how it ended."""
+    """One deploy of an App: the request and, completed by the operator, exactly what ran and how it ended."""
 
     app: Annotated[DnsLabel, Field(description="App that is deployed, in the same namespace.")]
     workflow_version: Annotated[VersionName | None, Field(description="Version to deploy, such as v3. Left out: the newest release.")] = (
@@ -286,12 +286,12 @@ class RecordSpec(Part):
 
     @property
     def is_rollback(self) -> bool:
-        """Whether it only brings back a row: nothing else of it is new."""
+        """True if it only deploys an older row again, with nothing else new."""
         return self.restores is not None and self.runtime is None and self.config is None and self.promoted_from is None
 
 
 class RecordStatus(Part):
-    """Where the deploy is. It can be derived anew from the spec, and is after a restore."""
+    """The state of the deploy. It can be derived from the spec, and is after a restore."""
 
     phase: Annotated[Phase | None, Field(description="Pending, Progressing, Live, Superseded or Failed.")] = None
     ending: Annotated[
@@ -308,4 +308,4 @@ class RecordStatus(Part):
 
 
 DEFAULT_RECORD_STATUS = {"phase": Phase.PROGRESSING.value, "observedGeneration": 0}
-"""What a row reads as before the operator has written: under way, so that no GitOps tool takes an empty status for done."""
+"""The status of a new row: under way, so that no GitOps tool considers an empty status done."""

@@ -1,19 +1,22 @@
-"""Where the recorder is, and the words of its answers that a surface needs before it has one. It imports no pydantic: the plugin starts with it."""
+"""Defines the address of the recorder, and those words of its answers that surfaces need before they have one.
+
+It imports no pydantic: the plugin loads it at start.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
 RECORDER_AUDIENCE = "dynamiq-recorder"
-"""Of the tokens by which pods send their runs: the API server takes none of them."""
+"""Audience of the tokens with which pods send their runs. The API server does not accept it."""
 RECORDER_NAMESPACE = "dynamiq-recorder"
 RECORDER_SERVICE = "dynamiq-recorder"
 TOKEN_HEADER = "X-Dynamiq-Token"  # noqa: S105 - a header's name
-"""Carries the caller's token where `Authorization` does not arrive: the API server takes it off what it proxies to a Service."""
+"""Carries the caller's token where `Authorization` is dropped: the API server removes it when it proxies to a Service."""
 APP_ID_HEADER = "X-Dynamiq-App-Id"
-"""Of what is relayed for an App by an account that is not its pods'."""
+"""Names the App on requests that an account other than its pods' relays."""
 COUNTED = 10_000
-"""A list of runs counts what its filter takes up to here."""
+"""The limit up to which a list of runs counts its matches."""
 
 
 class RunStatus(StrEnum):
@@ -22,11 +25,11 @@ class RunStatus(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     REFUSED = "refused"
-    """The input was wrong: the caller's doing."""
+    """The input was wrong: the caller's error."""
     TIMED_OUT = "timed_out"
     CUT_OFF = "cut_off"
     ABANDONED = "abandoned"
-    """The caller left before the answer: nobody can say how it would have ended."""
+    """The caller left before the answer: the outcome is unknown."""
 
 
 class RunSort(StrEnum):
@@ -41,7 +44,7 @@ class RunSort(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a row did to a figure, against another row."""
+    """The change of a figure between two rows."""
 
     REGRESSED = "regressed"
     IMPROVED = "improved"

@@ -1,4 +1,4 @@
-"""What of an App's runs is recorded, and where the recorder is found."""
+"""Defines what is recorded of an App's runs, and parses the recorder's URL."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Pattern = Annotated[
 
 
 class Redaction(Part):
-    """What is taken out of content before it leaves the pod."""
+    """The parts of content that are removed before it leaves the pod."""
 
     fields: Annotated[
         tuple[FieldName, ...] | None,
@@ -46,13 +46,13 @@ class Redaction(Part):
 
     @property
     def refused(self) -> tuple[str, ...]:
-        """For each pattern that pods cannot use: which and why, in words."""
-        found = ((place, pattern, problem_of(pattern)) for place, pattern in enumerate(self.patterns or ()))
-        return tuple(f"runs.redact.patterns[{place}] ({pattern}) {why}" for place, pattern, why in found if why is not None)
+        """Problems of the patterns that pods cannot use: each with its field and the reason, in words."""
+        problems = ((place, pattern, problem_of(pattern)) for place, pattern in enumerate(self.patterns or ()))
+        return tuple(f"runs.redact.patterns[{place}] ({pattern}) {why}" for place, pattern, why in problems if why is not None)
 
 
 class RunsPolicy(Part):
-    """What of the App's runs is recorded, where a recorder is installed. That a run was, how it ended and what it took always is."""
+    """The policy for recording the App's runs, if a recorder is installed. A run's existence, outcome and usage are always recorded."""
 
     content: Annotated[
         bool | None,
@@ -62,13 +62,13 @@ class RunsPolicy(Part):
 
     @property
     def is_default(self) -> bool:
-        """Whether it says what leaving it out says."""
+        """True if it equals an absent policy."""
         return not self.content and self.redact is None
 
 
 @dataclass(frozen=True)
 class ClusterService:
-    """A Service of this cluster, as a URL names it."""
+    """A Service of this cluster, parsed from a URL."""
 
     name: str
     namespace: str
@@ -76,7 +76,7 @@ class ClusterService:
 
 
 def service_of(url: str) -> ClusterService | None:
-    """The Service that a URL names by its name in the cluster, `<name>.<namespace>` or `<name>.<namespace>.svc`; None for any other host."""
+    """Returns the Service of a URL with the host `<name>.<namespace>` or `<name>.<namespace>.svc`; None for any other host."""
     parts = urlsplit(url)
     match (parts.hostname or "").split("."):
         case [name, namespace] | [name, namespace, "svc", *_]:

@@ -1,10 +1,10 @@
-"""Times that begin by a cron expression in a time zone, and last for some real time.
+"""Computes time windows that start by a cron expression in a time zone and last for real time.
 
-The fields are those of a CronJob (`cron`), which users know from triggers; no library has just these, and what a library does about a
-change of the clocks is its own. Here a start in an hour that is skipped comes at the moment at which the clock jumps, and one in an hour
-that comes twice comes once, at its first. Windows that follow each other without a gap by the clock have none when it is set back, either.
+The fields are those of a CronJob (`cron`), which users know from triggers. No library has exactly these, and libraries handle clock changes
+in their own ways. Here a start in a skipped hour happens when the clock jumps; in a repeated hour it happens once, the first time. Windows
+that adjoin by the clock have no gap when it is set back.
 
-The starts of a day are the bits of an integer, one for each minute: whoever writes a policy may name every minute of every year.
+The starts of a day are the bits of an integer, one for each minute: a policy may name every minute of every year.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from dynamiq_operator.model.cron import Schedule
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 MINUTES = 1440
-"""Of a day."""
+"""Minutes of a day."""
 RARE = timedelta(days=9 * 366)
-"""Within which there is a start of every cron expression: 29 February comes after eight years at most."""
+"""A time within which every cron expression has a start: 29 February returns after eight years at most."""
 ALL = (1 << MINUTES) - 1
 
 
 class Covered(NamedTuple):
-    """What windows that begin on a day of UTC cover. `minutes`: bits; `end`: of the last window, in minutes from midnight, 0 where none begins."""
+    """The time covered by windows that begin on a UTC day.
+
+    `minutes`: bits. `end`: the end of the last window in minutes from midnight; 0 if none begins.
+    """
 
     minutes: int
     end: int
@@ -35,7 +38,7 @@ class Covered(NamedTuple):
 
 @dataclass(frozen=True)
 class Recurrence:
-    """Windows without an end of their number. `beside`: others, which may follow these without a gap by the clock."""
+    """Endlessly recurring windows. `beside`: other windows, which may adjoin these by the clock."""
 
     schedule: Schedule
     zone: ZoneInfo
@@ -43,14 +46,14 @@ class Recurrence:
     beside: tuple[Recurrence, ...] = ()
 
     def reaches(self, moment: datetime) -> datetime | None:
-        """Returns until when the last window lasts that has begun by a moment, or a later time; None where it is over by then."""
+        """Returns the end of the last window that has begun by `moment`, or a later time; None if that window is over by then."""
         last = self._last_start(moment)
         if last is None:
             return None
         if last + self.duration > moment:
             return last + self.duration
         back = self._offset(last) - self._offset(moment)
-        if moment < last + self.duration + back:  # by the clock, which was set back, it is not over yet
+        if moment < last + self.duration + back:  # by the clock, which was set back, the window is not over yet
             starts = (each.next_start(moment) for each in (self, *self.beside))
             following = min((start for start in starts if start is not None), default=None)
             if following is not None and following - last - (self._offset(last) - self._offset(following)) <= self.duration:
@@ -58,22 +61,24 @@ class Recurrence:
         return None
 
     def next_start(self, after: datetime) -> datetime | None:
-        """Returns the first start after a moment."""
+        """Returns the first start after a moment; None if there is none."""
         day, minute = _split(after)
         last, bits = day + RARE, self._starts(day) >> (minute + 1) << (minute + 1)
         while not bits and day < last:
             day += DAY
-            if day.day > 1 and day.month not in self.schedule.months:  # the last of a month is the first of the next one somewhere
+            if (
+                day.day > 1 and day.month not in self.schedule.months
+            ):  # in some zones the last UTC day of a month is already the first of the next
                 day = day.replace(day=calendar.monthrange(day.year, day.month)[1])
             bits = self._starts(day)
         return _at(day, _first_bit(bits)) if bits else None
 
     def covered(self, day: date, /) -> Covered:
-        """Returns what the windows cover that begin on a day of UTC."""
+        """Returns the time covered by windows that begin on a UTC day."""
         return _covered(self._starts(day), self.duration // MINUTE)
 
     def _last_start(self, moment: datetime) -> datetime | None:
-        """Returns the last start by a moment; None where a window from there is over in any case."""
+        """Returns the last start by `moment`; None if a window from there is over in any case."""
         day, minute = _split(moment)
         first, bits = _split(moment - self.duration)[0] - DAY, self._starts(day) & ((2 << minute) - 1)
         while not bits and day > first:
@@ -84,11 +89,11 @@ class Recurrence:
         return _at(day, bits.bit_length() - 1) if bits else None
 
     def _starts(self, day: date) -> int:
-        """Returns the minutes of a day of UTC in which a window begins: those of three days of the zone may."""
+        """Returns the minutes of a UTC day in which a window begins, from the three days of the zone that overlap it."""
         return (self._local(day - DAY) >> 2 * MINUTES | self._local(day) >> MINUTES | self._local(day + DAY)) & ALL
 
     def _local(self, day: date) -> int:
-        """Returns the minutes in which a window of a day of the zone begins, from the midnight of UTC before that day on."""
+        """Returns the minutes in which windows of a day of the zone begin, counted from the UTC midnight before that day."""
         if not self.schedule.has(day):
             return 0
         clock = _clock(self.zone, day)
@@ -100,7 +105,7 @@ class Recurrence:
 
     @cached_property
     def _minutes(self) -> int:
-        """The minutes that the expression names of a day."""
+        """The minutes of a day that the expression names."""
         return sum(1 << (60 * hour + minute) for hour in self.schedule.hours for minute in self.schedule.minutes)
 
     def _offset(self, moment: datetime) -> timedelta:
@@ -108,7 +113,7 @@ class Recurrence:
 
 
 class _Clock(NamedTuple):
-    """How a zone's clock goes on a day: its distance from UTC, in minutes, before and after the minute of the day at which it is changed."""
+    """The clock of a zone on one day: its UTC offsets in minutes, before and after the minute of the day at which it changes."""
 
     before: int
     after: int
@@ -140,7 +145,7 @@ def _covered(starts: int, length: int) -> Covered:
 
 
 def followed(moment: datetime, covered: list[Covered]) -> tuple[datetime, bool]:
-    """Returns until when windows that begin on a moment's day cover it without a gap, and whether they go on on the next day."""
+    """Returns until when windows beginning on the day of `moment` cover it without a gap; and True if the next day may continue it."""
     day, minute = _split(moment)
     every, end = 0, MINUTES
     for each in covered:
@@ -154,7 +159,7 @@ def _first_bit(bits: int) -> int:
 
 
 def _split(moment: datetime) -> tuple[date, int]:
-    """Returns the day of UTC, and the minute in it."""
+    """Returns the UTC day, and the minute in it."""
     utc = moment.astimezone(UTC)
     return utc.date(), 60 * utc.hour + utc.minute
 

@@ -1,7 +1,7 @@
-"""Whether the pods can use a pattern by which content is redacted: the CRD asks for what RE2 takes, and a pod looks with Python's `re`.
+"""Checks if pods can use a redaction pattern: the CRD requires RE2 syntax, and pods match with Python's `re`.
 
-The pods have the same rule (dynamiq_runtime/patterns.py, which nothing here imports), and try each pattern on texts as well. A pod that
-cannot use one of its App's patterns records no content.
+The pods have the same rule (dynamiq_runtime/patterns.py, which nothing here imports), and also try each pattern on texts. A pod that cannot
+use one of its App's patterns records no content.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from functools import lru_cache
 from typing import Any
 
 POSIX_CLASS = r"\[:\^?\w+:\]"
-"""`[[:digit:]]` is digits to RE2, and to Python one of these characters and a bracket: it would take out something else, and say nothing."""
+"""POSIX classes: `[[:digit:]]` is digits to RE2, but to Python one of its characters and a bracket. It would silently remove other text."""
 MANY = 32
-"""A repeat of so many is one without a bound."""
+"""Repeats from which a repeat counts as unbounded."""
 
 
 @lru_cache(maxsize=1024)
 def problem_of(pattern: str) -> str | None:
-    """Why pods cannot use a pattern, in words that come after it; None where they can."""
+    """Returns why pods cannot use a pattern, in words that follow it; None if they can."""
     if re.search(POSIX_CLASS, pattern):
         return "has a POSIX class, which Python reads otherwise than RE2: write \\d for [[:digit:]]"
     try:
@@ -36,7 +36,7 @@ def problem_of(pattern: str) -> str | None:
 
 
 def _has_nested_repeats(parsed: Any, *, inside: bool) -> bool:
-    """Whether what is repeated without a bound is itself repeated so or so often: each way to share out a text is tried."""
+    """Returns True if an unbounded repeat contains a repeat of varying length: matching then tries every way to split a text."""
     for operation, value in parsed:
         repeats = _repeats(operation)
         if repeats and inside and value[0] != value[1] and value[1] > 1:
@@ -51,7 +51,7 @@ def _repeats(operation: Any) -> bool:
 
 
 def _parts(value: Any) -> Iterable[Any]:
-    """The patterns that an operation's value holds."""
+    """Yields the patterns inside an operation's value."""
     if isinstance(value, re._parser.SubPattern):  # type: ignore[attr-defined]
         yield value
     elif isinstance(value, (list, tuple)):

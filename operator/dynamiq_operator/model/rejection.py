@@ -1,4 +1,4 @@
-"""Rejection: a version that nobody is to deploy, by the hash of its flow, so that another name for the same flow helps nothing."""
+"""Rejection: a version that nobody may deploy, by the hash of its flow. The same flow under another name is rejected, too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dynamiq_operator.model.base import Digest, DnsLabel, Part, VersionName, nev
 
 
 class Withdrawn(Part):
-    """That the version may be deployed again."""
+    """The withdrawal of a rejection: the version may be deployed again."""
 
     by: Annotated[str | None, Field(max_length=1024, description="Who withdrew it; stamped by the API server, whatever was sent.")] = None
     reason: Annotated[
@@ -45,7 +45,7 @@ NEVER = ("workflowHash", "workflow", "version", "reason", "by")
     ),
 )
 class RejectionSpec(Part):
-    """A version that is known to be bad, in its namespace and for what is promoted from there."""
+    """A version that is known to be bad, for its namespace and for promotions from there."""
 
     workflow_hash: Annotated[Digest, Field(description="SHA-256 of the bytes of its flow, as its rows pin it.")]
     workflow: Annotated[DnsLabel | None, Field(description="Workflow that it was rejected as; for people.")] = None

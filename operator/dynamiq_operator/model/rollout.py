@@ -1,4 +1,4 @@
-"""`App.spec.rollout`: how one version takes the place of another, what stays warm of it, and when it is taken back."""
+"""`App.spec.rollout`: how one version replaces another, what stays as standby, and when a version is reverted."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dynamiq_operator.model.verification import Verify
 
 
 class Strategy(StrEnum):
-    """How the pods of one row take the place of another's."""
+    """How the pods of one row replace those of another."""
 
     ROLLING = "Rolling"
     SWITCH = "Switch"
 
 
 AS_LIVE = "live"
-"""Of `keepWarm.replicas`: as many pods as the live version has."""
+"""Value of `keepWarm.replicas`: as many pods as the live version has."""
 
 
 @validated(
@@ -30,7 +30,7 @@ AS_LIVE = "live"
     )
 )
 class KeepWarm(Part):
-    """Of the version that was left last: the pods that stay, so that going back starts none."""
+    """The standby: pods of the last replaced version that stay, so that a rollback starts none."""
 
     replicas: Annotated[
         int | str,
@@ -47,7 +47,7 @@ class KeepWarm(Part):
 
 
 class RevertPolicy(Part):
-    """When a version that went live is taken back by itself."""
+    """The conditions under which the operator reverts a version that went live."""
 
     seconds: Annotated[
         int, Field(ge=10, le=86400, description="Seconds after a row went live during which its runs are watched. Left out: 300.")
@@ -80,7 +80,7 @@ class RevertPolicy(Part):
 
     @property
     def compares(self) -> bool:
-        """Whether a version is compared with the one before, by what the recorder has of both."""
+        """True if a version is compared with the previous one, by the recorder's data on both."""
         return self.max_p95_ratio is not None or self.max_cost_ratio is not None
 
 
@@ -128,10 +128,10 @@ class Rollout(Part):
 
     @property
     def switches(self) -> bool:
-        """Whether the strategy is Switch."""
+        """True if the strategy is Switch."""
         return self.strategy is Strategy.SWITCH
 
     @property
     def warm(self) -> KeepWarm:
-        """What is kept warm under Switch."""
+        """The standby under Switch."""
         return self.keep_warm or KeepWarm()

@@ -1,6 +1,6 @@
-"""Runs as every surface shows them: the recorder's answers, which the API passes on and the plugin and the operator read.
+"""Models of runs for every surface: the recorder's answers, which the API passes on and the plugin and operator read.
 
-Times are RFC 3339 in UTC with microseconds, durations milliseconds, cost US dollars. What is not known is null and never 0.
+Times are RFC 3339 in UTC with microseconds, durations milliseconds, costs US dollars. Unknown values are null and never 0.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from dynamiq_operator.model.recorder import RunStatus as RunStatus
 from dynamiq_operator.model.recorder import Verdict as Verdict
 
 FEWEST_RUNS = 30
-"""Of a row, below which nothing is said of it."""
+"""Runs of a row, below which it is not compared."""
 FEWEST_FOR_P95 = 60
-"""Of a row, below which nothing is said of its p95."""
+"""Runs of a row, below which its p95 is not compared."""
 
 
 FAILED_STATUSES = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.CUT_OFF)
-"""Those that count as failed; `refused` and `abandoned` are left out of a rate of failures, in its numerator and in its denominator."""
+"""Statuses that count as failed. A failure rate excludes `refused` and `abandoned` from numerator and denominator."""
 
 
 class RunSource(StrEnum):
-    """What sent it."""
+    """The sender of a run."""
 
     RUNTIME = "runtime"
     """A pod of the App."""
     SDK = "sdk"
-    """The SDK's tracing callback, in a program that is none of the App's pods: such a run is of the App and of no row."""
+    """The SDK's tracing callback in a program outside the App's pods. Its runs belong to the App and to no row."""
     OTLP = "otlp"
 
 
@@ -47,7 +47,7 @@ class NodeStatus(StrEnum):
 
 
 class CostSource(StrEnum):
-    """Who says what a call of a model cost."""
+    """The source of the cost of a model call."""
 
     REPORTED = "reported"
     """The SDK, or whatever ran the node."""
@@ -56,13 +56,13 @@ class CostSource(StrEnum):
 
 
 class Shape(BaseModel):
-    """A part of an answer. Every field is in it, those that are null, too."""
+    """A part of an answer. Every field is present, even if null."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
 
 
 class RunTokens(Shape):
-    """Tokens of the models that were called; null where nothing said so. Cached tokens are part of the input."""
+    """Tokens of the called models; null if unknown. Cached tokens are part of the input."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -71,7 +71,7 @@ class RunTokens(Shape):
 
 
 class RunSummary(RunTokens):
-    """One run, as in a list."""
+    """One run in a list."""
 
     id: str
     app_id: str
@@ -99,7 +99,7 @@ class RunSummary(RunTokens):
 
 
 class CountedPagination(Shape):
-    """Of a list that is counted up to `counted_to` and no further."""
+    """Pagination of a list that is counted up to `counted_to` only."""
 
     page: int
     page_size: int
@@ -111,7 +111,10 @@ class CountedPagination(Shape):
 
 
 class RunPagination(CountedPagination):
-    """`next_cursor`: asks for the page after this one, however long the list is, and null at its end; a page before may be short, or empty."""
+    """Pagination by cursor. `next_cursor` requests the next page, whatever the list's length; null at its end.
+
+    Earlier pages may be short or empty.
+    """
 
     next_cursor: str | None
 
@@ -122,7 +125,7 @@ class RunPage(Shape):
 
 
 class RunScore(Shape):
-    """What somebody thinks of a run."""
+    """A person's score of a run."""
 
     name: str
     value: float
@@ -159,7 +162,7 @@ class RunNode(RunTokens):
 
 
 class RunDetail(RunSummary):
-    """A run, whole."""
+    """A whole run."""
 
     pins: str | None
     workflow_hash: str | None
@@ -182,7 +185,7 @@ class RunTrace(Shape):
 
 
 class SessionSummary(RunTokens):
-    """The runs that name one session."""
+    """The runs of one session."""
 
     session_id: str
     user_id: str | None
@@ -200,7 +203,7 @@ class SessionPage(Shape):
 
 
 class MetricsGroup(StrEnum):
-    """What metrics can be grouped by."""
+    """The grouping of metrics."""
 
     DEPLOYMENT = "deployment"
     WORKFLOW_VERSION = "workflow_version"
@@ -219,7 +222,7 @@ class MetricsInterval(StrEnum):
 
 
 class Figures(RunTokens):
-    """Of the runs, or the runs of a node, in a time."""
+    """Figures of the runs, or of a node's runs, in a period."""
 
     runs: int
     failed: int
@@ -238,7 +241,7 @@ class MetricsPoint(Figures):
 
 
 class MetricsSeries(Shape):
-    """The points of one group, those without a run left out, and what they come to."""
+    """The points of one group, without those that have no run, and their total."""
 
     key: Annotated[
         str, Field(description='The group: an id of a deployment, a version, a name; "" for none, and for all without group_by.')
@@ -271,7 +274,7 @@ class ComparedRow(Shape):
 
 
 class ComparedFigure(Shape):
-    """One figure of a row against another's."""
+    """One figure of a row against another row's."""
 
     value: float | None
     baseline: float | None
@@ -292,7 +295,7 @@ class NodeShare(Shape):
 
 
 class RunComparison(Shape):
-    """What a row did, against another. `verdict`: regressed where any of p95, failures and cost is, else improved where any is."""
+    """The comparison of a row with another. `verdict`: regressed if p95, failures or cost regressed, else improved if one improved."""
 
     deployment: ComparedRow
     baseline: ComparedRow | None
@@ -314,7 +317,7 @@ class RunComparison(Shape):
 
 
 class RowVerdict(Shape):
-    """A row's figures and verdict in short, as a history shows them."""
+    """A row's figures and comparison in short, for a history."""
 
     deployment_id: str
     sequence: int | None
@@ -328,7 +331,7 @@ class DeletedRuns(Shape):
 
 
 class RecorderState(Shape):
-    """How whole the record of an App is."""
+    """The completeness of the recorded runs of an App."""
 
     instances: Annotated[int, Field(description="Processes that sent runs.")]
     missing: Annotated[

@@ -1,4 +1,4 @@
-"""Runtime: an approved runtime version. Immutable, but for `deprecated`."""
+"""Runtime: an approved runtime version. Immutable except `deprecated`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dynamiq_operator.model.base import Part, Quantity, matching, rule, validate
 
 
 class Engine(StrEnum):
-    """What runs a flow inside the runtime's container."""
+    """The program that runs a flow inside the runtime's container."""
 
     TINY = "tiny"
     SDK = "sdk"
 
 
 class ImagePolicy(StrEnum):
-    """Which images a Runtime may name."""
+    """The images that a Runtime may name."""
 
     ANY = "any"
     DIGEST = "digest"
@@ -32,7 +32,7 @@ class ResourceList(Part):
 
 
 class Resources(Part):
-    """What a container asks for and may use at most."""
+    """The requests and limits of a container."""
 
     requests: Annotated[ResourceList | None, Field(description="What the scheduler reserves.")] = None
     limits: Annotated[
@@ -56,7 +56,7 @@ class Probe(Part):
 
 
 class Probes(Part):
-    """How the kubelet tells that a pod may get requests, and that it must be restarted."""
+    """The probes by which the kubelet decides that a pod may get requests, or must be restarted."""
 
     readiness: Annotated[Probe | None, Field(description="Answers when the pod may get requests. Default: /readyz.")] = None
     liveness: Annotated[Probe | None, Field(description="Fails when the container must be restarted. Default: /healthz.")] = None
@@ -64,7 +64,7 @@ class Probes(Part):
 
 
 class RuntimePins(Part):
-    """What of a Runtime changes behaviour; a record pins all of it."""
+    """The fields of a Runtime that change behaviour; a row pins all of them."""
 
     version: Annotated[str, Field(min_length=1, max_length=63, description="Version of the runtime, such as 1.4.0.")]
     label: Annotated[str | None, Field(max_length=128, description="Name for people, such as Python 3.11, stable.")] = None
@@ -102,18 +102,18 @@ _FROZEN = tuple(RuntimePins.model_fields)
     )
 )
 class RuntimeSpec(RuntimePins):
-    """An approved runtime version that records can name."""
+    """An approved runtime version that rows can name."""
 
     deprecated: Annotated[
         bool | None, Field(description="New Apps no longer get this runtime by default; rows that name it still run.")
     ] = None
 
     def pins(self, name: str) -> PinnedRuntime:
-        """What a record keeps of this Runtime, which outlives it."""
+        """Returns the copy of this Runtime that a row keeps, even after the Runtime is deleted."""
         return PinnedRuntime(name=name, **{field: getattr(self, field) for field in RuntimePins.model_fields})
 
 
 class PinnedRuntime(RuntimePins):
-    """A Runtime as a record pinned it: later changes of the Runtime do not matter."""
+    """A Runtime as a row pinned it: later changes of the Runtime do not matter."""
 
     name: Annotated[str, Field(max_length=253, description="Name of the Runtime when it was pinned.")]

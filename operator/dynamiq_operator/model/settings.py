@@ -1,4 +1,4 @@
-"""Settings of the operator, for the whole cluster."""
+"""Defines the settings of the operator, for the whole cluster."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ TRIGGER_IMAGE = "dynamiq.local/runtime:0.1.0"
 
 
 ANY_CLASS = "*"
-"""In the lists of annotations: every ingress class that has no list of its own."""
+"""In the lists of annotations: every ingress class without its own list."""
 
 
 class PublicScheme(StrEnum):
-    """How the gateway in front of Apps is called from outside the cluster."""
+    """The scheme by which the gateway in front of Apps is called from outside the cluster."""
 
     HTTP = "http"
     HTTPS = "https"
 
 
 class MetricsPeer(Part):
-    """Pods that may read the metrics of Apps: every one of a namespace, or those with a label."""
+    """Pods that may read the metrics of Apps: all of a namespace, or those with a label."""
 
     namespace: str
     label: Annotated[tuple[str, str] | None, Field(description="Key and value.")] = None
 
 
 class Settings(Part):
-    """Settings of the operator; each is a flag and an environment variable of `python -m dynamiq_operator run`."""
+    """Settings of the operator. Each is a flag and an environment variable of `python -m dynamiq_operator run`."""
 
     domain: Annotated[str | None, Field(description="Apps without a hostname get <app>.<namespace>.<domain>.")] = None
     public_scheme: Annotated[

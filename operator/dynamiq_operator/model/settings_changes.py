@@ -1,6 +1,6 @@
-"""What changed of an App's settings, decided from the App as it is and the record before: a pure function of both.
+"""Derives the next AppChange from an App's settings and the previous AppChange: a pure function of both.
 
-Settings are all of `App.spec` but what rows are made of. They are compared as they are stored, so a field that this version does not know counts.
+Settings are all of `App.spec` except the inputs of rows. Stored values are compared, so fields unknown to this version count.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from dynamiq_operator.model.digests import change_digest
 from dynamiq_operator.model.manifests import format_time, parse_time
 
 NOT_SETTINGS = frozenset({"deploy", "settingsChangedBy"})
-"""Fields of an App's spec that are none: rows are made of the one, and the other says who changed the rest."""
+"""Fields of an App's spec that are no settings: rows are made of `deploy`, and `settingsChangedBy` is the author of the rest."""
 NAMED = ("variables", "triggers")
-"""Lists whose items are settings of their own, by their names."""
+"""Lists whose items are settings of their own, by name."""
 TOLD = frozenset({"workflow", "displayName", "hostname", "access", "suspend"})
-"""Settings of which the value is told: callers of the App, and whoever may see it in a list, know it anyway."""
+"""Settings whose values are shown: callers of the App, and everyone who may list it, know them anyway."""
 SUMMARY_MAX = 1024
 Key = tuple[str, str]
-"""Field and, of variables and triggers, name; else empty."""
+"""Field name; and the name of a variable or trigger, else empty."""
 _NO_DIGEST = "sha256:" + "0" * 64
 
 
 @dataclass(frozen=True)
 class SettingsKey:
-    """The key of the HMACs. It is in no text of this object."""
+    """The key of the HMACs. No text of this object contains it."""
 
     secret: bytes
 
@@ -49,18 +49,18 @@ class SettingsKey:
 
     @property
     def id(self) -> str:
-        """By which it is known again; it tells nothing of the key."""
+        """An identifier of the key, which reveals nothing of it."""
         return hashlib.sha256(b"settings key " + self.secret).hexdigest()[:16]
 
     def mac(self, app: tuple[str, str], key: Key, value: Any) -> str:
-        """Of a value of one App's setting: the same value elsewhere has another."""
+        """Returns the HMAC of a value of one App's setting. The same value elsewhere has another."""
         text = json.dumps([*app, *key, value], sort_keys=True, separators=(",", ":"))
         return hmac.new(self.secret, text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """The settings of an App, as they are seen. `spec`: as it is stored. `at`, `after`: when, and after which row, they were first seen."""
+    """The observed settings of an App. `spec`: as stored. `at`, `after`: when, and after which row, they were first observed."""
 
     namespace: str
     app: str
@@ -70,24 +70,24 @@ class Seen:
     at: datetime
     after: int | None
     stamped_since: datetime | None
-    """Since when the API server has stamped who changes settings; None where it does not."""
+    """Since when the API server has stamped who changes settings; None if it does not."""
     created: datetime
 
     def states(self, key: SettingsKey) -> tuple[SettingState, ...]:
-        """Every setting, in the order of field and name."""
+        """Returns every setting, sorted by field and name."""
         settings = sorted(_settings(self.spec), key=lambda each: each[0])
         return tuple(self._state(key, where, value) for where, value in settings)[:SETTINGS_MAX]
 
     def _state(self, key: SettingsKey, where: Key, value: Any) -> SettingState:
         field, name = where
-        told = _told(field, value)
-        if told is not None:
-            return SettingState(field=field, value=told)
+        shown = _shown_value(field, value)
+        if shown is not None:
+            return SettingState(field=field, value=shown)
         return SettingState(field=field, name=name or None, mac=key.mac((self.namespace, self.app), where, value))
 
 
 def next_change(seen: Seen, key: SettingsKey, before: AppChangeSpec | None) -> AppChangeSpec | None:
-    """The record that the settings take, after the record `before`; None where nothing has changed since."""
+    """Returns the AppChange that the settings need after `before`; None if nothing has changed since."""
     states = seen.states(key)
     comparable = before is None or before.key == key.id
     changes = tuple(_changes(before.states, states, comparable)) if before is not None else ()
@@ -115,14 +115,14 @@ def next_change(seen: Seen, key: SettingsKey, before: AppChangeSpec | None) -> A
 
 
 def summary(reason: ChangeReason, changes: Sequence[SettingChange], *, is_new: bool = False) -> str:
-    """What changed in a sentence: `variables MODEL changed, KEY added; hostname a.test → b.test`."""
+    """Summarizes changes in a sentence: `variables MODEL changed, KEY added; hostname a.test → b.test`."""
     if reason is ChangeReason.FIRST:
         return "the App was created" if is_new else "recorded from here on"
-    said = "; ".join(_said(changes))
+    text = "; ".join(_summary_parts(changes))
     if reason is ChangeReason.REKEYED:
         lost = "whether other values changed is not known: the key by which they are compared is another one"
-        said = f"{said}; {lost}" if said else lost
-    return said if len(said) <= SUMMARY_MAX else f"{said[: SUMMARY_MAX - 1]}…"
+        text = f"{text}; {lost}" if text else lost
+    return text if len(text) <= SUMMARY_MAX else f"{text[: SUMMARY_MAX - 1]}…"
 
 
 def _settings(spec: Mapping[str, Any]) -> Iterator[tuple[Key, Any]]:
@@ -133,8 +133,8 @@ def _settings(spec: Mapping[str, Any]) -> Iterator[tuple[Key, Any]]:
             yield (field, ""), value
 
 
-def _told(field: str, value: Any) -> str | None:
-    """The value of a setting as text, where it is told."""
+def _shown_value(field: str, value: Any) -> str | None:
+    """Returns the value of a setting as text; None if it is not shown."""
     if field not in TOLD:
         return None
     plain = value.get("type") if field == "access" and isinstance(value, Mapping) and set(value) == {"type"} else value
@@ -144,7 +144,10 @@ def _told(field: str, value: Any) -> str | None:
 
 
 def _changes(before: Sequence[SettingState], now: Sequence[SettingState], comparable: bool) -> Iterator[SettingChange]:
-    """In the order of field and name. Where HMACs are by another key, that a value changed is told of plain ones alone."""
+    """Yields the changes, sorted by field and name.
+
+    If the HMACs have different keys, a changed value is detected for shown values only.
+    """
     old, new = _by_key(before), _by_key(now)
     for key in sorted({*old, *new}):
         was, is_ = old.get(key), new.get(key)
@@ -159,27 +162,27 @@ def _by_key(states: Sequence[SettingState]) -> dict[Key, SettingState]:
     return {(state.field, state.name or ""): state for state in states}
 
 
-def _said(changes: Sequence[SettingChange]) -> Iterator[str]:
-    """A part for each field."""
+def _summary_parts(changes: Sequence[SettingChange]) -> Iterator[str]:
+    """Yields one part for each field."""
     by_field: dict[str, list[SettingChange]] = {}
     for each in changes:
         by_field.setdefault(each.field, []).append(each)
-    for field, some in by_field.items():
-        yield f"{field} {', '.join(map(_one, some))}"
+    for field, changes_of_field in by_field.items():
+        yield f"{field} {', '.join(map(_in_words, changes_of_field))}"
 
 
-def _one(change: SettingChange) -> str:
-    said = change.change.value.lower()
+def _in_words(change: SettingChange) -> str:
+    kind = change.change.value.lower()
     if change.name is not None:
-        return f"{change.name} {said}"
+        return f"{change.name} {kind}"
     if change.from_ is not None and change.to is not None:
         return f"{change.from_} → {change.to}"
     if change.to is not None:
         return f"set to {change.to}"
-    return f"{change.from_} {said}" if change.from_ is not None else said
+    return f"{change.from_} {kind}" if change.from_ is not None else kind
 
 
 def _verified(seen: Seen, before: AppChangeSpec | None) -> bool:
-    """Whether the policy that stamps was there before the change: since the record before it, or since before the App."""
+    """Returns True if the stamping policy existed before the change: since the previous AppChange, or since before the App."""
     since = parse_time(before.at) if before is not None and before.uid == seen.uid else seen.created
     return seen.stamped_since is not None and seen.stamped_since < since and seen.spec.get("settingsChangedBy") is not None

@@ -1,4 +1,4 @@
-"""The live row while it is watched: what of it outlives a restart of the operator."""
+"""The state of the watch after a deploy, as far as it survives a restart of the operator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dynamiq_operator.model.base import Part, Timestamp
 
 
 class ComparisonResult(StrEnum):
-    """What came of comparing the watched row with the one before. NotCompared: nothing, until its watch was over."""
+    """The result of comparing the watched row with the previous one. NotCompared: there was none before the watch ended."""
 
     KEPT = "Kept"
     REGRESSED = "Regressed"
@@ -19,7 +19,7 @@ class ComparisonResult(StrEnum):
 
 
 class Compared(Part):
-    """What the recorder said of the watched row, looked at once."""
+    """The recorder's comparison of the watched row, read once."""
 
     at: Annotated[Timestamp, Field(description="When it was looked at.")]
     result: Annotated[ComparisonResult, Field(description="Kept, Regressed or NotCompared.")]
@@ -30,7 +30,7 @@ class Compared(Part):
 
 
 class Trial(Part):
-    """The live row while it is watched, and how the version before it did."""
+    """The watch of the live row, and the figures of the previous version."""
 
     row: Annotated[str, Field(description="Name of the row that is watched.")]
     until: Annotated[Timestamp, Field(description="When the watch ends.")]

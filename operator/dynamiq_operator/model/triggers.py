@@ -1,4 +1,4 @@
-"""Triggers as their users see them: the stored name made of the displayed one, the id, and the status."""
+"""Derives what users see of triggers: the stored name made of the displayed one, the id, and the status."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MOST = 32
 """Triggers of an App."""
 NAME_MAX = 20
 GRACE = timedelta(hours=1)
-"""A run that could not begin for so long after its time is missed."""
+"""A run that could not begin within this time is missed."""
 _HASH = 6
 
 
 class Status(StrEnum):
-    """Status of a trigger. A draft was never active; an expired one never runs again."""
+    """The status of a trigger. A draft was never active; an expired one never runs again."""
 
     DRAFT = "draft"
     ACTIVE = "active"
@@ -34,7 +34,7 @@ class Status(StrEnum):
 
 
 def status(trigger: Mapping[str, Any], now: datetime) -> Status:
-    """Status of a trigger of `App.spec.triggers`."""
+    """Returns the status of a trigger of `App.spec.triggers`."""
     ends = moment(trigger.get("runAt") or trigger.get("expiresAt"))
     if ends is not None and ends <= now:
         return Status.EXPIRED
@@ -45,12 +45,12 @@ def status(trigger: Mapping[str, Any], now: datetime) -> Status:
 
 @functools.cache
 def zones() -> frozenset[str]:
-    """The IANA time zones."""
+    """Returns the IANA time zones."""
     return frozenset(zoneinfo.available_timezones())
 
 
 def moment(text: str | None) -> datetime | None:
-    """A time of a trigger, in UTC; None for what is no time. The API server takes more than RFC 3339."""
+    """Parses a time of a trigger, in UTC; None for an invalid one. The API server accepts more than RFC 3339."""
     try:
         return parse_time((text or "").upper())
     except ValueError:
@@ -58,17 +58,18 @@ def moment(text: str | None) -> datetime | None:
 
 
 def shown_name(trigger: Mapping[str, Any]) -> str:
-    """The displayed name."""
+    """Returns the displayed name."""
     return str(trigger.get("displayName") or trigger["name"])
 
 
 def id_of(app_uid: str, trigger: Mapping[str, Any]) -> str:
-    """The id of an App's trigger: its own, so that one that is deleted and made again is another one; else by its name."""
+    """Returns the id of an App's trigger: its own uid, else one made of its name."""
+    # With its own uid, a trigger that is deleted and recreated under its name is another one.
     return str(trigger.get("uid") or uuid.uuid5(uuid.UUID(app_uid), trigger["name"]))
 
 
 def name_for(shown: str, taken: Collection[str]) -> str:
-    """The name under which a trigger is stored: `shown` itself where it can be one, else one made of it; none of `taken`."""
+    """Returns the name under which a trigger is stored: `shown` if it is a valid name, else one made of it. It is none of `taken`."""
     if len(shown) <= NAME_MAX and re.fullmatch(DNS_LABEL, shown) and shown not in taken:
         return shown
     plain = unicodedata.normalize("NFKD", shown).encode("ascii", "ignore").decode().lower()

@@ -1,4 +1,4 @@
-"""`App.spec.rollout.verify`: what new pods have to answer before a caller reaches them."""
+"""`App.spec.rollout.verify`: the smoke test that new pods must pass before a caller reaches them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ CASE_SECONDS = 30
 INPUT_MAX = 8192
 TIMEOUT_SECONDS = 300
 VERIFY_MAX = 65536
-"""Characters of all inputs and expectations together: the whole of it is pinned with each row."""
+"""Characters of all inputs and expectations together: each row pins all of them."""
 
 PLACE = r"^\$(\.[A-Za-z_][A-Za-z0-9_]*|\.\*|\[[0-9]{1,6}\]|\[\*\]|\['[^']{1,256}'\])*$"
-"""The part of JSONPath that names places: descent and filters may take any time, and would be evaluated by the operator."""
+"""The subset of JSONPath that names places. Descent and filters may take unbounded time, and the operator would evaluate them."""
 
 
 class JsonPathExpectation(Part):
-    """What stands at a path of the answer."""
+    """The expected value at a path of the answer."""
 
     path: Annotated[
         str,
@@ -42,7 +42,7 @@ class JsonPathExpectation(Part):
     )
 )
 class Expectation(Part):
-    """What an answer has to be; all that is given has to hold, and an answer that is no success fails where status is left out."""
+    """The expected answer. All given conditions must hold. Without `status`, an answer that is not 2xx fails."""
 
     status: Annotated[int | None, Field(ge=100, le=599, description="HTTP status. Left out: any 2xx.")] = None
     contains: Annotated[
@@ -52,7 +52,7 @@ class Expectation(Part):
 
 
 class Case(Part):
-    """One input and what is expected of the answer."""
+    """One input and the expected answer."""
 
     name: Annotated[
         str,
@@ -84,7 +84,7 @@ class VerifyJob(Part):
     rule("has(self.cases) && size(self.cases) > 0 || has(self.job)", "give cases, a job, or both"),
 )
 class Verify(Part):
-    """Asked of a new version's pods while callers are still served by the live one; strategy Switch only."""
+    """The smoke test of a new version's pods, while the live version still serves callers; strategy Switch only."""
 
     cases: Annotated[
         tuple[Case, ...],
@@ -116,7 +116,7 @@ class Verify(Part):
 
     @property
     def seconds(self) -> int:
-        """Within which all of it has to be done."""
+        """Seconds within which the whole smoke test must pass."""
         return self.timeout_seconds or TIMEOUT_SECONDS
 
     @property

@@ -1,4 +1,4 @@
-"""Workflow, a draft that changes, and WorkflowVersion, a release of it that does not."""
+"""Workflow, a mutable draft, and WorkflowVersion, an immutable release of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class WorkflowSpec(Part):
     ),
 )
 class WorkflowVersionSpec(Part):
-    """A saved release of a workflow, which records name."""
+    """A saved release of a workflow, which rows name."""
 
     workflow: Annotated[DnsLabel, Field(description="Name of the workflow that this is a release of.")]
     version: Annotated[VersionName, Field(description="Version: v and a number, such as v3.")]

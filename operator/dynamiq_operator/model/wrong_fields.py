@@ -1,4 +1,4 @@
-"""What is wrong with a field, in words for a user, from what pydantic says of it."""
+"""Explains validation errors of fields to users, from pydantic's error details."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _LENGTHS = {
     "string_too_short": ("at least {min_length:,} characters", len),
 }
 UUID = "[0-9a-fA-F]{8}(-"
-"""How the pattern of an id begins, behind `^`."""
+"""Beginning of the pattern of an id, after `^`."""
 
 
 def in_words(error: ErrorDetails) -> str:
-    """Returns `at most 1,024 characters, and this has 3,012`; pydantic's own words for what has no better ones."""
+    """Returns words such as `at most 1,024 characters, and this has 3,012`; pydantic's own where there are none."""
     context: dict[str, Any] = error.get("ctx") or {}
     if (length := _LENGTHS.get(error["type"])) is not None:
-        says, count = length
-        return f"{says.format(**context)}, and this has {count(error['input']):,}"
+        bound, count = length
+        return f"{bound.format(**context)}, and this has {count(error['input']):,}"
     if error["type"] == "extra_forbidden":
         return "there is no such field"
     if error["type"] == "string_pattern_mismatch" and str(context.get("pattern", "")).lstrip("^").startswith(UUID):
