@@ -3,7 +3,6 @@
 The table is YAML: a list of prices, or a list under `prices`, in US dollars per million tokens. `from` is the date, or the time with its
 zone, from which a price holds. A price without it has always held:
 
-
     - {model: gpt-4o, from: 2024-10-01, input: 2.5, output: 10, cached: 1.25, cacheWrite: 2.5}
 
 A model is looked up by its full name, then without its first part up to a slash, and so on: azure/eu/gpt-4o, eu/gpt-4o, gpt-4o. No other
