@@ -1,4 +1,4 @@
-"""A filter as conditions on `runs r`."""
+"""Converts a filter to conditions on `runs r`. It selects no run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FAILING = (
 
 
 APP_OF = "(SELECT coalesce(became, key) FROM apps WHERE uid = ?)"
-"""The key of the App of a uid, as a part of SQL."""
+"""SQL of the key of the App of a uid."""
 
 
 class Conditions:
@@ -45,7 +45,7 @@ def row_key(connection: Connection, uid: str) -> int | None:
 
 
 def conditions(connection: Connection, wanted: Filter) -> Conditions | None:
-    """What the runs of a filter are; None where there are none, since the App or the row is not known."""
+    """Returns the conditions of a filter; None if its App or its row is unknown, so that no run matches."""
     app = app_key(connection, wanted.app_uid)
     if app is None:
         return None

@@ -1,4 +1,4 @@
-"""A store in a database of tables: what Store asks, each in one transaction, the same for every database."""
+"""Implements a store on a database of tables, each call in one transaction, the same for every database."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def _now() -> int:
 
 
 class SqlStore:
-    """See interface.Store. Raises WrongStore where the tables are of a newer version."""
+    """A store on a database; see interface.Store. It raises WrongStore if the tables are of a newer version."""
 
     def __init__(self, database: Database, migrations: list[schema.Migration], clock: Callable[[], int] = _now) -> None:
         self._database = database
         self._clock = clock
         try:
             self.version = schema.upgrade(database, migrations)
-            database.deleted()  # whoever deleted something may not have come to it
+            database.deleted()  # a process that deleted something may have ended before it did this
         except BaseException:
             database.close()
             raise
@@ -36,7 +36,7 @@ class SqlStore:
         return writing.write(self._database, batches)
 
     def load(self, pieces: Iterator[Sequence[Batch]]) -> int:
-        """Writes all that comes to a store that nobody else uses, with its indexes made at the end: for a soak."""
+        """Writes all batches to a store that nobody else uses, and creates its indexes at the end: for a soak."""
         with self._database.loading():
             return sum(self.write(piece).new for piece in pieces)
 
@@ -66,8 +66,8 @@ class SqlStore:
     def run(self, app_uid: str, run_id: str, *, content: bool) -> Run | None:
         with self._database.reading() as connection:
             key = self._key(connection, app_uid, run_id)
-            found = stored(self._database, connection, [key], content=content) if key is not None else []
-            return found[0].run if found else None
+            runs = stored(self._database, connection, [key], content=content) if key is not None else []
+            return runs[0].run if runs else None
 
     def _key(self, connection: Connection, app_uid: str, run_id: str) -> int | None:
         try:
@@ -96,12 +96,12 @@ class SqlStore:
 
         def work(connection: Connection) -> bool:
             sql = f"SELECT key, row_key FROM runs WHERE id = ? AND app_key = {APP_OF}{connection.locking}"  # noqa: S608 - our own names
-            asked = (identity, clean(app_uid))
-            # Whoever changed the run while it was waited for has put a line of it in the old one's place, which only a second look finds.
-            found = connection.all(sql, asked) or connection.all(sql, asked)
-            if not found:
+            parameters = (identity, clean(app_uid))
+            # A transaction that changed the run meanwhile has replaced its line, which only a second query finds.
+            lines = connection.all(sql, parameters) or connection.all(sql, parameters)
+            if not lines:
                 return False
-            ((key, row),) = found
+            ((key, row),) = lines
             line = (key, clean(score.name), clean(score.by), score.value, comment, score.at, row)
             connection.put([(Lines("scores", columns, [line]), columns[:3])])
             return True

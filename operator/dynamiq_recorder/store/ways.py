@@ -1,4 +1,4 @@
-"""Ways to the runs of a filter: for each thing that it asks, an index that has those runs in order, and how many there are on it."""
+"""Finds ways to the runs of a filter: for each part of it, an index that has those runs in order. It decides on none."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from dynamiq_recorder.store.texts import clean, folded
 STARTED, DURATION, COST = "started_at", "duration", "cost"
 
 Entry = tuple[int, int]
-"""What a way is ordered by, of a run, and the run's key."""
+"""A run's value in the order of a way, and the run's key."""
 
 
 class Way(msgspec.Struct, frozen=True):
-    """`source`: SQL from FROM on. `by`: what its order is. `covers`: what of the filter is true of all on it."""
+    """A way to runs. `source`: SQL from FROM on. `by`: the column of its order. `covers`: parts of the filter that all its runs match."""
 
     source: str
     values: tuple[object, ...]
@@ -29,7 +29,7 @@ class Way(msgspec.Struct, frozen=True):
     covers: frozenset[str]
 
     def walked(self, *, descending: bool, after: Entry | None) -> tuple[str, list[object]]:
-        """SQL of its entries in order, with a name for each column, and its parameters."""
+        """Returns SQL of its entries in order, with a name for each column, and its parameters."""
         way, beyond = ("DESC", "<") if descending else ("ASC", ">")
         further = f" AND ({self.by}, {self.key}) {beyond} (?, ?)" if after is not None else ""
         text = f"SELECT {self.by} AS place, {self.key} AS key {self.source}{further} ORDER BY {self.by} {way}, {self.key} {way}"
@@ -50,7 +50,7 @@ class Way(msgspec.Struct, frozen=True):
         walk: int | None,
         limit: int,
     ) -> list[tuple[int, ...]]:
-        """Columns of those of its next `walk` entries that are as the filter says."""
+        """Returns columns of those of its next `walk` entries that match the filter."""
         text, values = self.walked(descending=descending, after=after)
         bounded = f"{text} LIMIT {walk}" if walk is not None else text
         order = "DESC" if descending else "ASC"
@@ -62,14 +62,14 @@ class Way(msgspec.Struct, frozen=True):
 
 
 def asked(wanted: Filter) -> frozenset[str]:
-    """What of a filter is asked, beside the App."""
-    given = {name: getattr(wanted, name) for name in Filter.__struct_fields__ if name != "app_uid"}
-    found = {name for name, value in given.items() if value is not None and value != ()} - {"tags", "status"}
-    return frozenset(found | {f"tag {tag}" for tag in wanted.tags} | ({"status"} if wanted.status else set()))
+    """Returns the parts of a filter that are set, beside the App."""
+    values = {name: getattr(wanted, name) for name in Filter.__struct_fields__ if name != "app_uid"}
+    parts = {name for name, value in values.items() if value is not None and value != ()} - {"tags", "status"}
+    return frozenset(parts | {f"tag {tag}" for tag in wanted.tags} | ({"status"} if wanted.status else set()))
 
 
 def ways(connection: Connection, wanted: Filter, app: int, row: int | None) -> list[Way]:
-    """All that there are: first those that are likely to be short, last that of time."""
+    """Returns all ways: first those that are likely to be short, last that of time."""
     times = "".join(f" AND started_at {compared} ?" for compared, bound in ((">=", wanted.since), ("<", wanted.until)) if bound is not None)
     bounds = tuple(bound for bound in (wanted.since, wanted.until) if bound is not None)
     of_time = frozenset({"since", "until"})
@@ -82,7 +82,7 @@ def ways(connection: Connection, wanted: Filter, app: int, row: int | None) -> l
         source = f"FROM labels WHERE app_key = ? AND kind = ? AND value = ?{times}"
         return Way(source, (app, kind, clean(value), *bounds), "run_key", STARTED, of_time | {covers})
 
-    found: list[Way] = []
+    listed: list[Way] = []
     for index, column, value, covers in (
         ("runs_session", "session_id", wanted.session_id, "session_id"),
         ("runs_user", "user_id", wanted.user_id, "user_id"),
@@ -91,18 +91,18 @@ def ways(connection: Connection, wanted: Filter, app: int, row: int | None) -> l
         ("runs_version", "workflow_version", wanted.workflow_version, "workflow_version"),
     ):
         if value is not None:
-            given = clean(value) if isinstance(value, str) else value
-            found.append(of_runs(index, f" AND {column} = ? AND {column} IS NOT NULL", (given,), covers))
+            parameter = clean(value) if isinstance(value, str) else value
+            listed.append(of_runs(index, f" AND {column} = ? AND {column} IS NOT NULL", (parameter,), covers))
     if len(wanted.status) == 1 and wanted.status[0] is not RunStatus.SUCCEEDED:
-        found.append(of_runs("runs_status", " AND status = ? AND status <> 'succeeded'", (wanted.status[0].value,), "status"))
-    found.extend(of_label(TAG, tag, f"tag {tag}") for tag in wanted.tags)
+        listed.append(of_runs("runs_status", " AND status = ? AND status <> 'succeeded'", (wanted.status[0].value,), "status"))
+    listed.extend(of_label(TAG, tag, f"tag {tag}") for tag in wanted.tags)
     if wanted.model is not None:
-        found.append(of_label(MODEL, wanted.model, "model"))
-    found.extend(_of_values(connection, wanted, app))
+        listed.append(of_label(MODEL, wanted.model, "model"))
+    listed.extend(_of_values(connection, wanted, app))
     if wanted.error is not None:
         source = f"FROM errors WHERE app_key = ? AND {connection.contains('folded')}{times}"
-        found.append(Way(source, (app, folded(wanted.error), *bounds), "run_key", STARTED, of_time | {"error"}))
-    return [*found, of_runs("runs_time", "", (), "since")]
+        listed.append(Way(source, (app, folded(wanted.error), *bounds), "run_key", STARTED, of_time | {"error"}))
+    return [*listed, of_runs("runs_time", "", (), "since")]
 
 
 def _of_values(connection: Connection, wanted: Filter, app: int) -> list[Way]:
@@ -120,5 +120,5 @@ def _of_values(connection: Connection, wanted: Filter, app: int) -> list[Way]:
 
 
 def of_value(connection: Connection, column: str, app: int) -> Way:
-    """By duration or cost, all that have one."""
+    """Returns the way by duration or cost, to all runs that have one."""
     return Way(f"FROM runs{connection.by(f'runs_{column}')} WHERE app_key = ? AND {column} IS NOT NULL", (app,), "key", column, frozenset())
