@@ -90,8 +90,8 @@ def _since(connection: Connection, app: int, row: ArchivedRow) -> int | None:
     by_uid = connection.all(
         "SELECT archived_at, app_key, name, sequence, digest, outcome_digest FROM archived_rows WHERE uid = ?", (row.uid,)
     )
-    for since, *there in by_uid:
-        return int(since) if there == [app, row.name, row.sequence, row.digest, row.outcome_digest] else _OTHER
+    for since, *fields in by_uid:
+        return int(since) if fields == [app, row.name, row.sequence, row.digest, row.outcome_digest] else _OTHER
     restored = connection.all(
         "SELECT digest, archived_at FROM archived_rows WHERE app_key = ? AND sequence = ? AND name = ? AND outcome_digest = ?",
         (app, row.sequence, row.name, row.outcome_digest),
@@ -118,7 +118,7 @@ def page(
     total = _total(connection, app) if app is not None else 0
     if app is None or not total or (after is None and offset >= total):
         return ArchivedPage((), total, None)
-    way, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
+    direction, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
     first: Cell | None = after
     if after is None and offset:
         first, beyond = _at(connection, app, offset, newest_first=newest_first), f"{beyond}="
@@ -126,7 +126,7 @@ def page(
             return ArchivedPage((), total, None)
     further = f" AND (sequence, key) {beyond} (?, ?)" if first is not None else ""
     lines = connection.all(
-        f"SELECT key, {_ROW} FROM archived_rows WHERE app_key = ?{further} ORDER BY sequence {way}, key {way} LIMIT ?",  # noqa: S608
+        f"SELECT key, {_ROW} FROM archived_rows WHERE app_key = ?{further} ORDER BY sequence {direction}, key {direction} LIMIT ?",  # noqa: S608
         (app, *(first or ()), limit + 1),
     )
     more = lines[limit - 1] if len(lines) > limit else None
@@ -135,16 +135,16 @@ def page(
 
 def _at(connection: Connection, app: int, offset: int, *, newest_first: bool) -> Cell | None:
     """Returns the place of the row after `offset` others. It uses the counts of blocks, and the index within one block only."""
-    way = "DESC" if newest_first else "ASC"
+    direction = "DESC" if newest_first else "ASC"
     remaining = offset
     for block, count in connection.all(
-        f"SELECT block, row_count FROM archived_blocks WHERE app_key = ? ORDER BY block {way}",  # noqa: S608 - our own names
+        f"SELECT block, row_count FROM archived_blocks WHERE app_key = ? ORDER BY block {direction}",  # noqa: S608 - our own names
         (app,),
     ):
         if remaining < count:
             lines = connection.all(
                 "SELECT sequence, key FROM archived_rows WHERE app_key = ? AND sequence >= ? AND sequence < ? "  # noqa: S608 - our own names
-                f"ORDER BY sequence {way}, key {way} LIMIT 1 OFFSET ?",
+                f"ORDER BY sequence {direction}, key {direction} LIMIT 1 OFFSET ?",
                 (app, block * BLOCK, (block + 1) * BLOCK, remaining),
             )
             return lines[0] if lines else None
@@ -160,14 +160,14 @@ def _place(cursor: str) -> Cell:
     return int(sequence), int(key)
 
 
-def row(connection: Connection, app_uid: str, wanted: str) -> ArchivedRow | None:
+def row(connection: Connection, app_uid: str, uid_or_name: str) -> ArchivedRow | None:
     """Implements Store.archived_row."""
     app = app_key(connection, app_uid)
     if app is None:
         return None
-    lines = connection.all(f"SELECT {_ROW} FROM archived_rows WHERE uid = ? AND app_key = ?", (wanted, app))  # noqa: S608 - our own names
+    lines = connection.all(f"SELECT {_ROW} FROM archived_rows WHERE uid = ? AND app_key = ?", (uid_or_name, app))  # noqa: S608 - our own names
     by_name = f"SELECT {_ROW} FROM archived_rows WHERE app_key = ? AND name = ? ORDER BY sequence DESC, key DESC LIMIT 1"  # noqa: S608
-    lines = lines or connection.all(by_name, (app, wanted))
+    lines = lines or connection.all(by_name, (app, uid_or_name))
     return _row(app_uid, lines[0]) if lines else None
 
 
@@ -200,9 +200,9 @@ def around(connection: Connection, app_uid: str, time: int) -> tuple[ArchivedRow
     return tuple(sorted(rows.values(), key=lambda row: row.sequence))
 
 
-def flow(connection: Connection, app_uid: str, wanted: str) -> str | None:
+def flow(connection: Connection, app_uid: str, flow_hash: str) -> str | None:
     """Implements Store.archived_flow."""
-    lines = connection.all("SELECT content FROM archived_flows WHERE app_key = ? AND hash = ?", (app_key(connection, app_uid), wanted))
+    lines = connection.all("SELECT content FROM archived_flows WHERE app_key = ? AND hash = ?", (app_key(connection, app_uid), flow_hash))
     return msgspec.json.decode(lines[0][0], type=str) if lines else None
 
 

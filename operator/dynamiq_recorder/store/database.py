@@ -75,7 +75,7 @@ class Connection(Protocol):
         """Writes lines, each in place of one of the same key. Each part has the columns of its key."""
         ...
 
-    def rollups(self, apps: Sequence[int], wanted: Sequence[Wanted]) -> list[list[Cell]]:
+    def rollups(self, apps: Sequence[int], selections: Sequence[Wanted]) -> list[list[Cell]]:
         """Returns the lines of these keys, after a lock as of `hold_rollups`."""
         ...
 

@@ -33,11 +33,11 @@ _PUT = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDA
 log = logging.getLogger(__name__)
 
 
-def delete(database: Database, wanted: Filter, now: int) -> int:
+def delete(database: Database, selection: Filter, now: int) -> int:
     """Implements Store.delete, in pieces: earlier pieces stay deleted even if a later one fails. `now`: microseconds."""
     gone = 0
     try:
-        while piece := database.transact(lambda connection: _delete_some(connection, database, wanted, now)):
+        while piece := database.transact(lambda connection: _delete_some(connection, database, selection, now)):
             gone += piece.gone
     finally:
         if gone:
@@ -49,10 +49,10 @@ class _Piece(msgspec.Struct, frozen=True):
     gone: int
 
 
-def _delete_some(connection: Connection, database: Database, wanted: Filter, now: int) -> _Piece | None:
+def _delete_some(connection: Connection, database: Database, selection: Filter, now: int) -> _Piece | None:
     """Deletes some runs of the filter; returns None if there are none. Runs that retention deletes meanwhile are not counted."""
-    _hold(connection, "SELECT namespace, name FROM apps WHERE key = ?", (app_key(connection, wanted.app_uid),))
-    where = conditions(connection, wanted)
+    _hold(connection, "SELECT namespace, name FROM apps WHERE key = ?", (app_key(connection, selection.app_uid),))
+    where = conditions(connection, selection)
     if where is None:
         return None
     keys = [line[0] for line in connection.all(f"SELECT r.key FROM runs r WHERE {where.sql} LIMIT {MANY}", where.values)]  # noqa: S608

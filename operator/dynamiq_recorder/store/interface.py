@@ -160,14 +160,14 @@ class Store(Protocol):
         """Returns the rows of an App, newest first."""
         ...
 
-    def page(self, wanted: Filter, sort: Sort = NEWEST_FIRST, *, limit: int = 25, offset: int = 0, cursor: str | None = None) -> Page:
+    def page(self, selection: Filter, sort: Sort = NEWEST_FIRST, *, limit: int = 25, offset: int = 0, cursor: str | None = None) -> Page:
         """Returns a page of the runs of a filter. With `cursor`, `offset` is ignored.
 
         Raises ValueError for a cursor that no page gave.
         """
         ...
 
-    def every(self, wanted: Filter, *, content: bool) -> Iterator[Run]:
+    def every(self, selection: Filter, *, content: bool) -> Iterator[Run]:
         """Yields all runs of a filter with their spans, oldest first, without holding all of them: for an export."""
         ...
 
@@ -185,7 +185,7 @@ class Store(Protocol):
         """Sets the score of this name by this person. Returns False if the run is missing."""
         ...
 
-    def sessions(self, wanted: Filter, *, limit: int, offset: int) -> tuple[tuple[Session, ...], int]:
+    def sessions(self, selection: Filter, *, limit: int, offset: int) -> tuple[tuple[Session, ...], int]:
         """Returns sessions in order of their last run, newest first, and how many there are (up to COUNTED)."""
         ...
 
@@ -211,7 +211,7 @@ class Store(Protocol):
         """Returns the pod that an instance belongs to: the first that used it; None if unknown."""
         ...
 
-    def delete(self, wanted: Filter) -> int:
+    def delete(self, selection: Filter) -> int:
         """Deletes runs with spans, content and scores, for good, and subtracts them from the rollups. Returns how many."""
         ...
 
@@ -236,7 +236,7 @@ class Store(Protocol):
         """
         ...
 
-    def archived_row(self, app_uid: str, wanted: str) -> ArchivedRow | None:
+    def archived_row(self, app_uid: str, uid_or_name: str) -> ArchivedRow | None:
         """Returns the row of a uid, else the newest of a name; None if there is none."""
         ...
 
@@ -251,7 +251,7 @@ class Store(Protocol):
         """
         ...
 
-    def archived_flow(self, app_uid: str, wanted: str) -> str | None:
+    def archived_flow(self, app_uid: str, flow_hash: str) -> str | None:
         """Returns the flow of a hash; None if it is not archived."""
         ...
 

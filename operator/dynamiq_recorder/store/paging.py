@@ -54,34 +54,34 @@ class _Search(msgspec.Struct, frozen=True):
 
     connection: Connection
     where: Conditions
-    asked: frozenset[str]
+    parts: frozenset[str]
     ways: list[Way]
     sort: Sort
     app: int
 
     def is_all(self, way: Way) -> bool:
         """Returns True if all entries of the way are runs of the filter."""
-        return self.asked <= way.covers
+        return self.parts <= way.covers
 
 
-def page(database: Database, connection: Connection, wanted: Filter, sort: Sort, *, limit: int, offset: int, cursor: str | None) -> Page:
+def page(database: Database, connection: Connection, selection: Filter, sort: Sort, *, limit: int, offset: int, cursor: str | None) -> Page:
     """Implements Store.page."""
     if sort.by not in (STARTED, DURATION, COST):
         raise ValueError(f"{sort.by} is nothing to sort by: {STARTED}, {DURATION}, {COST}")
     after = _read(cursor, sort) if cursor is not None else None
-    search = _new_search(connection, wanted, sort)
+    search = _new_search(connection, selection, sort)
     if search is None:
         return Page(runs=(), total=0, cursor=None)
     places, total, following = _page_of(search, after, limit, 0 if after is not None else offset)
     return Page(runs=_runs(database, connection, [place.key for place in places]), total=total, cursor=_written(following, sort))
 
 
-def every(database: Database, wanted: Filter, *, content: bool) -> Iterator[Run]:
+def every(database: Database, selection: Filter, *, content: bool) -> Iterator[Run]:
     """Implements Store.every, in pieces of one transaction each: a slow reader holds nothing."""
     sort, after = Sort(STARTED, descending=False), None
     while True:
         with database.reading() as connection:
-            search = _new_search(connection, wanted, sort)
+            search = _new_search(connection, selection, sort)
             places, _, after = _page_of(search, after, COUNTED, 0) if search is not None else ([], 0, None)
         for part in pieces([place.key for place in places], MANY):
             with database.reading() as connection:
@@ -91,12 +91,12 @@ def every(database: Database, wanted: Filter, *, content: bool) -> Iterator[Run]
             return
 
 
-def _new_search(connection: Connection, wanted: Filter, sort: Sort) -> _Search | None:
-    where, app = conditions(connection, wanted), app_key(connection, wanted.app_uid)
+def _new_search(connection: Connection, selection: Filter, sort: Sort) -> _Search | None:
+    where, app = conditions(connection, selection), app_key(connection, selection.app_uid)
     if where is None or app is None:
         return None
-    row = row_key(connection, wanted.row_uid) if wanted.row_uid is not None else None
-    return _Search(connection, where, asked(wanted), ways(connection, wanted, app, row), sort, app)
+    row = row_key(connection, selection.row_uid) if selection.row_uid is not None else None
+    return _Search(connection, where, asked(selection), ways(connection, selection, app, row), sort, app)
 
 
 def _page_of(search: _Search, after: Place | None, limit: int, offset: int) -> tuple[list[Place], int, Place | None]:
@@ -116,7 +116,7 @@ def _page_of(search: _Search, after: Place | None, limit: int, offset: int) -> t
     if short is None:
         total = COUNTED if any(search.is_all(way) for way in search.ways) else _counted(search, sparsest)
         return _walked(search, sparsest, after, limit, offset, total)
-    if not search.asked:
+    if not search.parts:
         return _walked(search, short, after, limit, offset, len(entries))
     places = sorted(_all_on(search, short, entries), key=lambda place: _order(place, search.sort))
     first = offset if after is None else sum(_order(place, search.sort) <= _order(after, search.sort) for place in places)

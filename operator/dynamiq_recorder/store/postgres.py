@@ -161,10 +161,10 @@ class PostgresConnection:
             if part.lines:
                 self._add(_put(part.table, key, part.columns), literals(kinds(part.table, part.columns), part.lines))
 
-    def rollups(self, apps: Sequence[int], wanted: Sequence[Wanted]) -> list[list[Cell]]:
-        selected = [each for each in wanted if each.keys]
+    def rollups(self, apps: Sequence[int], selections: Sequence[Wanted]) -> list[list[Cell]]:
+        selected = [each for each in selections if each.keys]
         lines = iter(self.ask([*self._locks([f"rollups/{app}" for app in apps], _ALONE), *map(_matching, selected)])[1:])
-        return [next(lines) if each.keys else [] for each in wanted]
+        return [next(lines) if each.keys else [] for each in selections]
 
     def within(self, column: str, values: Sequence[object]) -> tuple[str, list[object]]:
         kind = "uuid" if column in _UUIDS else "text" if values and isinstance(values[0], str) else "bigint"
@@ -361,11 +361,11 @@ def lock_number(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
 
 
-def _matching(wanted: Wanted) -> Question:
-    types = ["text" if isinstance(value, str) else "bigint" for value in wanted.keys[0]]
+def _matching(selection: Wanted) -> Question:
+    types = ["text" if isinstance(value, str) else "bigint" for value in selection.keys[0]]
     unnested = ", ".join(f"?::{kind}[]" for kind in types)
-    query = f"SELECT {', '.join(wanted.columns)} FROM {wanted.table} WHERE ({', '.join(wanted.key)}) IN (SELECT * FROM unnest({unnested}))"  # noqa: S608
-    return query, literals(types, wanted.keys)
+    query = f"SELECT {', '.join(selection.columns)} FROM {selection.table} WHERE ({', '.join(selection.key)}) IN (SELECT * FROM unnest({unnested}))"  # noqa: S608
+    return query, literals(types, selection.keys)
 
 
 @lru_cache

@@ -206,9 +206,9 @@ def _row_scores(connection: Connection, keys: Sequence[int]) -> dict[int, Mappin
     return dict(by_row)
 
 
-def sessions(connection: Connection, wanted: Filter, *, limit: int, offset: int) -> tuple[tuple[Session, ...], int]:
+def sessions(connection: Connection, selection: Filter, *, limit: int, offset: int) -> tuple[tuple[Session, ...], int]:
     """Implements Store.sessions. The newest are those of the newest SCANNED runs of the filter that name one."""
-    where = conditions(connection, wanted)
+    where = conditions(connection, selection)
     if where is None:
         return (), 0
     newest: dict[str, None] = {}

@@ -104,7 +104,7 @@ def _merge_lines(
     connection.put(put)
 
 
-def _others(connection: Connection, table: Table, entries: Mapping[Cell, Entry], there: Container[Cell]) -> dict[Cell, Cell]:
+def _others(connection: Connection, table: Table, entries: Mapping[Cell, Entry], existing: Container[Cell]) -> dict[Cell, Cell]:
     """Returns the keys that replace those with names for which there is no room.
 
     A name that has a line in the hour keeps it. A name without one, of which something is subtracted, was among the others. Once an hour
@@ -117,7 +117,7 @@ def _others(connection: Connection, table: Table, entries: Mapping[Cell, Entry],
     known: set[tuple[int, int, Cell]] = set()
     for key, (measures, _) in entries.items():
         app, hour, names = key[0], key[at] // HOUR * HOUR, tuple(key[place] for place in places)
-        if key in there:
+        if key in existing:
             known.add((app, hour, names))
         elif names[0]:
             comes = by_hour.setdefault((app, hour), {})

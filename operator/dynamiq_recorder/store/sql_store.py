@@ -47,12 +47,12 @@ class SqlStore:
         with self._database.reading() as connection:
             return reading.rows(connection, app_uid)
 
-    def page(self, wanted: Filter, sort: Sort = NEWEST_FIRST, *, limit: int = 25, offset: int = 0, cursor: str | None = None) -> Page:
+    def page(self, selection: Filter, sort: Sort = NEWEST_FIRST, *, limit: int = 25, offset: int = 0, cursor: str | None = None) -> Page:
         with self._database.reading() as connection:
-            return paging.page(self._database, connection, wanted, sort, limit=limit, offset=offset, cursor=cursor)
+            return paging.page(self._database, connection, selection, sort, limit=limit, offset=offset, cursor=cursor)
 
-    def every(self, wanted: Filter, *, content: bool) -> Iterator[Run]:
-        return paging.every(self._database, wanted, content=content)
+    def every(self, selection: Filter, *, content: bool) -> Iterator[Run]:
+        return paging.every(self._database, selection, content=content)
 
     def apps_with(self, run_id: str) -> tuple[str, ...]:
         try:
@@ -108,9 +108,9 @@ class SqlStore:
 
         return self._database.transact(work)
 
-    def sessions(self, wanted: Filter, *, limit: int, offset: int) -> tuple[tuple[Session, ...], int]:
+    def sessions(self, selection: Filter, *, limit: int, offset: int) -> tuple[tuple[Session, ...], int]:
         with self._database.reading() as connection:
-            return reading.sessions(connection, wanted, limit=limit, offset=offset)
+            return reading.sessions(connection, selection, limit=limit, offset=offset)
 
     def metrics(self, app_uid: str, since: int, until: int, interval: MetricsInterval, group_by: MetricsGroup | None) -> tuple[Point, ...]:
         with self._database.reading() as connection:
@@ -129,8 +129,8 @@ class SqlStore:
             lines = connection.all("SELECT pod_uid FROM instances WHERE instance_id = ?", (clean(instance),))
         return lines[0][0] if lines else None
 
-    def delete(self, wanted: Filter) -> int:
-        return deleting.delete(self._database, wanted, self._clock())
+    def delete(self, selection: Filter) -> int:
+        return deleting.delete(self._database, selection, self._clock())
 
     def delete_run(self, app_uid: str, run_id: str) -> bool:
         return deleting.delete_run(self._database, app_uid, run_id, self._clock())
@@ -146,9 +146,9 @@ class SqlStore:
         with self._database.reading() as connection:
             return archive.page(connection, app_uid, limit=limit, offset=offset, cursor=cursor, newest_first=newest_first)
 
-    def archived_row(self, app_uid: str, wanted: str) -> ArchivedRow | None:
+    def archived_row(self, app_uid: str, uid_or_name: str) -> ArchivedRow | None:
         with self._database.reading() as connection:
-            return archive.row(connection, app_uid, wanted)
+            return archive.row(connection, app_uid, uid_or_name)
 
     def archived_keys(self, app_uid: str, first: int) -> ArchivedKeys:
         with self._database.reading() as connection:
@@ -158,9 +158,9 @@ class SqlStore:
         with self._database.reading() as connection:
             return archive.around(connection, app_uid, time)
 
-    def archived_flow(self, app_uid: str, wanted: str) -> str | None:
+    def archived_flow(self, app_uid: str, flow_hash: str) -> str | None:
         with self._database.reading() as connection:
-            return archive.flow(connection, app_uid, wanted)
+            return archive.flow(connection, app_uid, flow_hash)
 
     def forget_archives(self, is_there: Callable[[str], bool], now: int, keep: int) -> int:
         return archive.forget(self._database, is_there, now, keep)

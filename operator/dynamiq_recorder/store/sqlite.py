@@ -73,9 +73,9 @@ class SqliteConnection:
         for part, _ in parts:
             self.raw.executemany(_put(part.table, part.columns), part.lines)
 
-    def rollups(self, apps: Sequence[int], wanted: Sequence[Wanted]) -> list[list[Cell]]:  # noqa: ARG002 - nobody else writes at all
+    def rollups(self, apps: Sequence[int], selections: Sequence[Wanted]) -> list[list[Cell]]:  # noqa: ARG002 - nobody else writes at all
         results = []
-        for each in wanted:
+        for each in selections:
             sql = _matching(each.table, each.key, each.columns)
             results.append([line for key in each.keys for line in self.raw.execute(sql, key)])
         return results

@@ -108,10 +108,10 @@ def _write(database: Database, connection: Connection, incoming: _Incoming) -> t
     known = _known(connection, incoming)
     thinning = Thinning(connection, known.thinned)
     runs: Mapping[Place, Run] = {(known.apps[uid], run_id): run for (uid, run_id), run in incoming.runs.items()}
-    matches = _match_stored(database, connection, runs, known, thinning) if known.there else _Matches()
+    matches = _match_stored(database, connection, runs, known, thinning) if known.stored else _Matches()
     new = runs
-    if known.there or known.deleted:
-        new = {place: run for place, run in new.items() if place not in known.there and place not in known.deleted}
+    if known.stored or known.deleted:
+        new = {place: run for place, run in new.items() if place not in known.stored and place not in known.deleted}
         new |= {(have.app, database.id_in(run.id)): run for have, run in matches.instead}
     instances = _instances(connection, incoming.instances, new.values(), known.apps, known.instances)
     tally, lines = Tally(), Gathered()
@@ -138,7 +138,7 @@ class _Known(msgspec.Struct, frozen=True):
 
     apps: Mapping[str, int]
     rows: Mapping[Pinned, Periods]
-    there: Mapping[Place, int]
+    stored: Mapping[Place, int]
     instances: Mapping[str, int]
     deleted: set[Place]
     thinned: Thinned
@@ -287,7 +287,7 @@ class _Matches(msgspec.Struct):
 
 def _match_stored(database: Database, connection: Connection, runs: Mapping[Place, Run], known: _Known, thinning: Thinning) -> _Matches:
     matches = _Matches()
-    places = {key: place for place, key in known.there.items()}
+    places = {key: place for place, key in known.stored.items()}
     for have in stored(database, connection, sorted(places), content=True):
         run = runs[places[have.key]]
         how = meeting(have.run, run)
