@@ -12,8 +12,7 @@ from dynamiq_recorder.model import NO_TOKENS, Span, Tokens
 class Calls(msgspec.Struct, frozen=True):
     """The sums of a run's model calls.
 
-    `cost`: of the calls with a known price, None if there are none. `unpriced`: the number of calls without a price. `models`: each name
-    once.
+    `cost`: of the calls with a known price, None without any. `unpriced`: the number of calls without a price. `models`: each name once.
     """
 
     tokens: Tokens

@@ -228,7 +228,7 @@ def _mean(after: _Amounts, before: _Amounts) -> _Figure:
 
 
 def _node(row: RowFigures, baseline: RowFigures, figure: str, verdict: Verdict) -> NodeShare | None:
-    """Returns the node with the largest part of a change, per run; None if no node changed that way.
+    """Returns the node with the largest part of a change, per run; None if no node changed that way, or a row has no nodes.
 
     A node's time is what it took itself. A failure counts for the node in which it began.
     """

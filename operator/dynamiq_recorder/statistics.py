@@ -19,7 +19,7 @@ CONFIDENCE = 1.959964
 FEW = 5.0
 """Expected failures per cell below which Fisher's exact test replaces the approximation."""
 BEYOND = 50
-"""Runs of the smaller row from which a quantile's test starts, unless that is below the median."""
+"""Fewest runs of the smaller row above the start of a quantile's test, unless that start would be below the median."""
 _WIDTH = math.log(GAMMA)
 _SIDE = 0.025
 """The part of all deals that an interval excludes at each side."""

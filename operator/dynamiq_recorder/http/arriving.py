@@ -29,7 +29,7 @@ class Arriving:
     def coming(self, sender: object, most: int) -> Iterator[None]:
         """Counts a sender's body while it is received.
 
-        Raises Full if as many of the sender's bodies are being received.
+        Raises Full if `most` of the sender's bodies are already being received.
         """
         if self._coming[sender] >= most:
             raise Full

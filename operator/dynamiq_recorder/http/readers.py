@@ -1,4 +1,4 @@
-"""Provides the users of reads, each with a slot in a lane: a slow reader, or one who reads much, delays nobody else."""
+"""Provides the users of reads, each with a slot in a lane: a slow reader, or one who reads much, delays no others."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ def become(connection: Connection, old: int, new: int) -> None:
 
 
 def forget(database: Database, is_there: Callable[[str], bool], now: int, keep: int) -> int:
-    """Implements Store.forget_archives, in pieces, so that nobody waits long."""
+    """Implements Store.forget_archives, in pieces, so that other writes wait briefly."""
     with database.reading() as connection:
         lines = connection.all(
             "SELECT r.app_key, r.gone_at, a.uid FROM archived_apps r JOIN apps a ON a.key = r.app_key OR a.became = r.app_key"

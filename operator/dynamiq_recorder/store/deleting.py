@@ -93,7 +93,7 @@ def _clean(database: Database, now: int) -> None:
 def _is_due(database: Database, now: int) -> bool:
     """Returns True if this deletion scrubs a small store.
 
-    Nobody writes meanwhile, so a deletion shortly after another one leaves it to retention.
+    Other writes wait for a scrub, so a deletion shortly after another one leaves it to retention.
     """
     with database.reading() as connection:
         notes: dict[str, int] = dict(connection.all("SELECT name, value FROM notes WHERE name IN (?, ?)", (_BEGAN, _TRIES)))
@@ -142,7 +142,9 @@ def _hold(connection: Connection, named: str, values: Sequence[object]) -> None:
 
 
 def _delete_keys(database: Database, connection: Connection, keys: Sequence[int], now: int) -> int:
-    """Deletes runs with all that is beside them, also from the rollups. It notes their ids, so that nobody stores them again."""
+    """Deletes runs with all that is beside them, also from the rollups. It notes their ids, so that they are refused if they are sent
+    again.
+    """
     runs = stored(database, connection, keys, content=False)
     ids = [(database.id_in(have.run.id), have.app, now) for have in runs]
     connection.put([(Lines("deleted", ("id", "app_key", "at"), ids), ("id", "app_key"))])

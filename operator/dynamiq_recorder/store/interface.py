@@ -263,7 +263,9 @@ class Store(Protocol):
         ...
 
     def retain(self, now: int, keep: Retention) -> int:
-        """Deletes old data in pieces that delay nobody, and gives disk space back. Returns how many lines of tables were deleted."""
+        """Deletes old data in pieces, so that other writes wait briefly. Gives disk space back. Returns how many lines of tables were
+        deleted.
+        """
         ...
 
     def taken(self) -> Mapping[tuple[str, str], int]:

@@ -28,8 +28,8 @@ class Meeting(Enum):
 def meeting(have: Run, sent: Run) -> Meeting:
     """Decides the relation of a run to the one of its App that has its id already.
 
-    Callers know ids, so an id alone proves nothing. Only a pod's own process changes what the pod reported. Its run replaces what anybody
-    else has sent under its id.
+    Callers know ids, so an id alone proves nothing. Only a pod's own process changes what the pod reported. A pod's run replaces what other
+    senders have sent under its id.
     """
     is_pods = have.source is RunSource.RUNTIME
     if have.source is sent.source and (not is_pods or have.instance == sent.instance):

@@ -1,4 +1,4 @@
-"""Deletes old data in pieces that delay nobody. Rollups keep the sums of deleted runs."""
+"""Deletes old data in pieces, so that other writes wait briefly. Rollups keep the sums of deleted runs."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _old_runs(database: Database, app: int, cut: _Cut) -> int:
 
 
 def _old_ids(database: Database, cut: _Cut) -> int:
-    """Deletes ids of runs that people deleted before the time from which on runs are accepted: nobody can send those again."""
+    """Deletes ids of runs that people deleted before the time from which on runs are accepted: their runs are refused by age."""
     until = (cut.runs - HOUR) * MICROSECONDS  # a sender's clock may be ahead
     return database.transact(lambda connection: connection.do("DELETE FROM deleted WHERE at < ?", (until,)))
 

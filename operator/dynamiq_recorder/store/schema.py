@@ -92,7 +92,7 @@ def _downgrade(database: Database, connection: Connection, known: list[Migration
 
 
 def _version(connection: Connection, known: list[Migration]) -> int:
-    """Returns the version of the tables, 0 if there are none. Nobody else changes it until the end.
+    """Returns the version of the tables, 0 if there are none. It locks the version until the end.
 
     Raises WrongStore if it is newer.
     """

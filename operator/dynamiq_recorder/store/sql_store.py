@@ -36,7 +36,7 @@ class SqlStore:
         return writing.write(self._database, batches)
 
     def load(self, pieces: Iterator[Sequence[Batch]]) -> int:
-        """Writes all batches to a store that nobody else uses, and creates its indexes at the end: for a soak."""
+        """Writes all batches to a store without other users, and creates its indexes at the end: for a soak."""
         with self._database.loading():
             return sum(self.write(piece).new for piece in pieces)
 

@@ -36,7 +36,7 @@ CHECKPOINT = 4_000
 SMALL = 32 << 20
 """Most bytes of a store that is rewritten at once."""
 GIVEN_BACK = 2_000
-"""Pages that are given back in one piece, in which nobody writes."""
+"""Pages that are given back in one piece. Other writes wait meanwhile."""
 
 
 class SqliteConnection:
@@ -97,16 +97,16 @@ class SqliteConnection:
         return range(last + 1, last + count + 1)
 
     def hold_schema(self) -> None:
-        """Does nothing: nobody else writes at all."""
+        """Does nothing: SQLite has one writer."""
 
     def rows_held(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> list[Question]:  # noqa: ARG002
         return []
 
     def hold_rows(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> None:
-        """Does nothing: nobody else writes at all."""
+        """Does nothing: SQLite has one writer."""
 
     def hold_rollups(self, apps: Sequence[int]) -> None:
-        """Does nothing: nobody else writes at all."""
+        """Does nothing: SQLite has one writer."""
 
 
 class SqliteDatabase:
@@ -168,11 +168,11 @@ class SqliteDatabase:
                 time.sleep(0.05)
 
     def scrub(self) -> None:
-        """Rewrites pages that may have copies of deleted text in their gaps, which a delete does not find: moved lines of an index leave
+        """Rewrites pages that may have copies of deleted text in their gaps. Moved lines of an index leave them, and a delete does not find
         them.
 
-        A small file is rewritten as a whole. In a large one each index is rebuilt by itself, while nobody writes. Tables that have text in
-        their order are rewritten in pieces.
+        A small file is rewritten as a whole. In a large one each index is rebuilt by itself, while other writes wait. Tables that have text
+        in their order are rewritten in pieces.
         """
         anew.clear(self)
         if self.bytes() <= SMALL:
@@ -188,7 +188,7 @@ class SqliteDatabase:
 
     @contextlib.contextmanager
     def sorting(self) -> Iterator[None]:
-        """Keeps what is sorted, all keys of an index, in files beside the store instead of memory; nobody else writes."""
+        """Keeps what is sorted, all keys of an index, in files beside the store instead of memory. Other writes wait meanwhile."""
         folder = str(self._path.parent.absolute()).replace("'", "''")
         with self._writing:
             try:

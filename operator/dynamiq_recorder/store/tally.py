@@ -25,7 +25,9 @@ MEASURES = (
     *("with_tokens", "tokens_squared", "priced", "priced_cost", "priced_cost_squared"),
 )
 SKETCHES = ("sketch", "cost_sketch", "token_sketch")
-"""The sketches, which are one of three parts in a tally. The cost sketch has the `priced` runs, the token sketch those of `with_tokens`."""
+"""Columns of sketches. A tally joins them into one of three parts. The cost sketch has the `priced` runs, the token sketch those of
+`with_tokens`.
+"""
 NODE_KEY = ("app_key", "at", "row_key", "node_id", "model")
 NODE_MEASURES = ("spans", "failed", "caused", "duration", "own_duration", *TOKENS, "cost", "cost_known", "unpriced")
 
