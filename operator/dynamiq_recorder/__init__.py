@@ -1,3 +1,3 @@
-"""The recorder: keeps what runs did, and says what a deploy changed."""
+"""The recorder: stores the runs of Apps, and compares the runs of their rows."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Rows of Apps on their way into the store, which attributes runs by them: a list and watches of all `deployments.dynamiq`, old ones too."""
+"""Feeds rows of Apps into the store, which attributes runs to them. It lists and watches all `deployments.dynamiq`, old ones too."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ log = logging.getLogger(__name__)
 
 
 class Attribution:
-    """A follower of rows. `app_uid`: the uid of the App of a namespace and a name, None where none is known; `look`: looks whether it is known."""
+    """A follower of rows.
+
+    `app_uid`: returns the uid of an App by namespace and name; None if unknown. `look`: reads an App that the watch may not have delivered
+    yet.
+    """
 
     def __init__(
         self,
@@ -39,14 +43,14 @@ class Attribution:
         self._store, self._app_uid, self._look, self._on_moved = store, app_uid, look, on_moved
         self.informer = Informer(client, RESOURCE, self)
         self._noted: dict[str, int] = {}
-        """Hashes of the rows that the store has, by uid: most events change nothing of what is kept."""
+        """Hashes of the rows in the store, by uid. Most events change nothing that the store keeps."""
 
     @property
     def is_listed(self) -> bool:
         return self.informer.listed.is_set()
 
     def begin(self) -> None:
-        """Rows that are gone stay in the store: their runs are still theirs."""
+        """Keeps rows that are missing from the new list: their runs still belong to them."""
 
     async def page(self, objects: Sequence[Manifest]) -> None:
         await self._note([row for raw in objects if (row := row_of(raw, self._app_uid)) is not None])
@@ -77,9 +81,9 @@ class Attribution:
 
 
 def row_of(raw: Manifest, app_uid: Callable[[str, str], str | None]) -> Row | None:
-    """The row of a record; None of one that the operator has not completed, that is none that this version can read, or that is of no App.
+    """Returns the row of an object; None if it is incomplete, unreadable for this version, or owned by no known App.
 
-    Its owner has to be the App of that name in its namespace: a record that names another namespace's is nobody's.
+    Its owner must be the App that it names, in its own namespace: a row cannot claim an App of another namespace.
     """
     meta, spec = raw["metadata"], raw.get("spec") or {}
     try:

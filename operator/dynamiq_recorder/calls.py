@@ -1,4 +1,4 @@
-"""What a run has of its leaf calls of models."""
+"""Sums up the model calls of a run. It prices none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from dynamiq_recorder.model import NO_TOKENS, Span, Tokens
 
 
 class Calls(msgspec.Struct, frozen=True):
-    """`cost`: of those whose price is known, None where no price is; `unpriced`: those without one. `models`: each once."""
+    """The sums of a run's model calls.
+
+    `cost`: of the calls with a known price, None without any. `unpriced`: the number of calls without a price. `models`: each name once.
+    """
 
     tokens: Tokens
     cost: int | None
@@ -20,7 +23,7 @@ class Calls(msgspec.Struct, frozen=True):
 
 
 def calls_of(spans: Iterable[Span]) -> Calls:
-    """Sums over the spans of one run."""
+    """Sums up the spans of one run that are model calls."""
     calls = [span for span in spans if span.is_model]
     known = [call.cost for call in calls if call.cost is not None]
     return Calls(
@@ -32,17 +35,17 @@ def calls_of(spans: Iterable[Span]) -> Calls:
     )
 
 
-def _total(given: Sequence[Tokens]) -> Tokens:
-    if not given:
+def _total(tokens: Sequence[Tokens]) -> Tokens:
+    if not tokens:
         return NO_TOKENS
     return Tokens(
-        input=_sum([each.input for each in given]),
-        output=_sum([each.output for each in given]),
-        cache_read=_sum([each.cache_read for each in given]),
-        cache_write=_sum([each.cache_write for each in given]),
+        input=_sum([each.input for each in tokens]),
+        output=_sum([each.output for each in tokens]),
+        cache_read=_sum([each.cache_read for each in tokens]),
+        cache_write=_sum([each.cache_write for each in tokens]),
     )
 
 
-def _sum(given: Sequence[int | None]) -> int | None:
-    known = [each for each in given if each is not None]
+def _sum(counts: Sequence[int | None]) -> int | None:
+    known = [each for each in counts if each is not None]
     return sum(known) if known else None

@@ -1,6 +1,6 @@
-"""A resource of the API server, followed from a list on: every object once, then each change. No error ends it.
+"""Follows a resource of the API server: lists every object once, then passes on each change. No error ends it.
 
-Objects are handed on and not kept: who needs something of them keeps that alone.
+It keeps no objects: each follower keeps only what it needs of them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_recorder.store.interface import Unavailable
 
 PAUSE_MAX = 5.0
-"""Seconds between two attempts at most."""
+"""Most seconds between two attempts."""
 
 
 class NoCluster(Exception):  # noqa: N818
-    """The cluster's configuration cannot be read; the message says what of it."""
+    """A cluster configuration that cannot be read; the message has the reason."""
 
 
 async def connect(kubeconfig: Path | None, context: str | None) -> Client:
-    """A client by the pod's own account, or by a kubeconfig, for which the package `kubernetes` has to be there.
+    """Returns a client with the pod's account, or with a kubeconfig, which needs the package `kubernetes`.
 
     Raises NoCluster.
     """
@@ -40,26 +40,26 @@ async def connect(kubeconfig: Path | None, context: str | None) -> Client:
 
 
 class Follower(Protocol):
-    """What is told of a resource. Each call may raise store.Unavailable: then the resource is listed again."""
+    """A receiver of a resource's objects. Each call may raise store.Unavailable; then the resource is listed again."""
 
     def begin(self) -> None:
-        """A list begins: what is not in it is gone."""
+        """Starts a list: an object that is not in it no longer exists."""
 
     async def page(self, objects: Sequence[Manifest]) -> None:
-        """Objects of a list."""
+        """Receives objects of the list."""
 
     async def end(self) -> None:
-        """The list was whole."""
+        """Ends the list: it was complete."""
 
     async def changed(self, raw: Manifest) -> None:
-        """An object is new, or another than it was."""
+        """Receives an object that is new or changed."""
 
     async def deleted(self, raw: Manifest) -> None:
-        """An object is gone."""
+        """Receives an object that was deleted."""
 
 
 class Informer(Following):
-    """Lists and watches one resource, in all namespaces."""
+    """A follower's list and watches of one resource, in all namespaces."""
 
     def __init__(self, client: Client, resource: ApiResource, follower: Follower) -> None:
         super().__init__(client, resource.path(), pause_max=PAUSE_MAX, lists_again=(Unavailable,))

@@ -1,7 +1,8 @@
-"""What a row did, against another: a verdict over p95, failures and cost together, and the node that made it.
+"""Compares the runs of a row with those of another: p95, failures and cost, and the node that changed most. It does no I/O.
 
-The three are tested two-sided, each at 1 % a side, and with one false call among them in 20 comparisons of equal rows at most (Holm). What
-changed by less than a sketch can tell has not changed. Durations, failures and means are those of runs that were neither refused nor abandoned.
+The three figures are tested two-sided, each at 1 % a side. Together they make at most one false call in 20 comparisons of equal rows
+(Holm). A change smaller than the resolution of a sketch counts as unchanged. Durations, failures and means are those of runs that were
+neither refused nor abandoned.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ from dynamiq_recorder.statistics import Estimate, holm, mean, mean_ratio, propor
 
 LEVEL = 0.05
 EACH = 0.02
-"""The level of one figure, both sides together."""
+"""The significance level of one figure, both sides together."""
 P95, FAILURES, COST = "p95_ms", "failure_rate", "cost_usd"
 _NAMES = {P95: "p95", FAILURES: "failures", COST: "cost"}
 BEYOND = round(FEWEST_FOR_P95 * 0.05)
-"""Runs beyond a quantile, below which too few have said where it is."""
+"""Fewest expected runs beyond a quantile for which it is tested."""
 _LEAST = math.log(GAMMA)
-"""The smallest change of a quantile or a mean that is called: a sketch cannot tell what is within a bucket."""
+"""The smallest change of a quantile or a mean that is reported: a sketch resolves nothing within a bucket."""
 
 
 class _Figure(msgspec.Struct, frozen=True):
-    """One figure of both rows; `estimate` is of the ratio's logarithm, of failures of the difference."""
+    """One figure of both rows. `estimate`: of the ratio's logarithm; for failures, of the difference."""
 
     value: float | None
     baseline: float | None
@@ -70,8 +71,8 @@ class _Figure(msgspec.Struct, frozen=True):
         )
 
 
-class _Found(msgspec.Struct, frozen=True):
-    """The figures that are tested of two rows, and their verdict."""
+class _Outcome(msgspec.Struct, frozen=True):
+    """The tested figures of two rows, and the result of their comparison."""
 
     tested: Mapping[str, _Figure]
     significant: frozenset[str]
@@ -81,40 +82,40 @@ class _Found(msgspec.Struct, frozen=True):
 
 
 def compare(row: RowFigures, baseline: RowFigures | None) -> RunComparison:
-    """A row against another, in favour of neither: what is unlikely to be chance is called."""
-    found = _find(row, baseline)
+    """Compares a row with another. It reports changes that are unlikely to be chance, and favours neither row."""
+    outcome = _evaluate(row, baseline)
     shown: dict[str, Any] = dict.fromkeys(("p50_ms", P95, FAILURES, COST, "tokens"))
-    if found.tested and baseline is not None:
+    if outcome.tested and baseline is not None:
         beside = {"p50_ms": _quantile(row.sums, baseline.sums, 0.5), "tokens": _tokens(row.sums, baseline.sums)}
-        shown = {name: figure.shown(significant=name in found.significant) for name, figure in found.tested.items()} | {
-            name: figure.shown(significant=figure.estimate is not None and figure.estimate.p <= LEVEL / len(found.tested))
+        shown = {name: figure.shown(significant=name in outcome.significant) for name, figure in outcome.tested.items()} | {
+            name: figure.shown(significant=figure.estimate is not None and figure.estimate.p <= LEVEL / len(outcome.tested))
             for name, figure in beside.items()
         }
     return RunComparison(
         deployment=_shown_row(row),
         baseline=_shown_row(baseline) if baseline is not None else None,
-        verdict=found.verdict,
-        node=found.node,
-        sentence=found.sentence,
+        verdict=outcome.verdict,
+        node=outcome.node,
+        sentence=outcome.sentence,
         **shown,
     )
 
 
 def verdict_of(row: RowFigures, baseline: RowFigures | None) -> RowVerdict:
-    """Returns the verdict alone, without intervals, which take most of the time."""
-    found = _find(row, baseline)
+    """Returns the result alone, without intervals, which take most of the time."""
+    outcome = _evaluate(row, baseline)
     return RowVerdict(
         deployment_id=row.row.uid,
         sequence=row.row.sequence,
         figures=figures_of(row.sums),
-        verdict=found.verdict,
-        sentence=found.sentence,
+        verdict=outcome.verdict,
+        sentence=outcome.sentence,
     )
 
 
-def _find(row: RowFigures, baseline: RowFigures | None) -> _Found:
+def _evaluate(row: RowFigures, baseline: RowFigures | None) -> _Outcome:
     if baseline is None or min(row.sums.counted, baseline.sums.counted) < FEWEST_RUNS:
-        return _nothing_to_say(row, baseline)
+        return _inconclusive(row, baseline)
     tested = {
         P95: _quantile(row.sums, baseline.sums, 0.95),
         FAILURES: _failures(row.sums, baseline.sums),
@@ -127,13 +128,13 @@ def _find(row: RowFigures, baseline: RowFigures | None) -> _Found:
     changed = sorted(
         (name for name, each in verdicts.items() if each is verdict and verdict is not Verdict.UNCHANGED), key=p_values.__getitem__
     )
-    node = next((found for name in changed if (found := _node(row, baseline, name, verdict)) is not None), None)
+    node = next((share for name in changed if (share := _node(row, baseline, name, verdict)) is not None), None)
     sentence = _sentence(row, baseline, {name: tested[name] for name in tested if name in changed}, verdict, node)
-    return _Found(tested, significant, verdict, node, sentence)
+    return _Outcome(tested, significant, verdict, node, sentence)
 
 
 def figures_of(sums: Sums) -> Figures:
-    """Sums as every surface shows them."""
+    """Converts sums to the figures that every surface shows."""
     p50, p95 = quantile(sums.sketch.buckets, 0.5), quantile(sums.sketch.buckets, 0.95)
     return Figures(
         runs=sums.runs,
@@ -164,29 +165,32 @@ def _shown_row(row: RowFigures) -> ComparedRow:
     )
 
 
-def _nothing_to_say(row: RowFigures, baseline: RowFigures | None) -> _Found:
+def _inconclusive(row: RowFigures, baseline: RowFigures | None) -> _Outcome:
     if baseline is None:
-        return _Found({}, frozenset(), Verdict.UNKNOWN, None, f"there is no row to compare row #{row.row.sequence} with")
+        return _Outcome({}, frozenset(), Verdict.UNKNOWN, None, f"there is no row to compare row #{row.row.sequence} with")
     few = row if row.sums.counted < FEWEST_RUNS else baseline
     count = f"{few.sums.counted} run{'' if few.sums.counted == 1 else 's'} that ended by themselves"
     sentence = f"{_named(few)} {'has' if few.oldest is None else 'have'} {count}, and a verdict takes {FEWEST_RUNS}"
-    return _Found({}, frozenset(), Verdict.TOO_FEW_RUNS, None, sentence)
+    return _Outcome({}, frozenset(), Verdict.TOO_FEW_RUNS, None, sentence)
 
 
-def _quantile(one: Sums, other: Sums, fraction: float) -> _Figure:
-    value, baseline = quantile(one.sketch.buckets, fraction), quantile(other.sketch.buckets, fraction)
-    few = min(one.counted, other.counted) * (1.0 - fraction) < BEYOND - 1e-9
-    estimate = quantile_ratio(one.sketch.buckets, other.sketch.buckets, fraction) if not few else None
+def _quantile(after: Sums, before: Sums, fraction: float) -> _Figure:
+    value, baseline = quantile(after.sketch.buckets, fraction), quantile(before.sketch.buckets, fraction)
+    few = min(after.counted, before.counted) * (1.0 - fraction) < BEYOND - 1e-9
+    estimate = quantile_ratio(after.sketch.buckets, before.sketch.buckets, fraction) if not few else None
     return _Figure(value / 1000 if value else None, baseline / 1000 if baseline else None, estimate, least=_LEAST, few=few)
 
 
-def _failures(one: Sums, other: Sums) -> _Figure:
-    estimate = proportion_difference(one.failed, one.counted, other.failed, other.counted)
-    return _Figure(one.failed / one.counted, other.failed / other.counted, estimate, of_difference=True)
+def _failures(after: Sums, before: Sums) -> _Figure:
+    estimate = proportion_difference(after.failed, after.counted, before.failed, before.counted)
+    return _Figure(after.failed / after.counted, before.failed / before.counted, estimate, of_difference=True)
 
 
 class _Amounts(msgspec.Struct, frozen=True):
-    """Amounts of runs, as a total and in a sketch, which lacks runs that were recorded before there was one. `unit`: divides a figure."""
+    """Amounts of runs, as a total and as a sketch. The sketch lacks runs that were recorded before sketches existed.
+
+    `unit`: the divisor of a shown figure.
+    """
 
     count: int
     total: int
@@ -199,43 +203,46 @@ class _Amounts(msgspec.Struct, frozen=True):
 
     @property
     def mean(self) -> float:
-        """Returns the mean of the runs in the sketch, exactly where it has all."""
+        """Returns the mean of the runs in the sketch; it is exact if the sketch has all of them."""
         value = self.total / self.count if self.sketched in (0, self.count) else mean(self.buckets)
         return value / self.unit
 
 
-def _cost(one: Sums, other: Sums) -> _Figure:
-    if one.cost is None or other.cost is None:
+def _cost(after: Sums, before: Sums) -> _Figure:
+    if after.cost is None or before.cost is None:
         return _Figure(None, None, None)
-    return _mean(*(_Amounts(sums.priced, sums.priced_cost, sums.cost_sketch.buckets, NANO_USD) for sums in (one, other)))
+    return _mean(*(_Amounts(sums.priced, sums.priced_cost, sums.cost_sketch.buckets, NANO_USD) for sums in (after, before)))
 
 
-def _tokens(one: Sums, other: Sums) -> _Figure:
-    return _mean(*(_Amounts(sums.with_tokens, sums.counted_tokens, sums.token_sketch.buckets) for sums in (one, other)))
+def _tokens(after: Sums, before: Sums) -> _Figure:
+    return _mean(*(_Amounts(sums.with_tokens, sums.counted_tokens, sums.token_sketch.buckets) for sums in (after, before)))
 
 
-def _mean(one: _Amounts, other: _Amounts) -> _Figure:
-    if not one.count or not other.count:
+def _mean(after: _Amounts, before: _Amounts) -> _Figure:
+    if not after.count or not before.count:
         return _Figure(None, None, None)
-    value, baseline = one.mean, other.mean
-    if min(one.sketched, other.sketched) < FEWEST_RUNS:
+    value, baseline = after.mean, before.mean
+    if min(after.sketched, before.sketched) < FEWEST_RUNS:
         return _Figure(value, baseline, None, few=True)
-    return _Figure(value, baseline, mean_ratio(one.buckets, other.buckets, value, baseline), least=_LEAST)
+    return _Figure(value, baseline, mean_ratio(after.buckets, before.buckets, value, baseline), least=_LEAST)
 
 
 def _node(row: RowFigures, baseline: RowFigures, figure: str, verdict: Verdict) -> NodeShare | None:
-    """The node with the largest part of a change: of time, that which it took itself; of failures, those that began in it; by the run."""
+    """Returns the node with the largest part of a change, per run; None if no node changed that way, or a row has no nodes.
+
+    A node's time is what it took itself. A failure counts for the node in which it began.
+    """
     parts = {
         P95: lambda node: float(node.own_duration),
         FAILURES: lambda node: float(node.caused),
         COST: lambda node: float(node.sums.cost or 0),
     }
     part: Callable[[NodeSums], float] = parts[figure]
-    way = 1.0 if verdict is Verdict.REGRESSED else -1.0
+    sign = 1.0 if verdict is Verdict.REGRESSED else -1.0
     before = {node.node_id: part(node) / baseline.sums.runs for node in baseline.nodes}
     after = {node.node_id: part(node) / row.sums.runs for node in row.nodes}
     names = {node.node_id: node.name for node in (*baseline.nodes, *row.nodes)}
-    changes = {node: way * (after.get(node, 0.0) - before.get(node, 0.0)) for node in names}
+    changes = {node: sign * (after.get(node, 0.0) - before.get(node, 0.0)) for node in names}
     total = sum(change for change in changes.values() if change > 0)
     if total <= 0 or not before or not after:
         return None
@@ -248,8 +255,8 @@ def _sentence(row: RowFigures, baseline: RowFigures, changed: Mapping[str, _Figu
     if verdict is Verdict.UNCHANGED:
         return f"{this} is as {other} {'was' if baseline.oldest is None else 'were'}: no change of p95, failures or cost beyond chance"
     did = "raised" if verdict is Verdict.REGRESSED else "lowered"
-    told = [f"{_NAMES[name]} {_by(figure)}" for name, figure in changed.items()]
-    listed = " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
+    parts = [f"{_NAMES[name]} {_by(figure)}" for name, figure in changed.items()]
+    listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
     against = f", against {other}" if baseline.oldest is not None else ""
     return f"{this} {did} {listed}{against}" + (f'; node "{node.name}" did it' if node is not None else "")
 

@@ -1,6 +1,6 @@
-"""Selects the runs that count in the comparison of a row that still gets some: those that began long enough ago for nearly any to have ended.
+"""Selects the runs that count when a row that still gets runs is compared: those old enough that nearly all have ended. It does no I/O.
 
-Runs are recorded when they end, so the first ones of a row that are there are its short ones. It does no I/O.
+Runs are recorded when they end, so the first recorded runs of a row are its short ones.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ TIMES, QUANTILE = 3, 0.99
 
 
 def matures_after(other: Sums) -> int | None:
-    """Returns the microseconds after which a run counts that is compared with these; None where none of them has a duration."""
+    """Returns the microseconds after which a run counts against these; None if they have no durations."""
     longest = quantile(other.sketch.buckets, QUANTILE)
     return round(TIMES * longest) if longest is not None else None
 
 
 def is_open(rows: Sequence[Row], row: Row, before: int) -> bool:
-    """Returns whether a row may have got runs since then: until a newer one that went live has taken its place."""
+    """Returns True if the row could still get runs at `before`, since no newer row had gone live by then."""
     return not any(each.sequence > row.sequence and each.succeeded and each.ended is not None and each.ended <= before for each in rows)
 
 
 def matured(every: RowFigures, mature: RowFigures, unended: int, matures: int) -> RowFigures:
     """Returns the figures of the runs that count.
 
-    `every`: of all runs; `mature`: of those that began before the cut. `unended`: runs that began before the cut and have not ended: they are
-    the slowest. What one would have cost is not known, and it has not failed.
+    `every`: of all runs. `mature`: of runs that began before the cut. `unended`: runs that began before the cut and have not ended; they
+    count as the slowest. Their cost is unknown, and they have not failed.
     """
     sums, buckets = mature.sums, dict(mature.sums.sketch.buckets)
     if unended:
@@ -46,7 +46,7 @@ def matured(every: RowFigures, mature: RowFigures, unended: int, matures: int) -
 
 
 def told(compared: RunComparison, every: RowFigures, matures: int | None) -> RunComparison:
-    """Returns a comparison that says when runs count. `every`: figures of all runs of the row."""
+    """Adds to a comparison the time after which runs count. `every`: figures of all runs of the row."""
     if matures is None:
         return compared
     seconds = matures / MICROSECONDS
@@ -57,7 +57,7 @@ def told(compared: RunComparison, every: RowFigures, matures: int | None) -> Run
 
 
 def _part(node: NodeSums, share: float) -> NodeSums:
-    """Returns the part of a node that falls to a share of the runs: nodes are summed up by the hour."""
+    """Returns a node's sums, scaled to a share of the runs: nodes are summed up by the hour."""
     cost = round(node.sums.cost * share) if node.sums.cost is not None else None
     return msgspec.structs.replace(
         node,

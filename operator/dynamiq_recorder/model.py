@@ -1,4 +1,7 @@
-"""Runs as they are stored. Times are microseconds since 1970 UTC, durations microseconds, cost nano-dollars; what is not known is None."""
+"""Defines runs, rows and their sums as a store keeps them. It does no I/O.
+
+Times are microseconds since 1970 UTC, durations microseconds, costs nano-dollars. An unknown value is None.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ from dynamiq_operator.model.runs import CostSource, NodeStatus, RunSource, RunSt
 MICROSECONDS = 1_000_000
 NANO_USD = 1_000_000_000
 SPANS_OF_A_RUN = 5000
-"""Those that began first are kept."""
+"""Most spans of a run. Those that began first are kept."""
 CONTENT_OF_A_RUN = 16 * 1024 * 1024
-"""Characters of what is beside its spans: of those that began first it is kept."""
+"""Most characters of content and `extra` of a run's spans. The spans that began first keep theirs."""
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """Cached tokens are part of the input."""
+    """Token counts of a call or a run. Cached tokens are part of the input."""
 
     input: int | None = None
     output: int | None = None
@@ -33,21 +36,22 @@ _IN_LINE = re.compile(r"(\S+) in line ([1-9][0-9]{0,8})")
 
 
 def in_line(error_type: str | None, line: int | None) -> str | None:
-    """Returns how a store keeps the type of a node's error and the line of its code: as one text, which versions without lines show."""
+    """Joins a node's error type and code line into one text. Versions that know no lines show it as the type."""
     return f"{error_type} in line {line}" if error_type and line else error_type
 
 
 def out_of_line(kept: str | None) -> tuple[str | None, int | None]:
-    """Returns the type, and the line where there is one."""
-    found = _IN_LINE.fullmatch(kept or "")
-    return (found[1], int(found[2])) if found is not None else (kept, None)
+    """Splits a text of `in_line` into type and line; the line is None if the text has none."""
+    match = _IN_LINE.fullmatch(kept or "")
+    return (match[1], int(match[2])) if match is not None else (kept, None)
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """One node of a run. `span_id`, `parent_id`: hex or UUID, unique within the run; parent None at the top.
+    """One node of a run.
 
-    `is_model`: a leaf that called a model; its tokens and cost are the run's. `extra`: JSON of what no field holds (of the SDK's run).
-    `error`, `input`, `output`: content, only where the App records it; input and output are JSON.
+    `span_id`, `parent_id`: hex or UUID, unique within the run; the parent is None at the top. `is_model`: True for a leaf that called a
+    model; its tokens and cost are the run's. `extra`: JSON of an SDK run's values that have no field. `error`, `input`, `output`: content,
+    present only if the App records it; input and output are JSON.
     """
 
     span_id: str
@@ -74,12 +78,12 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """An ended run with its spans. `id`: a UUID; a second one with it is the same run, sent again.
+    """An ended run with its spans.
 
-    `row_uid`, `sequence`, `row_digest`: the row that it is of, None where none is known: a store says so by its rows, whatever it is given.
-    `seq`: its number in `instance`, from 1. `content_kept`: in what is read, whether its content is there, asked for or not.
-    `cost`: of the model calls whose price is known, None where no price is; `unpriced`: model calls without one.
-    `error`, `input`, `output`, `extra`: as of a span.
+    `id`: a UUID. A second run of the same App with it is the same run, sent again. `row_uid`, `sequence`, `row_digest`: of the run's row,
+    None if unknown. A store sets them by its rows and ignores other values. `seq`: its number in `instance`, from 1. `content_kept`: set on
+    reads; True if the store has its content, whether or not it was requested. `cost`: of the model calls with a known price, None if there
+    are none. `unpriced`: the number of model calls without a price. `error`, `input`, `output`, `extra`: as in `Span`.
     """
 
     id: str
@@ -120,7 +124,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
-    """What one process said of itself with a batch: the highest number that it gave, how many runs it dropped, whether this is goodbye."""
+    """The state that a process reported with a batch.
+
+    `last_seq`: the highest number that it assigned. `dropped`: the number of runs that it dropped. `ended`: True with its last batch.
+    """
 
     id: str
     app_uid: str
@@ -132,17 +139,17 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request brought."""
+    """The runs and processes of one request."""
 
     runs: tuple[Run, ...]
     instances: tuple[Instance, ...] = ()
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of an App's history, as far as runs are attributed by it; kept after the row itself is gone.
+    """The part of a row that attributes runs. It is kept after the row is deleted from the cluster.
 
-    `began`: pinned.createdAt. `succeeded`: whether its outcome is Succeeded; None while it has none. `ended`: outcome.at. `pair`: a digest of
-    its flow and its runtime; None of a row that an earlier recorder noted.
+    `began`: pinned.createdAt. `succeeded`: True if its outcome is Succeeded; None without an outcome. `ended`: outcome.at. `pair`: a digest
+    of its flow and its runtime; None if an earlier recorder stored the row.
     """
 
     uid: str
@@ -159,14 +166,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     pair: str | None = None
 
     def is_pair_of(self, other: Row) -> bool:
-        """Returns whether both have the same flow and the same runtime."""
+        """Returns True if both rows have the same flow and the same runtime."""
         return self.pins == other.pins or (self.pair is not None and self.pair == other.pair)
 
 
 class ArchivedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of an App's history that left the cluster, or is about to. `content`: the row as it was stored there, JSON.
+    """A row of an App's history that left the cluster, or is about to.
 
-    `digest`: None of one that was never pinned. `ended`: outcome.at. `namespace`, `app`: of the App; empty in what is read.
+    `content`: the row as it was stored there, JSON. `digest`: None if the row was never pinned. `ended`: outcome.at. `namespace`, `app`: of
+    the App; empty in rows that a store returns.
     """
 
     uid: str
@@ -192,7 +200,10 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs of an App; None: any. `since` inclusive, `until` exclusive. `error`: part of the error's text, any case."""
+    """A selection of an App's runs. A field of None selects any value.
+
+    `since` is inclusive, `until` exclusive. `error`: a part of the error's text, ignoring case.
+    """
 
     app_uid: str
     row_uid: str | None = None
@@ -211,19 +222,21 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sketch(msgspec.Struct, frozen=True):
-    """Durations in logarithmic buckets: bucket i holds those in (γ^(i-1), γ^i] microseconds, γ = 1.02, so a quantile is right to 1 %. So may be
-    amounts: nano-dollars, or tokens.
+    """Counts of durations, or of amounts in nano-dollars or tokens, in logarithmic buckets.
+
+    Bucket i holds values in (γ^(i-1), γ^i] microseconds with γ = 1.02, so a quantile is accurate to 1 %.
     """
 
     buckets: Mapping[int, int] = {}
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
-    """Of runs, or of a node's spans. `tokens` and `cost` are of all; a sum of what nobody said is None.
+    """Sums over runs, or over a node's spans.
 
-    What compares rows is of the `counted`: runs neither refused nor abandoned, whose durations `sketch` and `duration` have.
-    `counted_tokens`: input and output of those where a model said so, `with_tokens` of them. `priced`: those none of whose model calls lacks
-    a price (a run that calls no model costs 0), and their cost. Their sketches lack runs that were recorded before there was one.
+    Token counts and `cost` cover all runs. A sum is None if no run reported the value. Comparisons use the `counted` runs: those neither
+    refused nor abandoned. `sketch` and `duration` cover them. `with_tokens`: counted runs that reported tokens. `counted_tokens`: their
+    input plus output. `priced`: counted runs whose model calls all have a price. `priced_cost`: their cost. A run without model calls costs
+    0. `token_sketch` and `cost_sketch` lack runs that were recorded before these sketches existed.
     """
 
     runs: int = 0
@@ -248,8 +261,9 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeSums(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a node's spans, those that were skipped left out. `own_duration`: without the time of the nodes inside it. `caused`: failures that
-    no node inside it had, so that began here.
+    """Sums over a node's spans, without skipped ones.
+
+    `own_duration`: without the time of the nodes inside it. `caused`: failures of which no node inside it failed, so they began here.
     """
 
     node_id: str
@@ -260,9 +274,9 @@ class NodeSums(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RowFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a comparison needs of one row, or of several together: `row` is the newest of them, `oldest` the oldest.
+    """The figures that a comparison needs of one row, or of several rows together.
 
-    `scores`: by name, what they come to and how many there are.
+    `row`: the newest of them. `oldest`: the oldest; None for a single row. `scores`: by name, their sum and their number.
     """
 
     row: Row
@@ -273,7 +287,7 @@ class RowFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums of a group from `at` on, for an interval. `name`: of a node."""
+    """Sums of a group for the interval that begins at `at`. `name`: of a node."""
 
     key: str
     at: int
@@ -294,7 +308,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wholeness(msgspec.Struct, frozen=True, kw_only=True):
-    """Of an App: how many processes sent runs, how many runs did not arrive, how many processes said no goodbye, runs of pods without a row."""
+    """The completeness of an App's recorded runs.
+
+    `instances`: processes that sent runs. `missing`: runs that did not arrive. `cut_off`: processes that ended without reporting it.
+    `unattributed`: runs of pods that belong to no row.
+    """
 
     instances: int
     missing: int

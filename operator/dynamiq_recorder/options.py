@@ -1,4 +1,4 @@
-"""The options of `python -m dynamiq_recorder serve`: each by a flag or by its environment variable."""
+"""Defines the options of `python -m dynamiq_recorder`, each a flag or an environment variable. It opens no store."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _serving(to: argparse.ArgumentParser) -> None:
     setting(to, "--tls-cert", None, "serve HTTPS with this certificate chain (PEM), read again when it changes", kind=Path)
     setting(to, "--tls-key", None, "the private key of that certificate (PEM)", kind=Path)
     setting(to, "--prices", None, "price table of models, read again when it changes; without it only reported costs are known", kind=Path)
-    # No name by itself: a namespace of that name may be anybody's where nothing is installed there.
+    # No default: without an installed gate, anyone may own a namespace of that name.
     setting(
         to, "--gate-account", None, "user name of a gate's account that may relay for every App, also without the right to create apps/runs"
     )
@@ -115,24 +115,24 @@ def count(text: str) -> int:
 
 
 def days(text: str) -> int:
-    """Seconds of a number of days."""
+    """Parses a number of days. Returns seconds."""
     try:
-        found = float(text)
+        number = float(text)
     except ValueError:
-        found = 0.0
-    if not 0 < found <= 36500:
+        number = 0.0
+    if not 0 < number <= 36500:
         raise argparse.ArgumentTypeError(f"{text} is not a number of days above 0")
-    return round(found * DAY)
+    return round(number * DAY)
 
 
 def ratio(text: str) -> float:
     try:
-        found = float(text)
+        number = float(text)
     except ValueError:
-        found = -1.0
-    if not 0 <= found <= 1:
+        number = -1.0
+    if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
-    return found
+    return number
 
 
 def port(text: str) -> int:
@@ -142,7 +142,10 @@ def port(text: str) -> int:
 
 
 def with_password(url: str, file: Path | None) -> str:
-    """The address of the store with the password of a file. Raises OSError where that cannot be read."""
+    """Returns the store's address with the password of a file.
+
+    Raises OSError if the file cannot be read.
+    """
     if file is None:
         return url
     parts = urlsplit(url)
@@ -152,7 +155,7 @@ def with_password(url: str, file: Path | None) -> str:
 
 
 def without_password(url: str) -> str:
-    """What may be shown of it."""
+    """Returns the address as it may be shown: without its password and query."""
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}{at}{host}", query=""))

@@ -1,15 +1,15 @@
-"""What a call of a model cost: what was reported, else by a price table, else unknown.
+"""Computes the cost of a model call: the reported cost, else one by a price table, else unknown. It reads no file.
 
-The table is YAML: a list, or a list under `prices`, in US dollars per million tokens; `from` (a date, or a time with its zone) is since when
-it holds, and without it it has always held:
+The table is YAML: a list of prices, or a list under `prices`, in US dollars per million tokens. `from` is the date, or the time with its
+zone, from which a price holds. A price without it has always held:
 
     - {model: gpt-4o, from: 2024-10-01, input: 2.5, output: 10, cached: 1.25, cacheWrite: 2.5}
 
-A call's model is looked up as it is named, then without what stands before a slash, one part after the other: azure/eu/gpt-4o is eu/gpt-4o if
-that is there, else gpt-4o. Nothing else is guessed: gpt-4o-2024-08-06 is no gpt-4o.
+A model is looked up by its full name, then without its first part up to a slash, and so on: azure/eu/gpt-4o, eu/gpt-4o, gpt-4o. No other
+name is tried: gpt-4o-2024-08-06 does not get the price of gpt-4o.
 
-A reported cost of 0 for a call that took tokens is unknown: price maps have 0 where nobody has filled in a price. A model that does cost nothing
-has a line with `input: 0, output: 0`.
+A reported cost of 0 for a call that used tokens is unknown, since price maps have 0 for missing prices. A free model needs a line with
+`input: 0, output: 0`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"ca
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """Nano-dollars per million tokens."""
+    """The prices of a model, in nano-dollars per million tokens."""
 
     input: int
     output: int
@@ -47,7 +47,9 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     cache_write: int
 
     def of(self, tokens: Tokens) -> int | None:
-        """Nano-dollars; None where nothing is known of the tokens. Cached tokens are part of the input, and cost less or more."""
+        """Returns nano-dollars; None if neither input nor output tokens are known. Cached tokens are part of the input, with their own
+        price.
+        """
         if tokens.input is None and tokens.output is None:
             return None
         read, write = tokens.cache_read or 0, tokens.cache_write or 0
@@ -57,10 +59,13 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Prices:
-    """A price table."""
+    """A price table: the prices of each model, by time."""
 
     def __init__(self, text: str = "") -> None:
-        """Raises ValueError saying what of the YAML is wrong, and where."""
+        """Parses a table.
+
+        Raises ValueError, which names the wrong entry of the YAML.
+        """
         self._prices: dict[str, list[tuple[int, Price]]] = {}
         for number, line in enumerate(_lines(text), 1):
             try:
@@ -76,7 +81,7 @@ class Prices:
             known.sort(key=lambda each: each[0])
 
     def price(self, model: str, at: int) -> Price | None:
-        """Of a model at a time, in microseconds; None where the table has none."""
+        """Returns the price of a model at a time in microseconds; None if the table has none."""
         for name in _names(model):
             if known := self._prices.get(name):
                 place = bisect_right(known, at, key=lambda each: each[0])
@@ -84,15 +89,15 @@ class Prices:
         return None
 
     def cost(self, model: str | None, tokens: Tokens, at: int, reported: float | None = None) -> tuple[int | None, CostSource | None]:
-        """Nano-dollars of one call and who says so; None and None where nobody does. `reported`: in dollars."""
-        if reported is not None and math.isfinite(reported) and (reported > 0 or (reported == 0 and _took_none(tokens))):
+        """Returns the nano-dollars of a call and their source; None and None if unknown. `reported`: in dollars."""
+        if reported is not None and math.isfinite(reported) and (reported > 0 or (reported == 0 and _used_no_tokens(tokens))):
             return round(reported * NANO_USD), CostSource.REPORTED
         price = self.price(model, at) if model is not None else None
         cost = price.of(tokens) if price is not None else None
         return (cost, CostSource.TABLE) if cost is not None else (None, None)
 
 
-def _took_none(tokens: Tokens) -> bool:
+def _used_no_tokens(tokens: Tokens) -> bool:
     return tokens.input == 0 and not tokens.output
 
 

@@ -1,6 +1,6 @@
-"""A run in the SDK's shape, and what of it is no content: what stays where callers' words and what they were answered do not.
+"""Removes content from a run in the SDK's shape: what callers wrote, and the answers. It parses no run.
 
-What may stay is listed. Whatever else a run says of itself, in this version of the SDK or in a later one, may be somebody's words.
+Fields that stay are listed. Any other field, of this SDK version or a later one, may hold a caller's words.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _METADATA = frozenset(
 _FAILED_NODE = frozenset({"id", "name"})
 
 
-def without_content(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The run without what was said, answered or went wrong in it, and the same of its executions."""
-    kept = {name: value for name, value in given.items() if name in _RUN}
+def without_content(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the run, and its executions, without input, output, errors and other content."""
+    kept = {name: value for name, value in run.items() if name in _RUN}
     if "executions" in kept:
         kept["executions"] = [without_content(each) for each in _dictionaries(kept["executions"])]
     if isinstance(metadata := kept.get("metadata"), dict):
@@ -41,7 +41,7 @@ def _dictionaries(value: Any) -> list[dict[str, Any]]:
 
 
 def _without_messages(value: Any) -> Any:
-    """A node as it was written: the messages of its prompt, and of a node's in it, are made of what the caller wrote."""
+    """Returns a node without the messages of its prompt, and of prompts inside it: they contain what the caller wrote."""
     if isinstance(value, list):
         return [_without_messages(each) for each in value]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""One recorder, from its start to its end: what was acknowledged is stored, and what is under way at SIGTERM is stored and acknowledged."""
+"""Runs one recorder from start to end. It acknowledges only stored runs; runs under way at SIGTERM are still stored and acknowledged."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from dynamiq_recorder.upkeep import Upkeep
 
 KEEP_ALIVE = 75
 DRAIN = 20
-"""Seconds in which requests are finished at SIGTERM."""
+"""Seconds in which requests may finish after SIGTERM."""
 READ_AGAIN = 30.0
-"""Seconds after which the certificate, and the prices, are looked at again."""
+"""Seconds between two checks of the certificate and the prices."""
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,8 @@ log = logging.getLogger(__name__)
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The options of one process. `kind`: of the store, sqlite or postgresql. `host`: None for every address.
 
-    `gate`, `operator`: user names of their accounts, empty for nobody's. `keep_archive`: seconds for which the archived rows of an App that is gone are kept.
+    `gate`, `operator`: user names of their accounts; empty for none. `keep_archive`: seconds for which archived rows are kept after their
+    App was deleted.
     """
 
     store: Store
@@ -70,13 +71,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FewConnections(LimitedProtocol):
-    """Of ports that a kubelet and a few Prometheus read."""
+    """Connection limits of ports that only a kubelet and a few Prometheus servers use."""
 
     limits = ConnectionLimits(head_bytes=8 * 1024, address=32, total=256)
 
 
 class Server(uvicorn.Server):
-    """A server whose end is asked for by whoever runs it."""
+    """A uvicorn server that leaves signals to its caller."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -86,7 +87,7 @@ class Server(uvicorn.Server):
 async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
     """Serves until SIGTERM or SIGINT, or until `stop` is set.
 
-    Raises OSError where a port is taken or a certificate cannot be read, and cluster.NoCluster.
+    Raises OSError if a port is taken or a certificate cannot be read, and cluster.NoCluster.
     """
     stopping = stop or _signalled()
     metrics = Metrics(options.kind)
@@ -113,8 +114,8 @@ def _context(client: Client, options: Options, queue: Queue, metrics: Metrics, p
     apps, rights = Apps(client), Rights(client)
 
     def app_uid(namespace: str, name: str) -> str | None:
-        found = apps.named(namespace, name)
-        return found.uid if found is not None else None
+        app = apps.named(namespace, name)
+        return app.uid if app is not None else None
 
     return Context(
         store=options.store,
@@ -137,7 +138,7 @@ def _context(client: Client, options: Options, queue: Queue, metrics: Metrics, p
 
 async def _run(context: Context, options: Options, prices: PriceFile, stopping: asyncio.Event) -> None:
     server = _server(create_app(context), options, options.port, options.tls)
-    # A kubelet finds a place here whatever comes to the port that everybody reaches.
+    # Probes have a port of their own: load on the public port must not fail them.
     probes = _server(create_probes(context), options, options.health_port, None, FewConnections)
     exposed = _server(create_metrics(context.metrics.registry), options, options.metrics_port, None, FewConnections)
     beside = [
@@ -152,11 +153,11 @@ async def _run(context: Context, options: Options, prices: PriceFile, stopping: 
         await asyncio.wait({*beside, stopped, *served}, return_when=asyncio.FIRST_COMPLETED)
         for task in (*beside, *served):
             if task.done():
-                task.result()  # what ended a part ends the process, to be started anew
+                task.result()  # an error of any part ends the process, which is then restarted
         log.info("the recorder ends")
     finally:
         server.should_exit = True
-        await asyncio.wait({served[0]}, timeout=DRAIN + 5)  # it is alive until then, so probes are answered
+        await asyncio.wait({served[0]}, timeout=DRAIN + 5)  # probes are answered until requests have finished
         probes.should_exit = exposed.should_exit = True
         await asyncio.wait(served[1:], timeout=1)
         for task in (*beside, stopped, *served):
@@ -191,18 +192,18 @@ def _server(
 async def _served(server: Server) -> None:
     try:
         await server.serve()
-    except SystemExit:  # uvicorn has said why: its port is taken
+    except SystemExit:  # uvicorn has logged the reason: its port is taken
         raise OSError(f"port {server.config.port} is taken") from None
 
 
 async def _attribute(context: Context) -> None:
-    """Rows are read once Apps are: a row is of an App that there is."""
+    """Follows rows once all Apps are listed, since each row needs its App."""
     await context.apps.informer.listed.wait()
     await context.attribution.informer.run()
 
 
 async def _read_again(options: Options, context: ssl.SSLContext | None, prices: PriceFile) -> None:
-    """Prices and the certificate, when they have changed."""
+    """Reads the prices and the certificate again when they have changed."""
     read_at = _changed_at(options.tls)
     while True:
         await asyncio.sleep(READ_AGAIN)

@@ -1,6 +1,6 @@
-"""Sketches of durations: how many fell into each logarithmic bucket. Two are added bucket by bucket, and a quantile is right to 1 %.
+"""Counts durations in logarithmic buckets. Sketches add up bucket by bucket, and quantiles are accurate to 1 %. It stores none.
 
-After DDSketch (Masson, Rim, Lee: VLDB 2019) with γ = 1.02: bucket i holds those in (γ^(i-1), γ^i] microseconds, bucket 0 all up to 1.
+Bucket i holds durations in (γ^(i-1), γ^i] microseconds with γ = 1.02, bucket 0 all up to 1. Source: DDSketch (Masson, Rim, Lee: VLDB 2019).
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from dynamiq_recorder.model import Sketch
 
 GAMMA = 1.02
 LAST = 65_535
-"""Of the buckets, which 16 bits hold."""
+"""The last bucket: the largest number of 16 bits."""
 PART = LAST + 1
-"""Buckets of a part of several sketches that are one."""
+"""Buckets of each part of a joined sketch."""
 _PER_LOG = 1.0 / math.log(GAMMA)
 _NUMBER, _COUNT = "H", "I"
 _ENTRY = array(_NUMBER).itemsize + array(_COUNT).itemsize
 
 
 def bucket(duration: int) -> int:
-    """The bucket of a duration in microseconds."""
+    """Returns the bucket of a duration in microseconds."""
     return min(LAST, ceil(log(duration) * _PER_LOG - 1e-9)) if duration > 1 else 0
 
 
 def middle(number: int) -> float:
-    """What stands for all of a bucket, in microseconds: its harmonic middle, off by less than 1 % from any of them."""
+    """Returns the value that represents a bucket, in microseconds: its harmonic middle, less than 1 % from any duration in it."""
     return 2.0 * GAMMA**number / (GAMMA + 1.0) if number else 1.0
 
 
@@ -44,7 +44,7 @@ def sketch_of(durations: Iterable[int]) -> Sketch:
 
 
 def added(sketches: Iterable[Mapping[int, int]]) -> dict[int, int]:
-    """The buckets of all of them together."""
+    """Returns the sum of several sketches, bucket by bucket."""
     total: dict[int, int] = {}
     for buckets in sketches:
         add(total, buckets)
@@ -52,17 +52,17 @@ def added(sketches: Iterable[Mapping[int, int]]) -> dict[int, int]:
 
 
 def add(total: dict[int, int], buckets: Mapping[int, int], sign: int = 1) -> None:
-    """Adds buckets to a total, or with sign -1 takes them out of it; a bucket that comes to nothing is gone."""
+    """Adds buckets to a total, or subtracts them with sign -1. A bucket that reaches 0 is removed."""
     get = total.get
     for number, count in buckets.items():
-        if left := get(number, 0) + sign * count:
-            total[number] = left
+        if remaining := get(number, 0) + sign * count:
+            total[number] = remaining
         else:
             total.pop(number, None)
 
 
 def quantile(buckets: Mapping[int, int], fraction: float) -> float | None:
-    """The duration in microseconds that `fraction` of all take at most; None of nothing."""
+    """Returns the duration in microseconds that `fraction` of all durations do not exceed; None if there are none."""
     numbers, ends = cumulated(buckets)
     if not ends:
         return None
@@ -70,25 +70,25 @@ def quantile(buckets: Mapping[int, int], fraction: float) -> float | None:
 
 
 def cumulated(buckets: Mapping[int, int]) -> tuple[list[int], list[int]]:
-    """The numbers in order, and how many are in each bucket and those before it."""
+    """Returns the bucket numbers in order, and for each the count up to and including its bucket."""
     numbers = sorted(buckets)
     return numbers, list(accumulate(map(buckets.__getitem__, numbers)))
 
 
 def packed(buckets: Mapping[int, int]) -> bytes:
-    """Bytes for a column: the numbers in order as 16 bits each, then the counts as 32, little-endian."""
-    there = sorted((number, count) for number, count in buckets.items() if count > 0)
-    halves = array(_NUMBER, [number for number, _ in there]), array(_COUNT, [count for _, count in there])
+    """Serializes buckets for a column: the numbers in order as 16 bits each, then the counts as 32 bits, little-endian."""
+    entries = sorted((number, count) for number, count in buckets.items() if count > 0)
+    halves = array(_NUMBER, [number for number, _ in entries]), array(_COUNT, [count for _, count in entries])
     return b"".join(_little(half).tobytes() for half in halves)
 
 
 def unpacked(data: bytes | None) -> dict[int, int]:
-    """The buckets that `packed` made bytes of."""
+    """Parses the bytes of `packed`."""
     return dict(zip(*_halves(data), strict=True)) if data else {}
 
 
 def add_packed(total: dict[int, int], data: bytes | None, runs: float | None = None) -> None:
-    """Adds the buckets that `packed` made bytes of. `runs`: as many as have to be in them, or else none is added."""
+    """Adds the buckets in the bytes of `packed`. `runs`: their expected count; with any other count nothing is added."""
     numbers, counts = _halves(data or b"")
     if runs is not None and sum(counts) != runs:
         return
@@ -106,12 +106,12 @@ def _halves(data: bytes) -> tuple[array[int], array[int]]:
 
 
 def joined(parts: Iterable[bytes | None]) -> dict[int, int]:
-    """Several sketches as one, whose parts do not meet: bucket i of the n-th, from 0, is bucket n * PART + i."""
+    """Joins several sketches without overlap: bucket i of the n-th, from 0, becomes bucket n * PART + i."""
     return {place * PART + number: count for place, data in enumerate(parts) for number, count in unpacked(data).items()}
 
 
 def parted(buckets: Mapping[int, int], count: int) -> list[bytes]:
-    """The bytes of each of so many parts."""
+    """Splits a joined sketch. Returns the bytes of each of `count` parts."""
     parts: list[dict[int, int]] = [{} for _ in range(count)]
     for number, runs in buckets.items():
         parts[number // PART][number % PART] = runs

@@ -1,7 +1,7 @@
-"""The tests of a comparison: quantiles and means from sketches, and proportions. All are two-sided, and all are pure.
+"""Implements the tests of a comparison: quantiles and means from sketches, and proportions. All are two-sided and pure.
 
-Each returns an Estimate of an effect: the logarithm of a ratio, or a difference of proportions. Quantiles and means are tested by permutation:
-if rows do not differ, runs could be dealt to them by chance. That takes no shape of a distribution for granted.
+Each returns an Estimate of an effect: the logarithm of a ratio, or a difference of proportions. Quantiles and means are tested by
+permutation: if two rows are equal, chance dealt the runs to them. No shape of a distribution is assumed.
 """
 
 from __future__ import annotations
@@ -15,26 +15,31 @@ from functools import cached_property
 from dynamiq_recorder.sketch import GAMMA, cumulated, middle
 
 CONFIDENCE = 1.959964
-"""Standard deviations of a normal variable that hold 95 %."""
+"""Standard deviations of a normal variable that contain 95 %."""
 FEW = 5.0
-"""Expected failures in each cell, below which chance is counted and not approximated."""
+"""Expected failures per cell below which Fisher's exact test replaces the approximation."""
 BEYOND = 50
-"""Runs of the smaller row that a quantile's test looks at, as far as the upper half has them."""
+"""Fewest runs of the smaller row above the start of a quantile's test, unless that start would be below the median."""
 _WIDTH = math.log(GAMMA)
 _SIDE = 0.025
-"""The part of all deals that an interval leaves out at each side."""
+"""The part of all deals that an interval excludes at each side."""
 _SHORTEST = 0.7
-"""Skewness that makes the shorter tail shorter. More would make it end where sums still are."""
+"""Most negative skewness that is used. More would end the shorter tail below sums that still occur."""
 
 Buckets = Mapping[int, int]
 Powers = tuple[float, float, float]
 Tails = Callable[[int], tuple[float, float]]
-"""Both tails of a test: how often chance makes a row's sum as large, and as small. It takes by how many buckets the other row moves up first."""
+"""Returns both tails of a test: the probability, by chance, of a sum as large, and of one as small. Its argument: by how many buckets the
+other row is shifted up first.
+"""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """An effect. `p`: how often chance alone makes as much of it. `bounds` returns its 95 % interval; infinite where it has no end."""
+    """An estimated effect.
+
+    `p`: the probability of such an effect by chance alone. `bounds`: returns its 95 % interval, infinite where it is open.
+    """
 
     effect: float
     p: float
@@ -49,48 +54,49 @@ def two_sided(z: float) -> float:
     return math.erfc(abs(z) / math.sqrt(2.0))
 
 
-def quantile_ratio(one: Buckets, other: Buckets, fraction: float) -> Estimate | None:
-    """log(quantile of one / quantile of other), by how many of each row's runs are above the quantile of both together.
+def quantile_ratio(buckets: Buckets, base_buckets: Buckets, fraction: float) -> Estimate | None:
+    """Estimates log(quantile of `buckets` / quantile of `base_buckets`); None if either is empty.
 
-    Of few runs hardly any are above a high quantile. So the test begins lower, with BEYOND runs of the smaller row, but not below the median.
-    Above a median all runs count the same. Above a higher quantile the highest counts three times as much as the first.
+    It scores each row's runs above a quantile of both rows together. Few runs are above a high quantile, so the test starts lower: with
+    BEYOND runs of the smaller row, but not below the median. For a median all runs above it count the same. For a higher quantile the
+    highest run counts three times as much as the lowest.
     """
-    if not one or not other:
+    if not buckets or not base_buckets:
         return None
-    count, base = sum(one.values()), sum(other.values())
+    count, base = sum(buckets.values()), sum(base_buckets.values())
     above = (count + base) * min(0.5, max(1.0 - fraction, BEYOND / min(count, base)))
     slope = (2.0 if fraction > 0.5 else 0.0) / above
 
     def tails(by: int) -> tuple[float, float]:
-        taken, found, sums = 0, 0.0, (0.0, 0.0, 0.0)
-        for number in sorted(one.keys() | {each + by for each in other}, reverse=True):
+        taken, score_sum, sums = 0, 0.0, (0.0, 0.0, 0.0)
+        for number in sorted(buckets.keys() | {each + by for each in base_buckets}, reverse=True):
             if taken >= above - 1e-9:
                 break
-            here = one.get(number, 0)
-            size = here + other.get(number - by, 0)
+            here = buckets.get(number, 0)
+            size = here + base_buckets.get(number - by, 0)
             # Runs of one bucket share the places that they take, also where only some of these are above the quantile.
             part = min(size, above - taken) / size
             score = part * (1.0 + slope * (above - (taken + min(taken + size, above)) / 2))
             taken += size
-            found += here * score
+            score_sum += here * score
             sums = (sums[0] + size * score, sums[1] + size * score**2, sums[2] + size * score**3)
-        return _tails(count, base, found, sums)
+        return _tails(count, base, score_sum, sums)
 
-    return _estimate(_log_quantile(one, fraction) - _log_quantile(other, fraction), one, other, tails)
+    return _estimate(_log_quantile(buckets, fraction) - _log_quantile(base_buckets, fraction), buckets, base_buckets, tails)
 
 
 def _log_quantile(buckets: Buckets, fraction: float) -> float:
-    """The logarithm of a quantile; within a bucket durations are spread evenly."""
+    """Returns the logarithm of a quantile. Durations are taken as evenly spread within a bucket."""
     numbers, ends = cumulated(buckets)
-    wanted = fraction * ends[-1]
-    place = bisect_left(ends, wanted)
+    rank = fraction * ends[-1]
+    place = bisect_left(ends, rank)
     number = numbers[place]
-    return _WIDTH * (number - (ends[place] - wanted) / buckets[number])
+    return _WIDTH * (number - (ends[place] - rank) / buckets[number])
 
 
-def mean_ratio(one: Buckets, other: Buckets, value: float, base: float) -> Estimate:
-    """log(value / base), which are the means of both: infinite where one of them is 0."""
-    runs, base_runs, powers, base_powers = sum(one.values()), sum(other.values()), _powers(one), _powers(other)
+def mean_ratio(buckets: Buckets, base_buckets: Buckets, value: float, base: float) -> Estimate:
+    """Estimates log(value / base), the ratio of both means; infinite if one of them is 0."""
+    runs, base_runs, powers, base_powers = sum(buckets.values()), sum(base_buckets.values()), _powers(buckets), _powers(base_buckets)
 
     def tails(by: int) -> tuple[float, float]:
         times = GAMMA**by
@@ -102,8 +108,8 @@ def mean_ratio(one: Buckets, other: Buckets, value: float, base: float) -> Estim
         return _tails(runs, base_runs, powers[0], sums)
 
     if value and base:
-        return _estimate(math.log(value / base), one, other, tails)
-    return _estimate(math.copysign(math.inf, value - base) if value != base else 0.0, one, other, tails)
+        return _estimate(math.log(value / base), buckets, base_buckets, tails)
+    return _estimate(math.copysign(math.inf, value - base) if value != base else 0.0, buckets, base_buckets, tails)
 
 
 def mean(buckets: Buckets) -> float:
@@ -111,7 +117,7 @@ def mean(buckets: Buckets) -> float:
 
 
 def _powers(buckets: Buckets) -> Powers:
-    """Returns the sums of all values, their squares and their cubes. The lowest bucket is 0."""
+    """Returns the sums of all values, their squares and their cubes. The lowest bucket counts as 0."""
     first = second = third = 0.0
     for number, count in buckets.items():
         value = middle(number) if number else 0.0
@@ -122,11 +128,12 @@ def _powers(buckets: Buckets) -> Powers:
     return first, second, third
 
 
-def _tails(count: int, base: int, found: float, sums: Powers) -> tuple[float, float]:
-    """How often a row's scores come to as much as `found`, and to as little, where runs are dealt to both rows by chance.
+def _tails(count: int, base: int, score_sum: float, sums: Powers) -> tuple[float, float]:
+    """Returns how often chance makes a row's scores sum to at least `score_sum`, and to at most it.
 
-    `count`, `base`: runs of the row and of the other. `sums`: of all scores, their squares and their cubes. The distribution over all deals has
-    a mean, a variance and a skewness that follow from these, exactly; of this form it is taken for a gamma distribution (Pearson's type III).
+    `count`, `base`: runs of the row and of the other. `sums`: of all scores, their squares and their cubes. Over all deals of the runs to
+    the rows, mean, variance and skewness follow exactly from `sums`. The distribution is approximated by a gamma distribution of these
+    (Pearson's type III).
     """
     total = count + base
     middle_score = sums[0] / total
@@ -136,12 +143,15 @@ def _tails(count: int, base: int, found: float, sums: Powers) -> tuple[float, fl
     third = sums[2] - 3 * middle_score * sums[1] + 2 * middle_score**2 * sums[0]
     deviation = math.sqrt(second / total * count * base / (total - 1))
     skewness = third / total * count * base * (base - count) / ((total - 1) * (total - 2)) / deviation**3
-    z = (found - count * middle_score) / deviation
+    z = (score_sum - count * middle_score) / deviation
     return _upper(z, skewness), _upper(-z, -skewness)
 
 
 def _upper(z: float, skewness: float) -> float:
-    """The part above z of a standardized gamma distribution, by the cube roots of Wilson and Hilferty (PNAS 1931)."""
+    """Returns the part above z of a standardized gamma distribution.
+
+    Source: the cube roots of Wilson and Hilferty (PNAS 1931).
+    """
     skewness = max(skewness, -_SHORTEST)
     if abs(skewness) > 1e-4:
         inner = 1.0 + skewness * z / 2
@@ -151,18 +161,19 @@ def _upper(z: float, skewness: float) -> float:
     return math.erfc(z / math.sqrt(2.0)) / 2
 
 
-def _estimate(effect: float, one: Buckets, other: Buckets, tails: Tails) -> Estimate:
-    """`p` is of the tail that the effect points to: a test that points the other way says nothing of it."""
+def _estimate(effect: float, buckets: Buckets, base_buckets: Buckets, tails: Tails) -> Estimate:
+    """Builds an Estimate. `p` is of the tail to which the effect points."""
     above, below = tails(0)
+    # The other tail is no evidence for this effect, even if it is small.
     p = min(1.0, 2 * (above if effect > 0 else below)) if effect else 1.0
-    return Estimate(effect, p, lambda: _bounds(effect, one, other, tails))
+    return Estimate(effect, p, lambda: _bounds(effect, buckets, base_buckets, tails))
 
 
-def _bounds(effect: float, one: Buckets, other: Buckets, tails: Tails) -> tuple[float, float]:
-    """Returns the ratios by which the other row can be multiplied until the test tells both apart, and at least one bucket beside the effect."""
+def _bounds(effect: float, buckets: Buckets, base_buckets: Buckets, tails: Tails) -> tuple[float, float]:
+    """Returns the lowest and the highest log ratio that the test does not reject, each at least one bucket from the effect."""
     if math.isinf(effect):
         return -math.inf, math.inf
-    least, most = min(one) - max(other) - 1, max(one) - min(other) + 1
+    least, most = min(buckets) - max(base_buckets) - 1, max(buckets) - min(base_buckets) + 1
     start = round(effect / _WIDTH)
     low = _first(lambda by: tails(by)[0] > _SIDE, start, least, most)
     high = _first(lambda by: tails(-by)[1] > _SIDE, -start, -most, -least)
@@ -170,7 +181,7 @@ def _bounds(effect: float, one: Buckets, other: Buckets, tails: Tails) -> tuple[
 
 
 def _first(holds: Callable[[int], bool], start: int, least: int, most: int) -> float:
-    """The first number for which it holds, as it does for all after it; -inf where that is before `least`."""
+    """Returns the first number for which `holds` is True, as it is for all later ones; -inf if that is before `least`."""
     start = min(max(start, least), most)
     step = 8
     if holds(start):
@@ -192,8 +203,10 @@ def _first(holds: Callable[[int], bool], start: int, least: int, most: int) -> f
 
 
 def proportion_difference(failed: int, total: int, base_failed: int, base_total: int) -> Estimate | None:
-    """failed / total - base_failed / base_total. The interval is Newcombe's of two of Wilson's; the p-value that of a pooled test, or of
-    Fisher's exact one where few failures are expected.
+    """Estimates failed / total - base_failed / base_total; None if a total is 0.
+
+    The interval is Newcombe's, of two Wilson intervals. The p-value is of a pooled test, or of Fisher's exact test if few failures are
+    expected.
     """
     if not total or not base_total:
         return None
@@ -217,7 +230,7 @@ def _wilson(failed: int, total: int) -> tuple[float, float]:
 
 
 def _fisher(failed: int, total: int, base_failed: int, base_total: int) -> float:
-    """The chance of all tables with these sums that are no likelier than this one."""
+    """Returns the probability of all tables with these sums that are no more likely than this one."""
     failures = failed + base_failed
     whole = _log_choose(total + base_total, failures)
 
@@ -234,10 +247,13 @@ def _log_choose(count: int, taken: int) -> float:
 
 
 def holm(p_values: Mapping[str, float], level: float) -> set[str]:
-    """Those that are significant together: of all whose null hypothesis holds, one or more is among them at most so often as the level says."""
-    found: set[str] = set()
+    """Returns the names that are significant together, by Holm's method.
+
+    The probability that at least one of them is false is at most `level`.
+    """
+    significant: set[str] = set()
     for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda each: each[1])):
         if p > level / (len(p_values) - place):
             break
-        found.add(name)
-    return found
+        significant.add(name)
+    return significant

@@ -1,4 +1,4 @@
-"""The price table of a file, which a ConfigMap is mounted as: read again when it changes. One that cannot be read leaves the one of before."""
+"""Reads the price table from a file, such as a mounted ConfigMap, again when it changes. An unreadable file leaves the previous table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class PriceFile:
-    """`path`: None where there is no table, so that reported costs alone are known."""
+    """The price table of a file. `path`: None without a table; then only reported costs are known."""
 
     def __init__(self, path: Path | None) -> None:
         self._path, self._prices = path, Prices()
@@ -21,7 +21,7 @@ class PriceFile:
         self.read()
 
     def read(self) -> None:
-        """Reads it where it has changed."""
+        """Reads the file if it has changed."""
         if self._path is None:
             return
         try:
@@ -34,5 +34,5 @@ class PriceFile:
             log.warning("the price table %s cannot be read, so the one of before is used: %s", self._path, error)
 
     def cost(self, model: str | None, tokens: Tokens, at: int, reported: float | None = None) -> tuple[int | None, CostSource | None]:
-        """See pricing.Prices."""
+        """Returns what pricing.Prices.cost returns."""
         return self._prices.cost(model, tokens, at, reported)

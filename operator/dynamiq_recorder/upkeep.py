@@ -1,4 +1,4 @@
-"""What a recorder does beside requests: looks after its store's disk, deletes what is too old, and counts what is missing."""
+"""Runs the recorder's background work: checks the store's disk, deletes old data, and counts missing runs. It serves no request."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from dynamiq_recorder.http.context import Context
 from dynamiq_recorder.store.interface import Retention, Unavailable
 
 LOOKS_EVERY, LOOKS_AGAIN = 5.0, 1.0
-"""Seconds between two looks at the store, and while it cannot be written or its disk is close to being nearly full."""
+"""Seconds between two checks of the store; the shorter while it cannot be written or its disk is nearly full."""
 CLOSE = 0.05
-"""The part of a disk below `no_spans_at` in which it is looked at each second: one App fills so much in some seconds."""
+"""The part of a disk below `no_spans_at` in which it is checked each second. One App can fill that much within seconds."""
 COUNTS_EVERY = 30.0
 RETAINS_FIRST, RETAINS_EVERY = 60.0, 600.0
 KEEP_ARCHIVE = 400 * 86400
 RETAINS_AGAIN = 60.0
-"""Seconds after one that failed."""
+"""Seconds until the next attempt after a failed one."""
 
 log = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """Two threads: one looks, and never waits for the other, which deletes."""
+    """Two background threads. One checks the store, and never waits for the other, which deletes."""
 
     def __init__(self, context: Context, keep: Retention, retains_every: float = RETAINS_EVERY, keep_archive: int = KEEP_ARCHIVE) -> None:
         self._context, self._keep, self._retains_every, self._keep_archive = context, keep, retains_every, keep_archive
         self._stopping = threading.Event()
         self._counted: set[tuple[str, str]] = set()
-        """Apps by namespace and name, of which metrics say what is missing."""
+        """Apps, by namespace and name, whose missing runs the metrics show."""
         self._threads = [threading.Thread(target=each, name=each.__name__, daemon=True) for each in (self._look_on, self._retain_on)]
 
     def start(self) -> None:
@@ -43,10 +43,10 @@ class Upkeep:
             each.join(30)
 
     def look(self) -> None:
-        """Notes how full the disk is, and whether the store can be written."""
+        """Checks the disk and the store, and updates health and metrics."""
         context, health, metrics = self._context, self._context.health, self._context.metrics
         try:
-            self._look_at_disk()
+            self._check_disk()
             context.store.check()
             context.queue.is_written()
             metrics.store_bytes.set(context.store.bytes())
@@ -63,28 +63,31 @@ class Upkeep:
         metrics.store_is_ready.set(0 if wrong else 1)
         metrics.rows_are_known.set(1 if context.attribution.is_listed else 0)
 
-    def _look_at_disk(self) -> None:
+    def _check_disk(self) -> None:
         context, health = self._context, self._context.health
         fullness = context.store.fullness()
         health.over = self._over() if fullness is not None and fullness >= context.no_spans_at else {}
         health.fullness = fullness
 
     def _over(self) -> Mapping[str, int]:
-        """Returns, of namespaces whose Apps together take more than the share, those that take more than an equal part of it."""
+        """Returns the bytes of Apps over their share, by uid.
+
+        These are Apps of namespaces that exceed the share, which themselves exceed an equal part of it.
+        """
         context, taken = self._context, self._context.store.taken()
         most = context.app_share * max(context.store.bytes(), sum(taken.values()))
         of_namespaces: dict[str, dict[str, int]] = {}
         for (namespace, uid), size in taken.items():
-            app = context.apps.get(uid)  # a store that had none of its runs yet may have its uid alone
+            app = context.apps.get(uid)  # a store without runs of the App may have its uid alone
             of_namespaces.setdefault(app.namespace if app is not None else namespace, {})[uid] = size
         large = [apps for apps in of_namespaces.values() if sum(apps.values()) > most]
         return {uid: size for apps in large for uid, size in apps.items() if size * len(apps) > most}
 
     def trim(self) -> None:
-        """Deletes the oldest of the App that takes most of what is over a share, until nothing is or the disk has room again."""
+        """Deletes the oldest data of the largest App over its share, until no App is over it or the disk has room."""
         context = self._context
         try:
-            self._look_at_disk()
+            self._check_disk()
             while (over := context.health.over) and not self._stopping.is_set():
                 uid = max(over, key=lambda each: over[each])
                 if not (runs := context.store.trim(uid)):
@@ -97,20 +100,20 @@ class Upkeep:
                     runs,
                 )
                 context.metrics.trimmed.inc(runs)
-                self._look_at_disk()
+                self._check_disk()
         except Unavailable as error:
             log.warning("nothing can be deleted from a disk that is nearly full: %s", error)
         except Exception:
             log.exception("nothing can be deleted from a disk that is nearly full")
 
     def retain(self) -> bool:
-        """Deletes what is too old. Whether that went well."""
+        """Deletes data past its retention. Returns True on success."""
         metrics = self._context.metrics
         try:
             now = time.time_ns() // 1000
             deleted = self._context.store.retain(now, self._keep)
-            if self._context.apps.is_listed:  # else nobody knows which Apps there are
-                deleted += self._context.store.forget_archives(self._is_there, now, self._keep_archive)
+            if self._context.apps.is_listed:  # before that, the existing Apps are unknown
+                deleted += self._context.store.forget_archives(self._app_exists, now, self._keep_archive)
         except Unavailable as error:
             log.warning("what is too old cannot be deleted: %s", error)
             return False
@@ -123,11 +126,14 @@ class Upkeep:
             log.info("retention: %d rows of tables are deleted", deleted)
         return True
 
-    def _is_there(self, app_uid: str) -> bool:
+    def _app_exists(self, app_uid: str) -> bool:
         return self._context.apps.get(app_uid) is not None
 
     def count(self) -> None:
-        """Notes of each App that has sent runs here what of it is missing, wherever its last ones went; nothing any more of one that is gone."""
+        """Updates the metrics of missing runs for each App that sent runs to this recorder; removes those of deleted Apps.
+
+        The counts include runs that other recorders stored.
+        """
         context = self._context
         for uid in list(context.active):
             context.active.pop(uid, None)
@@ -140,9 +146,9 @@ class Upkeep:
                 context.metrics.lost.remove(namespace, name)
                 context.metrics.unattributed.remove(namespace, name)
                 continue
-            found = context.store.wholeness(app.uid)
-            context.metrics.lost.labels(namespace, name).set(found.missing)
-            context.metrics.unattributed.labels(namespace, name).set(found.unattributed)
+            wholeness = context.store.wholeness(app.uid)
+            context.metrics.lost.labels(namespace, name).set(wholeness.missing)
+            context.metrics.unattributed.labels(namespace, name).set(wholeness.unattributed)
 
     def _look_on(self) -> None:
         counted_at = time.monotonic()

@@ -1,1 +1,1 @@
-"""The recorder over HTTP: the way in for runs, and the way out."""
+"""Serves the recorder over HTTP: it receives runs, and answers reads of them."""

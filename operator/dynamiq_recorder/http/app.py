@@ -1,4 +1,4 @@
-"""The application: its routes, its middleware and its probes."""
+"""Assembles the applications of routes, probes and metrics. It handles no request itself."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ probes = APIRouter()
 
 @probes.get("/healthz")
 async def healthz() -> Response:
-    """That the process answers."""
+    """Returns 200 while the process answers."""
     return Json({"status": "ok"})
 
 
 @probes.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """That runs can be stored, and attributed."""
+    """Returns 200 if runs can be stored and attributed, else 503 with the reason."""
     wrong = context_of(request).not_ready
     return Json({"status": wrong or "ok"}, 503 if wrong else 200)
 
 
 def create_probes(context: Context) -> FastAPI:
-    """The application of the kubelet's port."""
+    """Creates the application for the kubelet's port."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(probes)
     app.state.context = context
@@ -41,7 +41,8 @@ def create_probes(context: Context) -> FastAPI:
 
 
 def create_metrics(registry: CollectorRegistry) -> Starlette:
-    """The application of the port that Prometheus reads. One answer is made at a time, and not on the loop: there are two lines for each App."""
+    """Creates the application for the port that Prometheus reads."""
+    # One answer is built at a time, and off the loop: there are two series for each App.
     making = anyio.CapacityLimiter(1)
 
     async def metrics(request: Request) -> Response:

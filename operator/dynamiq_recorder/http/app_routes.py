@@ -1,4 +1,4 @@
-"""Reads of an App's runs: lists, exports, metrics, sessions, and how whole the record is; and the deletion of some of them."""
+"""Serves an App's runs: lists, exports, metrics, sessions, completeness, and deletions of several runs. run_routes serves single runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dynamiq_recorder.model import Run
 from dynamiq_recorder.reads import figures, runs
 
 TOGETHER, BYTES = 20, 256 * 1024
-"""Runs of an export that are read, and sent, at once, and bytes from which on no more are."""
+"""Most runs of an export that are read and sent at once, and the bytes from which on a piece is sent early."""
 
 router = APIRouter(prefix="/v1/apps/{uid}")
 
@@ -31,17 +31,19 @@ async def list_runs(request: Request, user: ReaderOf, uid: str, query: RunsQuery
     shows = await context.shows_content(user, app)
     if query.error is not None and not shows:
         raise HttpProblem(403, "to search in errors is to read them: ask for the right to get apps/runcontents")
-    wanted, offset = query.filter(uid), 0 if query.cursor else query.offset
+    selection, offset = query.filter(uid), 0 if query.cursor else query.offset
     try:
-        page = await context.ask(lambda: context.store.page(wanted, query.order, limit=query.page_size, offset=offset, cursor=query.cursor))
+        page = await context.ask(
+            lambda: context.store.page(selection, query.order, limit=query.page_size, offset=offset, cursor=query.cursor)
+        )
     except ValueError:
         raise invalid("cursor", "this is none that a page gave") from None
 
-    def made() -> bytes:
-        found = [runs.summary(run, with_error=shows).model_dump(mode="json") for run in page.runs]
-        return dumps({"data": found, "pagination": {**query.pagination(page.total), "next_cursor": page.cursor}})
+    def encode() -> bytes:
+        summaries = [runs.summary(run, with_error=shows).model_dump(mode="json") for run in page.runs]
+        return dumps({"data": summaries, "pagination": {**query.pagination(page.total), "next_cursor": page.cursor}})
 
-    return Json(await context.ask(made))
+    return Json(await context.ask(encode))
 
 
 @router.get("/runs.jsonl")
@@ -51,16 +53,16 @@ async def export_runs(request: Request, user: ExporterOf, uid: str, query: Expor
     shows = await context.shows_content(user, app)
     if query.error is not None and not shows:
         raise HttpProblem(403, "to search in errors is to read them: ask for the right to get apps/runcontents")
-    asked = query.include is not None
-    found = context.store.every(query.filter(uid), content=asked and shows)
-    return StreamingResponse(_lines(context, found, asked, shows), media_type="application/jsonl")
+    with_content = query.include is not None
+    stream = context.store.every(query.filter(uid), content=with_content and shows)
+    return StreamingResponse(_lines(context, stream, with_content, shows), media_type="application/jsonl")
 
 
-async def _lines(context: Context, found: Iterator[Run], asked: bool, shows: bool) -> AsyncIterator[bytes]:
-    def some() -> bytes:
+async def _lines(context: Context, stream: Iterator[Run], with_content: bool, shows: bool) -> AsyncIterator[bytes]:
+    def read_piece() -> bytes:
         lines, size = [], 0
-        for run in islice(found, TOGETHER):
-            content = runs.content_of(run, asked=asked, allowed=shows)
+        for run in islice(stream, TOGETHER):
+            content = runs.content_of(run, asked=with_content, allowed=shows)
             detail = runs.detail(run, context.store.scores(run.app_uid, run.id), content)
             lines.append(dumps(detail) + b"\n")
             if (size := size + len(lines[-1])) >= BYTES:
@@ -68,11 +70,11 @@ async def _lines(context: Context, found: Iterator[Run], asked: bool, shows: boo
         return b"".join(lines)
 
     try:
-        while chunk := await anyio.to_thread.run_sync(some, limiter=context.exporting):
-            yield chunk
+        while piece := await anyio.to_thread.run_sync(read_piece, limiter=context.exporting):
+            yield piece
     finally:
-        if hasattr(found, "close"):
-            found.close()
+        if hasattr(stream, "close"):
+            stream.close()
 
 
 @router.delete("/runs")
@@ -92,22 +94,22 @@ async def get_metrics(request: Request, user: ReaderOf, uid: str, query: Metrics
     is_by_row = query.group_by is MetricsGroup.DEPLOYMENT
     rows = {row.uid: row for row in await context.ask(context.store.rows, uid)} if is_by_row else {}
 
-    def made() -> bytes:
+    def encode() -> bytes:
         return dumps({"data": figures.metrics(points, since, until, interval, query.group_by, rows).model_dump(mode="json")})
 
-    return Json(await context.ask(made))
+    return Json(await context.ask(encode))
 
 
 @router.get("/sessions")
 async def list_sessions(request: Request, user: ReaderOf, uid: str, query: SessionsQueryOf) -> Response:
     context = context_of(request)
     await context.app(user, uid, "list")
-    found, total = await context.ask(lambda: context.store.sessions(query.filter(uid), limit=query.page_size, offset=query.offset))
+    sessions, total = await context.ask(lambda: context.store.sessions(query.filter(uid), limit=query.page_size, offset=query.offset))
 
-    def made() -> bytes:
-        return dumps({"data": [figures.session(each).model_dump(mode="json") for each in found], "pagination": query.pagination(total)})
+    def encode() -> bytes:
+        return dumps({"data": [figures.session(each).model_dump(mode="json") for each in sessions], "pagination": query.pagination(total)})
 
-    return Json(await context.ask(made))
+    return Json(await context.ask(encode))
 
 
 @router.get("/recorder")
@@ -115,5 +117,5 @@ async def get_state(request: Request, user: ReaderOf, uid: str) -> Response:
     context = context_of(request)
     app = await context.app(user, uid, "get")
     alive = await context.writers.pods.alive(app.namespace, app.name) if app.name else ()
-    found = await context.ask(context.store.wholeness, uid, alive)
-    return Json({"data": figures.state(found).model_dump(mode="json")})
+    wholeness = await context.ask(context.store.wholeness, uid, alive)
+    return Json({"data": figures.state(wholeness).model_dump(mode="json")})

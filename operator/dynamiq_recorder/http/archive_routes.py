@@ -1,6 +1,7 @@
-"""The archive of rows: the operator hands over what has ended, and whoever may list rows reads them.
+"""Serves the archive of rows: the operator hands over ended rows, and whoever may list rows reads them. ingest.rows verifies them.
 
-POST answers after the commit, with the digests of what is here now, and since when. Rows that are refused are named; the operator keeps them.
+POST answers after the commit, with the digests of the archived rows, and since when each is archived. It names rows that are refused; the
+operator keeps those.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dynamiq_recorder.model import ArchivedRow
 from dynamiq_recorder.reads.times import parsed, shown
 
 FULL_AT = 0.98
-"""Fullness of the disk from which on no row is taken: the last tenth is for rows, and the very last for what deletions take meanwhile."""
+"""Fullness of the disk at which no rows are accepted. Above `full_at` there is room for rows alone, above this for deletions alone."""
 router = APIRouter(prefix="/v1/apps/{uid}/archive")
 
 
@@ -38,19 +39,19 @@ async def take(request: Request, uid: str) -> Response:
     app = _known(context, uid)
     if context.health.fullness is not None and context.health.fullness >= max(context.full_at, FULL_AT):
         raise unavailable("the disk of the store is full: rows are taken again once there is room", FULL_FOR)
-    # The operator sends few at a time, and waits for nobody's runs. Its rows are parsed one body after the other, as large bodies of runs are.
+    # The operator sends few bodies at a time, so they need no lane. They are parsed one by one, as large bodies of runs are.
     raw = await body.read(request.headers, request.receive)
     async with context.archives:
-        given = await anyio.to_thread.run_sync(rows.from_json, raw)
-        there = await context.ask_apart(context.store.archived_flows, uid, list(rows.named_flows(given)))
-        checked = await anyio.to_thread.run_sync(rows.checked, given, Owner(uid, app.namespace, app.name), there)
-        done = await context.ask_apart(context.store.archive, checked.rows, checked.flows)
+        handed_over = await anyio.to_thread.run_sync(rows.from_json, raw)
+        known_flows = await context.ask_apart(context.store.archived_flows, uid, list(rows.named_flows(handed_over)))
+        checked = await anyio.to_thread.run_sync(rows.checked, handed_over, Owner(uid, app.namespace, app.name), known_flows)
+        outcome = await context.ask_apart(context.store.archive, checked.rows, checked.flows)
     by_uid = {row.uid: row for row in checked.rows}
     archived = [
         {"uid": uid, "digest": by_uid[uid].digest, "outcome_digest": by_uid[uid].outcome_digest, "archived_at": shown(since)}
-        for uid, since in done.taken.items()
+        for uid, since in outcome.taken.items()
     ]
-    refused = [{"uid": each, "says": why} for each, why in {**checked.refused, **done.refused}.items()]
+    refused = [{"uid": each, "says": why} for each, why in {**checked.refused, **outcome.refused}.items()]
     context.metrics.archived.inc(len(archived))
     context.metrics.not_archived.inc(len(refused))
     return Json({"data": {"archived": archived, "refused": refused}})
@@ -58,7 +59,7 @@ async def take(request: Request, uid: str) -> Response:
 
 @router.get("")
 async def list_rows(request: Request, user: ReaderOf, uid: str, query: ArchiveQueryOf) -> Response:
-    """Rows as they were stored, newest first where nothing else is asked."""
+    """Lists rows as they were stored, newest first by default."""
     context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "list")
     try:
@@ -74,34 +75,34 @@ async def list_rows(request: Request, user: ReaderOf, uid: str, query: ArchiveQu
 
 @router.get("/keys")
 async def list_keys(request: Request, user: ReaderOf, uid: str, query: ArchiveKeysQueryOf) -> Response:
-    """By what rows from a sequence on are known again, newest first: those that may be in the cluster, too."""
+    """Lists the identities of rows from a sequence on, newest first, including rows that may still be in the cluster."""
     context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "list")
-    found = await context.ask(context.store.archived_keys, uid, query.first)
+    keys = await context.ask(context.store.archived_keys, uid, query.first)
 
-    def made() -> bytes:
+    def encode() -> bytes:
         return dumps(
             {
-                "data": [msgspec.to_builtins(each) | {"archived_at": shown(each.archived_at)} for each in found.keys],
-                "pagination": {"total_count": found.total},
+                "data": [msgspec.to_builtins(each) | {"archived_at": shown(each.archived_at)} for each in keys.keys],
+                "pagination": {"total_count": keys.total},
             }
         )
 
-    return Json(await context.ask(made))
+    return Json(await context.ask(encode))
 
 
 @router.get("/at")
 async def list_around(request: Request, user: ReaderOf, uid: str, query: ArchiveAtQueryOf) -> Response:
-    """The rows that tell what was live at a time, oldest first."""
+    """Lists the rows that show what was live at a time, oldest first."""
     context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "list")
-    found = await context.ask(context.store.archived_around, uid, parsed(query.time))
-    return await context.ask(_written, [row.content for row in found], len(found), None)
+    around = await context.ask(context.store.archived_around, uid, parsed(query.time))
+    return await context.ask(_written, [row.content for row in around], len(around), None)
 
 
 @router.get("/rows/{wanted}")
 async def get_row(request: Request, user: ReaderOf, uid: str, wanted: str) -> Response:
-    """A row by its uid, or the newest of a name."""
+    """Returns a row by its uid, or the newest of a name."""
     context = context_of(request)
     await _readable(context, user, uid, RECORD.plural, "get")
     row: ArchivedRow | None = await context.ask(context.store.archived_row, uid, wanted)
@@ -112,7 +113,7 @@ async def get_row(request: Request, user: ReaderOf, uid: str, wanted: str) -> Re
 
 @router.get("/flows/{wanted}")
 async def get_flow(request: Request, user: ReaderOf, uid: str, wanted: str) -> Response:
-    """A flow by its hash, for whoever may read workflow versions in the App's namespace."""
+    """Returns a flow by its hash, for users who may read workflow versions in the App's namespace."""
     context = context_of(request)
     await _readable(context, user, uid, WORKFLOW_VERSION.plural, "get")
     flow = await context.ask(context.store.archived_flow, uid, wanted)
@@ -122,7 +123,10 @@ async def get_flow(request: Request, user: ReaderOf, uid: str, wanted: str) -> R
 
 
 def _known(context: Context, uid: str) -> KnownApp:
-    """Raises HttpProblem 404, and NotNow."""
+    """Returns an App that exists.
+
+    Raises HttpProblem 404, and NotNow.
+    """
     app = context.apps.get(uid)
     if app is None:
         if not context.apps.is_listed:
@@ -132,7 +136,10 @@ def _known(context: Context, uid: str) -> KnownApp:
 
 
 async def _readable(context: Context, user: User, uid: str, resource: str, verb: str) -> None:
-    """That somebody may read these resources in an App's namespace; of an App that is gone, in all. Raises HttpProblem 404, the same where there is none."""
+    """Checks that a user may read a resource in an App's namespace; of an App that is missing, in all namespaces.
+
+    Raises HttpProblem 404, the same for a missing App and for a missing right.
+    """
     try:
         namespace = _known(context, uid).namespace
     except HttpProblem:
@@ -142,7 +149,7 @@ async def _readable(context: Context, user: User, uid: str, resource: str, verb:
 
 
 def _written(contents: list[str], total: int, cursor: str | None) -> Response:
-    """The rows are JSON already."""
+    """Builds an answer of rows, which are JSON already."""
     pagination = dumps({"total_count": total, "next_cursor": cursor})
     text = b'{"data":[' + ",".join(contents).encode() + b'],"pagination":' + pagination + b"}"
     return Response(text, media_type=Json.media_type)

@@ -1,6 +1,6 @@
-"""Bodies on their way in: how many of one sender there may be, and which share of all bodies and of their bytes one source may have.
+"""Limits bodies on their way in: how many of one sender, and which part of all bodies and of their bytes of one source. It reads none.
 
-Bytes count as they come: whoever announces many and sends none holds nothing that others need.
+Bytes count as they arrive: a sender that announces many and sends none takes no room.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from dynamiq_recorder.ingest.shares import Full, Shares, Source
 
 BYTES_MOST, BODIES_MOST = 32 * 1024 * 1024, 1024
-"""Room of all bodies that come in or are parsed. The largest body is a quarter of the bytes, which is what an App's relays may have."""
+"""Most bytes and bodies that are received or parsed at a time. The largest body fits the quarter of the bytes that an App's relays may use.
+"""
 OF_A_POD, OF_ONE = 4, 2
-"""Bodies of one sender that come in at a time: a pod passes on those of several callers, too, who do not try again, and so does the gate."""
+"""Most bodies at a time of a pod or the gate, and of any other sender. Pods and the gate also relay for callers, who do not retry."""
 
 
 class Arriving:
-    """On one event loop."""
+    """The bodies on their way in, on one event loop."""
 
     def __init__(self, most: int = BYTES_MOST, bodies: int = BODIES_MOST) -> None:
         self._bytes, self._bodies = Shares(most), Shares(bodies)
@@ -26,7 +27,10 @@ class Arriving:
 
     @contextlib.contextmanager
     def coming(self, sender: object, most: int) -> Iterator[None]:
-        """While a sender's body comes in. Raises Full where so many of its bodies do."""
+        """Counts a sender's body while it is received.
+
+        Raises Full if `most` of the sender's bodies are already being received.
+        """
         if self._coming[sender] >= most:
             raise Full
         self._coming[sender] += 1
@@ -39,7 +43,10 @@ class Arriving:
 
     @contextlib.contextmanager
     def room(self, source: Source) -> Iterator[Callable[[int], None]]:
-        """Yields what takes room for each part of a body, and gives all of it back at the end. Both raise Full where there is none."""
+        """Yields a function that takes room for each part of a body; all of the room is released at the end.
+
+        Both raise Full if there is no room.
+        """
         held = 0
 
         def came(size: int) -> None:

@@ -1,4 +1,4 @@
-"""Bodies, read and unpacked under limits: what is announced, what comes, how slowly it comes, and what a few compressed bytes become."""
+"""Reads and unpacks bodies under limits of announced size, received size, speed and decompressed size. It parses none."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from starlette.types import Receive
 from dynamiq_recorder.http.errors import CLOSES, HttpProblem
 
 BODY_MAX = 8 * 1024 * 1024
-"""Bytes, decompressed."""
+"""Most bytes of a body, decompressed."""
 LARGE = 1024 * 1024
 RATE, WITHIN = 64 * 1024, 10.0
-"""Bytes a second that a body comes at least, over any so many seconds."""
+"""Fewest bytes a second of a body, over any `WITHIN` seconds."""
 
 
 def announced(headers: Headers) -> int | None:
-    """Bytes that a request says it has; None where it does not say how many come."""
+    """Returns the bytes that a request announces, 0 without a body; None if the number is unknown or invalid."""
     if "transfer-encoding" in headers:
         return None
     length = headers.get("content-length", "0")
@@ -27,7 +27,10 @@ def announced(headers: Headers) -> int | None:
 
 
 async def read(headers: Headers, receive: Receive, most: int = BODY_MAX, came: Callable[[int], None] = lambda _: None) -> bytes:
-    """The bytes as they come. `came`: hears how many, of each part. Raises HttpProblem 400, 408, 413, and what `came` raises."""
+    """Reads a body as it arrives. `came`: called with the number of bytes of each part.
+
+    Raises HttpProblem 400, 408, 413, and the errors of `came`.
+    """
     if (announced(headers) or 0) > most:
         raise too_large(most)
     body, due, loop = bytearray(), RATE * WITHIN, asyncio.get_running_loop()
@@ -52,19 +55,23 @@ async def read(headers: Headers, receive: Receive, most: int = BODY_MAX, came: C
 
 
 def unpacked_if_small(headers: Headers, body: bytes) -> bytes | None:
-    """The body without its compression; None where it has more than `LARGE` bytes: what is parsed takes ten times the memory of its text.
+    """Decompresses a body; returns None if it has more than `LARGE` bytes.
 
     Raises HttpProblem 400, 415.
     """
+    # Parsed data takes ten times the memory of its text, so few large bodies are parsed at a time.
     return _unpacked(headers, body, LARGE)
 
 
 def unpacked(headers: Headers, body: bytes, most: int = BODY_MAX) -> bytes:
-    """The body without its compression, never more than `most` bytes of it. Raises HttpProblem 400, 413, 415."""
-    found = _unpacked(headers, body, most)
-    if found is None:
+    """Decompresses a body, never to more than `most` bytes.
+
+    Raises HttpProblem 400, 413, 415.
+    """
+    data = _unpacked(headers, body, most)
+    if data is None:
         raise too_large(most)
-    return found
+    return data
 
 
 def _unpacked(headers: Headers, body: bytes, most: int) -> bytes | None:
@@ -75,14 +82,14 @@ def _unpacked(headers: Headers, body: bytes, most: int) -> bytes | None:
         raise HttpProblem(415, f"Content-Encoding is {encoding[:32]}, and has to be gzip or none")
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
     try:
-        found = unpacker.decompress(body, most + 1)
+        data = unpacker.decompress(body, most + 1)
     except zlib.error as error:
         raise HttpProblem(400, f"the body is not {encoding}: {error}") from None
-    if len(found) > most:
+    if len(data) > most:
         return None
     if not unpacker.eof:
         raise HttpProblem(400, f"the body ends before its {encoding} does")
-    return found
+    return data
 
 
 def too_large(most: int) -> HttpProblem:

@@ -1,4 +1,4 @@
-"""What a deploy did: a row against what ran before it, or against any other row of its App."""
+"""Serves comparisons: a row with the rows before it, or with any other row of its App. `compare` does the tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dynamiq_recorder.store.database import pieces
 
 PREVIOUS = "previous"
 BEFORE_MOST = 50
-"""Rows that are one baseline."""
+"""Most rows of one baseline."""
 
 router = APIRouter(prefix="/v1/apps/{uid}")
 
@@ -34,48 +34,48 @@ async def get_comparison(request: Request, user: ReaderOf, uid: str, row_uid: st
     rows = await context.ask(context.store.rows, uid)
     row = _row(rows, row_uid)
     baseline = previous(rows, row) if query.baseline == PREVIOUS else (_row(rows, query.baseline),)
-    wanted = [each.uid for each in (row, *baseline)]
-    found = await context.ask(lambda: context.store.figures(uid, wanted, nodes=True))
-    by_uid = {each.row.uid: each for each in found}
+    row_uids = [each.uid for each in (row, *baseline)]
+    figures = await context.ask(lambda: context.store.figures(uid, row_uids, nodes=True))
+    by_uid = {each.row.uid: each for each in figures}
     before = _figures(by_uid, baseline)
     counting, matures = await _counting(context, rows, by_uid[row.uid], before, nodes=True, unended=query.unended or 0)
 
-    def made() -> bytes:
+    def encode() -> bytes:
         return dumps({"data": told(compare(counting, before), by_uid[row.uid], matures).model_dump(mode="json")})
 
-    return Json(await context.ask(made))
+    return Json(await context.ask(encode))
 
 
 @router.get("/verdicts")
 async def list_verdicts(request: Request, user: ReaderOf, uid: str, query: VerdictsQueryOf) -> Response:
-    """Of the rows that are known here, in the order asked."""
+    """Returns the result for each requested row that is known here, in the requested order."""
     context = context_of(request)
     await context.app(user, uid, "get")
     rows = await context.ask(context.store.rows, uid)
     known = {row.uid: row for row in rows}
-    asked = [known[each] for each in dict.fromkeys(query.deployment_id) if each in known]
-    before = {row.uid: previous(rows, row) for row in asked}
-    wanted = list(dict.fromkeys([*(row.uid for row in asked), *(each.uid for rows in before.values() for each in rows)]))
+    requested = [known[each] for each in dict.fromkeys(query.deployment_id) if each in known]
+    before = {row.uid: previous(rows, row) for row in requested}
+    row_uids = list(dict.fromkeys([*(row.uid for row in requested), *(each.uid for rows in before.values() for each in rows)]))
     by_uid: dict[str, RowFigures] = {}
-    for part in pieces(wanted):
+    for part in pieces(row_uids):
         by_uid |= {each.row.uid: each for each in await context.ask(context.store.figures, uid, part)}
 
-    others = {row.uid: _figures(by_uid, before[row.uid]) for row in asked}
-    counting = {row.uid: (await _counting(context, rows, by_uid[row.uid], others[row.uid]))[0] for row in asked}
+    others = {row.uid: _figures(by_uid, before[row.uid]) for row in requested}
+    counting = {row.uid: (await _counting(context, rows, by_uid[row.uid], others[row.uid]))[0] for row in requested}
 
-    def made() -> bytes:
-        found = [(row, verdict_of(counting[row.uid], others[row.uid])) for row in asked]
-        # The figures are those of all runs of a row, also of those that do not count yet.
-        told = [each.model_copy(update={"figures": figures_of(by_uid[row.uid].sums)}).model_dump(mode="json") for row, each in found]
-        return dumps({"data": told})
+    def encode() -> bytes:
+        results = [(row, verdict_of(counting[row.uid], others[row.uid])) for row in requested]
+        # The figures cover all runs of a row, including those that do not count yet.
+        payload = [each.model_copy(update={"figures": figures_of(by_uid[row.uid].sums)}).model_dump(mode="json") for row, each in results]
+        return dumps({"data": payload})
 
-    return Json(await context.ask(made))
+    return Json(await context.ask(encode))
 
 
 async def _counting(
     context: Context, rows: Sequence[Row], every: RowFigures, other: RowFigures | None, *, nodes: bool = False, unended: int = 0
 ) -> tuple[RowFigures, int | None]:
-    """The figures of the runs of a row that count against another one, and after how many microseconds a run does; None where all count."""
+    """Returns the figures of a row's runs that count against another row, and after how many microseconds a run counts; None if all count."""
     matures = matures_after(other.sums) if other is not None else None
     now = time.time_ns() // 1000
     if matures is None or not is_open(rows, every.row, now - matures):
@@ -86,9 +86,9 @@ async def _counting(
 
 
 def previous(rows: Sequence[Row], row: Row) -> tuple[Row, ...]:
-    """The newest row before one that went live, and those before it that went live with the same flow and runtime; newest first, as `rows`.
+    """Returns the newest live row before a row, and those directly before it with the same flow and runtime; newest first, as `rows`.
 
-    A row that scales what was live does not begin anew: it would have too few runs for the next one to be compared with.
+    A row that only scales starts no new baseline: it would have too few runs for the next comparison.
     """
     live = (each for each in rows if each.sequence < row.sequence and each.succeeded)
     newest = next(live, None)
@@ -100,7 +100,10 @@ def _figures(by_uid: Mapping[str, RowFigures], rows: Sequence[Row]) -> RowFigure
 
 
 def _row(rows: Sequence[Row], uid: str) -> Row:
-    """Raises HttpProblem 404."""
+    """Returns the row of a uid.
+
+    Raises HttpProblem 404.
+    """
     for row in rows:
         if row.uid == uid:
             return row

@@ -1,4 +1,4 @@
-"""What every request has at hand, and how it is found out what its caller may."""
+"""Holds what all requests share, and checks what a caller may do. It serves no route."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ from dynamiq_recorder.observed import Metrics
 from dynamiq_recorder.store.interface import Retention, Store
 
 READS, READS_EACH, READS_WAITING = 4, 2, 64
-"""Requests that read at a time, those of one caller, and those of a caller that wait. A store has a connection for each of these."""
+"""Most reads at a time, in all and of one caller, and waiting reads of one caller. A store has a connection for each read."""
 EXPORTS, EXPORTS_EACH, EXPORTING = 16, 2, 1
-"""The same of exports, which take as long as their readers do; and how many of them are read for at a time."""
+"""Most exports at a time, in all and of one caller, and how many of them read at a time. An export takes as long as its reader."""
 APART = 2
-"""Questions at a time of those who send: they wait for no reader."""
+"""Most store calls at a time for senders, so that they wait for no reader."""
 PARSERS, BODIES_WAITING, BODIES_PATIENCE = 2, 512, 60.0
-"""Bodies that are parsed at a time; those of a namespace that wait for it, and for how many seconds."""
+"""Most bodies that are parsed at a time, bodies of a namespace that wait for it, and the seconds for which they wait."""
 INSTANCES_MOST, INSTANCES_OF_A_POD = 50_000, 500
-"""Processes that are remembered, and of one pod: it has another one with each restart of its container. The oldest are forgotten."""
+"""Most processes that are remembered, in all and of one pod; the oldest are dropped. Each restart of its container gives a pod another one.
+"""
 _T = TypeVar("_T")
 
 
 @dataclass
 class Health:
-    """What the upkeep found last. `fullness`: of the store's disk. `wrong`: why the store cannot be written, empty where it can.
+    """The last state that the upkeep found. `fullness`: of the store's disk. `wrong`: why the store cannot be written, empty if it can.
 
-    `over`: uids of Apps by which namespaces take more than their share of a disk that is nearly full, with the bytes of each.
+    `over`: by uid, the bytes of Apps whose namespaces exceed their share of a nearly full disk.
     """
 
     fullness: float | None = None
@@ -53,9 +54,10 @@ class Health:
 
 @dataclass
 class Context:
-    """One per process, of one event loop. `keep`: how old runs may be. `operator`: the user name of the account that hands rows over.
+    """The objects that all requests of a process share, for one event loop.
 
-    `no_spans_at`, `full_at`: of the disk's fullness. `app_share`: the part of the store that the Apps of one namespace may take from the first of them on.
+    `keep`: how long runs are kept. `operator`: user name of the account that archives rows. `no_spans_at`, `full_at`: fullness of the disk.
+    `app_share`: the part of the store that the Apps of one namespace may take once `no_spans_at` is reached.
     """
 
     store: Store
@@ -78,49 +80,54 @@ class Context:
     exports: Lane = field(default_factory=lambda: Lane(EXPORTS, EXPORTS_EACH, EXPORTS_EACH))
     parsers: Lane = field(default_factory=lambda: Lane(PARSERS, PARSERS, BODIES_WAITING, BODIES_PATIENCE))
     large: Lane = field(default_factory=lambda: Lane(1, 1, BODIES_WAITING, BODIES_PATIENCE))
-    """Held by a large body from its parsing to its commit: what is parsed takes ten times the memory of its text."""
+    """Held by a large body from its parsing to its commit: parsed data takes ten times the memory of its text."""
     archives: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
-    """The same of archived rows."""
+    """The same for archived rows."""
     reading: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(READS))
     exporting: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(EXPORTING))
     apart: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(APART))
     instances: OrderedDict[str, str] = field(default_factory=OrderedDict)
-    """The pod of each instance that came lately."""
+    """The pod of each recent instance."""
     instances_of: dict[str, dict[str, None]] = field(default_factory=dict)
-    """Those of each pod, oldest first."""
+    """The instances of each pod, oldest first."""
     active: dict[str, None] = field(default_factory=dict)
-    """Apps that sent runs since the upkeep looked last."""
+    """Apps that sent runs since the upkeep last counted."""
 
     def is_full(self, app_uid: str | None = None) -> bool:
-        """Returns whether no runs are taken. Those of an App over its share wait earlier, so that others' find room."""
+        """Returns True if no runs are accepted. An App over its share is refused earlier, so that there is room for others."""
         at = (self.no_spans_at + self.full_at) / 2 if app_uid in self.health.over else self.full_at
         return self.health.fullness is not None and self.health.fullness >= at
 
     @property
     def not_ready(self) -> str:
-        """Why no request is to come here; empty where it may."""
+        """Returns why this process is not ready; empty if it is."""
         if self.health.wrong or self.queue.failed:
             return f"the store cannot be written: {self.health.wrong or self.queue.failed}"
         if not self.apps.is_listed or not self.attribution.is_listed:
             return "the cluster's Apps and rows were not read yet"
         return ""
 
-    async def ask(self, call: Callable[..., _T], *given: Any) -> _T:
-        """Runs what a read needs, of the store and of what is made of it, in a thread."""
-        return await anyio.to_thread.run_sync(lambda: call(*given), limiter=self.reading)
+    async def ask(self, call: Callable[..., _T], *arguments: Any) -> _T:
+        """Executes a read's call, of the store or on its result, in a thread."""
+        return await anyio.to_thread.run_sync(lambda: call(*arguments), limiter=self.reading)
 
-    async def ask_apart(self, call: Callable[..., _T], *given: Any) -> _T:
-        """Asks the store for somebody who sends, in a thread that no read takes."""
-        return await anyio.to_thread.run_sync(lambda: call(*given), limiter=self.apart)
+    async def ask_apart(self, call: Callable[..., _T], *arguments: Any) -> _T:
+        """Executes a sender's call of the store, in a thread that no read uses."""
+        return await anyio.to_thread.run_sync(lambda: call(*arguments), limiter=self.apart)
 
     async def user(self, request: Request) -> User:
-        """Raises HttpProblem, Unauthorized and NotNow."""
+        """Returns the user of a request's token.
+
+        Raises HttpProblem, Unauthorized and NotNow.
+        """
         return await self.tokens.user(token_of(request))
 
     async def app(self, user: User, uid: str, verb: str) -> KnownApp:
-        """An App that somebody may do something with the runs of. Raises HttpProblem 403 and 404, and NotNow.
+        """Returns an App if the user may do `verb` with its runs.
 
-        Of an App that is gone the runs are for those alone who may do it everywhere: its namespace's name may be another tenant's by now.
+        Runs of a deleted App need the right in all namespaces: its namespace's name may belong to another tenant by now.
+
+        Raises HttpProblem 403 and 404, and NotNow.
         """
         app = self.apps.get(uid)
         if app is None:
@@ -136,15 +143,18 @@ class Context:
         raise unknown("App", uid)
 
     async def shows_content(self, user: User, app: KnownApp) -> bool:
-        """Whether somebody may read inputs, outputs and errors of an App. Raises NotNow."""
+        """Returns True if a user may read inputs, outputs and errors of an App.
+
+        Raises NotNow.
+        """
         return await self.rights.may(user, "get", CONTENTS, app.namespace, app.name)
 
     async def owner_of(self, instance: str, pod: str) -> str:
-        """The pod that an instance belongs to: the first one, so this one where there is none."""
+        """Returns the pod that an instance belongs to: the first that used it, so `pod` if there is none."""
         if (known := self.instances.get(instance)) is not None:
             return known
         known = await self.ask_apart(self.store.instance_pod, instance) or pod
-        # Of two that ask at once the first one has it.
+        # Of two pods that claim it at once the first one gets it.
         if (other := self.instances.get(instance)) is not None:
             return other
         self.instances[instance] = known
@@ -164,24 +174,27 @@ class Context:
 
 
 def lane_of(user: User) -> str:
-    """Whose share somebody takes: accounts of one namespace have one, since whoever may make one makes many."""
+    """Returns the lane of a user. Accounts of one namespace share one, since whoever may create one account may create many."""
     return user.namespace or f"user/{user.username}"
 
 
 def token_of(request: Request) -> str:
-    """The bearer token, or that of X-Dynamiq-Token where there is no header Authorization. Raises HttpProblem 401."""
-    given = request.headers.getlist("authorization")
-    if not given:
-        other = request.headers.getlist(TOKEN_HEADER)
-        if len(other) == 1 and other[0]:
-            return str(other[0])
+    """Returns the bearer token, or that of X-Dynamiq-Token without a header Authorization.
+
+    Raises HttpProblem 401.
+    """
+    headers = request.headers.getlist("authorization")
+    if not headers:
+        alternatives = request.headers.getlist(TOKEN_HEADER)
+        if len(alternatives) == 1 and alternatives[0]:
+            return str(alternatives[0])
         raise unauthorized()
-    kind, _, token = given[0].strip().partition(" ")
-    if len(given) != 1 or kind.lower() != "bearer" or not token.strip():
+    kind, _, token = headers[0].strip().partition(" ")
+    if len(headers) != 1 or kind.lower() != "bearer" or not token.strip():
         raise unauthorized()
     return str(token.strip())
 
 
 def context_of(request: Request) -> Context:
-    found: Context = request.app.state.context
-    return found
+    context: Context = request.app.state.context
+    return context

@@ -1,4 +1,4 @@
-"""Errors as the contract of the management API has them: `{"error": {"code", "message", "details"}}`."""
+"""Converts errors to responses of the management API's format: `{"error": {"code", "message", "details"}}`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from dynamiq_recorder.store.interface import Unavailable
 
 TOLD_MOST, SHOWN_MOST = 20, 300
 RETRY_AFTER, FULL_FOR = 2, 60
-"""Seconds that senders wait; and while the disk is full."""
+"""Seconds after which senders retry; the second while the disk is full."""
 CLOSES = {"Connection": "close"}
-"""Of an answer before which the body was not read to its end."""
+"""Headers of an answer before which the body was not read to its end."""
 
 log = logging.getLogger(__name__)
 
 
 class Json(Response):
-    """JSON of what models dump; bytes are JSON already."""
+    """A JSON response. Bytes are JSON already."""
 
     media_type = "application/json"
 
@@ -51,12 +51,12 @@ def invalid(field: str, message: str) -> HttpProblem:
 
 
 def unknown(what: str, uid: str) -> HttpProblem:
-    """The same for what there is not and for what may not be seen."""
+    """Returns a 404, the same for an object that is missing and for one that the caller may not see."""
     return HttpProblem(404, f"there is no {what} {uid[:64]}")
 
 
 def problem_of(error: Exception) -> HttpProblem:
-    """The response for any error."""
+    """Returns the response to any error."""
     match error:
         case HttpProblem():
             return error
@@ -84,9 +84,9 @@ def problem_of(error: Exception) -> HttpProblem:
 
 def _invalid_request(error: RequestValidationError) -> HttpProblem:
     details: dict[str, str] = {}
-    for found in error.errors()[:TOLD_MOST]:
-        where = ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0])
-        says = "there is no such field or query parameter" if found["type"] == "extra_forbidden" else found["msg"]
+    for problem in error.errors()[:TOLD_MOST]:
+        where = ".".join(str(part) for part in problem["loc"][1:]) or str(problem["loc"][0])
+        says = "there is no such field or query parameter" if problem["type"] == "extra_forbidden" else problem["msg"]
         details.setdefault(where[:SHOWN_MOST], says[:SHOWN_MOST])
     return HttpProblem(422, "; ".join(f"{where}: {says}" for where, says in details.items()), details)
 
@@ -96,7 +96,7 @@ async def answer(_: Request, error: Exception) -> Response:
 
 
 async def answer_http(request: Request, error: Exception) -> Response:
-    """An unknown path, or a method that the path does not have."""
+    """Handles an unknown path, or a method that the path does not have."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     says = {404: "there is no such path", 405: f"this path has no {request.method}: see the header Allow"}
     return HttpProblem(error.status_code, says.get(error.status_code, str(error.detail)), headers=error.headers).response()

@@ -1,4 +1,4 @@
-"""ASGI middleware around every route: request ids and a line of the log for each, metrics, headers, and an answer to every error."""
+"""Wraps every route: request ids, an access log, metrics, headers, and an answer to every error. It checks no rights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROBES = frozenset({"/healthz", "/readyz"})
 UNMATCHED = "-"
 TRACES = "/v1/traces"
 ACCESS = logging.getLogger("dynamiq.access")
-_GIVEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ class Middleware:
             await self._app(scope, receive, send)
             return
         began, status, whole = time.perf_counter(), 0, False
-        given = Headers(scope=scope).get(REQUEST_ID, "")
-        request_id = given if _GIVEN.fullmatch(given) else uuid.uuid4().hex
+        requested_id = Headers(scope=scope).get(REQUEST_ID, "")
+        request_id = requested_id if _REQUEST_ID.fullmatch(requested_id) else uuid.uuid4().hex
 
         async def taking() -> Message:
             nonlocal whole
@@ -52,7 +52,7 @@ class Middleware:
                     headers.setdefault(name, value)
                 headers[REQUEST_ID] = request_id
                 if scope["method"] in ("POST", "PUT", "PATCH") and not whole:
-                    headers.update(CLOSES)  # what is left of its body would be taken for the next request
+                    headers.update(CLOSES)  # the rest of its body would be taken for the next request
             await send(message)
 
         try:

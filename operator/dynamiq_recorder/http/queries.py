@@ -1,4 +1,4 @@
-"""What a list of runs, or figures over them, can be asked with: the parameters of requests as filters of the store."""
+"""Parses request parameters into filters of the store. It reads no store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dynamiq_recorder.reads.times import parsed
 from dynamiq_recorder.store.interface import COUNTED, Sort
 
 POINTS_MOST = 3000
-"""Of one series."""
+"""Most points of one series."""
 WIDTHS = {MetricsInterval.MINUTE: 60, MetricsInterval.HOUR: 3600, MetricsInterval.DAY: 86400}
 DAY = 86400 * MICROSECONDS
 _SORTS = {"started_at": "started_at", "duration_ms": "duration", "cost_usd": "cost"}
@@ -35,13 +35,13 @@ Uid = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class _Query(BaseModel):
-    """Nothing but what is named here."""
+    """Parameters of a request; others than the named ones are refused."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
 class RunFilter(_Query):
-    """Which runs."""
+    """Parameters that select runs."""
 
     deployment_id: Uid | None = None
     workflow_version: Word | None = None
@@ -90,7 +90,7 @@ class Paged(_Query):
 
 
 class RunsQuery(RunFilter, Paged):
-    """One page of runs."""
+    """Parameters of one page of runs."""
 
     sort: Literal["started_at", "-started_at", "duration_ms", "-duration_ms", "cost_usd", "-cost_usd"] = "-started_at"
     cursor: Annotated[str | None, Field(max_length=1024)] = None
@@ -115,14 +115,17 @@ class SessionsQuery(Paged):
 
 
 class DeleteQuery(_Query):
-    """Exactly one of them."""
+    """Parameters of a deletion, of which exactly one is set."""
 
     before: Time | None = None
     session_id: Word | None = None
     user_id: Word | None = None
 
     def filter(self, app_uid: str) -> Filter:
-        """Raises HttpProblem 422."""
+        """Returns the filter of the runs to delete.
+
+        Raises HttpProblem 422 unless exactly one parameter is set.
+        """
         if sum(each is not None for each in (self.before, self.session_id, self.user_id)) != 1:
             raise HttpProblem(422, "say which runs to delete by exactly one of before, session_id and user_id")
         until = parsed(self.before) if self.before else None
@@ -136,7 +139,9 @@ class MetricsQuery(_Query):
     group_by: MetricsGroup | None = None
 
     def window(self) -> tuple[int, int, MetricsInterval]:
-        """From when to when, microseconds, and the width of a point: by default the last 24 hours, and what gives some hundred points."""
+        """Returns start and end in microseconds, and the width of a point. Defaults: the last 24 hours, and a width that gives some hundred
+        points.
+        """
         until = parsed(self.until) if self.until else time.time_ns() // 1000
         since = parsed(self.since) if self.since else until - DAY
         if since >= until:
@@ -151,7 +156,7 @@ class MetricsQuery(_Query):
 
 
 class ArchiveQuery(_Query):
-    """A page of archived rows. `offset` counts from the end that `order` begins with; `cursor` goes before it."""
+    """Parameters of a page of archived rows. `offset` counts from the end with which `order` begins; with `cursor` it is ignored."""
 
     limit: Annotated[int, Field(ge=1, le=500)] = 100
     offset: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
@@ -160,7 +165,7 @@ class ArchiveQuery(_Query):
 
 
 class ArchiveKeysQuery(_Query):
-    """`first`: a sequence."""
+    """Parameters of the identities of archived rows. `first`: a sequence."""
 
     first: Annotated[int, Field(ge=0, le=2**62, alias="from")]
 
@@ -170,7 +175,10 @@ class ArchiveAtQuery(_Query):
 
 
 class ComparisonQuery(_Query):
-    """`unended`: runs of the row that began long enough ago to count, and have not ended, as its pods report; left out: not known."""
+    """Parameters of a comparison.
+
+    `unended`: runs of the row that are old enough to count and have not ended, as its pods report; None if unknown.
+    """
 
     baseline: Uid = "previous"
     unended: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
@@ -181,7 +189,7 @@ class VerdictsQuery(_Query):
 
 
 class OneRunQuery(_Query):
-    """`app_id`: of several Apps with a run of one id, which is meant."""
+    """Parameters of one run. `app_id`: selects one of several Apps that have a run of this id."""
 
     app_id: Uid | None = None
 

@@ -1,4 +1,4 @@
-"""Who reads, and their share of what the recorder does at once: a slow reader, or one who reads much, keeps nobody else waiting."""
+"""Provides the users of reads, each with a slot in a lane: a slow reader, or one who reads much, delays no others."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ async def _exporter(request: Request) -> AsyncIterator[User]:
 
 
 ReaderOf = Annotated[User, Depends(_reader, scope="function")]
-"""Holds a slot until the answer is made; it is sent without one."""
+"""A user with a slot until the answer is built; it is sent without one."""
 ExporterOf = Annotated[User, Depends(_exporter)]
-"""Holds a slot until the answer was sent, or its reader has gone."""
+"""A user with a slot until the answer was sent, or its reader has disconnected."""

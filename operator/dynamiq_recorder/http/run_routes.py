@@ -1,4 +1,4 @@
-"""Reads of one run, its deletion, and its scores."""
+"""Serves one run, its deletion, and its scores."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from dynamiq_recorder.reads.runs import Content
 from dynamiq_recorder.reads.trace import trace
 
 SCORE_MAX, SCORES = 16 * 1024, 16
-"""Bytes of a body, and bodies of one user that come in at a time."""
+"""Most bytes of a body, and bodies of one user at a time."""
 router = APIRouter(prefix="/v1/runs/{run_id}")
 
 
 class ScoreBody(BaseModel):
-    """What somebody thinks of a run."""
+    """A user's score of a run."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -40,13 +40,15 @@ class ScoreBody(BaseModel):
     comment: Annotated[str | None, Field(max_length=1024)] = None
 
 
-async def _found(context: Context, user: User, run_id: str, verb: str, app_id: str | None = None) -> tuple[Run, KnownApp]:
-    """Returns a run without its content, and its App. Raises HttpProblem 404, the same where there is none and where it may not be seen.
+async def _visible_run(context: Context, user: User, run_id: str, verb: str, app_id: str | None = None) -> tuple[Run, KnownApp]:
+    """Returns a run without its content, and its App.
 
-    Several Apps may have runs of one id: where none is named it is, of those that the user may see, the one that was stored first. Nothing is
-    deleted that way: raises HttpProblem 409.
+    Several Apps may have a run of one id. Without `app_id`, the first stored run that the user may see is returned. A deletion needs
+    `app_id` then.
+
+    Raises HttpProblem 404, the same for a missing run and for one that the user may not see; 409 for an ambiguous deletion.
     """
-    found: list[tuple[Run, KnownApp]] = []
+    matches: list[tuple[Run, KnownApp]] = []
     uid = clean.run_id(run_id)
     if uid is None:
         raise unknown("run", run_id)
@@ -58,19 +60,19 @@ async def _found(context: Context, user: User, run_id: str, verb: str, app_id: s
         except HttpProblem as problem:
             if problem.status == 404:
                 continue
-            if found:
+            if matches:
                 raise _several(run_id) from None
             raise
         run = await context.ask(partial(context.store.run, app_uid, uid, content=False))
-        if run is not None and found:
+        if run is not None and matches:
             raise _several(run_id)
         if run is not None:
-            found.append((run, app))
+            matches.append((run, app))
             if verb != "delete":
                 break
-    if not found:
+    if not matches:
         raise unknown("run", run_id)
-    return found[0]
+    return matches[0]
 
 
 def _several(run_id: str) -> HttpProblem:
@@ -78,7 +80,7 @@ def _several(run_id: str) -> HttpProblem:
 
 
 async def _with_content(context: Context, user: User, run: Run, app: KnownApp, *, asked: bool) -> tuple[Run, Content]:
-    """The run as its reader may have it, and what that has of its content."""
+    """Returns the run as its reader may have it, and the state of its content."""
     allowed = asked and await context.shows_content(user, app)
     content = runs.content_of(run, asked=asked, allowed=allowed)
     if content is Content.INCLUDED or (allowed and content is Content.NOT_RECORDED):
@@ -92,19 +94,19 @@ async def _with_content(context: Context, user: User, run: Run, app: KnownApp, *
 @router.get("")
 async def get_run(request: Request, user: ReaderOf, run_id: str, query: RunQueryOf) -> Response:
     context = context_of(request)
-    run, app = await _found(context, user, run_id, "get", query.app_id)
+    run, app = await _visible_run(context, user, run_id, "get", query.app_id)
     run, content = await _with_content(context, user, run, app, asked=query.include is not None)
 
-    def made() -> bytes:
+    def encode() -> bytes:
         return dumps({"data": runs.detail(run, context.store.scores(run.app_uid, run.id), content)})
 
-    return Json(await context.ask(made))
+    return Json(await context.ask(encode))
 
 
 @router.get("/trace")
 async def get_trace(request: Request, user: ReaderOf, run_id: str, query: RunQueryOf) -> Response:
     context = context_of(request)
-    run, app = await _found(context, user, run_id, "get", query.app_id)
+    run, app = await _visible_run(context, user, run_id, "get", query.app_id)
     run, content = await _with_content(context, user, run, app, asked=query.include is not None)
     return Json(await context.ask(lambda: dumps({"data": trace(run, shows=content is Content.INCLUDED)})))
 
@@ -112,7 +114,7 @@ async def get_trace(request: Request, user: ReaderOf, run_id: str, query: RunQue
 @router.delete("")
 async def delete_run(request: Request, user: ReaderOf, run_id: str, query: OneRunQueryOf) -> Response:
     context = context_of(request)
-    run, _ = await _found(context, user, run_id, "delete", query.app_id)
+    run, _ = await _visible_run(context, user, run_id, "delete", query.app_id)
     if not await context.ask(context.store.delete_run, run.app_uid, run.id):
         raise unknown("run", run_id)
     return Response(status_code=204)
@@ -123,23 +125,29 @@ async def add_score(request: Request, run_id: str, query: OneRunQueryOf) -> Resp
     context, user = context_of(request), await context_of(request).user(request)
     source = Source(lane_of(user), user.username, is_pod=False)
     with context.arriving.coming(("scores", user.username), SCORES), context.arriving.room(source) as came:
-        raw = await body.read(request.headers, request.receive, SCORE_MAX, came)  # by whoever has a token; and a slot waits for no body
+        raw = await body.read(
+            request.headers, request.receive, SCORE_MAX, came
+        )  # before the slot is taken: anyone with a token may send, and slowly
     async with context.reads.slot(lane_of(user)):
         return await _scored(context, user, run_id, raw, query.app_id)
 
 
 async def _scored(context: Context, user: User, run_id: str, raw: bytes, app_id: str | None) -> Response:
-    run, _ = await _found(context, user, run_id, "update", app_id)
+    run, _ = await _visible_run(context, user, run_id, "update", app_id)
     if context.is_full(run.app_uid):
         raise unavailable("the disk of the store is full: scores are taken again once there is room", FULL_FOR)
     try:
-        given = ScoreBody.model_validate_json(raw)
+        score_body = ScoreBody.model_validate_json(raw)
     except ValidationError as error:
         wrong = {".".join(map(str, each["loc"])) or "body": each["msg"] for each in error.errors(include_url=False)[:20]}
         raise HttpProblem(422, "; ".join(f"{where}: {says}" for where, says in wrong.items()), wrong) from None
     by = clean.text(user.username) or "-"
     score = Score(
-        name=clean.cleaned(given.name), value=given.value, comment=clean.text(given.comment, 1024), by=by, at=time.time_ns() // 1000
+        name=clean.cleaned(score_body.name),
+        value=score_body.value,
+        comment=clean.text(score_body.comment, 1024),
+        by=by,
+        at=time.time_ns() // 1000,
     )
     if not await context.ask(context.store.add_score, run.app_uid, run.id, score):
         raise unknown("run", run_id)

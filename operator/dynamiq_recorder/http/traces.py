@@ -1,4 +1,4 @@
-"""POST /v1/traces: runs by OTLP, JSON or protobuf, and as the SDK sends them. The answer comes after the commit."""
+"""Serves POST /v1/traces: runs by OTLP, JSON or protobuf, and as the SDK sends them. It answers after the commit."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ async def take(request: Request) -> Response:
 
 
 def _source(user: User, sender: Sender | None) -> Source:
-    """Whose share a body takes: its App's, and of an App that is not known yet that of whoever sends."""
+    """Returns whose room a body takes: its App's, or the sender's while the App is unknown."""
     if sender is None:
         return Source(lane_of(user), user.username, is_pod=False)
     return Source(sender.namespace, sender.app_uid, is_pod=sender.pod_uid is not None)
 
 
 async def _read_body(context: Context, request: Request, user: User, sender: Sender | None, came: Callable[[int], None]) -> bytes:
-    """Of an account that is not known to may send anything only a small one."""
+    """Reads a body. A sender whose right is not yet known may send only a small one."""
     most = OF_A_POD if user.is_of_recorder and sender is not None else OF_ONE
     with context.arriving.coming((user.username, user.pod, sender.app_uid if sender else ""), most):
         if sender is not None:
@@ -86,18 +86,18 @@ def _unnamed() -> HttpProblem:
 async def _stored(
     context: Context, request: Request, packed: bytes, small: bytes | None, kind: str, user: User, sender: Sender | None, source: Source
 ) -> Parsed:
-    """What came of a body, once its runs are committed. `small`: the body unpacked, where it is small."""
+    """Parses a body and commits its runs. Returns the result. `small`: the body unpacked, if it is small."""
     async with context.parsers.slot(source.namespace):
         raw = await anyio.to_thread.run_sync(body.unpacked, request.headers, packed) if small is None else small
         size = len(raw)
-        given = await anyio.to_thread.run_sync(_read, raw, kind)
+        decoded = await anyio.to_thread.run_sync(_read, raw, kind)
         del raw
         if sender is None:
-            sender = await context.writers.account(user, _claimed(given))
+            sender = await context.writers.account(user, _claimed(decoded))
             _require_room(context, sender)
-        await _check_instance(context, sender, given, user)
-        parsed = await anyio.to_thread.run_sync(_parse, given, sender, context)
-        del given
+        await _check_instance(context, sender, decoded, user)
+        parsed = await anyio.to_thread.run_sync(_parse, decoded, sender, context)
+        del decoded
     if parsed.batch.runs or parsed.batch.instances:
         refused = await context.queue.put(_fitting(context, sender, parsed.batch), size, source)
         context.active[sender.app_uid] = None
@@ -107,55 +107,58 @@ async def _stored(
     return parsed
 
 
-class _Given(msgspec.Struct):
-    """What a body had: spans by their resources, or runs of the SDK."""
+class _Decoded(msgspec.Struct):
+    """A decoded body: spans by their resources, or runs of the SDK."""
 
     groups: list[spans.Group] = []
     runs: list[dict[str, Any]] = []
 
 
 class _Form(msgspec.Struct):
-    """Of a body of JSON, which of the two it is."""
+    """The part of a JSON body that shows its format."""
 
     resourceSpans: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET  # noqa: N815 - OTLP's own name
 
 
-def _read(raw: bytes, kind: str) -> _Given:
-    """Raises NotReadable."""
+def _read(raw: bytes, kind: str) -> _Decoded:
+    """Decodes a body.
+
+    Raises NotReadable.
+    """
     if kind == PROTOBUF:
-        return _Given(groups=spans.from_protobuf(raw))
+        return _Decoded(groups=spans.from_protobuf(raw))
     is_otlp = b'"resourceSpans"' in raw
     if is_otlp and b'"runs"' in raw:
         with contextlib.suppress(msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             is_otlp = msgspec.json.decode(raw, type=_Form).resourceSpans is not msgspec.UNSET
-    return _Given(groups=spans.from_json(raw)) if is_otlp else _Given(runs=sdk.from_json(raw))
+    return _Decoded(groups=spans.from_json(raw)) if is_otlp else _Decoded(runs=sdk.from_json(raw))
 
 
-def _parse(given: _Given, sender: Sender, context: Context) -> Parsed:
+def _parse(decoded: _Decoded, sender: Sender, context: Context) -> Parsed:
     now = time.time_ns() // 1000
     oldest = context.keep.runs_from(now)
-    if given.groups:
-        return otlp.parse(given.groups, sender, context.prices, now, oldest)
-    return sdk.parse(given.runs, sender, context.prices, now, oldest)
+    if decoded.groups:
+        return otlp.parse(decoded.groups, sender, context.prices, now, oldest)
+    return sdk.parse(decoded.runs, sender, context.prices, now, oldest)
 
 
-def _claimed(given: _Given) -> str | None:
-    """The one App that the resources name; None where they name none, or several."""
-    found = {group.resource.get("dynamiq.app.id") for group in given.groups}
-    only = found.pop() if len(found) == 1 else None
+def _claimed(decoded: _Decoded) -> str | None:
+    """Returns the one App that the resources name; None if they name none or several."""
+    app_ids = {group.resource.get("dynamiq.app.id") for group in decoded.groups}
+    only = app_ids.pop() if len(app_ids) == 1 else None
     return only if isinstance(only, str) else None
 
 
-async def _check_instance(context: Context, sender: Sender, given: _Given, user: User) -> None:
-    """Raises Forbidden where a process is another pod's: numbers that are forged would hide runs that are missing.
+async def _check_instance(context: Context, sender: Sender, decoded: _Decoded, user: User) -> None:
+    """Checks that a pod sends as one process, which is its own: forged numbers would hide missing runs.
 
-    Raises NotReadable where a pod sends as several processes at once.
+    Raises Forbidden for another pod's process, and NotReadable for several processes at once.
     """
-    if sender.pod_uid is None or not (there := otlp.instances_of(given.groups)):
+    if sender.pod_uid is None or not (instances := otlp.instances_of(decoded.groups)):
         return
-    if len(there) > 1:
+    if len(instances) > 1:
         raise spans.NotReadable("a pod sends the runs of one process at once")
-    instance = there.pop()
+    instance = instances.pop()
     owner = await context.owner_of(instance, sender.pod_uid)
     if owner != sender.pod_uid:
         log.warning("a pod of %s sends as a process of another one", user.username)
@@ -163,7 +166,10 @@ async def _check_instance(context: Context, sender: Sender, given: _Given, user:
 
 
 def _require_room(context: Context, sender: Sender | None) -> None:
-    """Raises HttpProblem 503."""
+    """Checks that the disk has room for the sender's runs.
+
+    Raises HttpProblem 503.
+    """
     if context.is_full():
         raise unavailable("the disk of the store is full: runs are taken again once there is room", FULL_FOR)
     if sender is not None and context.is_full(sender.app_uid):
@@ -174,7 +180,7 @@ def _require_room(context: Context, sender: Sender | None) -> None:
 
 
 def _fitting(context: Context, sender: Sender, batch: Batch) -> Batch:
-    """Without spans and content while the disk is nearly full; where that is for Apps over their share, of their runs alone."""
+    """Returns the batch, without spans and content while the disk is nearly full. If Apps exceed their share, only their runs lose them."""
     fullness, over = context.health.fullness, context.health.over
     if fullness is None or fullness < context.no_spans_at or (over and sender.app_uid not in over):
         return batch

@@ -1,1 +1,1 @@
-"""Who sends and who asks: tokens, the pods and Apps behind them, and the rights of everybody else. Everything is asked of the API server."""
+"""Identifies senders and readers by their tokens, pods and Apps, and checks their rights. The API server decides everything."""

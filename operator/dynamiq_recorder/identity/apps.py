@@ -1,4 +1,4 @@
-"""The Apps of the cluster, as far as runs are concerned: where each is, and whether it wants its runs' content to be kept."""
+"""Follows the Apps of the cluster: the place of each, and if the content of its runs is recorded. It keeps nothing else of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ RESOURCE = replace(APPS, label_selector="")
 
 
 class KnownApp(msgspec.Struct, frozen=True):
-    """`records_content`: App.spec.runs.content. `redacts`: App.spec.runs.redact names something, which its pods take out of their own runs."""
+    """An App as the recorder knows it.
+
+    `records_content`: App.spec.runs.content. `redacts`: True if App.spec.runs.redact has rules, which its pods apply to their own runs.
+    """
 
     uid: str
     namespace: str
@@ -27,7 +30,7 @@ class KnownApp(msgspec.Struct, frozen=True):
 
 
 class Apps:
-    """All Apps, by uid and by name: a follower of their list and watches."""
+    """All Apps, by uid and by name, as their list and watches deliver them."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -47,7 +50,10 @@ class Apps:
         return self._by_uid.get(self._uids.get((namespace, name), ""))
 
     async def look(self, namespace: str, name: str) -> KnownApp | None:
-        """An App that the watch may not have brought yet. Raises errors.ApiError."""
+        """Returns an App, which it reads if the watch has not delivered it yet; None if it is missing.
+
+        Raises errors.ApiError.
+        """
         if (known := self.named(namespace, name)) is None:
             try:
                 await self.changed(await self._client.get(APPS, namespace, name))
@@ -90,5 +96,5 @@ def _app(raw: Manifest) -> KnownApp | None:
 
 
 def _part(of: object, name: str) -> Manifest:
-    found = of.get(name) if isinstance(of, dict) else None
-    return found if isinstance(found, dict) else {}
+    value = of.get(name) if isinstance(of, dict) else None
+    return value if isinstance(value, dict) else {}

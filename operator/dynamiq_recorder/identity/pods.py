@@ -1,4 +1,4 @@
-"""The App of a pod: by its label, and by the chain of its owners, a ReplicaSet and the workload of the App, each with the uid that is named."""
+"""Finds the App of a pod by its label and its chain of owners: a ReplicaSet, then the App's workload. Each must have the named uid."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KNOWN_MOST = 20_000
 
 
 class KnownPod(msgspec.Struct, frozen=True):
-    """`app_uid`: None of a pod that is no App's."""
+    """A pod as the recorder knows it. `app_uid`: None if the pod belongs to no App."""
 
     namespace: str
     app: str | None = None
@@ -34,29 +34,35 @@ class KnownPod(msgspec.Struct, frozen=True):
 
 
 class Pods:
-    """Pods by their uids. What is looked at of a pod never changes, so each is read once."""
+    """Pods by uid. Each is read once, since what is read of it never changes."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._known: OrderedDict[str, KnownPod] = OrderedDict()
 
     async def get(self, namespace: str, name: str, uid: str) -> KnownPod:
-        """Raises NotNow."""
+        """Returns a pod; without an App if it is missing or belongs to none.
+
+        Raises NotNow.
+        """
         if (known := self._known.get(uid)) is not None:
             return known
         try:
-            found = await self._read(namespace, name, uid)
+            pod = await self._read(namespace, name, uid)
         except errors.NotFound:
             return KnownPod(namespace)
         except errors.ApiError as error:
             raise NotNow(f"the API server does not say whose pod it is: {error}") from error
-        self._known[uid] = found
+        self._known[uid] = pod
         if len(self._known) > KNOWN_MOST:
             self._known.popitem(last=False)
-        return found
+        return pod
 
     async def alive(self, namespace: str, app: str) -> tuple[str, ...]:
-        """Uids of an App's pods. Raises NotNow."""
+        """Lists the uids of an App's pods.
+
+        Raises NotNow.
+        """
         label = f"{names.APP_LABEL}={app}"
         try:
             return tuple(
@@ -68,18 +74,18 @@ class Pods:
     async def _read(self, namespace: str, name: str, uid: str) -> KnownPod:
         pod = await self._client.get(PODS, namespace, name)
         app = (pod["metadata"].get("labels") or {}).get(names.APP_LABEL)
-        nobodys = KnownPod(namespace)
+        without_app = KnownPod(namespace)
         if pod["metadata"].get("uid") != uid or not app:
-            return nobodys
+            return without_app
         owner: Manifest | None = pod
         for resource in (REPLICA_SETS, WORKLOADS):
             assert owner is not None  # noqa: S101 - for the type checker
             owner = await self._owner(owner, resource, namespace)
             if owner is None:
-                return nobodys
+                return without_app
         reference = _controller(owner, API_VERSION, "App")
         if reference is None or reference.get("name") != app:
-            return nobodys
+            return without_app
         env = _environment(pod)
         return KnownPod(
             namespace,
@@ -94,16 +100,16 @@ class Pods:
         reference = _controller(of, resource.api_version, resource.kind)
         if reference is None:
             return None
-        found = await self._client.get(resource, namespace, str(reference.get("name")))
-        return found if found["metadata"].get("uid") == reference.get("uid") else None
+        owner = await self._client.get(resource, namespace, str(reference.get("name")))
+        return owner if owner["metadata"].get("uid") == reference.get("uid") else None
 
 
 def _controller(raw: Manifest | None, api_version: str, kind: str) -> Mapping[str, Any] | None:
-    """The reference to the object that controls one, where it is of this kind."""
+    """Returns the reference to an object's controller if that has this kind; else None."""
     for each in (raw or {"metadata": {}})["metadata"].get("ownerReferences") or ():
         if each.get("controller") is True and (each.get("apiVersion"), each.get("kind")) == (api_version, kind):
-            found: Mapping[str, Any] = each
-            return found
+            reference: Mapping[str, Any] = each
+            return reference
     return None
 
 

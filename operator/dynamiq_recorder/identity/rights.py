@@ -1,4 +1,7 @@
-"""What somebody may do with an App's runs: a SubjectAccessReview, remembered for ten seconds, and, for a pod that sends, longer while the API server is away."""
+"""Checks what a user may do with an App's runs, by a SubjectAccessReview. It decides nothing itself.
+
+A result is kept for ten seconds. For a pod that sends it is valid longer while the API server is unavailable.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ WITHIN = 8.0
 
 
 class Rights:
-    """Reviews of accesses, on one event loop."""
+    """Access reviews and their recent results, for one event loop."""
 
     def __init__(self, client: Client, clock: Callable[[], float] = monotonic) -> None:
         self._client, self._clock = client, clock
@@ -29,25 +32,31 @@ class Rights:
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def may(self, user: User, verb: str, subresource: str, namespace: str, name: str) -> bool:
-        """`namespace` and `name` of the App; both empty: of every App. Raises NotNow."""
+        """Returns True if a user may do this with an App's runs. `namespace`, `name`: of the App; both empty for every App.
+
+        Raises NotNow.
+        """
         return await self._may(user, {"verb": verb, "resource": "apps", "subresource": subresource, "namespace": namespace, "name": name})
 
     async def may_in(self, user: User, verb: str, resource: str, namespace: str) -> bool:
-        """Of all objects of one of our resources in a namespace; of an empty one: in all. Raises NotNow."""
+        """Returns True if a user may do this with all our objects of a resource in a namespace; in all if it is empty.
+
+        Raises NotNow.
+        """
         return await self._may(user, {"verb": verb, "resource": resource, "namespace": namespace})
 
-    async def _may(self, user: User, asked: Mapping[str, str]) -> bool:
-        key = (user.username, user.uid, user.groups, tuple(sorted(user.extra.items())), *sorted(asked.items()))
+    async def _may(self, user: User, attributes: Mapping[str, str]) -> bool:
+        key = (user.username, user.uid, user.groups, tuple(sorted(user.extra.items())), *sorted(attributes.items()))
         now = self._clock()
         known = self._known.get(key)
         if known is not None and known[1] > now:
             return known[0]
         try:
             async with self._slots:
-                allowed = await self._ask(user, asked)
+                allowed = await self._review(user, attributes)
         except NotNow:
-            # As its token does: what the gate relays is lost where it is refused.
-            if known is not None and user.pod is not None and asked["verb"] == "create" and known[1] + GOES_ON > now:
+            # Valid longer, as its token is: runs that the gate relays are lost if they are refused.
+            if known is not None and user.pod is not None and attributes["verb"] == "create" and known[1] + GOES_ON > now:
                 return known[0]
             raise
         self._known.pop(key, None)
@@ -56,13 +65,13 @@ class Rights:
             self._known.popitem(last=False)
         return allowed
 
-    async def _ask(self, user: User, asked: Mapping[str, str]) -> bool:
+    async def _review(self, user: User, attributes: Mapping[str, str]) -> bool:
         spec = {
             "user": user.username,
             "uid": user.uid,
             "groups": list(user.groups),
             "extra": {each: list(values) for each, values in user.extra.items()},
-            "resourceAttributes": {"group": GROUP, **{name: value for name, value in asked.items() if value}},
+            "resourceAttributes": {"group": GROUP, **{name: value for name, value in attributes.items() if value}},
         }
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
         try:

@@ -1,4 +1,4 @@
-"""Who sends runs, as far as the runs are concerned."""
+"""Describes senders of runs. It identifies none."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import msgspec
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):
-    """The App that runs are sent for. What is said here stands, whatever the runs themselves claim.
+    """The App for which runs are sent. These fields hold, whatever the runs themselves claim.
 
-    `records_content`: whether the App wants inputs, outputs and errors to be kept. `pod_uid`: of a pod that tells of its own runs; None of
-    whatever is relayed, and of every other account: such runs are of no process and of no row.
+    `records_content`: True if inputs, outputs and errors are kept. `pod_uid`: of a pod that sends its own runs. It is None for relayed runs
+    and for other accounts: those runs belong to no process and to no row.
     """
 
     app_uid: str

@@ -1,6 +1,7 @@
-"""Who a token belongs to: a TokenReview, asked once for a minute, and bounded: however many tokens nobody knows, those that are known are served.
+"""Identifies the user of a token by a TokenReview. It checks no rights.
 
-While the API server is away a pod's token that was good goes on for five minutes; one that nobody knows is not refused: it is asked to wait.
+A result is kept for a minute. Memory for unknown tokens is bounded, so they never crowd out known ones. While the API server is
+unavailable, a known pod's token stays valid for five more minutes. An unknown token is then not refused: its sender retries.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from dynamiq_operator.model.runs import RECORDER_AUDIENCE
 REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 TOKEN_MAX = 16 * 1024
 KNOWN_FOR, KNOWN_MOST = 60.0, 20_000
-"""Seconds, and tokens."""
+"""Seconds for which a user is kept, and most users kept."""
 GOES_ON = 300.0
-"""Seconds more, while the API server is away."""
+"""Seconds for which a pod's token stays valid longer while the API server is unavailable."""
 REFUSED_FOR, REFUSED_MOST = 10.0, 10_000
 AT_ONCE, WAITING_MOST = 8, 256
 WITHIN = 8.0
@@ -35,15 +36,15 @@ _ACCOUNT = "system:serviceaccount:"
 
 
 class Unauthorized(Exception):  # noqa: N818
-    """The API server does not know the token."""
+    """A token that the API server does not know."""
 
 
 class NotNow(Exception):  # noqa: N818
-    """It cannot be said now whose token it is, or what they may do; the message says why. Try again."""
+    """A user or a right that cannot be determined now; the message has the reason. The caller may try again."""
 
 
 class User(msgspec.Struct, frozen=True):
-    """Who the API server says a token belongs to. `is_of_recorder`: the token is of the recorder's own audience."""
+    """The user of a token. `is_of_recorder`: True if the token's audience is the recorder."""
 
     username: str
     uid: str
@@ -53,12 +54,12 @@ class User(msgspec.Struct, frozen=True):
 
     @property
     def namespace(self) -> str:
-        """Of a service account; empty of everybody else."""
+        """Returns the namespace of a service account; empty for other users."""
         return self.username.removeprefix(_ACCOUNT).partition(":")[0] if self.username.startswith(_ACCOUNT) else ""
 
     @property
     def pod(self) -> tuple[str, str] | None:
-        """Name and uid of the pod that the token is bound to."""
+        """Returns the name and uid of the pod to which the token is bound; None without one."""
         name, uid = self.extra.get(_POD_NAME, ()), self.extra.get(_POD_UID, ())
         return (name[0], uid[0]) if len(name) == len(uid) == 1 else None
 
@@ -69,17 +70,20 @@ class _Known(msgspec.Struct):
 
 
 class Tokens:
-    """Reviews of tokens, on one event loop."""
+    """Token reviews and their recent results, for one event loop."""
 
     def __init__(self, client: Client, clock: Callable[[], float] = monotonic) -> None:
         self._client, self._clock = client, clock
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._refused: OrderedDict[str, float] = OrderedDict()
-        self._asked: dict[str, asyncio.Task[User]] = {}
+        self._pending: dict[str, asyncio.Task[User]] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def user(self, token: str) -> User:
-        """Raises Unauthorized and NotNow."""
+        """Returns the user of a token.
+
+        Raises Unauthorized and NotNow.
+        """
         if not token or len(token) > TOKEN_MAX:
             raise Unauthorized
         digest, now = hashlib.sha256(token.encode(errors="replace")).hexdigest(), self._clock()
@@ -88,10 +92,10 @@ class Tokens:
             return known.user
         if self._refused.get(digest, 0.0) > now:
             raise Unauthorized
-        if (task := self._asked.get(digest)) is None:
-            if len(self._asked) >= WAITING_MOST and known is None:
+        if (task := self._pending.get(digest)) is None:
+            if len(self._pending) >= WAITING_MOST and known is None:
                 raise NotNow("too many tokens are looked at in this moment")
-            task = self._asked[digest] = asyncio.create_task(self._ask(token, digest))
+            task = self._pending[digest] = asyncio.create_task(self._resolve(token, digest))
         try:
             return await asyncio.shield(task)
         except NotNow:
@@ -99,12 +103,12 @@ class Tokens:
                 return known.user
             raise
 
-    async def _ask(self, token: str, digest: str) -> User:
+    async def _resolve(self, token: str, digest: str) -> User:
         try:
             async with self._slots:
                 user = await self._review(token)
         finally:
-            del self._asked[digest]
+            del self._pending[digest]
         now = self._clock()
         if user is None:
             self._known.pop(digest, None)
@@ -114,7 +118,8 @@ class Tokens:
         return user
 
     async def _review(self, token: str) -> User | None:
-        """Asks for the recorder's audience, for the API server's own, or for one after the other, by what the token claims; claims decide nothing more."""
+        """Reviews a token for the audience that it claims: the recorder's or the API server's; without a claim, for one after the other."""
+        # The claim is unverified: it only chooses the audience to review for.
         claimed = _audiences(token)
         is_of_recorder = claimed is not None and RECORDER_AUDIENCE in claimed
         for audience in (True, False) if claimed is None else (is_of_recorder,):
@@ -135,25 +140,27 @@ class Tokens:
         return _user(status.get("user") or {}, is_of_recorder)
 
 
-def _user(given: Mapping[str, Any], is_of_recorder: bool) -> User | None:
-    extra = {str(name): tuple(map(str, values or ())) for name, values in (given.get("extra") or {}).items()}
-    username = str(given.get("username") or "")
+def _user(fields: Mapping[str, Any], is_of_recorder: bool) -> User | None:
+    extra = {str(name): tuple(map(str, values or ())) for name, values in (fields.get("extra") or {}).items()}
+    username = str(fields.get("username") or "")
     return (
-        User(username, str(given.get("uid") or ""), tuple(map(str, given.get("groups") or ())), extra, is_of_recorder) if username else None
+        User(username, str(fields.get("uid") or ""), tuple(map(str, fields.get("groups") or ())), extra, is_of_recorder)
+        if username
+        else None
     )
 
 
 def _audiences(token: str) -> tuple[str, ...] | None:
-    """What a token claims to be for, unverified; None of one that is no JSON web token."""
+    """Returns the audiences that a token claims, unverified; None if it is no JSON web token."""
     parts = token.split(".")
     if len(parts) != 3:
         return None
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        found = claims.get("aud")
+        audience = claims.get("aud")
     except (binascii.Error, ValueError, AttributeError, RecursionError):
         return None
-    listed = [found] if isinstance(found, str) else found
+    listed = [audience] if isinstance(audience, str) else audience
     return tuple(map(str, listed)) if isinstance(listed, list) else None
 
 

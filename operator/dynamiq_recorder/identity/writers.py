@@ -1,6 +1,7 @@
-"""For which App somebody may send runs: a pod for its own, everybody else, and so the gate, by `create apps/runs`.
+"""Decides for which App a user may send runs. It reads no run.
 
-A pod's label and its owners say whose it is, in its token's namespace: no record, header or name that it chooses has a say in that.
+A pod may send for its own App. Everybody else, including the gate, needs the right to `create apps/runs`. A pod's App follows from its
+label and its owners, in its token's namespace. No row, header or name that a pod chooses changes that.
 """
 
 from __future__ import annotations
@@ -15,20 +16,22 @@ from dynamiq_recorder.identity.tokens import NotNow, User
 
 
 class Forbidden(Exception):  # noqa: N818
-    """The API server knows who it is, and they may not do this; the message says what they lack."""
+    """A right that a known user lacks; the message names it."""
 
 
 class Writers:
-    """`gate`: the user name of an account that relays for every App; empty for nobody's. Any other gate does it by its rights."""
+    """The rules for senders. `gate`: user name of an account that may relay for every App; empty for none. Other gates need the right."""
 
     def __init__(self, client: Client, apps: Apps, rights: Rights, gate: str) -> None:
         self._apps, self._rights, self._gate = apps, rights, gate
         self.pods = Pods(client)
 
     async def sender(self, user: User, named: str | None) -> Sender | None:
-        """Of a pod and of the gate; None of every other account, which `account` is for. `named`: X-Dynamiq-App-Id.
+        """Returns the sender for a pod or the gate; None for other accounts, which `account` handles. `named`: X-Dynamiq-App-Id.
 
-        A pod that names its App relays for somebody who has an Access Key: that is no word of the pod's own. Raises Forbidden and NotNow.
+        A pod that names its App relays for a caller with an Access Key: such runs do not count as the pod's own.
+
+        Raises Forbidden and NotNow.
         """
         if not user.is_of_recorder:
             return None
@@ -36,7 +39,7 @@ class Writers:
             if not named or (app := self._apps.get(named)) is None:
                 self._check_listed()
                 raise Forbidden("the gate names an App by X-Dynamiq-App-Id that there is not")
-            return _of(app)
+            return _not_own(app)
         if user.pod is None or not user.namespace:
             return None
         pod = await self.pods.get(user.namespace, *user.pod)
@@ -58,10 +61,13 @@ class Writers:
             )
         if named != app.uid:
             raise Forbidden("a pod sends runs of its own App alone")
-        return _of(app)
+        return _not_own(app)
 
     async def account(self, user: User, named: str | None) -> Sender:
-        """Of an account by its rights on the App that it names, by X-Dynamiq-App-Id or dynamiq.app.id. Raises Forbidden and NotNow."""
+        """Returns the sender for an account with the right on the App that it names. `named`: X-Dynamiq-App-Id or dynamiq.app.id.
+
+        Raises Forbidden and NotNow.
+        """
         if not named:
             raise Forbidden(
                 "name the App that the runs are of: its id in the header X-Dynamiq-App-Id, or as dynamiq.app.id of the resource"
@@ -70,7 +76,7 @@ class Writers:
         if app is None:
             self._check_listed()
         elif await self._rights.may(user, "create", RUNS, app.namespace, app.name):
-            return _of(app)
+            return _not_own(app)
         raise Forbidden(f"there is no App {named[:64]} whose runs you may send: ask for the right to create apps/runs in its namespace")
 
     def _check_listed(self) -> None:
@@ -78,14 +84,19 @@ class Writers:
             raise NotNow("the recorder is starting")
 
     async def _read(self, namespace: str, name: str) -> KnownApp | None:
-        """An App that the watch has not brought yet."""
+        """Returns an App that the watch has not delivered yet; None if it is missing.
+
+        Raises NotNow.
+        """
         try:
             return await self._apps.look(namespace, name)
         except errors.ApiError as error:
             raise NotNow(f"the API server does not say which App it is: {error}") from error
 
 
-def _of(app: KnownApp) -> Sender:
-    """Of what is no pod's own word: no pod took out of it what the App wants to be taken out, so its content is not kept where it names any."""
+def _not_own(app: KnownApp) -> Sender:
+    """Returns the sender for runs that are not a pod's own. Their content is kept only if the App redacts nothing: no pod has redacted
+    them.
+    """
     records = app.records_content and not app.redacts
     return Sender(app_uid=app.uid, namespace=app.namespace, app=app.name, records_content=records)

@@ -1,1 +1,1 @@
-"""What is sent to the recorder, and what becomes of it: from bytes to runs, and from a queue into the store."""
+"""Turns requests of senders into runs, and queues these for the store. It identifies no sender."""

@@ -1,4 +1,4 @@
-"""Values of a sender, made such that every store takes them and none is longer than its field: what is wrong is cut, cleaned or left out."""
+"""Cleans values of senders, so that every store takes them and none is too long. Wrong values are cut, cleaned or left out."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from itertools import accumulate
 from typing import Any
 
 NAME_MAX = 256
-"""Characters of an id, a name, a model, a session."""
+"""Most characters of an id, a name, a model, a session."""
 TAG_MAX, TAGS_MAX = 64, 20
 TEXT_MAX = 64 * 1024
-"""Bytes of an input, an output, an error."""
+"""Most bytes of an input, an output, an error."""
 EXTRA_MAX = 256 * 1024
-"""Bytes of what the SDK sends beside of one run."""
+"""Most bytes of an SDK run's other values."""
 DEPTH_MAX = 100
-"""Levels of lists and objects: what is deeper is kept as a text, or refused."""
+"""Most levels of lists and objects. Deeper values are kept as a text, or refused."""
 WEIGHT_MAX = 600_000
-"""Values of a JSON text that is parsed whole: each counts as one, and a list or an object as three more, for the memory that they take."""
+"""Most values of a JSON text that is parsed whole. Each counts as one, a list or an object as three more, for the memory that it takes."""
 PIECE = 256 * 1024
 COUNT_MAX = 2**53 - 1
 TOKENS_MAX = 2**40
 COST_MAX = 1_000_000.0
-"""US dollars of one call."""
+"""Most US dollars of one call."""
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _WHOLE = re.compile(rb'(?:[^"]*+"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -36,7 +36,7 @@ _IDS = uuid.UUID("2c3f0d8e-6a1b-5f0e-8a53-4f7b9d7f2a10")
 
 
 def text(value: Any, most: int = NAME_MAX) -> str | None:
-    """A text without NUL and halves of surrogate pairs, of at most `most` characters; None of what is none, or is empty."""
+    """Returns a text of at most `most` characters without NUL and halves of surrogate pairs; None for an empty or another value."""
     if not isinstance(value, str) or not value:
         return None
     return cleaned(value[:most]) or None
@@ -49,15 +49,15 @@ def cleaned(value: str) -> str:
 
 
 def tags(value: Any) -> tuple[str, ...]:
-    """Different ones, in the order given."""
+    """Deduplicates tags, keeping order."""
     if not isinstance(value, list | tuple):
         return ()
-    found = (text(each, TAG_MAX) for each in value[: 4 * TAGS_MAX])
-    return tuple(dict.fromkeys(each for each in found if each))[:TAGS_MAX]
+    texts = (text(each, TAG_MAX) for each in value[: 4 * TAGS_MAX])
+    return tuple(dict.fromkeys(each for each in texts if each))[:TAGS_MAX]
 
 
 def count(value: Any, most: int = COUNT_MAX) -> int | None:
-    """A whole number from 0 on; OTLP writes them as texts, too."""
+    """Parses a whole number from 0 to `most`; returns None for other values. OTLP sends numbers as texts, too."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, str):
@@ -76,24 +76,24 @@ def tokens(value: Any) -> int | None:
 
 
 def number(value: Any) -> float | None:
-    """A finite number; OTLP writes doubles as texts at times."""
+    """Parses a finite number; returns None for other values. OTLP sometimes sends doubles as texts."""
     if isinstance(value, bool):
         return None
     try:
-        found = float(value)
+        parsed = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return parsed if math.isfinite(parsed) else None
 
 
 def usd(value: Any) -> float | None:
-    """US dollars; None of what cannot be a price."""
-    found = number(value)
-    return found if found is not None and 0 <= found <= COST_MAX else None
+    """Parses US dollars; returns None for what cannot be a cost."""
+    dollars = number(value)
+    return dollars if dollars is not None and 0 <= dollars <= COST_MAX else None
 
 
 def run_id(value: Any) -> str | None:
-    """A UUID in lower case with dashes."""
+    """Parses a UUID into lower case with dashes; returns None for other values."""
     if not isinstance(value, str) or len(value) > 64:
         return None
     try:
@@ -103,12 +103,12 @@ def run_id(value: Any) -> str | None:
 
 
 def derived_id(*parts: str) -> str:
-    """The id of a run that has none: the same parts give the same id."""
+    """Returns the id of a run that has none: the same parts give the same id."""
     return str(uuid.uuid5(_IDS, "/".join(parts)))
 
 
 def depth(raw: bytes) -> int:
-    """Levels of a JSON text, without parsing it."""
+    """Counts the levels of a JSON text without parsing it. Returns 0 if they cannot exceed `DEPTH_MAX`."""
     if raw.count(b"[") + raw.count(b"{") <= DEPTH_MAX:
         return 0
     level = deepest = 0
@@ -121,12 +121,12 @@ def depth(raw: bytes) -> int:
 
 
 def has_more_objects(raw: bytes, most: int) -> bool:
-    """Whether a JSON text has more objects, without parsing it."""
+    """Returns True if a JSON text has more than `most` objects, without parsing it."""
     return raw.count(b"{") > most and sum(piece.count(b"{") for piece in _outside_strings(raw)) > most
 
 
 def is_heavy(raw: bytes) -> bool:
-    """Whether a JSON text has more values than `WEIGHT_MAX`, without parsing it."""
+    """Returns True if a JSON text has more values than `WEIGHT_MAX`, without parsing it."""
     return _weight(raw) > WEIGHT_MAX and sum(map(_weight, _outside_strings(raw))) > WEIGHT_MAX
 
 
@@ -135,23 +135,27 @@ def _weight(raw: bytes) -> int:
 
 
 def _outside_strings(raw: bytes) -> Iterator[bytes]:
-    """A JSON text without its strings, in pieces: what is made of it all at once takes twenty times its memory."""
+    """Yields a JSON text without its strings, in pieces."""
+    # In pieces, since all at once takes twenty times the memory of the text.
     begin, size = 0, PIECE
     while begin + size < len(raw):
         piece = raw[begin : begin + size]
-        end = found.end() if (found := _WHOLE.match(piece)) else 0
+        end = match.end() if (match := _WHOLE.match(piece)) else 0
         if b'"' not in piece[end:]:
             end = len(piece)
         if end:
             yield _STRING.sub(b"", piece[:end])
             begin, size = begin + end, PIECE
-        else:  # a string that is longer
+        else:  # the string is longer than the piece
             size *= 2
     yield _STRING.sub(b"", raw[begin:])
 
 
 def content(value: Any) -> str | None:
-    """An input or output that came as JSON text: as it is where it can be, else as a JSON string of at most `TEXT_MAX` bytes."""
+    """Returns an input or output that came as JSON text: unchanged if possible, else as a JSON string of at most `TEXT_MAX` bytes.
+
+    Returns None for a value that is no text.
+    """
     if not isinstance(value, str):
         return None
     raw = value.encode(errors="replace")
@@ -166,13 +170,13 @@ def content(value: Any) -> str | None:
 
 
 def content_of(value: Any) -> str:
-    """The same of a value."""
+    """Returns a value as JSON; as a cut JSON string if it has more than `TEXT_MAX` bytes."""
     made = as_json(value)
     return made if len(made) <= TEXT_MAX // 4 or len(made.encode()) <= TEXT_MAX else _as_text(made.encode())
 
 
 def _as_text(raw: bytes) -> str:
-    """The begin of it as a JSON string, which has to fit with all that is escaped in it."""
+    """Returns the beginning of a text as a JSON string that fits with all its escapes."""
     room = TEXT_MAX - 2
     while True:
         made = json.dumps(cleaned(raw[:room].decode(errors="ignore")), ensure_ascii=False)
@@ -182,7 +186,7 @@ def _as_text(raw: bytes) -> str:
 
 
 def as_json(value: Any) -> str:
-    """Compact JSON that every store takes. `value`: of a JSON text of at most `DEPTH_MAX` levels."""
+    """Serializes a value as compact JSON that every store takes. `value`: of a JSON text of at most `DEPTH_MAX` levels."""
     made = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=True)
     return made if _is_clean(made) else json.dumps(_without_harm(value), ensure_ascii=False, separators=(",", ":"))
 

@@ -1,7 +1,7 @@
-"""Runs from the spans of OTLP: of our runtime, whose root spans carry `dynamiq.run.id`, and of anybody else's, by the names of gen_ai.*.
+"""Builds runs from OTLP spans: of our runtime, whose root spans carry `dynamiq.run.id`, and of others, by the names of gen_ai.*.
 
-A span with `dynamiq.run.id`, and one whose parent did not come along, is a run; all below it are its nodes. What a span claims about App,
-pins and version counts for nothing: the sender decides. Spans that are below none, since they are each other's parents, are refused.
+A span with `dynamiq.run.id` is a run, and so is one whose parent is not in the request; all spans below it are its nodes. Claims about App,
+pins and version are ignored: the sender decides them. Spans that are each other's parents are refused.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ RUN_ID = "dynamiq.run.id"
 _OUTCOMES = {status.value: status for status in RunStatus}
 _NODE_STATUSES = {status.value: status for status in NodeStatus}
 _CALLS = frozenset({"chat", "completion", "text_completion", "generate_content", "embeddings"})
-"""`gen_ai.operation.name` of what calls a model; an agent's spans have others, and repeat the tokens of their calls."""
+"""`gen_ai.operation.name` of model calls. Spans of agents have other names, and repeat the tokens of their calls."""
 
 
 def parse(groups: Sequence[Group], sender: Sender, prices: Prices, now: int, oldest: int = 1) -> Parsed:
-    """The runs of a request. `now`, `oldest`: microseconds; what began before the latter is refused."""
+    """Returns the runs of a request. `now`, `oldest`: microseconds; runs that began before `oldest` are refused."""
     refusals, runs, instances = Refusals(), [], []
     for group in groups:
         instance = _instance(group.resource, sender, now) if sender.pod_uid is not None else None
@@ -36,7 +36,7 @@ def parse(groups: Sequence[Group], sender: Sender, prices: Prices, now: int, old
 
 
 def instances_of(groups: Sequence[Group]) -> set[str]:
-    """The processes that a request says it is from."""
+    """Returns the ids of the processes that a request names."""
     named = (clean.text(group.resource.get("service.instance.id"), 64) for group in groups)
     return {each for each in named if each}
 
@@ -57,7 +57,7 @@ def _instance(resource: dict[str, Any], sender: Sender, now: int) -> Instance | 
 
 
 class _Reader:
-    """The runs of one group."""
+    """The runs of one group of spans."""
 
     def __init__(
         self, group: Group, sender: Sender, prices: Prices, times: tuple[int, int], refusals: Refusals, instance: str | None
@@ -93,17 +93,17 @@ class _Reader:
         return made
 
     def _tree(self, root: InSpan) -> list[InSpan]:
-        """All spans below one, in the order in which they began."""
-        found: list[InSpan] = []
-        left = [root]
-        while left:
-            span = left.pop()
+        """Returns all spans below a root, in order of start."""
+        tree: list[InSpan] = []
+        pending = [root]
+        while pending:
+            span = pending.pop()
             below = self._below.get((span.trace_id, span.span_id))
             if below:
-                found += below
-                left += below
-        found.sort(key=lambda span: span.start)
-        return found
+                tree += below
+                pending += below
+        tree.sort(key=lambda span: span.start)
+        return tree
 
     def _run(self, root: InSpan, below: list[InSpan]) -> Run:
         attributes, sender = root.attributes, self._sender
@@ -111,7 +111,7 @@ class _Reader:
         started_at = root.start // 1000
         ended_at = started_at + duration(started_at, root.end // 1000)
         nodes = self._nodes(root, below, started_at)
-        if not below and own is None and _is_call(attributes):  # a call of a model that nothing is around is its own node
+        if not below and own is None and _is_call(attributes):  # a model call that nothing surrounds is its own node
             nodes = self._nodes(root, [root], started_at)
         calls = calls_of(nodes)
         is_own = own is not None and sender.pod_uid is not None
@@ -153,7 +153,7 @@ class _Reader:
         )
 
     def _nodes(self, root: InSpan, below: list[InSpan], started_at: int) -> list[Span]:
-        """The nodes of a run. A call with another call inside of it is none: its tokens are that one's."""
+        """Returns the nodes of a run. A call with another call inside it is no model call: its tokens are those of the inner one."""
         calling = {span.parent_id for span in below if _is_call(span.attributes)}
         parents = {span.span_id: span.parent_id for span in below}
         above: set[str] = set()
@@ -207,21 +207,24 @@ class _Reader:
 
 
 def _is_call(attributes: dict[str, Any]) -> bool:
-    """Whether a span is a call of a model: the runtime says so, others by the operation or by what was used. What came from a cache was no call."""
+    """Returns True if a span is a model call. Our runtime marks its calls; others are known by their operation or tokens.
+
+    A result from a cache is no call.
+    """
     if attributes.get("dynamiq.node.cached") is True:
         return False
-    said = attributes.get("dynamiq.node.model_call")
-    if said is not None or "dynamiq.node.id" in attributes:
-        return said is True
+    marked = attributes.get("dynamiq.node.model_call")
+    if marked is not None or "dynamiq.node.id" in attributes:
+        return marked is True
     operation = _word(attributes, "gen_ai.operation.name")
     return operation in _CALLS or (not operation and "gen_ai.usage.input_tokens" in attributes)
 
 
 def _word(attributes: dict[str, Any], name: str) -> str:
-    found = attributes.get(name)
-    return found if isinstance(found, str) else ""
+    value = attributes.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _milliseconds(value: Any) -> int | None:
-    found = clean.number(value)
-    return round(found * 1000) if found is not None and 0 <= found < 1e12 else None
+    milliseconds = clean.number(value)
+    return round(milliseconds * 1000) if milliseconds is not None and 0 <= milliseconds < 1e12 else None

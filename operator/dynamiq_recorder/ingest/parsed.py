@@ -1,4 +1,4 @@
-"""What is common to every form in which runs are sent: what comes of a request, sums over the calls of models, and clocks that are wrong."""
+"""Provides what all formats of runs share: results, refusals, checks of time, and token counts. It parses no format."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dynamiq_operator.model.runs import CostSource
 from dynamiq_recorder.model import MICROSECONDS, NO_TOKENS, Batch, Tokens
 
 AHEAD_MAX = 600 * MICROSECONDS
-"""By how much a sender's clock may be ahead of this one."""
+"""Most microseconds by which a sender's clock may be ahead of this one."""
 LONGEST = 30 * 86400 * MICROSECONDS
 MODELS_OF_A_RUN = 20
 
 
 class Prices(Protocol):
-    """See pricing.Prices: what may be read anew meanwhile."""
+    """A price table that may be reloaded at any time; see pricing.Prices."""
 
     def cost(self, model: str | None, tokens: Tokens, at: int, reported: float | None = None) -> tuple[int | None, CostSource | None]: ...
 
 
 class Parsed(msgspec.Struct):
-    """`rejected`: spans, or runs of the SDK, that were not taken; `says` why, in a sentence."""
+    """The runs of a request. `rejected`: number of spans, or of the SDK's runs, that were refused. `says`: why."""
 
     batch: Batch
     rejected: int = 0
@@ -30,7 +30,7 @@ class Parsed(msgspec.Struct):
 
 
 class Refusals:
-    """What was not taken of a request, and why: each reason once."""
+    """The number of refused spans of a request, and the reasons, each once."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -47,7 +47,7 @@ class Refusals:
 
 
 def wrong_time(started_at: int, now: int, oldest: int) -> str:
-    """Why a run of this start is not taken; empty where it is."""
+    """Returns why a run with this start is refused; empty if it is accepted."""
     if started_at > now + AHEAD_MAX:
         return "a run began more than ten minutes from now: the sender's clock is wrong"
     if started_at < oldest:
@@ -56,17 +56,17 @@ def wrong_time(started_at: int, now: int, oldest: int) -> str:
 
 
 def duration(started_at: int, ended_at: int) -> int:
-    """Microseconds; 0 where it ended before it began."""
+    """Returns microseconds, at most `LONGEST`; 0 if it ended before it began."""
     return min(max(ended_at - started_at, 0), LONGEST)
 
 
-def tokens_of(given: int | None, output: int | None, read: int | None, write: int | None) -> Tokens:
-    """Cached tokens are part of the input, so there are no more of them."""
-    if given is None and output is None:
+def tokens_of(input_tokens: int | None, output: int | None, read: int | None, write: int | None) -> Tokens:
+    """Returns token counts. Cached tokens are part of the input, so they are limited to it."""
+    if input_tokens is None and output is None:
         return NO_TOKENS
     return Tokens(
-        input=given,
+        input=input_tokens,
         output=output,
-        cache_read=read if read is None or given is None else min(read, given),
-        cache_write=write if write is None or given is None else min(write, given),
+        cache_read=read if read is None or input_tokens is None else min(read, input_tokens),
+        cache_write=write if write is None or input_tokens is None else min(write, input_tokens),
     )

@@ -1,6 +1,6 @@
-"""Between requests and the store: a bounded queue, and one thread that commits what waits in it, many requests at once.
+"""Queues batches between requests and the store: a bounded queue, and one thread that commits many requests at once.
 
-A request is acknowledged after the commit that its runs are in, and never before. What does not fit is refused, and its sender tries again.
+A request is acknowledged after its runs are committed, never before. A request that does not fit is refused, and its sender retries.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from dynamiq_recorder.model import Batch
 from dynamiq_recorder.store.interface import Store, Unavailable
 
 TOGETHER = 500
-"""Runs of one commit, unless one request has more."""
+"""Most runs of one commit, unless one request has more."""
 
 log = logging.getLogger(__name__)
 
 
 class Closed(Exception):  # noqa: N818
-    """The recorder ends."""
+    """The end of the recorder: no batch is accepted."""
 
 
 class Observer(Protocol):
-    """Hears of commits; called from the committer's thread."""
+    """A listener for commits, called from the committer's thread."""
 
     def committed(self, runs: int, new: int, seconds: float) -> None: ...
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Runs and bytes (of bodies) that wait for their commit at most. Of one namespace, see `Shares`."""
+    """Most runs and bytes (of bodies) that wait for their commit. `Shares` limits those of one namespace."""
 
     runs: int = 4000
     bytes: int = 12 * 1024 * 1024
 
 
 class _Waiting(msgspec.Struct):
-    """`runs`, `bytes`: what it takes of the room."""
+    """A batch that waits. `runs`, `bytes`: the room that it takes."""
 
     batch: Batch
     source: Source
@@ -55,36 +55,40 @@ class _Waiting(msgspec.Struct):
 
 
 class Queue:
-    """Requests' batches on their way into the store. `put` is called on an event loop."""
+    """Batches of requests on their way into the store. `put` is called on an event loop."""
 
     def __init__(self, store: Store, limits: Limits, observer: Observer) -> None:
         self._store, self._observer = store, observer
         self._waiting: dict[str, deque[_Waiting]] = {}
-        """By namespace; the first one has waited the longest for its turn."""
+        """Batches by namespace; the first namespace has waited longest for its turn."""
         self._changed = threading.Condition()
         self._shares = (Shares(limits.runs), Shares(limits.bytes))
         self._runs = 0
         self._is_closed = False
         self.failed: str = ""
-        """Why the last commit failed; empty where it did not."""
+        """Why the last commit failed; empty if it succeeded."""
         self._thread = threading.Thread(target=self._commit_all, name="committer", daemon=True)
         self._thread.start()
 
     @property
     def depth(self) -> int:
-        """Runs that wait."""
+        """Returns the number of runs that wait."""
         return self._runs
 
     def is_written(self) -> None:
-        """Somebody else has written the store: that a commit failed before says nothing any more. Else it would be for the next commit to say
-        so, and none comes to a recorder that is not ready.
+        """Clears the failure of a commit after the store was written otherwise.
+
+        The next commit would clear it, but a recorder that is not ready receives no runs.
         """
         self._note("")
 
     async def put(self, batch: Batch, size: int, source: Source) -> int:
-        """Returns once it is committed, with how many of its spans the store refused. Raises Full and Closed at once, and whatever the store raises, such as Unavailable."""
+        """Queues a batch and waits for its commit. Returns how many of its spans the store refused.
+
+        Raises Full and Closed at once, and whatever the store raises, such as Unavailable.
+        """
         loop = asyncio.get_running_loop()
-        # What is larger than a share is taken, too, where its source has nothing else here.
+        # A batch larger than a share is accepted, too, if its source has nothing else here.
         of_runs, of_bytes = (each.of_others for each in self._shares)
         entry = _Waiting(batch, source, min(len(batch.runs), of_runs), min(size, of_bytes), loop, loop.create_future())
         with self._changed:
@@ -97,7 +101,10 @@ class Queue:
         return await entry.done
 
     def _take_room(self, entry: _Waiting) -> None:
-        """Raises Full."""
+        """Takes the room of an entry.
+
+        Raises Full.
+        """
         runs, size = self._shares
         runs.take(entry.source, entry.runs)
         try:
@@ -107,7 +114,7 @@ class Queue:
             raise
 
     def close(self) -> None:
-        """Commits what waits, and ends."""
+        """Commits what waits, and ends the thread."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
@@ -125,7 +132,7 @@ class Queue:
                         self._shares[1].give_back(each.source, each.bytes)
 
     def _take(self) -> list[_Waiting]:
-        """What waits, up to `TOGETHER` runs, of one namespace after the other; nothing at the end."""
+        """Returns waiting batches of up to `TOGETHER` runs, of one namespace after the other; none once the queue is closed and empty."""
         with self._changed:
             while not self._waiting and not self._is_closed:
                 self._changed.wait()
@@ -150,7 +157,7 @@ class Queue:
             self._note(str(error) or "the store is not available")
             self._answer(taken, [0] * len(taken), error)
         except Exception as error:
-            # One batch that the store does not take must not take the others with it.
+            # One batch that the store refuses must not fail the others.
             if len(taken) == 1:
                 log.exception("a batch cannot be stored")
                 self._answer(taken, [0], error)

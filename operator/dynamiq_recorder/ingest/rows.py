@@ -1,6 +1,7 @@
-"""Rows that the operator hands over to the archive. Every digest is computed anew before one is taken: whoever is told that it is here deletes his own.
+"""Verifies rows that the operator hands over to the archive. It stores none.
 
-A row is taken or refused by itself, so that one which somebody changed holds up none of the others.
+Every digest is recomputed, since the operator deletes a row once it is archived. Each row is accepted or refused by itself, so that one
+changed row does not block the others.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from dynamiq_recorder.ingest.spans import NotReadable
 from dynamiq_recorder.model import MICROSECONDS, ArchivedRow
 
 ROWS_MOST = 100
-"""In one body."""
+"""Most rows in one body."""
 _KEPT = ("name", "namespace", "uid", "creationTimestamp", "ownerReferences")
-"""Of a row's metadata."""
+"""Fields of a row's metadata that are archived."""
 
 
 class Given(msgspec.Struct, frozen=True):
-    """A body. `flows`: by hash, the flows that rows name; None of one that is nowhere in the cluster."""
+    """A body. `flows`: by hash, the flows that rows name; None for a flow that is missing in the cluster."""
 
     rows: list[dict[str, Any]]
     flows: dict[str, str | None]
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """What may be archived of a body, and, by the uids of the others, why not."""
+    """The rows and flows of a body that may be archived. `refused`: by uid, why the other rows may not."""
 
     rows: tuple[ArchivedRow, ...]
     flows: Mapping[str, str]
@@ -41,7 +42,7 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """The App that rows have to be of."""
+    """The App to which the rows must belong."""
 
     uid: str
     namespace: str
@@ -49,39 +50,42 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 class _RefusedError(Exception):
-    """Why a row is not taken."""
+    """The reason why a row is refused."""
 
 
 def from_json(raw: bytes) -> Given:
-    """Raises NotReadable."""
+    """Parses a body.
+
+    Raises NotReadable.
+    """
     try:
-        given = msgspec.convert(orjson.loads(raw), Given)
+        parsed = msgspec.convert(orjson.loads(raw), Given)
     except (orjson.JSONDecodeError, msgspec.ValidationError, RecursionError) as error:
         raise NotReadable(f"the body is not rows with their flows: {str(error)[:200]}") from None
-    if not 1 <= len(given.rows) <= ROWS_MOST:
-        raise NotReadable(f"a body has from 1 to {ROWS_MOST} rows, and this one {len(given.rows)}")
-    for row in given.rows:
+    if not 1 <= len(parsed.rows) <= ROWS_MOST:
+        raise NotReadable(f"a body has from 1 to {ROWS_MOST} rows, and this one {len(parsed.rows)}")
+    for row in parsed.rows:
         if not isinstance(row.get("metadata"), dict) or not _is_name(row["metadata"].get("uid"), 64):
             raise NotReadable("a row has no metadata.uid")
-    return given
+    return parsed
 
 
-def named_flows(given: Given) -> Iterator[str]:
-    """Hashes of flows that rows name and that do not come along."""
-    for row in given.rows:
+def named_flows(parsed: Given) -> Iterator[str]:
+    """Yields hashes of flows that rows name and the body lacks."""
+    for row in parsed.rows:
         named = _part(_part(row, "spec"), "pinned").get("workflowHash")
-        if isinstance(named, str) and named not in given.flows:
+        if isinstance(named, str) and named not in parsed.flows:
             yield named
 
 
-def checked(given: Given, owner: Owner, there: Iterable[str]) -> Checked:
-    """`there`: hashes of flows that are archived already."""
+def checked(parsed: Given, owner: Owner, archived: Iterable[str]) -> Checked:
+    """Verifies the rows of a body. `archived`: hashes of flows that are archived already."""
     taken: list[ArchivedRow] = []
     refused: dict[str, str] = {}
-    flows = {digest: text for digest, text in given.flows.items() if text is not None and flow_hash(text) == digest}
-    absent = {digest for digest, text in given.flows.items() if text is None}
-    known = {*there, *flows, *absent}
-    for row in given.rows:
+    flows = {digest: text for digest, text in parsed.flows.items() if text is not None and flow_hash(text) == digest}
+    absent = {digest for digest, text in parsed.flows.items() if text is None}
+    known = {*archived, *flows, *absent}
+    for row in parsed.rows:
         try:
             taken.append(_row(row, owner, known))
         except _RefusedError as why:
@@ -90,7 +94,10 @@ def checked(given: Given, owner: Owner, there: Iterable[str]) -> Checked:
 
 
 def _row(raw: Mapping[str, Any], owner: Owner, flows: Iterable[str]) -> ArchivedRow:
-    """Raises _RefusedError."""
+    """Verifies a row, and returns it as it is archived.
+
+    Raises _RefusedError.
+    """
     meta, spec = _part(raw, "metadata"), _part(raw, "spec")
     pinned, outcome = _part(spec, "pinned"), _part(spec, "outcome")
     owners = {each.get("uid") for each in meta.get("ownerReferences") or () if isinstance(each, dict) and each.get("kind") == APP.kind}
@@ -131,7 +138,7 @@ def _row(raw: Mapping[str, Any], owner: Owner, flows: Iterable[str]) -> Archived
 
 
 def _content(raw: Mapping[str, Any], meta: Mapping[str, Any], spec: Mapping[str, Any], outcome: Mapping[str, Any]) -> str:
-    """The row without what was of the cluster alone. Its phase is one of rows that are over, whatever it said when it was read."""
+    """Returns the row as JSON, without what is the cluster's alone. A phase that is not final is replaced by the final one."""
     phase = _part(raw, "status").get("phase")
     over = phase if phase in CLOSED else Phase.FAILED if outcome.get("result") == Result.FAILED else Phase.SUPERSEDED
     kept = {
@@ -145,9 +152,9 @@ def _content(raw: Mapping[str, Any], meta: Mapping[str, Any], spec: Mapping[str,
 
 
 def _part(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = of.get(name)
-    return found if isinstance(found, dict) else {}
+    value = of.get(name)
+    return value if isinstance(value, dict) else {}
 
 
-def _is_name(given: object, most: int) -> bool:
-    return isinstance(given, str) and 0 < len(given) <= most and given.isascii() and given.isprintable()
+def _is_name(value: object, most: int) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= most and value.isascii() and value.isprintable()

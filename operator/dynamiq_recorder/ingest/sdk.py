@@ -1,7 +1,7 @@
-"""Runs as the SDK sends them: `{"runs": [...]}`, a list of workflows, flows and nodes that name their parents.
+"""Builds runs from the SDK's format: `{"runs": [...]}`, a list of workflows, flows and nodes that name their parents.
 
-The topmost of each tree is the run, and what is below it its spans. What no column has is kept as JSON beside each, so that the trace can
-be given back as it was sent. The SDK sends a reused handler's runs again with each flush: the store takes them as the same.
+The top of each tree is the run, and all below it are its spans. Values without a column are kept as JSON beside each, so that the trace can
+be returned as it was sent. The SDK sends the runs of a reused handler again with each flush; the store treats them as the same.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ from dynamiq_recorder.model import MICROSECONDS, SPANS_OF_A_RUN, Batch, Run, Spa
 from dynamiq_recorder.sdk_runs import without_content
 
 RUNS_MAX = 20_000
-"""Of one request."""
+"""Most runs of one request."""
 _STATUSES = {"succeeded": RunStatus.SUCCEEDED, "failed": RunStatus.FAILED, "canceled": RunStatus.ABANDONED, "skipped": RunStatus.SUCCEEDED}
 _NODE_STATUSES = {"succeeded": NodeStatus.SUCCEEDED, "failed": NodeStatus.FAILED, "skipped": NodeStatus.SKIPPED}
-_Given = dict[str, Any]
+_Node = dict[str, Any]
 
 
-def from_json(body: bytes) -> list[_Given]:
-    """The runs of a body. Raises NotReadable."""
+def from_json(body: bytes) -> list[_Node]:
+    """Parses a body. Returns its runs.
+
+    Raises NotReadable.
+    """
     if clean.depth(body) > clean.DEPTH_MAX:
         raise NotReadable(f"the body is nested deeper than {clean.DEPTH_MAX} levels")
     if clean.is_heavy(body):
@@ -50,17 +53,19 @@ def from_json(body: bytes) -> list[_Given]:
     return runs
 
 
-def parse(given: list[_Given], sender: Sender, prices: Prices, now: int, oldest: int = 1) -> Parsed:
-    """The runs of a request. `now`, `oldest`: microseconds; what began before the latter is refused."""
+def parse(nodes: list[_Node], sender: Sender, prices: Prices, now: int, oldest: int = 1) -> Parsed:
+    """Returns the runs of a request. `now`, `oldest`: microseconds; runs that began before `oldest` are refused."""
     refusals, runs = Refusals(), []
-    there = {each["id"]: each for each in given if isinstance(each.get("id"), str) and 0 < len(each["id"]) <= 64}
-    if len(there) < len(given) and (without := sum(not isinstance(each.get("id"), str) or not 0 < len(each["id"]) <= 64 for each in given)):
-        refusals.add(without, "a run has no id")
-    below: dict[str, list[_Given]] = {}
+    by_id = {each["id"]: each for each in nodes if isinstance(each.get("id"), str) and 0 < len(each["id"]) <= 64}
+    if len(by_id) < len(nodes) and (
+        without_id := sum(not isinstance(each.get("id"), str) or not 0 < len(each["id"]) <= 64 for each in nodes)
+    ):
+        refusals.add(without_id, "a run has no id")
+    below: dict[str, list[_Node]] = {}
     roots = []
-    for each in there.values():
+    for each in by_id.values():
         parent = each.get("parent_run_id")
-        if isinstance(parent, str) and parent in there and parent != each["id"]:
+        if isinstance(parent, str) and parent in by_id and parent != each["id"]:
             below.setdefault(parent, []).append(each)
         else:
             roots.append(each)
@@ -77,23 +82,23 @@ def parse(given: list[_Given], sender: Sender, prices: Prices, now: int, oldest:
         if len(tree) > SPANS_OF_A_RUN:
             refusals.add(len(tree) - SPANS_OF_A_RUN, f"a run has more than {SPANS_OF_A_RUN} nodes: those that began first are kept")
         runs.append(_run(root, tree[:SPANS_OF_A_RUN], sender, prices))
-    if taken < len(there):
-        refusals.add(len(there) - taken, "runs are each other's parents: they belong to nothing")
+    if taken < len(by_id):
+        refusals.add(len(by_id) - taken, "runs are each other's parents: they belong to nothing")
     return Parsed(Batch(runs=tuple(runs)), refusals.count, refusals.says)
 
 
-def _tree(root: _Given, below: Mapping[str, list[_Given]]) -> list[_Given]:
-    found: list[_Given] = []
-    left = [root]
-    while left:
-        each = below.get(left.pop()["id"])
-        if each:
-            found += each
-            left += each
-    return sorted(found, key=lambda each: _time(each.get("start_time")) or 0)
+def _tree(root: _Node, below: Mapping[str, list[_Node]]) -> list[_Node]:
+    tree: list[_Node] = []
+    pending = [root]
+    while pending:
+        children = below.get(pending.pop()["id"])
+        if children:
+            tree += children
+            pending += children
+    return sorted(tree, key=lambda node: _time(node.get("start_time")) or 0)
 
 
-def _run(root: _Given, tree: list[_Given], sender: Sender, prices: Prices) -> Run:
+def _run(root: _Node, tree: list[_Node], sender: Sender, prices: Prices) -> Run:
     began = _time(root.get("start_time")) or 0
     ended = _time(root.get("end_time")) or began
     if root.get("type") == "node":  # one node by itself, run outside of any workflow
@@ -127,7 +132,7 @@ def _run(root: _Given, tree: list[_Given], sender: Sender, prices: Prices) -> Ru
     )
 
 
-def _spans(root: _Given, tree: list[_Given], sender: Sender, prices: Prices, run_began: int) -> list[Span]:
+def _spans(root: _Node, tree: list[_Node], sender: Sender, prices: Prices, run_began: int) -> list[Span]:
     parents = {each["id"]: each.get("parent_run_id") for each in tree}
     above: set[str] = set()
     for each in tree:
@@ -142,14 +147,14 @@ def _spans(root: _Given, tree: list[_Given], sender: Sender, prices: Prices, run
     return made
 
 
-def _span(given: _Given, root: _Given, sender: Sender, prices: Prices, run_began: int, *, is_model: bool) -> Span:
-    metadata, usage = _mapping(given.get("metadata")), _usage(given)
+def _span(run_node: _Node, root: _Node, sender: Sender, prices: Prices, run_began: int, *, is_model: bool) -> Span:
+    metadata, usage = _mapping(run_node.get("metadata")), _usage(run_node)
     node = _mapping(metadata.get("node") or metadata.get("flow"))
-    began = max(_time(given.get("start_time")) or run_began, run_began)
-    ended = _time(given.get("end_time")) or began
-    kind = clean.text(node.get("type")) or clean.text(given.get("type"))
-    parent = given.get("parent_run_id")
-    status = _word(given.get("status"))
+    began = max(_time(run_node.get("start_time")) or run_began, run_began)
+    ended = _time(run_node.get("end_time")) or began
+    kind = clean.text(node.get("type")) or clean.text(run_node.get("type"))
+    parent = run_node.get("parent_run_id")
+    status = _word(run_node.get("status"))
     model = clean.text(node.get("model"))
     tokens = tokens_of(
         clean.tokens(usage.get("prompt_tokens")),
@@ -158,14 +163,14 @@ def _span(given: _Given, root: _Given, sender: Sender, prices: Prices, run_began
         clean.tokens(usage.get("cache_creation_input_tokens")),
     )
     cost, source = prices.cost(model if is_model else None, tokens, began, clean.usd(usage.get("total_tokens_cost_usd")))
-    executions = given.get("executions")
+    executions = run_node.get("executions")
     return Span(
-        span_id=clean.text(given["id"], 64) or "-",
-        node_id=clean.text(node.get("id")) or clean.text(given.get("name")) or "node",
-        name=clean.text(given.get("name")) or "node",
+        span_id=clean.text(run_node["id"], 64) or "-",
+        node_id=clean.text(node.get("id")) or clean.text(run_node.get("name")) or "node",
+        name=clean.text(run_node.get("name")) or "node",
         started_at=began,
         duration=duration(began, ended),
-        parent_id=clean.text(parent, 64) if isinstance(parent, str) and parent != root["id"] and given is not root else None,
+        parent_id=clean.text(parent, 64) if isinstance(parent, str) and parent != root["id"] and run_node is not root else None,
         type=kind,
         model=model,
         provider=kind.rpartition(".")[2].lower() if is_model and kind and "." in kind else None,
@@ -177,27 +182,27 @@ def _span(given: _Given, root: _Given, sender: Sender, prices: Prices, run_began
         tokens=tokens,
         cost=cost,
         cost_source=source,
-        **_content(given, sender.records_content),
+        **_content(run_node, sender.records_content),
     )
 
 
-def _content(given: _Given, keeps: bool) -> dict[str, Any]:
-    """Columns of content, and the rest of a run as JSON."""
-    rest = {name: value for name, value in given.items() if name not in ("input", "output")}
+def _content(run_node: _Node, keeps: bool) -> dict[str, Any]:
+    """Returns the columns of content, and the rest of a run as JSON."""
+    rest = {name: value for name, value in run_node.items() if name not in ("input", "output")}
     if not keeps:
         return {"extra": _extra(without_content(rest))}
-    error = given.get("error")
+    error = run_node.get("error")
     message = error.get("message") if isinstance(error, dict) else error
     return {
         "error": clean.text(message, clean.TEXT_MAX // 4),
-        "input": clean.content_of(given["input"]) if "input" in given else None,
-        "output": clean.content_of(given["output"]) if "output" in given else None,
+        "input": clean.content_of(run_node["input"]) if "input" in run_node else None,
+        "output": clean.content_of(run_node["output"]) if "output" in run_node else None,
         "extra": _extra(rest),
     }
 
 
-def _extra(rest: _Given) -> str:
-    """JSON of at most `EXTRA_MAX` bytes; of more, without what is largest."""
+def _extra(rest: _Node) -> str:
+    """Returns a run as JSON of at most `EXTRA_MAX` bytes; leaves out its largest values if it has more."""
     made = clean.as_json(rest)
     if len(made) <= clean.EXTRA_MAX // 4 or (size := len(made.encode())) <= clean.EXTRA_MAX:
         return made
@@ -211,11 +216,11 @@ def _extra(rest: _Given) -> str:
     return clean.as_json({name: value for name, value in rest.items() if name not in left_out})
 
 
-def _usage(given: _Given) -> _Given:
-    return _mapping(_mapping(given.get("metadata")).get("usage"))
+def _usage(run_node: _Node) -> _Node:
+    return _mapping(_mapping(run_node.get("metadata")).get("usage"))
 
 
-def _mapping(value: Any) -> _Given:
+def _mapping(value: Any) -> _Node:
     return value if isinstance(value, dict) else {}
 
 
@@ -224,11 +229,11 @@ def _word(value: Any) -> str:
 
 
 def _time(value: Any) -> int | None:
-    """Microseconds of an ISO 8601 text; one without a zone is of UTC."""
+    """Returns the microseconds of an ISO 8601 text, which is UTC without a zone; None for another value."""
     if not isinstance(value, str) or len(value) > 64:
         return None
     try:
-        found = datetime.fromisoformat(value)
-        return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * MICROSECONDS)
+        time = datetime.fromisoformat(value)
+        return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * MICROSECONDS)
     except (ValueError, OverflowError):
         return None

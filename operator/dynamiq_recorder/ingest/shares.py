@@ -1,4 +1,4 @@
-"""Room that senders share, of bytes or of whatever is counted: however much one namespace sends, another one finds some."""
+"""Divides room among senders, of bytes or of whatever is counted: however much one namespace sends, another one finds some."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ _K = TypeVar("_K")
 
 
 class Full(Exception):  # noqa: N818
-    """There is no room: try again."""
+    """A lack of room; the sender may try again."""
 
 
 class Source(NamedTuple):
-    """Who sends. `app`: its uid, or who sends for an App that is not known yet. `is_pod`: a pod of the App reports its own runs."""
+    """A sender whose room is counted. `app`: its uid, or the sender's name while the App is unknown.
+
+    `is_pod`: True if a pod of the App reports its own runs.
+    """
 
     namespace: str
     app: str
@@ -21,10 +24,10 @@ class Source(NamedTuple):
 
 
 class Shares:
-    """Counts what each source holds. Its owner sees to threads.
+    """The room that each source holds. Not thread-safe: its owner locks.
 
-    A namespace holds at most as much as it leaves free: one alone half of all, the next one half of the rest. An App holds at most three eighths of
-    all, and those who send for it and are not its pods a quarter: its pods find room beside them.
+    A namespace holds at most as much as it leaves free: one alone half of all, the next one half of the rest. An App holds at most three
+    eighths of all. Its senders that are no pods hold at most a quarter, so that its pods find room beside them.
     """
 
     def __init__(self, most: int) -> None:
@@ -35,7 +38,10 @@ class Shares:
         self._by_others: Counter[tuple[str, str]] = Counter()
 
     def take(self, source: Source, size: int) -> None:
-        """Raises Full, and takes nothing then."""
+        """Takes room for a source.
+
+        Raises Full, and takes nothing then.
+        """
         app, others = (source.namespace, source.app), 0 if source.is_pod else size
         if (
             self._by_namespace[source.namespace] + size > self._most - self._all - size

@@ -1,4 +1,4 @@
-"""Spans of OTLP, by JSON or by protobuf, as one shape: attributes are a dictionary, times nanoseconds, ids hexadecimal."""
+"""Decodes OTLP spans, JSON or protobuf, into one shape: attributes as a dictionary, times in nanoseconds, ids in hexadecimal."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from dynamiq_recorder.ingest import clean
 from dynamiq_recorder.ingest.wire import GROUPS_MAX, TooMuch, Walk
 
 ATTRIBUTES_MAX = 128
-"""Of a span, or of a resource; further ones are left out."""
+"""Most attributes of a span, or of a resource; further ones are left out."""
 SPANS_MAX = 40_000
-"""Of one request."""
+"""Most spans of one request."""
 OBJECTS_MAX = 400_000
-"""Of a request of JSON. One span has two for each of its attributes."""
+"""Most JSON objects of a request. One span has two for each of its attributes."""
 FEWER = "send fewer spans at once"
 ERROR = 2
-"""Status code of a span that failed."""
+"""Status code of a failed span."""
 
 
 class NotReadable(Exception):  # noqa: N818
-    """A body that is not what it says it is; the message is for whoever sent it."""
+    """A body that is not what it claims to be; the message is for its sender."""
 
 
 class InSpan(msgspec.Struct, gc=False):
@@ -42,7 +42,7 @@ class InSpan(msgspec.Struct, gc=False):
 
 
 class Group(msgspec.Struct):
-    """The spans of one resource."""
+    """The spans of one resource, with its attributes."""
 
     resource: dict[str, Any]
     spans: list[InSpan]
@@ -101,7 +101,10 @@ _DECODER = msgspec.json.Decoder(_Request)
 
 
 def from_json(body: bytes) -> list[Group]:
-    """Raises NotReadable."""
+    """Decodes a JSON body.
+
+    Raises NotReadable.
+    """
     if clean.has_more_objects(body, OBJECTS_MAX):
         raise NotReadable(f"the request has more than {OBJECTS_MAX} objects of JSON: {FEWER}")
     try:
@@ -114,18 +117,21 @@ def from_json(body: bytes) -> list[Group]:
     _check_count(len(resources), sum(len(scope.spans or ()) for each in resources for scope in each.scope_spans or ()))
     groups = []
     for each in resources:
-        found = []
+        decoded = []
         for scope in each.scope_spans or ():
-            there, scope.spans = scope.spans or [], None
-            there.reverse()
-            while there:  # each is given free as it is read: there are many
-                found.append(_span(there.pop()))
-        groups.append(Group(_attributes(each.resource.attributes if each.resource else None), found))
+            waiting, scope.spans = scope.spans or [], None
+            waiting.reverse()
+            while waiting:  # each is freed once it is read: there are many
+                decoded.append(_span(waiting.pop()))
+        groups.append(Group(_attributes(each.resource.attributes if each.resource else None), decoded))
     return groups
 
 
 def _leniently(body: bytes, error: Exception) -> _Request:
-    """JSON that has half of a surrogate pair: Python's own parser takes it, and each text is cleaned later."""
+    """Decodes JSON with half of a surrogate pair: Python's own parser accepts it, and each text is cleaned later.
+
+    Raises NotReadable.
+    """
     if clean.depth(body) > clean.DEPTH_MAX:
         raise NotReadable(f"the body is nested deeper than {clean.DEPTH_MAX} levels")
     if clean.is_heavy(body):
@@ -136,22 +142,22 @@ def _leniently(body: bytes, error: Exception) -> _Request:
         raise NotReadable(f"the body is no JSON: {error}") from None
 
 
-def _span(given: _Span) -> InSpan:
+def _span(span: _Span) -> InSpan:
     return InSpan(
-        given.trace_id.lower()[:64],
-        given.span_id.lower()[:64],
-        (given.parent_span_id or "").lower()[:64],
-        given.name or "",
-        _nanoseconds(given.start_time_unix_nano),
-        _nanoseconds(given.end_time_unix_nano),
-        given.status is not None and given.status.code in (ERROR, str(ERROR), "STATUS_CODE_ERROR"),
-        _attributes(given.attributes),
+        span.trace_id.lower()[:64],
+        span.span_id.lower()[:64],
+        (span.parent_span_id or "").lower()[:64],
+        span.name or "",
+        _nanoseconds(span.start_time_unix_nano),
+        _nanoseconds(span.end_time_unix_nano),
+        span.status is not None and span.status.code in (ERROR, str(ERROR), "STATUS_CODE_ERROR"),
+        _attributes(span.attributes),
     )
 
 
 def _nanoseconds(value: float | str) -> int:
-    found = int(value) if isinstance(value, float) else clean.count(value, 2**64)
-    return found or 0
+    nanoseconds = int(value) if isinstance(value, float) else clean.count(value, 2**64)
+    return nanoseconds or 0
 
 
 def _attributes(pairs: list[_Pair] | None) -> dict[str, Any]:
@@ -160,22 +166,25 @@ def _attributes(pairs: list[_Pair] | None) -> dict[str, Any]:
     return {pair.key: _value(pair.value) for pair in pairs[:ATTRIBUTES_MAX] if pair.value is not None}
 
 
-def _value(given: _Value) -> Any:
-    if given.string_value is not None:
-        return given.string_value
-    if given.int_value is not None:
-        return given.int_value
-    if given.double_value is not None:
-        return given.double_value
-    if given.bool_value is not None:
-        return given.bool_value
-    if given.array_value is not None:
-        return [each.string_value for each in given.array_value.values[: 4 * clean.TAGS_MAX]]
+def _value(value: _Value) -> Any:
+    if value.string_value is not None:
+        return value.string_value
+    if value.int_value is not None:
+        return value.int_value
+    if value.double_value is not None:
+        return value.double_value
+    if value.bool_value is not None:
+        return value.bool_value
+    if value.array_value is not None:
+        return [each.string_value for each in value.array_value.values[: 4 * clean.TAGS_MAX]]
     return None
 
 
 def from_protobuf(body: bytes) -> list[Group]:
-    """Raises NotReadable."""
+    """Decodes a protobuf body.
+
+    Raises NotReadable.
+    """
     walk = Walk(body)
     try:
         places = walk.groups()
@@ -206,14 +215,14 @@ def _span_of(span: Span, attributes: Iterable[KeyValue]) -> InSpan:
 
 
 def _of_protobuf(pairs: Iterable[KeyValue]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     for pair in pairs:
         kind = pair.value.WhichOneof("value")
         if kind == "array_value":
-            found[pair.key] = [each.string_value for each in pair.value.array_value.values[: 4 * clean.TAGS_MAX]]
+            attributes[pair.key] = [each.string_value for each in pair.value.array_value.values[: 4 * clean.TAGS_MAX]]
         elif kind in ("string_value", "int_value", "double_value", "bool_value"):
-            found[pair.key] = getattr(pair.value, kind)
-    return found
+            attributes[pair.key] = getattr(pair.value, kind)
+    return attributes
 
 
 def _check_count(groups: int, spans: int) -> None:
@@ -224,7 +233,7 @@ def _check_count(groups: int, spans: int) -> None:
 
 
 def protobuf_answer(rejected: int, message: str) -> bytes:
-    """An ExportTraceServiceResponse."""
+    """Serializes an ExportTraceServiceResponse."""
     answer = ExportTraceServiceResponse()
     if rejected or message:
         answer.partial_success.rejected_spans = rejected

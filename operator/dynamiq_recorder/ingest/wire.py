@@ -1,6 +1,6 @@
-"""A request of protobuf, span by span: it is walked down to its spans, and each is read by itself.
+"""Walks a protobuf request down to its spans, and decodes each by itself. It reads no attribute's meaning.
 
-All at once, as the library does it, two bytes that say "an empty span" become hundreds of bytes before anybody can count them.
+The library decodes a request at once: an empty span of two bytes becomes hundreds of bytes before anything can count it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 _Message = TypeVar("_Message", Resource, Span)
 GROUPS_MAX = 10_000
-"""Resources of one request: a collector sends 8,192 spans together, each of which may have its own."""
+"""Most resources of one request. A collector sends 8,192 spans together, each of which may have its own resource."""
 FIELDS_MAX = 200_000
-"""Of a request, of its resources and scopes, and of large spans; those of other spans are left out."""
+"""Most fields of a request, of its resources and scopes, and of large spans. Fields of other spans do not count."""
 LARGE = 256 * 1024
-"""Bytes of a span, a resource or an attribute from which on it is not read before it is known what it is made of."""
+"""Most bytes of a span, a resource or an attribute that is decoded before its parts are known."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _RESOURCE_SPANS = _RESOURCE = 1
 _SCOPE_SPANS = _SPANS = 2
 _OF_RESOURCE, _OF_SPAN = 1, 9
-"""Their attributes."""
+"""Field numbers of their attributes."""
 _EVENTS_AND_LINKS = (11, 13)
 _VALUE = 2
 _LISTS = (5, 6)
@@ -35,21 +35,21 @@ Read = tuple[_Message, Iterable[KeyValue]]
 
 
 class TooMuch(Exception):  # noqa: N818
-    """There is more in the request than one may have."""
+    """A request with more than one may have."""
 
 
 class Walk:
-    """Over one request. Every method raises DecodeError, and TooMuch."""
+    """A walk over one request. Every method raises DecodeError and TooMuch."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
-        self._left = FIELDS_MAX
+        self._fields_left = FIELDS_MAX
 
     def groups(self) -> list[tuple[Place, list[Place]]]:
-        """The places of resources, each with those of its spans."""
-        found: list[tuple[Place, list[Place]]] = []
+        """Returns the places of resources, each with those of its spans."""
+        groups: list[tuple[Place, list[Place]]] = []
         for begin, end in self._messages(0, len(self._body), _RESOURCE_SPANS):
-            if len(found) == GROUPS_MAX:
+            if len(groups) == GROUPS_MAX:
                 raise TooMuch(f"the request has more than {GROUPS_MAX} resources")
             resource: Place = (begin, begin)
             spans: list[Place] = []
@@ -58,8 +58,8 @@ class Walk:
                     resource = (first, last)
                 elif number == _SCOPE_SPANS:
                     spans += self._messages(first, last, _SPANS)
-            found.append((resource, spans))
-        return found
+            groups.append((resource, spans))
+        return groups
 
     def resource(self, place: Place, most: int) -> Read[Resource]:
         return self._read(Resource, place, _OF_RESOURCE, most)
@@ -68,41 +68,43 @@ class Walk:
         return self._read(Span, place, _OF_SPAN, most)
 
     def _read(self, kind: type[_Message], place: Place, attributes: int, most: int) -> Read[_Message]:
-        """A message with so many of its attributes at most. Of a large one events and links are left out, and each attribute is read by itself."""
+        """Decodes a message with at most `most` of its attributes. A large one loses events and links; its attributes are decoded one by
+        one.
+        """
         begin, end = place
         if end - begin <= LARGE:
             made = kind.FromString(self._body[begin:end])
             return made, made.attributes[:most]
         rest, kept = [], begin
-        found: list[Place] = []
+        attribute_places: list[Place] = []
         for number, start, first, last in self._fields(begin, end):
             if number == attributes or number in _EVENTS_AND_LINKS:
                 rest.append(self._body[kept:start])
                 kept = last
-                if number == attributes and len(found) < most:
-                    found.append((first, last))
+                if number == attributes and len(attribute_places) < most:
+                    attribute_places.append((first, last))
         rest.append(self._body[kept:end])
         return kind.FromString(b"".join(rest)), (
-            KeyValue.FromString(self._body[first:last]) for first, last in found if self._is_read(first, last)
+            KeyValue.FromString(self._body[first:last]) for first, last in attribute_places if self._is_read(first, last)
         )
 
     def _is_read(self, begin: int, end: int) -> bool:
-        """Whether an attribute is small, or a text: a large list is not read."""
+        """Returns True if an attribute is small, or a text: a large list is not decoded."""
         if end - begin <= LARGE:
             return True
         values = [(first, last) for number, _, first, last in self._fields(begin, end) if number == _VALUE]
         return not any(number in _LISTS for first, last in values for number, *_ in self._fields(first, last))
 
-    def _messages(self, begin: int, end: int, wanted: int) -> Iterator[Place]:
-        return ((first, last) for number, _, first, last in self._fields(begin, end) if number == wanted)
+    def _messages(self, begin: int, end: int, field: int) -> Iterator[Place]:
+        return ((first, last) for number, _, first, last in self._fields(begin, end) if number == field)
 
     def _fields(self, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-        """Number, begin with it, begin and end of what has a length; what has none is passed over."""
+        """Yields each field that has a length: its number, its begin, and begin and end of its value. Others are skipped."""
         body = self._body
         while at < end:
             start = at
-            self._left -= 1
-            if self._left < 0:
+            self._fields_left -= 1
+            if self._fields_left < 0:
                 raise TooMuch(f"the request has more than {FIELDS_MAX} parts")
             tag, at = self._varint(at, end)
             kind = tag & 7
@@ -122,12 +124,12 @@ class Walk:
             raise DecodeError("a field ends after what it is in")
 
     def _varint(self, at: int, end: int) -> tuple[int, int]:
-        found = shift = 0
+        value = shift = 0
         while at < end and shift < 64:
             byte = self._body[at]
             at += 1
-            found |= (byte & 0x7F) << shift
+            value |= (byte & 0x7F) << shift
             if byte < 0x80:
-                return found, at
+                return value, at
             shift += 7
         raise DecodeError("a number does not end")

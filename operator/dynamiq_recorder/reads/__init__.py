@@ -1,1 +1,1 @@
-"""What the store has, as the answers that every surface shows."""
+"""Converts what the store returns to the answers that every surface shows."""

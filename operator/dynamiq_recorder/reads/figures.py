@@ -1,4 +1,4 @@
-"""Metrics, sessions, and what a recorder knows of how whole its record is, as answers."""
+"""Converts metrics, sessions and completeness to answers. It reads no store."""
 
 from __future__ import annotations
 
@@ -31,37 +31,37 @@ def metrics(
     group_by: MetricsGroup | None,
     rows: Mapping[str, Row],
 ) -> RunMetrics:
-    """Series by group, those with the most runs first. `rows`: of the App, by uid."""
+    """Returns series by group, those with the most runs first. `rows`: of the App, by uid."""
     by_key: dict[str, list[Point]] = {}
     for point in points:
         by_key.setdefault(point.key, []).append(point)
-    series = [_series(key, found, rows.get(key) if group_by is MetricsGroup.DEPLOYMENT else None) for key, found in by_key.items()]
+    series = [_series(key, group, rows.get(key) if group_by is MetricsGroup.DEPLOYMENT else None) for key, group in by_key.items()]
     series.sort(key=lambda each: (-each.total.runs, each.key))
     return RunMetrics.model_construct(since=shown(since), until=shown(until), interval=interval, group_by=group_by, series=tuple(series))
 
 
-def session(given: Session) -> SessionSummary:
+def session(stored: Session) -> SessionSummary:
     return SessionSummary.model_construct(
-        **tokens_of(given.tokens),
-        session_id=given.session_id,
-        user_id=given.user_id,
-        runs=given.runs,
-        failed=given.failed,
-        first_at=shown(given.first_at),
-        last_at=shown(given.last_at),
-        cost_usd=usd(given.cost),
-        unpriced_calls=given.unpriced,
+        **tokens_of(stored.tokens),
+        session_id=stored.session_id,
+        user_id=stored.user_id,
+        runs=stored.runs,
+        failed=stored.failed,
+        first_at=shown(stored.first_at),
+        last_at=shown(stored.last_at),
+        cost_usd=usd(stored.cost),
+        unpriced_calls=stored.unpriced,
     )
 
 
-def state(given: Wholeness) -> RecorderState:
+def state(wholeness: Wholeness) -> RecorderState:
     return RecorderState.model_construct(
-        instances=given.instances,
-        missing=given.missing,
-        cut_off=given.cut_off,
-        unattributed=given.unattributed,
-        first_at=shown_or_none(given.first_at),
-        last_at=shown_or_none(given.last_at),
+        instances=wholeness.instances,
+        missing=wholeness.missing,
+        cut_off=wholeness.cut_off,
+        unattributed=wholeness.unattributed,
+        first_at=shown_or_none(wholeness.first_at),
+        last_at=shown_or_none(wholeness.last_at),
     )
 
 
@@ -80,10 +80,10 @@ def _point(point: Point) -> MetricsPoint:
     return MetricsPoint.model_construct(at=shown(point.at), **figures_of(point.sums).model_dump())
 
 
-def total(given: Iterable[Sums]) -> Sums:
-    """The sums of all of them; of none, zeros."""
+def total(parts: Iterable[Sums]) -> Sums:
+    """Adds up sums; returns zeros if there are none."""
     fields: dict[str, Any] = {}
-    for name, values in zip(Sums.__struct_fields__, zip(*map(msgspec.structs.astuple, given), strict=True), strict=False):
+    for name, values in zip(Sums.__struct_fields__, zip(*map(msgspec.structs.astuple, parts), strict=True), strict=False):
         known = [value for value in values if value is not None]
         is_sketch = bool(known) and isinstance(known[0], Sketch)
         fields[name] = Sketch(added(each.buckets for each in known)) if is_sketch else sum(known) if known else None
@@ -91,7 +91,7 @@ def total(given: Iterable[Sums]) -> Sums:
 
 
 def together(rows: Sequence[RowFigures]) -> RowFigures:
-    """The figures of rows, newest first, as if they were one row's."""
+    """Combines the figures of rows, newest first, as if they were one row's."""
     if len(rows) == 1:
         return rows[0]
     nodes: dict[str, list[NodeSums]] = {}

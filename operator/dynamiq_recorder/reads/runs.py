@@ -1,4 +1,4 @@
-"""Runs as answers."""
+"""Converts runs to answers. It reads no store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dynamiq_recorder.sdk_runs import without_content
 
 
 class Content(StrEnum):
-    """What an answer has of a run's content."""
+    """The state of a run's content in an answer."""
 
     INCLUDED = "included"
     LEFT_OUT = "left_out"
@@ -24,14 +24,14 @@ class Content(StrEnum):
 
 
 def summary(run: Run, *, with_error: bool) -> RunSummary:
-    """A run of a list."""
+    """Returns a run as an entry of a list."""
     return RunSummary.model_construct(**_summary(run, with_error))
 
 
 def detail(run: Run, scores: Sequence[Score], content: Content) -> dict[str, Any]:
-    """Returns a run as a RunDetail is serialized. With `content` INCLUDED, `run` has its content."""
+    """Returns a run as a RunDetail is serialized. `run` has its content if `content` is INCLUDED."""
     shows = content is Content.INCLUDED
-    return dict(  # a model for each of thousands of nodes takes ten times as long
+    return dict(  # a model per node takes ten times as long, and there may be thousands
         **_summary(run, shows),
         pins=run.pins,
         workflow_hash=run.workflow_hash,
@@ -49,7 +49,7 @@ def detail(run: Run, scores: Sequence[Score], content: Content) -> dict[str, Any
 
 
 def content_of(run: Run, *, asked: bool, allowed: bool) -> Content:
-    """What an answer may have of it."""
+    """Decides if an answer has the content of a run."""
     if not has_content(run):
         return Content.NOT_RECORDED
     if not asked:
@@ -66,7 +66,7 @@ def score_of(score: Score) -> RunScore:
 
 
 def value(text: str | None) -> Any:
-    """Of JSON; a text that is none stays one."""
+    """Parses JSON; returns a text that is no JSON as it is."""
     if text is None:
         return None
     try:
@@ -139,9 +139,9 @@ def _node(span: Span, run: Run, shows: bool) -> dict[str, Any]:
 
 
 def _metadata(run: Run, shows: bool) -> dict[str, Any] | None:
-    found = value(run.extra)
-    if not isinstance(found, dict):
+    extra = value(run.extra)
+    if not isinstance(extra, dict):
         return None
-    kept = found if shows else without_content(found)
+    kept = extra if shows else without_content(extra)
     metadata = kept.get("metadata", kept)
     return metadata if isinstance(metadata, dict) and metadata else None

@@ -1,4 +1,4 @@
-"""Times of the store, microseconds since 1970, as answers show them, and back."""
+"""Converts times of the store, microseconds since 1970, to those of answers, and back. It reads no clock."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dynamiq_recorder.model import MICROSECONDS, NANO_USD
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ZONELESS = _EPOCH.replace(tzinfo=None)
 LAST = 253_402_300_799 * MICROSECONDS
-"""The end of the year 9999."""
+"""The end of the year 9999, in microseconds."""
 
 
 def shown(at: int) -> str:
-    """RFC 3339 in UTC with microseconds."""
+    """Returns RFC 3339 in UTC with microseconds."""
     return f"{(_ZONELESS + timedelta(microseconds=min(max(at, 0), LAST))).isoformat(timespec='microseconds')}Z"
 
 
@@ -22,11 +22,14 @@ def shown_or_none(at: int | None) -> str | None:
 
 
 def parsed(text: str) -> int:
-    """Raises ValueError for what is no RFC 3339 time with a zone."""
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None or "T" not in text.upper():
+    """Parses an RFC 3339 time with a zone.
+
+    Raises ValueError for any other text.
+    """
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None or "T" not in text.upper():
         raise ValueError("no zone")
-    return (found - _EPOCH) // timedelta(microseconds=1)
+    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def milliseconds(duration: float) -> float:

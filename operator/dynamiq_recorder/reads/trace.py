@@ -1,4 +1,7 @@
-"""A run as the SDK sends it: what the SDK sent, as it was; of every other run a tree of one workflow, one flow and its nodes in that shape."""
+"""Builds the trace of a run in the SDK's shape. It reads no store.
+
+A run of the SDK is returned as it was sent. Any other run becomes a tree of one workflow, one flow and its nodes.
+"""
 
 from __future__ import annotations
 
@@ -16,29 +19,29 @@ _STATUSES = {RunStatus.SUCCEEDED: "succeeded", RunStatus.ABANDONED: "canceled"}
 
 
 def trace(run: Run, *, shows: bool) -> dict[str, Any]:
-    """Returns a trace as a RunTrace is serialized. `shows`: with input, output and errors, which `run` then has."""
-    made = _sent(run, shows) if run.source is RunSource.SDK else None
-    return {"runs": made if made is not None else _built(run, shows)}
+    """Returns a trace as a RunTrace is serialized. `shows`: with input, output and errors, which `run` must then have."""
+    sent = _sent(run, shows) if run.source is RunSource.SDK else None
+    return {"runs": sent if sent is not None else _built(run, shows)}
 
 
 def _sent(run: Run, shows: bool) -> list[dict[str, Any]] | None:
-    """What came of the SDK; None where that is not there any more."""
+    """Returns the runs that the SDK sent; None if they are no longer stored."""
     root = value(run.extra)
     if not isinstance(root, dict):
         return None
-    found = [_with_content(root, run, shows)]
+    runs = [_with_content(root, run, shows)]
     for span in run.spans:
-        given = value(span.extra)
-        if isinstance(given, dict) and given.get("id") != root.get("id"):
-            found.append(_with_content(given, span, shows))
-    return found
+        node = value(span.extra)
+        if isinstance(node, dict) and node.get("id") != root.get("id"):
+            runs.append(_with_content(node, span, shows))
+    return runs
 
 
-def _with_content(given: dict[str, Any], of: Run | Span, shows: bool) -> dict[str, Any]:
+def _with_content(sent: dict[str, Any], of: Run | Span, shows: bool) -> dict[str, Any]:
     if not shows:
-        return without_content(given)
+        return without_content(sent)
     beside = {"input": of.input, "output": of.output}
-    return given | {name: value(text) for name, text in beside.items() if text is not None}
+    return sent | {name: value(text) for name, text in beside.items() if text is not None}
 
 
 def _built(run: Run, shows: bool) -> list[dict[str, Any]]:
@@ -90,11 +93,11 @@ def _metadata(span: Span) -> dict[str, Any]:
     node = {"id": span.node_id, "name": span.name, "type": span.type} | ({"model": span.model} if span.model else {})
     made: dict[str, Any] = {"node": node, "is_output_from_cache": span.cached}
     if span.is_model and (span.tokens.input is not None or span.tokens.output is not None):
-        given, output = span.tokens.input or 0, span.tokens.output or 0
+        prompt, output = span.tokens.input or 0, span.tokens.output or 0
         made["usage"] = {
-            "prompt_tokens": given,
+            "prompt_tokens": prompt,
             "completion_tokens": output,
-            "total_tokens": given + output,
+            "total_tokens": prompt + output,
             "total_tokens_cost_usd": span.cost / NANO_USD if span.cost is not None else None,
             "cache_read_input_tokens": span.tokens.cache_read,
             "cache_creation_input_tokens": span.tokens.cache_write,

@@ -1,7 +1,7 @@
-"""Rows that left the cluster, each written once, with the flows that they name.
+"""Stores rows that left the cluster, each once, with the flows that they name. It verifies no digest.
 
-A row is the same again by its uid, or, where a restore gave it another, by its place, its name and its digests. What is the same is there, and what
-has the uid of another content is refused: so whoever is told that a row is there may delete his own.
+A row is the same by its uid, or, if a restore gave it another uid, by its place, its name and its digests. A row with the uid of another
+content is refused. Whoever is told that a row is archived may therefore delete it.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ _COUNT = (
     "ON CONFLICT (app_key) DO UPDATE SET row_count = archived_apps.row_count + excluded.row_count, gone_at = NULL"
 )
 BLOCK = 1_000
-"""Sequences of a block."""
+"""Sequences per block."""
 _BLOCK = (
     "INSERT INTO archived_blocks (app_key, block, row_count) VALUES (?, ?, ?) "
     "ON CONFLICT (app_key, block) DO UPDATE SET row_count = archived_blocks.row_count + excluded.row_count"
 )
 _ROW = "uid, name, sequence, digest, outcome_digest, flow_hash, ended, went_live, content"
 AROUND = 20
-"""Rows that are looked at for those that were being rolled out at a time."""
+"""Most rows that are returned because they may have been rolling out at a time."""
 KEYS_MOST = 5_000
 DIGITS_MOST = 18
-"""Of each part of a cursor: no database takes a larger number."""
+"""Most digits of each part of a cursor: no database takes a larger number."""
 _OTHER = -1
 ANOTHER = "the archive has a row of this uid with another content, and keeps it"
 
 
 def put(database: Database, rows: Sequence[ArchivedRow], flows: Mapping[str, str], now: int) -> Archived:
-    """See Store.archive."""
+    """Implements Store.archive."""
     return database.transact(lambda connection: _put(connection, rows, flows, now)) if rows else Archived({}, {})
 
 
 def _put(connection: Connection, rows: Sequence[ArchivedRow], flows: Mapping[str, str], now: int) -> Archived:
     connection.hold_rows(sorted({(row.namespace, row.app) for row in rows}), alone=False)
     apps = app_keys(connection, [(row.app_uid, row.namespace, row.app) for row in rows])
-    connection.hold_rollups(sorted(set(apps.values())))  # of two that send one App's rows, the second finds those of the first
+    connection.hold_rollups(sorted(set(apps.values())))  # a second sender of one App's rows finds those of the first
     taken: dict[str, int] = {}
     refused: dict[str, str] = {}
     for row in {row.uid: row for row in rows}.values():
@@ -86,12 +86,12 @@ def _put(connection: Connection, rows: Sequence[ArchivedRow], flows: Mapping[str
 
 
 def _since(connection: Connection, app: int, row: ArchivedRow) -> int | None:
-    """Returns when this row was stored; None where it is not there, _OTHER where its uid is another row's."""
+    """Returns when this row was stored; None if it is missing, _OTHER if its uid belongs to another row."""
     by_uid = connection.all(
         "SELECT archived_at, app_key, name, sequence, digest, outcome_digest FROM archived_rows WHERE uid = ?", (row.uid,)
     )
-    for since, *there in by_uid:
-        return int(since) if there == [app, row.name, row.sequence, row.digest, row.outcome_digest] else _OTHER
+    for since, *fields in by_uid:
+        return int(since) if fields == [app, row.name, row.sequence, row.digest, row.outcome_digest] else _OTHER
     restored = connection.all(
         "SELECT digest, archived_at FROM archived_rows WHERE app_key = ? AND sequence = ? AND name = ? AND outcome_digest = ?",
         (app, row.sequence, row.name, row.outcome_digest),
@@ -100,25 +100,25 @@ def _since(connection: Connection, app: int, row: ArchivedRow) -> int | None:
 
 
 def known_flows(connection: Connection, app_uid: str, hashes: Sequence[str]) -> frozenset[str]:
-    """Those of the hashes whose flow is there."""
-    app, found = app_key(connection, app_uid), set[str]()
+    """Returns those of the hashes whose flow is archived."""
+    app, archived = app_key(connection, app_uid), set[str]()
     for part in pieces(sorted(set(hashes))) if app is not None else ():
         marks = ", ".join("?" * len(part))
         lines = connection.all(f"SELECT hash FROM archived_flows WHERE app_key = ? AND hash IN ({marks})", [app, *part])  # noqa: S608
-        found |= {line[0] for line in lines}
-    return frozenset(found)
+        archived |= {line[0] for line in lines}
+    return frozenset(archived)
 
 
 def page(
     connection: Connection, app_uid: str, *, limit: int, offset: int = 0, cursor: str | None = None, newest_first: bool = True
 ) -> ArchivedPage:
-    """See Store.archived."""
+    """Implements Store.archived."""
     after = _place(cursor) if cursor is not None else None
     app = app_key(connection, app_uid)
     total = _total(connection, app) if app is not None else 0
     if app is None or not total or (after is None and offset >= total):
         return ArchivedPage((), total, None)
-    way, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
+    direction, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
     first: Cell | None = after
     if after is None and offset:
         first, beyond = _at(connection, app, offset, newest_first=newest_first), f"{beyond}="
@@ -126,7 +126,7 @@ def page(
             return ArchivedPage((), total, None)
     further = f" AND (sequence, key) {beyond} (?, ?)" if first is not None else ""
     lines = connection.all(
-        f"SELECT key, {_ROW} FROM archived_rows WHERE app_key = ?{further} ORDER BY sequence {way}, key {way} LIMIT ?",  # noqa: S608
+        f"SELECT key, {_ROW} FROM archived_rows WHERE app_key = ?{further} ORDER BY sequence {direction}, key {direction} LIMIT ?",  # noqa: S608
         (app, *(first or ()), limit + 1),
     )
     more = lines[limit - 1] if len(lines) > limit else None
@@ -134,21 +134,21 @@ def page(
 
 
 def _at(connection: Connection, app: int, offset: int, *, newest_first: bool) -> Cell | None:
-    """The place of the row after so many others: by the counts of blocks, and within one block by the index alone."""
-    way = "DESC" if newest_first else "ASC"
-    left = offset
+    """Returns the place of the row after `offset` others. It uses the counts of blocks, and the index within one block only."""
+    direction = "DESC" if newest_first else "ASC"
+    remaining = offset
     for block, count in connection.all(
-        f"SELECT block, row_count FROM archived_blocks WHERE app_key = ? ORDER BY block {way}",  # noqa: S608 - our own names
+        f"SELECT block, row_count FROM archived_blocks WHERE app_key = ? ORDER BY block {direction}",  # noqa: S608 - our own names
         (app,),
     ):
-        if left < count:
+        if remaining < count:
             lines = connection.all(
                 "SELECT sequence, key FROM archived_rows WHERE app_key = ? AND sequence >= ? AND sequence < ? "  # noqa: S608 - our own names
-                f"ORDER BY sequence {way}, key {way} LIMIT 1 OFFSET ?",
-                (app, block * BLOCK, (block + 1) * BLOCK, left),
+                f"ORDER BY sequence {direction}, key {direction} LIMIT 1 OFFSET ?",
+                (app, block * BLOCK, (block + 1) * BLOCK, remaining),
             )
             return lines[0] if lines else None
-        left -= count
+        remaining -= count
     return None
 
 
@@ -160,19 +160,19 @@ def _place(cursor: str) -> Cell:
     return int(sequence), int(key)
 
 
-def row(connection: Connection, app_uid: str, wanted: str) -> ArchivedRow | None:
-    """See Store.archived_row."""
+def row(connection: Connection, app_uid: str, uid_or_name: str) -> ArchivedRow | None:
+    """Implements Store.archived_row."""
     app = app_key(connection, app_uid)
     if app is None:
         return None
-    lines = connection.all(f"SELECT {_ROW} FROM archived_rows WHERE uid = ? AND app_key = ?", (wanted, app))  # noqa: S608 - our own names
+    lines = connection.all(f"SELECT {_ROW} FROM archived_rows WHERE uid = ? AND app_key = ?", (uid_or_name, app))  # noqa: S608 - our own names
     by_name = f"SELECT {_ROW} FROM archived_rows WHERE app_key = ? AND name = ? ORDER BY sequence DESC, key DESC LIMIT 1"  # noqa: S608
-    lines = lines or connection.all(by_name, (app, wanted))
+    lines = lines or connection.all(by_name, (app, uid_or_name))
     return _row(app_uid, lines[0]) if lines else None
 
 
 def keys(connection: Connection, app_uid: str, first: int) -> ArchivedKeys:
-    """See Store.archived_keys."""
+    """Implements Store.archived_keys."""
     app = app_key(connection, app_uid)
     if app is None:
         return ArchivedKeys((), 0)
@@ -184,34 +184,34 @@ def keys(connection: Connection, app_uid: str, first: int) -> ArchivedKeys:
 
 
 def around(connection: Connection, app_uid: str, time: int) -> tuple[ArchivedRow, ...]:
-    """See Store.archived_around."""
+    """Implements Store.archived_around."""
     app = app_key(connection, app_uid)
     if app is None:
         return ()
-    one = f"SELECT {_ROW} FROM archived_rows WHERE app_key = ?"  # noqa: S608 - our own names
+    select = f"SELECT {_ROW} FROM archived_rows WHERE app_key = ?"  # noqa: S608 - our own names
     questions: list[Question] = [
-        (f"{one} AND went_live IS NOT NULL AND went_live <= ? ORDER BY went_live DESC LIMIT 1", (app, time)),
-        (f"{one} AND went_live IS NOT NULL AND went_live > ? ORDER BY went_live LIMIT 1", (app, time)),
-        (f"{one} AND ended > ? ORDER BY ended LIMIT {AROUND}", (app, time)),
-        (f"{one} AND went_live IS NOT NULL ORDER BY went_live LIMIT 1", (app,)),
-        (f"{one} ORDER BY sequence, key LIMIT 1", (app,)),
+        (f"{select} AND went_live IS NOT NULL AND went_live <= ? ORDER BY went_live DESC LIMIT 1", (app, time)),
+        (f"{select} AND went_live IS NOT NULL AND went_live > ? ORDER BY went_live LIMIT 1", (app, time)),
+        (f"{select} AND ended > ? ORDER BY ended LIMIT {AROUND}", (app, time)),
+        (f"{select} AND went_live IS NOT NULL ORDER BY went_live LIMIT 1", (app,)),
+        (f"{select} ORDER BY sequence, key LIMIT 1", (app,)),
     ]
-    found = {line[0]: _row(app_uid, line) for lines in connection.ask(questions) for line in lines}
-    return tuple(sorted(found.values(), key=lambda row: row.sequence))
+    rows = {line[0]: _row(app_uid, line) for lines in connection.ask(questions) for line in lines}
+    return tuple(sorted(rows.values(), key=lambda row: row.sequence))
 
 
-def flow(connection: Connection, app_uid: str, wanted: str) -> str | None:
-    """See Store.archived_flow."""
-    lines = connection.all("SELECT content FROM archived_flows WHERE app_key = ? AND hash = ?", (app_key(connection, app_uid), wanted))
+def flow(connection: Connection, app_uid: str, flow_hash: str) -> str | None:
+    """Implements Store.archived_flow."""
+    lines = connection.all("SELECT content FROM archived_flows WHERE app_key = ? AND hash = ?", (app_key(connection, app_uid), flow_hash))
     return msgspec.json.decode(lines[0][0], type=str) if lines else None
 
 
 def become(connection: Connection, old: int, new: int) -> None:
-    """All that is archived of an App is the other's from now on."""
+    """Moves all that is archived of an App to another App."""
     counted = connection.all("SELECT row_count FROM archived_apps WHERE app_key = ?", (old,))
     if not counted:
         return
-    # A row that came back may have been archived before it was known that its App did: it is the one that was there.
+    # A restored row may have been archived before its App was known as restored: both are one row, and the older copy stays.
     both = connection.all(
         "SELECT n.key, n.sequence FROM archived_rows n JOIN archived_rows o "
         "ON o.app_key = ? AND o.sequence = n.sequence AND o.name = n.name AND o.outcome_digest = n.outcome_digest WHERE n.app_key = ?",
@@ -231,23 +231,23 @@ def become(connection: Connection, old: int, new: int) -> None:
 
 
 def forget(database: Database, is_there: Callable[[str], bool], now: int, keep: int) -> int:
-    """See Store.forget_archives. In pieces: nobody waits long."""
+    """Implements Store.forget_archives, in pieces, so that other writes wait briefly."""
     with database.reading() as connection:
         lines = connection.all(
             "SELECT r.app_key, r.gone_at, a.uid FROM archived_apps r JOIN apps a ON a.key = r.app_key OR a.became = r.app_key"
         )
     missed = {app: gone_at for app, gone_at, _ in lines}
-    there = {app for app, _, uid in lines if is_there(uid)}
+    existing = {app for app, _, uid in lines if is_there(uid)}
     gone = 0
     for app, since in sorted(missed.items()):
-        if app in there:
+        if app in existing:
             if since is not None:
                 _note_gone(database, app, None)
         elif since is None:
             _note_gone(database, app, now)
         elif since < now - keep * MICROSECONDS:
-            while some := database.transact(lambda connection, app=app, since=since: _forget_some(connection, app, since)):  # type: ignore[misc]
-                gone += some
+            while deleted := database.transact(lambda connection, app=app, since=since: _forget_some(connection, app, since)):  # type: ignore[misc]
+                gone += deleted
     if gone:
         database.deleted()
     return gone
@@ -258,8 +258,11 @@ def _note_gone(database: Database, app: int, at: int | None) -> None:
 
 
 def _forget_some(connection: Connection, app: int, since: int) -> int:
-    """Nothing where the App has been missed since another time by now: it was there, or has become another one, and its rows with it."""
-    connection.hold_rollups([app])  # as whoever adds rows, or moves them
+    """Deletes some archived rows of a missing App. Returns how many.
+
+    It deletes none if the App is no longer missing since `since`: it reappeared, or its rows moved to another App.
+    """
+    connection.hold_rollups([app])  # the lock that adding and moving rows take, too
     if connection.all("SELECT gone_at FROM archived_apps WHERE app_key = ?", (app,)) != [(since,)]:
         return 0
     lines = connection.all("SELECT key, sequence FROM archived_rows WHERE app_key = ? ORDER BY sequence, key LIMIT ?", (app, MANY))

@@ -1,4 +1,4 @@
-"""Lines of a table as arrays of PostgreSQL, one for each column: many lines in one statement, in one message."""
+"""Converts lines of a table to arrays of PostgreSQL, one for each column: many lines go in one statement. It sends none."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _OF_SCORES = {"value": "double precision"}
 
 
 def kinds(table: str, columns: Sequence[str]) -> list[str]:
-    """The columns' types; a whole number is read as bigint and stored as the column has it."""
+    """Returns the columns' types. A whole number is read as bigint and stored as the column has it."""
     special = _KINDS | _OF_SCORES if table == "scores" else _KINDS
     return [special.get(column) or ("text" if column in _TEXT else "bigint") for column in columns]
 
 
 def literals(types: Sequence[str], lines: Sequence[Cell]) -> list[str]:
-    """An array's text for each column."""
-    made = []
+    """Returns the text of an array for each column."""
+    arrays = []
     for kind, values in zip(types, zip(*lines, strict=True) if lines else ((),) * len(types), strict=True):
         if kind in ("text", "bytea"):
             quoted = (_quoted(value) if kind == "text" else f'"\\\\x{value.hex()}"' if value is not None else "NULL" for value in values)
         else:
             quoted = ("NULL" if value is None else str(value) for value in values)
-        made.append(f"{{{','.join(quoted)}}}")
-    return made
+        arrays.append(f"{{{','.join(quoted)}}}")
+    return arrays
 
 
 def _quoted(text: str | None) -> str:

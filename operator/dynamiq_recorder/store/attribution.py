@@ -1,4 +1,4 @@
-"""Rows that are put, and the runs that they move: to another row, or with an App that was restored to its new uid."""
+"""Stores rows, and moves the runs that they decide: to another row, or with a restored App to its new uid. It stores no run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WITH_APP = ("runs", "labels", "errors", "deleted", "instances", "app_rows")
 
 
 def put_rows(database: Database, rows: Sequence[Row]) -> int:
-    """See Store.put_rows."""
+    """Implements Store.put_rows."""
     newest = {row.uid: row for row in rows}
     ordered = [newest[uid] for uid in sorted(newest)]
     return database.transact(lambda connection: _put(database, connection, ordered)) if rows else 0
@@ -72,7 +72,7 @@ _PUT_ROW = (
 
 
 def _affected(connection: Connection, rows: Sequence[Row], apps: Mapping[str, int]) -> set[tuple[int, str]]:
-    """App and pins of the rows, and those that a row of the same uid had."""
+    """Returns App and pins of the rows, and of the stored rows with their uids."""
     affected = {(apps[row.app_uid], row.pins) for row in rows}
     for part in pieces(rows):
         condition, values = connection.within("uid", [row.uid for row in part])
@@ -82,12 +82,12 @@ def _affected(connection: Connection, rows: Sequence[Row], apps: Mapping[str, in
 
 
 def _keys(connection: Connection, rows: Sequence[Row]) -> set[tuple[int, int]]:
-    """Of Apps and rows."""
-    found: set[tuple[int, int]] = set()
+    """Returns the keys of App and row of each stored row."""
+    keys: set[tuple[int, int]] = set()
     for part in pieces(rows):
         condition, values = connection.within("uid", [row.uid for row in part])
-        found |= {(app, key) for app, key in connection.all(f"SELECT app_key, key FROM app_rows WHERE {condition}", values)}  # noqa: S608
-    return found
+        keys |= {(app, key) for app, key in connection.all(f"SELECT app_key, key FROM app_rows WHERE {condition}", values)}  # noqa: S608
+    return keys
 
 
 def _move(
@@ -98,7 +98,7 @@ def _move(
     row: int | None,
     others: Iterable[int],
 ) -> int:
-    """Makes runs of an App with these pins, that started in this time, a row's: those of these other rows, and those of none."""
+    """Moves runs that have an App's pins and started in a period to `row`: those of `others`, and those of no row. Returns how many."""
     app, pins, since, until = which
     times = "pins = ? AND started_at >= ? AND started_at < ?"
     moved = 0
@@ -124,19 +124,19 @@ def _move_all(database: Database, connection: Connection, tally: Tally, where: s
 
 
 def _earlier_apps(connection: Connection, rows: Sequence[Row], apps: Mapping[str, int]) -> list[tuple[int, int]]:
-    """Apps of the same namespace and name that have a row with the same digest, each with what it is now."""
-    found: set[tuple[int, int]] = set()
+    """Finds Apps of the same namespace and name that have a row with the same digest. Returns each with the App that replaces it."""
+    pairs: set[tuple[int, int]] = set()
     for namespace, name, key in sorted({(row.namespace, row.app, apps[row.app_uid]) for row in rows}):
         digests = {row.digest for row in rows if apps[row.app_uid] == key}
         same_name = "SELECT key FROM apps WHERE namespace = ? AND name = ? AND key <> ? AND became IS NULL"
         for (old,) in connection.all(same_name, (namespace, name, key)):
-            if any(_with(connection, old, "digest", part) for part in pieces(sorted(digests))):
-                found.add((old, key))
-    return sorted(found)
+            if any(_rows_with(connection, old, "digest", part) for part in pieces(sorted(digests))):
+                pairs.add((old, key))
+    return sorted(pairs)
 
 
 def _become(database: Database, connection: Connection, old: int, new: int) -> int:
-    """Gives all of an App to the one that it was restored as. Returns how many runs."""
+    """Moves all data of an App to the App that it was restored as. Returns how many runs."""
     connection.hold_rollups(sorted((old, new)))
     for part in pieces(_twins(connection, old, new)):
         take_out(connection, stored(database, connection, part, content=False))
@@ -154,7 +154,10 @@ def _become(database: Database, connection: Connection, old: int, new: int) -> i
 
 
 def _twins(connection: Connection, old: int, new: int) -> list[int]:
-    """Lists runs that cannot stay once two Apps are one: each second one of an id, a pod's last, and those that were deleted in the other App."""
+    """Lists runs that cannot stay once two Apps are one: one of each pair with one id, and those deleted in the other App.
+
+    In such a pair, a pod's run stays.
+    """
     both = connection.all(
         "SELECT o.key, o.source, n.key, n.source FROM runs o JOIN runs n ON n.id = o.id AND n.app_key = ? WHERE o.app_key = ?", (new, old)
     )
@@ -167,32 +170,32 @@ def _twins(connection: Connection, old: int, new: int) -> list[int]:
 
 
 def _renamed_rows(connection: Connection, rows: Sequence[Row], apps: Mapping[str, int]) -> set[int]:
-    """Where a row has the digest of another one of its App, an object that is gone was restored as it: they are one. Returns such Apps."""
+    """Merges rows of an App with the same digest: an object was restored under a new uid. Returns the Apps of such rows."""
     changed_apps: set[int] = set()
     for app in sorted(set(apps.values())):
-        wanted = {row.digest: row.uid for row in rows if apps[row.app_uid] == app}
-        lines = [line for part in pieces(sorted(wanted)) for line in _with(connection, app, "digest", part)]
-        uids = sorted(set(wanted.values()))
-        by_uid = {uid: key for part in pieces(uids) for key, uid, _ in _with(connection, app, "uid", part)}
+        uid_of = {row.digest: row.uid for row in rows if apps[row.app_uid] == app}
+        lines = [line for part in pieces(sorted(uid_of)) for line in _rows_with(connection, app, "digest", part)]
+        uids = sorted(set(uid_of.values()))
+        by_uid = {uid: key for part in pieces(uids) for key, uid, _ in _rows_with(connection, app, "uid", part)}
         for key, uid, digest in sorted(lines):
-            new = wanted.get(digest, uid)
+            new = uid_of.get(digest, uid)
             if new == uid:
                 continue
             changed_apps.add(app)
             if new in by_uid:
-                _one_row(connection, app, key, by_uid[new])
+                _merge_rows(connection, app, key, by_uid[new])
             else:
                 connection.do("UPDATE app_rows SET uid = ? WHERE key = ?", (new, key))
                 by_uid[new] = key
     return changed_apps
 
 
-def _with(connection: Connection, app: int, column: str, values: Sequence[str]) -> list[Cell]:
-    condition, given = connection.within(column, values)
-    return connection.all(f"SELECT key, uid, digest FROM app_rows WHERE app_key = ? AND {condition}", [app, *given])  # noqa: S608
+def _rows_with(connection: Connection, app: int, column: str, values: Sequence[str]) -> list[Cell]:
+    condition, parameters = connection.within(column, values)
+    return connection.all(f"SELECT key, uid, digest FROM app_rows WHERE app_key = ? AND {condition}", [app, *parameters])  # noqa: S608
 
 
-def _one_row(connection: Connection, app: int, gone: int, stays: int) -> None:
+def _merge_rows(connection: Connection, app: int, gone: int, stays: int) -> None:
     connection.hold_rollups([app])
     connection.do("UPDATE runs SET row_key = ? WHERE app_key = ? AND row_key = ?", (stays, app, gone))
     connection.do("UPDATE scores SET row_key = ? WHERE row_key = ?", (stays, gone))

@@ -1,4 +1,4 @@
-"""Runs, spans and what is beside them, to lines of tables and back."""
+"""Converts runs, spans and what is beside them to lines of tables, and back. It reads no table."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RUN_READ = (
     "FROM runs r JOIN apps a ON a.key = r.app_key LEFT JOIN app_rows w ON w.key = r.row_key "
     "LEFT JOIN instances i ON i.key = r.instance_key LEFT JOIN contents c ON c.run_key = r.key AND c.n = 0"
 )
-"""What `run_of` reads: after SELECT, before WHERE."""
+"""SQL of what `run_of` reads: after SELECT, before WHERE."""
 
 _STATUS = {status.value: status for status in RunStatus}
 _SOURCE = {source.value: source for source in RunSource}
@@ -43,7 +43,7 @@ _COST_SOURCE = {source.value: source for source in CostSource}
 
 
 class Gathered(msgspec.Struct):
-    """Lines for the tables, as they gather."""
+    """Lines for the tables, as they are gathered."""
 
     runs: list[Cell] = []
     spans: list[Cell] = []
@@ -53,7 +53,7 @@ class Gathered(msgspec.Struct):
     errors: list[Cell] = []
 
     def tables(self) -> list[Lines]:
-        """Those that have any."""
+        """Returns the tables that have lines."""
         parts = (
             Lines("runs", RUN_COLUMNS, self.runs),
             Lines("spans", SPAN_COLUMNS, self.spans),
@@ -66,7 +66,7 @@ class Gathered(msgspec.Struct):
 
 
 def add_lines(lines: Gathered, run: Run, key: int, app: int, row: int | None, instance: int | None, run_id: object) -> None:
-    """The lines of a run and of all that is beside it."""
+    """Adds the lines of a run and of all that is beside it."""
     tokens = run.tokens
     kept = _add_content(lines, run, key, app)
     started = run.started_at
@@ -95,12 +95,12 @@ def _span_line(span: Span, key: int, n: int) -> Cell:
 
 @lru_cache
 def _listed(values: tuple[str, ...]) -> str | None:
-    """JSON; each value once."""
+    """Deduplicates values, keeping order. Returns them as JSON; None if there are none."""
     return msgspec.json.encode(tuple(dict.fromkeys(values))).decode() if values else None
 
 
 def _add_content(lines: Gathered, run: Run, key: int, app: int) -> bool:
-    """Content, what no column has, and the error's text to search by. Returns whether there is content."""
+    """Adds content, values without a column, and the error's text for searches. Returns True if there is content."""
     before = len(lines.contents)
     parts: list[Run | Span] = [run, *run.spans]
     for n, part in enumerate(parts):
@@ -114,7 +114,7 @@ def _add_content(lines: Gathered, run: Run, key: int, app: int) -> bool:
 
 
 def run_of(database: Database, line: Cell) -> Run:
-    """A run of what RUN_READ selects, without spans; of its content it has the error's text alone."""
+    """Returns the run of a line of RUN_READ, without spans. It has the error's text and no other content."""
     (_, run_id, _, _, _, seq, source, status, reason, trigger, session, user, tags, models, pins, version, digest, trace) = line[:18]
     (started, duration, first_chunk, tokens_in, tokens_out, read, write, cost, unpriced, calls, nodes, kept) = line[18:30]
     (app_uid, namespace, app, row_uid, sequence, row_digest, instance, error) = line[30:38]
@@ -154,12 +154,12 @@ def run_of(database: Database, line: Cell) -> Run:
 
 
 def span_of(line: Cell, content: Mapping[int, Cell], extras: Mapping[int, str]) -> Span:
-    """A span of its columns after run_key; `content` and `extras` of its run, by n."""
+    """Returns the span of its columns after run_key. `content`, `extras`: of its run, by n."""
     (n, span_id, parent, node_id, name, kind, model, provider, is_model, status, error_type, attempts, cached, started, duration) = line[
         :15
     ]
     (tokens_in, tokens_out, read, write, cost, source) = line[15:]
-    error, given, made = content.get(n, (None, None, None))
+    error, input_json, output_json = content.get(n, (None, None, None))
     return Span(
         span_id=span_id,
         node_id=node_id,
@@ -179,21 +179,21 @@ def span_of(line: Cell, content: Mapping[int, Cell], extras: Mapping[int, str]) 
         cost=cost,
         cost_source=_COST_SOURCE[source] if source is not None else None,
         error=error,
-        input=given,
-        output=made,
+        input=input_json,
+        output=output_json,
         extra=extras.get(n),
     )
 
 
-def _tokens(given: int | None, made: int | None, read: int | None, write: int | None) -> Tokens:
-    if given is None and made is None and read is None and write is None:
+def _tokens(tokens_in: int | None, tokens_out: int | None, read: int | None, write: int | None) -> Tokens:
+    if tokens_in is None and tokens_out is None and read is None and write is None:
         return NO_TOKENS
-    return Tokens(input=given, output=made, cache_read=read, cache_write=write)
+    return Tokens(input=tokens_in, output=tokens_out, cache_read=read, cache_write=write)
 
 
 def by_run(lines: Iterable[Cell]) -> dict[int, list[Cell]]:
-    """Lines that begin with a run's key, by it and without it."""
-    found: dict[int, list[Cell]] = {}
+    """Collects lines by the run's key with which they begin, and removes that key."""
+    by_key: dict[int, list[Cell]] = {}
     for line in lines:
-        found.setdefault(line[0], []).append(line[1:])
-    return found
+        by_key.setdefault(line[0], []).append(line[1:])
+    return by_key

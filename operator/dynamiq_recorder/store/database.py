@@ -1,4 +1,4 @@
-"""What a database has to do for a store: connections of one transaction each, in one dialect of SQL with `?` for parameters."""
+"""Defines what a database does for a store: connections of one transaction each, in one dialect of SQL with `?` for parameters."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 Cell = tuple[Any, ...]
-"""A line of a table, as a driver gives and takes it."""
+"""A line of a table, as a driver returns and accepts it."""
 T = TypeVar("T")
 Question = tuple[str, Sequence[object]]
 """SQL and its parameters."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Lines of a table by their keys. `columns` begin with the key's."""
+    """A selection of a table's lines by their keys. `columns` begin with the key's."""
 
     table: str
     key: tuple[str, ...]
@@ -33,38 +33,38 @@ class Lines(msgspec.Struct, frozen=True):
 
 
 MANY = 500
-"""Values in one list of a statement, and lines in one piece of work."""
+"""Most values in one list of a statement, and lines in one piece of work."""
 
 
 class Connection(Protocol):
-    """One transaction. `again`: whether another one was in its way before, so that it had better be alone."""
+    """One transaction. `again`: True if another one was in its way before, so that it should be alone."""
 
     again: bool
     looked_up: str
-    """After a list of keys `i`: JOIN runs r, each by its key, whatever the database thinks of how many there are."""
+    """SQL after a list of keys `i`: it joins runs r, each by its key, however many the database expects."""
     locking: str
-    """What follows a SELECT whose lines are about to be changed."""
+    """SQL after a SELECT whose lines are about to be changed."""
     weighed: bool
-    """Set where the store counts what the runs of each App take, since it knows how full its disk is."""
+    """True if the store counts the bytes of each App's runs, since it knows how full its disk is."""
     fence: str
-    """At the end of a subquery that is to be asked for each line, by its index."""
+    """SQL at the end of a subquery that must be evaluated for each line, by its index."""
 
     def ask(self, questions: Sequence[Question]) -> list[list[Cell]]:
-        """The lines of each, one after the other, with one wait for all."""
+        """Returns the lines of each question, in order, with one wait for all."""
         ...
 
     def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Cell]: ...
 
     def do(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        """Lines changed."""
+        """Executes a statement. Returns how many lines changed."""
         ...
 
     def tell(self, sql: str, lines: Sequence[Sequence[object]]) -> None:
-        """The same statement for each line of parameters, before the next question or the end; so are `insert` and `put`."""
+        """Executes a statement for each line of parameters, before the next question or the end; `insert` and `put` are as late."""
         ...
 
     def insert(self, parts: Sequence[Lines]) -> None:
-        """New lines, in bulk. A line that is there makes the transaction fail, or begin again where another one put it there meanwhile."""
+        """Inserts new lines, in bulk. A line that exists fails the transaction, or restarts it if another one inserted the line meanwhile."""
         ...
 
     def take(self, table: str, key: tuple[str, ...], keys: Sequence[Cell]) -> None:
@@ -72,81 +72,87 @@ class Connection(Protocol):
         ...
 
     def put(self, parts: Sequence[tuple[Lines, tuple[str, ...]]]) -> None:
-        """Lines in the place of those of the same key, with the columns of each key."""
+        """Writes lines, each in place of one of the same key. Each part has the columns of its key."""
         ...
 
-    def rollups(self, apps: Sequence[int], wanted: Sequence[Wanted]) -> list[list[Cell]]:
-        """The lines of these keys, after `hold_rollups`."""
+    def rollups(self, apps: Sequence[int], selections: Sequence[Wanted]) -> list[list[Cell]]:
+        """Returns the lines of these keys, after a lock as of `hold_rollups`."""
         ...
 
     def within(self, column: str, values: Sequence[object]) -> tuple[str, list[object]]:
-        """A condition: the column is one of these (at most MANY), with its parameters."""
+        """Returns a condition with its parameters: the column has one of these values (at most MANY)."""
         ...
 
     def contains(self, column: str) -> str:
-        """A condition: the column's text has the parameter's in it."""
+        """Returns a condition: the column's text contains the parameter."""
         ...
 
     def by(self, index: str) -> str:
-        """After the name of a table: read by this index. "" where the database finds out by itself."""
+        """Returns SQL after the name of a table, by which it is read by this index; empty if the database chooses itself."""
         ...
 
     def new_keys(self, count: int) -> Question:
-        """What gives `keys_of` its lines."""
+        """Returns the question whose lines `keys_of` takes."""
         ...
 
     def keys_of(self, lines: Sequence[Cell], count: int) -> Sequence[int]:
-        """Keys for so many new runs, ascending."""
+        """Returns keys for `count` new runs, ascending."""
         ...
 
     def hold_schema(self) -> None:
-        """Until the end: nobody else changes tables."""
+        """Prevents others from changing tables until the end."""
         ...
 
     def rows_held(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> list[Question]:
-        """Questions that wait as hold_rows does."""
+        """Returns questions that lock as hold_rows does."""
         ...
 
     def hold_rows(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> None:
-        """Until the end: nobody else puts rows of Apps of these namespaces and names; `alone`: nor changes runs of them. Before hold_rollups."""
+        """Prevents others from putting rows of Apps of these namespaces and names until the end; `alone`: also from changing their runs.
+
+        It comes before hold_rollups.
+        """
         ...
 
     def hold_rollups(self, apps: Sequence[int]) -> None:
-        """Until the end: nobody else writes rollups of these Apps."""
+        """Prevents others from writing rollups of these Apps until the end."""
         ...
 
 
 class Database(Protocol):
-    """All of it raise Unavailable."""
+    """A store's database. Every method may raise Unavailable."""
 
     def reading(self) -> AbstractContextManager[Connection]:
-        """What is there at its begin."""
+        """Returns a connection that reads the state at its begin."""
         ...
 
     def transact(self, work: Callable[[Connection], T]) -> T:
-        """Does the work in a transaction, and again where another one was in its way: so it changes nothing else."""
+        """Executes the work in a transaction, and again if another one was in its way. The work changes nothing else, therefore."""
         ...
 
     def id_in(self, run_id: str) -> object:
-        """A run's id as the column has it. Raises ValueError where it is no UUID."""
+        """Returns a run's id as the column has it.
+
+        Raises ValueError if it is no UUID.
+        """
         ...
 
     def id_out(self, value: Any) -> str: ...
 
     def deleted(self) -> None:
-        """After deletes: what was there is overwritten, and space is given back, as far as this database does it itself."""
+        """Overwrites what was deleted and gives space back, as far as this database does it itself."""
         ...
 
     def scrub(self) -> None:
-        """After deletes by a person: writes anew what may have copies of their text in its gaps. Of a large store it takes long."""
+        """Rewrites what may have copies of text that a person deleted in its gaps. It takes long in a large store."""
         ...
 
     def sorting(self) -> AbstractContextManager[None]:
-        """Within it indexes of large tables are made, in transactions of this thread."""
+        """Returns a context in which indexes of large tables are created, in transactions of this thread."""
         ...
 
     def loading(self) -> AbstractContextManager[None]:
-        """Within it much is written to a store that nobody else uses."""
+        """Returns a context in which much is written to a store without other users."""
         ...
 
     def bytes(self) -> int: ...

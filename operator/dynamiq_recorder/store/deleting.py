@@ -1,4 +1,4 @@
-"""Runs that people delete: for good, and out of the rollups."""
+"""Deletes runs for people: for good, and out of the rollups. It deletes nothing by age."""
 
 from __future__ import annotations
 
@@ -17,25 +17,27 @@ from dynamiq_recorder.store.loading import Stored, stored
 from dynamiq_recorder.store.tally import Tally
 
 SMALL = 32 << 20
-"""Bytes of a store that is scrubbed while whoever deletes waits."""
+"""Most bytes of a store that is scrubbed while the person who deletes waits."""
 _TO_SCRUB = "to_scrub"
-"""Note of when people deleted something, until nothing is left of it."""
+"""Note of when people deleted something; it stays until nothing is left of that."""
 _BEGAN, _TRIES = "scrub_began", "scrub_tries"
-"""Notes of when that was tried last, and of how often since it went well: whoever is killed by it cannot say so."""
+"""Notes of when a scrub began last, and of the attempts since one succeeded: a process that it kills cannot note its failure."""
 AGAIN, EVERY = 30 * MICROSECONDS, 22 * 3600 * MICROSECONDS
-"""For which a small store is not scrubbed again by deletions, and a large one by nothing: with what it takes, and the wait for retention, it is less than a day."""
+"""Microseconds in which deletions do not scrub a small store again, and nothing scrubs a large one again. With its duration, and the wait
+for retention, the second is less than a day.
+"""
 TRIES = 3
-"""Of a large store, one after the other."""
+"""Attempts for a large store, one after the other."""
 _PUT = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 log = logging.getLogger(__name__)
 
 
-def delete(database: Database, wanted: Filter, now: int) -> int:
-    """See Store.delete. In pieces: what came first is gone even if a later piece fails. `now`: microseconds."""
+def delete(database: Database, selection: Filter, now: int) -> int:
+    """Implements Store.delete, in pieces: earlier pieces stay deleted even if a later one fails. `now`: microseconds."""
     gone = 0
     try:
-        while piece := database.transact(lambda connection: _delete_some(connection, database, wanted, now)):
+        while piece := database.transact(lambda connection: _delete_some(connection, database, selection, now)):
             gone += piece.gone
     finally:
         if gone:
@@ -47,10 +49,10 @@ class _Piece(msgspec.Struct, frozen=True):
     gone: int
 
 
-def _delete_some(connection: Connection, database: Database, wanted: Filter, now: int) -> _Piece | None:
-    """None where there is no run of the filter any more. Those that retention deletes at the same time are not counted."""
-    _hold(connection, "SELECT namespace, name FROM apps WHERE key = ?", (app_key(connection, wanted.app_uid),))
-    where = conditions(connection, wanted)
+def _delete_some(connection: Connection, database: Database, selection: Filter, now: int) -> _Piece | None:
+    """Deletes some runs of the filter; returns None if there are none. Runs that retention deletes meanwhile are not counted."""
+    _hold(connection, "SELECT namespace, name FROM apps WHERE key = ?", (app_key(connection, selection.app_uid),))
+    where = conditions(connection, selection)
     if where is None:
         return None
     keys = [line[0] for line in connection.all(f"SELECT r.key FROM runs r WHERE {where.sql} LIMIT {MANY}", where.values)]  # noqa: S608
@@ -58,7 +60,7 @@ def _delete_some(connection: Connection, database: Database, wanted: Filter, now
 
 
 def delete_run(database: Database, app_uid: str, run_id: str, now: int) -> bool:
-    """See Store.delete_run."""
+    """Implements Store.delete_run."""
     try:
         identity = database.id_in(run_id)
     except ValueError:
@@ -77,7 +79,9 @@ def delete_run(database: Database, app_uid: str, run_id: str, now: int) -> bool:
 
 
 def _clean(database: Database, now: int) -> None:
-    """What is large waits for retention, and so does what cannot be done now: the runs are gone all the same."""
+    """Scrubs a small store, and gives space back. A large store waits for retention, and so does a failed scrub: the runs are deleted
+    anyway.
+    """
     try:
         if database.bytes() <= SMALL and _is_due(database, now):
             scrub(database, now)
@@ -87,14 +91,17 @@ def _clean(database: Database, now: int) -> None:
 
 
 def _is_due(database: Database, now: int) -> bool:
-    """Whether a small store is written anew at this deletion: nobody writes meanwhile, so one deletion after the other waits for retention."""
+    """Returns True if this deletion scrubs a small store.
+
+    Other writes wait for a scrub, so a deletion shortly after another one leaves it to retention.
+    """
     with database.reading() as connection:
         notes: dict[str, int] = dict(connection.all("SELECT name, value FROM notes WHERE name IN (?, ?)", (_BEGAN, _TRIES)))
     return _TRIES in notes or not 0 <= now - notes.get(_BEGAN, now - AGAIN) < AGAIN
 
 
 def tidy(database: Database, now: int) -> None:
-    """Scrubs the store where it is to be, now. Raises Unavailable for no scrub that failed: it is tried again."""
+    """Scrubs the store if it is due. A failed scrub is logged, and tried again."""
     scrubbed = True
     try:
         scrubbed = scrub(database, now)
@@ -106,7 +113,8 @@ def tidy(database: Database, now: int) -> None:
 
 
 def scrub(database: Database, now: int) -> bool:
-    """Takes what is left of text that people deleted, where some did since it was done last: of a large store once a day. Whether it did.
+    """Overwrites what is left of deleted text, if people deleted runs since the last time; a large store once a day. Returns True if it
+    did.
 
     `now`: microseconds.
     """
@@ -129,23 +137,25 @@ def scrub(database: Database, now: int) -> bool:
 
 
 def _hold(connection: Connection, named: str, values: Sequence[object]) -> None:
-    """Before runs are looked for: those that are found are as they are until the end."""
+    """Locks Apps before their runs are read, so that these stay as they are until the end."""
     connection.hold_rows([(namespace, name) for namespace, name in connection.all(named, values)], alone=True)
 
 
 def _delete_keys(database: Database, connection: Connection, keys: Sequence[int], now: int) -> int:
-    """Runs with all that is beside them, out of the rollups, too; that they were deleted is kept, so that nobody brings them back."""
-    found = stored(database, connection, keys, content=False)
-    ids = [(database.id_in(have.run.id), have.app, now) for have in found]
+    """Deletes runs with all that is beside them, also from the rollups. It notes their ids, so that they are refused if they are sent
+    again.
+    """
+    runs = stored(database, connection, keys, content=False)
+    ids = [(database.id_in(have.run.id), have.app, now) for have in runs]
     connection.put([(Lines("deleted", ("id", "app_key", "at"), ids), ("id", "app_key"))])
-    if found:
+    if runs:
         connection.do(_PUT, (_TO_SCRUB, now))
-    take_out(connection, found)
-    return len(found)
+    take_out(connection, runs)
+    return len(runs)
 
 
 def one_of_each_id(database: Database, connection: Connection) -> int:
-    """Deletes all runs of one id but the first that was stored, for tables that have an id once. Returns how many."""
+    """Deletes all runs of one id but the first that was stored, for tables in which an id is unique. Returns how many."""
     lines = connection.all(
         "SELECT r.key FROM runs r JOIN (SELECT id, min(key) AS stays FROM runs GROUP BY id HAVING count(*) > 1) twice "
         "ON twice.id = r.id WHERE r.key <> twice.stays ORDER BY r.key"
@@ -155,10 +165,10 @@ def one_of_each_id(database: Database, connection: Connection) -> int:
     return len(lines)
 
 
-def take_out(connection: Connection, found: Sequence[Stored]) -> None:
-    """Deletes runs with all that is beside them, and takes them out of the rollups. The last of a transaction, as rollups are."""
+def take_out(connection: Connection, runs: Sequence[Stored]) -> None:
+    """Deletes runs with all that is beside them, and subtracts them from the rollups. It is the last of a transaction, as rollups are."""
     tally = Tally()
-    for have in found:
+    for have in runs:
         tally.add(have.run, have.app, have.row, -1)
-    forget(connection, [have.key for have in found])
+    forget(connection, [have.key for have in runs])
     rollups.apply(connection, tally)

@@ -1,4 +1,4 @@
-"""A filter as conditions on `runs r`."""
+"""Converts a filter to conditions on `runs r`. It selects no run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from dynamiq_recorder.store.database import Connection
 from dynamiq_recorder.store.texts import clean, folded
 
 _LABELLED = "EXISTS (SELECT 1 FROM labels l WHERE l.app_key = r.app_key AND l.kind = ? AND l.value = ? AND l.started_at = r.started_at AND l.run_key = r.key{fence})"
-_FAILING = (
-    "EXISTS (SELECT 1 FROM errors e WHERE e.app_key = r.app_key AND e.started_at = r.started_at AND e.run_key = r.key AND {found}{fence})"
-)
+_FAILING = "EXISTS (SELECT 1 FROM errors e WHERE e.app_key = r.app_key AND e.started_at = r.started_at AND e.run_key = r.key AND {matching}{fence})"
 
 
 APP_OF = "(SELECT coalesce(became, key) FROM apps WHERE uid = ?)"
-"""The key of the App of a uid, as a part of SQL."""
+"""SQL of the key of the App of a uid."""
 
 
 class Conditions:
@@ -44,45 +42,45 @@ def row_key(connection: Connection, uid: str) -> int | None:
     return int(lines[0][0]) if lines else None
 
 
-def conditions(connection: Connection, wanted: Filter) -> Conditions | None:
-    """What the runs of a filter are; None where there are none, since the App or the row is not known."""
-    app = app_key(connection, wanted.app_uid)
+def conditions(connection: Connection, selection: Filter) -> Conditions | None:
+    """Returns the conditions of a filter; None if its App or its row is unknown, so that no run matches."""
+    app = app_key(connection, selection.app_uid)
     if app is None:
         return None
     made = Conditions()
     made.add("r.app_key = ?", app)
-    if wanted.row_uid is not None:
-        row = row_key(connection, wanted.row_uid)
+    if selection.row_uid is not None:
+        row = row_key(connection, selection.row_uid)
         if row is None:
             return None
         made.add("r.row_key = ?", row)
     for column, value in (
-        ("workflow_version", wanted.workflow_version),
-        ("trigger_name", wanted.trigger),
-        ("session_id", wanted.session_id),
-        ("user_id", wanted.user_id),
+        ("workflow_version", selection.workflow_version),
+        ("trigger_name", selection.trigger),
+        ("session_id", selection.session_id),
+        ("user_id", selection.user_id),
     ):
         if value is not None:
             made.add(f"r.{column} = ?", clean(value))
-    if wanted.status:
-        _add_status(made, wanted.status)
-    for kind, value in [*((TAG, tag) for tag in wanted.tags), *(((MODEL, wanted.model),) if wanted.model is not None else ())]:
+    if selection.status:
+        _add_status(made, selection.status)
+    for kind, value in [*((TAG, tag) for tag in selection.tags), *(((MODEL, selection.model),) if selection.model is not None else ())]:
         made.add(_LABELLED.format(fence=connection.fence), kind, clean(value))
-    if wanted.error is not None:
-        made.add(_FAILING.format(found=connection.contains("e.folded"), fence=connection.fence), folded(wanted.error))
+    if selection.error is not None:
+        made.add(_FAILING.format(matching=connection.contains("e.folded"), fence=connection.fence), folded(selection.error))
     for sql, bound in (
-        ("r.started_at >= ?", wanted.since),
-        ("r.started_at < ?", wanted.until),
-        ("r.duration >= ?", wanted.min_duration),
-        ("r.cost >= ?", wanted.min_cost),
+        ("r.started_at >= ?", selection.since),
+        ("r.started_at < ?", selection.until),
+        ("r.duration >= ?", selection.min_duration),
+        ("r.cost >= ?", selection.min_cost),
     ):
         if bound is not None:
             made.add(sql, bound)
     return made
 
 
-def _add_status(made: Conditions, wanted: tuple[RunStatus, ...]) -> None:
-    values = [status.value for status in wanted]
+def _add_status(made: Conditions, statuses: tuple[RunStatus, ...]) -> None:
+    values = [status.value for status in statuses]
     made.add(f"r.status IN ({', '.join('?' * len(values))})", *values)
-    if RunStatus.SUCCEEDED not in wanted:
+    if RunStatus.SUCCEEDED not in statuses:
         made.add("r.status <> 'succeeded'")  # as the index says it

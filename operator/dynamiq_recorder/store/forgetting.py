@@ -1,4 +1,4 @@
-"""Takes runs out of tables, each by an index."""
+"""Deletes runs from tables, each by an index. It changes no rollups."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dynamiq_recorder.store.columns import LABEL_COLUMNS, MODEL, TAG
 from dynamiq_recorder.store.database import Connection, pieces
 
 EVERYWHERE = ("scores", "spans", "contents", "extras", "labels", "errors", "runs")
-"""Runs last: they tell where their labels and errors are."""
+"""Tables with lines of runs. The runs come last: they show where their labels and errors are."""
 
 
 def forget(connection: Connection, keys: Sequence[int], tables: Sequence[str] = EVERYWHERE) -> int:
-    """Deletes what these tables have of runs. Returns how many lines, those of labels and errors not counted."""
+    """Deletes the lines of runs from these tables. Returns how many, without those of labels and errors."""
     gone = 0
     for part in pieces(keys):
         if connection.weighed:
@@ -24,7 +24,7 @@ def forget(connection: Connection, keys: Sequence[int], tables: Sequence[str] = 
             condition, values = connection.within("key", part)
             connection.all(f"SELECT key FROM runs WHERE {condition} ORDER BY key{connection.locking}", values)  # noqa: S608 - our own names
         if "labels" in tables or "errors" in tables:
-            _forget_found_by(connection, part, tables)
+            _forget_labels_and_errors(connection, part, tables)
         for table in tables:
             if table not in ("labels", "errors"):
                 condition, values = connection.within("key" if table == "runs" else "run_key", part)
@@ -32,8 +32,8 @@ def forget(connection: Connection, keys: Sequence[int], tables: Sequence[str] = 
     return gone
 
 
-def _forget_found_by(connection: Connection, keys: Sequence[int], tables: Sequence[str]) -> None:
-    """What runs are found by is in order of App and time, and nothing else leads there."""
+def _forget_labels_and_errors(connection: Connection, keys: Sequence[int], tables: Sequence[str]) -> None:
+    """Deletes labels and errors of runs. They are in order of App and time, which only the runs show."""
     condition, values = connection.within("key", keys)
     lines = connection.all(f"SELECT key, app_key, started_at, tags, models FROM runs WHERE {condition}", values)  # noqa: S608 - our own names
     if "labels" in tables:

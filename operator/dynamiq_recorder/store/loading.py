@@ -1,4 +1,4 @@
-"""Runs as they are stored, whole: for a reader, and for what corrects rollups."""
+"""Loads whole runs by their keys: for readers, and for corrections of rollups. It searches for none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dynamiq_recorder.store.database import Cell, Connection, Database, pieces
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """A run with the keys that it is stored by."""
+    """A run with the keys by which it is stored."""
 
     key: int
     app: int
@@ -22,38 +22,38 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 def stored(database: Database, connection: Connection, keys: Sequence[int], *, content: bool, spans: bool = True) -> list[Stored]:
-    """The runs of these keys that are there, in the order of their keys."""
-    found: list[Stored] = []
+    """Returns the stored runs of these keys, in the order of their keys."""
+    runs: list[Stored] = []
     for part in pieces(keys):
         condition, values = connection.within("r.key", part)
         lines = connection.all(f"SELECT {RUN_READ} WHERE {condition} ORDER BY r.key", values)
-        found.extend(_whole(database, connection, lines, content=content, spans=spans))
-    return found
+        runs.extend(_whole(database, connection, lines, content=content, spans=spans))
+    return runs
 
 
 def _whole(database: Database, connection: Connection, lines: Sequence[Cell], *, content: bool, spans: bool) -> list[Stored]:
-    """With their spans; the error's text is content."""
+    """Returns the runs of lines, with their spans. The error's text is content."""
     keys = [line[0] for line in lines]
     inside = by_run(_beside(connection, "spans", SPAN_COLUMNS, keys)) if spans else {}
     extras = by_run(_beside(connection, "extras", EXTRA_COLUMNS, keys)) if spans else {}
     contents = by_run(_beside(connection, "contents", CONTENT_COLUMNS, [line[0] for line in lines if line[29]])) if content else {}
-    found = []
+    runs = []
     for line in lines:
         key = line[0]
         parts = {each[0]: each[1:] for each in contents.get(key, ())}
         more: dict[int, str] = {each[0]: each[1] for each in extras.get(key, ())}
         run = run_of(database, line)
-        error, given, made = parts.get(0, (None, None, None))
+        error, input_json, output_json = parts.get(0, (None, None, None))
         run = msgspec.structs.replace(
             run,
             spans=tuple(span_of(each, parts, more) for each in sorted(inside.get(key, ()))),
             error=error,
-            input=given,
-            output=made,
+            input=input_json,
+            output=output_json,
             extra=more.get(0),
         )
-        found.append(Stored(key, line[2], line[3], line[4], run))
-    return found
+        runs.append(Stored(key, line[2], line[3], line[4], run))
+    return runs
 
 
 def _beside(connection: Connection, table: str, columns: Sequence[str], keys: Sequence[int]) -> list[Cell]:

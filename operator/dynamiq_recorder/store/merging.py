@@ -1,4 +1,4 @@
-"""A run that was sent again: whether it is taken, the union of what was sent, and what it comes to."""
+"""Decides if a run that was sent again is accepted, and merges it with the stored one. It does no I/O."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dynamiq_recorder.model import CONTENT_OF_A_RUN, SPANS_OF_A_RUN, Run, Span
 
 _FIGURES = ("cost", "unpriced", "model_calls", "models", "tokens", "node_count", "spans")
 _IDENTITY = ("id", "app_uid", "namespace", "app", "row_uid", "sequence", "row_digest", "instance", "seq", "content_kept")
-"""Stay as they were first."""
-_SAID = tuple(name for name in Run.__struct_fields__ if name not in (*_FIGURES, *_IDENTITY))
+"""Fields that keep their first value."""
+_REPORTED = tuple(name for name in Run.__struct_fields__ if name not in (*_FIGURES, *_IDENTITY))
 
 
 class Meeting(Enum):
@@ -25,27 +25,27 @@ class Meeting(Enum):
     REFUSED = auto()
 
 
-def meeting(have: Run, given: Run) -> Meeting:
-    """Decides what a run is to the one of its App that has its id already.
+def meeting(have: Run, sent: Run) -> Meeting:
+    """Decides the relation of a run to the one of its App that has its id already.
 
-    Ids are told to callers, so an id alone proves nothing: what a pod said only its own process changes, and it takes the place of what
-    anybody else has sent under its id.
+    Callers know ids, so an id alone proves nothing. Only a pod's own process changes what the pod reported. A pod's run replaces what other
+    senders have sent under its id.
     """
     is_pods = have.source is RunSource.RUNTIME
-    if have.source is given.source and (not is_pods or have.instance == given.instance):
+    if have.source is sent.source and (not is_pods or have.instance == sent.instance):
         return Meeting.SAME
-    return Meeting.INSTEAD if given.source is RunSource.RUNTIME and not is_pods else Meeting.REFUSED
+    return Meeting.INSTEAD if sent.source is RunSource.RUNTIME and not is_pods else Meeting.REFUSED
 
 
 def bare(run: Run) -> Run:
-    """Without its spans and content."""
+    """Returns the run without its spans and content."""
     return msgspec.structs.replace(
         run, spans=(), node_count=max(run.node_count, len(run.spans)), error=None, input=None, output=None, extra=None
     )
 
 
 def with_sums(run: Run) -> Run:
-    """The run with tokens, cost, models and counts of its spans; without spans, as it is."""
+    """Returns the run with tokens, cost, models and counts of its spans; unchanged without spans."""
     if not run.spans:
         return run
     calls = calls_of(run.spans)
@@ -61,15 +61,15 @@ def with_sums(run: Run) -> Run:
 
 
 def union(first: Run, second: Run) -> Run:
-    """Both together: of what both say the second stands, and a span of it in the place of the first's with its id.
+    """Merges two runs: values of the second win, and so do its spans, by id.
 
-    Where the first's spans are not kept any more, its figures stay: those of a part would be wrong.
+    If spans of the first are no longer kept, its figures stay: sums over a part would be wrong.
     """
     spans: dict[str, Span] = {span.span_id: span for span in first.spans}
     spans.update((span.span_id, span) for span in second.spans)
-    said = {name: value for name in _SAID if (value := getattr(second, name)) not in (None, ())}
+    reported = {name: value for name in _REPORTED if (value := getattr(second, name)) not in (None, ())}
     whole = len(first.spans) >= first.node_count
-    both = msgspec.structs.replace(first, **said)
+    both = msgspec.structs.replace(first, **reported)
     if not whole:
         return both
     if not second.spans and not first.spans:
@@ -82,9 +82,9 @@ def union(first: Run, second: Run) -> Run:
 
 
 def _bounded(spans: Sequence[Span]) -> tuple[Span, ...]:
-    """As much as one run may have: however often parts of it are sent, it is read, and answered, as a whole."""
-    left, kept = CONTENT_OF_A_RUN, []
+    """Returns as many spans as one run may have, with as much content. However often parts of a run are sent, it is read as a whole."""
+    room, kept = CONTENT_OF_A_RUN, []
     for span in spans[:SPANS_OF_A_RUN]:
-        left -= sum(len(text) for text in (span.error, span.input, span.output, span.extra) if text)
-        kept.append(span if left >= 0 else msgspec.structs.replace(span, error=None, input=None, output=None, extra=None))
+        room -= sum(len(text) for text in (span.error, span.input, span.output, span.extra) if text)
+        kept.append(span if room >= 0 else msgspec.structs.replace(span, error=None, input=None, output=None, extra=None))
     return tuple(kept)

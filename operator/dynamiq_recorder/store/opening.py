@@ -1,4 +1,4 @@
-"""Opens the store that an address names."""
+"""Opens the store that an address names, or downgrades its tables."""
 
 from __future__ import annotations
 
@@ -14,12 +14,18 @@ from dynamiq_recorder.store.sqlite import SqliteDatabase
 
 
 def opened(address: str) -> Store:
-    """sqlite:///var/lib/dynamiq/runs.db, or postgresql://user:password@host/name. Raises WrongStore and Unavailable."""
+    """Opens sqlite:///var/lib/dynamiq/runs.db, or postgresql://user:password@host/name.
+
+    Raises WrongStore and Unavailable.
+    """
     return SqlStore(*_database(address))
 
 
 def taken_back(address: str, to: int) -> int:
-    """Takes a store's tables back to an older version, while no recorder uses it. Returns how many runs were lost. Raises as `opened` does."""
+    """Downgrades a store's tables to an older version, while no recorder uses it. Returns how many runs were lost.
+
+    Raises as `opened` does.
+    """
     database, known = _database(address)
     try:
         return take_back(database, known, to)

@@ -1,4 +1,4 @@
-"""Which row runs are of: the rows of an App with one set of pins, as periods of time."""
+"""Computes which row runs belong to, as periods of time, by the rows of an App with one set of pins. It reads no store."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from itertools import pairwise
 import msgspec
 
 BEGIN, END = -(1 << 62), 1 << 62
-"""Before and after every time."""
+"""Times before and after all others."""
 
 
 class Times(msgspec.Struct, frozen=True):
-    """Of a row: what decides which runs are of it."""
+    """The times of a row that decide which runs belong to it."""
 
     key: int
     sequence: int
@@ -23,9 +23,11 @@ class Times(msgspec.Struct, frozen=True):
 
 
 class Periods:
-    """A run that started at t is of the newest row that succeeded and ended at t or before; else of the newest that was progressing at t, so
-    began before and had not ended; else of the newest that began before: its pods still end. Before all of them it is of the first: no pod
-    is older than the first row that it was made for, so that node's clock is behind the API server's.
+    """Periods of time, each with the row to which runs belong that started in it.
+
+    A run that started at t belongs to the newest row that succeeded and ended at t or before. Without one, it belongs to the newest that
+    was progressing at t: it began before and had not ended. Without that, it belongs to the newest that began before, whose pods are still
+    ending. Before all of them it belongs to the first: no pod is older than that row, so the node's clock is behind the API server's.
     """
 
     def __init__(self, rows: Iterable[Times]) -> None:
@@ -52,19 +54,19 @@ class Periods:
             self.keys.append(key)
 
     def at(self, time: int) -> int | None:
-        """The key of the row of a run that started then."""
+        """Returns the key of the row of a run that started then; None without rows."""
         place = bisect_right(self.starts, time)
         return self.keys[place - 1] if place else None
 
     def all(self) -> Iterator[tuple[int, int, int | None]]:
-        """Since, until and the row's key; together they are all times."""
+        """Yields since, until and the row's key; together they cover all times."""
         edges = sorted({BEGIN, *self.starts, END})
         for since, until in pairwise(edges):
             yield since, until, self.at(since)
 
 
 def _before_success(rows: Sequence[Times], time: int, otherwise: int | None) -> int | None:
-    """The key of the row at a time at which none has succeeded."""
+    """Returns the key of the row at a time at which none has succeeded."""
     began = [row for row in rows if row.began <= time]
     progressing = [row for row in began if row.ended is None or row.ended > time]
     newest = max(progressing or began, key=lambda row: row.sequence, default=None)
@@ -72,7 +74,7 @@ def _before_success(rows: Sequence[Times], time: int, otherwise: int | None) -> 
 
 
 def changed(before: Periods, after: Periods) -> Iterator[tuple[int, int, int | None]]:
-    """The times in which runs are of another row than before, and that row."""
+    """Yields the periods in which runs belong to another row than before, and that row."""
     edges = sorted({BEGIN, END, *before.starts, *after.starts})
     for since, until in pairwise(edges):
         row = after.at(since)

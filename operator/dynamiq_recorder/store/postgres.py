@@ -1,7 +1,7 @@
-"""PostgreSQL, from 15 on, for several recorders at once.
+"""Implements a database on PostgreSQL, from 15 on, for several recorders at once.
 
-Those that write one App's rollups wait for each other's commit, at the end of a transaction, by advisory locks in one order: so there is no
-deadlock. Two that store the same new run at once: one of them begins again, alone, and finds it there.
+Transactions that write one App's rollups wait for each other's commit at their end, by advisory locks in one order: none deadlocks. If two
+store the same new run at once, one of them begins again, alone, and finds it stored.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from dynamiq_recorder.store.interface import Unavailable, WrongStore
 Raw = psycopg.Connection[Cell]
 
 OLDEST = 150_000
-"""Version of the server."""
+"""The oldest version of the server."""
 READERS, WRITERS = 8, 4
-"""Connections. Of readers: four at a time, one for exports, two for those who send, and one more."""
+"""Most connections. Readers: four at a time, one for exports, two for senders, and one more."""
 PATIENCE = 5.0
-"""Seconds that a call waits for a connection."""
+"""Most seconds that a call waits for a connection."""
 FEW = 400
-"""Lines that go in one message; for more, a COPY for each table is quicker."""
+"""Most lines that go in one message; for more, a COPY for each table is faster."""
 OFTEN = 3
-"""Times after which a statement is prepared."""
+"""The use of a statement at which it is prepared."""
 TRIES = 6
 LONGEST = 30_000
-"""Milliseconds of one statement of a reader."""
+"""Most milliseconds of one statement of a reader."""
 _AGAIN = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure, errors.InvalidSqlStatementName)
 _UUIDS = ("id", "r.id")
 _ALONE, _SHARED = "pg_advisory_xact_lock", "pg_advisory_xact_lock_shared"
@@ -47,13 +47,16 @@ _SCHEMA = "dynamiq-recorder/schema"
 
 
 class Plans:
-    """Statements of one connection that came often, prepared there: to plan one takes longer than to carry it out."""
+    """Prepared statements of one connection, for those that are often used: planning takes longer than execution."""
 
     def __init__(self) -> None:
         self._seen: dict[str, int] = {}
 
     def name(self, cursor: psycopg.Cursor[Cell], text: str) -> bytes | None:
-        """What it is prepared as. One without parameters is not, since that is a command about the transaction."""
+        """Returns the name of the prepared statement; None if it is not prepared.
+
+        A statement without parameters is not prepared, since it is a command about the transaction.
+        """
         seen = self._seen[text] = self._seen.get(text, 0) + 1
         if seen < OFTEN or "?" not in text:
             return None
@@ -68,8 +71,8 @@ class Plans:
 class PostgresConnection:
     """A transaction on a connection of a pool.
 
-    Statements go together where no answer is waited for between them: several in one message, by the protocol for simple queries. On the way to
-    a database the waits are what takes time.
+    Statements whose answers nothing waits for go in one message, by the protocol for simple queries. On the way to a database, waits take
+    most of the time.
     """
 
     looked_up = "JOIN LATERAL (SELECT * FROM runs WHERE runs.key = i.key OFFSET 0) r ON true"
@@ -81,29 +84,29 @@ class PostgresConnection:
         self.again = again
         self._cursor, self._plans = raw.cursor(), plans
         self._escaping = Escaping(raw.pgconn)
-        self._told: list[bytes] = []
+        self._pending: list[bytes] = []
 
     def ask(self, questions: Sequence[Question]) -> list[list[Cell]]:
-        before = len(self._told)
+        before = len(self._pending)
         for text, parameters in questions:
             self._add(text, parameters)
         self.finish()
         for _ in range(before):
             self._cursor.nextset()
-        found = []
+        results = []
         for _ in questions:
-            found.append(self._cursor.fetchall())
+            results.append(self._cursor.fetchall())
             self._cursor.nextset()
-        return found
+        return results
 
     def _add(self, text: str, parameters: Sequence[object]) -> None:
         name = self._plans.name(self._cursor, text) if self._plans is not None else None
         values = [self._literal(value) for value in parameters]
         if name is not None:
-            self._told.append(b"EXECUTE " + name + b"(" + b",".join(values) + b")")
+            self._pending.append(b"EXECUTE " + name + b"(" + b",".join(values) + b")")
         else:
             first, *parts = text.encode().split(b"?")
-            self._told.append(first + b"".join(value + part for value, part in zip(values, parts, strict=True)))
+            self._pending.append(first + b"".join(value + part for value, part in zip(values, parts, strict=True)))
 
     def _literal(self, value: object) -> bytes:
         if value is None:
@@ -117,11 +120,11 @@ class PostgresConnection:
         raise TypeError(f"{type(value).__name__} is nothing to tell a database")
 
     def finish(self) -> None:
-        """Sends what is told."""
-        if self._told:
-            told = b";".join(self._told)
-            self._told = []
-            self._cursor.execute(told)
+        """Sends the pending statements."""
+        if self._pending:
+            message = b";".join(self._pending)
+            self._pending = []
+            self._cursor.execute(message)
 
     def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Cell]:
         return self.ask([(sql, parameters)])[0]
@@ -158,10 +161,10 @@ class PostgresConnection:
             if part.lines:
                 self._add(_put(part.table, key, part.columns), literals(kinds(part.table, part.columns), part.lines))
 
-    def rollups(self, apps: Sequence[int], wanted: Sequence[Wanted]) -> list[list[Cell]]:
-        there = [each for each in wanted if each.keys]
-        lines = iter(self.ask([*self._locks([f"rollups/{app}" for app in apps], _ALONE), *map(_matching, there)])[1:])
-        return [next(lines) if each.keys else [] for each in wanted]
+    def rollups(self, apps: Sequence[int], selections: Sequence[Wanted]) -> list[list[Cell]]:
+        selected = [each for each in selections if each.keys]
+        lines = iter(self.ask([*self._locks([f"rollups/{app}" for app in apps], _ALONE), *map(_matching, selected)])[1:])
+        return [next(lines) if each.keys else [] for each in selections]
 
     def within(self, column: str, values: Sequence[object]) -> tuple[str, list[object]]:
         kind = "uuid" if column in _UUIDS else "text" if values and isinstance(values[0], str) else "bigint"
@@ -192,14 +195,16 @@ class PostgresConnection:
         self.ask(self._locks([f"rollups/{app}" for app in apps], _ALONE))
 
     def _locks(self, names: Sequence[str], function: str) -> list[Question]:
-        """In one order for all, so that nobody waits for whoever waits for it."""
+        """Returns questions that take locks, in one order for all, so that no two transactions wait for each other."""
         numbers = sorted(lock_number(name) for name in names)
         question = f"SELECT count({function}(number)) FROM unnest(?::bigint[]) number"  # noqa: S608 - our own names
         return [(question, literals(["bigint"], [(number,) for number in numbers]))]
 
 
 class PostgresDatabase:
-    """Connections to a database. Raises WrongStore where the server is too old, Unavailable where it is away or lets nobody in."""
+    """Connections to a database. It raises WrongStore for a server that is too old, Unavailable for one that is unreachable or refuses the
+    login.
+    """
 
     def __init__(self, address: str, *, readers: int = READERS, writers: int = WRITERS) -> None:
         _try(address)
@@ -210,13 +215,13 @@ class PostgresDatabase:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[PostgresConnection]:
-        with _named(), self._readers.connection() as raw:
+        with _store_errors(), self._readers.connection() as raw:
             yield PostgresConnection(raw)
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         for again in range(TRIES):
             try:
-                with _named(), self._writers.connection() as raw:
+                with _store_errors(), self._writers.connection() as raw:
                     return self._transact(raw, work, again=again > 0)
             except _AGAIN:
                 if again == TRIES - 1:
@@ -230,7 +235,7 @@ class PostgresDatabase:
             done = work(connection)
             connection.tell("COMMIT", [()])
             connection.finish()
-        except errors.InvalidSqlStatementName:  # something between us has taken what was prepared
+        except errors.InvalidSqlStatementName:  # a pooler between us has dropped the prepared statement
             raw.close()
             raise
         return done
@@ -242,21 +247,21 @@ class PostgresDatabase:
         return str(value)
 
     def deleted(self) -> None:
-        """The server's autovacuum gives the space to new rows."""
+        """Does nothing: the server's autovacuum gives the space to new lines."""
 
     def scrub(self) -> None:
-        """Dead lines go. What is of them in free space of pages, in the log and in its archive is the server's to overwrite."""
-        with _named(), psycopg.connect(self._address, autocommit=True, connect_timeout=int(PATIENCE)) as raw:
+        """Removes dead lines. The server has to overwrite their copies in free space of pages, in the log and in its archive."""
+        with _store_errors(), psycopg.connect(self._address, autocommit=True, connect_timeout=int(PATIENCE)) as raw:
             raw.execute("VACUUM (ANALYZE) runs, labels, errors, spans, contents, extras, scores, rollups, node_rollups")
 
     def sorting(self) -> contextlib.AbstractContextManager[None]:
-        """The server sorts, in files of its own."""
+        """Does nothing: the server sorts in files of its own."""
         return contextlib.nullcontext()
 
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:
-        """The indexes of runs are made at the end."""
-        with _named(), psycopg.connect(self._address, autocommit=True) as raw:
+        """Drops the indexes of runs, and creates them again at the end."""
+        with _store_errors(), psycopg.connect(self._address, autocommit=True) as raw:
             made = raw.execute(
                 "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() AND tablename = 'runs' "
                 "AND indexname NOT IN ('runs_id', 'runs_pkey')"
@@ -312,7 +317,10 @@ def _pool(address: str, size: int, configure: Callable[[Raw], None]) -> Connecti
 
 
 def _check(raw: Raw) -> None:
-    """A server that goes says so, and it says nothing else unasked: only where there is something to be read a question is worth its time."""
+    """Checks a connection if there is something to read: a server that stops sends a message, and it sends none otherwise.
+
+    A query for each use would take more time than it is worth.
+    """
     waiting = select.poll()  # not select(): that knows descriptors below 1024 alone, and senders have as many
     waiting.register(raw.fileno(), select.POLLIN)
     if waiting.poll(0):
@@ -322,9 +330,9 @@ def _check(raw: Raw) -> None:
 def _as_writer(raw: Raw) -> None:
     raw.adapters.register_loader("uuid", psycopg.types.string.TextLoader)
     raw.autocommit = True  # BEGIN and COMMIT go with other statements
-    # A plan that was made while a table was empty is kept: it has to be by an index, which is right whenever there is more.
+    # A plan made while a table was empty is kept: it must use an index, which is right for larger tables, too.
     raw.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
-    raw.prepare_threshold = None  # the driver, where it prepares, forgets all that is prepared after an error, Plans' too
+    raw.prepare_threshold = None  # else the driver drops all prepared statements after an error, those of Plans, too
 
 
 def _as_reader(raw: Raw) -> None:
@@ -338,8 +346,8 @@ def _as_reader(raw: Raw) -> None:
 
 
 @contextlib.contextmanager
-def _named() -> Iterator[None]:
-    """What the server could not do, as the store's own error."""
+def _store_errors() -> Iterator[None]:
+    """Converts the server's errors to the store's own."""
     try:
         yield
     except _AGAIN:
@@ -349,15 +357,15 @@ def _named() -> Iterator[None]:
 
 
 def lock_number(name: str) -> int:
-    """Of an advisory lock."""
+    """Returns the number of an advisory lock."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
 
 
-def _matching(wanted: Wanted) -> Question:
-    types = ["text" if isinstance(value, str) else "bigint" for value in wanted.keys[0]]
+def _matching(selection: Wanted) -> Question:
+    types = ["text" if isinstance(value, str) else "bigint" for value in selection.keys[0]]
     unnested = ", ".join(f"?::{kind}[]" for kind in types)
-    query = f"SELECT {', '.join(wanted.columns)} FROM {wanted.table} WHERE ({', '.join(wanted.key)}) IN (SELECT * FROM unnest({unnested}))"  # noqa: S608
-    return query, literals(types, wanted.keys)
+    query = f"SELECT {', '.join(selection.columns)} FROM {selection.table} WHERE ({', '.join(selection.key)}) IN (SELECT * FROM unnest({unnested}))"  # noqa: S608
+    return query, literals(types, selection.keys)
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""What is asked of runs together: metrics, figures of rows, sessions, and how whole the record is."""
+"""Reads what runs amount to together: metrics, figures of rows, sessions, and completeness. It reads no single run."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from dynamiq_recorder.store.tally import HOUR, MEASURES, MINUTE, NODE_MEASURES, 
 
 DAY = 86_400
 INSTANCES_MOST = 20_000
-"""Processes of an App that are looked at: the newest."""
+"""Most processes of an App that are read: the newest."""
 SILENT = 120 * MICROSECONDS
-"""After which a process that said no goodbye and is not known to run is taken for cut off."""
+"""Microseconds after which a silent process counts as cut off, unless it reported its end or is known to run."""
 LAST_MINUTE_MOST = 20_000
-"""Runs of rows that are read one by one."""
+"""Most runs of rows that are read one by one."""
 SCANNED = 20_000
-"""Runs that are looked through for the newest sessions."""
+"""Most runs that are read for the newest sessions."""
 _WIDTHS = {MetricsInterval.MINUTE: MINUTE, MetricsInterval.HOUR: HOUR, MetricsInterval.DAY: DAY}
 _KEYS = {
     None: "''",
@@ -38,7 +38,7 @@ _ROW_COLUMNS = (
 def metrics(
     connection: Connection, app_uid: str, since: int, until: int, interval: MetricsInterval, group_by: MetricsGroup | None
 ) -> tuple[Point, ...]:
-    """See Store.metrics."""
+    """Implements Store.metrics."""
     app = app_key(connection, app_uid)
     if app is None:
         return ()
@@ -69,7 +69,7 @@ def _row_uids(connection: Connection, app: int) -> dict[int, str]:
 
 
 def _node_points(connection: Connection, app: int, first: int, end: int, width: int, group: MetricsGroup) -> tuple[Point, ...]:
-    """Of nodes there are hours alone."""
+    """Returns points of nodes or models. Their rollups are of hours only."""
     lines = connection.all(
         f"SELECT at, node_id, model, name, {', '.join(NODE_MEASURES)}, sketch FROM node_rollups "  # noqa: S608 - our own names
         "WHERE app_key = ? AND at >= ? AND at < ? ORDER BY at",
@@ -90,7 +90,7 @@ def _node_points(connection: Connection, app: int, first: int, end: int, width: 
 
 
 def rows(connection: Connection, app_uid: str) -> tuple[Row, ...]:
-    """See Store.rows."""
+    """Implements Store.rows."""
     app = app_key(connection, app_uid)
     sql = f"SELECT {_ROW_COLUMNS} FROM app_rows w JOIN apps a ON a.key = w.app_key WHERE w.app_key = ? ORDER BY w.sequence DESC"  # noqa: S608
     return tuple(row_of(line) for line in connection.all(sql, (app,))) if app is not None else ()
@@ -117,7 +117,7 @@ def row_of(line: Cell) -> Row:
 def figures(
     database: Database, connection: Connection, app_uid: str, row_uids: Sequence[str], *, nodes: bool, before: int | None
 ) -> tuple[RowFigures, ...]:
-    """See Store.figures."""
+    """Implements Store.figures."""
     app = app_key(connection, app_uid)
     if app is None or not row_uids:
         return ()
@@ -145,28 +145,30 @@ def figures(
 
 
 def _row_sums(connection: Connection, app: int, keys: Sequence[int], before: int | None, *, tokens: bool) -> dict[int, Summed]:
-    """The runs of rows; with `before`, those that began before that minute: by whole hours, and by the minutes of the last one."""
+    """Returns the sums of rows. With `before`: of runs that began before that minute, by whole hours and by minutes of the last hour."""
     condition, values = connection.within("row_key", keys)
-    # Each by its index: of an App there are tens of thousands of minutes, and hours of thousands of rows.
+    # Each by its own index: an App has tens of thousands of minutes, and hours of thousands of rows.
     hours = f"FROM rollups{connection.by('rollups_row')} WHERE app_key = ? AND width = {HOUR}"
     parts: list[tuple[str, list[object]]] = [(hours, [app])]
     if before is not None:
         hour, minute = (before // (width * MICROSECONDS) * width for width in (HOUR, MINUTE))
         minutes = f"FROM rollups WHERE app_key = ? AND width = {MINUTE} AND at >= ? AND at < ?"
         parts = [(f"{hours} AND at < ?", [app, hour]), (minutes, [app, hour, minute])]
-    found: dict[int, Summed] = {}
+    sums: dict[int, Summed] = {}
     columns = ", ".join((*MEASURES, *SKETCHES[: 3 if tokens else 2]))
-    asked = [(f"SELECT row_key, status, {columns} {source} AND {condition}", [*given, *values]) for source, given in parts]
-    for lines in connection.ask(asked):
+    questions = [(f"SELECT row_key, status, {columns} {source} AND {condition}", [*parameters, *values]) for source, parameters in parts]
+    for lines in connection.ask(questions):
         for key, status, *line in lines:
-            found.setdefault(key, Summed()).add(status, line)
-    return found
+            sums.setdefault(key, Summed()).add(status, line)
+    return sums
 
 
 def _add_last_minute(
-    database: Database, connection: Connection, app: int, keys: Sequence[int], before: int, found: dict[int, Summed], *, tokens: bool
+    database: Database, connection: Connection, app: int, keys: Sequence[int], before: int, sums: dict[int, Summed], *, tokens: bool
 ) -> None:
-    """Adds the runs of the minute of `before` that began before it; of more than LAST_MINUTE_MOST none, which then count a minute later."""
+    """Adds the runs of the minute of `before` that began before it; none if there are more than LAST_MINUTE_MOST, which then count a minute
+    later.
+    """
     condition, values = connection.within("row_key", keys)
     lines = connection.all(
         f"SELECT key FROM runs WHERE app_key = ? AND {condition} AND started_at >= ? AND started_at < ? LIMIT {LAST_MINUTE_MOST + 1}",  # noqa: S608
@@ -179,34 +181,34 @@ def _add_last_minute(
         tally.add(each.run, app, each.row, nodes=False)
     for (_, width, _, row, *_, status), (measures, buckets) in tally.runs():
         if width == MINUTE:
-            found.setdefault(row, Summed()).add(status, [*measures, *parted(buckets, len(SKETCHES))[: 3 if tokens else 2]])
+            sums.setdefault(row, Summed()).add(status, [*measures, *parted(buckets, len(SKETCHES))[: 3 if tokens else 2]])
 
 
 def _row_nodes(connection: Connection, app: int, keys: Sequence[int]) -> dict[int, dict[str, tuple[str, SummedNode]]]:
     condition, values = connection.within("row_key", keys)
-    found: dict[int, dict[str, tuple[str, SummedNode]]] = {}
+    by_row: dict[int, dict[str, tuple[str, SummedNode]]] = {}
     for key, node_id, name, *measures, data in connection.all(
         f"SELECT row_key, node_id, name, {', '.join(NODE_MEASURES)}, sketch FROM node_rollups WHERE app_key = ? AND {condition} ORDER BY at",  # noqa: S608
         [app, *values],
     ):
-        _, each = found.setdefault(key, {}).get(node_id, ("", SummedNode()))
+        _, each = by_row.setdefault(key, {}).get(node_id, ("", SummedNode()))
         each.add(measures, data)
-        found[key][node_id] = (name, each)
-    return found
+        by_row[key][node_id] = (name, each)
+    return by_row
 
 
 def _row_scores(connection: Connection, keys: Sequence[int]) -> dict[int, Mapping[str, tuple[float, int]]]:
     condition, values = connection.within("row_key", keys)
-    found: dict[int, dict[str, tuple[float, int]]] = {}
+    by_row: dict[int, dict[str, tuple[float, int]]] = {}
     sql = f"SELECT row_key, name, sum(value), count(*) FROM scores WHERE {condition} GROUP BY row_key, name"  # noqa: S608 - our own names
     for key, name, total, count in connection.all(sql, values):
-        found.setdefault(key, {})[name] = (float(total), count)
-    return dict(found)
+        by_row.setdefault(key, {})[name] = (float(total), count)
+    return dict(by_row)
 
 
-def sessions(connection: Connection, wanted: Filter, *, limit: int, offset: int) -> tuple[tuple[Session, ...], int]:
-    """See Store.sessions. The newest are those of the newest SCANNED runs of the filter that name one."""
-    where = conditions(connection, wanted)
+def sessions(connection: Connection, selection: Filter, *, limit: int, offset: int) -> tuple[tuple[Session, ...], int]:
+    """Implements Store.sessions. The newest are those of the newest SCANNED runs of the filter that name one."""
+    where = conditions(connection, selection)
     if where is None:
         return (), 0
     newest: dict[str, None] = {}
@@ -215,24 +217,24 @@ def sessions(connection: Connection, wanted: Filter, *, limit: int, offset: int)
         newest.setdefault(session)
         if len(newest) >= COUNTED:
             break
-    asked = list(newest)[offset : offset + min(limit, MANY)]
-    if not asked:
+    session_ids = list(newest)[offset : offset + min(limit, MANY)]
+    if not session_ids:
         return (), len(newest)
-    condition, values = connection.within("r.session_id", asked)
+    condition, values = connection.within("r.session_id", session_ids)
     failed = ", ".join(f"'{status.value}'" for status in FAILED_STATUSES)
     sql = (
         f"SELECT r.session_id, max(r.user_id), count(*), sum(CASE WHEN r.status IN ({failed}) THEN 1 ELSE 0 END), "  # noqa: S608 - our own names
         "min(r.started_at), max(r.started_at), sum(r.input_tokens), sum(r.output_tokens), sum(r.cache_read_tokens), "
         f"sum(r.cache_write_tokens), sum(r.cost), sum(r.unpriced) FROM runs r WHERE {where.sql} AND {condition} GROUP BY r.session_id"
     )
-    found = {line[0]: _session(line) for line in connection.all(sql, [*where.values, *values])}
-    return tuple(found[session] for session in asked), len(newest)
+    by_id = {line[0]: _session(line) for line in connection.all(sql, [*where.values, *values])}
+    return tuple(by_id[session] for session in session_ids), len(newest)
 
 
 def _session(line: Cell) -> Session:
     session, user, count, failed, first, last, *sums = line
-    given, made, read, write, cost, unpriced = (int(value) if value is not None else None for value in sums)
-    tokens = Tokens(input=given, output=made, cache_read=read, cache_write=write)
+    tokens_in, tokens_out, read, write, cost, unpriced = (int(value) if value is not None else None for value in sums)
+    tokens = Tokens(input=tokens_in, output=tokens_out, cache_read=read, cache_write=write)
     return Session(
         session_id=session,
         user_id=user,
@@ -247,7 +249,7 @@ def _session(line: Cell) -> Session:
 
 
 def wholeness(connection: Connection, app_uid: str, now: int, alive: Sequence[str]) -> Wholeness:
-    """See Store.wholeness. A process that still runs may have the newest of its runs in its queue: these are not missing."""
+    """Implements Store.wholeness. A process that still runs may have its newest runs in its queue: these are not missing."""
     app = app_key(connection, app_uid)
     if app is None:
         return Wholeness(instances=0, missing=0, cut_off=0, unattributed=0, first_at=None, last_at=None)

@@ -1,4 +1,4 @@
-"""Rollups made anew from the runs that are there."""
+"""Rebuilds rollups from the stored runs. It changes no run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dynamiq_recorder.store.tally import HOUR, Tally
 
 
 def rebuild(database: Database, connection: Connection) -> None:
-    """See Store.rebuild_rollups. Of nodes, the hours whose spans are not all there stay, too."""
+    """Implements Store.rebuild_rollups. Rollups of nodes stay, too, for hours whose spans are not all stored."""
     whole_from = thinned(connection).until
     named = connection.all("SELECT DISTINCT namespace, name FROM apps")
     connection.hold_rows(sorted((namespace, name) for namespace, name in named), alone=True)

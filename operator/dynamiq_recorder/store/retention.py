@@ -1,4 +1,4 @@
-"""What is too old goes, in pieces that hold nobody up. Rollups say what runs were that are gone."""
+"""Deletes old data in pieces, so that other writes wait briefly. Rollups keep the sums of deleted runs."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from dynamiq_recorder.store.tally import HOUR, MINUTE
 from dynamiq_recorder.store.thinning import BY_RATIO, NOTES, OLD, RATIO, SLOWEST, WHOLE, Thinned, of_hour, share, slow_from
 
 FEW, TRIMMED, HOURS = 50, 20, 200
-"""Runs of one transaction while the disk is nearly full, transactions until its room is looked at again, and hours of figures."""
+"""While the disk is nearly full: runs of one transaction, transactions until its fullness is checked again, and hours of figures."""
 _TRIMMED_UNTIL = ("trimmed/{app}", "trimmed/{app}/key")
-"""Notes of the time and the key of the last run whose spans and content were taken for its App's share."""
+"""Notes of the time and the key of the last run that lost spans and content for its App's share."""
 _OF_SPANS = ("spans", "contents", "extras", "errors")
 _WHOLE_INSTANCES = (
     "DELETE FROM instances WHERE app_key = ? AND seen_at < ? AND ended <> 0 AND dropped = 0 AND stored >= last_seq AND stored >= highest"
 )
-"""Of whom nothing is missing, and whose runs are gone."""
+"""Deletes processes of which nothing is missing, and whose runs are deleted."""
 
 
 class _Cut(msgspec.Struct, frozen=True):
-    """Seconds since 1970, whole hours: what is from before them goes. So of an hour all runs are there, or none."""
+    """Seconds since 1970, whole hours, before which data is deleted. All runs of an hour are stored, or none, therefore."""
 
     runs: int
     spans: int
     rollups: int
     ripe: int
-    """Hours that are over, and whose runs have arrived."""
+    """Hours before it are over, and their runs have arrived."""
 
 
 def retain(database: Database, now: int, keep: Retention) -> int:
-    """See Store.retain."""
+    """Implements Store.retain."""
     seconds = now // MICROSECONDS
 
     def before(kept: int) -> int:
@@ -64,7 +64,7 @@ def retain(database: Database, now: int, keep: Retention) -> int:
 
 
 def trim(database: Database, app_uid: str) -> int:
-    """See Store.trim."""
+    """Implements Store.trim."""
     gone = _repeated(database, TRIMMED, partial(_trim_some, app_uid=app_uid)) or _trim_figures(database, app_uid)
     if gone:
         database.deleted()
@@ -72,7 +72,7 @@ def trim(database: Database, app_uid: str) -> int:
 
 
 def _trim_figures(database: Database, app_uid: str) -> int:
-    """Of an App without runs: takes the oldest hours of its figures, each by itself, and the processes that were seen first."""
+    """Deletes the oldest hours of figures of an App without runs, each by itself, and the processes that were seen first."""
     gone = _repeated(database, HOURS, partial(_trim_hour, app_uid=app_uid))
     if gone:
         shares.count_beside(database)
@@ -80,7 +80,7 @@ def _trim_figures(database: Database, app_uid: str) -> int:
 
 
 def _repeated(database: Database, times: int, work: Callable[[Connection], int]) -> int:
-    """Does `work` in so many transactions, or until there is nothing left. Returns what it did in all."""
+    """Executes `work` in at most `times` transactions, or until nothing is left. Returns what it did in all."""
     done = 0
     for _ in range(times):
         some = database.transact(work)
@@ -91,7 +91,7 @@ def _repeated(database: Database, times: int, work: Callable[[Connection], int])
 
 
 def _trim_hour(connection: Connection, app_uid: str) -> int:
-    """Nothing where it is not known that the App has much beside its runs."""
+    """Deletes an App's oldest hour of figures, if it is known to have data beside its runs. Returns how many lines."""
     app = app_key(connection, app_uid)
     if not connection.all("SELECT 1 FROM notes WHERE name = ?", (shares.BESIDE.format(app=app),)):
         return 0
@@ -106,10 +106,11 @@ def _trim_hour(connection: Connection, app_uid: str) -> int:
 
 
 def _trim_some(connection: Connection, app_uid: str) -> int:
-    """Few at a time: the log has all that they had until it is in the file, and there is little room. Returns how many runs."""
+    """Deletes details of a few of an App's oldest runs that have any, else the oldest runs. Returns how many runs."""
     app = app_key(connection, app_uid)
     notes = [name.format(app=app) for name in _TRIMMED_UNTIL]
     known: dict[str, int] = dict(connection.all("SELECT name, value FROM notes WHERE name IN (?, ?)", notes))
+    # Few at a time: the log has all that is deleted until it is in the file, and the disk has little room.
     oldest = f"ORDER BY started_at, key LIMIT {FEW}"
     further = connection.all(
         f"SELECT started_at, key FROM runs WHERE app_key = ? AND (started_at, key) > (?, ?) {oldest}",  # noqa: S608 - our own names
@@ -119,7 +120,7 @@ def _trim_some(connection: Connection, app_uid: str) -> int:
         keys = [key for (key,) in connection.all(f"SELECT key FROM runs WHERE app_key = ? {oldest}", (app,))]  # noqa: S608 - our own names
         forget(connection, keys)
         return len(keys)
-    _take_details(connection, [key for _, key in further])
+    _delete_details(connection, [key for _, key in further])
     put = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
     connection.tell(put, list(zip(notes, further[-1], strict=True)))
     return len(further)
@@ -139,13 +140,13 @@ def _old_runs(database: Database, app: int, cut: _Cut) -> int:
 
 
 def _old_ids(database: Database, cut: _Cut) -> int:
-    """Of runs that people deleted before the time from which on runs are taken: by then nobody's are taken again."""
+    """Deletes ids of runs that people deleted before the time from which on runs are accepted: their runs are refused by age."""
     until = (cut.runs - HOUR) * MICROSECONDS  # a sender's clock may be ahead
     return database.transact(lambda connection: connection.do("DELETE FROM deleted WHERE at < ?", (until,)))
 
 
 def _old_rollups(database: Database, app: int, cut: _Cut) -> int:
-    """Those of minutes go with the runs."""
+    """Deletes old rollups and processes of an App. Rollups of minutes go with the runs."""
 
     def work(connection: Connection) -> int:
         by_width = "DELETE FROM rollups WHERE app_key = ? AND width = ? AND at < ?"
@@ -166,8 +167,9 @@ def thinned(connection: Connection) -> Thinned:
 
 
 def _thin(database: Database, apps: Sequence[int], note: str, until: int, cut: _Cut, ratio: float, slowest: float) -> int:
-    """Takes spans and content of runs that neither failed nor are among the slowest of their App's hour, but for so many as the ratio says;
-    hour by hour, from where the last look ended.
+    """Deletes spans and content of ordinary runs, keeping the part `ratio` of them; hour by hour, from where the last call ended.
+
+    Runs that failed, and the slowest of their App's hour, keep theirs.
     """
     with database.reading() as connection:
         before = thinned(connection)
@@ -204,11 +206,11 @@ def _thin_hour(database: Database, app: int, hour: int, ratio: float, slowest: f
 
 
 def _bare(database: Database, keys: Sequence[int]) -> int:
-    return database.transact(lambda connection: _take_details(connection, keys)) if keys else 0
+    return database.transact(lambda connection: _delete_details(connection, keys)) if keys else 0
 
 
-def _take_details(connection: Connection, keys: Sequence[int]) -> int:
-    """Leaves the runs and takes what is beside them. Returns how many lines."""
+def _delete_details(connection: Connection, keys: Sequence[int]) -> int:
+    """Keeps the runs, and deletes what is beside them. Returns how many lines."""
     within, values = connection.within("key", keys)
     connection.do(f"UPDATE runs SET content_kept = 0 WHERE {within}", values)  # noqa: S608 - our own names
     return forget(connection, keys, _OF_SPANS)

@@ -1,4 +1,4 @@
-"""Rollups in their tables: what a tally adds to them, and lines that get other keys."""
+"""Writes rollups to their tables: what a tally adds to them, and lines that get other keys. It computes no sums of runs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dynamiq_recorder.store.tally import HOUR, KEY, MEASURES, NODE_KEY, NODE_MEA
 
 
 class Table(msgspec.Struct, frozen=True):
-    """One of the two tables: its key, what a line has by name alone, and its measures; its sketches end it.
+    """One of the two tables: its key, columns that are names alone, its measures, and its sketches at the end.
 
-    `named`: of the key, what senders choose. An App has lines of so many of them in an hour as `most` says; those that come later are OTHER.
-    `hours`: what more a line of an hour is asked for by.
+    `named`: columns of the key that senders choose. `most`: how many such names of an App's hour have lines; later ones count as OTHER.
+    `hours`: SQL that selects lines of hours.
     """
 
     name: str
@@ -33,14 +33,14 @@ class Table(msgspec.Struct, frozen=True):
         return (*self.key, *self.beside, *self.measures, *self.sketches)
 
     def entry(self, values: Sequence[Any]) -> Entry:
-        """Of the measures and sketches of a line."""
+        """Returns the entry of a line's measures and sketches."""
         count = len(self.measures)
         return list(values[:count]), sketch.joined(values[count:])
 
 
 OTHER = "other"
 FULL = "others/{table}/{app}/{hour}"
-"""Note of an hour in which names came for which there was no room. Its value is the hour."""
+"""Note of an hour that had no room for more names. Its value is the hour."""
 FULL_OF = "others/{table}/{app}/%"
 TRIGGERS, NODES_AND_MODELS = 100, 500
 RUNS = Table("rollups", KEY, (), MEASURES, SKETCHES, ("trigger_name",), TRIGGERS, f" AND width = {HOUR}")
@@ -48,13 +48,13 @@ NODES = Table("node_rollups", NODE_KEY, ("name",), NODE_MEASURES, SKETCHES[:1], 
 
 
 def apply(connection: Connection, tally: Tally) -> None:
-    """Brings the tables to what they are with the tally. The last of a transaction: others wait for the rollups of these Apps."""
+    """Adds a tally to the tables. It is the last of a transaction: others wait for the rollups of these Apps."""
     if apps := tally.apps():
-        _bring(connection, apps, {RUNS: dict(tally.runs()), NODES: tally.nodes}, tally.names, bounded=True)
+        _merge_lines(connection, apps, {RUNS: dict(tally.runs()), NODES: tally.nodes}, tally.names, bounded=True)
 
 
 def rekey(connection: Connection, table: Table, where: str, values: tuple[object, ...], other: Callable[[Cell], Cell]) -> None:
-    """Gives lines other keys; where a line has that key already they are one."""
+    """Gives lines other keys. A line whose new key exists already is merged with that line."""
     lines = connection.all(f"SELECT {', '.join(table.columns)} FROM {table.name} WHERE {where}", values)  # noqa: S608 - our own names
     connection.do(f"DELETE FROM {table.name} WHERE {where}", values)  # noqa: S608 - our own names
     width = len(table.key)
@@ -65,10 +65,10 @@ def rekey(connection: Connection, table: Table, where: str, values: tuple[object
         merge(added.setdefault(key, ([0] * len(table.measures), {})), *table.entry(line[width + len(table.beside) :]))
         if table.beside:
             names[key] = line[width]
-    _bring(connection, sorted({key[0] for key in added}), {table: added}, names)
+    _merge_lines(connection, sorted({key[0] for key in added}), {table: added}, names)
 
 
-def _bring(
+def _merge_lines(
     connection: Connection,
     apps: Sequence[int],
     added: Mapping[Table, Mapping[Cell, Entry]],
@@ -76,17 +76,17 @@ def _bring(
     *,
     bounded: bool = False,
 ) -> None:
-    wanted = [Wanted(table.name, table.key, table.columns, sorted(entries)) for table, entries in added.items()]
-    there = [
+    selections = [Wanted(table.name, table.key, table.columns, sorted(entries)) for table, entries in added.items()]
+    existing = [
         {line[: len(table.key)]: line[len(table.key) :] for line in lines}
-        for table, lines in zip(added, connection.rollups(apps, wanted), strict=True)
+        for table, lines in zip(added, connection.rollups(apps, selections), strict=True)
     ]
-    if bounded and any(others := [_others(connection, table, added[table], have) for table, have in zip(added, there, strict=True)]):
+    if bounded and any(others := [_others(connection, table, added[table], have) for table, have in zip(added, existing, strict=True)]):
         folded = {table: _folded(entries, other) for (table, entries), other in zip(added.items(), others, strict=True)}
-        _bring(connection, apps, folded, {**names, **{new: OTHER for other in others for new in other.values()}})
+        _merge_lines(connection, apps, folded, {**names, **{new: OTHER for other in others for new in other.values()}})
         return
     put = []
-    for (table, entries), each, have in zip(added.items(), wanted, there, strict=True):
+    for (table, entries), each, have in zip(added.items(), selections, existing, strict=True):
         width, before = len(table.key), len(table.key) + len(table.beside)
         made, gone = [], []
         for key in each.keys:
@@ -104,24 +104,25 @@ def _bring(
     connection.put(put)
 
 
-def _others(connection: Connection, table: Table, entries: Mapping[Cell, Entry], there: Container[Cell]) -> dict[Cell, Cell]:
-    """By the keys of names for which there is no room, the keys in their place.
+def _others(connection: Connection, table: Table, entries: Mapping[Cell, Entry], existing: Container[Cell]) -> dict[Cell, Cell]:
+    """Returns the keys that replace those with names for which there is no room.
 
-    A name that has a line in the hour keeps it. One that has none, and of which something is taken away, was among the others. Once there was
-    no room in an hour none gets a line of its own there, though there is room again: runs of it may be among the others.
+    A name that has a line in the hour keeps it. A name without one, of which something is subtracted, was among the others. Once an hour
+    had no room, no name gets a new line there, even if there is room again.
     """
     places = [table.key.index(name) for name in table.named]
+    # An hour that had no room stays closed to new names: runs of these may be among the others already.
     at = table.key.index("at")
-    found: dict[tuple[int, int], dict[Cell, bool]] = {}
+    by_hour: dict[tuple[int, int], dict[Cell, bool]] = {}
     known: set[tuple[int, int, Cell]] = set()
     for key, (measures, _) in entries.items():
         app, hour, names = key[0], key[at] // HOUR * HOUR, tuple(key[place] for place in places)
-        if key in there:
+        if key in existing:
             known.add((app, hour, names))
         elif names[0]:
-            comes = found.setdefault((app, hour), {})
+            comes = by_hour.setdefault((app, hour), {})
             comes[names] = comes.get(names, True) and measures[0] > 0
-    new = {hour: {names: comes for names, comes in each.items() if (*hour, names) not in known} for hour, each in found.items()}
+    new = {hour: {names: comes for names, comes in each.items() if (*hour, names) not in known} for hour, each in by_hour.items()}
     missing = {hour: each for hour, each in new.items() if each}
     if not missing:
         return {}

@@ -1,4 +1,4 @@
-"""The version of a store's tables: numbered files of SQL, each carried out once and whole, and from the third on with one that takes it back."""
+"""Migrates a store's tables by numbered files of SQL, each executed once and as a whole. From the third on each has a downgrade."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dynamiq_recorder.store.deleting import one_of_each_id
 from dynamiq_recorder.store.interface import WrongStore
 
 APP_AND_ID = 4
-"""From this version on several Apps may have runs of one id."""
+"""The version from which on several Apps may have runs of one id."""
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -20,36 +20,39 @@ class Migration(msgspec.Struct, frozen=True):
     name: str
     statements: tuple[str, ...]
     back: tuple[str, ...] = ()
-    """The statements that take it back, for a program that knows older tables alone; empty where there are none."""
+    """The statements of the downgrade, for a program that only knows older tables; empty if there is none."""
 
 
 OLDEST = 2
-"""The version of the tables of the first release: nothing goes back behind it."""
+"""The version of the first release's tables: no downgrade goes below it."""
 _DOWN = ".down.sql"
 
 
 def migrations(dialect: str) -> list[Migration]:
-    """Those of sqlite or postgres that come with this program, in order."""
+    """Returns the migrations of sqlite or postgres that come with this program, in order."""
     folder = resources.files("dynamiq_recorder.store.migrations").joinpath(dialect)
     files = {file.name: file for file in folder.iterdir() if file.name.endswith(".sql")}
     backwards = {name.removesuffix(_DOWN): _statements(file) for name, file in files.items() if name.endswith(_DOWN)}
-    found = [
+    listed = [
         Migration(int(name[:4]), name, _statements(file), backwards.get(name.removesuffix(".sql"), ()))
         for name, file in files.items()
         if not name.endswith(_DOWN)
     ]
-    return sorted(found, key=lambda migration: migration.version)
+    return sorted(listed, key=lambda migration: migration.version)
 
 
 def _statements(file: Traversable) -> tuple[str, ...]:
-    """Reads a file. Its statements end in a semicolon at the end of a line; comments begin with two dashes."""
+    """Parses a file. Its statements end in a semicolon at the end of a line; comments begin with two dashes."""
     text = "\n".join(line.split("--")[0].rstrip() for line in file.read_text("utf-8").splitlines())
     statements = (statement.strip() for statement in text.split(";\n"))
     return tuple(statement.rstrip(";") for statement in statements if statement)
 
 
 def upgrade(database: Database, known: list[Migration]) -> int:
-    """Brings the tables to the newest of `known`, in one transaction, and returns that version. Raises WrongStore where they are newer."""
+    """Migrates the tables to the newest of `known`, in one transaction. Returns that version.
+
+    Raises WrongStore if they are newer.
+    """
     with database.sorting():
         return database.transact(lambda connection: _upgrade(connection, known))
 
@@ -65,15 +68,15 @@ def _upgrade(connection: Connection, known: list[Migration]) -> int:
 
 
 def take_back(database: Database, known: list[Migration], to: int) -> int:
-    """Takes the tables back to an older version, in one transaction. Returns how many runs were lost.
+    """Downgrades the tables to an older version, in one transaction. Returns how many runs were lost.
 
-    Raises WrongStore where they are newer than `known` or older than `to`, or where there is no way back.
+    Raises WrongStore if they are newer than `known` or older than `to`, or if there is no downgrade.
     """
     with database.sorting():
-        return database.transact(lambda connection: _take_back(database, connection, known, to))
+        return database.transact(lambda connection: _downgrade(database, connection, known, to))
 
 
-def _take_back(database: Database, connection: Connection, known: list[Migration], to: int) -> int:
+def _downgrade(database: Database, connection: Connection, known: list[Migration], to: int) -> int:
     version = _version(connection, known)
     if to > version:
         raise WrongStore(f"the tables have version {version}, which is older than {to}")
@@ -89,7 +92,10 @@ def _take_back(database: Database, connection: Connection, known: list[Migration
 
 
 def _version(connection: Connection, known: list[Migration]) -> int:
-    """Returns the version of the tables, which nobody else changes until the end; 0 where there are none. Raises WrongStore where it is newer."""
+    """Returns the version of the tables, 0 if there are none. It locks the version until the end.
+
+    Raises WrongStore if it is newer.
+    """
     connection.hold_schema()
     connection.do("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
     version, newest = int(connection.all("SELECT max(version) FROM schema_version")[0][0] or 0), known[-1].version

@@ -1,7 +1,8 @@
-"""Counts what the runs of each App take of a store whose disk is known: a tally in the notes, kept by whatever writes or deletes lines of runs.
+"""Counts the bytes of each App in a store whose disk is known, by a tally in the notes. It limits none.
 
-It is an estimate: text by its bytes and by the pages that long text has for itself, all else by what a line with its indexes takes in the mean.
-Runs of an older program's store are added later, in pieces, the newest first.
+Whatever writes or deletes lines of runs keeps the tally. It is an estimate. Text counts by its bytes, and by the pages that long text has
+for itself. All else counts by the mean of a line with its indexes. Runs of an older program's store are added later, in pieces, the newest
+first.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from dynamiq_recorder.store.columns import RUN_COLUMNS, SPAN_COLUMNS, Gathered
 from dynamiq_recorder.store.database import MANY, Cell, Connection, Database
 
 RUN, SPAN, LABEL = 700, 80, 40
-"""Bytes of a run without nodes, of a node, and of a tag or model that runs are found by, each without its texts."""
+"""Bytes of a run without nodes, of a node, and of a tag or model by which runs are found, each without its texts."""
 PAGE, APART, HALF = 4096, 1000, 2000
-"""Bytes of a page; of a line in an index from which on it has pages of its own; and of a line in a table from which on a page has no other."""
+"""Bytes of a page, of the longest index line that shares a page, and of the longest table line that shares one."""
 TAKEN = "bytes/{app}"
 COUNTED_FROM = "counted_from"
-"""Note of the first key of the runs that are in the tally; there is none once all are."""
+"""Note of the first key of the runs in the tally; it is missing once all are in it."""
 PIECES = 1_000
-"""The most pieces of an older program's runs that are added in one look."""
+"""Most pieces of an older program's runs that are added at once."""
 _ADD = "INSERT INTO notes (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(notes.value + excluded.value, 0)"
 _COUNTED = f"r.key >= (SELECT coalesce(max(value), 0) FROM notes WHERE name = '{COUNTED_FROM}')"  # noqa: S608 - our own names
 _RUN_TEXTS = ("reason", "pins", "workflow_hash", "trace_id")
@@ -32,7 +33,7 @@ _SPAN_TEXTS = ("span_id", "parent_id", "node_id", "name", "type", "model", "prov
 
 
 def _sql(columns: Sequence[str]) -> str:
-    """Their octets: joined, as in `_octets`, they are cast once."""
+    """Returns SQL of the bytes of columns. They are joined, as in `_octets`, so that they are cast once."""
     joined = " || ".join(f"coalesce({name}, '')" for name in columns)
     return f"length(CAST({joined} AS BLOB))"
 
@@ -66,8 +67,8 @@ _OF_TABLES = {
 }
 
 
-def _cells(columns: Sequence[str], wanted: Sequence[str]) -> Callable[[Cell], tuple[str | None, ...]]:
-    return itemgetter(*(columns.index(name) for name in wanted))
+def _cells(columns: Sequence[str], names: Sequence[str]) -> Callable[[Cell], tuple[str | None, ...]]:
+    return itemgetter(*(columns.index(name) for name in names))
 
 
 _texts_of_run, _listed_of_run = _cells(RUN_COLUMNS, (*_RUN_TEXTS, *_INDEXED)), _cells(RUN_COLUMNS, _LISTED)
@@ -92,11 +93,11 @@ _BESIDE = (
 )
 
 Sizes = Mapping[int, int]
-"""Bytes by Apps' keys."""
+"""Bytes by the keys of Apps."""
 
 
 def of_lines(lines: Gathered) -> Sizes:
-    """Returns what new lines take."""
+    """Returns the bytes of new lines."""
     apps = {line[0]: line[2] for line in lines.runs}
     sizes: Counter[int] = Counter()
     for line in lines.runs:
@@ -127,7 +128,7 @@ def _in_table(size: int) -> int:
 
 
 def of_keys(connection: Connection, keys: Sequence[int], tables: Sequence[str], *, counted: str = _COUNTED) -> Sizes:
-    """Returns what these tables have of runs, at most MANY, as far as they are in the tally."""
+    """Returns the bytes that these tables have of runs, at most MANY, as far as they are in the tally."""
     condition, values = connection.within("r.key", keys)
     sizes: Counter[int] = Counter()
     for table, sql in _OF_TABLES.items():
@@ -142,14 +143,14 @@ def add(connection: Connection, sizes: Sizes, sign: int = 1) -> None:
 
 
 def become(connection: Connection, old: int, new: int) -> None:
-    """Adds what an App takes to that which it was restored as."""
+    """Adds the bytes of an App to those of the App that it was restored as."""
     for (size,) in connection.all("SELECT value FROM notes WHERE name = ?", (TAKEN.format(app=old),)):
         add(connection, {new: size})
     connection.do("DELETE FROM notes WHERE name = ?", (TAKEN.format(app=old),))
 
 
 def count_beside(database: Database) -> None:
-    """Notes what Apps have beside their runs. It is read while others write, and takes as long as their figures are large."""
+    """Notes the bytes that Apps have beside their runs. Others write meanwhile, and it takes as long as the figures are large."""
     with database.reading() as connection:
         if not connection.weighed:
             return
@@ -163,7 +164,7 @@ def count_beside(database: Database) -> None:
 
 
 def taken(connection: Connection) -> dict[tuple[str, str], int]:
-    """Returns by the namespaces and uids of Apps the bytes that they take; nothing while some runs are not counted."""
+    """Returns the bytes that Apps take, by namespace and uid; empty while some runs are not counted."""
     if connection.all("SELECT 1 FROM notes WHERE name = ?", (COUNTED_FROM,)):
         return {}  # the first App to write would seem to take all
     lines = connection.all(
@@ -174,14 +175,14 @@ def taken(connection: Connection) -> dict[tuple[str, str], int]:
 
 
 def count_older(database: Database) -> None:
-    """Adds runs of an older program's store to the tally, as many as may be at once."""
+    """Adds runs of an older program's store to the tally, at most `PIECES` pieces."""
     for _ in range(PIECES):
         if not database.transact(_count_piece):
             return
 
 
 def _count_piece(connection: Connection) -> bool:
-    """Adds the newest that are missing. Returns whether there were any."""
+    """Adds the newest runs that are missing. Returns True if there were any."""
     for (first,) in connection.all("SELECT value FROM notes WHERE name = ?", (COUNTED_FROM,)):
         keys = [line[0] for line in connection.all(f"SELECT key FROM runs WHERE key < ? ORDER BY key DESC LIMIT {MANY}", (first,))]  # noqa: S608
         if not keys:

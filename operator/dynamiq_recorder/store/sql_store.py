@@ -1,4 +1,4 @@
-"""A store in a database of tables: what Store asks, each in one transaction, the same for every database."""
+"""Implements a store on a database of tables, each call in one transaction, the same for every database."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def _now() -> int:
 
 
 class SqlStore:
-    """See interface.Store. Raises WrongStore where the tables are of a newer version."""
+    """A store on a database; see interface.Store. It raises WrongStore if the tables are of a newer version."""
 
     def __init__(self, database: Database, migrations: list[schema.Migration], clock: Callable[[], int] = _now) -> None:
         self._database = database
         self._clock = clock
         try:
             self.version = schema.upgrade(database, migrations)
-            database.deleted()  # whoever deleted something may not have come to it
+            database.deleted()  # a process that deleted something may have ended before it did this
         except BaseException:
             database.close()
             raise
@@ -36,7 +36,7 @@ class SqlStore:
         return writing.write(self._database, batches)
 
     def load(self, pieces: Iterator[Sequence[Batch]]) -> int:
-        """Writes all that comes to a store that nobody else uses, with its indexes made at the end: for a soak."""
+        """Writes all batches to a store without other users, and creates its indexes at the end: for a soak."""
         with self._database.loading():
             return sum(self.write(piece).new for piece in pieces)
 
@@ -47,12 +47,12 @@ class SqlStore:
         with self._database.reading() as connection:
             return reading.rows(connection, app_uid)
 
-    def page(self, wanted: Filter, sort: Sort = NEWEST_FIRST, *, limit: int = 25, offset: int = 0, cursor: str | None = None) -> Page:
+    def page(self, selection: Filter, sort: Sort = NEWEST_FIRST, *, limit: int = 25, offset: int = 0, cursor: str | None = None) -> Page:
         with self._database.reading() as connection:
-            return paging.page(self._database, connection, wanted, sort, limit=limit, offset=offset, cursor=cursor)
+            return paging.page(self._database, connection, selection, sort, limit=limit, offset=offset, cursor=cursor)
 
-    def every(self, wanted: Filter, *, content: bool) -> Iterator[Run]:
-        return paging.every(self._database, wanted, content=content)
+    def every(self, selection: Filter, *, content: bool) -> Iterator[Run]:
+        return paging.every(self._database, selection, content=content)
 
     def apps_with(self, run_id: str) -> tuple[str, ...]:
         try:
@@ -66,8 +66,8 @@ class SqlStore:
     def run(self, app_uid: str, run_id: str, *, content: bool) -> Run | None:
         with self._database.reading() as connection:
             key = self._key(connection, app_uid, run_id)
-            found = stored(self._database, connection, [key], content=content) if key is not None else []
-            return found[0].run if found else None
+            runs = stored(self._database, connection, [key], content=content) if key is not None else []
+            return runs[0].run if runs else None
 
     def _key(self, connection: Connection, app_uid: str, run_id: str) -> int | None:
         try:
@@ -96,21 +96,21 @@ class SqlStore:
 
         def work(connection: Connection) -> bool:
             sql = f"SELECT key, row_key FROM runs WHERE id = ? AND app_key = {APP_OF}{connection.locking}"  # noqa: S608 - our own names
-            asked = (identity, clean(app_uid))
-            # Whoever changed the run while it was waited for has put a line of it in the old one's place, which only a second look finds.
-            found = connection.all(sql, asked) or connection.all(sql, asked)
-            if not found:
+            parameters = (identity, clean(app_uid))
+            # A transaction that changed the run meanwhile has replaced its line, which only a second query finds.
+            lines = connection.all(sql, parameters) or connection.all(sql, parameters)
+            if not lines:
                 return False
-            ((key, row),) = found
+            ((key, row),) = lines
             line = (key, clean(score.name), clean(score.by), score.value, comment, score.at, row)
             connection.put([(Lines("scores", columns, [line]), columns[:3])])
             return True
 
         return self._database.transact(work)
 
-    def sessions(self, wanted: Filter, *, limit: int, offset: int) -> tuple[tuple[Session, ...], int]:
+    def sessions(self, selection: Filter, *, limit: int, offset: int) -> tuple[tuple[Session, ...], int]:
         with self._database.reading() as connection:
-            return reading.sessions(connection, wanted, limit=limit, offset=offset)
+            return reading.sessions(connection, selection, limit=limit, offset=offset)
 
     def metrics(self, app_uid: str, since: int, until: int, interval: MetricsInterval, group_by: MetricsGroup | None) -> tuple[Point, ...]:
         with self._database.reading() as connection:
@@ -129,8 +129,8 @@ class SqlStore:
             lines = connection.all("SELECT pod_uid FROM instances WHERE instance_id = ?", (clean(instance),))
         return lines[0][0] if lines else None
 
-    def delete(self, wanted: Filter) -> int:
-        return deleting.delete(self._database, wanted, self._clock())
+    def delete(self, selection: Filter) -> int:
+        return deleting.delete(self._database, selection, self._clock())
 
     def delete_run(self, app_uid: str, run_id: str) -> bool:
         return deleting.delete_run(self._database, app_uid, run_id, self._clock())
@@ -146,9 +146,9 @@ class SqlStore:
         with self._database.reading() as connection:
             return archive.page(connection, app_uid, limit=limit, offset=offset, cursor=cursor, newest_first=newest_first)
 
-    def archived_row(self, app_uid: str, wanted: str) -> ArchivedRow | None:
+    def archived_row(self, app_uid: str, uid_or_name: str) -> ArchivedRow | None:
         with self._database.reading() as connection:
-            return archive.row(connection, app_uid, wanted)
+            return archive.row(connection, app_uid, uid_or_name)
 
     def archived_keys(self, app_uid: str, first: int) -> ArchivedKeys:
         with self._database.reading() as connection:
@@ -158,9 +158,9 @@ class SqlStore:
         with self._database.reading() as connection:
             return archive.around(connection, app_uid, time)
 
-    def archived_flow(self, app_uid: str, wanted: str) -> str | None:
+    def archived_flow(self, app_uid: str, flow_hash: str) -> str | None:
         with self._database.reading() as connection:
-            return archive.flow(connection, app_uid, wanted)
+            return archive.flow(connection, app_uid, flow_hash)
 
     def forget_archives(self, is_there: Callable[[str], bool], now: int, keep: int) -> int:
         return archive.forget(self._database, is_there, now, keep)

@@ -1,6 +1,6 @@
-"""SQLite in one file, for one recorder: a connection that writes, and a few that read beside it.
+"""Implements a database on SQLite in one file, for one recorder: one connection writes, and a few read beside it.
 
-What is acknowledged is on the disk: WAL, with a sync at each commit. Deleted text is overwritten, and its space is given back.
+Acknowledged data is on the disk: WAL, with a sync at each commit. Deleted text is overwritten, and its space is given back.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from dynamiq_recorder.store.database import Cell, Connection, Lines, Question, T
 from dynamiq_recorder.store.interface import Unavailable, WrongStore
 
 READERS = 8
-"""Connections for reads: four at a time, one for exports, two for those who send, and one more."""
+"""Connections for reads: four at a time, one for exports, two for senders, and one more."""
 BUSY = 10.0
-"""Seconds that a connection waits for another."""
+"""Most seconds that a connection waits for another."""
 CACHE = 16 << 20
-"""Bytes of pages that the writer keeps; each reader a quarter."""
+"""Bytes of pages that the writer caches; each reader caches a quarter."""
 LOADING = 1 << 30
-"""The same while very much is written at once: of ids, which come in no order."""
+"""The same while very much is written at once, with ids in no order."""
 CHECKPOINT = 4_000
 """Pages of the log, 16 MiB, from which on a commit moves them to the file."""
 SMALL = 32 << 20
-"""Bytes of a store that is written anew at once."""
+"""Most bytes of a store that is rewritten at once."""
 GIVEN_BACK = 2_000
-"""Pages that are given back in one piece, while which nobody writes."""
+"""Pages that are given back in one piece. Other writes wait meanwhile."""
 
 
 class SqliteConnection:
@@ -73,12 +73,12 @@ class SqliteConnection:
         for part, _ in parts:
             self.raw.executemany(_put(part.table, part.columns), part.lines)
 
-    def rollups(self, apps: Sequence[int], wanted: Sequence[Wanted]) -> list[list[Cell]]:  # noqa: ARG002 - nobody else writes at all
-        found = []
-        for each in wanted:
+    def rollups(self, apps: Sequence[int], selections: Sequence[Wanted]) -> list[list[Cell]]:  # noqa: ARG002 - nobody else writes at all
+        results = []
+        for each in selections:
             sql = _matching(each.table, each.key, each.columns)
-            found.append([line for key in each.keys for line in self.raw.execute(sql, key)])
-        return found
+            results.append([line for key in each.keys for line in self.raw.execute(sql, key)])
+        return results
 
     def within(self, column: str, values: Sequence[object]) -> tuple[str, list[object]]:
         return f"{column} IN ({', '.join('?' * len(values))})", list(values)
@@ -97,20 +97,20 @@ class SqliteConnection:
         return range(last + 1, last + count + 1)
 
     def hold_schema(self) -> None:
-        """Nobody else writes at all."""
+        """Does nothing: SQLite has one writer."""
 
     def rows_held(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> list[Question]:  # noqa: ARG002
         return []
 
     def hold_rows(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> None:
-        """Nobody else writes at all."""
+        """Does nothing: SQLite has one writer."""
 
     def hold_rollups(self, apps: Sequence[int]) -> None:
-        """Nobody else writes at all."""
+        """Does nothing: SQLite has one writer."""
 
 
 class SqliteDatabase:
-    """A file and its connections. Raises WrongStore where another process writes it, or where it can't be opened."""
+    """A file and its connections. It raises WrongStore if another process uses the file, or if it cannot be opened."""
 
     def __init__(self, path: Path, *, cache: int = CACHE) -> None:
         self._path, self._cache = path, cache
@@ -129,7 +129,7 @@ class SqliteDatabase:
     def reading(self) -> Iterator[SqliteConnection]:
         raw = self._readers.get()
         try:
-            with _named():
+            with _store_errors():
                 raw.execute("BEGIN")
                 yield SqliteConnection(raw)
         finally:
@@ -138,7 +138,7 @@ class SqliteDatabase:
             self._readers.put(raw)
 
     def transact(self, work: Callable[[Connection], T]) -> T:
-        with self._writing, _named():
+        with self._writing, _store_errors():
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 done = work(SqliteConnection(self._writer))
@@ -159,25 +159,28 @@ class SqliteDatabase:
         return str(uuid.UUID(bytes=value))
 
     def deleted(self) -> None:
-        """Empties the log, in which the old pages are, and gives free pages back in pieces."""
+        """Gives free pages back in pieces, and empties the log, which has the old pages."""
         while self._give_back():
             time.sleep(anew.REST)
-        with self._writing, _named():
+        with self._writing, _store_errors():
             deadline = time.monotonic() + BUSY
             while self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and time.monotonic() < deadline:
                 time.sleep(0.05)
 
     def scrub(self) -> None:
-        """Pages of an index whose lines were moved have copies of them in their gaps, which a delete does not find. A small file is written anew as a
-        whole; of a large one, while which nobody writes, each index by itself, and in pieces the tables that have text in their order.
+        """Rewrites pages that may have copies of deleted text in their gaps. Moved lines of an index leave them, and a delete does not find
+        them.
+
+        A small file is rewritten as a whole. In a large one each index is rebuilt by itself, while other writes wait. Tables that have text
+        in their order are rewritten in pieces.
         """
         anew.clear(self)
         if self.bytes() <= SMALL:
-            with self._writing, _named():
+            with self._writing, _store_errors():
                 self._writer.execute("VACUUM")
             return
         for index in ("runs_user", "runs_session", "runs_trigger"):
-            with self.sorting(), _named():
+            with self.sorting(), _store_errors():
                 self._writer.execute(f"REINDEX {index}")
             time.sleep(anew.REST)
         for table in anew.TABLES:
@@ -185,7 +188,7 @@ class SqliteDatabase:
 
     @contextlib.contextmanager
     def sorting(self) -> Iterator[None]:
-        """Has what is sorted, all keys of an index, in files beside the store instead of memory; nobody else writes."""
+        """Keeps what is sorted, all keys of an index, in files beside the store instead of memory. Other writes wait meanwhile."""
         folder = str(self._path.parent.absolute()).replace("'", "''")
         with self._writing:
             try:
@@ -197,7 +200,7 @@ class SqliteDatabase:
                 self._writer.execute("PRAGMA temp_store = MEMORY")
 
     def _give_back(self) -> bool:
-        with self._writing, _named():
+        with self._writing, _store_errors():
             before = self._free_pages()
             # A script is stepped to its end; `execute` would stop at the first page, whose line has no columns.
             self._writer.executescript(f"PRAGMA incremental_vacuum({GIVEN_BACK})")
@@ -208,8 +211,8 @@ class SqliteDatabase:
 
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:
-        """The indexes of runs are made at the end, and a commit waits for no disk: for a store that can be made again."""
-        with self._writing, _named():
+        """Drops the indexes of runs, and creates them again at the end. Commits wait for no disk: the store must be reproducible."""
+        with self._writing, _store_errors():
             made = self._writer.execute(
                 "SELECT name, sql FROM sqlite_master WHERE tbl_name = 'runs' AND type = 'index' AND sql IS NOT NULL"
             )
@@ -253,12 +256,12 @@ _DISK = (
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR),
     *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB),
 )
-"""Results that say nothing of what was asked, but that it cannot be done now."""
+"""Results of a file or a disk that cannot be used now; others are errors of the statement."""
 _NOTE_CHECK = "INSERT INTO notes (name, value) VALUES ('checked_at', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
 def _locked(path: Path) -> IO[bytes]:
-    """A file beside the store that one process holds as long as it lives, killed or not."""
+    """Returns a locked file beside the store. One process holds it as long as it lives, even if it is killed."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         held = Path(f"{path}.lock").open("ab")  # noqa: SIM115 - held until close
@@ -290,8 +293,8 @@ def _opened(path: Path, cache: int, *, reading: bool = False) -> sqlite3.Connect
 
 
 @contextlib.contextmanager
-def _named() -> Iterator[None]:
-    """What the file or its disk could not do, as the store's own error."""
+def _store_errors() -> Iterator[None]:
+    """Converts errors of the file or its disk to the store's own."""
     try:
         yield
     except sqlite3.DatabaseError as error:

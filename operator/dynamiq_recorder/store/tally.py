@@ -1,4 +1,4 @@
-"""What runs add to rollups. Every measure is a number that adds up, so what is deleted or moved is subtracted in the same way."""
+"""Computes what runs add to rollups. All measures add up, so deleted or moved runs are subtracted in the same way. It writes none."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ TOKENS = (
     *("input_tokens", "input_known", "output_tokens", "output_known"),
     *("cache_read_tokens", "cache_read_known", "cache_write_tokens", "cache_write_known"),
 )
-# The squares are for the recorder before this one, which compares by them: it may run again on the same tables.
+# The squares are for the previous recorder, which compares by them: it may run again on the same tables.
 MEASURES = (
     *("runs", "duration", *TOKENS, "cost", "cost_known", "unpriced"),
     *("with_tokens", "tokens_squared", "priced", "priced_cost", "priced_cost_squared"),
 )
 SKETCHES = ("sketch", "cost_sketch", "token_sketch")
-"""In a tally they are one, of three parts. A sketch of cost has the runs that are `priced`, one of tokens those of `with_tokens`."""
+"""Columns of sketches. A tally joins them into one of three parts. The cost sketch has the `priced` runs, the token sketch those of
+`with_tokens`.
+"""
 NODE_KEY = ("app_key", "at", "row_key", "node_id", "model")
 NODE_MEASURES = ("spans", "failed", "caused", "duration", "own_duration", *TOKENS, "cost", "cost_known", "unpriced")
 
@@ -41,7 +43,7 @@ _FAILED_STATUSES = (RunStatus.FAILED.value, RunStatus.TIMED_OUT.value, RunStatus
 
 
 class Tally:
-    """What a transaction adds to the rollups: by their keys, measures and the buckets of durations, and of runs those of cost and tokens."""
+    """The additions of a transaction to the rollups, by key: measures, and buckets of durations; for runs also those of cost and tokens."""
 
     def __init__(self) -> None:
         self._minutes: dict[Cell, Entry] = {}
@@ -49,7 +51,7 @@ class Tally:
         self.names: dict[Cell, str] = {}
 
     def add(self, run: Run, app: int, row: int | None, sign: int = 1, *, nodes: bool = True) -> None:
-        """A run that is new; with sign -1 one that is gone. `nodes`: with its spans."""
+        """Adds a run; with sign -1 subtracts it. `nodes`: with its spans."""
         at = run.started_at // (MINUTE * MICROSECONDS) * MINUTE
         key = (app, MINUTE, at, row or 0, run.workflow_version or "", run.trigger or "", run.status._value_)
         entry = self._minutes.get(key)
@@ -66,9 +68,9 @@ class Tally:
             measures[10] += sign * cost
             measures[11] += sign
         measures[12] += sign * unpriced
-        given, made = tokens.input, tokens.output
-        if given is not None or made is not None:
-            amount = (given or 0) + (made or 0)
+        tokens_in, tokens_out = tokens.input, tokens.output
+        if tokens_in is not None or tokens_out is not None:
+            amount = (tokens_in or 0) + (tokens_out or 0)
             measures[13] += sign
             measures[14] += sign * float(amount) ** 2
             number = _TOKENS + bucket(amount)
@@ -106,7 +108,7 @@ class Tally:
             duration = span.duration
             measures[3] += sign * duration
             measures[4] += sign * (max(0, duration - inside.get(span.span_id, 0)) if inside else duration)
-            if span.is_model:  # what is around a call has its tokens, too, and what came from a cache had those of another run
+            if span.is_model:  # a node around a call repeats its tokens, and a cached result has those of another run
                 _count_tokens(measures, 5, span.tokens, sign)
                 if span.cost is not None:
                     measures[13] += sign * span.cost
@@ -117,7 +119,7 @@ class Tally:
             buckets[number] = buckets.get(number, 0) + sign
 
     def runs(self) -> Iterator[tuple[Cell, Entry]]:
-        """By the minute, and by the hour."""
+        """Yields the entries of runs by the minute, then by the hour."""
         yield from self._minutes.items()
         hours: dict[Cell, Entry] = {}
         for (app, _, at, *rest), (measures, buckets) in self._minutes.items():
@@ -140,12 +142,12 @@ def merge(into: Entry, measures: Measures, buckets: Buckets) -> None:
 
 
 def _count_tokens(measures: Measures, place: int, tokens: Tokens, sign: int) -> None:
-    given, made, read, write = tokens.input, tokens.output, tokens.cache_read, tokens.cache_write
-    if given is not None:
-        measures[place] += sign * given
+    tokens_in, tokens_out, read, write = tokens.input, tokens.output, tokens.cache_read, tokens.cache_write
+    if tokens_in is not None:
+        measures[place] += sign * tokens_in
         measures[place + 1] += sign
-    if made is not None:
-        measures[place + 2] += sign * made
+    if tokens_out is not None:
+        measures[place + 2] += sign * tokens_out
         measures[place + 3] += sign
     if read is not None:
         measures[place + 4] += sign * read
@@ -156,7 +158,7 @@ def _count_tokens(measures: Measures, place: int, tokens: Tokens, sign: int) -> 
 
 
 def _inside(spans: tuple[Span, ...]) -> tuple[dict[str, int], set[str]]:
-    """By span_id, how long the nodes inside of it took in all; and those with a failure inside."""
+    """Returns by span_id how long the nodes directly inside took in all; and the spans with a failure inside."""
     taken: dict[str, int] = {}
     failed: set[str] = set()
     for span in spans:
@@ -168,17 +170,17 @@ def _inside(spans: tuple[Span, ...]) -> tuple[dict[str, int], set[str]]:
 
 
 class Summed:
-    """Rollups of a group, as a reader adds them up: Sums when all are there."""
+    """The rollups of a group, which a reader adds up to Sums."""
 
     def __init__(self) -> None:
         self._lines: dict[str, list[Sequence[Any]]] = {}
 
     def add(self, status: str, line: Sequence[Any]) -> None:
-        """`line`: MEASURES, then as many of SKETCHES as are asked for."""
+        """Adds a line: MEASURES, then as many of SKETCHES as were read."""
         self._lines.setdefault(status, []).append(line)
 
     def sums(self, *, by_status: bool = False) -> Sums:
-        """`by_status`: with durations of those that are left out of a row's count, too."""
+        """Returns the Sums. `by_status`: with durations of refused and abandoned runs, too."""
         count = len(MEASURES)
         nothing = [0.0] * count
         by = {status: [*map(sum, zip(*(line[:count] for line in lines), strict=True))] for status, lines in self._lines.items()}
@@ -208,7 +210,10 @@ class Summed:
         )
 
     def _sketches(self, *, by_status: bool) -> tuple[Buckets, Buckets, Buckets]:
-        """A sketch of amounts that lacks runs of its line, which a recorder without these sketches wrote to, is left out."""
+        """Returns the sketches of durations, cost and tokens.
+
+        It leaves out a sketch of amounts that lacks runs of its line: a recorder without these sketches wrote to that line.
+        """
         count = len(MEASURES)
         durations: Buckets = {}
         amounts: tuple[Buckets, Buckets] = ({}, {})
@@ -223,7 +228,7 @@ class Summed:
 
 
 class SummedNode:
-    """The same of a node."""
+    """The rollups of a node, which a reader adds up to NodeSums."""
 
     def __init__(self) -> None:
         self._entry: Entry = ([0] * len(NODE_MEASURES), {})

@@ -1,4 +1,4 @@
-"""Text as every database takes it: no NUL, no half of a surrogate pair. Whoever sends a run decides what is in its names."""
+"""Cleans text so that every database takes it: no NUL, no half of a surrogate pair. Senders decide what is in their names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dynamiq_recorder.model import Run, Span
 S = TypeVar("S", bound=msgspec.Struct)
 
 FOLDED = 2_000
-"""Characters of an error's text by which it is found."""
+"""Most characters of an error's text that are searched."""
 _ENCODER = msgspec.json.Encoder()
 _NUL = rb"\u0000"
 _RUN = tuple(field.name for field in msgspec.structs.fields(Run) if field.name not in ("id", "spans") and "str" in str(field.type))
@@ -19,9 +19,9 @@ _SPAN = tuple(field.name for field in msgspec.structs.fields(Span) if "str" in s
 
 
 def storable(run: Run) -> Run:
-    """The run, with what no database takes replaced."""
+    """Returns the run, with what no database takes replaced."""
     try:
-        if _NUL not in _ENCODER.encode(run):  # of one call for all of it, since nearly every run is fit
+        if _NUL not in _ENCODER.encode(run):  # one call checks all of it, since nearly every run is fit
             return run
     except UnicodeEncodeError:
         pass
@@ -33,7 +33,7 @@ def clean(text: str) -> str:
 
 
 def folded(error: str) -> str:
-    """How an error's text is searched: any case is the same."""
+    """Returns an error's text as it is searched, ignoring case."""
     return clean(error)[:FOLDED].casefold()
 
 

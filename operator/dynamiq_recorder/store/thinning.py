@@ -1,4 +1,4 @@
-"""Which runs keep their spans and content when their hour is thinned out, for those that are there and for those that come later."""
+"""Decides which runs keep their spans and content when their hour is thinned: stored runs, and those that arrive later. It deletes none."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from dynamiq_recorder.store.database import Connection, Question
 from dynamiq_recorder.store.tally import HOUR
 
 OLD, BY_RATIO = "thinned_until", "thinned_by_ratio_until"
-"""Notes of the hour, in seconds, before which spans have been thinned out."""
+"""Notes of the hour, in seconds, before which spans have been thinned: by age, and by ratio."""
 RATIO, SLOWEST = "thinned_ratio", "thinned_slowest"
-"""Notes of what was kept of them, in parts of WHOLE."""
+"""Notes of the parts that were kept, in units of 1/WHOLE."""
 WHOLE = 2**32
 NOTES: Question = ("SELECT name, value FROM notes WHERE name IN (?, ?, ?, ?)", (OLD, BY_RATIO, RATIO, SLOWEST))
 
 
 class Thinned(msgspec.Struct, frozen=True):
-    """By a store's notes, seconds since 1970 before which spans are thinned out, and parts of runs that keep them."""
+    """A store's notes: seconds since 1970 before which spans are thinned, and parts of runs that keep them."""
 
     old: int = 0
     by_ratio: int = 0
@@ -35,24 +35,24 @@ class Thinned(msgspec.Struct, frozen=True):
 
     @property
     def until(self) -> int:
-        """The second from which on all spans are there."""
+        """Returns the second from which on all spans are stored."""
         return max(self.old, self.by_ratio)
 
     def reaches(self, run: Run) -> bool:
-        """Whether what a run has is taken, but where it failed or is slow."""
+        """Returns True if a run loses its details, unless it failed or is slow."""
         at = run.started_at
         return at < self.until * MICROSECONDS and (at < self.old * MICROSECONDS or share(run.id) >= self.ratio)
 
 
 class Thinning:
-    """The same with the durations of an hour's runs, each looked up once."""
+    """The same with the durations of an hour's runs, each hour read once."""
 
     def __init__(self, connection: Connection, thinned: Thinned) -> None:
         self._connection, self._thinned = connection, thinned
         self._slow: dict[tuple[int, int], int] = {}
 
     def takes(self, run: Run, app: int) -> bool:
-        """Of a run that is new and that is reached."""
+        """Returns True if a new run that is reached loses its details."""
         if run.status in FAILED_STATUSES:
             return False
         hour = run.started_at // MICROSECONDS // HOUR * HOUR
@@ -61,23 +61,23 @@ class Thinning:
         return 0 <= self._slow[app, hour] >= run.duration
 
     def took(self, run: Run) -> bool:
-        """Of one that is stored."""
+        """Returns True if a stored run has lost its details."""
         return not run.spans and not run.content_kept and self._thinned.reaches(run)
 
 
 def of_hour(connection: Connection, app: int, hour: int) -> tuple[str, tuple[int, int, int]]:
-    """After SELECT: runs of an App's hour."""
+    """Returns SQL after SELECT, with its parameters: the runs of an App's hour."""
     source = f"FROM runs{connection.by('runs_time')} WHERE app_key = ? AND started_at >= ? AND started_at < ?"
     return source, (app, hour * MICROSECONDS, (hour + HOUR) * MICROSECONDS)
 
 
 def slow_from(connection: Connection, source: str, times: Sequence[int], slowest: float) -> int:
-    """The duration above which the runs are the slowest; -1 where all are."""
+    """Returns the duration above which runs are the slowest; -1 if all are."""
     count = connection.all(f"SELECT count(*) {source}", times)[0][0]
     lines = connection.all(f"SELECT duration {source} ORDER BY duration DESC LIMIT 1 OFFSET ?", (*times, math.ceil(count * slowest)))
     return int(lines[0][0]) if lines else -1
 
 
 def share(run_id: str) -> float:
-    """From 0 to 1, the same at each look."""
+    """Returns a number from 0 to 1 that is always the same for a run."""
     return zlib.crc32(run_id.encode()) / WHOLE

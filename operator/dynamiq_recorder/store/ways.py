@@ -1,4 +1,4 @@
-"""Ways to the runs of a filter: for each thing that it asks, an index that has those runs in order, and how many there are on it."""
+"""Finds ways to the runs of a filter: for each part of it, an index that has those runs in order. It decides on none."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from dynamiq_recorder.store.texts import clean, folded
 STARTED, DURATION, COST = "started_at", "duration", "cost"
 
 Entry = tuple[int, int]
-"""What a way is ordered by, of a run, and the run's key."""
+"""A run's value in the order of a way, and the run's key."""
 
 
 class Way(msgspec.Struct, frozen=True):
-    """`source`: SQL from FROM on. `by`: what its order is. `covers`: what of the filter is true of all on it."""
+    """A way to runs. `source`: SQL from FROM on. `by`: the column of its order. `covers`: parts of the filter that all its runs match."""
 
     source: str
     values: tuple[object, ...]
@@ -29,10 +29,10 @@ class Way(msgspec.Struct, frozen=True):
     covers: frozenset[str]
 
     def walked(self, *, descending: bool, after: Entry | None) -> tuple[str, list[object]]:
-        """SQL of its entries in order, with a name for each column, and its parameters."""
-        way, beyond = ("DESC", "<") if descending else ("ASC", ">")
+        """Returns SQL of its entries in order, with a name for each column, and its parameters."""
+        direction, beyond = ("DESC", "<") if descending else ("ASC", ">")
         further = f" AND ({self.by}, {self.key}) {beyond} (?, ?)" if after is not None else ""
-        text = f"SELECT {self.by} AS place, {self.key} AS key {self.source}{further} ORDER BY {self.by} {way}, {self.key} {way}"
+        text = f"SELECT {self.by} AS place, {self.key} AS key {self.source}{further} ORDER BY {self.by} {direction}, {self.key} {direction}"
         return text, [*self.values, *(after or ())]
 
     def entries(self, connection: Connection, *, descending: bool, after: Entry | None, limit: int, offset: int = 0) -> list[Entry]:
@@ -43,35 +43,37 @@ class Way(msgspec.Struct, frozen=True):
         self,
         connection: Connection,
         where: Conditions,
-        wanted: Sequence[str],
+        columns: Sequence[str],
         *,
         descending: bool,
         after: Entry | None,
         walk: int | None,
         limit: int,
     ) -> list[tuple[int, ...]]:
-        """Columns of those of its next `walk` entries that are as the filter says."""
+        """Returns columns of those of its next `walk` entries that match the filter."""
         text, values = self.walked(descending=descending, after=after)
         bounded = f"{text} LIMIT {walk}" if walk is not None else text
         order = "DESC" if descending else "ASC"
         return connection.all(
-            f"SELECT {', '.join(f'r.{name}' for name in wanted)} FROM ({bounded}) i {connection.looked_up} "  # noqa: S608
+            f"SELECT {', '.join(f'r.{name}' for name in columns)} FROM ({bounded}) i {connection.looked_up} "  # noqa: S608
             f"WHERE {where.sql} ORDER BY i.place {order}, i.key {order} LIMIT ?",
             [*values, *where.values, limit],
         )
 
 
-def asked(wanted: Filter) -> frozenset[str]:
-    """What of a filter is asked, beside the App."""
-    given = {name: getattr(wanted, name) for name in Filter.__struct_fields__ if name != "app_uid"}
-    found = {name for name, value in given.items() if value is not None and value != ()} - {"tags", "status"}
-    return frozenset(found | {f"tag {tag}" for tag in wanted.tags} | ({"status"} if wanted.status else set()))
+def asked(selection: Filter) -> frozenset[str]:
+    """Returns the parts of a filter that are set, beside the App."""
+    values = {name: getattr(selection, name) for name in Filter.__struct_fields__ if name != "app_uid"}
+    parts = {name for name, value in values.items() if value is not None and value != ()} - {"tags", "status"}
+    return frozenset(parts | {f"tag {tag}" for tag in selection.tags} | ({"status"} if selection.status else set()))
 
 
-def ways(connection: Connection, wanted: Filter, app: int, row: int | None) -> list[Way]:
-    """All that there are: first those that are likely to be short, last that of time."""
-    times = "".join(f" AND started_at {compared} ?" for compared, bound in ((">=", wanted.since), ("<", wanted.until)) if bound is not None)
-    bounds = tuple(bound for bound in (wanted.since, wanted.until) if bound is not None)
+def ways(connection: Connection, selection: Filter, app: int, row: int | None) -> list[Way]:
+    """Returns all ways: first those that are likely to be short, last that of time."""
+    times = "".join(
+        f" AND started_at {compared} ?" for compared, bound in ((">=", selection.since), ("<", selection.until)) if bound is not None
+    )
+    bounds = tuple(bound for bound in (selection.since, selection.until) if bound is not None)
     of_time = frozenset({"since", "until"})
 
     def of_runs(index: str, sql: str, values: Sequence[object], covers: str) -> Way:
@@ -82,30 +84,30 @@ def ways(connection: Connection, wanted: Filter, app: int, row: int | None) -> l
         source = f"FROM labels WHERE app_key = ? AND kind = ? AND value = ?{times}"
         return Way(source, (app, kind, clean(value), *bounds), "run_key", STARTED, of_time | {covers})
 
-    found: list[Way] = []
+    listed: list[Way] = []
     for index, column, value, covers in (
-        ("runs_session", "session_id", wanted.session_id, "session_id"),
-        ("runs_user", "user_id", wanted.user_id, "user_id"),
-        ("runs_trigger", "trigger_name", wanted.trigger, "trigger"),
+        ("runs_session", "session_id", selection.session_id, "session_id"),
+        ("runs_user", "user_id", selection.user_id, "user_id"),
+        ("runs_trigger", "trigger_name", selection.trigger, "trigger"),
         ("runs_row", "row_key", row, "row_uid"),
-        ("runs_version", "workflow_version", wanted.workflow_version, "workflow_version"),
+        ("runs_version", "workflow_version", selection.workflow_version, "workflow_version"),
     ):
         if value is not None:
-            given = clean(value) if isinstance(value, str) else value
-            found.append(of_runs(index, f" AND {column} = ? AND {column} IS NOT NULL", (given,), covers))
-    if len(wanted.status) == 1 and wanted.status[0] is not RunStatus.SUCCEEDED:
-        found.append(of_runs("runs_status", " AND status = ? AND status <> 'succeeded'", (wanted.status[0].value,), "status"))
-    found.extend(of_label(TAG, tag, f"tag {tag}") for tag in wanted.tags)
-    if wanted.model is not None:
-        found.append(of_label(MODEL, wanted.model, "model"))
-    found.extend(_of_values(connection, wanted, app))
-    if wanted.error is not None:
+            parameter = clean(value) if isinstance(value, str) else value
+            listed.append(of_runs(index, f" AND {column} = ? AND {column} IS NOT NULL", (parameter,), covers))
+    if len(selection.status) == 1 and selection.status[0] is not RunStatus.SUCCEEDED:
+        listed.append(of_runs("runs_status", " AND status = ? AND status <> 'succeeded'", (selection.status[0].value,), "status"))
+    listed.extend(of_label(TAG, tag, f"tag {tag}") for tag in selection.tags)
+    if selection.model is not None:
+        listed.append(of_label(MODEL, selection.model, "model"))
+    listed.extend(_of_values(connection, selection, app))
+    if selection.error is not None:
         source = f"FROM errors WHERE app_key = ? AND {connection.contains('folded')}{times}"
-        found.append(Way(source, (app, folded(wanted.error), *bounds), "run_key", STARTED, of_time | {"error"}))
-    return [*found, of_runs("runs_time", "", (), "since")]
+        listed.append(Way(source, (app, folded(selection.error), *bounds), "run_key", STARTED, of_time | {"error"}))
+    return [*listed, of_runs("runs_time", "", (), "since")]
 
 
-def _of_values(connection: Connection, wanted: Filter, app: int) -> list[Way]:
+def _of_values(connection: Connection, selection: Filter, app: int) -> list[Way]:
     return [
         Way(
             f"FROM runs{connection.by(f'runs_{column}')} WHERE app_key = ? AND {column} >= ?",
@@ -114,11 +116,11 @@ def _of_values(connection: Connection, wanted: Filter, app: int) -> list[Way]:
             column,
             frozenset({covers}),
         )
-        for column, least, covers in ((DURATION, wanted.min_duration, "min_duration"), (COST, wanted.min_cost, "min_cost"))
+        for column, least, covers in ((DURATION, selection.min_duration, "min_duration"), (COST, selection.min_cost, "min_cost"))
         if least is not None
     ]
 
 
 def of_value(connection: Connection, column: str, app: int) -> Way:
-    """By duration or cost, all that have one."""
+    """Returns the way by duration or cost, to all runs that have one."""
     return Way(f"FROM runs{connection.by(f'runs_{column}')} WHERE app_key = ? AND {column} IS NOT NULL", (app,), "key", column, frozenset())

@@ -1,4 +1,4 @@
-"""Runs into the tables, and into the rollups with them."""
+"""Writes runs to the tables, and to the rollups with them. It attributes runs by stored rows, and stores no row."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Sent = tuple[str, Any]
 Place = tuple[int, Any]
 """An App's key, and a run's id: the key of a run."""
 ANY_APP = 0
-"""In the place of an App's key, of runs that were deleted before the store noted whose they were."""
+"""The App's key of runs that were deleted before the store noted their App."""
 _TIMES = "app_key, pins, key, sequence, began, succeeded, ended"
 _ROWS_WITH = f"SELECT {_TIMES} FROM app_rows WHERE app_key = ? AND pins = ?"  # noqa: S608 - our own names
 _OF = "FROM app_rows WHERE app_key = (SELECT coalesce(became, key) FROM apps WHERE uid = ?) AND pins = ?"
@@ -37,21 +37,22 @@ _ROWS_FROM = (
     f"SELECT {_TIMES} FROM before UNION ALL SELECT {_TIMES} {_OF} AND succeeded = 1 AND ended > ? "
     f"UNION ALL SELECT {_TIMES} {_OF} AND (succeeded IS NULL OR succeeded = 0 OR ended IS NULL) AND NOT EXISTS (SELECT 1 FROM before)"
 )
-"""Of an App's rows with these pins those that decide of which row runs are that begin at a time or later: the newest that had succeeded by then
-and what succeeded later; the others where none had. Each by an index (`+ 0` leaves that of `ended` out), so that a history of thousands of rows
-is not read for each commit.
+"""Selects an App's rows with these pins that decide to which row runs belong that begin at a time or later. These are the newest that had
+succeeded by then and those that succeeded later; if none had, the others, too.
+
+Each part uses an index (`+ 0` excludes that of `ended`), so that no commit reads a history of thousands of rows.
 """
 
 
-class _Given(msgspec.Struct, frozen=True):
-    """What a call of `write` brought: each run once, in the order of App and id."""
+class _Incoming(msgspec.Struct, frozen=True):
+    """The input of a call of `write`: each run once, in the order of App and id."""
 
     runs: Mapping[Sent, Run]
     instances: Sequence[Instance]
 
 
 class _Note(msgspec.Struct):
-    """Of an instance, in one transaction."""
+    """The changes of an instance in one transaction."""
 
     app: int
     pod_uid: str | None = None
@@ -68,7 +69,7 @@ class _Note(msgspec.Struct):
 
 
 def write(database: Database, batches: Sequence[Batch]) -> Written:
-    """See Store.write."""
+    """Implements Store.write."""
     runs: dict[Sent, Run] = {}
     of_batches: list[dict[Sent, int]] = []
     refused: set[tuple[int, Sent]] = set()
@@ -85,10 +86,10 @@ def write(database: Database, batches: Sequence[Batch]) -> Written:
             if before is not None and how is Meeting.INSTEAD:
                 refused |= {(other, identity) for other in range(place) if identity in of_batches[other]}
             runs[identity] = union(before, now) if before is not None and how is Meeting.SAME else now
-    given = _Given(dict(sorted(runs.items())), [instance for batch in batches for instance in batch.instances])
-    if not runs and not given.instances:
+    incoming = _Incoming(dict(sorted(runs.items())), [instance for batch in batches for instance in batch.instances])
+    if not runs and not incoming.instances:
         return Written(0, (0,) * len(batches))
-    new, not_taken = database.transact(lambda connection: _write(database, connection, given))
+    new, not_taken = database.transact(lambda connection: _write(database, connection, incoming))
     refused |= {(place, identity) for identity in not_taken for place, brought in enumerate(of_batches) if identity in brought}
     counts = [0] * len(batches)
     for place, identity in refused:
@@ -97,59 +98,60 @@ def write(database: Database, batches: Sequence[Batch]) -> Written:
 
 
 def _once(run: Run) -> Run:
-    """The run with each of its spans once: a later one wins."""
+    """Returns the run with each of its spans once: a later one wins."""
     spans = {span.span_id: span for span in run.spans}
     return run if len(spans) == len(run.spans) else msgspec.structs.replace(run, spans=tuple(spans.values()))
 
 
-def _write(database: Database, connection: Connection, given: _Given) -> tuple[int, set[Sent]]:
-    """Returns how many runs were new, and which are not taken."""
-    known = _known(connection, given)
+def _write(database: Database, connection: Connection, incoming: _Incoming) -> tuple[int, set[Sent]]:
+    """Writes runs. Returns how many were new, and which were refused."""
+    known = _known(connection, incoming)
     thinning = Thinning(connection, known.thinned)
-    runs: Mapping[Place, Run] = {(known.apps[uid], run_id): run for (uid, run_id), run in given.runs.items()}
-    met = _meet(database, connection, runs, known, thinning) if known.there else _Met()
+    runs: Mapping[Place, Run] = {(known.apps[uid], run_id): run for (uid, run_id), run in incoming.runs.items()}
+    matches = _match_stored(database, connection, runs, known, thinning) if known.stored else _Matches()
     new = runs
-    if known.there or known.deleted:
-        new = {place: run for place, run in new.items() if place not in known.there and place not in known.deleted}
-        new |= {(have.app, database.id_in(run.id)): run for have, run in met.instead}
-    instances = _instances(connection, given.instances, new.values(), known.apps, known.instances)
+    if known.stored or known.deleted:
+        new = {place: run for place, run in new.items() if place not in known.stored and place not in known.deleted}
+        new |= {(have.app, database.id_in(run.id)): run for have, run in matches.instead}
+    instances = _instances(connection, incoming.instances, new.values(), known.apps, known.instances)
     tally, lines = Tally(), Gathered()
     for ((app, run_id), run), key in zip(new.items(), known.keys, strict=False):
         row = row_of(run, app, known.rows)
         kept = bare(run) if known.thinned.reaches(run) and thinning.takes(run, app) else run
         add_lines(lines, kept, key, app, row, instances.get(run.instance or ""), run_id)
         tally.add(run, app, row)
-    if met.again or met.instead:
-        _change(database, connection, met, tally, lines)
+    if matches.again or matches.instead:
+        _change(database, connection, matches, tally, lines)
     connection.insert(lines.tables())
     if connection.weighed:
         shares.add(connection, shares.of_lines(lines))
     rollups.apply(connection, tally)
-    refused = met.refused | known.deleted
-    return len(new), {sent for sent in given.runs if (known.apps[sent[0]], sent[1]) in refused} if refused else set()
+    refused = matches.refused | known.deleted
+    return len(new), {sent for sent in incoming.runs if (known.apps[sent[0]], sent[1]) in refused} if refused else set()
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """What is there before: keys of Apps, of rows by time, of runs that are stored already, of processes; runs that people deleted; what
-    is thinned out; and keys for new runs.
+    """The stored state before a write.
+
+    It has keys of Apps, rows by time, keys of stored runs and of processes, deleted runs, what is thinned, and keys for new runs.
     """
 
     apps: Mapping[str, int]
     rows: Mapping[Pinned, Periods]
-    there: Mapping[Place, int]
+    stored: Mapping[Place, int]
     instances: Mapping[str, int]
     deleted: set[Place]
     thinned: Thinned
     keys: Sequence[int]
 
 
-def _known(connection: Connection, given: _Given) -> _Known:
-    """Asked at once: on the way to a database the waits are what takes time."""
-    runs = given.runs.values()
+def _known(connection: Connection, incoming: _Incoming) -> _Known:
+    """Reads the stored state with one wait: on the way to a database, waits take most of the time."""
+    runs = incoming.runs.values()
     names = {(run.app_uid, run.namespace, run.app) for run in runs}
-    wanted = sorted({uid for uid, _, _ in names} | {instance.app_uid for instance in given.instances})
+    uids = sorted({uid for uid, _, _ in names} | {instance.app_uid for instance in incoming.instances})
     held = connection.rows_held(sorted({(namespace, name) for _, namespace, name in names}), alone=connection.again) if names else []
-    within, values = connection.within("uid", wanted)
+    within, values = connection.within("uid", uids)
     begins: dict[tuple[str, str], int] = {}
     for run in runs:
         if run.pins is not None and run.source is not RunSource.SDK:
@@ -158,87 +160,87 @@ def _known(connection: Connection, given: _Given) -> _Known:
     questions: list[Question] = [
         *held,
         (f"SELECT uid, coalesce(became, key) FROM apps WHERE {within}", values),  # noqa: S608 - our own names
-        connection.new_keys(len(given.runs)),
+        connection.new_keys(len(incoming.runs)),
         NOTES,
     ]
     by_time = [(_ROWS_FROM, (uid, pins, since, uid, pins, since, uid, pins)) for (uid, pins), since in sorted(begins.items())]
     questions += by_time
-    processes = sorted({run.instance for run in runs if run.instance is not None} | {clean(instance.id) for instance in given.instances})
+    processes = sorted({run.instance for run in runs if run.instance is not None} | {clean(instance.id) for instance in incoming.instances})
     parts = list(pieces(processes))
     for part in parts:
         condition, ids = connection.within("instance_id", part)
         questions.append((f"SELECT instance_id, key FROM instances WHERE {condition}", ids))  # noqa: S608 - our own names
     of_apps = f"app_key IN (SELECT coalesce(became, key) FROM apps WHERE {within})"  # noqa: S608 - our own names
-    for piece in pieces([run_id for _, run_id in given.runs]):
+    for piece in pieces([run_id for _, run_id in incoming.runs]):
         condition, ids = connection.within("id", piece)
         stored_ones = f"SELECT app_key, id, key FROM runs WHERE {condition} AND {of_apps} ORDER BY id, app_key{connection.locking}"  # noqa: S608
         questions.append((stored_ones, [*ids, *values]))
         questions.append((f"SELECT app_key, id FROM deleted WHERE {condition}", ids))  # noqa: S608 - our own names
     apps, keys, notes, *more = connection.ask(questions)[len(held) :]
-    rows, there = [line for lines in more[: len(by_time)] for line in lines], more[len(by_time) :]
-    found: dict[str, int] = {uid: key for uid, key in apps}  # noqa: C416 - typed
-    if len(found) < len(wanted):
-        found = app_keys(connection, names, given.instances)
-    asked = {(found[run.app_uid], run.pins) for run in runs}
-    places = {(found[uid], run_id) for uid, run_id in given.runs}
-    deleted = {(app, run_id) for lines in there[len(parts) + 1 :: 2] for app, run_id in lines}
+    rows, answers = [line for lines in more[: len(by_time)] for line in lines], more[len(by_time) :]
+    keys_by_uid: dict[str, int] = {uid: key for uid, key in apps}  # noqa: C416 - typed
+    if len(keys_by_uid) < len(uids):
+        keys_by_uid = app_keys(connection, names, incoming.instances)
+    pairs = {(keys_by_uid[run.app_uid], run.pins) for run in runs}
+    places = {(keys_by_uid[uid], run_id) for uid, run_id in incoming.runs}
+    deleted = {(app, run_id) for lines in answers[len(parts) + 1 :: 2] for app, run_id in lines}
     return _Known(
-        found,
-        _periods(asked, rows),
-        {(app, run_id): key for lines in there[len(parts) :: 2] for app, run_id, key in lines if (app, run_id) in places},
-        {name: key for lines in there[: len(parts)] for name, key in lines},
+        keys_by_uid,
+        _periods(pairs, rows),
+        {(app, run_id): key for lines in answers[len(parts) :: 2] for app, run_id, key in lines if (app, run_id) in places},
+        {name: key for lines in answers[: len(parts)] for name, key in lines},
         {place for place in places if place in deleted or (ANY_APP, place[1]) in deleted} if deleted else set(),
         Thinned.of(dict(notes)),
-        connection.keys_of(keys, len(given.runs)),
+        connection.keys_of(keys, len(incoming.runs)),
     )
 
 
 def row_of(run: Run, app: int, rows: Mapping[Pinned, Periods]) -> int | None:
-    """The key of the row that a run is of."""
+    """Returns the key of the row that a run belongs to; None if it belongs to none."""
     return rows[app, run.pins].at(run.started_at) if run.pins is not None and run.source is not RunSource.SDK else None
 
 
 def app_keys(connection: Connection, named: Iterable[tuple[str, str, str]], instances: Sequence[Instance] = ()) -> dict[str, int]:
-    """By the uids of Apps, the keys that they have now; an App that was restored has the key of what it became."""
-    wanted = {uid: (namespace, name) for uid, namespace, name in named}
+    """Returns the current keys of Apps, by uid, and stores Apps that are missing. A restored App has the key of what it became."""
+    names = {uid: (namespace, name) for uid, namespace, name in named}
     for instance in instances:
-        wanted.setdefault(instance.app_uid, ("", ""))
-    found = _known_apps(connection, list(wanted))
-    missing = sorted(set(wanted) - set(found))
+        names.setdefault(instance.app_uid, ("", ""))
+    keys = _known_apps(connection, list(names))
+    missing = sorted(set(names) - set(keys))
     for uid in missing:
-        connection.do("INSERT INTO apps (uid, namespace, name) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING", (uid, *wanted[uid]))
+        connection.do("INSERT INTO apps (uid, namespace, name) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING", (uid, *names[uid]))
     if missing:
-        found |= _known_apps(connection, missing)
-    return found
+        keys |= _known_apps(connection, missing)
+    return keys
 
 
 def _known_apps(connection: Connection, uids: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
+    keys: dict[str, int] = {}
     for part in pieces(uids):
         condition, values = connection.within("uid", part)
-        found.update(connection.all(f"SELECT uid, coalesce(became, key) FROM apps WHERE {condition}", values))  # noqa: S608 - our own names
-    return found
+        keys.update(connection.all(f"SELECT uid, coalesce(became, key) FROM apps WHERE {condition}", values))  # noqa: S608 - our own names
+    return keys
 
 
-def periods(connection: Connection, wanted: Iterable[Pinned]) -> dict[Pinned, Periods]:
-    """Of each App's key and pins, which row runs are of."""
-    asked = set(wanted)
-    questions = [(_ROWS_WITH, (app, pins)) for app, pins in asked if pins is not None]
-    return _periods(asked, [line for lines in (connection.ask(questions) if questions else ()) for line in lines])
+def periods(connection: Connection, pinned: Iterable[Pinned]) -> dict[Pinned, Periods]:
+    """Returns for each App's key and pins which row runs belong to."""
+    pairs = set(pinned)
+    questions = [(_ROWS_WITH, (app, pins)) for app, pins in pairs if pins is not None]
+    return _periods(pairs, [line for lines in (connection.ask(questions) if questions else ()) for line in lines])
 
 
-def _periods(asked: Iterable[Pinned], lines: Iterable[Cell]) -> dict[Pinned, Periods]:
-    rows: dict[Pinned, list[Times]] = {one: [] for one in asked if one[1] is not None}
+def _periods(pairs: Iterable[Pinned], lines: Iterable[Cell]) -> dict[Pinned, Periods]:
+    rows: dict[Pinned, list[Times]] = {pair: [] for pair in pairs if pair[1] is not None}
     for app, pins, key, sequence, began, succeeded, ended in lines:
         if (app, pins) in rows:
             rows[app, pins].append(Times(key, sequence, began, None if succeeded is None else bool(succeeded), ended))
-    return {one: Periods(times) for one, times in rows.items()}
+    return {pair: Periods(times) for pair, times in rows.items()}
 
 
 def _instances(
-    connection: Connection, given: Sequence[Instance], new: Iterable[Run], apps: Mapping[str, int], known: Mapping[str, int]
+    connection: Connection, reports: Sequence[Instance], new: Iterable[Run], apps: Mapping[str, int], known: Mapping[str, int]
 ) -> Mapping[str, int]:
-    """Notes what processes said, and what of theirs is stored now. Returns their keys by their ids."""
+    """Notes what processes reported, and how many of their runs are stored now. Returns their keys by their ids."""
     notes: dict[str, _Note] = {}
     for run in new:
         if run.instance is not None:
@@ -246,7 +248,7 @@ def _instances(
             note.stored += 1
             note.highest = max(note.highest, run.seq or 0)
             note.seen_at = max(note.seen_at, run.started_at + run.duration)
-    for instance in given:
+    for instance in reports:
         note = notes.setdefault(clean(instance.id), _Note(apps[instance.app_uid]))
         note.pod_uid = note.pod_uid or instance.pod_uid
         note.last_seq, note.dropped = max(note.last_seq, instance.last_seq), max(note.dropped, instance.dropped)
@@ -271,9 +273,11 @@ _NOTE_INSTANCE = (
 )
 
 
-class _Met(msgspec.Struct):
-    """Of runs that are there: those that are the same run with what they are now, those in whose place a pod's run comes, and those that are
-    not taken.
+class _Matches(msgspec.Struct):
+    """The relations of sent runs to stored ones.
+
+    `again`: stored runs that were sent again, with their new state. `instead`: stored runs that a pod's run replaces. `refused`: runs that
+    are refused.
     """
 
     again: list[tuple[Stored, Run]] = []
@@ -281,29 +285,29 @@ class _Met(msgspec.Struct):
     refused: set[Place] = set()
 
 
-def _meet(database: Database, connection: Connection, runs: Mapping[Place, Run], known: _Known, thinning: Thinning) -> _Met:
-    met = _Met()
-    places = {key: place for place, key in known.there.items()}
+def _match_stored(database: Database, connection: Connection, runs: Mapping[Place, Run], known: _Known, thinning: Thinning) -> _Matches:
+    matches = _Matches()
+    places = {key: place for place, key in known.stored.items()}
     for have in stored(database, connection, sorted(places), content=True):
         run = runs[places[have.key]]
         how = meeting(have.run, run)
         if how is Meeting.REFUSED:
-            met.refused.add(places[have.key])
+            matches.refused.add(places[have.key])
         elif how is Meeting.INSTEAD:
-            met.instead.append((have, run))
+            matches.instead.append((have, run))
         elif (both := union(have.run, bare(run) if thinning.took(have.run) else run)) != have.run:
-            met.again.append((have, both))
-    return met
+            matches.again.append((have, both))
+    return matches
 
 
-def _change(database: Database, connection: Connection, met: _Met, tally: Tally, lines: Gathered) -> None:
-    """Brings runs that are stored to what they are now, and takes away those whose place a pod's run has."""
-    rows = periods(connection, {(have.app, both.pins) for have, both in met.again})
-    forget(connection, [have.key for have, _ in met.again], ("spans", "contents", "extras", "labels", "errors", "runs"))
-    forget(connection, [have.key for have, _ in met.instead])
-    for have, _ in (*met.again, *met.instead):
+def _change(database: Database, connection: Connection, matches: _Matches, tally: Tally, lines: Gathered) -> None:
+    """Updates stored runs to their new state, and deletes those that a pod's run replaces."""
+    rows = periods(connection, {(have.app, both.pins) for have, both in matches.again})
+    forget(connection, [have.key for have, _ in matches.again], ("spans", "contents", "extras", "labels", "errors", "runs"))
+    forget(connection, [have.key for have, _ in matches.instead])
+    for have, _ in (*matches.again, *matches.instead):
         tally.add(have.run, have.app, have.row, -1)
-    for have, both in met.again:
+    for have, both in matches.again:
         row = row_of(both, have.app, rows)
         tally.add(both, have.app, row)
         add_lines(lines, both, have.key, have.app, row, have.instance, database.id_in(both.id))

@@ -1,1 +1,1 @@
-"""Numbered SQL files that bring a database from one version of its tables to the next."""
+"""Holds numbered SQL files, each of which migrates a database from one version of its tables to the next."""
