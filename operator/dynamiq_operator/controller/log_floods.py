@@ -22,7 +22,7 @@ Key = tuple[str, str]
 
 @dataclass
 class _Repeats:
-    """A line, or a kind of line. `since`: when it passed last. `seen`: when it occurred last. `more`: how often since it passed."""
+    """A line, or a kind of line. `since`: when its window began. `seen`: when it occurred last. `more`: how often in the window."""
 
     since: float
     seen: float

@@ -1,7 +1,7 @@
 """Selects the open rows of an App that one reconcile reads, so that a pass ends soon however many there are. It parses none.
 
-It selects the oldest of the rows that wait for a number. For each stage of the others it selects the oldest, whose turn or deadline is
-next, and the newest, which decide what runs.
+Among rows that wait for a number, the oldest are selected. At each later stage, the oldest and the newest are: the turn or deadline of the
+oldest is next, and the newest decide what runs.
 """
 
 from __future__ import annotations
