@@ -103,7 +103,7 @@ class AppState:
     failure: ReconcileFailure | None = None
     """The failure of the last reconcile, which the App's status reports."""
     told_at: float = 0.0
-    """The monotonic time since which it is reported in these words."""
+    """The monotonic time since which it is reported with this message."""
     failed_passes: int = 0
     """Consecutive reconciles with a failure."""
 

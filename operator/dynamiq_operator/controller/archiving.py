@@ -63,11 +63,11 @@ log = logging.getLogger(__name__)
 
 
 class _NotArchivedError(Exception):
-    """The message is the reason, in words that stay the same."""
+    """A failure to archive, or to read the archive. The message is the reason, in words that stay the same."""
 
 
 class _NoAnswerError(_NotArchivedError):
-    """The recorder is away, or accepts nothing from this operator for any App."""
+    """A missing answer: the recorder is away, or accepts nothing from this operator for any App."""
 
 
 class _Acknowledgement(msgspec.Struct, frozen=True):

@@ -117,7 +117,7 @@ class Claims:
             ):  # an old claim, which a restore created again
                 return HostnameClaim(ClaimState.HELD, rival)
             return HostnameClaim(ClaimState.OURS, holder, _released_at(raw), raw)
-        return self._of_another(key, raw, holder, serving, wanted=await self._is_wanted_anywhere(holder, host))
+        return self._of_another(key, raw, holder, serving, is_wanted=await self._is_wanted_anywhere(holder, host))
 
     async def _unclaimed(self, key: AppKey, host: str, serving: Mapping[AppKey, Age]) -> HostnameClaim:
         """Returns who has an unclaimed hostname: the App with the oldest route. Foreign routes are read only if no cached one serves it."""
@@ -131,20 +131,20 @@ class Claims:
             return HostnameClaim(ClaimState.FREE)
         return HostnameClaim(ClaimState.HELD, foreign.app) if foreign.app else HostnameClaim(ClaimState.HELD, stranger=foreign.kind)
 
-    def _of_another(self, key: AppKey, raw: Manifest, holder: AppKey, serving: Mapping[AppKey, Age], *, wanted: bool) -> HostnameClaim:
-        """Returns the state of a claim that another App holds. `wanted`: whether the holder still has the hostname.
+    def _of_another(self, key: AppKey, raw: Manifest, holder: AppKey, serving: Mapping[AppKey, Age], *, is_wanted: bool) -> HostnameClaim:
+        """Returns the state of a claim that another App holds. `is_wanted`: whether the holder still has the hostname.
 
         A route of this App serves on if it was made with this hostname, or if the claim lists this App. The holder must serve the hostname,
         too, or possibly do so: after claims were lost, both may have had it.
         """
         seen = self._is_served(holder[0])
-        if key in serving and holder not in serving and (not wanted or serving[key].precedes(_claimed_since(raw))):
-            return HostnameClaim(ClaimState.STALE, holder, raw=raw if seen or not wanted else None)
+        if key in serving and holder not in serving and (not is_wanted or serving[key].precedes(_claimed_since(raw))):
+            return HostnameClaim(ClaimState.STALE, holder, raw=raw if seen or not is_wanted else None)
         both = holder in serving or not seen or _time(raw, names.CLAIMED_ANNOTATION) is not None
         all_along = key in serving and (not serving[key].changed or _is_noted(raw, key))
-        if all_along and wanted and both:
+        if all_along and is_wanted and both:
             return HostnameClaim(ClaimState.CONTESTED, holder)
-        return HostnameClaim(ClaimState.HELD if wanted else ClaimState.ABANDONED, holder, _released_at(raw), raw)
+        return HostnameClaim(ClaimState.HELD if is_wanted else ClaimState.ABANDONED, holder, _released_at(raw), raw)
 
     async def create(self, action: operations.ClaimHostname) -> None:
         """Creates the claim of a hostname. If the API server refuses it, `of` reports that until it is tried again.

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class _NoAnswerError(Exception):
-    """The message is the reason, in words that stay the same."""
+    """A missing answer. The message is the reason, in words that stay the same."""
 
 
 @dataclass

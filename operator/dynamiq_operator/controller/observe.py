@@ -275,10 +275,10 @@ class Observer:
         former = self._cache.former(key)
         if former is None or (app is not None and app.meta.uid == former.uid):
             return [], rows
-        # The first version counts: a row that is seen before its App gets a status, perhaps after that App was deleted.
-        left = [row for row in rows if _is_new(row) and self._cache.first_seen(row) < former.version]
-        names_ = {row["metadata"]["name"] for row in left}
-        return [LeftRow(Meta.of(row), former.uid) for row in left], [row for row in rows if row["metadata"]["name"] not in names_]
+        # The version first seen counts: a later status makes the row seem newer than the deletion of its App.
+        orphans = [row for row in rows if _is_new(row) and self._cache.first_seen(row) < former.version]
+        names_ = {row["metadata"]["name"] for row in orphans}
+        return [LeftRow(Meta.of(row), former.uid) for row in orphans], [row for row in rows if row["metadata"]["name"] not in names_]
 
     def _held(self, key: AppKey) -> frozenset[str]:
         """Returns the names of rows whose write was refused lately."""

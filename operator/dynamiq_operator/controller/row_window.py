@@ -15,7 +15,7 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Result
 
 ROWS_MOST = 20
-"""Rows of one kind, and from each end, in a pass."""
+"""Rows of one stage that a pass reads, from each end."""
 
 
 @dataclass(frozen=True)

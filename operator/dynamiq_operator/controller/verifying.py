@@ -64,7 +64,7 @@ log = logging.getLogger(__name__)
 
 
 class _Failed(Exception):  # noqa: N818 - it is the verification that failed
-    """The message is the reason, as a sentence."""
+    """A failed smoke test. The message is the reason, as a sentence."""
 
 
 @dataclass

@@ -110,8 +110,8 @@ class Notifier:
         if not self._has_taken_over or not (self._sinks_in or self._outbox.count or self._is_noted):
             return {}
         self._is_noted = True
-        open_ = [at for at in (self._outbox.oldest, *self._under_way.values()) if at is not None]
-        return {names.TOLD_ANNOTATION: str(Mark(min((*open_, self._now())), self._outbox.count))}
+        undelivered = [at for at in (self._outbox.oldest, *self._under_way.values()) if at is not None]
+        return {names.TOLD_ANNOTATION: str(Mark(min((*undelivered, self._now())), self._outbox.count))}
 
     def begin(self, annotations: Mapping[str, str]) -> None:
         """Begins to take over as the leader. `annotations`: those of the Lease, as the leader before left them."""
