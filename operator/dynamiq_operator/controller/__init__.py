@@ -1,1 +1,3 @@
-"""The operator's process: informers fill a cache, a deduplicating workqueue, leader election, and reconciling: observe, plan, execute."""
+"""Runs the operator's process: informers fill a cache, a workqueue holds the Apps to reconcile, and the leader observes, plans and
+executes.
+"""

@@ -1,4 +1,7 @@
-"""By which name the API server knows the operator: what it creates in its own name carries it, and nobody else's row does."""
+"""Reads the operator's user name, as the API server knows it. It reads nothing else.
+
+The rows that the operator creates by itself carry this name; no other row does.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,17 @@ REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 
 
 class Account:
-    """Asked once, when it is first needed: it stays the same for as long as the process."""
+    """The operator's user name, read once, when it is first needed: it never changes within a process."""
 
     def __init__(self, client: Client) -> None:
         self._client, self._name = client, ""
 
     async def name(self) -> str:
-        """The operator's user name. Raises errors.ApiError."""
+        """Returns the operator's user name.
+
+        Raises errors.ApiError.
+        """
         if not self._name:
-            found = await self._client.request("POST", REVIEWS, body=REVIEW, required="status")
-            self._name = str(found["status"].get("userInfo", {}).get("username") or "")
+            review = await self._client.request("POST", REVIEWS, body=REVIEW, required="status")
+            self._name = str(review["status"].get("userInfo", {}).get("username") or "")
         return self._name

@@ -1,4 +1,6 @@
-"""What is kept of an App between two of its reconciles, beside the cache: it can be dropped at any time, and is then read anew."""
+"""Keeps what the operator knows of an App between two of its reconciles, beside the cache. It stores nothing: any of it can be dropped and
+read anew.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,12 @@ from dynamiq_operator.plan.observed.run_counts import RunCounts
 from dynamiq_operator.plan.snapshot import AccessKeys
 
 PROBLEM_KEPT = 2 * errors.CHILD_MOST
-"""Seconds after which a problem that was not found again is forgotten."""
+"""Seconds after which a problem that did not recur is dropped."""
 
 
 @dataclass(frozen=True)
 class KeptProblem:
-    """`since`: the monotonic time at which it was found last; `found`: how often in a row, of the same manifest."""
+    """A problem, and when it occurred. `since`: the monotonic time of the last time. `found`: how often in a row, for the same manifest."""
 
     problem: ChildProblem
     since: float
@@ -35,12 +37,12 @@ class KeptProblem:
 
     @classmethod
     def after(cls, before: KeptProblem | None, problem: ChildProblem, now: float) -> KeptProblem:
-        """The problem that was found at `now`, after `before`."""
+        """Returns the problem as it occurred at `now`, after `before`."""
         again = before is not None and before.problem.is_of(problem.digest) and before.problem.reason is problem.reason
         return cls(problem, now, before.found + 1 if before is not None and again else 1)
 
     def at(self, now: float) -> ChildProblem:
-        """The problem as a plan sees it at a monotonic time."""
+        """Returns the problem for a plan at a monotonic time. If it was refused or denied, it has the seconds until the next attempt."""
         if self.problem.reason not in (ProblemReason.REFUSED, ProblemReason.DENIED):
             return self.problem
         return replace(self.problem, retry_in=max(self.since + errors.retry_child(self.found) - now, 0.0))
@@ -48,7 +50,10 @@ class KeptProblem:
 
 @dataclass(frozen=True)
 class SeenSettings:
-    """Settings of an App that have not been compared yet with those that were recorded. `after`: the sequence of the newest row then."""
+    """Settings of an App that have not been compared with the recorded ones yet.
+
+    `at`: when the change was first seen. `after`: the sequence of the newest row at that time.
+    """
 
     generation: int
     at: datetime
@@ -57,7 +62,10 @@ class SeenSettings:
 
 @dataclass
 class AppState:
-    """`uid`: of the App that all of it is of. `problems`: children that could not be made; `row_problems`: by name, rows that may not be written."""
+    """The state of the App of this uid.
+
+    `problems`: children that could not be written. `row_problems`: by name, rows that could not be written.
+    """
 
     uid: str = ""
     ledger: Ledger | None = None
@@ -65,80 +73,80 @@ class AppState:
     row_problems: dict[str, KeptProblem] = field(default_factory=dict)
     access_keys: AccessKeys | None = None
     access_keys_pointers: frozenset[tuple[str, str]] = frozenset()
-    """What pointed at the Secret of Access Keys when it was read."""
+    """Why the Secret of Access Keys was read last: a new pointer makes it be read again."""
     access_keys_since: tuple[str, datetime] | None = None
     """The resourceVersion of the Secret of Access Keys that was observed last, and when it was observed first."""
     gate_keys: str | None = None
-    """The version of the Access Keys that the gate has digests of, empty where it has none; None where that is to be read."""
+    """The version of the Access Keys whose digests the gate has; empty if it has none, None if that is unread."""
     referenced_keys: CachedKeys = field(default_factory=dict)
     readings: Readings = field(default_factory=Readings)
-    """What its pods said of their calls."""
+    """The activity of its pods."""
     counts: RunCounts = field(default_factory=RunCounts)
-    """Runs that have been counted, where a version is watched."""
+    """Runs that have been counted, during the watch after a deploy."""
 
     asking: Asking = field(default_factory=Asking)
-    """What the recorder said of its row, where a version is watched."""
+    """The recorder's comparison of its row, during the watch after a deploy."""
 
     archiving: Archiving = field(default_factory=Archiving)
-    """What the archive has acknowledged of rows that retention is about to let go."""
+    """The answers of the archive about rows that retention is about to delete."""
 
     verification: Verification = field(default_factory=Verification)
-    """What the new pods of its row have answered, where they are asked before a caller reaches them."""
+    """The answers of the new pods of its row to the smoke test, before callers reach them."""
 
     seen_settings: SeenSettings | None = None
-    """Settings that are to be compared with those that were recorded."""
+    """Settings that have to be compared with the recorded ones."""
     settings_refused_until: float = 0.0
-    """The monotonic time until which its settings are not recorded, since the API server refused a record, or one can't be read."""
+    """The monotonic time until which its settings are not recorded: the API server refused an AppChange, or one is unreadable."""
     changes_kept_from: int = 0
-    """The sequence of the oldest row that was kept when records were let go last; 0 where retention has let go of none."""
+    """The sequence of the oldest kept row when AppChanges were deleted last; 0 if retention has deleted no row."""
 
     failure: ReconcileFailure | None = None
-    """What of the last reconcile failed, for the App to say."""
+    """The failure of the last reconcile, which the App's status reports."""
     told_at: float = 0.0
-    """The monotonic time since which it has been said in these words."""
+    """The monotonic time since which it is reported with this message."""
     failed_passes: int = 0
-    """Consecutive reconciles of which something failed."""
+    """Consecutive reconciles with a failure."""
 
     def keep_problem(self, key: ChildKey, problem: ChildProblem, now: float) -> None:
-        """Keeps, at a monotonic time, why a child could not be made."""
+        """Keeps why a child could not be written, with a monotonic time."""
         self.problems[key] = KeptProblem.after(self.problems.get(key), problem, now)
 
     def forget_problems(self, now: float) -> None:
-        """Drops the problems of what nobody asks for any more: what is asked for is tried, and found again, long before."""
+        """Drops the problems of what is no longer needed: what is needed is tried, and fails again, long before."""
         self.problems = {key: kept for key, kept in self.problems.items() if now - kept.since <= PROBLEM_KEPT}
         self.row_problems = {name: kept for name, kept in self.row_problems.items() if now - kept.since <= PROBLEM_KEPT}
 
     def keep_row_problem(self, row: str, problem: ChildProblem, now: float) -> None:
-        """Keeps, at a monotonic time, why a row could not be written."""
+        """Keeps why a row could not be written, with a monotonic time."""
         self.row_problems[row] = KeptProblem.after(self.row_problems.get(row), problem, now)
 
     def update_ledger(self, record: Record) -> None:
-        """Puts a row, as it is now, into the ledger, where that has been read."""
+        """Updates a row in the ledger, if the ledger has been read."""
         if self.ledger is not None:
             self.ledger = self.ledger.having([record])
 
     def remove_from_ledger(self, name: str) -> None:
-        """Takes a row that was deleted out of the ledger, where that has been read."""
+        """Removes a deleted row from the ledger, if the ledger has been read."""
         if self.ledger is not None:
             self.ledger = self.ledger.without(name)
 
 
 class AppStates:
-    """The state of each App. `clock`: monotonic seconds."""
+    """The states of all Apps. `clock`: monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.clock = clock
         self._by_app: dict[AppKey, AppState] = {}
 
     def of(self, app: AppKey) -> AppState:
-        """The App's state, empty where there is none yet."""
+        """Returns the App's state; an empty one if there is none yet."""
         return self._by_app.setdefault(app, AppState())
 
     def __contains__(self, app: AppKey) -> bool:
         return app in self._by_app
 
     def of_uid(self, app: AppKey, uid: str) -> AppState:
-        """The same, empty where what is kept is of an App of the same name that was deleted."""
+        """Returns the App's state; an empty one if the state is that of a deleted App with the same name."""
         if self.of(app).uid not in ("", uid):
             self.drop(app)
         state = self.of(app)
@@ -146,16 +154,16 @@ class AppStates:
         return state
 
     def drop(self, app: AppKey) -> None:
-        """Drops the state of an App that is deleted."""
+        """Drops the state of a deleted App, and stops its smoke test."""
         dropped = self._by_app.pop(app, None)
         if dropped is not None:
             dropped.verification.stop()
 
     def clear(self) -> None:
-        """Drops all states: another replica may have led meanwhile."""
+        """Drops all states: another replica may have led in the meantime."""
         for app in list(self._by_app):
             self.drop(app)
 
     def invalidate(self, app: AppKey) -> None:
-        """Drops what no watch keeps up: whether the Secret of Access Keys is there."""
+        """Drops what no watch updates: the Access Keys in the App's Secret, and their version at the gate."""
         self.of(app).access_keys = self.of(app).gate_keys = None

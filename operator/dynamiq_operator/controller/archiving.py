@@ -1,9 +1,8 @@
-"""Hands rows that retention is about to let go to the recorder's archive, while nobody waits for it: an acknowledgement requeues the App. It reads
-those that are brought back, too.
+"""Hands rows that retention is about to delete to the recorder's archive, in the background. Reads archived rows and flows for rollbacks.
+It deletes no row. Each hand-over requeues its App.
 
-A row counts as archived once the recorder has named its uid with both digests that were sent. What it refuses, and what it does not answer,
-is not archived, and so stays where it is. What was acknowledged is kept in memory alone, and for a few minutes: sent again, it is acknowledged again.
-Since when the archive has a row is asked for once: until a row has rested for long enough it is not sent again.
+A row is archived once the recorder has acknowledged its uid with both digests; every other row stays in the cluster. Acknowledgements are
+kept in memory for a few minutes; a row may be acknowledged twice. A row that the archive has is sent again only after it has rested.
 """
 
 from __future__ import annotations
@@ -40,21 +39,20 @@ from dynamiq_operator.plan.records.retention import Handover
 WITHIN = 30.0
 """Seconds for one answer, which comes after the commit."""
 READ_WITHIN = 5.0
-"""Seconds for a row or a flow that is brought back: the reconcile of its App waits for it."""
+"""Seconds for an archived row or flow: the reconcile of its App waits for it."""
 AGAIN_AFTER, AGAIN_MOST = 30.0, 480.0
-"""Seconds after which what was not acknowledged is sent again, and the most that they become: twice as many after each `PATIENCE` times in vain."""
+"""Seconds until rows without an acknowledgement are sent again, and their maximum. They double after each `PATIENCE` failures."""
 PATIENCE = 4
 ACKNOWLEDGED_FOR = 300.0
-"""Seconds for which what was acknowledged may leave the cluster: later the recorder's store may be one that was brought back from a backup."""
+"""Seconds for which an acknowledged row may be deleted: later the recorder's store may be one that was restored from a backup."""
 AWAY_FOR = 15.0
-"""Seconds for which nothing is sent or asked, of whichever App, once the recorder did not answer: thousands may wait for it, and each keeps a worker."""
+"""Seconds without requests, for any App, after the recorder did not answer. Thousands may wait, and each keeps a worker."""
 AT_ONCE, OF_NAMESPACE = 2, 1
-"""Apps whose rows are handed over at a time, and those of one namespace."""
+"""Apps whose rows are handed over at a time: in all, and in one namespace."""
 BYTES_MOST = 4 * 1024 * 1024
-"""Bytes of rows and flows, as they are sent, from which on the next row begins another request. The recorder takes 8 MiB, which no row with its flow has:
-of 900 KiB of control characters JSON makes 5.3 MiB."""
+"""Bytes of rows and flows from which on the next row begins another request. The recorder takes 8 MiB; the largest row needs 5.3 MiB."""
 READ_MOST = 8 * 1024 * 1024
-"""Bytes of a row or a flow that is brought back."""
+"""Bytes of an archived row or flow."""
 ANSWER_MOST = 256 * 1024
 SAID_MOST = 200
 UNREADABLE = "what the recorder says cannot be read"
@@ -65,15 +63,15 @@ log = logging.getLogger(__name__)
 
 
 class _NotArchivedError(Exception):
-    """The message says why, in words that are the same each time."""
+    """A failure to archive, or to read the archive. The message is the reason, in words that stay the same."""
 
 
 class _NoAnswerError(_NotArchivedError):
-    """The recorder is away, or takes nothing from this operator, of whichever App."""
+    """A missing answer: the recorder is away, or accepts nothing from this operator for any App."""
 
 
-class _Taken(msgspec.Struct, frozen=True):
-    """`archived_at`: None from a recorder that does not say it yet."""
+class _Acknowledgement(msgspec.Struct, frozen=True):
+    """An archived row. `archived_at`: None from a recorder that does not send it yet."""
 
     uid: str
     digest: str | None
@@ -91,21 +89,21 @@ class _Refused(msgspec.Struct, frozen=True):
     says: str
 
 
-class _Said(msgspec.Struct, frozen=True):
-    archived: list[_Taken]
+class _Result(msgspec.Struct, frozen=True):
+    archived: list[_Acknowledgement]
     refused: list[_Refused]
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    data: _Said
+    data: _Result
 
 
 _DECODER = msgspec.json.Decoder(_Answer)
 
 
 @dataclass
-class _Heard:
-    """What the recorder has said of rows in one hand-over, with what was known before. `taken`: as of Archiving."""
+class _Progress:
+    """The rows of one hand-over that the recorder has, with those known before. `taken`: as in Archiving."""
 
     stored: dict[str, datetime | None]
     taken: dict[str, float] = field(default_factory=dict)
@@ -113,9 +111,8 @@ class _Heard:
 
 @dataclass
 class Archiving:
-    """What is known of one App's archive. `taken`: by uid, since when a row counts as acknowledged, by the monotonic clock.
-
-    `not_before`: the monotonic time before which nothing is sent, since it was in vain, `failures` times.
+    """The archive's answers for one App. `taken`: by uid, the monotonic time from which a row counts as acknowledged. `not_before`: the
+    monotonic time until which nothing is sent, after `failures` in a row.
     """
 
     said: Archive = field(default_factory=Archive)
@@ -127,7 +124,7 @@ class Archiving:
 
 
 class ArchiveWriter(Background):
-    """Without `access` it hands nothing over, and says so. Use it as an async context manager. `requeue`: called with an App of which there is news."""
+    """A background writer and reader of archived rows. `requeue`: called after each hand-over. Use it as an async context manager."""
 
     def __init__(
         self,
@@ -138,11 +135,11 @@ class ArchiveWriter(Background):
     ) -> None:
         self._client, self._requeue, self._access, self._clock = client, requeue, access, clock
         self._away, self._away_until = "", 0.0
-        """Why the recorder did not answer last, and until when it is not asked again for that."""
+        """Why the recorder did not answer last, and until when it is not asked again."""
         super().__init__(AT_ONCE, OF_NAMESPACE)
 
     def known(self, archiving: Archiving) -> Archive:
-        """What the archive has said, without acknowledgements of long ago."""
+        """Returns the archive's answers, without expired acknowledgements."""
         if archiving.taken:
             now = self._clock()
             archiving.taken = {uid: since for uid, since in archiving.taken.items() if now - since < ACKNOWLEDGED_FOR}
@@ -150,19 +147,20 @@ class ArchiveWriter(Background):
         return archiving.said
 
     def schedule(self, app: AppKey, app_uid: str, archiving: Archiving, handover: Handover) -> None:
-        """Begins to hand over the rows that the archive has to acknowledge, and has not yet. What is not handed over any more is forgotten."""
+        """Starts to hand over the rows without an acknowledgement. Drops the answers about rows that are no longer handed over."""
         if archiving.is_sending:
             return
-        asked, said, there = {row.uid for row in handover.asked}, archiving.said, {row.uid for row in handover.rows}
-        problem = said.problem if self._access is not None else NO_ACCESS
+        awaited, answers, leaving = {row.uid for row in handover.asked}, archiving.said, {row.uid for row in handover.rows}
+        # Without access nothing is handed over, and the App's status has the reason.
+        problem = answers.problem if self._access is not None else NO_ACCESS
         archiving.said = replace(
-            said,
-            acknowledged=said.acknowledged & asked,
-            stored={uid: since for uid, since in said.stored.items() if uid in there},
-            problem=problem if asked else "",
+            answers,
+            acknowledged=answers.acknowledged & awaited,
+            stored={uid: since for uid, since in answers.stored.items() if uid in leaving},
+            problem=problem if awaited else "",
         )
-        left = [row for row in handover.asked if row.uid not in archiving.said.acknowledged]
-        if not left or self._is_closed or self._access is None:
+        unacknowledged = [row for row in handover.asked if row.uid not in archiving.said.acknowledged]
+        if not unacknowledged or self._is_closed or self._access is None:
             return
         if (wait := archiving.not_before - self._clock()) > 0:
             if archiving.timer is not None:
@@ -170,18 +168,18 @@ class ArchiveWriter(Background):
             archiving.timer = asyncio.get_running_loop().call_later(wait, self._requeue, app)
             return
         archiving.is_sending = True
-        self._start(self._hand_over(app, app_uid, archiving, left, self._access))
+        self._start(self._hand_over(app, app_uid, archiving, unacknowledged, self._access))
 
     async def bring_back(self, app_uid: str, archiving: Archiving, names_: Iterable[str], hashes: Iterable[str]) -> str:
-        """Reads the rows of these names, and the flows of these hashes, that the archive has, and keeps those alone. Why some can't be read; or empty."""
-        wanted, said, problem = list(names_), archiving.said, ""
-        rows = {name: said.rows[name] for name in wanted if name in said.rows}
+        """Reads archived rows by name and archived flows by hash, and keeps only those. Returns why some cannot be read; empty if all can."""
+        row_names, answers, problem = list(names_), archiving.said, ""
+        rows = {name: answers.rows[name] for name in row_names if name in answers.rows}
         texts = {*hashes, *_flows_of(rows)}
-        flows = {each: said.flows[each] for each in texts if each in said.flows}
+        flows = {each: answers.flows[each] for each in texts if each in answers.flows}
         try:
-            for name in wanted:
-                if name not in rows and (found := await self._archived_row(app_uid, name)) is not None:
-                    rows[name] = found
+            for name in row_names:
+                if name not in rows and (row := await self._archived_row(app_uid, name)) is not None:
+                    rows[name] = row
             for each in sorted({*texts, *_flows_of(rows)} - set(flows)):
                 if (text := await self._archived_flow(app_uid, each)) is not None:
                     flows[each] = text
@@ -192,26 +190,27 @@ class ArchiveWriter(Background):
         return problem
 
     async def _archived_row(self, app_uid: str, name: str) -> Record | None:
-        """None where there is none, or one that this version cannot read. It is this App's, whatever owner it had before a restore."""
-        found = await self._get(app_uid, f"rows/{quote(name, safe='')}")
-        if found is None:
+        """Returns an archived row; None if the archive has none of this name. Raises _NotArchivedError if it is unreadable."""
+        data = await self._get(app_uid, f"rows/{quote(name, safe='')}")
+        if data is None:
             return None
         try:
-            raw = {**found, "metadata": {**found["metadata"], "ownerReferences": []}}
-            record = read(Record, raw) if chain.fits_alone(found["spec"]) else None
+            # A row from before a restore has another owner. It was read by this App's uid, so it is this App's.
+            raw = {**data, "metadata": {**data["metadata"], "ownerReferences": []}}
+            record = read(Record, raw) if chain.fits_alone(data["spec"]) else None
         except (KeyError, TypeError, AttributeError):
             record = None
         if not isinstance(record, Record) or record.name != name:
             raise _NotArchivedError(f"what it says of row {name} cannot be read, or does not have its digests")
         return record
 
-    async def _archived_flow(self, app_uid: str, wanted: str) -> str | None:
-        found = await self._get(app_uid, f"flows/{wanted}")
-        text = found.get("flow") if isinstance(found, dict) else None
-        return text if isinstance(text, str) and flow_hash(text) == wanted else None
+    async def _archived_flow(self, app_uid: str, digest: str) -> str | None:
+        data = await self._get(app_uid, f"flows/{digest}")
+        text = data.get("flow") if isinstance(data, dict) else None
+        return text if isinstance(text, str) and flow_hash(text) == digest else None
 
     async def _get(self, app_uid: str, path: str) -> Any:
-        """The data of an answer; None where there is no such thing. Raises _NotArchivedError."""
+        """Returns the data of an answer; None for status 404. Raises _NotArchivedError."""
         if self._access is None:
             raise _NotArchivedError(NO_ACCESS)
         self._require_no_absence()
@@ -232,23 +231,23 @@ class ArchiveWriter(Background):
             raise _NotArchivedError(UNREADABLE) from None
 
     def _note(self, error: _NotArchivedError) -> None:
-        """Notes where the recorder did not answer: for a while nothing else is asked of it."""
+        """Notes that the recorder did not answer: for a while no request is sent."""
         if isinstance(error, _NoAnswerError):
             self._away, self._away_until = str(error), self._clock() + AWAY_FOR
 
     def _require_no_absence(self) -> None:
-        """Raises _NotArchivedError where the recorder did not answer lately."""
+        """Raises _NotArchivedError if the recorder did not answer lately."""
         if self._clock() < self._away_until:
             raise _NotArchivedError(self._away)
 
     async def _hand_over(self, app: AppKey, app_uid: str, archiving: Archiving, rows: Sequence[LedgerRow], access: RecorderAccess) -> None:
-        heard, problem = _Heard(dict(archiving.said.stored)), ""
+        progress, problem = _Progress(dict(archiving.said.stored)), ""
         try:
             async with self._slots.one_of(app[0]):
-                if unknown := {row.uid: row.sequence for row in rows if row.uid not in heard.stored}:
-                    heard.stored |= await self._stored(app_uid, unknown)
-                left = [row for row in rows if row.uid not in unknown or row.uid not in heard.stored]
-                await self._send_all(app, app_uid, left, access, heard)
+                if unknown := {row.uid: row.sequence for row in rows if row.uid not in progress.stored}:
+                    progress.stored |= await self._stored(app_uid, unknown)
+                unsent = [row for row in rows if row.uid not in unknown or row.uid not in progress.stored]
+                await self._send_all(app, app_uid, unsent, access, progress)
         except _NotArchivedError as error:
             self._note(error)
             problem = str(error)
@@ -258,86 +257,86 @@ class ArchiveWriter(Background):
             log.warning("App %s/%s: rows are not archived, since one, or its flow, cannot be read: %s", *app, error)
         finally:
             archiving.is_sending = False
-        archiving.taken |= heard.taken
-        acknowledged = archiving.said.acknowledged | heard.taken.keys()
-        archiving.said = replace(archiving.said, acknowledged=acknowledged, stored=heard.stored, problem=problem)
+        archiving.taken |= progress.taken
+        acknowledged = archiving.said.acknowledged | progress.taken.keys()
+        archiving.said = replace(archiving.said, acknowledged=acknowledged, stored=progress.stored, problem=problem)
         archiving.failures = archiving.failures + 1 if problem else 0
         archiving.not_before = self._clock() + min(AGAIN_AFTER * 2 ** (archiving.failures // PATIENCE), AGAIN_MOST) if problem else 0.0
         self._requeue(app)
 
     async def _stored(self, app_uid: str, sequences: Mapping[str, int]) -> dict[str, datetime | None]:
-        """Asks since when the archive has rows, by their uids; those that it has not are not in it. Raises _NotArchivedError."""
-        found = await self._get(app_uid, f"keys?from={min(sequences.values())}")
+        """Returns since when the archive has rows, by uid, without those that it lacks. Raises _NotArchivedError."""
+        data = await self._get(app_uid, f"keys?from={min(sequences.values())}")
         try:
-            keys = msgspec.convert(found or [], list[_Key])
+            keys = msgspec.convert(data or [], list[_Key])
         except msgspec.ValidationError:
             raise _NotArchivedError(UNREADABLE) from None
         return {key.uid: key.archived_at for key in keys if key.uid in sequences}
 
-    async def _send_all(self, app: AppKey, app_uid: str, rows: Sequence[LedgerRow], access: RecorderAccess, heard: _Heard) -> None:
-        """Raises _NotArchivedError at the first that is refused, and errors.ApiError; `heard` has those of before."""
+    async def _send_all(self, app: AppKey, app_uid: str, rows: Sequence[LedgerRow], access: RecorderAccess, progress: _Progress) -> None:
+        """Sends rows in batches, noting answers in `progress`. Raises _NotArchivedError at the first refusal, and errors.ApiError."""
         self._require_no_absence()
         batch, flows, size = list[Manifest](), dict[str, str | None](), 0
-        for wanted in rows:
-            row = await self._row(app[0], wanted)
+        for ledger_row in rows:
+            row = await self._row(app[0], ledger_row)
             if row is None:
                 continue
             flow = await self._flow(app, row, flows)
             if batch and size + _length(row, flow, flows) > BYTES_MOST:
-                await self._send(app_uid, batch, flows, access, heard)
+                await self._send(app_uid, batch, flows, access, progress)
                 batch, flows, size = [], {}, 0
             size += _length(row, flow, flows)
             batch.append(row)
             flows |= flow
         if batch:
-            await self._send(app_uid, batch, flows, access, heard)
+            await self._send(app_uid, batch, flows, access, progress)
 
-    async def _row(self, namespace: str, wanted: LedgerRow) -> Manifest | None:
-        """The row whole; None where it is gone."""
+    async def _row(self, namespace: str, ledger_row: LedgerRow) -> Manifest | None:
+        """Returns the whole row; None if it was deleted."""
         try:
-            found = await self._client.get(RECORDS, namespace, wanted.name)
+            raw = await self._client.get(RECORDS, namespace, ledger_row.name)
         except errors.NotFound:
             return None
-        return found if found["metadata"]["uid"] == wanted.uid else None
+        return raw if raw["metadata"]["uid"] == ledger_row.uid else None
 
     async def _flow(self, app: AppKey, row: Manifest, known: Mapping[str, str | None]) -> dict[str, str | None]:
-        """The flow that a row names, by its hash, None where it is nowhere; as it is known, where it is. Raises errors.ApiError."""
+        """Returns a row's flow by its hash, from `known` if it is there; its text is None if no object has it. Raises errors.ApiError."""
         pinned = row["spec"].get("pinned") or {}
-        wanted = pinned.get("workflowHash")
-        if wanted is None:
+        digest = pinned.get("workflowHash")
+        if digest is None:
             return {}
-        if wanted in known:
-            return {wanted: known[wanted]}
+        if digest in known:
+            return {digest: known[digest]}
         for resource, name, part, key in (
-            (BY_KIND[CONFIG_MAP.kind], names.flow(app[1], wanted), "data", FLOW_KEY),
+            (BY_KIND[CONFIG_MAP.kind], names.flow(app[1], digest), "data", FLOW_KEY),
             (VERSIONS, names.workflow_version(pinned["workflow"], pinned["workflowVersion"]), "spec", "flow"),
         ):
             try:
-                found = await self._client.get(resource, app[0], name)
+                raw = await self._client.get(resource, app[0], name)
             except errors.NotFound:
                 continue
-            text = (found.get(part) or {}).get(key)
-            if isinstance(text, str) and flow_hash(text) == wanted:
-                return {wanted: text}
-        return {wanted: None}
+            text = (raw.get(part) or {}).get(key)
+            if isinstance(text, str) and flow_hash(text) == digest:
+                return {digest: text}
+        return {digest: None}
 
     async def _send(
-        self, app_uid: str, batch: Sequence[Manifest], flows: Mapping[str, str | None], access: RecorderAccess, heard: _Heard
+        self, app_uid: str, batch: Sequence[Manifest], flows: Mapping[str, str | None], access: RecorderAccess, progress: _Progress
     ) -> None:
         began = self._clock()
-        said = await self._answer(f"{access.url}/v1/apps/{app_uid}/archive", {"rows": batch, "flows": flows}, access)
+        result = await self._answer(f"{access.url}/v1/apps/{app_uid}/archive", {"rows": batch, "flows": flows}, access)
         sent = {row["metadata"]["uid"]: row for row in batch}
-        for each in said.archived:
-            if each.uid in sent and _is_of(each, sent[each.uid]["spec"]):
-                heard.taken[each.uid], heard.stored[each.uid] = began, each.archived_at
-        for refusal in said.refused:
+        for acknowledgement in result.archived:
+            if acknowledgement.uid in sent and _is_of(acknowledgement, sent[acknowledgement.uid]["spec"]):
+                progress.taken[acknowledgement.uid], progress.stored[acknowledgement.uid] = began, acknowledgement.archived_at
+        for refusal in result.refused:
             if refusal.uid in sent:
                 raise _NotArchivedError(f"row {sent[refusal.uid]['metadata']['name']} is refused: {_shown(refusal.says)}")
-        if missing := next(_names_of_others(batch, heard.taken), None):
+        if missing := next(_unacknowledged_names(batch, progress.taken), None):
             raise _NotArchivedError(f"row {missing} was not acknowledged by its digests")
 
-    async def _answer(self, url: str, body: Mapping[str, Any], access: RecorderAccess) -> _Said:
-        """Raises _NotArchivedError."""
+    async def _answer(self, url: str, body: Mapping[str, Any], access: RecorderAccess) -> _Result:
+        """Returns the recorder's answer to a POST. Raises _NotArchivedError."""
         headers = {**_headers(access), "Content-Type": "application/json"}
         try:
             async with self._opened(access).post(url, data=orjson.dumps(body), headers=headers, allow_redirects=False) as response:
@@ -351,7 +350,7 @@ class ArchiveWriter(Background):
             raise _NotArchivedError(UNREADABLE) from None
 
     def _opened(self, access: RecorderAccess) -> aiohttp.ClientSession:
-        """The session, from the first row on."""
+        """Returns the HTTP session, which the first request opens."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=AT_ONCE, ssl=trust_of(access.url, access.ca)),
@@ -362,7 +361,7 @@ class ArchiveWriter(Background):
 
 
 def _headers(access: RecorderAccess) -> dict[str, str]:
-    """Raises _NotArchivedError."""
+    """Returns the headers of a request, with the token. Raises _NoAnswerError if there is no token."""
     try:
         token = access.token_file.read_text().strip()
     except (OSError, ValueError):
@@ -371,7 +370,7 @@ def _headers(access: RecorderAccess) -> dict[str, str]:
 
 
 def _require_success(status: int) -> None:
-    """Raises _NotArchivedError."""
+    """Raises _NotArchivedError for a status other than 200."""
     if status != 200:
         is_of_all = status in (401, 403) or status >= 500
         raise (_NoAnswerError if is_of_all else _NotArchivedError)(f"the recorder answers with status {status}")
@@ -381,18 +380,18 @@ def _flows_of(rows: Mapping[str, Record]) -> Iterator[str]:
     return (row.pinned.workflow_hash for row in rows.values() if row.pinned is not None)
 
 
-def _length(row: Manifest, flow: Mapping[str, str | None], there: Container[str]) -> int:
-    """Bytes that a row adds to a body that has these flows already."""
-    return len(orjson.dumps(row)) + sum(len(orjson.dumps(text)) for wanted, text in flow.items() if wanted not in there)
+def _length(row: Manifest, flow: Mapping[str, str | None], known: Container[str]) -> int:
+    """Returns the bytes that a row adds to a body that has the flows in `known`."""
+    return len(orjson.dumps(row)) + sum(len(orjson.dumps(text)) for digest, text in flow.items() if digest not in known)
 
 
-def _is_of(taken: _Taken, spec: Mapping[str, Any]) -> bool:
-    """Whether what was acknowledged is the row that was sent."""
+def _is_of(acknowledgement: _Acknowledgement, spec: Mapping[str, Any]) -> bool:
+    """Returns True if the acknowledgement is for the row that was sent, by both digests."""
     digest = (spec.get("pinned") or {}).get("digest")
-    return (taken.digest, taken.outcome_digest) == (digest, (spec.get("outcome") or {}).get("digest"))
+    return (acknowledgement.digest, acknowledgement.outcome_digest) == (digest, (spec.get("outcome") or {}).get("digest"))
 
 
-def _names_of_others(batch: Sequence[Manifest], acknowledged: Container[str]) -> Iterator[str]:
+def _unacknowledged_names(batch: Sequence[Manifest], acknowledged: Container[str]) -> Iterator[str]:
     return (row["metadata"]["name"] for row in batch if row["metadata"]["uid"] not in acknowledged)
 
 

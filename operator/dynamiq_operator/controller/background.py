@@ -1,4 +1,4 @@
-"""Requests that nobody waits for, of a reader that is a context manager: they are cancelled at its end."""
+"""Runs requests in the background, for readers that are context managers. Nothing waits for them; they are cancelled at the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dynamiq_operator.controller.slots import Slots
 
 
 class Background:
-    """`at_once`: requests at a time; `of_namespace`: those for the Apps of one namespace."""
+    """A reader that makes requests in the background. `at_once`: requests at a time. `of_namespace`: those for the Apps of one namespace."""
 
     def __init__(self, at_once: int, of_namespace: int) -> None:
         self._session: aiohttp.ClientSession | None = None
@@ -40,7 +40,10 @@ class Background:
 
 
 async def body_of(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The body of an answer, of at most so many bytes. Raises ValueError where it is longer, or its status is not 200."""
+    """Returns the body of an answer.
+
+    Raises ValueError if it has more than `most` bytes, or the status is not 200.
+    """
     if response.status != 200:
         raise ValueError(f"status {response.status}")
     body = b""

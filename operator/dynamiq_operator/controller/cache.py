@@ -1,8 +1,8 @@
-"""The informer cache: what was listed and watched, trimmed to what decisions need, and indexed by App.
+"""Caches the listed and watched objects, trimmed to what decisions need (`slim`), and indexed by App. It makes no requests.
 
-Objects that the operator wrote are put in from the answers to its requests, and children that it deleted are taken out, so that the next
-reconcile observes them; an event that is older than the cached object is ignored. Contents are not kept (`slim`). Every question is answered
-from an index: an event costs the same however many Apps, releases and rows there are.
+Objects that the operator wrote enter from the answers to its requests, and children that it deleted are removed: the next reconcile
+observes both. An event that is older than the cached object is ignored. An index answers every query: an event costs the same with any
+number of Apps, releases and rows.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ TOMBSTONES_MAX = 10_000
 
 
 class FormerApp(NamedTuple):
-    """An App that was deleted. `version`: the resourceVersion at which that was done, or one before, where the deletion was missed."""
+    """A deleted App. `version`: the resourceVersion of its deletion, or an earlier one if the deletion was missed."""
 
     uid: str
     version: int
@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 
 
 class Cache:
-    """Objects by resource, namespace and name. Not thread-safe: it belongs to the thread that made it, and refuses every other one.
+    """The cached objects, by resource, namespace and name. It is not thread-safe: it refuses any thread but the one that made it.
 
     `gate_namespace`: where the gate is installed, or may be.
     """
@@ -66,29 +66,29 @@ class Cache:
         self._objects: dict[ApiResource, dict[AppKey, Manifest]] = defaultdict(dict)
         self._by_app: dict[AppKey, set[tuple[ApiResource, AppKey]]] = defaultdict(set)
         self._of_workflow: dict[tuple[ApiResource, AppKey], set[AppKey]] = defaultdict(set)
-        """Keys of the Apps, and of the releases, of a workflow, by its namespace and name."""
+        """Keys of a workflow's Apps and releases, by the workflow's namespace and name."""
         self._unpinned: dict[AppKey, set[AppKey]] = defaultdict(set)
-        """Keys of an App's rows that are not pinned, which wait for a Runtime, perhaps."""
+        """Keys of an App's unpinned rows, which may wait for a Runtime."""
         self._by_hostname: dict[str, set[tuple[ApiResource, AppKey]]] = defaultdict(set)
-        """Routes with our labels, by each hostname that they have."""
+        """Routes with our labels, by each of their hostnames."""
         self._with_slices: dict[AppKey, set[AppKey]] = defaultdict(set)
-        """Keys of an App's EndpointSlices: most Apps have none that is watched."""
+        """Keys of an App's EndpointSlices; most Apps have none that is watched."""
         self._of_gate: dict[str, set[AppKey]] = defaultdict(set)
-        """Keys of the EndpointSlices of the gate's own Service, by that Service's name."""
+        """Keys of the EndpointSlices of the gate's own Service, by the Service's name."""
         self._at_gate: dict[int, set[AppKey]] = defaultdict(set)
         """Keys of the EndpointSlices that lead to the gate, by their port there."""
         self.guards = GuardIndex(self._objects)
         self._tombstones: OrderedDict[str, int] = OrderedDict()
-        """resourceVersion at which an object was deleted, by uid: an older event must not bring it back."""
+        """resourceVersion of each deletion, by uid: an older event must not add the object again."""
         self._former: OrderedDict[AppKey, FormerApp] = OrderedDict()
-        """By its key the App that had it last, and was deleted."""
+        """The last deleted App of each key."""
         self._first_seen: dict[AppKey, int] = {}
         """resourceVersion at which each cached row was first seen."""
 
     def update(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
-        """Adds or updates an object; returns the Apps to reconcile, none where the cache has a newer version of it.
+        """Adds or updates an object; returns the Apps to reconcile, none if the cache has a newer version of it.
 
-        One that is of no form that it could be kept in leaves what is cached as it is: it is unknown, and costs no other object anything.
+        An object of an unknown form is ignored: the cached one stays, and no other object is affected.
         """
         self._require_owner()
         key, version = key_of(raw), _version(raw)
@@ -119,7 +119,7 @@ class Cache:
     def delete(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
         """Removes an object that was deleted, or that the selector no longer selects; returns the Apps to reconcile.
 
-        What is cached and newer stays: it is another object, made under the name meanwhile, or selected again.
+        A newer cached object stays: it was created under the same name, or selected again.
         """
         self._require_owner()
         key, version, uid = key_of(raw), _version(raw), raw["metadata"].get("uid", "")
@@ -132,9 +132,9 @@ class Cache:
         return self._evict(resource, key) if cached is not None and _version(cached) <= version else set()
 
     def retain(self, resource: ApiResource, listed: Set[AppKey], version: int, namespaces: frozenset[str] | None) -> set[AppKey]:
-        """Drops what a whole list, of this resourceVersion, lacks; returns the Apps to reconcile.
+        """Drops the objects that a whole list lacks; returns the Apps to reconcile. An interrupted watch never reports their deletion.
 
-        It was deleted, which a watch that was interrupted never reports. `namespaces`: those listed; None is all.
+        `version`: the list's resourceVersion. `namespaces`: those listed; None is all.
         """
         affected: set[AppKey] = set()
         for key, cached in list(self._objects[resource].items()):
@@ -144,19 +144,19 @@ class Cache:
         return affected
 
     def get(self, resource: ApiResource, namespace: str, name: str) -> Manifest | None:
-        """The cached object, or None."""
+        """Returns the cached object, or None."""
         return self._objects[resource].get((namespace, name))
 
     def former(self, app: AppKey) -> FormerApp | None:
-        """The App that had this key last, and was deleted while this process looked on."""
+        """Returns the last App of this key that was deleted while this process watched, or None."""
         return self._former.get(app)
 
     def first_seen(self, row: Manifest) -> int:
-        """Returns the resourceVersion at which a cached row was first seen: that of its creation, where this process watched it."""
+        """Returns the resourceVersion at which a cached row was first seen. It is that of its creation if this process watched that."""
         return self._first_seen[key_of(row)]
 
     def of_app(self, app: AppKey) -> Iterator[tuple[ApiResource, Manifest]]:
-        """Records, of which there may be very many, in no order; then children, runs and pods of an App, by kind, namespace and name."""
+        """Yields an App's rows, possibly very many, in no order; then its children, runs and pods by kind, namespace and name."""
         others = []
         for entry in self._by_app.get(app, ()):
             if entry[0] is RECORDS:
@@ -167,46 +167,47 @@ class Cache:
             yield resource, self._objects[resource][key]
 
     def routes_of(self, hostname: str) -> Iterator[Manifest]:
-        """Routes with our labels that have the hostname."""
+        """Returns the routes with our labels that have the hostname."""
         return (self._objects[resource][key] for resource, key in self._by_hostname.get(hostname, ()))
 
     def hostnames(self) -> list[str]:
-        """Every hostname that a route with our labels has."""
+        """Returns every hostname of routes with our labels."""
         return sorted(self._by_hostname)
 
     def versions(self, namespace: str, workflow: str) -> Iterator[Manifest]:
-        """WorkflowVersions of a workflow."""
+        """Returns the WorkflowVersions of a workflow."""
         return (self._objects[VERSIONS][key] for key in self._of_workflow.get((VERSIONS, (namespace, workflow)), ()))
 
     def runtimes(self) -> Iterator[Manifest]:
-        """Every Runtime of the cluster."""
+        """Returns every Runtime of the cluster."""
         return iter(self._objects[RUNTIMES].values())
 
     def policies(self) -> Iterator[Manifest]:
-        """Every DeployPolicy, by name."""
+        """Returns every DeployPolicy, by name."""
         return (raw for _, raw in sorted(self._objects[DEPLOY_POLICIES].items()))
 
     def slices_of_gate(self) -> list[Manifest]:
-        """The EndpointSlices of the gate's own Service."""
+        """Returns the EndpointSlices of the gate's own Service."""
         return [self._objects[SLICES][key] for key in sorted(self._of_gate.get(names.GATE_SERVICE, ()))]
 
     def gate_ports(self, *, but_of: AppKey) -> frozenset[int]:
-        """Ports of the gate that Apps have, another one than this."""
+        """Returns the ports at the gate of all other Apps."""
         own = self._with_slices.get(but_of, set())
         return frozenset(port for port, keys in self._at_gate.items() if keys - own)
 
     def apps(self) -> set[AppKey]:
-        """Every App, and the key of every App that is missing and that a record names."""
+        """Returns the keys of all Apps, and of missing Apps that a cached object names."""
         return set(self._objects[APPS]) | set(self._by_app)
 
     def _note_former(self, key: AppKey, raw: Manifest) -> None:
-        gone, known = FormerApp(raw["metadata"].get("uid", ""), _version(raw)), self._former.pop(key, None)
-        self._former[key] = known if known is not None and known.version > gone.version else gone
+        """Keeps a deleted App as the last of its key, unless a later one is known."""
+        deleted, known = FormerApp(raw["metadata"].get("uid", ""), _version(raw)), self._former.pop(key, None)
+        self._former[key] = known if known is not None and known.version > deleted.version else deleted
         if len(self._former) > TOMBSTONES_MAX:
             self._former.popitem(last=False)
 
     def _require_owner(self) -> None:
-        """Raises RuntimeError in another thread than the one that owns the cache: half of an update must never be seen."""
+        """Raises RuntimeError in a thread that does not own the cache: half of an update must never be seen."""
         if threading.get_ident() != self._owner:
             raise RuntimeError("the cache is changed by a thread that does not own it")
 
@@ -224,7 +225,7 @@ class Cache:
         return affected
 
     def _indexed(self, resource: ApiResource, raw: Manifest) -> Iterator[tuple[dict[Any, set[Any]], Any, Any]]:
-        """Where an object is indexed: the index, the place in it, and what stands there."""
+        """Yields where an object is indexed: the index, the key in it, and the entry."""
         key = key_of(raw)
         yield from self.guards.places(resource, key, raw)
         if resource in (APPS, VERSIONS) and raw["spec"].get("workflow"):
@@ -252,13 +253,13 @@ class Cache:
             yield from ((self._at_gate, port["port"], key) for port in raw.get("ports") or () if isinstance(port.get("port"), int))
 
     def _is_of_gate(self, resource: ApiResource, raw: Manifest) -> bool:
-        """Whether an EndpointSlice is of the gate's own Service; one of that name elsewhere is some App's, or nobody's."""
+        """Returns True for an EndpointSlice of the gate's own Service. A Service of that name in another namespace does not count."""
         labels = raw["metadata"].get("labels") or {}
         is_named = resource is SLICES and labels.get(names.SERVICE_OF_SLICE_LABEL) == names.GATE_SERVICE
         return is_named and raw["metadata"].get("namespace", "") == self._gate_namespace
 
     def _affected_by(self, resource: ApiResource, raw: Manifest) -> set[AppKey]:
-        """The Apps whose plan an object may change."""
+        """Returns the Apps whose plan an object may change."""
         namespace = raw["metadata"].get("namespace", "")
         if resource in GUARDS:
             return self.guards.affected_by(resource, raw)
@@ -280,7 +281,7 @@ class Cache:
 
 
 def key_of(raw: Manifest) -> AppKey:
-    """Namespace, empty where it has none, and name of an object."""
+    """Returns the namespace of an object, empty if it has none, and its name."""
     return raw["metadata"].get("namespace", ""), raw["metadata"]["name"]
 
 

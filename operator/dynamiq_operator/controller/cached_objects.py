@@ -1,4 +1,4 @@
-"""What the informer cache has of one App, by what it is to it."""
+"""Groups an App's objects in the informer cache by kind. It reads nothing itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dynamiq_operator.plan.snapshot import LeftRow
 
 @dataclass
 class CachedObjects:
-    """What the cache has of an App."""
+    """The cached objects of one App. `left`: rows of an App of the same name that was deleted."""
 
     records: dict[str, Record] = field(default_factory=dict)
     children: dict[ChildKey, Manifest] = field(default_factory=dict)
@@ -34,7 +34,10 @@ class CachedObjects:
         return tuple(raw for (kind, _), raw in self.children.items() if kind == WORKLOAD.kind)
 
     def add_closed(self, closed: Mapping[str, Record | Unreadable], app: App) -> dict[ChildKey, str]:
-        """Adds closed rows that were read. Returns of each row that restores one that cannot be read why it waits; nothing else does."""
+        """Adds closed rows that were read. Returns why rows wait: each of them restores an unreadable row.
+
+        No row waits for any other unreadable row.
+        """
         served = app.status.live.row if app.status.live is not None else None
         watched, waits = tuple(self.records.values()), dict[ChildKey, str]()
         for name, row in closed.items():
@@ -48,6 +51,7 @@ class CachedObjects:
         return waits
 
     def add(self, row: Record | Unreadable) -> None:
+        """Adds a row, or notes that it is unreadable."""
         if isinstance(row, Unreadable):
             self.unreadable.append(row)
         else:

@@ -1,6 +1,7 @@
-"""What the recorder says of a row that is watched, asked while nobody waits: an observation takes what is known, and an answer requeues its App.
+"""Asks the recorder, in the background, for the comparison of a row during the watch after its deploy. It decides nothing: an observation
+takes the last answer. Each request requeues its App.
 
-The recorder may be slow, away, or none of ours: its answer is taken within limits of time and size, and where there is none, nothing is decided.
+The recorder may be slow, away, or not ours: an answer counts only within limits of time and size. Without an answer nothing is decided.
 """
 
 from __future__ import annotations
@@ -24,23 +25,24 @@ from dynamiq_operator.plan.revert.comparing import Question
 WITHIN = 2.0
 """Seconds for one answer, from the connection to its last byte."""
 EVERY = timedelta(seconds=5)
-"""How often the recorder is asked about one row: it has new runs every second."""
+"""The time between two requests about one row: it has new runs every second."""
 EVERY_IN_VAIN = timedelta(seconds=8)
-"""How often where it gave no answer: it remembers for ten seconds what the operator may do, which a busy API server takes long to say."""
+"""The same after a request without an answer. The recorder caches the operator's rights for ten seconds; a busy API server is slow to
+return them."""
 AT_ONCE, OF_NAMESPACE = 8, 4
-"""Requests at a time, of all Apps, and of the Apps of one namespace."""
+"""Requests at a time: of all Apps, and of the Apps of one namespace."""
 BYTES_MAX = 256 * 1024
 
 log = logging.getLogger(__name__)
 
 
 class _NoAnswerError(Exception):
-    """The message says why, in words that are the same each time."""
+    """A missing answer. The message is the reason, in words that stay the same."""
 
 
 @dataclass
 class Asking:
-    """What is known of one App's row, by the row's uid. `problem`: why there was no answer to the last question."""
+    """The last answer about one App's row. `row`: the row's uid. `problem`: why the last request had no answer."""
 
     row: str | None = None
     said: Comparison | None = None
@@ -50,20 +52,23 @@ class Asking:
     timer: asyncio.TimerHandle | None = field(default=None, repr=False)
 
     def about(self, row: str | None) -> None:
-        """What is known of another row is dropped. None: nothing is asked any more, and what is known stays."""
+        """Sets the row, and drops what is known of another one. None changes nothing."""
         if row is not None and row != self.row:
             self.row, self.said, self.problem, self.not_before = row, None, "", None
 
 
 class ComparisonReader(Background):
-    """Asks the recorder; without `access` it asks nobody. Use it as an async context manager. `now`: the time; `requeue`: called with an App of which there is news."""
+    """A background reader of comparisons; without `access` it makes no request. Use it as an async context manager.
+
+    `now`: the time. `requeue`: called with an App after each request.
+    """
 
     def __init__(self, now: Callable[[], datetime], requeue: Callable[[AppKey], None], access: RecorderAccess | None = None) -> None:
         self._now, self._requeue, self._access = now, requeue, access
         super().__init__(AT_ONCE, OF_NAMESPACE)
 
     def schedule(self, app: AppKey, app_uid: str, asking: Asking, question: Question | None) -> None:
-        """Asks about a row when that is due, and about none where there is no question. It replaces what was scheduled for the App before."""
+        """Schedules the next request about a row; none without a question. It replaces what was scheduled for the App before."""
         asking.about(question.row if question is not None else None)
         if asking.timer is not None:
             asking.timer.cancel()
@@ -82,24 +87,24 @@ class ComparisonReader(Background):
         self._start(self._ask(app, app_uid, asking, question, self._access))
 
     async def _ask(self, app: AppKey, app_uid: str, asking: Asking, question: Question, access: RecorderAccess) -> None:
-        said, problem, row = None, "", question.row
+        comparison, problem, row = None, "", question.row
         try:
             async with self._slots.one_of(app[0]):
-                said = await self._answer(f"{access.url}/v1/apps/{app_uid}/deployments/{row}/comparison", question.unended, access)
+                comparison = await self._answer(f"{access.url}/v1/apps/{app_uid}/deployments/{row}/comparison", question.unended, access)
         except _NoAnswerError as error:
             problem = str(error)
             log.debug("App %s/%s: no comparison: %s", *app, problem)
         finally:
             asking.is_asking = False
-        if said is not None and said.row != row:
-            said, problem = None, "it spoke of another row"
+        if comparison is not None and comparison.row != row:
+            comparison, problem = None, "it spoke of another row"
         if asking.row == row:
-            asking.said, asking.problem = said or asking.said, problem
+            asking.said, asking.problem = comparison or asking.said, problem
             asking.not_before = self._now() + (EVERY_IN_VAIN if problem else EVERY)
         self._requeue(app)
 
     async def _answer(self, url: str, unended: int | None, access: RecorderAccess) -> Comparison:
-        # A recorder of before the second parameter refuses it, and none of its answers leads to a question with it.
+        # An older recorder refuses the second parameter, but none of its answers leads to a question with it.
         params = {"baseline": "previous"} | ({"unended": str(unended)} if unended is not None else {})
         headers = {"Accept": "application/json", "Authorization": f"Bearer {_token(access.token_file)}"}
         try:
@@ -115,7 +120,7 @@ class ComparisonReader(Background):
             raise _NoAnswerError("what it says cannot be read") from None
 
     def _opened(self, access: RecorderAccess) -> aiohttp.ClientSession:
-        """The session, from the first question on."""
+        """Returns the HTTP session, which the first request opens."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=AT_ONCE, ssl=trust_of(access.url, access.ca)),

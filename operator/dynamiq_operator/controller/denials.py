@@ -1,33 +1,33 @@
-"""What the operator may not read, by kind: a feature that is off, and no reason for all others to stop."""
+"""Notes which kinds the operator cannot list: each turns off a feature, and stops no other. It lists nothing itself."""
 
 from __future__ import annotations
 
 from dynamiq_operator.kube.resources import ApiResource
 
 LACKING = "our CustomResourceDefinitions are not there, kubectl apply -k crds"
-"""In place of the API server's words about a kind of ours that it does not know."""
+"""Replaces the API server's message about a kind of ours that it does not know."""
 
 
 class Denials:
-    """The resources that cannot be listed for want of a right, and the API server's words. `namespaces`: those that are watched; None is all."""
+    """The resources that cannot be listed, with the API server's messages. `namespaces`: those that are watched; None is all."""
 
     def __init__(self, namespaces: frozenset[str] | None = None) -> None:
         self._namespaces = namespaces
-        self._said: dict[tuple[ApiResource, str], str] = {}
+        self._reasons: dict[tuple[ApiResource, str], str] = {}
 
-    def note(self, resource: ApiResource, namespace: str, said: str | None) -> bool:
-        """Notes that a list, of a namespace or of all, was denied, or with None that it was not; whether that is new."""
-        where = (resource, namespace)
-        if said is None:
-            return self._said.pop(where, None) is not None
-        is_new = where not in self._said
-        self._said[where] = said
+    def note(self, resource: ApiResource, namespace: str, reason: str | None) -> bool:
+        """Notes why a list of a namespace, or of all, failed; None if it succeeded. Returns True if that is new."""
+        scope = (resource, namespace)
+        if reason is None:
+            return self._reasons.pop(scope, None) is not None
+        is_new = scope not in self._reasons
+        self._reasons[scope] = reason
         return is_new
 
     def is_watched(self, namespace: str) -> bool:
-        """Whether what there is in a namespace is cached, as far as it may be listed."""
+        """Returns True if a namespace is watched: its objects are cached as far as they can be listed."""
         return self._namespaces is None or namespace in self._namespaces
 
     def of(self, namespace: str) -> dict[ApiResource, str]:
-        """What cannot be read that an App of this namespace may need."""
-        return {resource: said for (resource, where), said in self._said.items() if where in ("", namespace)}
+        """Returns the resources that an App of this namespace may need and that cannot be listed, with the reasons."""
+        return {resource: reason for (resource, scope), reason in self._reasons.items() if scope in ("", namespace)}

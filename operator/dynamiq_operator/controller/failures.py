@@ -1,4 +1,4 @@
-"""What failed in a reconcile, as its App says it and as the log says it: once for each change, and not for each pass."""
+"""Reports what failed in a reconcile, for the App's status and for the log: once for each change, not for each pass. It retries nothing."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import CompleteRecord, EndRecord, OwnRecord
 
 TOLD_AFTER = 3
-"""Consecutive passes that fail for something that often passes by itself, a conflict or no answer, before the App says so."""
+"""Consecutive failed passes before the App reports an error that often passes by itself: a conflict, or no answer."""
 SAID_MAX = 400
-"""Characters of what the API server said of one operation."""
+"""Characters of the API server's message about one operation."""
 
 log = logging.getLogger(__name__)
 
 
 def of_operations(failures: Sequence[Failure], passes: int) -> ReconcileFailure | None:
-    """What failed of a plan; None while it is nothing to tell anybody. `passes`: how many have failed in a row, with this one."""
-    told = [each for each in failures if not _is_problem_of_row(each) and (passes >= TOLD_AFTER or not _may_pass(each.error))]
-    if not told:
+    """Returns the failure of a plan; None if it is not to be reported yet. `passes`: failed passes in a row, with this one."""
+    reported = [each for each in failures if not _is_problem_of_row(each) and (passes >= TOLD_AFTER or not _may_pass(each.error))]
+    if not reported:
         return None
-    found = next((reason(each.error) for each in told if not isinstance(each.error, errors.ApiError)), reason(told[0].error))
-    return ReconcileFailure(found, "; ".join(f"{failure.group}: {_said(failure.error)}" for failure in told) + ": tried again")
+    cause = next((reason(each.error) for each in reported if not isinstance(each.error, errors.ApiError)), reason(reported[0].error))
+    return ReconcileFailure(cause, "; ".join(f"{failure.group}: {_message(failure.error)}" for failure in reported) + ": tried again")
 
 
 def of_pass(error: Exception, passes: int) -> ReconcileFailure | None:
-    """The same of an error that ended a pass before its plan was carried out."""
+    """Returns the failure of a pass that ended before its plan was executed; None if it is not to be reported yet."""
     if passes < TOLD_AFTER and _may_pass(error):
         return None
-    return ReconcileFailure(reason(error), f"the App could not be reconciled: {_said(error)}: tried again")
+    return ReconcileFailure(reason(error), f"the App could not be reconciled: {_message(error)}: tried again")
 
 
 def reference(error: BaseException) -> str:
-    """Identifies where in the program an error arose: the same for the same bug, however often it comes back."""
+    """Returns a reference to the code where an error arose: the same for the same bug, however often it recurs."""
     frames = traceback.extract_tb(error.__traceback__)
-    told = [f"{Path(frame.filename).name}:{frame.lineno}:{frame.name}" for frame in frames]
-    return hashlib.sha256("/".join([type(error).__name__, *told]).encode()).hexdigest()[:8]
+    places = [f"{Path(frame.filename).name}:{frame.lineno}:{frame.name}" for frame in frames]
+    return hashlib.sha256("/".join([type(error).__name__, *places]).encode()).hexdigest()[:8]
 
 
-def log_failures(app: AppKey, found: Iterable[Exception]) -> None:
-    """A line for each error, and a stack trace of what is a bug of ours."""
-    for error in found:
+def log_failures(app: AppKey, exceptions: Iterable[Exception]) -> None:
+    """Logs each error in a line, and a bug of ours with its stack trace."""
+    for error in exceptions:
         match error:
             case errors.Conflict():
                 log.info("App %s/%s: another manager wrote an object meanwhile: %s; requeued", *app, error)
@@ -59,7 +59,7 @@ def log_failures(app: AppKey, found: Iterable[Exception]) -> None:
 
 
 def _is_problem_of_row(failure: Failure) -> bool:
-    """Whether it is kept as the problem of a row, which plans tell of for as long as it is one."""
+    """Returns True if the failure is kept as the problem of a row, which plans report while it lasts."""
     is_of_row = isinstance(failure.operation, CompleteRecord | EndRecord | OwnRecord)
     return is_of_row and isinstance(failure.error, errors.Invalid | errors.Denied)
 
@@ -69,11 +69,11 @@ def _may_pass(error: Exception) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """The name of an error of the API server; of any other, that it is one of ours."""
+    """Returns the name of an error of the API server; `INTERNAL` for any other."""
     return type(error).__name__ if isinstance(error, errors.ApiError) else INTERNAL
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, errors.ApiError):
         return str(error)[:SAID_MAX]
     return f"an error in the operator, {type(error).__name__}: look for reference {reference(error)} in its log"

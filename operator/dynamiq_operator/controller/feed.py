@@ -1,7 +1,7 @@
-"""One resource as kopf hears of it: a list that fills the cache, then watches, each of them short, and no error that ends anything.
+"""Feeds one resource to kopf: a list, which fills the cache, then short watches. No error ends it, and kopf never gets one.
 
-A list or watch that fails is tried again for ever, each resource by itself, with a pause of at most `PAUSE_MAX`. What is no answer of an
-API server ends a watch like an error of it, and the resource is listed anew.
+A list or watch that fails is tried again forever, each resource by itself, after a pause of at most `PAUSE_MAX` seconds. An answer that is
+not an API server's ends a watch like an error, and the resource is listed again.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from dynamiq_operator.kube.watching import BRIEF, EXPIRED, GRACE, WATCH_FOR
 
 PAUSE_MAX = 2.0
 ITEMS_AT_ONCE = 50
-"""Items of a list that go into the cache before other tasks have their turn."""
+"""Items of a list that enter the cache before other tasks have their turn."""
 DENIED_AFTER = 5.0
-"""Seconds that a list is denied before the feature counts as off: rights come a moment after the API server."""
+"""Seconds for which a list is denied before the feature counts as off: rights take effect a moment after the API server starts."""
 FAILED_AFTER = 30.0
-"""Seconds that the list of a guard fails by an answer of the API server before what it has counts as unknown."""
+"""Seconds for which the API server answers the list of a guard with errors before the guard's objects count as unknown."""
 GONE = b'{"type":"ERROR","object":{"kind":"Status","code":410}}\n'
-"""The line of a watch on which kopf lists anew."""
+"""The line of a watch that makes kopf list again."""
 
 log = logging.getLogger(__name__)
 
 
 class Feed:
-    """A watched resource, in a namespace or, where that is empty, in all. `on_changed` gets the Apps that a list affects."""
+    """A watched resource, in a namespace or, if that is empty, in all. `on_changed`: called with the Apps that a list affects."""
 
     def __init__(
         self,
@@ -53,22 +53,22 @@ class Feed:
         self._client, self._cache, self._gateway_api, self._denials = client, cache, gateway_api, denials
         self._on_changed, self._clock = on_changed, clock
         self._failed_lists = self._failed_watches = 0
-        """Consecutive ones."""
+        """Consecutive failures."""
         self._denied_since: float | None = None
-        self._said = ""
+        self._reason = ""
         """Why the last list failed."""
         self.known = asyncio.Event()
-        """Set once it was listed, or it is known that it cannot be."""
+        """Set once the resource was listed, or is known to be unlistable."""
         self.listed = asyncio.Event()
-        """Set once it was listed."""
+        """Set once the resource was listed."""
         self.answers = 0
-        """Grows with what the API server says of this resource, an error included: where it stands still, it does not answer, or is not asked."""
+        """Grows with each answer of the API server about this resource, errors included. It does not grow while nothing is requested."""
         self._tried_at = -PAUSE_MAX
         self.is_held = False
-        """Whether there is nothing to ask for: the cluster does not have this API."""
+        """True while there is nothing to list: the cluster does not have this API."""
 
     async def list(self) -> str:
-        """Lists until that succeeds, replaces what is cached, and returns the list's resourceVersion."""
+        """Lists until that succeeds, and replaces what is cached; returns the list's resourceVersion."""
         while True:
             await self._pause(self._failed_lists)
             try:
@@ -78,17 +78,18 @@ class Feed:
                 if isinstance(error, errors.NotFound) and self.resource.optional:
                     await self._until_served()
                     continue
-                self._failed_lists, self._said = self._failed_lists + 1, _told(error)
-                self._say(error)
+                self._failed_lists, self._reason = self._failed_lists + 1, _reason_of(error)
+                self._warn(error)
                 self._note_denial(error)
 
     async def list_once(self) -> str:
-        """Lists, and replaces what is cached; returns the list's resourceVersion. Raises errors.ApiError.
+        """Lists, and replaces what is cached; returns the list's resourceVersion.
 
-        It takes page after page, and keeps none: the flows of a large cluster are more than fits into memory.
+        Raises errors.ApiError.
         """
         listed: set[AppKey] = set()
         version = ""
+        # No page is kept: the flows of a large cluster do not fit into memory.
         async for page in self._client.pages(
             self.resource, self.namespace, label=self.resource.label_selector, field=self.resource.field_selector
         ):
@@ -99,7 +100,7 @@ class Feed:
                 listed.add(key_of(raw))
                 self._on_changed(self._cache.update(self.resource, raw))
                 if number % ITEMS_AT_ONCE == 0:
-                    await asyncio.sleep(0)  # the lease is to be renewed and the probe to be answered meanwhile
+                    await asyncio.sleep(0)  # meanwhile the lease is renewed and the probe answered
         if self.resource.optional:
             self._gateway_api.on_listed(True)
         affected = self._cache.retain(self.resource, listed, int(version), self._namespaces)
@@ -114,19 +115,19 @@ class Feed:
         return version
 
     async def watch(self, version: str) -> AsyncGenerator[bytes, None]:
-        """The events since a resourceVersion as lines, until the watch ends; last `GONE` where it cannot be continued."""
+        """Yields the events since a resourceVersion as lines, until the watch ends. The last line is `GONE` if it cannot be continued."""
         await self._pause(self._failed_watches)
-        began, heard = self._clock(), False
+        began, has_events = self._clock(), False
         query = watching.query(version, label=self.resource.label_selector, field=self.resource.field_selector)
         try:
             async with self._client.watch(self.path, query, WATCH_FOR + GRACE) as lines:
                 async for whole in lines:
                     line = nesting.bounded(whole)
                     watching.event_of(line, self.path)
-                    heard = True
+                    has_events = True
                     self._watched()
                     yield line + b"\n"
-            if not heard and self._clock() - began < BRIEF:
+            if not has_events and self._clock() - began < BRIEF:
                 raise errors.Unavailable(f"watch {self.path}: it ended at once")
             self._watched()
         except errors.ApiError as error:
@@ -136,32 +137,34 @@ class Feed:
             self._failed_watches += 1
             self._count_answer(error)
             if error.status != EXPIRED or self._failed_watches > 1:
-                self._say(error)
+                self._warn(error)
             if error.status == EXPIRED or not isinstance(error, errors.Unavailable):
                 yield GONE
 
     def _watched(self) -> None:
+        """Counts an answer, and ends the series of failed watches."""
         if self._failed_watches > 1:
             log.warning("%s is watched again, after %d failures", self.path, self._failed_watches)
         self._failed_watches = 0
         self.answers += 1
 
     def _count_answer(self, error: errors.ApiError) -> None:
-        """An error of the API server is an answer; a version that has expired is followed by a list, which tells."""
+        """Counts an error of the API server as an answer. An expired version does not count: the list after it does."""
         self.answers += error.status not in (0, EXPIRED)
 
     async def _pause(self, failures: int) -> None:
-        """Waits before a further attempt, but not before the second one, and not all resources to the same moment.
+        """Waits before a further attempt, but not before the second one.
 
-        It counts from the last attempt, which may have waited long enough for an answer.
+        The pause begins with the last attempt, which may have waited long enough for an answer.
         """
         if failures > 1:
+            # Random, so that not all resources are tried at the same moment.
             pause = min(errors.backoff(failures - 1), PAUSE_MAX) * random.uniform(0.7, 1.0)  # noqa: S311
             await asyncio.sleep(max(self._tried_at + pause - self._clock(), 0))
         self._tried_at = self._clock()
 
     async def _until_served(self) -> None:
-        """Waits while the cluster does not have this API. Nothing is asked meanwhile, but where an App needs it."""
+        """Waits while the cluster does not have this API. Meanwhile a request is made only if an App needs it."""
         self._gateway_api.on_listed(False)
         self._on_changed(self._cache.retain(self.resource, frozenset(), sys.maxsize, self._namespaces))
         self._failed_lists, self.is_held = 0, True
@@ -172,33 +175,32 @@ class Feed:
             self.is_held = False
 
     def _note_denial(self, error: errors.ApiError) -> None:
-        """A kind that may not be listed is a feature that is off. The Apps are told, and what is cached of it stays as it is.
-
-        Nothing is absent of the guards because its list fails, and be it for an object that cannot be converted, or since the
-        CustomResourceDefinitions are older than this operator.
-        """
+        """Turns a feature off if its kind cannot be listed: all Apps are reconciled, and what is cached of it stays."""
+        # A guard is not missing because its list fails: one object may fail to convert, or the CustomResourceDefinitions may be older than
+        # this operator.
         is_guard, is_lacking = self.resource in GUARDS, isinstance(error, errors.Denied | errors.NotFound)
         if not isinstance(error, errors.Denied) and not (is_guard and error.status):
             self._denied_since = None
             return
         self._denied_since = self._clock() if self._denied_since is None else self._denied_since
         if self._clock() - self._denied_since >= (DENIED_AFTER if is_lacking else FAILED_AFTER):
-            self._be_without()
+            self._turn_off()
 
     def do_without(self) -> None:
-        """Keeps nobody waiting for a first list that fails on and on, as one of objects does that cannot be converted or decrypted."""
+        """Stops waiting for a first list that keeps failing: one object may fail to convert, or to be decrypted."""
         if self._failed_lists and not self.known.is_set():
-            self._be_without()
+            self._turn_off()
 
-    def _be_without(self) -> None:
-        is_new = self._denials.note(self.resource, self.namespace, self._said)
+    def _turn_off(self) -> None:
+        """Notes why the resource cannot be listed; requeues all Apps if that is new."""
+        is_new = self._denials.note(self.resource, self.namespace, self._reason)
         self.known.set()
         if is_new:
             self._on_changed(self._cache.apps())
 
-    def _say(self, error: errors.ApiError) -> None:
-        log.warning("%s cannot be watched, trying again: %s", self.path, _told(error))
+    def _warn(self, error: errors.ApiError) -> None:
+        log.warning("%s cannot be watched, trying again: %s", self.path, _reason_of(error))
 
 
-def _told(error: errors.ApiError) -> str:
+def _reason_of(error: errors.ApiError) -> str:
     return LACKING if isinstance(error, errors.NotFound) else str(error)

@@ -1,8 +1,8 @@
-"""The client by which the leader writes: it sends nothing once another replica may lead, and gives up in time what it has sent.
+"""Wraps a client for the leader's writes: it sends nothing once another replica may lead, and stops in time what it has sent.
 
-That bounds what this process does. What left it can still arrive later, held up by a network or a proxy, or sent by a process that
-was paused in the middle. So a write names what it was decided from, too: an apply, a patch or a deletion the resourceVersion of
-what was observed, which the next leader moves on when it writes; a creation the name that is there when another has made it.
+It cannot stop a request that has left this process. A network or a proxy may delay it, or the process may be paused while it sends.
+Therefore each write also names what it was decided from. An apply, a patch or a deletion names the observed resourceVersion, which the next
+leader's write changes. A creation names an object, which exists once another leader has created it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from dynamiq_operator.model.objects import Manifest
 
 
 class FencedClient(Client):
-    """The verbs of a client, over the connections of another. Raises LeadershipLost in place of a write that is too late."""
+    """A client that writes only while this replica leads, over the connections of another client.
+
+    Raises LeadershipLost instead of a late write.
+    """
 
     def __init__(self, client: Client, election: LeaderElection) -> None:
         self._client, self._election = client, election

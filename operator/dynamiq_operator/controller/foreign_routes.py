@@ -1,4 +1,4 @@
-"""Routes that are not cached: strangers' ones, and those that another operator made for Apps of namespaces that this one does not serve."""
+"""Finds routes that are not cached: those of strangers, and those of Apps in namespaces that another operator serves. It writes none."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import Manifest
 
 FOREIGN_ROUTE_TTL = 14.0
-"""Seconds for which they are cached: to find one reads every route of the cluster."""
+"""Seconds for which they are cached: one search reads every route of the cluster."""
 STRANGERS = f"{names.MANAGED_BY}!={names.FIELD_MANAGER}"
-"""Label selector of what no operator made."""
+"""Label selector of routes that no operator made."""
 
 
 class ForeignRoute(NamedTuple):
-    """`app`: whose it is, where another operator made it."""
+    """A route that is not cached. `app`: its App, if another operator made it."""
 
     kind: str
     key: AppKey
@@ -28,21 +28,21 @@ class ForeignRoute(NamedTuple):
 
 
 class ForeignRoutes:
-    """`namespaces`: those whose routes are cached; None is all. `clock`: monotonic seconds."""
+    """The routes that are not cached. `namespaces`: those whose routes are cached; None is all. `clock`: monotonic seconds."""
 
     def __init__(self, client: Client, namespaces: frozenset[str] | None, clock: Callable[[], float]) -> None:
         self._client, self._namespaces, self._clock = client, namespaces, clock
         self._sought: dict[str, float] = {}
-        """Hostnames of which one was looked for lately, and when."""
-        self._found: dict[str, list[ForeignRoute]] = {}
-        """By hostname, what the last reading, of `_read_at`, found of those hostnames."""
+        """Hostnames that were searched lately, and when."""
+        self._routes: dict[str, list[ForeignRoute]] = {}
+        """Routes that the last search found, by hostname. `_read_at`: when that was."""
         self._read_at = 0.0
 
     async def of(self, key: AppKey, host: str) -> ForeignRoute | None:
-        """A route that has the hostname and is none of the App's; it is looked for before a hostname is claimed.
+        """Returns a route that has the hostname and is not the App's, or None. It is searched before a hostname is claimed.
 
-        One reading finds those of all hostnames that are looked for: a tenant may have a thousand Apps whose hostnames others serve.
-        Raises errors.ApiError.
+        One search finds the routes of all searched hostnames: a tenant may have a thousand Apps whose hostnames others serve. Raises
+        errors.ApiError.
         """
         self._sought[host] = self._clock()
         known = self._known(key, host) if self._clock() - self._read_at < FOREIGN_ROUTE_TTL else None
@@ -52,25 +52,27 @@ class ForeignRoutes:
         return known
 
     def _known(self, key: AppKey, host: str) -> ForeignRoute | None:
-        """One of the name that the App's own route has is told of by a condition of that."""
+        """Returns a known route of the hostname, or None. A route with the name of the App's own is reported by another condition."""
         own = (key[0], names.route(key[1]))
-        return next((each for each in self._found.get(host, ()) if each.key != own), None)
+        return next((each for each in self._routes.get(host, ()) if each.key != own), None)
 
     async def _read(self) -> None:
-        now, found = self._clock(), dict[str, list[ForeignRoute]]()
+        now, routes = self._clock(), dict[str, list[ForeignRoute]]()
         self._sought = {host: at for host, at in self._sought.items() if now - at < 2 * FOREIGN_ROUTE_TTL}
         for resource in ROUTES:
             try:
                 async for raw in self._not_cached(resource):
                     for host in self._sought.keys() & exposure.hosts_of(raw):
-                        found.setdefault(host, []).append(_foreign_route(resource, raw))
+                        routes.setdefault(host, []).append(_foreign_route(resource, raw))
             except errors.NotFound:
                 if not resource.optional:
                     raise
-        self._found, self._read_at = found, now
+        self._routes, self._read_at = routes, now
 
     async def _not_cached(self, resource: ApiResource) -> AsyncIterator[Manifest]:
-        """Those of Apps elsewhere only where not every namespace is served, and as far as they may be listed."""
+        """Yields the routes that are not cached, as far as they can be listed. Routes of Apps are among them unless every namespace is
+        served.
+        """
         if self._namespaces is None:
             async for raw in self._listed(resource, label=STRANGERS):
                 yield raw

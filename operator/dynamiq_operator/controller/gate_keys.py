@@ -1,4 +1,4 @@
-"""Digests of Access Keys in the gate's namespace: what the gate has of an App, and those that no App needs any more."""
+"""Reads the digests of Access Keys in the gate's namespace, and deletes those that no App needs. It writes none."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import ConfigType
 
 SWEPT_EVERY = 60.0
-"""Seconds between two looks at the whole namespace, at least."""
+"""Seconds between two sweeps of the whole namespace, at least."""
 
 log = logging.getLogger(__name__)
 
 
 async def version_at_gate(client: Client, namespace: str, app: AppKey, uid: str) -> str | None:
-    """Of which version of the App's Access Keys the gate has digests: empty where it has none, None where that may not be read.
+    """Returns the version of the App's Access Keys whose digests the gate has; empty if it has none, None if that may not be read.
 
-    `uid`: the App's. Those of an App that had its name before are none.
+    `uid`: the App's. Digests of an earlier App of the same name do not count.
     """
     try:
-        found = await client.get(SECRETS, namespace, names.gate_keys(*app))
-        return version_of(found) if owner_of(found) == (*app, uid) else ""
+        secret = await client.get(SECRETS, namespace, names.gate_keys(*app))
+        return version_of(secret) if owner_of(secret) == (*app, uid) else ""
     except errors.NotFound:
         return ""
     except errors.Denied:
@@ -39,7 +39,10 @@ async def version_at_gate(client: Client, namespace: str, app: AppKey, uid: str)
 
 
 class GateKeys:
-    """The Secrets in `namespace`. `client` sends nothing once another replica may lead. `namespaces`: those whose Apps are cached; None is all."""
+    """The digests in `namespace`. `client` sends nothing once another replica may lead.
+
+    `namespaces`: those whose Apps are cached; None is all.
+    """
 
     def __init__(
         self,
@@ -55,22 +58,25 @@ class GateKeys:
         self._swept_at: float | None = None
 
     async def sweep(self) -> None:
-        """Deletes digests of Apps that are known to be gone, and of those that no longer are private and serverless. Raises errors.ApiError."""
+        """Deletes digests of missing Apps, and of Apps that are no longer private and serverless.
+
+        Raises errors.ApiError.
+        """
         if self._swept_at is not None and self._clock() - self._swept_at < SWEPT_EVERY:
             return
         self._swept_at = self._clock()
         try:
             async for page in self._client.pages(SECRETS, self._namespace, label=names.MANAGED_SELECTOR):
                 for raw in page["items"]:
-                    if self._is_left(raw):
+                    if self._is_unneeded(raw):
                         meta = raw["metadata"]
                         await self._client.delete(SECRETS, self._namespace, meta["name"], meta["uid"], version=meta["resourceVersion"])
                         log.info("digests of Access Keys are deleted: no App needs %s", meta["name"])
         except (errors.Denied, errors.NotFound):
-            return  # where no gate is installed there is nothing of it
+            return  # no gate is installed
 
-    def _is_left(self, raw: Manifest) -> bool:
-        """Whether it is known that nobody needs these digests. An App of a namespace that is not read is unknown, and not absent."""
+    def _is_unneeded(self, raw: Manifest) -> bool:
+        """Returns True if it is known that no App needs these digests. An App in a namespace that is not read is unknown, not missing."""
         owner = owner_of(raw)
         if owner is None or (self._namespaces is not None and owner[0] not in self._namespaces):
             return False
@@ -83,6 +89,6 @@ class GateKeys:
         rows = ownership.only_of(owner[2], (row for resource, row in objects if resource is RECORDS))
         types = {((row["spec"].get("pinned") or {}).get("config") or {}).get("type") for row in rows}
         is_public = (app["spec"].get("access") or {}).get("type") == "public"
-        # While a change of `access` is held the pods check keys, and so does the gate.
+        # While a change of `access` is pending the pods check keys, and so does the gate.
         is_checked = any(checks_keys(raw["spec"]["template"]) for resource, raw in objects if resource is BY_KIND[WORKLOAD.kind])
         return (is_public and not is_checked) or types == {ConfigType.SERVER.value}

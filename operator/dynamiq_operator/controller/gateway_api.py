@@ -1,4 +1,4 @@
-"""Whether the cluster serves HTTPRoutes: the Gateway API may be installed or removed while the operator runs."""
+"""Notes whether the cluster serves HTTPRoutes: the Gateway API may be installed or removed while the operator runs. It lists none."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import HTTP_ROUTES
 
 DISCOVERY_PERIOD = 10.0
-"""Seconds between two discoveries while an App needs it and it is not served."""
+"""Seconds between two discoveries while an App needs the API and the cluster does not serve it."""
 
 log = logging.getLogger(__name__)
 
 
 class GatewayApi:
-    """`is_served`: whether the last list of HTTPRoutes succeeded."""
+    """The state of the Gateway API. `is_served`: whether the last list of HTTPRoutes succeeded."""
 
     def __init__(self, client: Client, clock: Callable[[], float] = monotonic) -> None:
         self._client, self._clock = client, clock
         self._discovered_at: float | None = None
         self.is_served = False
-        self._found = asyncio.Event()
+        self._may_list = asyncio.Event()
 
     def on_listed(self, served: bool) -> None:
         """Notes whether a list of HTTPRoutes succeeded."""
@@ -33,16 +33,19 @@ class GatewayApi:
         self.is_served = served
 
     def look(self) -> None:
-        """Lets HTTPRoutes be listed once, though nobody knows whether they are served by now."""
-        self._found.set()
+        """Lets HTTPRoutes be listed once, without knowing that the cluster serves them."""
+        self._may_list.set()
 
     async def until_found(self) -> None:
-        """Returns when it is worth while to list HTTPRoutes."""
-        self._found.clear()
-        await self._found.wait()
+        """Returns when a list of HTTPRoutes may succeed."""
+        self._may_list.clear()
+        await self._may_list.wait()
 
     async def require(self) -> bool:
-        """Whether HTTPRoutes can be made, which is where they are watched. If not, looks for them at intervals. Raises errors.ApiError."""
+        """Returns True if HTTPRoutes are watched, so that they can be written. If not, searches for the API at intervals.
+
+        Raises errors.ApiError.
+        """
         now = self._clock()
         if not self.is_served and (self._discovered_at is None or now - self._discovered_at >= DISCOVERY_PERIOD):
             self._discovered_at = now
@@ -52,7 +55,7 @@ class GatewayApi:
 
     async def _discover(self) -> bool:
         try:
-            found = await self._client.request("GET", f"/apis/{HTTP_ROUTES.api_version}", required="resources")
+            discovery = await self._client.request("GET", f"/apis/{HTTP_ROUTES.api_version}", required="resources")
         except errors.NotFound:
             return False
-        return any(each.get("name") == HTTP_ROUTES.plural for each in found["resources"])
+        return any(each.get("name") == HTTP_ROUTES.plural for each in discovery["resources"])

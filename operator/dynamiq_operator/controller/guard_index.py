@@ -1,6 +1,6 @@
-"""Which Apps a policy, an Approval, a Rejection or the labels of a namespace concern: indexed, so that an event costs the same with 1,000 Apps.
+"""Indexes which Apps a policy, an Approval, a Rejection or the labels of a namespace concern. It evaluates no guard.
 
-Most Approvals are history, of rows that have ended: they concern nobody.
+An event costs the same with 1,000 Apps. Most Approvals are history, of rows that have ended: they concern no App.
 """
 
 from __future__ import annotations
@@ -19,59 +19,61 @@ from dynamiq_operator.model.record import Source
 Key = tuple[str, str]
 """Namespace and name."""
 WORDS_MAX = 256
-"""Words of one purpose that are looked at of a row, the newest of them: a policy asks for 16 at most."""
+"""Approvals of one purpose that are read for a row, the newest ones: a policy requires 16 at most."""
 
 
 class GuardIndex:
-    """`objects`: those of the cache, by resource and key."""
+    """An index of guards. `objects`: those of the cache, by resource and key."""
 
     def __init__(self, objects: Mapping[ApiResource, Mapping[Key, Manifest]]) -> None:
         self._objects = objects
         self._apps: dict[str, set[Key]] = defaultdict(set)
         """Apps by namespace."""
         self._undecided: dict[str, set[Key]] = defaultdict(set)
-        """Rows that are still to be pinned, or that wait, by namespace."""
+        """Rows that are unpinned or waiting, by namespace."""
         self._promoting: dict[str, set[Key]] = defaultdict(set)
-        """Those of them that promote a row, by its namespace."""
+        """Those of them that promote a row, by that row's namespace."""
         self._approvals: dict[Key, set[Key]] = defaultdict(set)
-        """Approvals by the row that they name; under an empty name those that name none that can be read."""
-        self._words: dict[tuple[str, str, str, str], set[Key]] = defaultdict(set)
-        """Those of them that may count, by the digest, too, and of purpose Withdraw by who says it, which only the row's author may."""
+        """Approvals by the row that they name; those without a readable name are under an empty one."""
+        self._valid_approvals: dict[tuple[str, str, str, str], set[Key]] = defaultdict(set)
+        """Approvals that may count, also by digest. Withdrawals are also by their author, since only the row's author may withdraw it."""
         self._rejections: dict[str, set[Key]] = defaultdict(set)
         self._selectors: dict[str, tuple[Manifest, NamespaceSelector | None]] = {}
-        """Of policies, by name."""
+        """Parsed selectors of policies, by name."""
 
     def approvals_of(self, namespace: str, row: str) -> Iterator[Manifest]:
+        """Returns the Approvals that name a row."""
         return (self._objects[APPROVALS][key] for key in self._approvals.get((namespace, row), ()))
 
     def words_on(self, namespace: str, row: str, digest: str, author: str | None) -> Iterator[Manifest]:
-        """The Approvals that may count for a row with these pins: of each person and purpose the newest.
+        """Yields the Approvals that may count for a row with these pins: the newest of each person and purpose.
 
-        Whoever may create Approvals may create very many. What counts for nothing is left out before it costs more than a look.
+        A caller with the right may create very many Approvals. Those that cannot count are left out at the cost of a lookup.
         """
         newest: dict[str, dict[str, Manifest]] = defaultdict(dict)
         places = ((namespace, named, digest, by) for named in (row, "") for by in {"", author or ""})
-        for raw in (self._objects[APPROVALS][key] for place in places for key in self._words.get(place, ())):
-            by, words = raw["spec"]["by"], newest[str(raw["spec"].get("purpose"))]
-            words[by] = max(words.get(by, raw), raw, key=_made)
-        for words in newest.values():
-            yield from _newest(words.values())
+        for raw in (self._objects[APPROVALS][key] for place in places for key in self._valid_approvals.get(place, ())):
+            by, approvals = raw["spec"]["by"], newest[str(raw["spec"].get("purpose"))]
+            approvals[by] = max(approvals.get(by, raw), raw, key=_made)
+        for approvals in newest.values():
+            yield from _newest(approvals.values())
 
     def rows_spoken_of(self) -> list[Key]:
-        """Namespaces and names of the rows that Approvals name, whether there are such rows or not."""
+        """Returns namespaces and names of the rows that Approvals name, missing rows included."""
         return [key for key in self._approvals if key[1]]
 
     def rejections_in(self, namespace: str) -> Iterator[Manifest]:
+        """Returns the Rejections in a namespace."""
         return (self._objects[REJECTIONS][key] for key in self._rejections.get(namespace, ()))
 
     def labels_of(self, namespace: str) -> Mapping[str, str] | None:
-        """Labels of a namespace by which a policy may select it; None where it has not been read."""
-        found = self._objects[NAMESPACES].get(("", namespace))
-        labels: Mapping[str, str] | None = found["metadata"]["labels"] if found is not None else None
+        """Returns the labels of a namespace by which a policy may select it; None if it has not been read."""
+        raw = self._objects[NAMESPACES].get(("", namespace))
+        labels: Mapping[str, str] | None = raw["metadata"]["labels"] if raw is not None else None
         return labels
 
     def places(self, resource: ApiResource, key: Key, raw: Manifest) -> Iterator[tuple[dict[Any, set[Any]], Any, Any]]:
-        """Where an object is indexed: the index, the place in it, and what stands there."""
+        """Yields where an object is indexed: the index, the key in it, and the entry."""
         if resource is APPS:
             yield self._apps, key[0], key
         elif resource is RECORDS and _is_undecided(raw["spec"]):
@@ -81,13 +83,13 @@ class GuardIndex:
                 yield self._promoting, source["namespace"], key
         elif resource is APPROVALS:
             yield self._approvals, (key[0], _row_of(raw)), key
-            if (said := _said(raw)) is not None:
-                yield self._words, (key[0], _row_of(raw), *said), key
+            if (scope := _scope_of(raw)) is not None:
+                yield self._valid_approvals, (key[0], _row_of(raw), *scope), key
         elif resource is REJECTIONS:
             yield self._rejections, key[0], key
 
     def affected_by(self, resource: ApiResource, raw: Manifest) -> set[Key]:
-        """The Apps that an object may hold or let go; that they are told of it is all: they look at it themselves."""
+        """Returns the Apps whose rows an object may block or admit. They are only requeued, and evaluate it themselves."""
         namespace = raw["metadata"].get("namespace", "")
         if resource is DEPLOY_POLICIES:
             selector = self.selector_of(raw)
@@ -96,18 +98,16 @@ class GuardIndex:
             return set(self._apps.get(raw["metadata"]["name"], ())) if self._objects[DEPLOY_POLICIES] else set()
         if resource is APPROVALS and _row_of(raw):
             row = self._objects[RECORDS].get((namespace, _row_of(raw)))
-            return {(namespace, row["spec"]["app"])} if row is not None and _heeds(row["spec"], raw) else set()
+            return {(namespace, row["spec"]["app"])} if row is not None and _may_change(row["spec"], raw) else set()
         rows = self._undecided.get(namespace, set())
         if resource is REJECTIONS:
             rows = rows | self._promoting.get(namespace, set())
         return {(key[0], self._objects[RECORDS][key]["spec"]["app"]) for key in rows}
 
     def selector_of(self, policy: Manifest) -> NamespaceSelector | None:
-        """The selector of a policy; None where it cannot be read, so that it may select every namespace.
-
-        It is kept as it was read: every App asks for it at every reconcile.
-        """
+        """Returns the selector of a policy; None if it is unreadable, so that it may select every namespace."""
         name = policy["metadata"]["name"]
+        # Parsed selectors are kept: every App needs them at every reconcile.
         if name not in self._selectors or self._selectors[name][0] is not policy:
             self._selectors[name] = policy, _selector(policy)
         return self._selectors[name][1]
@@ -128,15 +128,18 @@ def _is_undecided(spec: Manifest) -> bool:
     return not spec.get("outcome") and (not pinned or (bool(pinned.get("guards")) and not spec.get("released")))
 
 
-def _heeds(spec: Manifest, word: Manifest) -> bool:
-    """Whether a word on a row may change anything: it has not ended, or Git waits while it is live, and the word may count for its pins."""
+def _may_change(spec: Manifest, approval: Manifest) -> bool:
+    """Returns True if an Approval may count for a row's pins, and the row has not ended, or holds Git's changes while it is live."""
     pinned = spec.get("pinned") or {}
     is_open = not spec.get("outcome") or bool(pinned.get("holds")) or pinned.get("source") == Source.REVERT
-    return is_open and _said(word) in ((pinned.get("digest"), ""), (pinned.get("digest"), spec.get("createdBy")))
+    return is_open and _scope_of(approval) in ((pinned.get("digest"), ""), (pinned.get("digest"), spec.get("createdBy")))
 
 
-def _said(approval: Manifest) -> tuple[str, str] | None:
-    """Of an Approval that may count, the digest, and the author to whose row alone it may; None of one of nobody, or of a backup."""
+def _scope_of(approval: Manifest) -> tuple[str, str] | None:
+    """Returns the digest for which an Approval may count, and the only author for whose row; empty if any.
+
+    None: the Approval has no author, or comes from a backup.
+    """
     spec = approval.get("spec")
     if not isinstance(spec, dict) or not isinstance(spec.get("digest"), str) or spec.get("restored") is True:
         return None
@@ -144,8 +147,8 @@ def _said(approval: Manifest) -> tuple[str, str] | None:
     return (spec["digest"], by if spec.get("purpose") == Purpose.WITHDRAW else "") if isinstance(by, str) and by else None
 
 
-def _newest(words: Iterable[Manifest]) -> list[Manifest]:
-    return sorted(words, key=_made, reverse=True)[:WORDS_MAX]
+def _newest(approvals: Iterable[Manifest]) -> list[Manifest]:
+    return sorted(approvals, key=_made, reverse=True)[:WORDS_MAX]
 
 
 def _made(approval: Manifest) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What kopf calls: a login, and one handler of watch events for each resource. Nothing is decided here."""
+"""Registers a login and a handler of watch events for each resource with kopf. It decides nothing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dynamiq_operator.controller.watch_session import WatchSession
 from dynamiq_operator.kube.resources import WATCHED, ApiResource
 
 SERVER = "http://feeds"
-"""In the place of the API server's address, which the session knows by itself."""
+"""Replaces the API server's address, which the session knows."""
 
 
 def registry(informers: Informers) -> kopf.OperatorRegistry:
-    """The handlers of every watched resource, and no others."""
+    """Returns the handlers of every watched resource, and no others."""
     handlers = kopf.OperatorRegistry()
     _log_in(handlers, informers)
     for resource in WATCHED:

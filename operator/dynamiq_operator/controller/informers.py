@@ -1,4 +1,4 @@
-"""Informers: lists and watch events update the cache, and the Apps that they affect go on the workqueue."""
+"""Updates the cache by lists and watch events, and queues the Apps that they affect. It reconciles nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 
 FAILS_FOR = 30.0
-"""Seconds for which lists of a kind fail, once Apps and rows are listed, before it is done without."""
+"""Seconds to wait for the first list of any other kind, once Apps and rows are listed, before starting without it."""
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 class Informers:
     """The informers of all watched resources. `namespaces` limits what is listed; None is the whole cluster.
 
-    Of `gate_namespace` the EndpointSlices are watched in any case: they say whether a gate is there for Apps that sleep.
+    EndpointSlices in `gate_namespace` are always watched: they show whether a gate exists for sleeping Apps.
     """
 
     def __init__(
@@ -50,23 +50,26 @@ class Informers:
 
     @property
     def feeds(self) -> Iterator[Feed]:
-        """One for each watched resource and namespace."""
+        """One feed for each watched resource and namespace."""
         return iter(self._feeds.values())
 
     def feed_at(self, path: str) -> Feed:
-        """The feed of a collection's URL path. Raises KeyError."""
+        """Returns the feed of a collection's URL path.
+
+        Raises KeyError.
+        """
         return self._feeds[path]
 
     def has_feed_at(self, path: str) -> bool:
-        """Whether the collection at a URL path is watched."""
+        """Returns True if the collection at a URL path is watched."""
         return path in self._feeds
 
     def on_watch_event(self, resource: ApiResource, type_: str | None, raw: Manifest) -> None:
-        """Updates the cache by one watch event; `type_` is None for an object that existed when the watch began."""
+        """Updates the cache by one watch event. `type_`: None for an object that existed when the watch began."""
         self._enqueue(self._cache.delete(resource, raw) if type_ == "DELETED" else self._cache.update(resource, raw))
 
     async def until_synced(self) -> None:
-        """Returns when all was listed that may and can be. Without its Apps and rows nothing can be decided: these are waited for."""
+        """Returns when everything was listed that can be. It always waits for Apps and rows: without them nothing can be decided."""
         for feed in self.feeds:
             if feed.resource in (APPS, RECORDS):
                 await feed.listed.wait()
@@ -79,7 +82,7 @@ class Informers:
                 feed.do_without()
 
     async def list_again(self) -> None:
-        """Lists every watched resource once more, which finds what a watch missed. One that fails now is left to its feed."""
+        """Lists every watched resource once more, to find what a watch missed. A list that fails is left to its feed."""
         for feed in self.feeds:
             if feed.is_held:
                 self._gateway_api.look()

@@ -1,19 +1,19 @@
-"""How kopf watches: it writes nothing of its own, and all that it asks for goes through a session of ours, which retries."""
+"""Configures kopf to write nothing of its own. All its requests go through a session of ours, which retries."""
 
 from __future__ import annotations
 
 import kopf
 
 IDLE_TIMEOUT = 0.2
-"""Seconds after which kopf ends the task that it keeps for each object."""
+"""Seconds after which kopf ends the task that it has for each object."""
 
 
 def settings() -> kopf.OperatorSettings:
-    """Settings for `watch_session`, which never answers with an error, and ends each watch by itself."""
-    made = kopf.OperatorSettings()
-    made.posting.enabled = False
-    made.peering.standalone = True
-    made.scanning.disabled = True
-    made.queueing.worker_limit = None
-    made.queueing.idle_timeout = IDLE_TIMEOUT
-    return made
+    """Returns settings for `watch_session`, which never returns an error and ends each watch by itself."""
+    options = kopf.OperatorSettings()
+    options.posting.enabled = False
+    options.peering.standalone = True
+    options.scanning.disabled = True
+    options.queueing.worker_limit = None
+    options.queueing.idle_timeout = IDLE_TIMEOUT
+    return options

@@ -1,9 +1,10 @@
-"""Leader election: one replica of the operator reconciles at a time, the leader, by a Lease of the API; the others follow.
+"""Elects one leader among the operator's replicas, by a Lease of the API. Only the leader reconciles; the others follow. It does none of
+the work.
 
-A follower watches the Lease, so it takes over in the moment in which the lease is released, or has expired: another replica's lease
-has expired when it has not changed for its duration by the local monotonic clock, and clocks of two machines are never compared.
-`require_leadership` stops a leader that was paused, or cut off, before it writes anything more, and `left_to_write` ends what it sent
-before another can lead. What left this machine can arrive later still: every write names what it was decided from, see `fenced.py`.
+A follower watches the Lease, so it takes over as soon as the lease is released or has expired. A lease has expired when it has not changed
+for its duration, by the local monotonic clock: clocks of two machines are never compared. `require_leadership` stops a leader that was
+paused or cut off before its next write, and `left_to_write` ends its requests before another replica can lead. A request that has left this
+machine may still arrive later: every write names what it was decided from, see `fenced.py`.
 """
 
 from __future__ import annotations
@@ -26,28 +27,30 @@ from dynamiq_operator.model.objects import Manifest, format_time, parse_time
 
 RELEASE_ATTEMPTS = 3
 WRITES_END_BEFORE = 1.0
-"""Seconds before another replica can lead at which no write of this one may be under way any more."""
+"""Seconds before another replica can lead at which all writes of this one must have ended."""
 RETRY_LEAST = 0.1
-"""The share of the retry period that lies between two attempts at least."""
+"""The least share of the retry period between two attempts."""
 MISSED_RENEWALS = 2
-"""Renewals that a follower does not hear of before it asks: the leader may be gone, or the watch may be."""
+"""Renewals that a follower may miss before it reads the lease: the leader may have died, or the watch."""
 EVERYWHERE = "*"
 UNATTENDED_AFTER = 2
-"""Durations of a lease without a renewal after which nobody can have worked: a takeover is over long before."""
+"""Lease durations without a renewal after which no replica can have worked: a takeover is over long before."""
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Linux's monotonic clock stands still while the machine is suspended, and a lease does not."""
+"""The clock that goes on while the machine is suspended, as a lease does. Linux's monotonic clock stops."""
 
 log = logging.getLogger(__name__)
 
 
 class LeadershipLost(Exception):  # noqa: N818
-    """Another replica may lead by now."""
+    """An error: another replica may lead by now."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds: a lease lasts, its leader goes on without having renewed it, between two attempts, and that one of them may take."""
+    """Times in seconds. `lease_duration`: of a lease. `renew_deadline`: for which a leader continues without a renewal. `retry_period`:
+    between two attempts. `attempt`: for which an attempt may last.
+    """
 
     lease_duration: float = 15.0
     renew_deadline: float = 10.0
@@ -56,9 +59,9 @@ class Timing:
 
 
 class LeaderElection:
-    """An election by the Lease `namespace`/`name`, in which this replica stands as `identity`. `clock`: monotonic seconds.
+    """An election by the Lease `namespace`/`name`, with this replica as the candidate `identity`. `clock`: monotonic seconds.
 
-    `serves`: the namespaces that it is to serve, alike for all that stand in one election; `*`: all. It is noted on the Lease.
+    `serves`: the namespaces that it serves, the same for all candidates of one election; `*` is all. The Lease notes it.
     """
 
     def __init__(
@@ -81,35 +84,38 @@ class LeaderElection:
         self._renewed_at: float | None = None
         self._raw: Manifest | None = None
         self.notes: Callable[[], Mapping[str, str]] = dict
-        """Asked at each renewal for annotations of the Lease, which cost no request of their own."""
+        """Called at each renewal for annotations of the Lease, which cost no request of their own."""
 
     def require_leadership(self) -> None:
-        """Raises LeadershipLost where the lease was not renewed within the deadline: another replica may lead by now."""
+        """Raises LeadershipLost if the lease was not renewed within the deadline: another replica may lead by now."""
         if not self.leads:
             raise LeadershipLost
 
     @property
     def leads(self) -> bool:
-        """Whether no other replica can lead by now."""
+        """True while no other replica can lead."""
         return self._since_renewal() <= self._timing.renew_deadline
 
     def left_to_write(self) -> float:
-        """Seconds within which a write that is sent now has to end. Raises LeadershipLost."""
+        """Returns the seconds within which a write that is sent now has to end.
+
+        Raises LeadershipLost.
+        """
         self.require_leadership()
         return self._timing.lease_duration - WRITES_END_BEFORE - self._since_renewal()
 
     @property
     def unattended_until(self) -> datetime | None:
-        """When a replica led again after a time in which none could; None where there was no such time. It is noted on the Lease."""
+        """When a replica led again after a time in which none could; None if there was no such time. The Lease notes it."""
         return _time(self.annotations.get(names.UNATTENDED_ANNOTATION))
 
     @property
     def annotations(self) -> Mapping[str, str]:
-        """Those of the Lease, as it was read or written last."""
+        """Annotations of the Lease, as it was read or written last."""
         return (self._raw or {}).get("metadata", {}).get("annotations") or {}
 
     async def acquire(self) -> None:
-        """Waits until this replica leads."""
+        """Returns when this replica leads."""
         following: str | None = None
         watch = LeaseWatch(self._client, self._namespace, self._name, self._timing.retry_period, self._observe)
         watching: asyncio.Task[None] | None = None
@@ -129,8 +135,8 @@ class LeaderElection:
                 watching.cancel()
 
     def _compare_scopes(self, leader: str) -> None:
-        """Says where this replica waits for one that does other work: what only one of the two is to do, nobody does."""
-        serves = self.annotations.get(names.SERVES_ANNOTATION, self._serves)  # none is noted by an older version
+        """Logs an error if the leader serves other namespaces: what only this replica would do is not done."""
+        serves = self.annotations.get(names.SERVES_ANNOTATION, self._serves)  # an older version notes none
         if serves != self._serves:
             log.error(
                 "%s serves other namespaces (%s) than this replica is to (%s): of these two only one works at a time. Operators of"
@@ -139,7 +145,7 @@ class LeaderElection:
             )
 
     async def _try(self) -> str:
-        """Who holds the lease after an attempt to take it, empty where that is not known."""
+        """Returns who holds the lease after an attempt to take it; empty if that is unknown."""
         try:
             return await self._acquire_or_renew()
         except errors.ApiError as error:
@@ -149,9 +155,10 @@ class LeaderElection:
         return ""
 
     async def _wait(self, leader: str, watch: LeaseWatch, took: float) -> None:
-        """Until the lease may be free: when it was released, has expired, or is not heard of; without a watch, or a leader, for a while.
+        """Waits until the lease is released, has expired, or was not renewed for some time. Without a watch or a leader, it waits for a
+        retry period.
 
-        `took`: seconds of the attempt before, which may have waited long enough for an answer.
+        `took`: seconds of the attempt before, which count towards that period.
         """
         retry = self._timing.retry_period
         silence = retry * MISSED_RENEWALS if leader and watch.is_open else max(retry - took, retry * RETRY_LEAST)
@@ -165,7 +172,7 @@ class LeaderElection:
                 return
 
     def _observe(self, raw: Manifest) -> None:
-        """Notes a state of the lease, and when it was seen first."""
+        """Notes a state of the lease, and when it was first seen."""
         spec = raw.get("spec") or {}
         if (version := raw["metadata"]["resourceVersion"]) == self._observed_version:
             return
@@ -175,15 +182,15 @@ class LeaderElection:
         self._changed.set()
 
     async def renew_until_lost(self, on_lost: Callable[[], None]) -> None:
-        """Renews the lease until cancelled; calls `on_lost` once when another replica holds it or it was not renewed in time."""
+        """Renews the lease until cancelled; calls `on_lost` once if another replica holds it or it was not renewed in time."""
         while True:
             await asyncio.sleep(self._timing.retry_period)
             try:
-                left = self._timing.renew_deadline - self._since_renewal()
-                leader = await asyncio.wait_for(self._acquire_or_renew(), max(left, 0.1))
+                remaining = self._timing.renew_deadline - self._since_renewal()
+                leader = await asyncio.wait_for(self._acquire_or_renew(), max(remaining, 0.1))
                 if leader == self.identity:
                     continue
-                if not leader and left > 0:
+                if not leader and remaining > 0:
                     log.warning("the lease was written by another meanwhile, trying again")
                     continue
                 log.error("the lease is held by %s now", leader or "nobody that is known")
@@ -199,11 +206,11 @@ class LeaderElection:
             return
 
     async def release(self) -> None:
-        """Gives the lease up, so that another replica leads at once."""
+        """Releases the lease, so that another replica leads at once."""
         self._renewed_at = None
         for _ in range(RELEASE_ATTEMPTS):
             try:
-                # Read anew each time: a renewal that was under way when the work ended may be carried out at any moment.
+                # Read anew each time: a renewal that was under way when the work ended may arrive at any moment.
                 self._raw = await self._client.get(LEASES, self._namespace, self._name)
                 spec = self._raw.get("spec") or {}
                 if spec.get("holderIdentity") == self.identity:
@@ -217,11 +224,11 @@ class LeaderElection:
             return
 
     def _since_renewal(self) -> float:
-        """Seconds since this replica acquired or renewed the lease last."""
+        """Returns the seconds since this replica acquired or renewed the lease last."""
         return float("inf") if self._renewed_at is None else self._clock() - self._renewed_at
 
     async def _acquire_or_renew(self) -> str:
-        """Takes or renews the lease where that is possible; returns who holds it, empty where it is not known."""
+        """Takes or renews the lease if that is possible; returns who holds it, empty if that is unknown."""
         began = self._clock()
         try:
             async with asyncio.timeout(self._timing.attempt):
@@ -252,7 +259,7 @@ class LeaderElection:
         return self.identity
 
     def _note_unattended(self, renewed: str | None) -> None:
-        """Notes on the lease that is about to be written that nobody could work until now, where it was not renewed for so long."""
+        """Notes on the lease, for the next write, that no replica could work until now, if it was not renewed for long."""
         assert self._raw is not None  # noqa: S101 - for the type checker: it is read before it is written
         now = datetime.now(UTC)
         known = _time(renewed)
@@ -283,7 +290,7 @@ class LeaderElection:
         return self.identity
 
     def _held(self) -> Manifest:
-        """The fields of a lease that this replica holds from now on."""
+        """Returns the fields of a lease that this replica holds from now on."""
         return {"holderIdentity": self.identity, "leaseDurationSeconds": int(self._timing.lease_duration), "renewTime": _now()}
 
     async def _write(self, spec: dict[str, Any]) -> None:
@@ -295,7 +302,7 @@ class LeaderElection:
 
 
 def _time(text: str | None) -> datetime | None:
-    """What a time of the Lease says; None where there is none, or nothing that can be read: another writer of the Lease wrote it."""
+    """Returns a time of the Lease; None if it is missing, or another writer made it unreadable."""
     with contextlib.suppress(ValueError):
         return parse_time(text) if text else None
     return None

@@ -1,4 +1,6 @@
-"""A replica's turns: it follows until it is elected, leads while it holds the lease, and hands over when it stops."""
+"""Runs a replica: it follows until it is elected, leads while it holds the lease, and hands over when it stops. It reconciles nothing
+itself.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,9 @@ log = logging.getLogger(__name__)
 async def lead(
     election: LeaderElection, workers: Workers, notifier: Notifier, cache: Cache, synced: asyncio.Event, stopping: asyncio.Event
 ) -> None:
-    """Acquires the lease, and runs the workers and tells while it is held, again and again until `stopping` is set; then releases it.
+    """Acquires the lease, and runs the workers and the notifier while it is held; repeats that until `stopping` is set, then releases it.
 
-    It stands for election only once the cache is `synced`: a leader that knows nothing yet would keep the others waiting.
+    It joins the election only once the cache is `synced`: a leader that knows nothing yet would keep the others waiting.
     """
     if not await _unless(stopping, synced.wait()):
         return
@@ -42,7 +44,7 @@ async def lead(
 
 
 async def _unless(stopping: asyncio.Event, waiting: Coroutine[Any, Any, object]) -> bool:
-    """Awaits `waiting`, and raises what it raised; False where `stopping` is set first."""
+    """Awaits `waiting`, and raises its error; returns False if `stopping` is set first."""
     task = asyncio.create_task(waiting)
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,6 @@
-"""Approvals of rows that are not there: of an App that is gone, whose rows the cluster deleted, or of none that ever was. Nobody else ends them."""
+"""Deletes Approvals of missing rows. The cluster deleted the rows with their App, or they never existed. Nothing else deletes such
+Approvals.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ from dynamiq_operator.model.objects import Manifest, Meta
 SWEPT_EVERY = 60.0
 """Seconds between two sweeps, at least."""
 LEFT_FOR = timedelta(hours=1)
-"""How old an Approval is before its row is looked for: a backup may bring it back before the row."""
+"""The age from which an Approval's row is searched: a restore may create the Approval before the row."""
 ROWS_AT_ONCE = 100
-"""Rows that a sweep reads at most: the next one goes on after them."""
+"""Rows that a sweep reads at most; the next sweep continues after them."""
 WORDS_AT_ONCE = 1000
 """Approvals that a sweep deletes at most."""
 
@@ -29,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class LeftWords:
-    """`client` sends nothing once another replica may lead. `now`: the time by the API server's clock."""
+    """The Approvals of missing rows. `client` sends nothing once another replica may lead. `now`: the time by the API server's clock."""
 
     def __init__(
         self, client: Client, cache: Cache, denials: Denials, now: Callable[[], datetime], clock: Callable[[], float] = monotonic
@@ -37,30 +39,33 @@ class LeftWords:
         self._client, self._cache, self._denials, self._now, self._clock = client, cache, denials, now, clock
         self._swept_at: float | None = None
         self._after: Key = ("", "")
-        """The row that was looked for last."""
+        """The row that was searched last."""
 
     async def sweep(self) -> None:
-        """Deletes some of them. Raises errors.ApiError."""
+        """Deletes the Approvals of some missing rows.
+
+        Raises errors.ApiError.
+        """
         if self._swept_at is not None and self._clock() - self._swept_at < SWEPT_EVERY:
             return
         self._swept_at = self._clock()
-        left = WORDS_AT_ONCE
-        wanted = sorted(key for key in self._cache.guards.rows_spoken_of() if key > self._after and not self._is_known(key))
-        for key in wanted[:ROWS_AT_ONCE]:
-            words = self._old(key)[:left]
-            if words and await self._is_absent(key):
-                for raw in words:
+        budget = WORDS_AT_ONCE
+        uncached = sorted(key for key in self._cache.guards.rows_spoken_of() if key > self._after and not self._is_known(key))
+        for key in uncached[:ROWS_AT_ONCE]:
+            approvals = self._old(key)[:budget]
+            if approvals and await self._is_absent(key):
+                for raw in approvals:
                     await self._client.delete(APPROVALS, key[0], raw["metadata"]["name"], raw["metadata"]["uid"])
-                left -= len(words)
-                log.info("%d Approvals of a row that is not there are deleted: %s/%s", len(words), *key)
-            if left <= 0:
-                return  # more of this row may be left: it is looked for again
+                budget -= len(approvals)
+                log.info("%d Approvals of a row that is not there are deleted: %s/%s", len(approvals), *key)
+            if budget <= 0:
+                return  # more of this row may remain: it is searched again
             self._after = key
-        if len(wanted) <= ROWS_AT_ONCE:
+        if len(uncached) <= ROWS_AT_ONCE:
             self._after = ("", "")
 
     def _is_known(self, key: Key) -> bool:
-        """Whether the row is there, or cannot be looked for now."""
+        """Returns True if the row is cached, or rows cannot be listed now."""
         return self._cache.get(RECORDS, *key) is not None or RECORDS in self._denials.of(key[0])
 
     def _old(self, key: Key) -> list[Manifest]:

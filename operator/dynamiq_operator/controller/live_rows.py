@@ -1,6 +1,6 @@
-"""dynamiq_app_live_row: what each App serves, a series of value 1 for each, made of the informer cache at a scrape.
+"""Exports dynamiq_app_live_row: a series of value 1 for the live row of each App, made from the informer cache at a scrape.
 
-Nothing has to be kept up to date, and nothing stays of an App that is gone. A replica that follows has none: two would tell all of it twice.
+No series has to be updated, and none of a deleted App remains. A follower exports none: two replicas would report everything twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class LiveRows(Collector):
     def __init__(self, cache: Cache, leads: Callable[[], bool]) -> None:
         self._cache, self._leads = cache, leads
         self._digests: dict[str, str] = {}
-        """By the uid of a live row, the digest of its pins, which never change."""
+        """Digests of the pins of live rows, by row uid. They never change."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         family = GaugeMetricFamily("dynamiq_app_live_row", "1 for the row that an App serves.", labels=LABELS)
@@ -37,7 +37,7 @@ class LiveRows(Collector):
         yield family
 
     def _values(self, app: AppKey, digests: dict[str, str]) -> list[str] | None:
-        """The labels' values; None where the App serves nothing, or is not there."""
+        """Returns the labels' values; None if the App is missing, or serves nothing."""
         raw = self._cache.get(APPS, *app)
         live = (raw.get("status") or {}).get("live") if raw is not None else None
         if not live:
@@ -46,7 +46,7 @@ class LiveRows(Collector):
         return [*app, live["workflowVersion"], str(live["sequence"]), self._pins(row, digests) if row is not None else ""]
 
     def _pins(self, row: Manifest, digests: dict[str, str]) -> str:
-        """The digest of a row's pins, as its pods are given it; empty where they cannot be read."""
+        """Returns the digest of a row's pins, as its pods have it; empty if the pins are unreadable."""
         uid = row["metadata"]["uid"]
         digest = digests.get(uid) or _digest(row)
         if digest:

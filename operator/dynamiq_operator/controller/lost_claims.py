@@ -1,6 +1,8 @@
-"""Claims of hostnames that were lost, as with the operator's namespace: made again from what serves, before any route changes.
+"""Creates lost claims of hostnames again from what serves, before any route changes. The operator's namespace, for one, may have been
+deleted.
 
-The leader looks when it begins, and now and then. Until it knows which claims there are, nothing of hostnames is decided (`Claims.is_read`).
+The leader searches for them when it begins, and periodically. Until it knows which claims exist, nothing of hostnames is decided
+(`Claims.is_read`).
 """
 
 from __future__ import annotations
@@ -24,16 +26,16 @@ from dynamiq_operator.plan.observed.serving import LostClaim, lost_claims
 from dynamiq_operator.plan.operations import ClaimHostname, Group, Plan
 
 LOOKED_EVERY = 60.0
-"""Seconds between two looks, at least."""
+"""Seconds between two searches, at least."""
 AT_ONCE = 10
-"""Claims that are made side by side."""
+"""Claims that are created at a time."""
 GROUP = "hostname"
 
 log = logging.getLogger(__name__)
 
 
 class LostClaims:
-    """Those in `namespace`. `executor` writes while this replica leads, and `claims` reads."""
+    """The lost claims in `namespace`. `executor` writes while this replica leads, and `claims` reads."""
 
     def __init__(
         self, client: Client, cache: Cache, claims: Claims, executor: Executor, namespace: str, clock: Callable[[], float] = monotonic
@@ -43,16 +45,22 @@ class LostClaims:
         self._looked_at: float | None = None
 
     async def begin(self) -> None:
-        """The first look of a leader: another one may have led since the last. Raises errors.ApiError where it has to be tried again."""
+        """Searches as a new leader: another one may have led since the last search.
+
+        Raises errors.ApiError if it has to be tried again.
+        """
         self._claims.is_read = False
         await self.look()
 
     async def look(self) -> None:
-        """Makes the claims again that are missing. Raises errors.ApiError where it has to be tried again."""
+        """Creates the claims that are missing.
+
+        Raises errors.ApiError if it has to be tried again.
+        """
         self._looked_at = self._clock()
         hosts = self._cache.hostnames()
         claimed = await self._claimed(hosts)
-        # Of those alone: nothing else is done meanwhile, and there may be very many that are claimed.
+        # Only of unclaimed hostnames: nothing else is done meanwhile, and very many may be claimed.
         served = {host: self._claims.serving(host) for host in hosts if host not in claimed}
         lost = list(lost_claims(served, claimed))
         slots = asyncio.Semaphore(AT_ONCE)
@@ -65,36 +73,39 @@ class LostClaims:
         self._claims.is_read = True
 
     async def sweep(self) -> None:
-        """Looks once more, where that was not done lately. Raises errors.ApiError."""
+        """Searches again, unless that was done lately.
+
+        Raises errors.ApiError.
+        """
         if self._looked_at is None or self._clock() - self._looked_at >= LOOKED_EVERY:
             await self.look()
 
     async def _claimed(self, hosts: Iterable[str]) -> set[str]:
-        """Of the hostnames those that are claimed, or of which that may not be known. One list tells of all, where it is allowed."""
+        """Returns the hostnames that are claimed, or may not be read. One list is enough if it is allowed."""
         named = {names.claim(host): host for host in hosts}
         with contextlib.suppress(errors.Denied):
             pages = self._client.pages(CLAIMS, self._namespace, label=f"{names.CLAIM_LABEL}=hostname")
             return {named[name] async for page in pages for each in page["items"] if (name := each["metadata"]["name"]) in named}
-        found = set()
+        claimed = set()
         for name, host in named.items():
             with contextlib.suppress(errors.NotFound):
                 with contextlib.suppress(errors.Denied):
                     await self._client.get(CLAIMS, self._namespace, name)
-                found.add(host)
-        return found
+                claimed.add(host)
+        return claimed
 
     async def _make(self, lost: LostClaim, slots: asyncio.Semaphore) -> None:
-        """Makes a claim, and tells of it on its App."""
+        """Creates a claim, with an Event of its App."""
         raw = self._cache.get(APPS, *lost.app)
         app = read(App, raw) if raw is not None else None
         if app is None or isinstance(app, Unreadable):
             return
-        told = events.claimed_again(app, lost.hostname, lost.since, contested=bool(lost.others), tied=lost.tied)
+        event = events.claimed_again(app, lost.hostname, lost.since, contested=bool(lost.others), tied=lost.tied)
         claim = ClaimHostname(app, lost.hostname, lost.since, lost.others)
         async with slots:
-            failed = await self._executor.execute(lost.app, Plan((Group(GROUP, (told, claim)),)))
-        for each in failed:
+            failures = await self._executor.execute(lost.app, Plan((Group(GROUP, (event, claim)),)))
+        for each in failures:
             if isinstance(each.error, errors.Conflict):
-                return  # it is there: another one has made it, or it lacks our label
+                return  # it exists: another replica has created it, or it lacks our label
             raise each.error
         log.info("App %s/%s: the claim of hostname %s was lost, and is made again", *lost.app, lost.hostname)

@@ -1,6 +1,6 @@
-"""What /metrics of the operator shows of its work: deploys, reconciles, what waits for one, and whether this replica leads.
+"""Counts the operator's work for /metrics: deploys, reconciles, Apps that wait for one, and whether this replica leads.
 
-It counts where something has been done, never where it was decided. Labels are of few values: an App is named by `live_rows` alone.
+It counts what was done, never what was decided. Labels have few values: only `live_rows` names Apps.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dynamiq_operator.model.record import Outcome, Result
 from dynamiq_operator.plan.history.lifecycle import waits
 
 INTERNAL = "InternalError"
-"""The reason of an error that is none of the API server's: a bug of ours."""
+"""The reason of an error that is not the API server's: a bug of ours."""
 DEPLOY_BUCKETS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
 RECONCILE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """One registry for one operator. `depth`, `oldest`, in seconds, and `leads` are asked at each scrape."""
+    """The metrics of one operator, in a registry. `depth`, `oldest` (seconds) and `leads` are called at each scrape."""
 
     def __init__(
         self, depth: Callable[[], float] = lambda: 0, oldest: Callable[[], float] = lambda: 0, leads: Callable[[], bool] = lambda: False
@@ -72,12 +72,12 @@ class Metrics:
         for result in Result:
             self._deploys.labels(result.value)
             self._deploy_seconds.labels(result.value)
-        # A counter that begins with its first error has had no increase, and no alert would tell of it.
+        # A counter that begins with its first error shows no increase, so no alert would fire.
         for reason in {*(kind.__name__ for kind in errors.ERRORS.values()), errors.Unavailable.__name__, INTERNAL}:
             self._errors.labels(reason)
 
     def ended(self, record: Record, outcome: Outcome) -> None:
-        """Counts a deploy whose outcome has been written; one that never began, as it waited for somebody, has no duration."""
+        """Counts a deploy whose outcome has been written. A deploy that never began, since its row waited, has no duration."""
         self._deploys.labels(outcome.result.value).inc()
         if record.pinned is not None and not waits(record):
             began = record.spec.released.at if record.spec.released is not None else record.pinned.created_at
@@ -85,17 +85,17 @@ class Metrics:
             self._deploy_seconds.labels(outcome.result.value).observe(max(took, 0.0))
 
     def verified(self, seconds: float, *, passed: bool) -> None:
-        """Counts a verification whose end has been written."""
+        """Counts a smoke test whose end has been written."""
         result = "Passed" if passed else "Failed"
         self._verifications.labels(result).inc()
         self._verification_seconds.labels(result).observe(seconds)
 
     def reverted(self) -> None:
-        """Counts a row that was made to take a version back."""
+        """Counts a row by which the operator reverts."""
         self._reverts.inc()
 
     def bypassed(self) -> None:
-        """Counts a row that goes past the rules, once its deploy may begin."""
+        """Counts a row that bypasses the guards, once its deploy may begin."""
         self._bypasses.inc()
 
     def reconciled(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Observing an App: a snapshot from the cache, with the few reads that the watches do not cover."""
+"""Observes an App: makes a snapshot from the cache, with the few reads that the watches do not cover. It writes nothing to the API server."""
 
 from __future__ import annotations
 
@@ -53,20 +53,20 @@ from dynamiq_operator.plan.verification.asking import due as verification_due
 from dynamiq_operator.plan.workloads.wanted import to_be_warmed
 
 PROBLEM_TTL = 14.0
-"""Seconds after which a name that was taken is read again."""
+"""Seconds after which a taken name is read again."""
 
 VERSIONS_AT_ONCE = 500
-"""Releases of a workflow that are looked at without a pause, which takes a few milliseconds."""
+"""Releases of a workflow that are read without a pause, which takes a few milliseconds."""
 
 RELEASE = re.compile("v[1-9][0-9]*")
-"""The version of a release that can be compared with others."""
+"""Matches the version of a release that can be compared with others."""
 
 ESSENTIAL = (APPS, RECORDS, PODS, *(BY_KIND[needed.kind] for needed in (SERVICE, CONFIG_MAP, WORKLOAD)))
-"""What every App needs. What is there for some of what an App can have is left alone, and not more, where it may not be listed."""
+"""Kinds that every App needs. If another kind cannot be listed, only the feature that needs it is off."""
 
 
 class Observer:
-    """Makes snapshots. It writes nothing to the API server."""
+    """A maker of snapshots. It writes nothing to the API server."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Observer:
         self._verifying, self._archive = verifying, archive
 
     async def observe(self, key: AppKey) -> Snapshot:
-        """The snapshot of an App now. Raises errors.ApiError."""
+        """Returns the snapshot of an App now. Raises errors.ApiError."""
         app = self.app(key)
         if app is None or isinstance(app, Unreadable):
             return self._without_app(key, app)
@@ -117,7 +117,7 @@ class Observer:
             raise failed.exceptions[0] from failed
         unknown |= cached.add_closed(closed.result(), app)
         versions = tuple([each async for each in self._versions(key[0], app, tuple(records.values()), unknown)])
-        unknown |= await self._bring_back(app, state, watched, set(records), {*flows, *(each.flow_hash for each in versions)})
+        unknown |= await self._read_archived(app, state, watched, set(records), {*flows, *(each.flow_hash for each in versions)})
         snapshot = Snapshot(
             *key,
             self._client.now(),
@@ -166,13 +166,13 @@ class Observer:
         return await self._with_named(app, state, await self._counted(key, app, state, snapshot))
 
     async def _with_named(self, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
-        """The snapshot with the keys of the Secrets and ConfigMaps that the App's variables name."""
-        wanted = references_to_read(snapshot, app)
-        found = await references.read_keys(self._client, snapshot.namespace, wanted, state.referenced_keys, self._clock)
-        return replace(snapshot, named=found)
+        """Returns the snapshot with the keys of the Secrets and ConfigMaps that the App's variables name."""
+        objects = references_to_read(snapshot, app)
+        keys = await references.read_keys(self._client, snapshot.namespace, objects, state.referenced_keys, self._clock)
+        return replace(snapshot, named=keys)
 
     async def _counted(self, key: AppKey, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
-        """The snapshot with the runs that have been counted, and what is read only where a version is taken back."""
+        """Returns the snapshot with the counted runs, and with the history if a version is to be reverted."""
         state.counts = count(snapshot, app, state.counts)
         snapshot = replace(snapshot, counts=state.counts)
         if needs_history(snapshot, app):
@@ -184,7 +184,7 @@ class Observer:
         return snapshot
 
     def _without_app(self, key: AppKey, app: Unreadable | None) -> Snapshot:
-        """The snapshot where there is no App, or none that can be read: its rows, which wait. Of one that is absent nothing is kept."""
+        """Returns the snapshot of a missing or unreadable App: its rows, which wait. Nothing is kept of a missing one."""
         if app is None:
             self._states.drop(key)
             self._claims.drop(key)
@@ -200,36 +200,36 @@ class Observer:
         )
 
     def _gate(self) -> Gate:
-        """The gate; unknown where the slices of its Service cannot be listed, though some may have been seen before."""
+        """Returns the gate; unknown if the slices of its Service cannot be listed, even if some were seen before."""
         if SLICES in self._denials.of(self._settings.gate_namespace):
             return Gate.of(None)
         return Gate.of(map(Slice.of, self._cache.slices_of_gate()))
 
     async def policies_in(self, namespace: str) -> tuple[DeployPolicy, ...]:
-        """The policies that select a namespace, as far as they can be read."""
+        """Returns the readable policies that select a namespace."""
         return (await self._guards.observe(namespace, ())).policies
 
     def app(self, key: AppKey) -> App | Unreadable | None:
-        """The App as it is cached; None where it is absent."""
+        """Returns the cached App; None if it is missing."""
         raw = self._cache.get(APPS, *key)
         return read(App, raw) if raw is not None else None
 
     def _denied(self, namespace: str, records: Iterable[Record], flows: Container[str]) -> dict[str, str]:
-        """By kind of child, why it may not be listed. Raises errors.Denied for a kind without which nothing can be decided."""
-        found = self._denials.of(namespace)
+        """Returns why kinds of children cannot be listed, by kind. Raises errors.Denied for a kind that decisions need."""
+        denials = self._denials.of(namespace)
         needed = set(ESSENTIAL)
         for record in records:
             if record.outcome is None and record.pinned is None:
                 needed |= {VERSIONS, RUNTIMES}
             elif record.outcome is None and record.pinned is not None and record.pinned.workflow_hash not in flows:
                 needed.add(VERSIONS)  # its flow is in one of them: without that its deploy would fail
-        for resource, said in found.items():
+        for resource, reason in denials.items():
             if resource in needed:
-                raise errors.Denied(f"the operator cannot list {resource.plural}, without which nothing can be decided: {said}")
-        return {resource.kind: said for resource, said in found.items() if resource in BY_KIND.values()}
+                raise errors.Denied(f"the operator cannot list {resource.plural}, without which nothing can be decided: {reason}")
+        return {resource.kind: reason for resource, reason in denials.items() if resource in BY_KIND.values()}
 
     def _from_cache(self, key: AppKey, app: App | None) -> CachedObjects:
-        """The App's objects in the cache, by what they are to it; those of other managers are left out, and those of other Apps of its name."""
+        """Returns the App's cached objects, without those of other managers and of other Apps with its name."""
         cached = CachedObjects()
         rows: list[Manifest] = []
         jobs: list[Manifest] = []
@@ -237,32 +237,32 @@ class Observer:
         callers: dict[str, CallerPod] = {}
         evaluations: list[Manifest] = []
         evaluators: dict[str, EvaluationPod] = {}
-        for resource, found in self._cache.of_app(key):
-            if app is not None and ownership.is_anothers(found, app.meta.uid):
-                schedules |= {found["metadata"].get("uid", "")} if resource.kind == CRON_JOB.kind else set()
+        for resource, raw in self._cache.of_app(key):
+            if app is not None and ownership.is_anothers(raw, app.meta.uid):
+                schedules |= {raw["metadata"].get("uid", "")} if resource.kind == CRON_JOB.kind else set()
             elif resource is RECORDS:
-                rows.append(found)
-            elif resource in CHILDREN and app is not None and is_ours(found, app):
-                cached.children[(resource.kind, found["metadata"]["name"])] = found
+                rows.append(raw)
+            elif resource in CHILDREN and app is not None and is_ours(raw, app):
+                cached.children[(resource.kind, raw["metadata"]["name"])] = raw
             elif resource is JOBS and app is not None:
-                jobs += [found] if names.TRIGGER_LABEL in found["metadata"]["labels"] else []
-                evaluations += [found] if names.VERIFICATION_LABEL in found["metadata"]["labels"] else []
+                jobs += [raw] if names.TRIGGER_LABEL in raw["metadata"]["labels"] else []
+                evaluations += [raw] if names.VERIFICATION_LABEL in raw["metadata"]["labels"] else []
             elif resource is SLICES:
-                cached.slices.append(Slice.of(found))
-            elif resource is PODS and names.TRIGGER_OF_LABEL in found["metadata"]["labels"]:
-                caller = CallerPod.of(found)
+                cached.slices.append(Slice.of(raw))
+            elif resource is PODS and names.TRIGGER_OF_LABEL in raw["metadata"]["labels"]:
+                caller = CallerPod.of(raw)
                 callers[caller.job] = caller
-            elif resource is PODS and names.VERIFICATION_OF_LABEL in found["metadata"]["labels"]:
-                evaluator = EvaluationPod.of(found)
+            elif resource is PODS and names.VERIFICATION_OF_LABEL in raw["metadata"]["labels"]:
+                evaluator = EvaluationPod.of(raw)
                 evaluators[evaluator.owner] = evaluator
             elif resource is PODS:
-                cached.pods.append(Pod.of(found))
+                cached.pods.append(Pod.of(raw))
         held = self._held(key)
-        left, rows = self._left(key, rows, app)
-        cached.left = [row for row in left if row.meta.name not in held][: row_window.ROWS_MOST]
+        left_rows, rows = self._left(key, rows, app)
+        cached.left = [row for row in left_rows if row.meta.name not in held][: row_window.ROWS_MOST]
         window = row_window.of_app(rows, held) if app is not None else row_window.without_app(rows)
-        for found in window.rows:
-            cached.add(read(Record, found))
+        for raw in window.rows:
+            cached.add(read(Record, raw))
         cached.more_rows = window.more
         # The runs of another App's trigger have its CronJob as their owner, and no App.
         own = [job for job in jobs if not schedules.intersection(Meta.of(job).owners)]
@@ -271,71 +271,71 @@ class Observer:
         return cached
 
     def _left(self, key: AppKey, rows: list[Manifest], app: App | None) -> tuple[list[LeftRow], list[Manifest]]:
-        """Of an App's rows those that were an App's that had its name before, and that nobody owns yet; and the others."""
+        """Returns the unowned rows of a deleted App of this name; and the other rows."""
         former = self._cache.former(key)
         if former is None or (app is not None and app.meta.uid == former.uid):
             return [], rows
-        # By when the row was first seen: its status is written when a row is heard of before its App, perhaps after that App was deleted.
-        left = [row for row in rows if _is_new(row) and self._cache.first_seen(row) < former.version]
-        names_ = {row["metadata"]["name"] for row in left}
-        return [LeftRow(Meta.of(row), former.uid) for row in left], [row for row in rows if row["metadata"]["name"] not in names_]
+        # The version first seen counts: a later status makes the row seem newer than the deletion of its App.
+        orphans = [row for row in rows if _is_new(row) and self._cache.first_seen(row) < former.version]
+        names_ = {row["metadata"]["name"] for row in orphans}
+        return [LeftRow(Meta.of(row), former.uid) for row in orphans], [row for row in rows if row["metadata"]["name"] not in names_]
 
     def _held(self, key: AppKey) -> frozenset[str]:
-        """Names of rows whose write was refused lately."""
+        """Returns the names of rows whose write was refused lately."""
         problems = self._states.of(key).row_problems.items()
         return frozenset(name for name, kept in problems if kept.at(self._clock()).holds_back(""))
 
     async def _closed_records(
         self, key: AppKey, app: App, records: dict[str, Record], children: Mapping[ChildKey, Manifest]
     ) -> dict[str, Record | Unreadable]:
-        """Rows that are not watched, since they are closed, and that a watched row or the App's status names."""
-        wanted = {record.spec.restores for record in records.values() if record.spec.restores and not record.pinned}
+        """Returns closed rows, which are not watched, that a watched row or the App's status names."""
+        row_names = {record.spec.restores for record in records.values() if record.spec.restores and not record.pinned}
         if app.status.live is not None:
-            wanted.add(app.status.live.row)
-        if (good := to_be_warmed(app, children, self._client.now())) is not None:
-            wanted.add(good)
-        found: dict[str, Record | Unreadable] = {}
-        for name in sorted(wanted - set(records)):
+            row_names.add(app.status.live.row)
+        if (last_good := to_be_warmed(app, children, self._client.now())) is not None:
+            row_names.add(last_good)
+        rows: dict[str, Record | Unreadable] = {}
+        for name in sorted(row_names - set(records)):
             try:
                 raw = await self._client.get(RECORDS, key[0], name)
             except errors.NotFound:
                 continue
             if ownership.may_be_of(app.meta.uid, raw):
-                found[name] = read(Record, raw)
-        return found
+                rows[name] = read(Record, raw)
+        return rows
 
-    async def _bring_back(
-        self, app: App, state: AppState, watched: Iterable[Record], there: Container[str], flows: set[str]
+    async def _read_archived(
+        self, app: App, state: AppState, watched: Iterable[Record], present: Container[str], flows: set[str]
     ) -> dict[ChildKey, str]:
-        """Reads from the archive what open rows restore, and what flows they name, that the cluster has not. Returns of each row why it waits."""
+        """Reads the rows and flows that open rows need, and the cluster lacks, from the archive. Returns by row why it waits."""
         if app.spec.history is None or not app.spec.history.archive:
             return {}
         waiting = [row for row in watched if row.outcome is None]
-        restoring = [row for row in waiting if row.pinned is None and row.spec.restores and row.spec.restores not in there]
+        restoring = [row for row in waiting if row.pinned is None and row.spec.restores and row.spec.restores not in present]
         lacking = {row.pinned.workflow_hash for row in waiting if row.pinned is not None} - flows
         archived = {row.spec.restores for row in restoring if row.spec.restores}
         problem = await self._archive.bring_back(app.meta.uid, state.archiving, sorted(archived), lacking)
         if not problem:
             return {}
-        why, read_ = f"the row that it restores is not in the cluster, and {problem}", state.archiving.said
-        whole = {name for name, row in read_.rows.items() if row.pinned is None or row.pinned.workflow_hash in {*flows, *read_.flows}}
+        why, archive = f"the row that it restores is not in the cluster, and {problem}", state.archiving.said
+        whole = {name for name, row in archive.rows.items() if row.pinned is None or row.pinned.workflow_hash in {*flows, *archive.flows}}
         return {(RECORDS.kind, row.name): why for row in restoring if row.spec.restores not in whole}
 
     async def _authors_stamped_since(self, records: Iterable[Record]) -> datetime | None:
-        """Since when the policy that stamps authors and its binding have existed; read only when a row is to be pinned."""
+        """Returns since when the policy that stamps authors and its binding have existed; reads that only if a row is unpinned."""
         if all(record.pinned or record.outcome for record in records):
             return None
         return await self._stamps.since(names.AUTHOR_POLICY)
 
     def _runtimes(self, unknown: dict[ChildKey, str]) -> dict[str, Runtime]:
-        found = {}
+        runtimes = {}
         for raw in self._cache.runtimes():
             runtime = read(Runtime, raw)
             if isinstance(runtime, Unreadable):
                 unknown[(RUNTIMES.kind, runtime.meta.name)] = runtime.message
             else:
-                found[runtime.meta.name] = runtime
-        return found
+                runtimes[runtime.meta.name] = runtime
+        return runtimes
 
     async def _versions(self, namespace: str, app: App, records: Iterable[Record], unknown: dict[ChildKey, str]) -> AsyncIterator[Version]:
         workflows = {app.spec.workflow} | {record.pinned.workflow for record in records if record.pinned}
@@ -357,24 +357,24 @@ class Observer:
         state.access_keys_pointers = pointers
         if not is_new and state.access_keys is not None and state.access_keys.presence is KeysPresence.PRESENT:
             return state.access_keys
-        state.access_keys = None  # should the read fail
+        state.access_keys = None  # in case the read fails
         try:
-            found = await self._client.get(SECRETS, key[0], names.access_keys(key[1]))
+            secret = await self._client.get(SECRETS, key[0], names.access_keys(key[1]))
         except errors.NotFound:
             state.access_keys = AccessKeys(KeysPresence.ABSENT)
             return state.access_keys
-        version = found["metadata"]["resourceVersion"]
+        version = secret["metadata"]["resourceVersion"]
         if state.access_keys_since is None or state.access_keys_since[0] != version:
             state.access_keys_since = (version, self._client.now())
-        state.access_keys = AccessKeys(_whose_keys(found, app, cached.records.values()), *state.access_keys_since)
+        state.access_keys = AccessKeys(_whose_keys(secret, app, cached.records.values()), *state.access_keys_since)
         return state.access_keys
 
     async def _version_at_gate(
         self, key: AppKey, app: App, cached: CachedObjects, records: Iterable[Record], state: AppState
     ) -> str | None:
-        """The version of the Access Keys that the gate has digests of: read once, and of private Apps with a serverless row alone.
+        """Returns the version of the Access Keys whose digests the gate has: read once, and only for private Apps with a serverless row.
 
-        Those of others are deleted sooner or later (`gate_keys.GateKeys.sweep`), so that of them nothing is known.
+        Digests of other Apps are deleted sooner or later (`gate_keys.GateKeys.sweep`), so nothing is known of them.
         """
         serverless = any(row.pinned is not None and row.pinned.config.type is ConfigType.SERVERLESS for row in records)
         if not serverless or not access_keys.are_read(app, cached.workloads):
@@ -385,26 +385,26 @@ class Observer:
         return state.gate_keys
 
     async def _expire_problems(self, namespace: str, app: App, state: AppState) -> None:
-        """Looks again, after `PROBLEM_TTL`, whether a name that was taken is free now."""
+        """Reads a taken name again after `PROBLEM_TTL`: it may be free now."""
         state.forget_problems(self._clock())
         for child, kept in list(state.problems.items()):
             if kept.problem.reason is not ProblemReason.TAKEN or self._clock() - kept.since < PROBLEM_TTL:
                 continue
             del state.problems[child]
             try:
-                found = await self._client.get(BY_KIND[child[0]], namespace, child[1])
+                raw = await self._client.get(BY_KIND[child[0]], namespace, child[1])
             except errors.NotFound:
                 continue
-            if ownership.is_of_former(found, app.meta.name, app.meta.uid):
+            if ownership.is_of_former(raw, app.meta.name, app.meta.uid):
                 continue
-            if not is_ours(found, app) or (child_kind(child[0]).immutable and found.get("immutable") is not True):
+            if not is_ours(raw, app) or (child_kind(child[0]).immutable and raw.get("immutable") is not True):
                 state.keep_problem(child, kept.problem, self._clock())
 
     async def _ledger(self, key: AppKey, app: App, records: Iterable[Record], state: AppState, *, needed: bool = False) -> Ledger:
-        """The whole history: read once, when a decision first needs it, and updated from then on."""
+        """Returns the whole history: read once, when a decision first needs it, and updated from then on."""
         if state.ledger is None:
             settled = all(record.pinned or record.outcome for record in records)
-            # As a row goes live under strategy Switch the whole history says what is kept warm behind it.
+            # When a row goes live under strategy Switch, the whole history decides what the standby runs.
             settled = settled and not (app.spec.rollout.switches and any(record.outcome is None for record in records))
             limited = app.spec.history is not None and app.spec.history.limit is not None
             if settled and app.spec.deploy is None and not limited and not needed and not hold_needs_history(app, records):
@@ -418,21 +418,21 @@ class Observer:
 
 
 def _flows(app: App, children: dict[ChildKey, Manifest]) -> Iterable[str]:
-    for (kind, name), found in children.items():
-        if kind == CONFIG_MAP.kind and found.get("immutable") is True and names.flow(app.meta.name, found[CONTENT_HASH]) == name:
-            yield found[CONTENT_HASH]
+    for (kind, name), raw in children.items():
+        if kind == CONFIG_MAP.kind and raw.get("immutable") is True and names.flow(app.meta.name, raw[CONTENT_HASH]) == name:
+            yield raw[CONTENT_HASH]
 
 
 def _is_new(row: Manifest) -> bool:
-    """Whether no operator has taken a row yet: it has neither a number nor an owner."""
+    """Returns True if no operator has taken the row yet: it has neither a number nor an owner."""
     return "sequence" not in row["spec"] and ownership.is_nobodys(row)
 
 
 def _whose_keys(secret: Manifest, app: App, records: Iterable[Record]) -> KeysPresence:
-    """Whose the Secret of an App's name is. That of a deleted App of the same name is about to go, and a new one is made then.
+    """Returns whose the Secret of an App's name is. A Secret of a deleted App of that name is being deleted, and a new one is created then.
 
-    One without an owner a restore brought back, and nobody may give it one. So it is this App's where the App came back as well, as rows show
-    that are older than it is; else it may be that of an App that was restored, and has been deleted since.
+    A Secret without an owner was restored, and may not be given an owner. It is this App's if the App was restored, too: then some rows are
+    older than the App. Otherwise it may be that of an App that was restored, and deleted since.
     """
     meta = app.meta
     if ownership.is_of_former(secret, meta.name, meta.uid):

@@ -1,4 +1,4 @@
-"""Reading the rows of other Apps that rows promote."""
+"""Reads the rows of other Apps that rows promote. It verifies none."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from dynamiq_operator.plan.history.lifecycle import waits
 
 
 async def read_sources(client: Client, cache: Cache, records: Iterable[Record], unknown: dict[ChildKey, str]) -> dict[str, Record]:
-    """By the name of a row that is to be pinned, or waits, the row that it says it was promoted from, where that can be read.
+    """Reads the source row of each promotion that is unpinned or waiting, keyed by row name. Sources in other clusters are not read.
 
-    One in another cluster is never read: what has its name here is another row. Of one that only another row with the same flow took the place of, such as one that scales, the version is live still. `unknown` gets
-    why one that is there cannot be read. Raises errors.ApiError.
+    `unknown`: gets why an existing source is unreadable. Raises errors.ApiError.
     """
-    found = {}
+    sources = {}
     for record in records:
         source = record.spec.promoted_from
+        # A row of this cluster with the name of one in another cluster is a different row.
         if source is None or source.cluster is not None or record.outcome or (record.pinned and not waits(record)):
             continue
         try:
@@ -32,27 +32,27 @@ async def read_sources(client: Client, cache: Cache, records: Iterable[Record], 
         except errors.NotFound:
             continue
         except errors.Denied as error:
-            if record.pinned:  # of one that is to be pinned, what may not be read is not verified
+            if record.pinned:  # the source of an unpinned row that may not be read is unverified
                 unknown[(RECORDS.kind, record.name)] = f"the row that it promotes cannot be read: {error}"
             continue
         if _is_of_former(cache, source.namespace, raw):
-            continue  # it is about to go, and what it says is of an App that is gone
+            continue  # it is about to be deleted, with an App that is missing
         promoted = read(Record, raw)
         if isinstance(promoted, Unreadable):
             unknown[(RECORDS.kind, record.name)] = f"the row that it promotes cannot be read: {promoted.why}"
         else:
-            found[record.name] = await _as_served(client, cache, source.namespace, promoted)
-    return found
+            sources[record.name] = await _as_served(client, cache, source.namespace, promoted)
+    return sources
 
 
 def _is_of_former(cache: Cache, namespace: str, row: Manifest) -> bool:
-    """Whether another App has the name of the row's App by now."""
+    """Returns True if another App has the name of the row's App by now."""
     app = cache.get(APPS, namespace, row["spec"]["app"])
     return app is not None and ownership.is_anothers(row, app["metadata"].get("uid", ""))
 
 
 async def _as_served(client: Client, cache: Cache, namespace: str, row: Record) -> Record:
-    """The row, Live where its App serves its flow by another one."""
+    """Returns the row, as Live if its App serves the same flow by another row, such as one that scales."""
     raw = cache.get(APPS, namespace, row.spec.app) if row.phase is Phase.SUPERSEDED else None
     app = read(App, raw) if raw is not None else None
     if not isinstance(app, App) or app.status.live is None or row.pinned is None:

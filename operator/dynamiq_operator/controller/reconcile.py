@@ -1,4 +1,4 @@
-"""Reconciling one App: observe, plan, execute. What ends a reconcile with an error requeues the App with backoff."""
+"""Reconciles one App: observe, plan, execute. An error requeues the App with backoff. It makes no decision: plans do."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from dynamiq_operator.plan.planner import make_plan
 from dynamiq_operator.plan.status.failures import tell_failure
 
 CHANGES_BEFORE_THROTTLING = 8
-"""Consecutive reconciles that each changed something, after which the next one is delayed: a plan that never ends must not spin."""
+"""Consecutive reconciles with changes after which the next one is delayed: a plan that never ends must not spin."""
 THROTTLE_SECONDS, THROTTLE_MOST = 1.0, 60.0
 TOLD_AGAIN_AFTER = 60.0
-"""Seconds for which an App says of a failure what it said first: words that differ each time, by a port or an id, would be a write each time."""
+"""Seconds for which an App reports a failure in its first words. New words each time, with a port or an id, would be a write each time."""
 RECORDED_LATER = 5.0
 """Seconds after which changes of an App's settings that could not be recorded are tried again."""
 REQUEUE_AFTER_MIN = 0.1
-"""Seconds: a plan that wants the next reconcile sooner gets it after these."""
+"""Seconds until the next reconcile that a plan can ask for, at least."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class _Changes:
-    """`passes`: consecutive reconciles of an App that changed something; `alike`: the last of them, which did `what`."""
+    """Consecutive reconciles of an App with changes, `passes` in all. `alike`: the last ones, which did the same: `what`."""
 
     passes: int
     alike: int
@@ -47,7 +47,7 @@ class _Changes:
 
     @classmethod
     def after(cls, before: _Changes | None, plan: Plan) -> _Changes:
-        """With a reconcile that carries out this plan."""
+        """Returns the changes with a reconcile that executes this plan."""
         what = tuple(
             (group.name, f"{type(each).__name__} {getattr(each, 'name', '')}") for group in plan.groups for each in group.operations
         )
@@ -57,12 +57,12 @@ class _Changes:
 
     @property
     def throttle(self) -> float:
-        """Seconds until the next reconcile that nothing else asks for: longer and longer where the same is done in vain."""
+        """Seconds until the next reconcile that nothing else requests. They double while the same is done in vain."""
         return min(THROTTLE_SECONDS * 2.0 ** min(max(self.alike - CHANGES_BEFORE_THROTTLING, 0), 16), THROTTLE_MOST)
 
 
 class Reconciler:
-    """Reconciles the Apps that a worker takes from the queue."""
+    """The reconciler of the Apps that a worker takes from the queue."""
 
     def __init__(
         self,
@@ -79,7 +79,10 @@ class Reconciler:
         self._changes: dict[AppKey, _Changes] = {}
 
     async def process(self, app: AppKey) -> None:
-        """Reconciles an App and tells the queue how that ended. Raises nothing: no error ends a worker, or keeps the App from coming again."""
+        """Reconciles an App, and ends its turn in the queue.
+
+        Raises nothing: no error ends a worker, or keeps the App from its next reconcile.
+        """
         failed, began = True, monotonic()
         try:
             failed = await self._process(app)
@@ -90,7 +93,7 @@ class Reconciler:
             self._queue.done(app, failed=failed)
 
     async def _process(self, app: AppKey) -> bool:
-        """Whether something failed, which is noted."""
+        """Returns True if something failed, which is noted."""
         try:
             failures = await self.reconcile(app)
         except LeadershipLost:
@@ -100,13 +103,14 @@ class Reconciler:
             await self._note(app, of_pass(error, self._count(app)), [error])
             return True
         passes = self._count(app) if failures else 0
-        await self._note(app, of_operations(failures, passes), [failure.error for failure in failures], told_by_plan=True)
+        await self._note(app, of_operations(failures, passes), [failure.error for failure in failures], is_reported=True)
         return bool(failures)
 
     async def reconcile(self, app: AppKey) -> tuple[Failure, ...]:
-        """One reconcile; returns what of its plan failed. After a change without a failure the App is requeued at once, to observe what came of it.
+        """Reconciles once; returns what of the plan failed. After a change without a failure the App is requeued at once, to observe the
+        result.
 
-        Raises errors.ApiError of a read, LeadershipLost, and whatever an observation or a plan raises.
+        Raises errors.ApiError of a read, LeadershipLost, and any error of an observation or a plan.
         """
         self._settings.note(app)
         snapshot = await self._observer.observe(app)
@@ -122,8 +126,8 @@ class Reconciler:
         changes = self._changes[app] = _Changes.after(self._changes.get(app), plan)
         if changes.alike == CHANGES_BEFORE_THROTTLING:
             log.warning("App %s/%s: %d reconciles in a row changed the same, and it is not as it should be yet", *app, changes.alike)
-        with self._notifier.during(snapshot) as tell:
-            failures = await self._executor.execute(app, plan, tell)
+        with self._notifier.during(snapshot) as notify:
+            failures = await self._executor.execute(app, plan, notify)
         if failures:
             return failures
         if changes.passes < CHANGES_BEFORE_THROTTLING:
@@ -133,7 +137,10 @@ class Reconciler:
         return ()
 
     async def _record_settings(self, app: AppKey) -> None:
-        """Once nothing is left to be done: no deploy waits for it, and where it fails nothing else does. Raises LeadershipLost."""
+        """Writes AppChanges once nothing else is to be done: no deploy waits for that, and a failure affects nothing else.
+
+        Raises LeadershipLost.
+        """
         try:
             later = await self._settings.record(app)
         except errors.ApiError as error:
@@ -143,39 +150,40 @@ class Reconciler:
             self._queue.add_after(app, later)
 
     def _count(self, app: AppKey) -> int:
+        """Counts a failed pass; returns how many there were in a row."""
         state = self._states.of(app)
         state.failed_passes += 1
         return state.failed_passes
 
-    async def _note(self, app: AppKey, failure: ReconcileFailure | None, found: list[Exception], *, told_by_plan: bool = False) -> None:
-        """Keeps what failed for the next plan to tell of; where there may be no plan, it is told at once."""
-        for error in found:
+    async def _note(self, app: AppKey, failure: ReconcileFailure | None, exceptions: list[Exception], *, is_reported: bool = False) -> None:
+        """Keeps what failed, for the next plan to report. If there may be no plan, reports it at once. `is_reported`: by a plan."""
+        for error in exceptions:
             self._metrics.failed(reason(error))
-        if not found and app not in self._states:
-            return  # nothing is kept of an App that there is not
+        if not exceptions and app not in self._states:
+            return  # nothing is kept of a missing App
         state, now = self._states.of(app), self._states.clock()
         if failure is not None and state.failure is not None and failure.reason == state.failure.reason:
             failure = failure if now - state.told_at >= TOLD_AGAIN_AFTER else state.failure
         state.told_at = now if failure != state.failure else state.told_at
-        if not found:
+        if not exceptions:
             state.failed_passes = 0
             if state.failure is not None:
                 log.info("App %s/%s is reconciled again", *app)
                 self._queue.add(app)
         elif state.failure != failure or state.failed_passes == 1:
-            log_failures(app, found)
+            log_failures(app, exceptions)
         state.failure = failure
-        if failure is not None and not told_by_plan:
-            await self._tell(app, failure)
+        if failure is not None and not is_reported:
+            await self._report(app, failure)
 
-    async def _tell(self, app: AppKey, failure: ReconcileFailure) -> None:
-        """Writes the condition and the Event without a plan: what failed may be the plan."""
+    async def _report(self, app: AppKey, failure: ReconcileFailure) -> None:
+        """Writes the condition and the Event without a plan: the plan may be what failed."""
         try:
-            observed = self._observer.app(app)
-            if observed is not None:
-                told = tell_failure(observed, failure, datetime.now(UTC))
-                await self._executor.execute(app, Plan((Group(FAILURE, told),)))
+            cached = self._observer.app(app)
+            if cached is not None:
+                operations = tell_failure(cached, failure, datetime.now(UTC))
+                await self._executor.execute(app, Plan((Group(FAILURE, operations),)))
         except LeadershipLost:
-            return  # the next leader finds out, and says, by itself
+            return  # the next leader fails and reports by itself
         except Exception:
             log.exception("App %s/%s: what failed could not be written to its status", *app)

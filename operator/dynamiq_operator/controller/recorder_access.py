@@ -1,4 +1,4 @@
-"""How the recorder is asked by the operator."""
+"""Describes how the operator reaches the recorder. It makes no request."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class RecorderAccess:
-    """How the recorder is asked. `token_file`: has the operator's token for it, which changes: it is read for each request.
+    """The address of the recorder, and what a request needs.
 
-    `ca`: certificates by which an https one is trusted, None for those of the system.
+    `token_file`: the operator's token for it. The token changes, so the file is read for each request. `ca`: certificates that make an
+    https recorder trusted; None for those of the system.
     """
 
     url: str

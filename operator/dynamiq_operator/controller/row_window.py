@@ -1,7 +1,7 @@
-"""Which of an App's open rows one reconcile looks at: however many there are, a pass over them has an end soon.
+"""Selects the open rows of an App that one reconcile reads, so that a pass ends soon however many there are. It parses none.
 
-By what is stored, before anything is parsed: those that wait for a number, the oldest first; of the others, by how far they have come,
-the oldest, whose turn or deadline is next, and the newest, which decide what runs.
+Among rows that wait for a number, the oldest are selected. At each later stage, the oldest and the newest are: the turn or deadline of the
+oldest is next, and the newest decide what runs.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.record import Result
 
 ROWS_MOST = 20
-"""Rows of one kind, and from each end, in a pass."""
+"""Rows of one stage that a pass reads, from each end."""
 
 
 @dataclass(frozen=True)
 class RowWindow:
-    """The rows of this pass; `more`: whether there are further ones that wait for a number."""
+    """The rows of one pass. `more`: whether further rows wait for a number."""
 
     rows: tuple[Manifest, ...]
     more: bool = False
 
 
 def of_app(rows: Iterable[Manifest], held: Container[str] = frozenset()) -> RowWindow:
-    """The rows of an App that there is. `held`: names of rows whose write was refused lately, which hold up no others."""
+    """Returns the rows of an App that exists. `held`: names of rows whose write was refused lately, which delay no others."""
     new: list[Manifest] = []
     refused: list[Manifest] = []
     stages: tuple[list[Manifest], ...] = ([], [], [])
@@ -47,36 +47,37 @@ def of_app(rows: Iterable[Manifest], held: Container[str] = frozenset()) -> RowW
 
 
 def without_app(rows: Iterable[Manifest]) -> RowWindow:
-    """The rows of an App that there is not: first those that do not say yet that they wait, then those that wait longest."""
+    """Returns the rows of a missing App: first those whose status does not report that they wait, then those that wait longest."""
     silent: list[Manifest] = []
     waiting: list[Manifest] = []
     for row in rows:
-        said = next(iter((row.get("status") or {}).get("conditions") or ()), None)
-        if said is None:
+        condition = next(iter((row.get("status") or {}).get("conditions") or ()), None)
+        if condition is None:
             silent.append(row)
-        elif said.get("status") == "Unknown":
+        elif condition.get("status") == "Unknown":
             waiting.append(row)
     return RowWindow((*_oldest(silent, ROWS_MOST), *_oldest(waiting, ROWS_MOST)), more=len(silent) > ROWS_MOST)
 
 
 def _ends(rows: Sequence[Manifest]) -> Sequence[Manifest]:
-    """The oldest and the newest by sequence."""
+    """Returns the oldest and the newest rows by sequence."""
     if len(rows) <= 2 * ROWS_MOST:
         return rows
     return [*heapq.nsmallest(ROWS_MOST, rows, _sequence), *heapq.nlargest(ROWS_MOST, rows, _sequence)]
 
 
 def _live(ended: Sequence[Manifest], chosen: Sequence[Manifest]) -> Iterator[Manifest]:
-    """The newest row that succeeded, where it is not among those chosen."""
+    """Yields the newest row that succeeded, unless it was chosen already."""
     succeeded = [row for row in ended if (row["spec"]["outcome"] or {}).get("result") == Result.SUCCEEDED]
     if succeeded and not any(max(succeeded, key=_sequence) is row for row in chosen):
         yield max(succeeded, key=_sequence)
 
 
 def _oldest(rows: Sequence[Manifest], most: int) -> Sequence[Manifest]:
-    """By creation, and then in natural order of name, of which only those are asked for that may count."""
+    """Returns the oldest rows by creation, then in natural order of name."""
     if len(rows) <= most:
         return rows
+    # Natural order costs much, so only rows that may be among them are sorted by name.
     last = heapq.nsmallest(most, map(_created, rows))[-1]
     early = [row for row in rows if _created(row) <= last]
     return heapq.nsmallest(most, early, lambda row: (_created(row), natural(row["metadata"]["name"])))

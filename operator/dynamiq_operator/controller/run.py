@@ -1,4 +1,4 @@
-"""The operator's process: its parts are made and wired here, and end in order on SIGTERM."""
+"""Makes and wires the parts of the operator's process, and ends them in order on SIGTERM. It decides nothing."""
 
 from __future__ import annotations
 
@@ -46,16 +46,17 @@ from dynamiq_operator.model.settings import Settings
 RELIST_PERIOD = 600.0
 """Seconds between two lists of everything, which find what an interrupted watch missed."""
 OBJECTS_MADE = 50_000
-"""After which the garbage collector looks for circles: one list makes many times Python's 700, and nearly no circle."""
+"""Allocations after which the garbage collector searches for cycles. One list makes many times Python's 700, and nearly no cycle."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class OperatorOptions:
-    """How the process runs. `namespaces`: empty is the whole cluster. `relist_period`, `recovers_within`: seconds. `metrics_port`: of every address.
+    """Options of the process. `namespaces`: empty is the whole cluster. `relist_period`, `recovers_within`: seconds. `metrics_port`: of
+    every address.
 
-    `recorder_token`: file with the token by which the recorder knows the operator. `recorder_ca`: certificates by which that is trusted.
+    `recorder_token`: file with the operator's token for the recorder. `recorder_ca`: certificates that make the recorder trusted.
     """
 
     settings: Settings
@@ -75,7 +76,7 @@ class OperatorOptions:
 
 
 async def run(options: OperatorOptions) -> None:
-    """Runs until SIGTERM or SIGINT. Raises only where the process cannot begin at all, such as exposition.PortTaken."""
+    """Keeps the process running until SIGTERM or SIGINT. Raises only if it cannot begin at all, such as exposition.PortTaken."""
     listening = bound(None, options.metrics_port) if options.metrics_port is not None else None
     synced, stopping, gate_namespace = asyncio.Event(), asyncio.Event(), options.settings.gate_namespace
     queue = WorkQueue[AppKey](lambda app: app[0], NAMESPACE_SHARE)
@@ -107,16 +108,16 @@ async def run(options: OperatorOptions) -> None:
         metrics = Metrics(lambda: queue.depth, lambda: queue.oldest, lambda: election.leads)
         metrics.registry.register(LiveRows(cache, lambda: election.leads))
         executor = Executor(fenced, cache, states, claims, election, lambda: f"dynq_{secrets.token_urlsafe(32)}", metrics)
-        telling = notifier(options.notify, client, cache, options.settings.operator_namespace, observer.policies_in, metrics.registry)
-        teller = await stack.enter_async_context(telling)
-        election.notes = teller.notes
+        starting = notifier(options.notify, client, cache, options.settings.operator_namespace, observer.policies_in, metrics.registry)
+        notifying = await stack.enter_async_context(starting)
+        election.notes = notifying.notes
         settings = SettingsRecorder(
             fenced, cache, states, Stamps(client, states.clock), options.lease_namespace, client.now, secrets.token_bytes
         )
-        reconciler = Reconciler(queue, observer, executor, states, metrics, teller, settings)
-        lost = LostClaims(fenced, cache, claims, executor, options.lease_namespace)
-        sweeps = gate_keys.sweep, left_words.sweep, lost.sweep
-        workers = Workers(queue, cache, states, reconciler, client.until_answered, *sweeps, begin=lost.begin)
+        reconciler = Reconciler(queue, observer, executor, states, metrics, notifying, settings)
+        lost_claims = LostClaims(fenced, cache, claims, executor, options.lease_namespace)
+        sweeps = gate_keys.sweep, left_words.sweep, lost_claims.sweep
+        workers = Workers(queue, cache, states, reconciler, client.until_answered, *sweeps, begin=lost_claims.begin)
         scope = WatchScope(tuple(sorted({*options.namespaces, gate_namespace})) if options.namespaces else (), options.health)
         tasks = [
             asyncio.create_task(watch(scope, informers, stopping)),
@@ -124,7 +125,7 @@ async def run(options: OperatorOptions) -> None:
             asyncio.create_task(_sync(options.relist_period, informers, synced)),
             asyncio.create_task(watch_admission_policies(client, options.identity)),
             asyncio.create_task(serve_metrics(listening, metrics.registry)),
-            asyncio.create_task(lead(election, workers, teller, cache, synced, stopping)),
+            asyncio.create_task(lead(election, workers, notifying, cache, synced, stopping)),
         ]
         handle_signals(stopping)
         signalled = asyncio.create_task(stopping.wait())
@@ -145,10 +146,10 @@ def _recorder(options: OperatorOptions) -> RecorderAccess | None:
 
 
 async def _sync(period: float, informers: Informers, synced: asyncio.Event) -> None:
-    """Sets `synced` when the cache is full, and lists everything again at intervals."""
+    """Sets `synced` once the cache is full, and lists everything again at intervals."""
     gc.set_threshold(OBJECTS_MADE)
     await informers.until_synced()
-    gc.freeze()  # most of what is cached now lives as long as the process: to go through all of it again and again would find nothing
+    gc.freeze()  # most of the cache lives as long as the process: a search in it finds nothing
     synced.set()
     while True:
         await asyncio.sleep(period)

@@ -1,7 +1,8 @@
-"""Records changes of Apps' settings, beside the plans: nothing that is decided about an App relies on it, so what fails here holds up nothing.
+"""Records changes of Apps' settings as AppChanges, beside the plans. No decision about an App relies on them, so a failure here delays
+nothing.
 
-What an App's status notes as recorded is not looked at again, also not after a restart. Of any other App the records are listed, and not kept:
-most Apps change seldom, and a record is as large as the App.
+Settings that the App's status notes as recorded are not compared again, not even after a restart. The AppChanges of any other App are
+listed, and not kept: most Apps change seldom, and an AppChange is as large as the App.
 """
 
 from __future__ import annotations
@@ -31,37 +32,40 @@ from dynamiq_operator.model.objects import App, AppChange, Manifest, Unreadable,
 from dynamiq_operator.model.settings_changes import Seen, SettingsKey, next_change
 
 KEY, KEY_BYTES = "key", 32
-"""Of the Secret: the data's name, and how long the key is."""
+"""The data's name in the Secret, and the bytes of the key."""
 UNAVAILABLE_FOR, UNAVAILABLE_MOST = 60.0, 960.0
-"""Seconds after which records that may not be read, or written, are tried again: twice as many each time that it was in vain, up to the second."""
+"""Seconds until AppChanges that may not be read or written are tried again, and their maximum. They double with each failure."""
 DELETED_AT_ONCE, NEXT_AFTER = 20, 1.0
-"""Records that are let go at once, so that a limit that was lowered a lot keeps nobody waiting, and the seconds until the next ones."""
+"""AppChanges that are deleted at once, and seconds until the next ones. A limit that was lowered a lot delays nothing else."""
 EVERYWHERE = ""
 
 TRIES = 2
-"""Records that are made at most of what is seen once: the first may be there already, by a leader before, and of another moment."""
+"""AppChanges created at most for one change: the first may exist already, from an earlier leader and another moment."""
 
 log = logging.getLogger(__name__)
 
 
 class _NoKeyError(Exception):
-    """There is no key."""
+    """An error: there is no key."""
 
 
 class _NoKindError(Exception):
-    """The API server does not serve AppChanges."""
+    """An error: the API server does not serve AppChanges."""
 
 
 @dataclass(frozen=True)
 class _Unavailable:
-    """`until`: the monotonic time at which it is tried again. `seconds`: how long that is after it was tried last."""
+    """A pause after a failure. `until`: the monotonic time of the next try. `seconds`: the length of the pause."""
 
     until: float
     seconds: float
 
 
 class SettingsRecorder:
-    """`client` sends nothing once another replica may lead. `namespace`: where the key is kept. `now`: the time by the API server's clock."""
+    """The recorder of settings. `client` sends nothing once another replica may lead. `namespace`: where the key is kept.
+
+    `now`: the time by the API server's clock.
+    """
 
     def __init__(
         self,
@@ -77,10 +81,10 @@ class SettingsRecorder:
         self._namespace, self._now, self._make_key = namespace, now, make_key
         self._key: SettingsKey | None = None
         self._unavailable: dict[str, _Unavailable] = {}
-        """By namespace, or everywhere, where nothing is recorded now: one tenant's quota or rights are not another's."""
+        """Pauses by namespace, or everywhere: one tenant's quota or rights are not another's."""
 
     def note(self, key: AppKey) -> None:
-        """Notes when a change is seen first, and after which row: one that came along with it gets its number later in the same pass."""
+        """Notes when a change is first seen, and after which row. A row that came with the change gets its number later in the same pass."""
         raw = self._cache.get(APPS, *key)
         if raw is None:
             return
@@ -93,9 +97,9 @@ class SettingsRecorder:
             state.seen_settings = SeenSettings(generation, self._now(), state.seen_settings.after)
 
     async def record(self, key: AppKey) -> float | None:
-        """Records what has changed since the record before, and lets go of records as retention let go of rows.
+        """Writes what changed since the last AppChange, and deletes AppChanges as retention deleted rows.
 
-        Seconds after which to try again, where it can't be done now. Raises errors.ApiError where it may be done at once.
+        Returns the seconds until the next try if recording is not possible now. Raises errors.ApiError if it may be possible at once.
         """
         raw = self._cache.get(APPS, *key)
         if raw is None:
@@ -110,7 +114,7 @@ class SettingsRecorder:
         if isinstance(app, Unreadable) or app.meta.deleting or names.RESTORING_ANNOTATION in app.meta.annotations:
             return None
         try:
-            is_done = await self._bring_up_to_date(app, raw, state, oldest)
+            is_done = await self._update(app, raw, state, oldest)
         except (_NoKeyError, _NoKindError) as error:
             seconds = self._give_up(EVERYWHERE)
             log.warning("changes of Apps' settings are not recorded for %.0f s: %s", seconds, error)
@@ -124,40 +128,41 @@ class SettingsRecorder:
             log.warning("App %s/%s: what changed of its settings is not recorded for %.0f s: %s", *key, UNAVAILABLE_FOR, error)
             return UNAVAILABLE_FOR
         if self._unavailable:
-            self._unavailable = {each: found for each, found in self._unavailable.items() if each not in (EVERYWHERE, key[0])}
+            self._unavailable = {each: pause for each, pause in self._unavailable.items() if each not in (EVERYWHERE, key[0])}
         return None if is_done else NEXT_AFTER
 
     def _unavailable_now(self, key: AppKey, state: AppState) -> float | None:
-        """Seconds after which an App is tried again, where nothing of it is recorded now. Not all at once: there may be ten thousand of them."""
+        """Returns the seconds until an App is tried again; None if now. They differ by App: there may be ten thousand of them."""
         now = self._states.clock()
-        if (left := state.settings_refused_until - now) > 0:
-            return left
-        for found in filter(None, map(self._unavailable.get, (EVERYWHERE, key[0]))):
-            if found.until > now:
-                return found.until - now + found.seconds * (zlib.crc32("/".join(key).encode()) % 1000 / 1000)
+        if (remaining := state.settings_refused_until - now) > 0:
+            return remaining
+        for pause in filter(None, map(self._unavailable.get, (EVERYWHERE, key[0]))):
+            if pause.until > now:
+                return pause.until - now + pause.seconds * (zlib.crc32("/".join(key).encode()) % 1000 / 1000)
         return None
 
     def _give_up(self, where: str) -> float:
-        """Returns for how many seconds."""
+        """Pauses recording; returns for how many seconds."""
         now, before = self._states.clock(), self._unavailable.get(where)
         seconds = min(before.seconds * 2, UNAVAILABLE_MOST) if before is not None else UNAVAILABLE_FOR
-        kept = {each: found for each, found in self._unavailable.items() if found.until + UNAVAILABLE_MOST > now}
+        kept = {each: pause for each, pause in self._unavailable.items() if pause.until + UNAVAILABLE_MOST > now}
         self._unavailable = {**kept, where: _Unavailable(now + seconds, seconds)}
         return seconds
 
-    async def _bring_up_to_date(self, app: App, raw: Manifest, state: AppState, oldest: int) -> bool:
-        """Whether nothing is left to be done."""
+    async def _update(self, app: App, raw: Manifest, state: AppState, oldest: int) -> bool:
+        """Writes and deletes AppChanges. Returns True if nothing remains to be done."""
         changes = await self._changes(app)
         if state.seen_settings is not None:
             await self._record(app, raw, state.seen_settings, changes)
-            # Before it is noted, which fails where the App was changed meanwhile: that change has a time and a row of its own.
+            # Cleared before the note, which fails if the App was changed meanwhile: that change has a time and a row of its own.
             state.seen_settings = None
             await self._note_recorded(app, changes[-1])
-        if is_done := await self._let_go(app, changes, oldest):
+        if is_done := await self._delete_expired(app, changes, oldest):
             state.changes_kept_from = oldest
         return is_done
 
     async def _record(self, app: App, raw: Manifest, seen: SeenSettings, changes: list[AppChange]) -> None:
+        """Creates the AppChanges that lead to these settings, and appends them to `changes`."""
         settings = Seen(
             namespace=app.meta.namespace,
             app=app.meta.name,
@@ -170,24 +175,28 @@ class SettingsRecorder:
             created=app.meta.created,
         )
         key = self._key or await self._read_key()
-        for _ in range(TRIES):  # and not until nothing differs: what the API server stores may be less than what was sent
+        for _ in range(TRIES):  # not until nothing differs: the API server may store less than was sent
             change = next_change(settings, key, changes[-1].spec if changes else None)
             if change is None:
                 break
             changes.append(await self._create(app, change))
 
     async def _note_recorded(self, app: App, last: AppChange) -> None:
-        """Notes in the App's status that it is recorded as it was read. Raises errors.Conflict where it has been written since."""
+        """Notes in the App's status that its settings were recorded as they were read.
+
+        Raises errors.Conflict if the App was written since.
+        """
         recorded = RecordedSettings(generation=app.meta.generation, sequence=last.spec.sequence)
         if recorded != app.status.settings:
             patch = {"metadata": {"resourceVersion": app.meta.resource_version}, "status": {"settings": recorded.as_json()}}
-            with contextlib.suppress(errors.NotFound):  # the App is gone
+            with contextlib.suppress(errors.NotFound):  # the App was deleted
                 self._cache.update(APPS, await self._client.patch(APPS, app.meta.namespace, app.meta.name, patch, subresource="status"))
 
     async def _create(self, app: App, change: AppChangeSpec) -> AppChange:
-        """Creates a record; one of its number that exists is of an attempt before, or of a leader before, and the next is made after it.
+        """Creates an AppChange. If its number exists, it is from an earlier attempt or leader; it is returned, and the next one is created
+        after it.
 
-        Raises errors.Conflict where that is of an App of the same name that is going, and ValueError where this version can't read it.
+        Raises errors.Conflict if it is of a deleted App of the same name, and ValueError if it is unreadable.
         """
         name = names.app_change(app.meta.name, change.sequence)
         manifest: Manifest = {
@@ -197,28 +206,28 @@ class SettingsRecorder:
             "spec": change.as_json(),
         }
         try:
-            found = await self._client.create(APP_CHANGES, manifest)
+            created = await self._client.create(APP_CHANGES, manifest)
         except errors.AlreadyExists:
-            found = await self._client.get(APP_CHANGES, app.meta.namespace, name)
-            if ownership.is_anothers(found, app.meta.uid):
+            created = await self._client.get(APP_CHANGES, app.meta.namespace, name)
+            if ownership.is_anothers(created, app.meta.uid):
                 raise errors.Conflict(f"AppChange {name} of the App that had this name before is being deleted") from None
-        return AppChange.of(found)
+        return AppChange.of(created)
 
     async def _changes(self, app: App) -> list[AppChange]:
-        """The App's records, oldest first. The App becomes the owner of those that a restore brought back, where it is there still."""
-        found: list[Manifest] = []
+        """Returns the App's AppChanges, oldest first. The App, if it still exists, becomes the owner of those that were restored."""
+        manifests: list[Manifest] = []
         try:
             async for page in self._client.pages(APP_CHANGES, app.meta.namespace, field=f"spec.app={app.meta.name}"):
-                found += ownership.only_of(app.meta.uid, page["items"])
+                manifests += ownership.only_of(app.meta.uid, page["items"])
         except errors.NotFound as error:
             raise _NoKindError(f"the API server has no AppChanges: {error}") from error
-        if not all(is_owned(raw, app) for raw in found):
+        if not all(is_owned(raw, app) for raw in manifests):
             await self._require(app)
-        owned = [AppChange.of(raw if is_owned(raw, app) else await self._own(app, raw)) for raw in found]
+        owned = [AppChange.of(raw if is_owned(raw, app) else await self._own(app, raw)) for raw in manifests]
         return sorted(owned, key=lambda each: each.spec.sequence)
 
     async def _require(self, app: App) -> None:
-        """Records that become those of an App which is there no more would be deleted. Raises errors.Conflict."""
+        """Raises errors.Conflict if the App was deleted: AppChanges that it would own would be deleted, too."""
         with contextlib.suppress(errors.NotFound):
             if (await self._client.get(APPS, app.meta.namespace, app.meta.name))["metadata"]["uid"] == app.meta.uid:
                 return
@@ -229,18 +238,21 @@ class SettingsRecorder:
         patch = {"metadata": {"resourceVersion": meta["resourceVersion"], "ownerReferences": [owner(app)]}}
         return await self._client.patch(APP_CHANGES, meta["namespace"], meta["name"], patch)
 
-    async def _let_go(self, app: App, changes: list[AppChange], oldest: int) -> bool:
-        """Deletes records that stand before the oldest row that is kept, from the oldest on; the newest stays, which the next is compared with.
+    async def _delete_expired(self, app: App, changes: list[AppChange], oldest: int) -> bool:
+        """Deletes AppChanges from before the oldest kept row, oldest first. The newest stays: the next is compared with it.
 
-        Whether none is left that is to go.
+        Returns True if none remains to be deleted.
         """
-        gone = list(itertools.takewhile(lambda each: (each.spec.after or 0) < oldest, changes[:-1]))
-        for change in gone[:DELETED_AT_ONCE]:
+        expired = list(itertools.takewhile(lambda each: (each.spec.after or 0) < oldest, changes[:-1]))
+        for change in expired[:DELETED_AT_ONCE]:
             await self._client.delete(APP_CHANGES, app.meta.namespace, change.meta.name, change.meta.uid)
-        return len(gone) <= DELETED_AT_ONCE
+        return len(expired) <= DELETED_AT_ONCE
 
     async def _read_key(self) -> SettingsKey:
-        """The key, which is made where there is none. Raises errors.ApiError, and _NoKeyError where it can't be had."""
+        """Returns the key, and creates it if there is none.
+
+        Raises errors.ApiError, and _NoKeyError if the key is not available.
+        """
         manifest: Manifest = {
             "apiVersion": SECRETS.api_version,
             "kind": SECRETS.kind,
@@ -248,11 +260,11 @@ class SettingsRecorder:
             "data": {KEY: base64.b64encode(self._make_key(KEY_BYTES)).decode()},
         }
         try:
-            found = await self._stored_key(manifest)
+            stored = await self._stored_key(manifest)
         except (errors.Denied, errors.NotFound) as error:
             raise _NoKeyError(f"Secret {names.SETTINGS_KEY} in namespace {self._namespace}: {error}") from error
         try:
-            secret = base64.b64decode((found.get("data") or {}).get(KEY, ""), validate=True)
+            secret = base64.b64decode((stored.get("data") or {}).get(KEY, ""), validate=True)
         except binascii.Error:
             secret = b""
         if len(secret) < KEY_BYTES:
@@ -271,15 +283,15 @@ class SettingsRecorder:
 
 
 def _recorded(raw: Manifest) -> int | None:
-    """The generation of the App that has been recorded, as its status says."""
-    found: int | None = ((raw.get("status") or {}).get("settings") or {}).get("generation")
-    return found
+    """Returns the generation of the App that has been recorded, by its status."""
+    generation: int | None = ((raw.get("status") or {}).get("settings") or {}).get("generation")
+    return generation
 
 
 def _oldest_row(raw: Manifest, state: AppState) -> int:
-    """The sequence of the oldest row that is kept, where retention lets go of rows and they have been read; else 0.
+    """Returns the sequence of the oldest kept row, if retention deletes rows and the history has been read; else 0.
 
-    Of an App with an archive as well: no archive takes records yet, so none of them is let go.
+    It is 0 with an archive as well: no archive takes AppChanges yet, so none is deleted.
     """
     policy = raw["spec"].get("history") or {}
     limited = policy.get("limit") is not None and not policy.get("archive")

@@ -1,7 +1,7 @@
-"""What the cache keeps of an object: all that a decision reads, and nothing that may be large.
+"""Trims an object to what the cache keeps: all that decisions read, and nothing that may be large.
 
-Of a flow it keeps the hash alone, computed here from its bytes; of a pod's environment where it sends its runs; managedFields of what is
-applied only. What many objects have alike, such as the names of fields, they share: so no cached object may be changed in place.
+A flow is replaced by its hash, computed here from its bytes. A pod's environment is reduced to the recorder's address. Only kinds that are
+applied keep managedFields. Equal parts of many objects, such as names of fields, are shared: no cached object may be changed in place.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from dynamiq_operator.model.names import POD_ANNOTATIONS, TRIGGER_OF_LABEL, VERI
 from dynamiq_operator.model.objects import Manifest
 
 CONTENT_HASH = "contentHash"
-"""Key of a cached WorkflowVersion or ConfigMap: the hash of the flow that was left out of it."""
+"""Key of a cached WorkflowVersion or ConfigMap: the hash of the flow that was left out."""
 NOT_APPLIED = frozenset({APPS, RECORDS, RUNTIMES, VERSIONS, PODS, JOBS, SLICES, *GUARDS})
-"""Nothing depends on who manages the fields of these."""
+"""Kinds of which no decision reads who manages the fields."""
 _OF_ENDPOINT = ("addresses", "conditions", "targetRef", "hostname")
 SHAPES_MAX = 512
-"""Sets of managed fields that are kept to be shared."""
+"""Sets of managed fields that are kept for sharing."""
 
 
 def slim(resource: ApiResource, raw: Manifest) -> Manifest:
-    """What is kept of an object; `raw` is left as it is."""
+    """Returns what is kept of an object; `raw` is not changed."""
     kept = dict(raw)
     kept["metadata"] = _metadata(resource, raw["metadata"])
     managed = raw["metadata"].get("managedFields")
@@ -51,7 +51,7 @@ def slim(resource: ApiResource, raw: Manifest) -> Manifest:
     elif resource is SLICES:
         kept["metadata"]["managedFields"] = [{"time": entry["time"]} for entry in managed or () if entry.get("time")]
         kept["endpoints"] = [{key: each[key] for key in _OF_ENDPOINT if key in each} for each in raw.get("endpoints") or ()]
-    shared: Manifest = orjson.loads(orjson.dumps(kept))  # which keeps one string for each name of a field
+    shared: Manifest = orjson.loads(orjson.dumps(kept))  # orjson keeps one string for each name of a field
     if managed is not None and resource not in NOT_APPLIED and resource.kind != CONFIG_MAP.kind:
         shared["metadata"]["managedFields"] = [{**entry, "fieldsV1": _with_shared_parts(entry.get("fieldsV1") or {})} for entry in managed]
     return shared
@@ -66,9 +66,9 @@ def _metadata(resource: ApiResource, raw: Manifest) -> Manifest:
 
 
 def _of_guard(resource: ApiResource, raw: Manifest) -> Manifest:
-    """Of a namespace its labels alone, and of these the ones that a policy may select by."""
-    wanted = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-    meta = {key: value for key, value in raw["metadata"].items() if key in wanted}
+    """Returns what is kept of a guard. A namespace keeps only the labels by which a policy may select."""
+    fields = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    meta = {key: value for key, value in raw["metadata"].items() if key in fields}
     if resource is not NAMESPACES:
         return {"metadata": meta, "spec": raw.get("spec")}
     labels = {key: value for key, value in (raw["metadata"].get("labels") or {}).items() if key.startswith(f"{GROUP}/")}
@@ -76,7 +76,7 @@ def _of_guard(resource: ApiResource, raw: Manifest) -> Manifest:
 
 
 def _pod_spec(raw: Manifest) -> Manifest:
-    """What is no list and no map, and a little of each container: an environment may carry the whole input of a trigger."""
+    """Returns the scalars of a pod's spec, and a little of each container: an environment may have the whole input of a trigger."""
     spec = {key: value for key, value in raw["spec"].items() if not isinstance(value, dict | list)}
     containers = [_container(each) for each in raw["spec"].get("containers") or ()]
     return {
@@ -92,7 +92,7 @@ def _container(raw: Manifest) -> Manifest:
 
 
 def _with_shared_parts(fields: Manifest) -> Manifest:
-    """A set of managed fields. Its largest parts are the same in every App's child of a kind; those of metadata name the owner's uid."""
+    """Returns a set of managed fields. Its largest parts are the same in every child of a kind; those of metadata name the owner's uid."""
     return {key: value if key == "f:metadata" else _shape(orjson.dumps(value)) for key, value in fields.items()}
 
 

@@ -1,4 +1,4 @@
-"""Calls at a time that leave something to every namespace: a few that are slow take the place of their own neighbours alone."""
+"""Limits calls at a time, in all and for each namespace: slow calls delay only calls of their own namespace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 
 class Slots:
-    """`most`: of all; `of_namespace`: of one."""
+    """Slots for calls. `most`: of all namespaces. `of_namespace`: of one."""
 
     def __init__(self, most: int, of_namespace: int) -> None:
         self._all, self._of_namespace = asyncio.Semaphore(most), of_namespace
@@ -18,7 +18,7 @@ class Slots:
 
     @asynccontextmanager
     async def one_of(self, namespace: str) -> AsyncIterator[None]:
-        """Waits for a slot, first come, first served, and has it meanwhile."""
+        """Waits for a slot, first come, first served, and holds it meanwhile."""
         self._users[namespace] += 1
         try:
             async with self._each.setdefault(namespace, asyncio.Semaphore(self._of_namespace)), self._all:

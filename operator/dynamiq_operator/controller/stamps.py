@@ -1,4 +1,4 @@
-"""Since when the API server has stamped who creates a row, or an Approval: as long as the admission policy that does it is there."""
+"""Reads since when the API server has stamped who creates a row or an Approval: for as long as the admission policy for that exists."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from dynamiq_operator.kube.resources import POLICIES
 from dynamiq_operator.model.objects import Meta
 
 POLICY_TTL = 60.0
-"""Seconds for which it is cached whether such a policy exists."""
+"""Seconds for which the existence of such a policy is cached."""
 
 
 class Stamps:
-    """By the name of a MutatingAdmissionPolicy, since when it stamps."""
+    """The times since when policies have stamped, by the name of the MutatingAdmissionPolicy."""
 
     def __init__(self, client: Client, clock: Callable[[], float]) -> None:
         self._client, self._clock = client, clock
         self._read: dict[str, tuple[datetime | None, float]] = {}
 
     async def since(self, policy: str) -> datetime | None:
-        """Since when the policy and its binding have existed; None where one does not. Raises errors.ApiError."""
+        """Returns since when the policy and its binding have existed; None if one is missing, or may not be read.
+
+        Raises errors.ApiError.
+        """
         if policy not in self._read or self._clock() - self._read[policy][1] > POLICY_TTL:
             try:
-                found = [Meta.of(await self._client.get(resource, "", policy)).created for resource in POLICIES]
-                self._read[policy] = (max(found), self._clock())
+                created = [Meta.of(await self._client.get(resource, "", policy)).created for resource in POLICIES]
+                self._read[policy] = (max(created), self._clock())
             except (errors.NotFound, errors.Denied):
                 self._read[policy] = (None, self._clock())
         return self._read[policy][0]

@@ -1,6 +1,6 @@
-"""Turns between namespaces: while others have something to do as well, a namespace sends few operations at a time.
+"""Shares turns between namespaces: while others are active, a namespace sends few operations at a time.
 
-Without it a tenant with very many Apps or rows would have nearly all of what the API server, and this process, can do.
+Otherwise a tenant with very many Apps or rows would use nearly all capacity of the API server, and of this process.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 ACTIVE = 2.0
-"""Seconds since its last operation for which a namespace has something to do: its rollout may wait for controllers."""
+"""Seconds for which a namespace is active after its last operation: its rollout may wait for controllers."""
 AT_A_TIME = 2
-"""Operations of one namespace at the same time, while others are active."""
+"""Operations of one namespace at a time, while others are active."""
 
 
 class Turns:
-    """One for the process. A backlog is what can wait: of a namespace one such operation is sent at a time, and half of the time at most."""
+    """The turns of the process.
+
+    A backlog is work that can wait: a namespace sends one such operation at a time, for half of the time at most.
+    """
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
@@ -41,7 +44,7 @@ class Turns:
             yield
 
     def _others_active(self, namespace: str) -> bool:
-        """Whether another namespace had something to do lately; those that had not are forgotten."""
+        """Returns True if another namespace was active lately. It forgets inactive ones."""
         now = asyncio.get_running_loop().time()
         for idle in [each for each, at in self._last.items() if now - at > ACTIVE]:
             del self._last[idle]

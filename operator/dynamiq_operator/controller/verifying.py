@@ -1,8 +1,9 @@
-"""Asks the new pods of a row what its verification says, while nobody waits: an observation takes what is known, and news requeue the App.
+"""Makes the calls of a row's smoke test to its new pods, in the background. An observation takes the results so far, and news requeue the
+App.
 
-The pods are asked directly, by a key that only they have heard of; what a workflow answers is its author's to choose, and is read within
-limits of time and size. Nothing is kept: an operator that starts anew asks again. No answer is logged, and of one that fails a case only
-its beginning is told, without what the App's Secrets hold.
+The pods are called directly, with a key that only they know. A workflow's author controls the answers: they are read within limits of time
+and size. Nothing is stored: a restarted operator begins again. No answer is logged, and a failed case shows only the beginning of its
+answer, without the values of the App's Secrets.
 """
 
 from __future__ import annotations
@@ -43,33 +44,33 @@ from dynamiq_operator.plan.verification.last_word import without_secrets
 from dynamiq_operator.plan.verification.text import HIDDEN, redacted, shown
 
 HEADER = "X-Dynamiq-Verification"
-"""With it a pod runs a call as a verification, or not at all."""
+"""With this header a pod runs a call as a smoke test, or not at all."""
 AT_ONCE, OF_NAMESPACE = 64, 8
-"""Calls at a time, of all Apps, and of the Apps of one namespace: they may take ten minutes each."""
+"""Calls at a time: of all Apps, and of the Apps of one namespace. Each may take ten minutes."""
 OF_POD, OF_APP = 2, 16
-"""Calls at a time of one pod, and of one App: what is asked may be slow, and is not to be slow for being asked at once."""
+"""Calls at a time: to one pod, and of one App. A slow workflow must not get slower by concurrent calls."""
 BYTES_MAX = 1 << 20
 TRIES = 3
-"""Of a call that gets no answer, or one by which the pod says that it is busy or ends."""
+"""Attempts of a call that gets no answer, or whose pod is busy or about to end."""
 PAUSE = 1.0
 LOOK_PERIOD, LOOK_WITHIN = 0.2, 2.0
-"""Seconds between two questions whether a pod has heard of its key, and for the answer."""
+"""Seconds between two checks whether a pod knows its key, and seconds for the answer."""
 RETRY_FIRST, RETRY_MOST = 0.25, 8.0
 TOLD_EVERY = 5.0
-"""Seconds between two times that it is told how many cases have passed: each is a write."""
+"""Seconds between two reports of how many cases have passed: each is a write."""
 TRY_AGAIN = (429, 503)
 
 log = logging.getLogger(__name__)
 
 
 class _Failed(Exception):  # noqa: N818 - it is the verification that failed
-    """The message says why, as a sentence."""
+    """A failed smoke test. The message is the reason, as a sentence."""
 
 
 @dataclass
 class Verification:
-    """What is known of the verification of one App's row. `key`: by which its pods are asked, empty where it is not known yet; `offered`: the
-    one that was made for its Job, whose Secret may not be there yet. `told`: the Job's last word, as it came and as it may be shown.
+    """The smoke test of one App's row, as far as it is known. `key`: for its pods; empty if unknown. `offered`: the key that was made for
+    its Job, whose Secret may be missing. `told`: the Job's final message, as it came and as it may be shown.
     """
 
     reading: Reading | None = None
@@ -80,23 +81,23 @@ class Verification:
     task: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
-        """Asks nothing any more, and knows nothing."""
+        """Ends all calls, and drops what is known."""
         if self.task is not None:
             self.task.cancel()
         self.reading, self.key, self.offered, self.attempts, self.task = None, "", "", 0, None
 
     def made(self, created: Manifest) -> None:
-        """Notes an object that this operator has made just now, where it is the Job. With another one everything but the time begins anew."""
-        said, meta = self.reading, created["metadata"]
-        if created["kind"] != JOB.kind or said is None or (meta.get("labels") or {}).get(names.VERIFICATION_LABEL) != said.row:
+        """Notes an object that this operator has just created, if it is the Job. A new Job begins everything anew but the time."""
+        reading, meta = self.reading, created["metadata"]
+        if created["kind"] != JOB.kind or reading is None or (meta.get("labels") or {}).get(names.VERIFICATION_LABEL) != reading.row:
             return
-        if said.job:
+        if reading.job:
             self.stop()
-        self.reading = Reading(said.row, said.pods, said.since, waited=said.waited) if said.job else said
+        self.reading = Reading(reading.row, reading.pods, reading.since, waited=reading.waited) if reading.job else reading
         self.reading = replace(self.reading, job=meta["uid"])
 
     def keyed(self, problem: str = "") -> None:
-        """The Secret has the key that was offered, or there is something in the way."""
+        """Notes that the Secret has the key that was offered, or what prevents that."""
         if self.reading is None:
             return
         if not problem:
@@ -105,7 +106,9 @@ class Verification:
 
 
 class VerificationReader(Background):
-    """Use it as an async context manager. `requeue`: called with an App of which there is news. `make_key`: makes a new key."""
+    """A background runner of smoke tests. Use it as an async context manager. `requeue`: called with an App that has news. `make_key`:
+    makes a key.
+    """
 
     def __init__(self, client: Client, now: Callable[[], datetime], requeue: Callable[[AppKey], None], make_key: Callable[[], str]) -> None:
         self._client, self.now, self._requeue, self._make_key = client, now, requeue, make_key
@@ -116,110 +119,110 @@ class VerificationReader(Background):
         await super().__aexit__(kind, error, trace)
         self._judge.shutdown(wait=False, cancel_futures=True)
 
-    def schedule(self, app: App, found: Verification, asked: Asked | None) -> None:
-        """Begins to ask, or goes on with it. What was asked of other pods, or of another row, is given up at once."""
-        said = found.reading
-        if asked is None or said is None or (said.row, said.pods) != (asked.row, asked.uids):
-            found.stop()
-        if asked is None or self._is_closed:
+    def schedule(self, app: App, verification: Verification, request: Asked | None) -> None:
+        """Begins or continues a smoke test. Calls to other pods, or for another row, end at once."""
+        reading = verification.reading
+        if request is None or reading is None or (reading.row, reading.pods) != (request.row, request.uids):
+            verification.stop()
+        if request is None or self._is_closed:
             return
-        if found.reading is None:
-            found.key = "" if asked.job else self._make_key()
-            found.reading = Reading(asked.row, asked.uids, asked.began or self.now(), digest=_digest(found.key))
-        if found.task is None and not found.reading.done and not found.reading.failure:
-            found.task = self._start(_Asking(self, app, found, asked).run())
+        if verification.reading is None:
+            verification.key = "" if request.job else self._make_key()
+            verification.reading = Reading(request.row, request.uids, request.began or self.now(), digest=_digest(verification.key))
+        if verification.task is None and not verification.reading.done and not verification.reading.failure:
+            verification.task = self._start(_SmokeTest(self, app, verification, request).run())
 
     def news(self, app: App) -> None:
         self._requeue((app.meta.namespace, app.meta.name))
 
-    async def told(self, app: App, found: Verification, jobs: Iterable[EvaluationJob]) -> tuple[EvaluationJob, ...]:
-        """The Jobs, each with a last word that may be shown: of the one that counts without what is secret, of others none."""
-        said = found.reading
-        told = []
+    async def told(self, app: App, verification: Verification, jobs: Iterable[EvaluationJob]) -> tuple[EvaluationJob, ...]:
+        """Returns the Jobs with final messages that may be shown: the current Job's without secrets, of others none."""
+        reading = verification.reading
+        results = []
         for job in jobs:
-            word = ""
-            if job.pod is not None and job.pod.last_word and said is not None and job.uid == said.job:
-                if found.told[0] != job.pod.last_word:
+            message = ""
+            if job.pod is not None and job.pod.last_word and reading is not None and job.uid == reading.job:
+                if verification.told[0] != job.pod.last_word:
                     policy = app.spec.runs
                     secrets = None if policy is not None and policy.redact is not None else await self.secrets_of(app)
-                    shows = without_secrets(job.pod.last_word, None if secrets is None else (*secrets, found.offered))
-                    found.told = (job.pod.last_word, shows)
-                word = found.told[1]
-            told.append(job if job.pod is None else replace(job, pod=replace(job.pod, last_word=word)))
-        return tuple(told)
+                    shows = without_secrets(job.pod.last_word, None if secrets is None else (*secrets, verification.offered))
+                    verification.told = (job.pod.last_word, shows)
+                message = verification.told[1]
+            results.append(job if job.pod is None else replace(job, pod=replace(job.pod, last_word=message)))
+        return tuple(results)
 
     async def judged(self, case: Case, answer: Answer) -> Miss | None:
-        """What is wrong with an answer, by a thread of their own."""
+        """Returns what is wrong with an answer, or None. A thread of its own finds that."""
         return await asyncio.get_running_loop().run_in_executor(self._judge, missed, case.expect, answer)
 
     async def without(self, text: str, secrets: Iterable[str], fields: Iterable[str]) -> str:
-        """A text of an answer without what is secret; one that is too long to be read as JSON shows nothing where fields are."""
+        """Returns a text of an answer without secrets. If fields are secret, a text that is too long for JSON is hidden."""
         if fields and len(text) > JSON_MAX:
             return HIDDEN
         return await asyncio.get_running_loop().run_in_executor(self._judge, redacted, text, secrets, fields)
 
     async def secrets_of(self, app: App) -> tuple[str, ...] | None:
-        """Values that no message may show: of the App's Access Keys and of what its variables name; None where one of them cannot be read."""
+        """Returns the values of the App's Access Keys and variables, which no message may show; None if one cannot be read."""
         keys: dict[str, set[str]] = {}
         for each in app.spec.variables:
             if each.secret is not None:
                 keys.setdefault(each.secret.name, set()).add(each.secret.key)
-        wanted: dict[str, set[str] | None] = {**keys, **({names.access_keys(app.meta.name): None} if app.spec.is_private else {})}
+        secrets: dict[str, set[str] | None] = {**keys, **({names.access_keys(app.meta.name): None} if app.spec.is_private else {})}
         values: list[str] = []
-        for name, of in wanted.items():
+        for name, selected in secrets.items():
             try:
                 data = (await self._client.get(SECRETS, app.meta.namespace, name)).get("data") or {}
             except errors.NotFound:
                 continue
             except errors.ApiError:
                 return None
-            values += [_decoded(value).strip() for key, value in data.items() if of is None or key in of]
+            values += [_decoded(value).strip() for key, value in data.items() if selected is None or key in selected]
         return tuple(values)
 
     async def look(self, pod: Pod, port: int, key: str) -> int:
-        """The status by which a pod says whether it has heard of a key; it takes no slot. Raises as `ask` does."""
+        """Returns the status by which a pod shows whether it knows a key. It takes no slot. Raises the same as `ask`."""
         address, headers = f"{url(pod.ip, port)}v1/verification", {"Authorization": f"Bearer {key}", HEADER: "true"}
         async with asyncio.timeout(LOOK_WITHIN), self._opened().get(address, headers=headers, allow_redirects=False) as response:
             return response.status
 
     def slot(self, app: App) -> AbstractAsyncContextManager[None]:
-        """Wait for it before `ask`: the time for an answer begins with it."""
+        """Returns a slot, to be taken before `ask`: the time for an answer begins with it."""
         return self._slots.one_of(app.meta.namespace)
 
     async def ask(self, pod: Pod, port: int, key: str, body: bytes, within: float) -> Answer:
-        """One call. Raises TimeoutError, aiohttp.ClientError, OSError, and ValueError for an answer that is too long."""
+        """Makes a call. Raises TimeoutError, aiohttp.ClientError, OSError, and ValueError for an answer that is too long."""
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}", HEADER: "true"}
         async with asyncio.timeout(within):
             async with self._opened().post(url(pod.ip, port), data=body, headers=headers, allow_redirects=False) as response:
                 return Answer(response.status, await _body(response))
 
     def _opened(self) -> aiohttp.ClientSession:
-        """The session, from the first question on."""
+        """Returns the HTTP session, which the first call opens."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                # A connection that is kept could outlive its pod, whose address another one may get.
-                connector=aiohttp.TCPConnector(limit=0, force_close=True),  # of calls the slots are the limit
+                # A reused connection could outlive its pod, whose address another pod may get.
+                connector=aiohttp.TCPConnector(limit=0, force_close=True),  # the slots limit calls
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None),  # each question has its own
+                timeout=aiohttp.ClientTimeout(total=None),  # each call has its own
             )
         return self._session
 
 
-class _Asking:
-    """One verification that is under way."""
+class _SmokeTest:
+    """A smoke test that is under way."""
 
-    def __init__(self, reader: VerificationReader, app: App, found: Verification, asked: Asked) -> None:
-        self._reader, self._app, self._found, self._asked = reader, app, found, asked
-        self._calls = iter(_calls_of(asked.verify.cases))
-        self._left = {case.name: case.repeat or 1 for case in asked.verify.cases}
+    def __init__(self, reader: VerificationReader, app: App, verification: Verification, request: Asked) -> None:
+        self._reader, self._app, self._verification, self._request = reader, app, verification, request
+        self._calls = iter(_calls_of(request.verify.cases))
+        self._needed = {case.name: case.repeat or 1 for case in request.verify.cases}
         self._made: Counter[str] = Counter()
-        self._told_at = monotonic()
+        self._reported_at = monotonic()
         self._waiting = self._under_way = 0
 
     async def run(self) -> None:
         try:
             if await self._has_key():
-                for pod in self._asked.pods:
+                for pod in self._request.pods:
                     await self._until_known(pod)
                 self._note(known=True, problem="")
                 self._reader.news(self._app)
@@ -233,27 +236,27 @@ class _Asking:
             log.exception("App %s/%s: its verification is begun anew", self._app.meta.namespace, self._app.meta.name)
             await asyncio.sleep(RETRY_MOST)
         finally:
-            if self._found.task is asyncio.current_task():
-                self._found.task = None
+            if self._verification.task is asyncio.current_task():
+                self._verification.task = None
         self._reader.news(self._app)
 
     async def _has_key(self) -> bool:
-        """Whether there is a key; where there is a Job, not before its Secret is made, which is asked for here."""
-        if self._found.key:
+        """Returns True if there is a key. Otherwise it requests the Secret of the Job's key, later after each time."""
+        if self._verification.key:
             return True
-        if self._found.attempts:
-            await asyncio.sleep(min(RETRY_FIRST * 2 ** min(self._found.attempts - 1, 8), RETRY_MOST))
-        self._found.attempts += 1
-        if self._found.key:
+        if self._verification.attempts:
+            await asyncio.sleep(min(RETRY_FIRST * 2 ** min(self._verification.attempts - 1, 8), RETRY_MOST))
+        self._verification.attempts += 1
+        if self._verification.key:
             return True  # it was made meanwhile
         self._note(lacks_key=True)
         return False
 
     async def _until_known(self, pod: Pod) -> None:
-        """Until a pod says that it has heard of the key. Raises _Failed where its runtime never will."""
+        """Waits until a pod knows the key. Raises _Failed if its runtime knows no smoke tests."""
         while True:
             try:
-                status = await self._reader.look(pod, self._asked.port, self._found.key)
+                status = await self._reader.look(pod, self._request.port, self._verification.key)
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
                 self._note(problem=f"pod {pod.name} gave no answer: {type(error).__name__}")
             else:
@@ -265,31 +268,31 @@ class _Asking:
             await asyncio.sleep(LOOK_PERIOD)
 
     async def _ask_all(self) -> None:
-        """Every case as often as it says, several calls at a time. Raises _Failed for the first that does not hold."""
-        workers = min(OF_POD * len(self._asked.pods), OF_APP)
+        """Makes the calls of every case, several at a time. Raises _Failed for the first case that fails."""
+        workers = min(OF_POD * len(self._request.pods), OF_APP)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
                     group.create_task(self._work())
         except ExceptionGroup as group:
             raise next((each for each in group.exceptions if isinstance(each, _Failed)), group.exceptions[0]) from None
-        self._note(done=True, passed=len(self._left), calls=self._made.total())
+        self._note(done=True, passed=len(self._needed), calls=self._made.total())
 
     async def _work(self) -> None:
         for place, case, number in self._calls:
             miss = await self._miss(case, place)
             if miss is not None:
-                raise _Failed(await self._told(case, number, miss))
+                raise _Failed(await self._reason_of(case, number, miss))
             self._made[case.name] += 1
-            if self._made[case.name] == self._left[case.name] and monotonic() - self._told_at >= TOLD_EVERY:
-                self._told_at = monotonic()
-                passed = sum(self._made[name] == left for name, left in self._left.items())
+            if self._made[case.name] == self._needed[case.name] and monotonic() - self._reported_at >= TOLD_EVERY:
+                self._reported_at = monotonic()
+                passed = sum(self._made[name] == needed for name, needed in self._needed.items())
                 self._note(passed=passed, calls=self._made.total())
                 self._reader.news(self._app)
 
     async def _miss(self, case: Case, place: int) -> Miss | None:
-        """What is wrong with one answer; None where it is as expected."""
-        seconds, pods, why = case.seconds or CASE_SECONDS, self._asked.pods, ""
+        """Returns what is wrong with one answer; None if it is as expected."""
+        seconds, pods, why = case.seconds or CASE_SECONDS, self._request.pods, ""
         try:
             body = orjson.dumps({"input": orjson.loads(case.input)})
         except orjson.JSONDecodeError:
@@ -312,10 +315,10 @@ class _Asking:
         return Miss(in_words(case), why)
 
     async def _answer(self, pod: Pod, body: bytes, seconds: float) -> Answer:
-        """Of a pod that has heard of the key; where that was taken off it meanwhile, it is put back and asked once more."""
+        """Returns the answer of a pod that knows the key. If the key was removed from the pod, it is added again, and the call repeated."""
         while True:
             async with self._slot():
-                answer = await self._reader.ask(pod, self._asked.port, self._found.key, body, seconds)
+                answer = await self._reader.ask(pod, self._request.port, self._verification.key, body, seconds)
             if answer.status != 403 or b'"not_verified"' not in answer.body:
                 return answer
             self._reader.news(self._app)
@@ -323,7 +326,7 @@ class _Asking:
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
-        """A slot for a call. While this verification waits and has none, its time stands still."""
+        """Holds a slot for a call. The time of this smoke test does not run while it only waits for slots."""
         self._count(waiting=1)
         try:
             async with self._reader.slot(self._app):
@@ -337,14 +340,14 @@ class _Asking:
 
     def _count(self, waiting: int = 0, under_way: int = 0) -> None:
         self._waiting, self._under_way = self._waiting + waiting, self._under_way + under_way
-        stands, said, now = self._waiting > 0 and not self._under_way, self._found.reading, self._reader.now()
-        if said is not None and stands and said.waits_since is None:
+        is_waiting, reading, now = self._waiting > 0 and not self._under_way, self._verification.reading, self._reader.now()
+        if reading is not None and is_waiting and reading.waits_since is None:
             self._note(waits_since=now)
-        elif said is not None and not stands and said.waits_since is not None:
-            self._note(waits_since=None, waited=said.waited + (now - said.waits_since).total_seconds())
+        elif reading is not None and not is_waiting and reading.waits_since is not None:
+            self._note(waits_since=None, waited=reading.waited + (now - reading.waits_since).total_seconds())
 
-    async def _told(self, case: Case, number: int, miss: Miss) -> str:
-        """Why a case has failed, in a sentence that shows nothing secret."""
+    async def _reason_of(self, case: Case, number: int, miss: Miss) -> str:
+        """Returns why a case has failed, in a sentence without secrets."""
         secrets, policy = await self._reader.secrets_of(self._app), self._app.spec.runs
         rules = policy.redact if policy is not None else None
         got = (
@@ -352,19 +355,19 @@ class _Asking:
             if secrets is None or (rules is not None and rules.patterns)
             else await self._reader.without(miss.got, secrets, rules.fields or () if rules else ())
         )
-        asked, expected = redacted(case.input, secrets or ()), redacted(miss.expected, secrets or ())
+        sent, expected = redacted(case.input, secrets or ()), redacted(miss.expected, secrets or ())
         often = f" at call {number} of {case.repeat}" if (case.repeat or 1) > 1 else ""
-        return f"case {case.name} failed{often}: input {shown(asked)}; expected {shown(expected)}; got {shown(got)}"
+        return f"case {case.name} failed{often}: input {shown(sent)}; expected {shown(expected)}; got {shown(got)}"
 
-    def _note(self, **what: Any) -> None:
-        """Of the verification that this still is."""
-        said = self._found.reading
-        if said is not None and (said.row, said.pods) == (self._asked.row, self._asked.uids):
-            self._found.reading = replace(said, **what)
+    def _note(self, **changes: Any) -> None:
+        """Updates the reading, if it is still that of this smoke test."""
+        reading = self._verification.reading
+        if reading is not None and (reading.row, reading.pods) == (self._request.row, self._request.uids):
+            self._verification.reading = replace(reading, **changes)
 
 
 def _calls_of(cases: tuple[Case, ...]) -> Iterator[tuple[int, Case, int]]:
-    """Every call: its place among all, its case, and its number in that."""
+    """Yields every call: its place among all, its case, and its number in the case."""
     place = 0
     for case in cases:
         for number in range(1, (case.repeat or 1) + 1):

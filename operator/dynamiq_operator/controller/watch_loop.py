@@ -1,4 +1,4 @@
-"""kopf's life within the process: it watches, and whatever ends it, it is started anew. What no longer recovers ends the process."""
+"""Runs kopf within the process, and restarts it whenever it ends. A process that cannot recover ends. It handles no event itself."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.errors import backoff
 
 HEALTHY_AFTER = 600.0
-"""Seconds that the watches lasted, after which the backoff of their restarts begins anew."""
+"""Seconds of watching after which the backoff of restarts begins anew."""
 LOOK_EVERY = 5.0
 LOOKS = 12
-"""How often it is looked, at least, before the process is ended."""
+"""Checks, at least, before the process ends."""
 RECOVERS_WITHIN = 60.0
-"""Seconds after which the process ends where the API server does not know it, or answers all but one of its watches."""
+"""Seconds after which the process ends if the API server refuses its credentials, or answers all its watches but one."""
 RECOVERS_LEAST = 10.0
-"""What that may be set to at least: for as long a watch may have nothing to say."""
+"""The minimum of that setting: a watch may be silent for as long."""
 _KOPF = Path(kopf.__file__).parent
 
 log = logging.getLogger(__name__)
 
 
 class NotRecovering(Exception):  # noqa: N818 - it says how the process is
-    """The process cannot help itself any more; Kubernetes starts another one in its place."""
+    """An error: the process cannot recover, and Kubernetes has to start another one."""
 
 
 @dataclass(frozen=True)
 class WatchScope:
-    """`namespaces`: empty is the whole cluster. `health`: URL of the liveness probe that kopf serves."""
+    """The scope of the watches. `namespaces`: empty is the whole cluster. `health`: URL of the liveness probe that kopf serves."""
 
     namespaces: tuple[str, ...] = ()
     health: str | None = None
@@ -63,14 +63,13 @@ async def watch(scope: WatchScope, informers: Informers, stopping: asyncio.Event
 
 
 async def supervise(client: Client, feeds: Iterable[Feed], within: float) -> None:
-    """Raises NotRecovering where this process is what does not recover: an API server that is down is waited for, however long.
+    """Raises NotRecovering if this process is what does not recover. It waits for an API server that is down, however long.
 
-    `within`: seconds, which are counted by looks, so that a process that was paused has its time after it was woken up. A resource has no
-    answer where the API server answers others meanwhile; an error that it answers for this one is no reason to end: it would not be
-    another one for another process.
+    `within`: seconds, counted by checks, so that a process that was paused has its whole time after that. A resource is silent only while
+    the API server answers others. An error as the answer is no reason to end: another process would get the same.
     """
     pause = min(within / LOOKS, LOOK_EVERY)
-    heard = {feed: (feed.answers, 0) for feed in feeds}
+    progress = {feed: (feed.answers, 0) for feed in feeds}
     refused, answers = 0, client.answers
     while True:
         await asyncio.sleep(pause)
@@ -78,10 +77,10 @@ async def supervise(client: Client, feeds: Iterable[Feed], within: float) -> Non
         if refused * pause > within:
             raise NotRecovering(f"the API server has not accepted the operator's credentials for {within:.0f} s")
         is_down, answers = client.answers == answers, client.answers
-        for feed, (last, still) in heard.items():
-            is_heard = feed.is_held or feed.answers != last
-            heard[feed] = (feed.answers, 0 if is_heard else still + (not is_down))
-            if heard[feed][1] * pause > within:
+        for feed, (last, silent) in progress.items():
+            has_progress = feed.is_held or feed.answers != last
+            progress[feed] = (feed.answers, 0 if has_progress else silent + (not is_down))
+            if progress[feed][1] * pause > within:
                 raise NotRecovering(f"nothing was heard of {feed.path} for {within:.0f} s, in which the API server answered others")
 
 
@@ -105,7 +104,7 @@ async def _run_kopf(scope: WatchScope, registry: kopf.OperatorRegistry, settings
 
 
 class TasksNotOfKopf(frozenset[asyncio.Task[Any]]):
-    """The tasks that kopf leaves alone when it ends. It would cancel every task that was made since it began, the workers included."""
+    """The tasks that kopf leaves alone when it ends. Otherwise it would cancel every task made since it began, workers included."""
 
     def __contains__(self, task: object) -> bool:
         code = getattr(task.get_coro(), "cr_code", None) if isinstance(task, asyncio.Task) else None

@@ -1,7 +1,7 @@
-"""What kopf sends its requests through: it is told what there is to watch, and lists and watches are those of the feeds.
+"""Answers kopf's requests: it lists the watched resources for discovery, and lists and watches by the feeds. It sends nothing itself.
 
-kopf takes a list or an answer that is none for the end of the process, so it never meets one: a request of it is answered when there is
-an answer. Lists fill the cache as a whole, which finds what was deleted between two watches, and kopf is told of nothing but the version.
+kopf exits on a list or an answer that is an error, so this session never returns one: it answers when there is an answer. Lists fill the
+cache as a whole, which finds what was deleted between two watches. kopf gets only their version.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from dynamiq_operator.model.objects import Manifest
 
 CRDS = ApiResource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
 LOOKED_FOR = (CRDS,)
-"""What kopf waits for before it watches anything, beside namespaces, though it is set up to watch none of it."""
+"""Kinds that kopf waits for before it watches anything, beside namespaces, although it is set up not to watch them."""
 
 
 class WatchSession:
-    """As much of an aiohttp.ClientSession as kopf uses."""
+    """The part of an aiohttp.ClientSession that kopf uses."""
 
     closed = False
 
@@ -32,14 +32,14 @@ class WatchSession:
         self._informers, self._discovery = informers, _discovery()
 
     async def request(self, *, method: str, url: str, **_: Any) -> Answer:
-        """The answer to a GET: kopf is set up to send nothing else."""
+        """Returns the answer to a GET: kopf is set up to send nothing else."""
         parts = urlsplit(url)
         if method.lower() != "get":
             raise RuntimeError(f"kopf is to write nothing: {method} {parts.path}")
         if parts.path in self._discovery:
             return Answer(self._discovery[parts.path])
         query = parse_qs(parts.query)
-        if not self._informers.has_feed_at(parts.path):  # kopf watches each resource in each namespace; in the gate's we want one of them
+        if not self._informers.has_feed_at(parts.path):  # kopf watches each resource in each namespace; in the gate's we watch only one
             return Answer({"kind": "List", "metadata": {"resourceVersion": "0"}, "items": []}, _silence() if "watch" in query else None)
         feed = self._informers.feed_at(parts.path)
         if "watch" in query:
@@ -47,11 +47,11 @@ class WatchSession:
         return Answer({"kind": f"{feed.resource.kind}List", "metadata": {"resourceVersion": await feed.list()}, "items": []})
 
     async def close(self) -> None:
-        """Nothing is held here."""
+        """Does nothing: there is nothing to close."""
 
 
 class Answer:
-    """As much of an aiohttp.ClientResponse as kopf uses. `lines`: of a watch."""
+    """The part of an aiohttp.ClientResponse that kopf uses. `lines`: of a watch."""
 
     status = 200
     closed = False
@@ -64,13 +64,13 @@ class Answer:
         return self._body
 
     async def iter_chunked(self, _size: int) -> AsyncIterator[bytes]:
-        """The lines of a watch, each as it comes."""
+        """Yields the lines of a watch as they arrive."""
         assert self._lines is not None  # noqa: S101 - for the type checker: kopf reads the content of watches alone
         async for line in self._lines:
             yield line
 
     def close(self) -> None:
-        """The lines end with the block that reads them."""
+        """Does nothing: the lines end with the block that reads them."""
 
     async def __aenter__(self) -> Answer:
         return self
@@ -81,26 +81,26 @@ class Answer:
 
 
 async def _silence() -> AsyncGenerator[bytes, None]:
-    """A watch of what is not to be watched: no line ever comes."""
+    """Waits forever, as the watch of a resource that must not be watched: no line arrives."""
     await asyncio.Event().wait()
     yield b""
 
 
 def _discovery() -> dict[str, Manifest]:
-    """What kopf finds out before it watches, by path: the resources that are watched where the cluster has them, and these alone."""
+    """Returns the answers to kopf's discovery, by path: the watched resources, and these alone."""
     served: dict[tuple[str, str], list[ApiResource]] = defaultdict(list)
     for resource in (*WATCHED, *LOOKED_FOR):
         served[resource.group, resource.version].append(resource)
     groups: dict[str, list[Manifest]] = defaultdict(list)
     for group, version in served:
         groups[group].append({"groupVersion": f"{group}/{version}", "version": version})
-    found: dict[str, Manifest] = {
+    answers: dict[str, Manifest] = {
         "/api": {"versions": [each["version"] for each in groups.pop("", [])]},
         "/apis": {"groups": [{"name": name, "versions": each, "preferredVersion": each[0]} for name, each in groups.items()]},
     }
     for (group, version), resources in served.items():
-        found[f"/apis/{group}/{version}" if group else f"/api/{version}"] = {"resources": [_described(each) for each in resources]}
-    return found
+        answers[f"/apis/{group}/{version}" if group else f"/api/{version}"] = {"resources": [_described(each) for each in resources]}
+    return answers
 
 
 def _described(resource: ApiResource) -> Manifest:

@@ -1,4 +1,4 @@
-"""The workers of the leading replica, and the resync of every App."""
+"""Runs the workers of the leading replica, and the resync of every App. It elects nothing."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ log = logging.getLogger(__name__)
 
 WORKERS = 10
 NAMESPACE_SHARE = 8
-"""Of the workers, how many one namespace may keep busy: another namespace's App finds one that is free."""
+"""Workers that one namespace may keep busy: an App of another namespace finds a free one."""
 RESYNC_PERIOD = 3.0
-"""Seconds between the resyncs of one App and of the next, however many there are: each costs a request, and nothing relies on it."""
+"""Seconds between the resyncs of one App and of the next, however many there are. Each costs a request, and nothing relies on it."""
 
 
 class Workers:
-    """Takes Apps from the queue and reconciles them, several at a time, each by one worker.
+    """The workers. They take Apps from the queue and reconcile several at a time, each by one worker.
 
-    `until_answered` is awaited before each: an API server that is down is not asked for a thousand Apps, but by a few workers now and then.
-    `begin` is awaited before anything else, and tried again and again beside the work where that fails.
-    `sweeps` delete what is left of what is gone, and make again what is missing: each is called at the start, and after each round of the resync.
+    `until_answered` is awaited before each App: only a few workers, now and then, ask an API server that is down. `begin` is awaited before
+    anything else; if it fails, it is repeated beside the work. `sweeps` delete what missing objects left behind, and create what is
+    missing: each is called at the start, and after each round of the resync.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class Workers:
         await asyncio.wait({stopping, first := asyncio.create_task(tried.wait())}, return_when=asyncio.FIRST_COMPLETED)
         first.cancel()
         self._queue.open()
-        self._queue.add_low(self._cache.apps())  # a deploy is not to wait for the first look at every App
+        self._queue.add_low(self._cache.apps())  # a deploy must not wait for the first reconcile of every App
         running = {asyncio.create_task(part()): part for part in (self._resync, *[self._work] * WORKERS)}
         while not self._stopping.is_set():
             ended, _ = await asyncio.wait({stopping, *running}, return_when=asyncio.FIRST_COMPLETED)
             for task in running.keys() & ended if not self._stopping.is_set() else ():
-                # Such as by a wait that was called off: a leader that does less and less would keep the others from leading.
+                # For example by a cancelled wait. A leader that does less and less would keep the others from leading.
                 log.error("a task of the leader ended, and is begun again", exc_info=None if task.cancelled() else task.exception())
                 part = running.pop(task)
                 running[asyncio.create_task(part())] = part
@@ -75,7 +75,7 @@ class Workers:
         self._stopping.set()
 
     async def _until_begun(self, tried: asyncio.Event) -> None:
-        """Begins, again and again until that succeeds; `tried` is set once it has been tried."""
+        """Repeats `begin` until it succeeds; sets `tried` after the first time."""
         failures = 0
         while self._begin is not None:
             try:
@@ -106,7 +106,7 @@ class Workers:
                 return None
 
     async def _resync(self) -> None:
-        """Requeues one App after the other, for what no watch tells: a Secret that was changed, or deleted, in silence."""
+        """Requeues one App after the other, for changes that no watch reports: a Secret that was changed or deleted."""
         while True:
             for sweep in self._sweeps:
                 try:

@@ -1,1 +1,1 @@
-"""Executing a plan: a module for each kind of object, and in `executor` the table of which function executes which operation."""
+"""Executes plans: a module for each kind of object, and in `executor` the function of each operation. It decides nothing."""

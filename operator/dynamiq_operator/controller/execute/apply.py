@@ -1,4 +1,4 @@
-"""Server-side apply of a child: its creation, and what has to happen before an apply of one that exists."""
+"""Applies children server-side: creates them, and prepares the apply of one that exists. It decides nothing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from dynamiq_operator.model.objects import Manifest
 
 ATTEMPTS = 4
 OF_NO_OBJECT = "1"
-"""A resourceVersion that no object has: an apply with it creates the object, and is refused where there is one."""
+"""A resourceVersion that no object has: an apply with it creates the object, and is refused if the object exists."""
 
 log = logging.getLogger(__name__)
 
 
 async def create(client: Client, resource: ApiResource, manifest: Manifest) -> Manifest:
-    """Creates the object by apply. Raises errors.AlreadyExists where there is one of its name, whosever, and does not touch it."""
+    """Creates the object by apply. It never changes one that exists.
+
+    Raises errors.AlreadyExists if an object of its name exists, whosever it is.
+    """
     meta = manifest["metadata"]
     try:
         return await client.apply(resource, {**manifest, "metadata": {**meta, "resourceVersion": OF_NO_OBJECT}})
@@ -27,24 +30,24 @@ async def create(client: Client, resource: ApiResource, manifest: Manifest) -> M
 
 
 async def apply(client: Client, resource: ApiResource, manifest: Manifest, observed: Manifest) -> Manifest:
-    """Applies a manifest to the object as it was observed. Raises errors.Conflict where it is not that any more.
+    """Applies a manifest to the object as it was observed. Changes by others beside its spec, such as of its status, do not matter.
 
-    What others write beside its spec, such as its status, changes nothing of what was decided: then it is applied to that.
+    Raises errors.Conflict if it is another object, or its spec has changed.
     """
     for _ in range(ATTEMPTS):
         adopted = await adopt(client, resource, manifest, observed)
         try:
             return await _apply(client, resource, manifest, adopted["metadata"])
         except errors.Conflict:
-            found = await client.get(resource, observed["metadata"]["namespace"], observed["metadata"]["name"])
-            if not _decides_the_same(observed, found):
+            current = await client.get(resource, observed["metadata"]["namespace"], observed["metadata"]["name"])
+            if not _decides_the_same(observed, current):
                 raise
-            observed = found
+            observed = current
     raise errors.Conflict(f"{manifest['kind']} {manifest['metadata']['name']} is written by others again and again")
 
 
 async def _apply(client: Client, resource: ApiResource, manifest: Manifest, observed: Manifest) -> Manifest:
-    """Applies to the object of this metadata, in this version; where that is refused for what others left in our lists, replaces its spec."""
+    """Applies to the object of this metadata, in this version. If that is invalid by what others left in our lists, replaces its spec."""
     version = {key: observed[key] for key in ("uid", "resourceVersion")}
     try:
         return await client.apply(resource, {**manifest, "metadata": {**manifest["metadata"], **version}})
@@ -54,20 +57,20 @@ async def _apply(client: Client, resource: ApiResource, manifest: Manifest, obse
     return await adopt(client, resource, manifest, await client.patch(resource, observed["namespace"], observed["name"], patch))
 
 
-def _decides_the_same(observed: Manifest, found: Manifest) -> bool:
-    """Whether an object is still the one, with the spec, that a decision was made on; kinds without a generation are compared."""
-    if found["metadata"]["uid"] != observed["metadata"]["uid"]:
+def _decides_the_same(observed: Manifest, current: Manifest) -> bool:
+    """Returns True if an object is still the one, with the spec, of a decision. Kinds without a generation are compared by spec."""
+    if current["metadata"]["uid"] != observed["metadata"]["uid"]:
         return False
-    generation = found["metadata"].get("generation")
+    generation = current["metadata"].get("generation")
     if generation is not None:
         return bool(generation == observed["metadata"].get("generation"))
-    return bool(found.get("spec") == observed.get("spec"))
+    return bool(current.get("spec") == observed.get("spec"))
 
 
 async def adopt(client: Client, resource: ApiResource, manifest: Manifest, observed: Manifest) -> Manifest:
-    """Hands to our apply what is to be ours or to go, before it; after a conflict the object is read anew.
+    """Hands to our apply, before it, the fields that become ours or are to be removed; reads the object anew after a conflict.
 
-    Controllers write a workload at once, so conflicts are usual. After the last attempt it is left to the next apply.
+    Controllers write a workload at once, so conflicts are usual. After the last attempt the fields are left to the next apply.
     """
     meta = observed["metadata"]
     for _ in range(ATTEMPTS):

@@ -1,4 +1,4 @@
-"""Writes of an App's children: never of an object that is not the App's."""
+"""Writes an App's children, and never an object that is not the App's."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from dynamiq_operator.plan import operations
 
 
 async def create_child(execution: Execution, operation: operations.CreateChild) -> None:
-    """Creates the child; an object of that name that is the App's is taken back, another one is a problem.
+    """Creates the child. An existing object of that name is adopted if it is the App's; any other one is a problem.
 
-    What only a creation has is left out, but for more than one replica: those are the scale's, which the autoscaler takes over from.
+    Fields that only a creation has are left out. More than one replica is set through the scale, from which the autoscaler takes over.
     """
     resource, entry = BY_KIND[operation.manifest["kind"]], child_kind(operation.manifest["kind"])
     replicas = operation.manifest.get("spec", {}).get("replicas", 1)
@@ -29,10 +29,10 @@ async def create_child(execution: Execution, operation: operations.CreateChild) 
         try:
             if entry.written:
                 created = await create(execution.client, resource, without_creation(operation.manifest))
-            else:  # an apply would take the right to write it later, too
+            else:  # an apply would need the right to write it later, too
                 created = await execution.client.create(resource, operation.manifest)
         except errors.AlreadyExists as error:
-            await _take_back(execution, operation.app, operation.manifest, error)
+            await _adopt_existing(execution, operation.app, operation.manifest, error)
         else:
             execution.cache.update(resource, created)
             execution.state.verification.made(created)
@@ -42,7 +42,7 @@ async def create_child(execution: Execution, operation: operations.CreateChild) 
 
 
 async def apply_child(execution: Execution, operation: operations.ApplyChild) -> None:
-    """Applies the manifest to the object as it was observed; refused where it has another spec by now, or another object has its name."""
+    """Applies the manifest to the object as it was observed. It is refused if the spec has changed, or another object has its name."""
     resource = BY_KIND[operation.manifest["kind"]]
     with reporting(execution, operation.manifest, operation.digest) as problem:
         execution.cache.update(resource, await apply(execution.client, resource, operation.manifest, operation.observed))
@@ -58,7 +58,7 @@ async def own_child(execution: Execution, operation: operations.OwnChild) -> Non
 
 
 async def delete_child(execution: Execution, operation: operations.DeleteChild) -> None:
-    """Deletes the object as it was observed; one that was written since is looked at again first."""
+    """Deletes the object as it was observed. If it was written since, it is observed again first."""
     resource, meta = BY_KIND[operation.observed["kind"]], operation.observed["metadata"]
     keep, version = operation.keep_dependents, meta["resourceVersion"]
     if await execution.client.delete(resource, meta["namespace"], meta["name"], meta["uid"], version=version, keep_dependents=keep):
@@ -71,9 +71,10 @@ async def scale_workload(execution: Execution, operation: operations.ScaleWorklo
 
 
 async def create_flow(execution: Execution, operation: operations.CreateFlow) -> None:
-    """Reads the flow of the WorkflowVersion, where it did not come from an archive, and creates its ConfigMap. Raises errors.Conflict where the flow has another hash.
+    """Creates the ConfigMap of a flow, which comes from an archive or else from the WorkflowVersion.
 
-    A ConfigMap of that name which exists is the App's only with just this content, and immutable.
+    An existing ConfigMap of that name is the App's only if it is immutable and has exactly this content. Raises errors.Conflict if the flow
+    has another hash.
     """
     text = operation.text
     if text is None:
@@ -86,22 +87,22 @@ async def create_flow(execution: Execution, operation: operations.CreateFlow) ->
         try:
             created = await execution.client.create(resource, manifest)
         except errors.AlreadyExists as error:
-            found = await _existing(execution, operation.app, manifest, error)
-            if not is_ours(found, operation.app) or not is_flow(found, operation.flow_hash):
-                said = f"ConfigMap {found['metadata']['name']} exists, and is not this flow, immutable and this App's: delete it"
-                report_taken(execution, manifest, found, said)
-                raise errors.Conflict(said) from error  # no pod may mount it
+            existing = await _existing(execution, operation.app, manifest, error)
+            if not is_ours(existing, operation.app) or not is_flow(existing, operation.flow_hash):
+                message = f"ConfigMap {existing['metadata']['name']} exists, and is not this flow, immutable and this App's: delete it"
+                report_taken(execution, manifest, existing, message)
+                raise errors.Conflict(message) from error  # no pod may mount it
             await execution.require_app(operation.app, anew=True)
-            patch = {"metadata": {**_version(found), **{key: manifest["metadata"][key] for key in ("labels", "ownerReferences")}}}
+            patch = {"metadata": {**_version(existing), **{key: manifest["metadata"][key] for key in ("labels", "ownerReferences")}}}
             created = await execution.client.patch(resource, execution.app[0], manifest["metadata"]["name"], patch)
         execution.cache.update(resource, created)
         problem.resolve()
 
 
 async def create_access_keys(execution: Execution, operation: operations.CreateAccessKeys) -> None:
-    """Creates the Secret with a new key. One that exists is left as it is: the next reconcile observes whose it is.
+    """Creates the Secret with a new key. An existing one is not changed: the next reconcile observes whose it is.
 
-    Raises errors.Conflict where it is that of an App that had the name before, and is about to go.
+    Raises errors.Conflict if it is of a deleted App of the same name, and being deleted.
     """
     execution.state.access_keys = None
     with reporting(execution, (manifest := access_keys(operation.app, execution.make_key())), "") as problem:
@@ -113,48 +114,45 @@ async def create_access_keys(execution: Execution, operation: operations.CreateA
         problem.resolve()
 
 
-async def _take_back(execution: Execution, app: App, manifest: Manifest, error: errors.ApiError) -> None:
-    """Applies to an object of that name if it is the App's: a restore brought it back, or another manager took our label off."""
+async def _adopt_existing(execution: Execution, app: App, manifest: Manifest, error: errors.ApiError) -> None:
+    """Applies to an existing object of that name if it is the App's: it was restored, or another manager removed our label."""
     resource = BY_KIND[manifest["kind"]]
-    found = await _existing(execution, app, manifest, error)
-    if not is_ours(found, app):
-        report_taken(execution, manifest, found)
+    existing = await _existing(execution, app, manifest, error)
+    if not is_ours(existing, app):
+        report_taken(execution, manifest, existing)
         return
-    if not is_owned(found, app):
+    if not is_owned(existing, app):
         await execution.require_app(app, anew=True)
     if child_kind(manifest["kind"]).written:
-        execution.cache.update(resource, await apply(execution.client, resource, without_creation(manifest), found))
-    elif manifest["metadata"]["labels"].items() <= (found["metadata"].get("labels") or {}).items():
-        execution.cache.update(resource, found)
-    else:  # no watch reports it: it would be asked for again and again
+        execution.cache.update(resource, await apply(execution.client, resource, without_creation(manifest), existing))
+    elif manifest["metadata"]["labels"].items() <= (existing["metadata"].get("labels") or {}).items():
+        execution.cache.update(resource, existing)
+    else:  # no watch reports it: it would be read again and again
         report_taken(
-            execution, manifest, found, f"{manifest['kind']} {found['metadata']['name']} exists, and lacks labels of ours: delete it"
+            execution, manifest, existing, f"{manifest['kind']} {existing['metadata']['name']} exists, and lacks labels of ours: delete it"
         )
 
 
 async def _existing(execution: Execution, app: App, manifest: Manifest, error: errors.ApiError) -> Manifest:
-    """The object that has the manifest's name. Raises errors.Conflict where it is gone already, or is going: then it is made anew.
+    """Returns the object that has the manifest's name.
 
-    What an App owns that had this one's name before is going, too, with all that it makes: a workload that was taken over would run its pods.
+    Raises errors.Conflict if it is missing or being deleted, so that it is created anew. A child of a deleted App of this name counts as
+    being deleted: an adopted workload would run that App's pods.
     """
     meta = manifest["metadata"]
     try:
-        found = await execution.client.get(BY_KIND[manifest["kind"]], meta["namespace"], meta["name"])
+        raw = await execution.client.get(BY_KIND[manifest["kind"]], meta["namespace"], meta["name"])
     except errors.NotFound:
         raise errors.Conflict(str(error)) from error
-    if is_ending(found):
+    if is_ending(raw):
         raise errors.Conflict(f"{manifest['kind']} {meta['name']} is being deleted")
-    if ownership.is_of_former(found, app.meta.name, app.meta.uid):
+    if ownership.is_of_former(raw, app.meta.name, app.meta.uid):
         raise errors.Conflict(f"{manifest['kind']} {meta['name']} of the App that had this name before is being deleted")
-    return found
+    return raw
 
 
 async def _scale(execution: Execution, observed: Manifest, replicas: int) -> None:
-    """By the field manager that owns nothing but replicas. Once another manager has set them they are left alone.
-
-    The workload is read after it, since the answer is a Scale: a next reconcile that still saw the old number would take an App that
-    falls asleep for one that is awake, and lead its callers away from the gate.
-    """
+    """Sets replicas by the field manager that owns nothing else. Once another manager has set them, they are not changed."""
     resource, meta = BY_KIND[WORKLOAD.kind], observed["metadata"]
     for _ in range(ATTEMPTS):
         patch, was_set = {"metadata": _version(observed), "spec": {"replicas": replicas}}, True
@@ -164,13 +162,15 @@ async def _scale(execution: Execution, observed: Manifest, replicas: int) -> Non
             )
         except errors.Conflict:
             was_set = False
-        found = await execution.client.get(resource, meta["namespace"], meta["name"])
-        execution.cache.update(resource, found)
-        if was_set or found["metadata"]["uid"] != meta["uid"] or found["spec"].get("replicas") != observed["spec"].get("replicas"):
+        # The answer is a Scale, so the workload is read. If the next reconcile saw the old number, an App that falls asleep would seem
+        # awake, and its callers would be led away from the gate.
+        current = await execution.client.get(resource, meta["namespace"], meta["name"])
+        execution.cache.update(resource, current)
+        if was_set or current["metadata"]["uid"] != meta["uid"] or current["spec"].get("replicas") != observed["spec"].get("replicas"):
             return
-        observed = found
+        observed = current
 
 
 def _version(observed: Manifest) -> Manifest:
-    """What a patch names so that it is refused where the object is another one, or was written since."""
+    """Returns the fields by which a patch is refused if the object is another one, or was written since."""
     return {key: observed["metadata"][key] for key in ("uid", "resourceVersion")}

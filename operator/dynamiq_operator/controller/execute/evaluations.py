@@ -1,4 +1,4 @@
-"""What lets a Job evaluate new pods: the Secret of its key, and that it begins."""
+"""Lets a Job evaluate new pods: creates the Secret of its key, and starts it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from dynamiq_operator.plan import operations
 
 
 async def create_evaluation_key(execution: Execution, operation: operations.CreateEvaluationKey) -> None:
-    """Creates the Secret with a key of ours. What has its name already, and another key, is somebody's who knows that: pods never take it."""
-    found = execution.state.verification
-    found.offered = found.offered or execution.make_key()
-    manifest, problem = evaluation_key(operation.app, operation.job, operation.uid, found.offered), ""
+    """Creates the Secret with a key of ours. Another key under that name is known to whoever made it, so pods never accept it."""
+    verification = execution.state.verification
+    verification.offered = verification.offered or execution.make_key()
+    manifest, problem = evaluation_key(operation.app, operation.job, operation.uid, verification.offered), ""
     try:
         await execution.client.create(SECRETS, manifest)
     except errors.AlreadyExists:
-        there = await execution.client.get(SECRETS, manifest["metadata"]["namespace"], operation.job)
-        if (there.get("data") or {}).get(KEY) != base64.b64encode(found.offered.encode()).decode():
+        existing = await execution.client.get(SECRETS, manifest["metadata"]["namespace"], operation.job)
+        if (existing.get("data") or {}).get(KEY) != base64.b64encode(verification.offered.encode()).decode():
             problem = f"Secret {operation.job} is there, and its key is not of the operator's making: delete it"
-    found.keyed(problem)
+    verification.keyed(problem)
 
 
 async def start_evaluation(execution: Execution, operation: operations.StartEvaluation) -> None:
-    """Ends that the Job is suspended; one that was written since is looked at again first."""
+    """Starts the suspended Job. If it was written since, it is observed again first."""
     meta = operation.observed["metadata"]
     patch = {"metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}, "spec": {"suspend": False}}
     try:

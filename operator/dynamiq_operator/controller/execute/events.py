@@ -1,4 +1,4 @@
-"""Events: an Event that cannot be written ends nothing."""
+"""Writes Events. It ends nothing if an Event cannot be written."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dynamiq_operator.plan import operations
 
 MESSAGE_MAX = 1024
 INSTANCE_MAX = 128
-"""Characters of an Event's message and of its reportingInstance that the API server takes."""
+"""Characters of an Event's message and of its reportingInstance that the API server accepts."""
 
 log = logging.getLogger(__name__)
 
 
 def an_event(involved: Manifest, metadata: Manifest, reason: str, message: str, identity: str, *, warning: bool) -> Manifest:
-    """An Event of now about the object that `involved` names; `identity`: of this replica."""
+    """Returns an Event of now about the object that `involved` names. `identity`: of this replica."""
     now = format_time(datetime.now(UTC))
     return {
         "apiVersion": "v1",
@@ -42,7 +42,7 @@ def an_event(involved: Manifest, metadata: Manifest, reason: str, message: str, 
 
 
 async def emit(execution: Execution, operation: operations.Emit) -> None:
-    """Creates the Event by the first of its names that no Event has; one that exists and says the same is this one."""
+    """Creates the Event by the first of its names that no Event has. An existing Event of the same reason is this one."""
     kind = kinds.RECORD.kind if isinstance(operation.about, Record) else kinds.APP.kind
     meta = operation.about.meta
     involved = {"apiVersion": API_VERSION, "kind": kind, "name": meta.name, "namespace": meta.namespace, "uid": meta.uid}

@@ -1,4 +1,4 @@
-"""Which function executes which operation, and the execution of a plan: its groups in order, each up to the first operation that fails."""
+"""Executes a plan: its groups in order, each up to the first operation that fails, and each operation by its function. It retries nothing."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.KeepClaim: hostnames.annotate_claim,
     operations.ReleaseClaim: hostnames.release_claim,
 }
-"""The function of each operation. It raises errors.ApiError where nothing that relies on it may be done."""
+"""The function of each operation. It raises errors.ApiError if nothing that relies on the operation may be done."""
 
 Tell = Callable[[Sequence[operations.Operation]], None]
-"""Hears of operations that were done."""
+"""Called with operations that were done."""
 
 UNANSWERED_MOST = 2
-"""Requests without any answer after which a pass ends: each takes as long as a request may last, and meanwhile no other App is served."""
+"""Requests without any answer after which a pass ends: each lasts as long as a request may, and other Apps wait meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Failure:
 
 
 class Executor:
-    """Executes plans while this replica leads. `make_key` makes a new Access Key."""
+    """The executor of plans, while this replica leads. `make_key`: makes an Access Key."""
 
     def __init__(
         self,
@@ -86,26 +86,27 @@ class Executor:
         self._turns = Turns()
 
     async def execute(self, app: AppKey, plan: operations.Plan, tell: Tell | None = None) -> tuple[Failure, ...]:
-        """Executes a plan of an App: every group that relies on none that failed. Returns what failed. Raises LeadershipLost before an operation.
+        """Executes a plan of an App: every group that relies on no failed one. Returns what failed. Raises LeadershipLost before an
+        operation.
 
-        `tell`: called for each group with those of its operations that were done, in their order.
+        `tell`: called for each group with its operations that were done, in their order.
         """
         execution = Execution(
             app, self._client, self._cache, self._states, self._claims, self._election.identity, self._make_key, self._metrics
         )
         failures: list[Failure] = []
         undone: set[str] = set()
-        telling: dict[int, asyncio.Task[None]] = {}
+        event_tasks: dict[int, asyncio.Task[None]] = {}
         try:
             for place, group in enumerate(plan.groups):
                 if group.after & undone:
                     undone.add(group.name)
                     continue
-                # What is told of a row holds once its number is reserved, and that is only to be tried again where it fails.
-                self._tell(execution, plan.groups[place : place + (2 if group.name == NUMBERS else 1)], telling)
+                # The Events of the next group are true once the row's number is reserved. If reserving it fails, it is only tried again.
+                self._begin_events(execution, plan.groups[place : place + (2 if group.name == NUMBERS else 1)], event_tasks)
                 done: list[operations.Operation] = []
                 try:
-                    failure = await self._execute_group(execution, group, telling, done, backlog=plan.backlog)
+                    failure = await self._execute_group(execution, group, event_tasks, done, backlog=plan.backlog)
                 finally:
                     if tell is not None:
                         tell(done)
@@ -115,33 +116,33 @@ class Executor:
                     if sum(_is_unanswered(each.error) for each in failures) >= UNANSWERED_MOST:
                         break
         finally:
-            await asyncio.gather(*telling.values(), return_exceptions=True)
+            await asyncio.gather(*event_tasks.values(), return_exceptions=True)
         return tuple(failures)
 
-    def _tell(self, execution: Execution, groups: Iterable[operations.Group], telling: dict[int, asyncio.Task[None]]) -> None:
-        """Begins to make the Events that come first in these groups, all at once: what they tell of waits for them."""
+    def _begin_events(self, execution: Execution, groups: Iterable[operations.Group], event_tasks: dict[int, asyncio.Task[None]]) -> None:
+        """Begins to create the Events that come first in these groups, all at once: the operations after them wait for them."""
         self._election.require_leadership()
         for group in groups:
             for event in takewhile(lambda operation: isinstance(operation, operations.Emit), group.operations):
-                if id(event) not in telling:
-                    telling[id(event)] = asyncio.create_task(events.emit(execution, cast(operations.Emit, event)))
+                if id(event) not in event_tasks:
+                    event_tasks[id(event)] = asyncio.create_task(events.emit(execution, cast(operations.Emit, event)))
 
     async def _execute_group(
         self,
         execution: Execution,
         group: operations.Group,
-        telling: Mapping[int, asyncio.Task[None]],
+        event_tasks: Mapping[int, asyncio.Task[None]],
         done: list[operations.Operation],
         *,
         backlog: bool,
     ) -> Failure | None:
-        """The operation that failed, after which the rest of the group is left out; None where all of it was done. `done` gets what was."""
+        """Returns the operation that failed, which ends the group; None if all were done. `done`: gets those that were."""
         for operation in group.operations:
             try:
                 async with self._turns.turn(execution.app[0], backlog=backlog):
                     self._election.require_leadership()
-                    if id(operation) in telling:
-                        await telling[id(operation)]
+                    if id(operation) in event_tasks:
+                        await event_tasks[id(operation)]
                     else:
                         await EXECUTE[type(operation)](execution, operation)
             except LeadershipLost:

@@ -1,4 +1,4 @@
-"""Claims of hostnames."""
+"""Executes the operations on claims of hostnames, by `Claims`."""
 
 from __future__ import annotations
 

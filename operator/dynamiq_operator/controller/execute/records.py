@@ -1,4 +1,4 @@
-"""Writes of rows: created once, completed once, ended once, and deleted by retention alone."""
+"""Writes rows: each is created once, completed once and ended once. It deletes one only for retention."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from dynamiq_operator.plan import operations
 
 
 async def create_record(execution: Execution, operation: operations.CreateRecord) -> None:
-    """The App owns it from the beginning: should it be deleted at this moment, so is the row, and no other App of the name has it.
+    """Creates a row, which the App owns from the beginning. If the App is deleted now, so is the row, and no other App of the name gets it.
 
-    A row of that name that exists is the one of an earlier attempt: its name is a hash of what it asks.
+    An existing row of that name is from an earlier attempt: the name is a hash of what the row requests.
     """
     meta = operation.app.meta
     author = {"createdBy": operation.created_by} if operation.created_by else {}
@@ -46,7 +46,7 @@ async def complete_record(execution: Execution, operation: operations.CompleteRe
         spec["sequence"] = operation.sequence
     if operation.pinned is not None:
         spec["pinned"] = operation.pinned.as_json()
-    await _take(execution, operation.app, operation.record)
+    await _require_owner(execution, operation.app, operation.record)
     patch = {"metadata": {"ownerReferences": [owner(operation.app)]}, "spec": spec}
     execution.state.update_ledger(Record.of(await _patch(execution, operation.record.meta, patch)))
     if operation.pinned is not None and not operation.pinned.guards and operation.record.spec.bypass is not None:
@@ -54,7 +54,7 @@ async def complete_record(execution: Execution, operation: operations.CompleteRe
 
 
 async def release_record(execution: Execution, operation: operations.ReleaseRecord) -> None:
-    """Sets that nothing holds the row any more."""
+    """Sets that the row is admitted."""
     released = {"spec": {"released": operation.released.as_json()}}
     execution.state.update_ledger(Record.of(await _patch(execution, operation.record.meta, released)))
     if operation.record.spec.bypass is not None:  # the App was suspended
@@ -71,7 +71,7 @@ async def end_record(execution: Execution, operation: operations.EndRecord) -> N
 
 
 async def verify_record(execution: Execution, operation: operations.VerifyRecord) -> None:
-    """Sets that its pods passed its cases."""
+    """Sets that its pods passed the smoke test."""
     verified = {"spec": {"verified": operation.verified.as_json()}}
     execution.state.update_ledger(Record.of(await _patch(execution, operation.record.meta, verified)))
     execution.metrics.verified(operation.verified.seconds, passed=True)
@@ -79,18 +79,18 @@ async def verify_record(execution: Execution, operation: operations.VerifyRecord
 
 async def own_record(execution: Execution, operation: operations.OwnRecord) -> None:
     """Sets the App as owner."""
-    await _take(execution, operation.app, operation.record)
+    await _require_owner(execution, operation.app, operation.record)
     await _patch(execution, operation.record.meta, {"metadata": {"ownerReferences": [owner(operation.app)]}})
 
 
 async def leave_record(execution: Execution, operation: operations.LeaveRecord) -> None:
-    """Sets a deleted App as owner. The garbage collector looks itself whether that App is gone."""
+    """Sets a deleted App as owner. The garbage collector checks by itself that the App is missing."""
     reference = ownership.reference(operation.app, operation.app_uid)
     await _patch(execution, operation.meta, {"metadata": {"ownerReferences": [reference]}})
 
 
 async def delete_record(execution: Execution, operation: operations.DeleteRecord) -> None:
-    """Deletes the row of this uid, and before it what was said of it: so none is left behind by an operator that ends in between."""
+    """Deletes the row of this uid, and its Approvals before it: none is left behind if the operator ends in between."""
     for approval in list(execution.cache.guards.approvals_of(operation.app.meta.namespace, operation.name)):
         meta = Meta.of(approval)
         await execution.client.delete(APPROVALS, meta.namespace, meta.name, meta.uid)
@@ -98,14 +98,17 @@ async def delete_record(execution: Execution, operation: operations.DeleteRecord
     execution.state.remove_from_ledger(operation.name)
 
 
-async def _take(execution: Execution, app: App, record: Record) -> None:
-    """Before the App becomes the owner of a row: the row would be deleted with an App that is there no more. Raises errors.Conflict."""
+async def _require_owner(execution: Execution, app: App, record: Record) -> None:
+    """Requires that the App exists before it becomes the owner of a row: the row would be deleted with a missing App.
+
+    Raises errors.Conflict.
+    """
     if app.meta.uid not in record.meta.owners:
         await execution.require_app(app)
 
 
 async def _patch(execution: Execution, meta: Meta, patch: Manifest) -> Manifest:
-    """Guarded by resourceVersion, as every write of a row: two operators never complete one row differently."""
+    """Patches a row, guarded by resourceVersion as every write of a row: two operators never complete one row differently."""
     guarded = {**patch, "metadata": {**patch.get("metadata", {}), "resourceVersion": execution.version_of(meta)}}
     try:
         written = await execution.client.patch(RECORDS, meta.namespace, meta.name, guarded)

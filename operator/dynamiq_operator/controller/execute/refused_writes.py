@@ -1,4 +1,4 @@
-"""A child that the API server refuses does not end a plan: it becomes a problem, which the next plan reports in a condition."""
+"""Keeps a refused write of a child as a problem, which the next plan reports in a condition. It does not end the plan."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 
 SAID_MAX = 900
-"""Characters of what the API server said that are kept: an Event and a condition take a few more."""
+"""Characters of the API server's message that are kept: an Event and a condition take a few more."""
 
 
 class reporting:  # noqa: N801 - used like a function
-    """Keeps Invalid and Denied, raised inside, as the problem of a child; other errors pass. `digest`: of its manifest."""
+    """A context that keeps Invalid and Denied as the problem of a child; other errors pass. `digest`: of the child's manifest."""
 
     def __init__(self, execution: Execution, manifest: Manifest, digest: str) -> None:
         self._state, self._clock, self._digest = execution.state, execution.states.clock, digest
@@ -26,7 +26,7 @@ class reporting:  # noqa: N801 - used like a function
         return self
 
     def resolve(self) -> None:
-        """The child was written: the problem that it had before is gone."""
+        """Drops the problem that the child had before: it was written."""
         if self._state.problems.get(self._child) is self._before:
             self._state.problems.pop(self._child, None)
 
@@ -38,17 +38,17 @@ class reporting:  # noqa: N801 - used like a function
 
 
 def refusal(what: str, error: errors.Invalid | errors.Denied, digest: str) -> ChildProblem:
-    """The problem of what was refused, in the API server's words."""
-    said = str(error)[:SAID_MAX]
+    """Returns the problem of a refused write, with the API server's message."""
+    message = str(error)[:SAID_MAX]
     if isinstance(error, errors.Denied):
-        return ChildProblem(ProblemReason.DENIED, f"{what} is not allowed: {said}", digest, may_pass=True)
-    return ChildProblem(ProblemReason.REFUSED, f"the API server refuses {what}: {said}", digest, may_pass=not error.is_final)
+        return ChildProblem(ProblemReason.DENIED, f"{what} is not allowed: {message}", digest, may_pass=True)
+    return ChildProblem(ProblemReason.REFUSED, f"the API server refuses {what}: {message}", digest, may_pass=not error.is_final)
 
 
-def report_taken(execution: Execution, manifest: Manifest, found: Manifest, message: str = "") -> None:
-    """Another manager's object has the name of a child: it is left alone, and the problem says so."""
+def report_taken(execution: Execution, manifest: Manifest, existing: Manifest, message: str = "") -> None:
+    """Keeps the problem that another manager's object has the name of a child. It does not change that object."""
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     message = message or f"{kind} {name} exists and is not this App's: rename or delete it, or name the App otherwise"
-    other_app = ownership.app_of(found) if ownership.app_of(found) != ownership.app_of(manifest) else ""
+    other_app = ownership.app_of(existing) if ownership.app_of(existing) != ownership.app_of(manifest) else ""
     problem = ChildProblem(ProblemReason.TAKEN, message, other_app=other_app)
     execution.state.keep_problem((kind, name), problem, execution.states.clock())

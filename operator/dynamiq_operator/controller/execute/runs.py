@@ -1,4 +1,7 @@
-"""Jobs of triggers that run once, and annotations by which a running pod learns of new Access Keys, and that its Service has left it."""
+"""Creates the Jobs of triggers that run once, and annotates running pods.
+
+An annotation lets a pod know of new Access Keys, or that its Service has left it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from dynamiq_operator.plan import operations
 
 
 async def run_once(execution: Execution, operation: operations.RunOnce) -> None:
-    """Creates the Job; one that exists and is the trigger's was created before, another one is a problem."""
+    """Creates the Job. An existing one of the trigger was created before; any other one is a problem."""
     meta = operation.manifest["metadata"]
     with reporting(execution, operation.manifest, operation.digest) as problem:
         try:
@@ -26,7 +29,7 @@ async def run_once(execution: Execution, operation: operations.RunOnce) -> None:
 
 
 async def annotate_pod(execution: Execution, operation: operations.AnnotatePod) -> None:
-    """Annotates a running pod, as it was observed; one that was written since is looked at again first."""
+    """Annotates a running pod, as it was observed. If it was written since, it is observed again first."""
     observed = {"uid": operation.uid, "resourceVersion": operation.observed}
     patch = {"metadata": {**observed, "annotations": {operation.annotation: operation.value}}}
     try:

@@ -1,4 +1,4 @@
-"""Writes of the status subresource, guarded by resourceVersion."""
+"""Writes the status subresource, guarded by resourceVersion. It writes nothing else."""
 
 from __future__ import annotations
 
@@ -10,17 +10,26 @@ from dynamiq_operator.plan import operations
 
 
 async def set_app_status(execution: Execution, operation: operations.SetAppStatus) -> None:
-    """Raises errors.Conflict where the App was written since the snapshot."""
+    """Sets the App's status.
+
+    Raises errors.Conflict if the App was written since the snapshot.
+    """
     await _set_status(execution, APPS, operation.app.meta, operation.status)
 
 
 async def set_app_conditions(execution: Execution, operation: operations.SetAppConditions) -> None:
-    """Raises errors.Conflict where the App was written since the snapshot."""
+    """Sets the App's conditions alone.
+
+    Raises errors.Conflict if the App was written since the snapshot.
+    """
     await _patch_status(execution, APPS, operation.meta, {"conditions": list(operation.conditions)})
 
 
 async def set_record_status(execution: Execution, operation: operations.SetRecordStatus) -> None:
-    """Raises errors.Conflict where the row was written since the snapshot."""
+    """Sets the row's status.
+
+    Raises errors.Conflict if the row was written since the snapshot.
+    """
     await _set_status(execution, RECORDS, operation.record.meta, operation.status)
 
 

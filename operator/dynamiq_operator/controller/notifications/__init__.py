@@ -1,1 +1,1 @@
-"""Telling sinks outside of the cluster what became of rows: in the background, within bounds, and never in the way of a deploy."""
+"""Notifies sinks outside the cluster of what happens to rows: in the background, within limits, and without delaying a deploy."""

@@ -1,4 +1,7 @@
-"""Which addresses a notification may be sent to. Who may name a sink is not thereby let into the cluster, or to what its machines alone reach."""
+"""Decides to which addresses a notification may be sent. It resolves no name.
+
+Whoever may name a sink must not thereby reach the cluster, or what only its machines reach.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,23 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _TRANSLATED = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::ffff:0:0:0/96"), ipaddress.IPv6Network("::/96"))
-"""Addresses of IPv6 whose last 32 bits are the address of IPv4 that is reached: NAT64 (RFC 6052), SIIT (RFC 7915), compatible (RFC 4291)."""
+"""IPv6 addresses whose last 32 bits are the IPv4 address that is reached.
+
+NAT64 (RFC 6052), SIIT (RFC 7915), compatible (RFC 4291)."""
 _TUNNELS: tuple[Network, ...] = (
     *(ipaddress.IPv6Network("2002::/16"), ipaddress.IPv6Network("2001::/32"), ipaddress.IPv6Network("64:ff9b:1::/48")),
     ipaddress.IPv4Network("192.88.99.0/24"),
 )
-"""Addresses that lead to others in another way: 6to4, Teredo, NAT64 of one's own, and the relays of 6to4. No receiver needs one."""
+"""Addresses that lead to others in another way: 6to4, Teredo, private NAT64, and the relays of 6to4. No receiver needs one."""
 _PUBLIC = ipaddress.IPv6Network("2000::/3")
-"""All that IANA has given out of IPv6 for the internet."""
+"""All IPv6 addresses that IANA has assigned for the internet."""
 _METADATA: tuple[Network, ...] = (ipaddress.IPv6Network("fd00:ec2::/32"), ipaddress.IPv4Network("168.63.129.16/32"))
-"""Where a cloud's metadata are, at an address that is no link-local one: AWS's over IPv6, and Azure's WireServer, which is of a public network."""
+"""Metadata services of clouds at addresses that are not link-local: AWS's over IPv6, and Azure's WireServer, in a public network."""
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """What a sink's address may be: of the internet, or of `networks`, and never one of the `cluster`'s own.
+    """The addresses that a sink may have: on the internet or in `networks`, and never one of the `cluster`'s own.
 
     `cluster`: addresses of the API server, of the operator's pods and of its node, as far as they are known.
     """
@@ -33,27 +38,27 @@ class Allowed:
     cluster: frozenset[Address] = frozenset()
 
     def refusal(self, text: str) -> str:
-        """Why nothing is sent to an address; empty where it may be. An address in words that say another one is that one."""
+        """Returns why nothing is sent to an address; empty if it is allowed. An address that encodes another one is treated as that."""
         try:
-            found = _plain(ipaddress.ip_address(text))
+            address = _plain(ipaddress.ip_address(text))
         except ValueError:
             return "it is no address"
-        if found in self.cluster:
+        if address in self.cluster:
             return "it is one of the cluster's own"
-        if found.is_unspecified or found.is_multicast or found.is_link_local or _has(_METADATA, found):
+        if address.is_unspecified or address.is_multicast or address.is_link_local or _has(_METADATA, address):
             return "it is unspecified, multicast, link-local or of a cloud's metadata"
-        if _has(_TUNNELS, found):
+        if _has(_TUNNELS, address):
             return "it leads to another one by a tunnel"
-        if self.names(found) or (found.is_global and not found.is_reserved and (found.version == 4 or found in _PUBLIC)):
+        if self.names(address) or (address.is_global and not address.is_reserved and (address.version == 4 or address in _PUBLIC)):
             return ""
         return "it is of no public network, and --notify-allow-networks does not name it"
 
     def names(self, address: Address) -> bool:
-        """Whether one of `networks` has the address."""
+        """Returns True if one of `networks` has the address."""
         return _has(self.networks, address)
 
     def named(self, text: str) -> bool:
-        """The same of an address in words."""
+        """Returns the same of an address as text."""
         return self.names(_plain(ipaddress.ip_address(text)))
 
 
@@ -62,7 +67,7 @@ def _has(networks: Iterable[Network], address: Address) -> bool:
 
 
 def _plain(address: Address) -> Address:
-    """The address of IPv4 that one of IPv6 stands for, where it does."""
+    """Returns the IPv4 address that an IPv6 address encodes; else the address itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address.ipv4_mapped is not None:
@@ -73,11 +78,11 @@ def _plain(address: Address) -> Address:
 
 
 def addresses(texts: Iterable[str]) -> frozenset[Address]:
-    """Those of the texts that are addresses, as they are compared."""
-    found = set()
+    """Returns the texts that are addresses, in the form in which they are compared."""
+    parsed = set()
     for text in texts:
         try:
-            found.add(_plain(ipaddress.ip_address(text.strip().strip("[]"))))
+            parsed.add(_plain(ipaddress.ip_address(text.strip().strip("[]"))))
         except ValueError:
             continue
-    return frozenset(found)
+    return frozenset(parsed)

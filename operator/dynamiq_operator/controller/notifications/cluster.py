@@ -1,4 +1,4 @@
-"""Addresses of the cluster's own that can be known: of the API server, of the operator's pods and of its node. No sink is at one of them."""
+"""Finds the cluster's own addresses, as far as it can: of the API server, the operator's pods and its node. No sink may have one of them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import SLICES
 
 KNOWN_FOR = 60.0
-"""Seconds after which they are looked up again, where something is to be sent."""
+"""Seconds after which they are read again, if something is to be sent."""
 WITHIN = 3.0
 VARIABLES = ("KUBERNETES_SERVICE_HOST", "POD_IPS", "HOST_IPS")
-"""Variables of the operator's pod; those of IPs have several, with commas between them."""
+"""Variables of the operator's pod. Those of IPs have several, separated by commas."""
 
 log = logging.getLogger(__name__)
 
 
 class ClusterAddresses:
-    """`networks`: where sinks may be beside the internet."""
+    """The cluster's own addresses. `networks`: where sinks may be beside the internet."""
 
     def __init__(
         self,
@@ -38,41 +38,41 @@ class ClusterAddresses:
         self._client, self._networks, self._environment, self._resolve, self._clock = client, networks, environment, resolve, clock
         self._known: frozenset[Address] = frozenset()
         self._due = float("-inf")
-        self._looking: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
 
     async def allowed(self) -> Allowed:
-        """What a sink's address may be. Nobody waits for a look but the first one; an address that was known once stays one of the cluster's."""
+        """Returns the addresses that a sink may have. Only the first call waits for a read. Known addresses stay the cluster's own."""
         is_first = self._due == float("-inf")
-        if self._looking is None and self._clock() >= self._due:
-            self._looking = asyncio.create_task(self._look())
-        if is_first and self._looking is not None:
-            await asyncio.shield(self._looking)
+        if self._reading is None and self._clock() >= self._due:
+            self._reading = asyncio.create_task(self._read())
+        if is_first and self._reading is not None:
+            await asyncio.shield(self._reading)
         return Allowed(self._networks, self._known)
 
-    async def _look(self) -> None:
+    async def _read(self) -> None:
         try:
-            said = [text for name in VARIABLES for text in self._environment.get(name, "").split(",")]
-            called, own = await asyncio.gather(self._of_host(), self._of_slice())
-            self._known |= addresses(said) | called | addresses(own)
+            texts = [text for name in VARIABLES for text in self._environment.get(name, "").split(",")]
+            server, own = await asyncio.gather(self._of_host(), self._of_slice())
+            self._known |= addresses(texts) | server | addresses(own)
         finally:
-            self._looking, self._due = None, self._clock() + KNOWN_FOR
+            self._reading, self._due = None, self._clock() + KNOWN_FOR
 
     async def _of_host(self) -> frozenset[Address]:
-        """What the operator itself calls the API server by."""
+        """Returns the addresses by which the operator calls the API server."""
         try:
             async with asyncio.timeout(WITHIN):
                 server = urlsplit(await self._client.server())
                 host, port = server.hostname or "", server.port or 443
                 return addresses([host]) or addresses(await asyncio.to_thread(self._resolve, host, port))
-        except Exception as error:  # such as of a login that cannot be renewed: what was known before is known on
+        except Exception as error:  # such as a login that cannot be renewed: known addresses stay known
             log.debug("the API server's address is not known: %s", type(error).__name__)
             return frozenset()
 
     async def _of_slice(self) -> Iterable[str]:
-        """Where Service `kubernetes` leads to: the API server's own addresses."""
+        """Returns the API server's own addresses, to which Service `kubernetes` leads."""
         try:
-            found = await self._client.request("GET", SLICES.path("default", "kubernetes"), within=WITHIN)
+            raw = await self._client.request("GET", SLICES.path("default", "kubernetes"), within=WITHIN)
         except errors.ApiError as error:
             log.debug("the API server's addresses are not known: %s", error)
             return ()
-        return [address for endpoint in found.get("endpoints") or () for address in endpoint.get("addresses") or ()]
+        return [address for endpoint in raw.get("endpoints") or () for address in endpoint.get("addresses") or ()]

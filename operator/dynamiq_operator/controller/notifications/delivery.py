@@ -1,7 +1,7 @@
-"""One attempt to deliver: one request to one address, which was looked at before.
+"""Attempts a delivery: one request to one address, which is checked before. It does not retry.
 
-A host is resolved once for an attempt, and the connection goes to what was found and checked: a name that resolves to something else a
-moment later leads nowhere else. No redirect is followed and no proxy of the environment is used. Of an answer the status alone is read.
+A host is resolved once for an attempt, and the connection goes to a checked address. A name that resolves to something else a moment later
+leads nowhere else. No redirect is followed, and no proxy of the environment is used. Only the status of an answer is read.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ WITHIN = 5.0
 """Seconds for one attempt, the lookup of its host included."""
 CONNECT_WITHIN = 3.0
 LOOKUPS_AT_ONCE = 32
-"""Hosts that are looked up at a time, each once: a resolver that hangs holds up the sinks of its hosts alone."""
+"""Hosts that are looked up at a time, each once. A resolver that hangs delays only the sinks of its hosts."""
 PORTS = frozenset({443, 8443})
 PLAIN_PORTS = frozenset({80, 8080})
-"""Ports of the internet; in networks that --notify-allow-networks names every port is one."""
+"""Ports on the internet; in networks that --notify-allow-networks names every port is allowed."""
 
 Resolve = Callable[[str, int], Sequence[str]]
 
 
 class Lost(StrEnum):
-    """Why a notification was not delivered, as the metric has it."""
+    """Reasons why a notification was not delivered, as in the metric."""
 
     FULL = "full"
     SECRET = "secret"  # noqa: S105 - the Secret is missing, or cannot be used
@@ -50,21 +50,27 @@ class Lost(StrEnum):
 
 
 class NotDeliveredError(Exception):
-    """`again`: whether it may be delivered later. The message is for the log, and says nothing of the URL."""
+    """A failed delivery. `again`: whether it may be delivered later. The message is for the log, and has nothing of the URL."""
 
-    def __init__(self, reason: Lost, said: str, *, again: bool = True) -> None:
-        super().__init__(said)
+    def __init__(self, reason: Lost, message: str, *, again: bool = True) -> None:
+        super().__init__(message)
         self.reason, self.again = reason, again
 
 
 def system_addresses(host: str, port: int) -> Sequence[str]:
-    """The addresses of a host, as the system resolves it. Raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
+    """Returns the addresses of a host, as the system resolves it.
+
+    Raises OSError.
+    """
+    results = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in results]
 
 
 class Delivery:
-    """Sends. `allowed`: what addresses may be, asked for each attempt. `plain_http`: whether ports of http are any. Use it as an async context manager."""
+    """A sender of notifications. Use it as an async context manager.
+
+    `allowed`: returns the allowed addresses, for each attempt. `plain_http`: whether ports of http are allowed.
+    """
 
     def __init__(self, allowed: Callable[[], Awaitable[Allowed]], *, plain_http: bool = False, resolve: Resolve = system_addresses) -> None:
         self._allowed, self._ports, self._resolve = allowed, PORTS | (PLAIN_PORTS if plain_http else frozenset()), resolve
@@ -79,7 +85,10 @@ class Delivery:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def post(self, target: Target, what: Written) -> None:
-        """Sends one notification. Raises NotDeliveredError."""
+        """Sends one notification.
+
+        Raises NotDeliveredError.
+        """
         try:
             async with asyncio.timeout(WITHIN):
                 addresses = await self._addresses(target)
@@ -95,28 +104,31 @@ class Delivery:
             raise NotDeliveredError(Lost.STATUS if again else Lost.REFUSED, f"it answered {status}", again=again)
 
     async def _addresses(self, target: Target) -> Sequence[str]:
-        """The addresses of the host, each of which may be connected to. Raises NotDeliveredError, and OSError of the lookup."""
+        """Returns the addresses of the host, to each of which a connection is allowed.
+
+        Raises NotDeliveredError, and OSError of the lookup.
+        """
         host, port = target.url.host or "", target.url.port or 0
-        allowed, found = await self._allowed(), await self._looked_up(host, port)
-        for address in found:
+        allowed, addresses = await self._allowed(), await self._looked_up(host, port)
+        for address in addresses:
             if why := allowed.refusal(address):
                 raise NotDeliveredError(Lost.FORBIDDEN, f"an address of its host is none to send to: {why}")
             if port not in self._ports and not allowed.named(address):
                 raise NotDeliveredError(Lost.FORBIDDEN, f"port {port} is none to send to")
-        if not found:
+        if not addresses:
             raise NotDeliveredError(Lost.UNREACHABLE, "its host has no address")
-        return found
+        return addresses
 
     async def _looked_up(self, host: str, port: int) -> Sequence[str]:
-        """The host's addresses; who asks for a host that is being looked up waits for that."""
+        """Returns the host's addresses. Concurrent calls for a host wait for the same lookup."""
         lookup = self._lookups.get((host, port))
         if lookup is None:
             lookup = asyncio.get_running_loop().run_in_executor(self._threads, self._resolve, host, port)
             self._lookups[(host, port)] = lookup
-            lookup.add_done_callback(lambda done: self._looked(host, port, done))
+            lookup.add_done_callback(lambda done: self._end_lookup(host, port, done))
         return await asyncio.shield(lookup)
 
-    def _looked(self, host: str, port: int, done: asyncio.Future[Sequence[str]]) -> None:
+    def _end_lookup(self, host: str, port: int, done: asyncio.Future[Sequence[str]]) -> None:
         self._lookups.pop((host, port), None)
         if not done.cancelled():
             done.exception()  # nobody may wait for it any more
@@ -124,7 +136,11 @@ class Delivery:
     async def _status(self, target: Target, addresses: Sequence[str], what: Written) -> int:
         written = what.signed(target.key, int(time.time())) if target.key is not None else what
         connector = aiohttp.TCPConnector(
-            resolver=_Found(addresses), use_dns_cache=False, force_close=True, limit=1, ssl=target.trust or await self._of_system()
+            resolver=_CheckedAddresses(addresses),
+            use_dns_cache=False,
+            force_close=True,
+            limit=1,
+            ssl=target.trust or await self._of_system(),
         )
         timeout = aiohttp.ClientTimeout(total=WITHIN, sock_connect=CONNECT_WITHIN)
         async with (
@@ -135,17 +151,17 @@ class Delivery:
                 target.url, data=written.body, headers={**written.headers, "User-Agent": "dynamiq-operator"}, allow_redirects=False
             ) as response,
         ):
-            return response.status  # and its body is left where it is
+            return response.status  # its body is not read
 
     async def _of_system(self) -> ssl.SSLContext:
-        """The system's certificates, which take a while to load."""
+        """Returns the system's certificates, which take a while to load."""
         if self._trust is None:
             self._trust = await asyncio.to_thread(ssl.create_default_context)
         return self._trust
 
 
-class _Found(AbstractResolver):
-    """Says of the one host of an attempt what was found."""
+class _CheckedAddresses(AbstractResolver):
+    """A resolver that returns the checked addresses of an attempt's only host."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._addresses = addresses
@@ -165,4 +181,4 @@ class _Found(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Does nothing: there is nothing to close."""

@@ -1,4 +1,4 @@
-"""What /metrics shows of notifications: delivered, lost and why, and how many wait. A sink has its name there, and never its URL."""
+"""Exports metrics of notifications: delivered, lost and why, and how many wait. A sink has its name in them, and never its URL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Figures:
         self._known: set[str] = set()
 
     def know(self, sink: str) -> None:
-        """Begins the series of a sink: a counter that begins with its first loss has had no increase, and no alert would tell of it."""
+        """Begins the series of a sink: a counter that begins with its first loss shows no increase, so no alert would fire."""
         if sink not in self._known:
             self._known.add(sink)
             self._sent.labels(sink)

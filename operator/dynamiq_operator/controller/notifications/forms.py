@@ -1,6 +1,6 @@
-"""How a notification is written: as a CloudEvent in structured JSON, with a signature, or as a message that Slack and its like take.
+"""Writes a notification as a CloudEvent in structured JSON, with a signature, or as a message for Slack and the like. It sends nothing.
 
-What tenants wrote is text in both: no link, no mention of everybody, no markup, and no more of it than a receiver takes.
+Tenants' texts are plain text in both: no link, no mention, no markup, and no more characters than a receiver accepts.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ CLOUD_EVENT = "application/cloudevents+json; charset=utf-8"
 MESSAGE_MAX = 2048
 """Characters of a message in a CloudEvent."""
 SLACK_MAX = 2900
-"""Characters of a message: one of Slack's blocks takes 3000."""
+"""Characters of a message: a block of Slack's has room for 3000."""
 _MENTION = re.compile(r"(?<![A-Za-z0-9._%+-])@")
 
 
 @dataclass(frozen=True)
 class Written:
-    """What is sent: the body, and headers without a signature."""
+    """A notification as it is sent: the body, and headers without a signature."""
 
     body: bytes
     headers: dict[str, str]
 
     def signed(self, key: bytes, seconds: int) -> Written:
-        """The same with a signature of that time."""
+        """Returns the same with a signature of that time."""
         return Written(self.body, {**self.headers, SIGNATURE: signature(key, seconds, self.body)})
 
 
@@ -44,7 +44,7 @@ def signature(key: bytes, seconds: int, body: bytes) -> str:
 
 
 def written(notification: Notification, form: SinkFormat) -> Written:
-    """The notification as a sink of that format takes it."""
+    """Returns the notification in a sink's format."""
     return _slack(notification) if form is SinkFormat.SLACK else _cloud_event(notification)
 
 
@@ -64,21 +64,21 @@ def _cloud_event(notification: Notification) -> Written:
 
 def _slack(notification: Notification) -> Written:
     author = f" (asked by {notification.author})" if notification.author else ""
-    said = f"{notification.namespace}/{notification.app}: {notification.message}"
-    text = escaped(said, SLACK_MAX - 100) + escaped(author, 100)
-    # mrkdwn: false takes stars and the like for what they are.
+    message = f"{notification.namespace}/{notification.app}: {notification.message}"
+    text = escaped(message, SLACK_MAX - 100) + escaped(author, 100)
+    # mrkdwn: false shows stars and the like as they are.
     return Written(json.dumps({"text": text, "mrkdwn": False}).encode(), {"Content-Type": "application/json; charset=utf-8"})
 
 
 def escaped(text: str, most: int) -> str:
-    """Text as Slack shows it and no more: of at most so many characters, no part of an escape cut off."""
+    """Returns text that Slack shows as it is: at most `most` characters, without an escape that is cut off."""
     plain = _MENTION.sub("@\u2060", on_one_line(text))
-    found: list[str] = []
+    parts: list[str] = []
     length = 0
     for letter in plain:
         safe = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}.get(letter, letter)
         if length + len(safe) > most - 1:
-            return "".join(found) + "…"
-        found.append(safe)
+            return "".join(parts) + "…"
+        parts.append(safe)
         length += len(safe)
-    return "".join(found)
+    return "".join(parts)

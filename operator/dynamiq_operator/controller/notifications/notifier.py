@@ -1,8 +1,8 @@
-"""The notifier: hears what reconciles have done, puts it up for delivery, and takes over what the leader before may not have told.
+"""Queues notifications of what reconciles did, and takes over what the leader before may not have delivered. It delays no reconcile.
 
-A reconcile hands over what it did and waits for nothing. Where no sink is named, nothing is made and nothing is read. Only the leader
-tells. It notes on its Lease, with renewals that are made in any case, until when all has been told; who leads next begins there. So what a
-process that died had not told is told by the next one, and what it had told in its last moments is told twice, under the same id.
+Without a sink nothing is made and nothing is read. Only the leader notifies. It notes on its Lease, with renewals that are made in any
+case, until when everything has been delivered. The next leader begins there: it delivers what a dead process had not. Notifications from
+the last moments of that process arrive twice, under the same id.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from dynamiq_operator.plan.operations import Operation
 from dynamiq_operator.plan.snapshot import Snapshot
 
 FLUSHED_WITHIN = 3.0
-"""Seconds that the end of the process waits for what has not been told."""
+"""Seconds for which the end of the process waits for undelivered notifications."""
 UNSURE = timedelta(seconds=1)
-"""Rows say whole seconds."""
+"""The precision of times in rows: whole seconds."""
 TOLD_ANEW = timedelta(hours=1)
-"""How far back a leader looks for what was not told: an operator of before these notifications may have led for weeks."""
+"""How far back a new leader searches for undelivered notifications. An older operator without notifications may have led for weeks."""
 ALL_SINKS = "*"
-"""Stands for the sink in a metric where it is not known which ones have not been told."""
+"""Replaces the sink in a metric if it is unknown which sinks were not notified."""
 
 log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Tells what reconciles do. `of_operator`: the sink of all namespaces. `now`: the time."""
+    """The notifier of what reconciles do. `of_operator`: the sink of all namespaces. `now`: the time."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Notifier:
         self._outbox = Outbox(self._send, figures, tried_for)
         self._under_way: dict[object, datetime] = {}
         self._sinks_in: dict[str, tuple[Sink, ...]] = {}
-        """Of namespaces with sinks, those that were known last."""
+        """The last known sinks of namespaces, for namespaces with sinks."""
         self._taking_over: asyncio.Task[None] | None = None
         self._has_taken_over = self._is_noted = False
         if of_operator is not None:
@@ -65,7 +65,7 @@ class Notifier:
 
     @contextlib.contextmanager
     def during(self, snapshot: Snapshot) -> Iterator[Callable[[Sequence[Operation]], None] | None]:
-        """For the execution of a plan that was made of a snapshot: what is to be called with operations that were done; None where nobody is told."""
+        """Yields, while a snapshot's plan is executed, the function to call with operations that were done; None without a sink."""
         sinks = self._sinks(snapshot.namespace, snapshot.guards.policies, snapshot.guards.unknown)
         if not sinks:
             yield None
@@ -73,27 +73,28 @@ class Notifier:
         mark = object()
         self._under_way[mark] = snapshot.now
         try:
-            yield lambda done: self._told(snapshot, sinks, done)
+            yield lambda done: self._queue(snapshot, sinks, done)
         finally:
             del self._under_way[mark]
 
     def _sinks(self, namespace: str, policies: Sequence[DeployPolicy], unknown: str) -> tuple[Sink, ...]:
-        """Who hears of a namespace; where its policies cannot all be read, also who heard of it before."""
-        found = sinks_of(policies, self._of_operator)
+        """Returns the sinks of a namespace. If some of its policies are unreadable, the sinks known before stay."""
+        sinks = sinks_of(policies, self._of_operator)
         before = self._sinks_in.get(namespace, ())
         if unknown and before:
-            found = tuple({sink.place: sink for sink in (*before, *found)}.values())
-        if found:
-            self._sinks_in[namespace] = found
+            sinks = tuple({sink.place: sink for sink in (*before, *sinks)}.values())
+        if sinks:
+            self._sinks_in[namespace] = sinks
         elif before:
             del self._sinks_in[namespace]
-        return found
+        return sinks
 
-    def _told(self, snapshot: Snapshot, sinks: tuple[Sink, ...], done: Sequence[Operation]) -> None:
+    def _queue(self, snapshot: Snapshot, sinks: tuple[Sink, ...], done: Sequence[Operation]) -> None:
+        """Queues the notifications of operations that were done."""
         try:
             for notification in told_by(snapshot, done):
                 self._outbox.add(sinks, notification)
-        except Exception:  # a deploy has nothing to do with it
+        except Exception:  # it must not fail a deploy
             log.exception("what was done could not be told")
             for sink in sinks:
                 self._figures.lost(sink.name, Lost.INTERNAL)
@@ -102,18 +103,18 @@ class Notifier:
         target = await self._secrets.target(sink.secret)
         await self._delivery.post(target, forms.written(notification, sink.form))
 
-    # What the Lease says of it.
+    # Notes on the Lease.
 
     def notes(self) -> Mapping[str, str]:
-        """Annotations of the Lease that is renewed now: nothing where nobody was ever told, and until the leader before was taken over from."""
+        """Returns annotations for the Lease that is renewed now: none without a sink ever, and until the leader before is taken over from."""
         if not self._has_taken_over or not (self._sinks_in or self._outbox.count or self._is_noted):
             return {}
         self._is_noted = True
-        open_ = [at for at in (self._outbox.oldest, *self._under_way.values()) if at is not None]
-        return {names.TOLD_ANNOTATION: str(Mark(min((*open_, self._now())), self._outbox.count))}
+        undelivered = [at for at in (self._outbox.oldest, *self._under_way.values()) if at is not None]
+        return {names.TOLD_ANNOTATION: str(Mark(min((*undelivered, self._now())), self._outbox.count))}
 
     def begin(self, annotations: Mapping[str, str]) -> None:
-        """This replica leads from now on; `annotations`: of its Lease, as the leader before left them."""
+        """Begins to take over as the leader. `annotations`: those of the Lease, as the leader before left them."""
         mark = Mark.of(annotations.get(names.TOLD_ANNOTATION, ""))
         self._is_noted = mark is not None
         self._taking_over = asyncio.create_task(self._take_over(mark))
@@ -121,31 +122,32 @@ class Notifier:
     async def _take_over(self, mark: Mark | None) -> None:
         if mark is not None:
             try:
-                await self._tell_since(mark)
-            except Exception:  # it is tried by nobody else: what was lost is said
+                await self._deliver_since(mark)
+            except Exception:  # nothing else tries it: the loss is counted
                 log.exception("what the leader before had not told could not be found")
                 self._figures.lost(ALL_SINKS, Lost.RESTART, max(mark.waiting, 1))
         self._has_taken_over = True
 
-    async def _tell_since(self, mark: Mark) -> None:
-        told: dict[str, tuple[Sink, ...]] = {}
+    async def _deliver_since(self, mark: Mark) -> None:
+        """Queues the notifications since a mark, and counts those that are lost."""
+        sinks: dict[str, tuple[Sink, ...]] = {}
 
-        async def is_told(namespace: str) -> bool:
-            if namespace not in told:
-                told[namespace] = self._sinks(namespace, await self._takeover.policies(namespace), "")
-            return bool(told[namespace])
+        async def has_sinks(namespace: str) -> bool:
+            if namespace not in sinks:
+                sinks[namespace] = self._sinks(namespace, await self._takeover.policies(namespace), "")
+            return bool(sinks[namespace])
 
-        found, missed = await self._takeover.found(max(mark.until - UNSURE, self._now() - TOLD_ANEW), is_told)
-        for notification in found:
-            self._outbox.add(told[notification.namespace], notification)
-        again = sum(len(told[notification.namespace]) for notification in found)
-        # Such as that a row waited, which only its status said, and it waits no more.
+        notifications, missed = await self._takeover.found(max(mark.until - UNSURE, self._now() - TOLD_ANEW), has_sinks)
+        for notification in notifications:
+            self._outbox.add(sinks[notification.namespace], notification)
+        again = sum(len(sinks[notification.namespace]) for notification in notifications)
+        # For example that a row waited: only its status had that, and it waits no longer.
         if lost := missed + max(mark.waiting - again, 0):
             self._figures.lost(ALL_SINKS, Lost.RESTART, lost)
         log.info("took over notifications since %s: %d told anew, %d lost", mark, again, lost)
 
     async def lose(self) -> None:
-        """This replica leads no more: the next one tells what waits."""
+        """Ends to notify: the next leader delivers what waits."""
         if self._taking_over is not None:
             self._taking_over.cancel()
             await asyncio.gather(self._taking_over, return_exceptions=True)
@@ -154,6 +156,6 @@ class Notifier:
             log.warning("%d notifications have not been told: the next leader tells what it finds of them", dropped)
 
     async def close(self) -> None:
-        """Waits a little for what has not been told, once another replica may lead: what is left that one tells."""
+        """Waits a little for undelivered notifications, once another replica may lead. The other one delivers the rest."""
         await self._outbox.flushed(FLUSHED_WITHIN)
         await self.lose()

@@ -1,9 +1,9 @@
-"""The outbox: notifications that wait for their sinks, in memory and within bounds.
+"""Queues notifications for their sinks, in memory and within limits. It sends nothing itself.
 
-Each sink has lanes of its own, and the notifications of one App go by one lane, in their order. A lane tries its first one until that is
-delivered or given up, with longer and longer pauses; other lanes, and other sinks, go on meanwhile. What is given up is counted by its reason.
-Where there is no place left the namespace that has most of them loses its newest, and a lane takes those of each namespace in turn: no tenant
-fills a sink for the others, or keeps it busy.
+Each sink has lanes of its own, and the notifications of one App go through one lane, in order. A lane tries its first notification, with
+growing pauses, until it is delivered or given up. Meanwhile other lanes, and other sinks, go on. A notification that is given up is counted
+by its reason. If the outbox is full, the namespace with the most notifications loses its newest. A lane serves its namespaces in turn: no
+tenant fills a sink for the others, or keeps it busy.
 """
 
 from __future__ import annotations
@@ -28,41 +28,43 @@ LANES = 4
 SINKS_MOST = 256
 OF_SINK_MOST = 1000
 MOST = 5000
-"""Notifications that wait for one sink, and for all; beyond them they are lost, and counted."""
+"""Sinks, and notifications that wait for one sink, and for all. Beyond these limits notifications are lost, and counted."""
 TRIED_FOR = 300.0
-"""Seconds from when it came to the outbox after which a notification is tried no more."""
+"""Seconds after its arrival in the outbox for which a notification is tried."""
 PAUSE_FIRST, PAUSE_MOST = 1.0, 30.0
 GIVES_WAY = "Waiting"
-"""The reason of what loses its place first: the row says it itself, and goes on to say it."""
+"""The reason of notifications that lose their place first: the row's status still has it."""
 REMEMBERED = 20_000
-"""Notifications whose ids are kept, so that what is said twice is sent once."""
+"""Notifications whose ids are kept, so that a repeated one is sent once."""
 SAID_AGAIN = 60.0
-"""Seconds after which the log says again that a sink takes nothing."""
+"""Seconds after which the log repeats that a sink accepts nothing."""
 
 log = logging.getLogger(__name__)
 Send = Callable[[Sink, Notification], Awaitable[None]]
-"""Delivers one notification once. Raises NotDeliveredError."""
+"""Delivers one notification once.
+
+Raises NotDeliveredError."""
 
 
 @dataclass(frozen=True)
 class _Waiting:
     notification: Notification
     until: float
-    """The monotonic time after which it is tried no more."""
+    """The monotonic time after which it is not tried."""
 
 
 @dataclass
 class _Lane:
-    """`turns`: the namespaces whose turn it was, the last one last."""
+    """A lane of a sink. `turns`: the namespaces that have had their turn, the last one last."""
 
     waiting: deque[_Waiting] = field(default_factory=deque)
     task: asyncio.Task[None] | None = None
     turns: dict[str, None] = field(default_factory=dict)
 
     def turn(self) -> _Waiting:
-        """Puts the oldest notification first of the namespace whose turn it is, and returns it."""
-        there = {each.notification.namespace for each in self.waiting}
-        self.turns = {namespace: None for namespace in self.turns if namespace in there}
+        """Returns the oldest notification of the namespace whose turn it is, and puts it first."""
+        namespaces = {each.notification.namespace for each in self.waiting}
+        self.turns = {namespace: None for namespace in self.turns if namespace in namespaces}
         places = {namespace: place for place, namespace in enumerate(self.turns)}
         chosen = min(self.waiting, key=lambda each: places.get(each.notification.namespace, -1))
         self.waiting.remove(chosen)
@@ -74,14 +76,14 @@ class _Lane:
 
 @dataclass
 class _Queue:
-    """What waits for one sink. `shares`: how much of it, by namespace; `said_at`: when the log said last that it takes nothing; `failed`: why
-    the last attempt failed.
+    """The notifications that wait for one sink. `shares`: how many, by namespace. `logged_at`: when the log last reported that the sink
+    accepts nothing. `failed`: why the last attempt failed.
     """
 
     sink: Sink
     lanes: tuple[_Lane, ...] = field(default_factory=lambda: tuple(_Lane() for _ in range(LANES)))
     shares: Counter[str] = field(default_factory=Counter)
-    said_at: float = float("-inf")
+    logged_at: float = float("-inf")
     failed: Lost = Lost.TIMEOUT
 
     @property
@@ -89,7 +91,10 @@ class _Queue:
         return sum(len(lane.waiting) for lane in self.lanes)
 
     def drop_one(self, namespace: str, *, waits: bool) -> bool:
-        """Drops the newest notification of a namespace, of a waiting row before any other; False where there is none. `waits`: no other."""
+        """Drops the newest notification of a namespace, that of a waiting row first; returns False if there is none.
+
+        `waits`: drops only that of a waiting row.
+        """
         places = [
             (each.notification.reason != GIVES_WAY, -each.until, lane, place)
             for lane in self.lanes
@@ -104,7 +109,7 @@ class _Queue:
 
 
 class Outbox:
-    """What waits. `tried_for`: seconds; `clock`: monotonic seconds; `pause`: seconds before the attempt after so many."""
+    """The notifications that wait. `tried_for`: seconds. `clock`: monotonic seconds. `pause`: returns the seconds after so many attempts."""
 
     def __init__(
         self,
@@ -124,16 +129,16 @@ class Outbox:
 
     @property
     def count(self) -> int:
-        """Notifications that wait, one for each of their sinks."""
+        """The number of notifications that wait, one for each of their sinks."""
         return self._count
 
     @property
     def oldest(self) -> datetime | None:
-        """When the first thing became that a sink has not been told; None where there is none."""
+        """The time of the oldest event that a sink has not been notified of; None if there is none."""
         return min((each.notification.at for each in self._all()), default=None)
 
     def add(self, sinks: Iterable[Sink], notification: Notification) -> None:
-        """Puts a notification up for delivery, once for each sink, or counts it as lost. Never waits."""
+        """Queues a notification once for each sink, or counts it as lost. It never waits."""
         for sink in sinks:
             self._add(sink, notification)
 
@@ -156,7 +161,7 @@ class Outbox:
             lane.task = asyncio.create_task(self._empty(queue, lane))
 
     def _has_place(self, queue: _Queue, notification: Notification) -> bool:
-        """Returns whether one more may wait, after another one was dropped for it where that is fair."""
+        """Returns True if one more notification has room, after another one was dropped for it if that is fair."""
         is_full = queue.count >= OF_SINK_MOST
         if not is_full and self._count < MOST:
             return True
@@ -174,19 +179,19 @@ class Outbox:
         return dropped
 
     def _queue_of(self, sink: Sink) -> _Queue | None:
-        """The sink's queue; None where there are too many of them."""
-        found = self._queues.get(sink.place)
-        if found is None:
+        """Returns the sink's queue; None if there are too many."""
+        own = self._queues.get(sink.place)
+        if own is None:
             if len(self._queues) >= SINKS_MOST:
                 self._queues = {place: queue for place, queue in self._queues.items() if queue.count}
             if len(self._queues) >= SINKS_MOST:
                 return None
-            found = self._queues[sink.place] = _Queue(sink)
+            own = self._queues[sink.place] = _Queue(sink)
         self._figures.know(sink.name)
-        return found
+        return own
 
     async def _empty(self, queue: _Queue, lane: _Lane) -> None:
-        """Delivers what a lane has, one after the other."""
+        """Delivers the notifications of a lane, one after the other."""
         try:
             while lane.waiting:
                 await self._deliver(queue, lane.turn())
@@ -195,14 +200,14 @@ class Outbox:
             lane.task = None
 
     async def _deliver(self, queue: _Queue, waiting: _Waiting) -> None:
-        """Tries until it is delivered, refused, or too late."""
+        """Tries until the notification is delivered, refused, or too late."""
         attempts = 0
         while attempts or waiting.until > self._clock():
             try:
                 await self._send(queue.sink, waiting.notification)
             except NotDeliveredError as error:
                 failed = error
-            except Exception as error:  # whatever it is, what waits behind it has nothing to do with it
+            except Exception as error:  # whatever it is, it must not affect those that wait behind
                 log.exception("a notification could not be made for sink %s", queue.sink.name)
                 failed = NotDeliveredError(Lost.INTERNAL, type(error).__name__, again=False)
             else:
@@ -210,16 +215,16 @@ class Outbox:
                 return
             attempts += 1
             queue.failed = failed.reason
-            self._say(queue, failed)
-            left = waiting.until - self._clock()
-            if not failed.again or left <= 0:
+            self._warn(queue, failed)
+            remaining = waiting.until - self._clock()
+            if not failed.again or remaining <= 0:
                 break
-            await asyncio.sleep(min(self._pause(attempts), left))
+            await asyncio.sleep(min(self._pause(attempts), remaining))
         self._figures.lost(queue.sink.name, queue.failed)  # what waited too long behind others is not even tried
 
-    def _say(self, queue: _Queue, failed: NotDeliveredError) -> None:
-        if self._clock() - queue.said_at >= SAID_AGAIN:
-            queue.said_at = self._clock()
+    def _warn(self, queue: _Queue, failed: NotDeliveredError) -> None:
+        if self._clock() - queue.logged_at >= SAID_AGAIN:
+            queue.logged_at = self._clock()
             log.warning("sink %s was not told: %s", queue.sink.name, failed)
 
     def _changed(self, queue: _Queue, namespace: str, by: int) -> None:
@@ -237,7 +242,7 @@ class Outbox:
         return (each for queue in self._queues.values() for lane in queue.lanes for each in lane.waiting)
 
     async def flushed(self, within: float) -> None:
-        """Returns when nothing waits any more, or after so many seconds."""
+        """Returns when nothing waits, or after `within` seconds."""
         try:
             async with asyncio.timeout(within):
                 await self._idle.wait()
@@ -245,7 +250,7 @@ class Outbox:
             return
 
     async def drop(self) -> int:
-        """Drops what waits, which the next leader tells, and returns how much that was."""
+        """Drops what waits, which the next leader delivers; returns how many they were."""
         tasks = [lane.task for queue in self._queues.values() for lane in queue.lanes if lane.task is not None]
         for task in tasks:
             task.cancel()
@@ -254,7 +259,7 @@ class Outbox:
         for queue in self._queues.values():
             for lane in queue.lanes:
                 for each in lane.waiting:
-                    self._seen.pop((queue.sink.place, each.notification.id), None)  # what was told stays told, if this one leads again
+                    self._seen.pop((queue.sink.place, each.notification.id), None)  # delivered ones stay known, if this replica leads again
                 lane.waiting.clear()
                 lane.task = None  # one that was cancelled before it began has not done that itself
             queue.shares.clear()
@@ -264,5 +269,5 @@ class Outbox:
 
 
 def _pause(attempts: int) -> float:
-    """Longer and longer, and never the same for many that wait for one receiver."""
+    """Returns a pause that grows with the attempts, and is random: many may wait for one receiver."""
     return min(PAUSE_FIRST * 2.0 ** min(attempts - 1, 16), PAUSE_MOST) * random.uniform(0.5, 1.0)  # noqa: S311 - it guards nothing

@@ -1,4 +1,4 @@
-"""The Secrets of sinks: read by name in the operator's namespace alone, and kept for a while, so that a change counts within a minute."""
+"""Reads the Secrets of sinks, by name and in the operator's namespace alone. It caches them shortly: a change counts within a minute."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import SECRETS
 
 SECRET_KEPT = 30.0
-"""Seconds for which a Secret that was read is not read again."""
+"""Seconds for which a Secret is cached."""
 SECRET_WITHIN = 5.0
 
 
 @dataclass(frozen=True)
 class _Read:
-    """What a Secret said, and when it was read; `wrong`: why it cannot be used."""
+    """A Secret's target, and when it was read. `wrong`: why the Secret cannot be used."""
 
     at: float
     target: Target | None = None
@@ -28,7 +28,7 @@ class _Read:
 
 
 class Secrets:
-    """The Secrets of sinks, read by name, in the operator's namespace alone, and kept for a while."""
+    """The Secrets of sinks, read by name in the operator's namespace alone, and cached for a while."""
 
     def __init__(self, client: Client, namespace: str, *, plain_http: bool, clock: Callable[[], float] = monotonic) -> None:
         self._client, self._namespace, self._plain_http, self._clock = client, namespace, plain_http, clock
@@ -36,7 +36,10 @@ class Secrets:
         self._reading: dict[str, asyncio.Lock] = {}
 
     async def target(self, name: str) -> Target:
-        """What the Secret says. Raises NotDeliveredError."""
+        """Returns the target in a Secret.
+
+        Raises NotDeliveredError.
+        """
         async with self._reading.setdefault(name, asyncio.Lock()):
             kept = self._kept.get(name)
             if kept is None or self._clock() - kept.at >= SECRET_KEPT:
@@ -47,8 +50,8 @@ class Secrets:
 
     async def _read(self, name: str) -> _Read:
         try:
-            found = await self._client.request("GET", SECRETS.path(self._namespace, name), within=SECRET_WITHIN)
-            return _Read(self._clock(), target_of(found, plain_http=self._plain_http))
+            secret = await self._client.request("GET", SECRETS.path(self._namespace, name), within=SECRET_WITHIN)
+            return _Read(self._clock(), target_of(secret, plain_http=self._plain_http))
         except errors.NotFound:
             return _Read(self._clock(), wrong=f"there is none in namespace {self._namespace}")
         except UnusableError as error:

@@ -1,6 +1,6 @@
-"""Sinks: who is told, as policies and the operator's options name them, and what their Secrets say.
+"""Finds the sinks that policies and the operator's options name, and the targets in their Secrets. It sends nothing.
 
-A URL is a secret: Slack's has the right to post in it. It is in no message, no log and no metric; errors say what is wrong with it and not what it is.
+A URL is a secret: whoever has Slack's may post. No message, log line or metric has it; errors describe its fault without it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from dynamiq_operator.model.policy import SinkFormat
 
 URL_MAX = 2048
 KEY_MIN = 16
-"""Bytes of a key at least: a shorter one could be guessed."""
+"""Bytes of a key, at least: a shorter one could be guessed."""
 OF_OPERATOR = "operator"
-"""Name of the sink that the operator's own option names; that of a policy's is `<policy>/<sink>`."""
+"""The name of the sink in the operator's own option. A policy's sink is `<policy>/<sink>`."""
 
 
 @dataclass(frozen=True)
 class Sink:
-    """Where to: a Secret of the operator's namespace, and how it is written. `name`: as metrics and the log have it."""
+    """A receiver: a Secret in the operator's namespace, and the format. `name`: in metrics and in the log."""
 
     name: str
     secret: str
@@ -33,17 +33,17 @@ class Sink:
 
     @property
     def place(self) -> tuple[str, SinkFormat]:
-        """What makes two sinks one, whichever policies name it."""
+        """The identity of a sink, whichever policies name it."""
         return self.secret, self.form
 
 
 class UnusableError(Exception):
-    """What the Secret of a sink says cannot be used; the message says why, and nothing of what is in it."""
+    """An error: the Secret of a sink cannot be used. The message has the reason, and nothing of the content."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What the Secret says. `key`: by which requests are signed. `trust`: by which certificates the receiver is known, None for the system's."""
+    """The content of a sink's Secret. `key`: for the signature of requests. `trust`: certificates of the receiver, None for the system's."""
 
     url: URL
     key: bytes | None = None
@@ -51,16 +51,19 @@ class Target:
 
 
 def sinks_of(policies: Iterable[DeployPolicy], of_operator: Sink | None) -> tuple[Sink, ...]:
-    """The sinks of a namespace that these policies select, each once."""
-    found = [of_operator] if of_operator is not None else []
+    """Returns the sinks of a namespace that these policies select, each once."""
+    sinks = [of_operator] if of_operator is not None else []
     for policy in sorted(policies, key=lambda each: each.meta.name):
         for sink in policy.spec.notifications:
-            found.append(Sink(f"{policy.meta.name}/{sink.name}", sink.secret_name, sink.format or SinkFormat.CLOUD_EVENTS))
-    return tuple({sink.place: sink for sink in reversed(found)}.values())[::-1]
+            sinks.append(Sink(f"{policy.meta.name}/{sink.name}", sink.secret_name, sink.format or SinkFormat.CLOUD_EVENTS))
+    return tuple({sink.place: sink for sink in reversed(sinks)}.values())[::-1]
 
 
 def target_of(secret: Manifest, *, plain_http: bool) -> Target:
-    """What a Secret says. `plain_http`: whether http is allowed. Raises UnusableError."""
+    """Returns the target in a Secret. `plain_http`: whether http is allowed.
+
+    Raises UnusableError.
+    """
     url = _url(_decoded(secret, "url") or b"", plain_http=plain_http)
     key = _decoded(secret, "key")
     if key is not None and len(key) < KEY_MIN:
@@ -76,17 +79,17 @@ def _url(raw: bytes, *, plain_http: bool) -> URL:
     if any(byte <= 0x20 or byte >= 0x7F for byte in raw):
         raise UnusableError("its url has white space or characters beyond ASCII")
     try:
-        found = URL(raw.decode())
-        port = found.port
+        url = URL(raw.decode())
+        port = url.port
     except ValueError:
         raise UnusableError("its url is none") from None
-    if found.scheme != "https" and not (plain_http and found.scheme == "http"):
+    if url.scheme != "https" and not (plain_http and url.scheme == "http"):
         raise UnusableError("its url is not https, or, with --notify-http, http")
-    if not found.host or port is None:
+    if not url.host or port is None:
         raise UnusableError("its url has no host")
-    if found.raw_user is not None or found.raw_password is not None:
+    if url.raw_user is not None or url.raw_password is not None:
         raise UnusableError("its url has a user or a password: a receiver knows the operator by its signature, or by a secret path")
-    return found.with_fragment(None)
+    return url.with_fragment(None)
 
 
 def _trust(pem: bytes | None) -> ssl.SSLContext | None:
@@ -99,7 +102,10 @@ def _trust(pem: bytes | None) -> ssl.SSLContext | None:
 
 
 def _decoded(secret: Manifest, name: str) -> bytes | None:
-    """A key of the Secret without the end of a line; None where it has none."""
+    """Returns a key of the Secret without the end of its line; None if it is missing.
+
+    Raises UnusableError.
+    """
     try:
         return base64.b64decode((secret.get("data") or {})[name], validate=True).rstrip(b"\r\n")
     except KeyError:

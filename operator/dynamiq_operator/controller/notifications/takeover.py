@@ -1,7 +1,7 @@
-"""What the leader before may not have told: found anew in the rows, from the moment on that it noted on the Lease.
+"""Finds in the rows what the leader before may not have delivered, from the moment that it noted on the Lease. It delivers nothing.
 
-Rows say themselves when they began, were released and ended. Those that are closed are not watched, so the histories of Apps of which
-something became since then are read: once, when this replica begins to lead, while nobody waits.
+Rows have the times at which they began, were admitted and ended. Closed rows are not watched, so the histories of Apps with changes since
+then are read. This happens once, in the background, when this replica begins to lead.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ from dynamiq_operator.model.objects import App, DeployPolicy, Record, Unreadable
 from dynamiq_operator.plan.notifications import Notification, told_since
 
 READS_MOST = 500
-"""Requests for it; Apps beyond them are counted."""
+"""Requests for a takeover; Apps beyond them are counted."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What a leader notes: `until` when all had been told, and for how many notifications, one for each sink, that was not so."""
+    """A leader's note on the Lease. `until`: when all notifications had been delivered. `waiting`: how many had not, one for each of their
+    sinks.
+    """
 
     until: datetime
     waiting: int = 0
@@ -38,7 +40,7 @@ class Mark:
 
     @classmethod
     def of(cls, text: str) -> Mark | None:
-        """What a Lease says; None where that is none of ours."""
+        """Returns the mark in a text of the Lease; None if it is not ours."""
         at, _, waiting = text.partition(" ")
         try:
             return cls(parse_time(at), min(int(waiting or 0), 1_000_000))
@@ -47,26 +49,26 @@ class Mark:
 
 
 class Takeover:
-    """Reads what has become of rows. `policies`: those that select a namespace."""
+    """A reader of what happened to rows. `policies`: returns those that select a namespace."""
 
     def __init__(self, client: Client, cache: Cache, policies: Callable[[str], Awaitable[Sequence[DeployPolicy]]]) -> None:
         self._client, self._cache, self.policies = client, cache, policies
         self._reads = 0
 
     async def found(self, since: datetime, is_told: Callable[[str], Awaitable[bool]]) -> tuple[list[Notification], int]:
-        """What has become of rows since then, and how many Apps could not be looked at. `is_told`: whether anybody hears of a namespace."""
-        found: list[Notification] = []
+        """Returns notifications since a moment, and how many Apps could not be read. `is_told`: whether a namespace has a sink."""
+        notifications: list[Notification] = []
         missed = self._reads = 0
         for key in sorted(self._cache.apps()):
             if not await is_told(key[0]):
                 continue
             try:
                 if await self._has_changed(key, since):
-                    found += await self._of(key, since)
+                    notifications += await self._of(key, since)
             except (errors.ApiError, _TooManyError) as error:
                 missed += 1
                 log.warning("App %s/%s: what was not told of its rows could not be read: %s", *key, error)
-        return found, missed
+        return notifications, missed
 
     async def _has_changed(self, key: AppKey, since: datetime) -> bool:
         rows = [raw for resource, raw in self._cache.of_app(key) if resource is RECORDS]
@@ -104,7 +106,7 @@ class _TooManyError(Exception):
 
 
 def _times(raw: dict[str, Any]) -> Iterator[datetime]:
-    """When the parts of a row were set."""
+    """Yields the times at which the parts of a row were set."""
     spec = raw["spec"]
     for part, name in (("pinned", "createdAt"), ("released", "at"), ("verified", "at"), ("outcome", "at")):
         text = (spec.get(part) or {}).get(name)

@@ -1,4 +1,4 @@
-"""How the operator tells sinks, for the whole process."""
+"""Wires the parts that notify sinks, for the whole process. It decides nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dynamiq_operator.model.policy import SinkFormat
 
 @dataclass(frozen=True)
 class NotifyOptions:
-    """`secret`: of the sink that hears of every namespace. `networks`: where sinks may be beside the internet. `tried_for`: seconds."""
+    """Options. `secret`: of the sink of all namespaces. `networks`: where sinks may be beside the internet. `tried_for`: seconds."""
 
     secret: str | None = None
     form: SinkFormat = SinkFormat.CLOUD_EVENTS
@@ -48,7 +48,9 @@ async def notifier(
     policies: Callable[[str], Awaitable[Sequence[DeployPolicy]]],
     registry: CollectorRegistry,
 ) -> AsyncIterator[Notifier]:
-    """The notifier of one operator at home in `namespace`, with connections of its own. `policies`: those that select a namespace."""
+    """Yields the notifier of one operator, with connections of its own. `namespace`: the operator's. `policies`: returns those that select
+    a namespace.
+    """
     async with (
         client.apart() as apart,
         Delivery(ClusterAddresses(apart, options.networks).allowed, plain_http=options.plain_http) as delivery,
