@@ -99,8 +99,8 @@ class ApprovalPlan:
 def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None, key: Key | None = None) -> ApprovalPlan:
     """Plans an Approval. `user`: the giver; if None, the API server is queried. A repeat under the same key is planned again.
 
-    Raises Unknown, NotNow if the row is not waiting, Changed if its digest has changed, NotAllowed if the giver's Approval would not count,
-    KeyReused, and kube.errors.ApiError.
+    Raises NotNow if the row is not waiting, Changed if its digest has changed, and NotAllowed if the giver's Approval would not count.
+    Raises Unknown, KeyReused and kube.errors.ApiError, too.
     """
     row = _row(api, request)
     _check_holds(api, request, row)

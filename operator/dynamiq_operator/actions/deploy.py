@@ -161,7 +161,7 @@ def perform_deploy(api: Api, plan: DeployPlan, *, elsewhere: Iterable[str] = ())
 
 
 def _row_without_answer(api: Api, plan: DeployPlan) -> Manifest | None:
-    """Returns the row whose create got no answer; None if it has no name of its own, is missing, or the API server still does not answer."""
+    """Returns the row whose create got no answer; None if it has no chosen name, is missing, or cannot be read."""
     name = plan.record["metadata"].get("name")
     try:
         row = requests.get(api, RECORDS, plan.request.namespace, name) if name is not None else None

@@ -57,10 +57,11 @@ def holding(app: App, kind: RowKind) -> list[StandingGuard]:
 
 
 def of_namespace(api: Api, namespace: str) -> tuple[StandingGuard, ...]:
-    """Lists the guards that would block a row of a new App: those of another App in the namespace, as policies apply to all Apps there.
+    """Lists the guards that would block a row of a new App: those of another App in the namespace.
 
     Empty if there is no other App, or the caller may not read it. Raises kube.errors.ApiError.
     """
+    # The App's own policies cannot be read, but policies select namespaces: they apply to all Apps there.
     try:
         apps = api.request("GET", APPS.path(namespace), query={"limit": 1})["items"]
     except (errors.NotFound, errors.Denied) as error:
@@ -83,7 +84,7 @@ def said_of(api: Api, app: App, spec: RecordSpec) -> dict[str, Any]:
 
 
 def deploys_from_git(api: Api, app: App) -> bool:
-    """Returns True if the App has `spec.deploy`, or a row by Git or by automation of the usual namespaces; also if rows may not be read."""
+    """Returns True if the App has `spec.deploy`, or a row by Git or automation of the usual namespaces, or unreadable rows."""
     if app.spec.deploy is not None:
         return True
     try:
@@ -107,9 +108,9 @@ def yet_to_soak(guards: Sequence[StandingGuard], live_since: datetime, now: date
 
 
 def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Record | None, *, bypass: bool) -> tuple[str, ...]:
-    """Returns a warning if it is unknown whether the flow is rejected in the namespace; none with `bypass`, or if flow and runtime are live there.
+    """Returns a warning if the caller may not read Rejections there. Does nothing with `bypass`, or if flow and runtime are live there.
 
-    Raises Rejected if the flow is rejected.
+    Raises Rejected if the flow is rejected in the namespace.
     """
     if bypass or is_live(then, live):
         return ()

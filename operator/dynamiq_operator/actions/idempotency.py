@@ -5,8 +5,8 @@ The row has a hash of the request, which distinguishes a repeat from another req
 of a surface, so a key means the same on every surface.
 
 A promotion's row is in the target namespace, where its name cannot collide with a row in another target. Therefore a promotion first notes
-its key on the promoted App (`note`), under that App's resourceVersion. Of two promotions with one key and different targets, the second
-finds the note and is refused.
+its key on the promoted App (`note`), under that App's resourceVersion. A second promotion with the key and another target finds the note
+and is refused.
 
 The note needs the right to patch the App, which `edit` has in the source namespace. A caller without it promotes without a note: the row may
 be all that such a caller can write, so both promotions share no object. A row that exists in another target is still found and refused.
