@@ -67,7 +67,7 @@ class ApprovalRequest:
 class ApprovalPlan:
     """An Approval that has not been created. `given`: the row's Approvals so far, oldest first. `by`: the giver, None if unknown.
 
-    `said`: the giver's earlier Approval of the same purpose that still counts; then nothing is created. `warnings`: sentences for the giver.
+    `said`: the giver's earlier Approval of this purpose, if it still counts: then none is created. `warnings`: sentences for the giver.
     """
 
     request: ApprovalRequest
@@ -115,14 +115,14 @@ def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None
     author = row["spec"].get("createdBy")
     if request.purpose is Purpose.WITHDRAW and by is not None and by != author:
         raise NotAllowed(f"only its author, {author}, can withdraw {title(row)}: reject it instead")
-    given = approvals_of(api, request.namespace, row)
+    approvals = approvals_of(api, request.namespace, row)
     manifest = _manifest(request, row, digest, claim)
-    earlier = _earlier(row, given, request.purpose, by) if not is_repeat else None
+    earlier = _earlier(row, approvals, request.purpose, by) if not is_repeat else None
     if earlier is not None:
-        return ApprovalPlan(request, row, manifest, given, by, earlier, claim=claim)
+        return ApprovalPlan(request, row, manifest, approvals, by, earlier, claim=claim)
     if not is_repeat:
         check_counts(api, request.purpose, row, by)
-    return ApprovalPlan(request, row, manifest, given, by, None, tuple(_rights(api, request)), claim)
+    return ApprovalPlan(request, row, manifest, approvals, by, None, tuple(_rights(api, request)), claim)
 
 
 def perform_approval(api: Api, plan: ApprovalPlan) -> Performed:
@@ -163,11 +163,11 @@ def approvals_of(api: Api, namespace: str, row: Manifest) -> list[Manifest]:
     return sorted(of_row, key=lambda each: (each["metadata"].get("creationTimestamp") or "", each["metadata"]["name"]))
 
 
-def said(plan: ApprovalPlan, made: Manifest) -> list[str]:
-    """Lists, in sentences, what was done and what the row still needs. `made`: the Approval as stored."""
+def said(plan: ApprovalPlan, approval: Manifest) -> list[str]:
+    """Lists, in sentences, what was done and what the row still needs. `approval`: as stored."""
     if plan.said is not None:
         return [f"you have {DONE[plan.request.purpose]} {plan.title} already: nothing is to be done"]
-    is_stamped = bool(made["spec"].get("by"))
+    is_stamped = bool(approval["spec"].get("by"))
     done = f"{DONE[plan.request.purpose]} {plan.title} of {plan.request.app}"
     return [done, *([] if is_stamped else [UNSTAMPED]), *_missing(plan, counts=is_stamped)]
 
@@ -223,8 +223,8 @@ def _to_resume(api: Api, request: ApprovalRequest, waiting_rows: Sequence[Manife
     coming = rows.candidate or next((row for row in rows.guarded if row.name == holds.row), None)
     live = history.find_row(api, namespace, app, rows.live.name) if rows.live is not None and coming is None else None
     if live is None or not runs_and_holds(live):
-        what = f"row #{coming.sequence}" if coming is not None and coming.name != holds.row else f"rollback #{holds.sequence}"
-        raise NotNow(f"{what} is not live yet: resume once it is")
+        pending = f"row #{coming.sequence}" if coming is not None and coming.name != holds.row else f"rollback #{holds.sequence}"
+        raise NotNow(f"{pending} is not live yet: resume once it is")
     return live
 
 

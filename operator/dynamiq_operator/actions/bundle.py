@@ -23,7 +23,7 @@ from dynamiq_operator.plan.children.variables import references
 
 @dataclass(frozen=True)
 class BundleRequest:
-    """A promotion into a file. `cluster`: this cluster's name in the row. `target_namespace`: None to leave it to the person who applies the file.
+    """A promotion into a file. `cluster`: this cluster's name in the row. `target_namespace`: None if the person who applies it chooses.
 
     `with_app`: the file includes the App, with runtime and config, for a first promotion. `hostname`: of that App.
     `version`: another version name for the flow, if its own is taken in the target.
@@ -64,7 +64,7 @@ class Bundle:
         request = self.request
         target = request.target_namespace or "the namespace of whoever applies it"
         text = [f"promote {self.source.title} by {file}", f"  into     {target}"]
-        text += [f"  {made['kind']} {made['metadata']['name']}" for made in self.objects]
+        text += [f"  {manifest['kind']} {manifest['metadata']['name']}" for manifest in self.objects]
         if not request.with_app:
             text.append("  runtime and config stay as they are live there; where there is no App yet, add --with-app")
         else:

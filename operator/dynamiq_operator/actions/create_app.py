@@ -83,9 +83,9 @@ def plan_app(
     config = request.config if request.config is not None else default_config
     deploy = DeployRequest(request.namespace, slug(request.name), request.version, runtime=request.runtime, config=config)
     plan = AppPlan(request, _manifest(request, author, claim), deploy, claim, None)
-    existing, known = _existing(api, request.namespace, claim)
-    if known is not None:
-        return replace(plan, there=known)
+    existing, replayed = _existing(api, request.namespace, claim)
+    if replayed is not None:
+        return replace(plan, there=replayed)
     if any(_is_known_as(app, request.name) for app in existing):
         raise _taken(request.name)
     _check_not_rejected(api, request)
@@ -126,10 +126,10 @@ def _existing(api: Api, namespace: str, claim: KeyClaim | None) -> tuple[list[Ma
         return requests.items(api, APPS, namespace), None
     for _ in range(idempotency.TRIES):
         existing = requests.items(api, APPS, namespace)
-        made = [app for app in existing if claim.has_made(app)]
-        known = next(filter(claim.is_of, made), None)
-        if known is not None or not made or idempotency.find_claimed_row(api, [namespace], claim) is not None:
-            return existing, known
+        of_key = [app for app in existing if claim.has_made(app)]
+        replayed = next(filter(claim.is_of, of_key), None)
+        if replayed is not None or not of_key or idempotency.find_claimed_row(api, [namespace], claim) is not None:
+            return existing, replayed
         idempotency.pause()
     raise idempotency.KeyReused()
 
@@ -251,8 +251,8 @@ def _delete_again(api: Api, meta: Manifest, why: errors.ApiError | Refusal) -> N
     except errors.NotFound:
         pass
     except errors.ApiError as error:
-        left = f"App {meta['name']} is there without a deployment, and could not be deleted again: deploy or delete it"
-        raise LeftBehind(why, left, meta["uid"]) from error
+        leftover = f"App {meta['name']} is there without a deployment, and could not be deleted again: deploy or delete it"
+        raise LeftBehind(why, leftover, meta["uid"]) from error
 
 
 def _is_known_as(app: Manifest, name: str) -> bool:

@@ -70,7 +70,7 @@ class DeployRequest:
 
 @dataclass(frozen=True)
 class DeployPlan:
-    """A deploy that has not been performed. `record`: the row, written unchanged. `claim`: its idempotency key, which determines the row's name."""
+    """A deploy that has not been performed. `record`: the row, written unchanged. `claim`: of its idempotency key, which names the row."""
 
     request: DeployRequest
     record: Manifest
@@ -135,7 +135,7 @@ def plan_unseen(request: DeployRequest, claim: KeyClaim | None = None) -> Deploy
 
 
 def deploy_claim(request: DeployRequest, app_uid: str, key: Key | None, confirmed: Mapping[str, Any] | None = None) -> KeyClaim | None:
-    """Returns the claim of a deploy under an idempotency key; None without a key. `confirmed`: the confirmed values, if the request has any."""
+    """Returns the claim of a deploy under an idempotency key; None without a key. `confirmed`: the confirmed values, if any."""
     return KeyClaim.of(key, "deploy", app_uid, request, request.app, confirmed) if key else None
 
 
@@ -195,7 +195,7 @@ def record_of(request: DeployRequest, name: str | None = None) -> Manifest:
 def previewed(
     api: Api, plan: DeployPlan, app: App, rows: History, arriving: Flow | None = None, policy: ImagePolicy | None = None
 ) -> PreviewedDeploy:
-    """Adds the preview to a plan. `app`: may be an App that is not created yet. `rows`: its rows. `arriving`: a release missing in its namespace.
+    """Adds the preview to a plan. `app`: may not be created yet. `rows`: its rows. `arriving`: a release that its namespace lacks.
 
     `policy`: the operator's image policy, for an App whose status has none yet. Raises Refusal and kube.errors.ApiError.
     """
@@ -278,7 +278,7 @@ def preview_in(api: Api, app: App, rows: History, then: Pinned, text: str | None
 
 
 def with_held_changes(preview: Preview, app: App, row: Record, waits_for: Collection[GuardReason]) -> Preview:
-    """Adds the held changes that the row brings into effect to a preview: variables, access and runs. `waits_for`: the guards that block the row, or would."""
+    """Adds the held changes that take effect with the row: variables, access and runs. `waits_for`: the guards that block it, or would."""
     if not app.status.is_holding_variables or not brings_once_released(row, waits_for):
         return preview
     # Under either strategy the same pins have one workload, so its pods are replaced in place.
@@ -368,5 +368,5 @@ def _unread(name: str) -> dict[str, Runtime]:
 
 
 def _unknown_runtime(api: Api, name: str | None) -> Unknown:
-    known = ", ".join(requests.list_names(api, RUNTIMES)) or "none"
-    return Unknown(f"no Runtime {name}; there are: {known}", "runtime")
+    runtimes = ", ".join(requests.list_names(api, RUNTIMES)) or "none"
+    return Unknown(f"no Runtime {name}; there are: {runtimes}", "runtime")

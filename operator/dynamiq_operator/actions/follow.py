@@ -25,7 +25,7 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of a deploy. `pods`: None if it has ended, or the workload is missing or may not be read. `waits`: None if no guard blocks the row."""
+    """The state of a deploy. `pods`: None if it has ended, or the workload is missing or unreadable. `waits`: None if no guard blocks it."""
 
     phase: str
     message: str

@@ -21,7 +21,7 @@ from dynamiq_operator.plan.guards.kinds import is_automation
 
 @dataclass(frozen=True)
 class Standing:
-    """An App with the guards in force and its waiting rows, newest first. `holds`: the rollback after which changes from Git are on hold."""
+    """An App with its guards and its waiting rows, newest first. `holds`: the rollback after which changes from Git are on hold."""
 
     app: App
     waiting: Sequence[Manifest]
@@ -61,7 +61,7 @@ def of_namespace(api: Api, namespace: str) -> tuple[StandingGuard, ...]:
 
     Empty if there is no other App, or the caller may not read it. Raises kube.errors.ApiError.
     """
-    # The App's own policies cannot be read, but policies select namespaces: they apply to all Apps there.
+    # Policies select namespaces, so they apply to all Apps there.
     try:
         apps = api.request("GET", APPS.path(namespace), query={"limit": 1})["items"]
     except (errors.NotFound, errors.Denied) as error:
@@ -98,7 +98,7 @@ def deploys_from_git(api: Api, app: App) -> bool:
 
 
 def yet_to_soak(guards: Sequence[StandingGuard], live_since: datetime, now: datetime) -> tuple[StandingGuard, ...]:
-    """Lists the guards that would block a promotion, without soak times that are over. `live_since`: when the version went live at its source."""
+    """Lists the guards that would block a promotion, without soak times that are over. `live_since`: when the source row went live."""
     ends = {each: live_since + timedelta(seconds=each.seconds) for each in guards if each.seconds is not None}
     return tuple(
         each.model_copy(update={"until": format_time(ends[each])}) if each in ends else each
@@ -121,7 +121,7 @@ def check_not_rejected(api: Api, namespace: str, then: Pinned, live: Record | No
 
 
 def check_source(guards: Sequence[StandingGuard], namespace: str, then: Pinned, live: Record | None, *, bypass: bool) -> None:
-    """Raises Refusal if a guard on promotions accepts no version from the namespace, unless `bypass` is set or flow and runtime are live."""
+    """Raises Refusal if a guard accepts no version from the namespace, unless `bypass` is set, or flow and runtime are live."""
     if bypass or is_live(then, live):
         return
     for guard in guards:

@@ -114,8 +114,8 @@ def find_row(api: Api, namespace: str, app: str, number_or_name: str | int) -> M
         if row["spec"].get("sequence") == int(text):
             return row
     numbers = sorted(row["spec"]["sequence"] for row in every if "sequence" in row["spec"])
-    known = f"rows are #{numbers[0]} to #{numbers[-1]}" if numbers else "nothing has been deployed yet"
-    raise Unknown(f"no row #{text} of {app} in namespace {namespace}; {known}")
+    existing = f"rows are #{numbers[0]} to #{numbers[-1]}" if numbers else "nothing has been deployed yet"
+    raise Unknown(f"no row #{text} of {app} in namespace {namespace}; {existing}")
 
 
 def releases(api: Api, namespace: str, workflow: str) -> list[Released]:
@@ -130,12 +130,12 @@ def unknown_version(namespace: str, workflow: str, version: str, released: Itera
     listed = list(released)
     numbers = [release.number for release in listed]
     if not listed:
-        known = f"nothing is released yet: {plugin_command(f'release {workflow}', namespace)}"
+        existing = f"nothing is released yet: {plugin_command(f'release {workflow}', namespace)}"
     elif len(listed) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
-        known = f"released are {listed[0].version} to {listed[-1].version}"
+        existing = f"released are {listed[0].version} to {listed[-1].version}"
     else:
-        known = f"released: {_listed([release.version for release in listed])}"
-    return Unknown(f"no version {version} of {workflow}; {known}", "workflowVersion")
+        existing = f"released: {_listed([release.version for release in listed])}"
+    return Unknown(f"no version {version} of {workflow}; {existing}", "workflowVersion")
 
 
 def flow_of(api: Api, namespace: str, app: str, pinned: Pinned) -> str | None:

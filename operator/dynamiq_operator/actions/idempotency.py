@@ -1,15 +1,15 @@
 """Claims idempotency keys: one request of a user makes one row, however often it is sent. Another request with the key is refused.
 
 The row's name is derived from the user, the object of the request, and the key. Therefore the API server itself refuses a second row.
-The row has a hash of the request, which distinguishes a repeat from another request. The hash is of the action's request, not of the input
-of a surface, so a key means the same on every surface.
+The row has a hash of the request, which distinguishes a repeat from another request. It is a hash of the action's request, not of a
+surface's input, so a key means the same on every surface.
 
 A promotion's row is in the target namespace, where its name cannot collide with a row in another target. Therefore a promotion first notes
 its key on the promoted App (`note`), under that App's resourceVersion. A second promotion with the key and another target finds the note
 and is refused.
 
-The note needs the right to patch the App, which `edit` has in the source namespace. A caller without it promotes without a note: the row may
-be all that such a caller can write, so both promotions share no object. A row that exists in another target is still found and refused.
+The note needs the right to patch the App, which `edit` has in the source namespace. A caller without it promotes without a note: perhaps
+such a caller can write only the row, so both promotions share no object. A row that exists in another target is still found and refused.
 Two such requests at the same moment each make a row.
 """
 
@@ -145,12 +145,12 @@ def note(api: Api, namespace: str, app: str, claim: KeyClaim) -> None:
             raw = requests.get(api, APPS, namespace, app)
         except errors.NotFound:
             raise Unknown(f"no App {app} in namespace {namespace}", "app") from None
-        noted = _notes_of(raw)
-        if (known := noted.get(key)) is not None:
-            if known != claim.request:
+        earlier_notes = _notes_of(raw)
+        if (earlier_request := earlier_notes.get(key)) is not None:
+            if earlier_request != claim.request:
                 raise KeyReused()
             return
-        notes = dict([*noted.items(), (key, claim.request)][-NOTED_MOST:])
+        notes = dict([*earlier_notes.items(), (key, claim.request)][-NOTED_MOST:])
         meta = {
             "uid": raw["metadata"]["uid"],
             "resourceVersion": raw["metadata"]["resourceVersion"],

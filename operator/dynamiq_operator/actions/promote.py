@@ -106,7 +106,7 @@ def plan_promotion(
 ) -> PromotionPlan:
     """Plans the promotion of the live row. The caller needs rights to read. `target`: the target's namespace, if the surface has found it.
 
-    `there`: the client of the other cluster, if the target is in one. Raises Refusal if the target lacks something, and kube.errors.ApiError.
+    `there`: the client of the target's cluster, if it is another. Raises Refusal if the target lacks something, and kube.errors.ApiError.
     """
     namespace, app, environment, crossing = request.namespace, request.app, request.environment, request.crossing
     there = there or api
@@ -119,9 +119,11 @@ def plan_promotion(
         raise Refusal(f"namespace {namespace} is {environment} itself: promote from another environment")
     bypass = request.bypass_reason is not None
     check_not_rejected_at_source(api, source, bypass=bypass)
-    known = _find(there, target, app)
-    new_app = first_app(source.app, target, request.hostname) if known is None else None
-    deployed = known or App.of({**(new_app or {}), "status": {"guards": [each.as_json() for each in guards.of_namespace(there, target)]}})
+    existing = _find(there, target, app)
+    new_app = first_app(source.app, target, request.hostname) if existing is None else None
+    deployed = existing or App.of(
+        {**(new_app or {}), "status": {"guards": [each.as_json() for each in guards.of_namespace(there, target)]}}
+    )
     if deployed.spec.workflow != source.pinned.workflow:
         raise Taken(f"App {app} in {target} runs workflow {deployed.spec.workflow}, not {source.pinned.workflow}: it is another App")
     _require_variables(there, target, deployed.spec, environment)
@@ -131,14 +133,14 @@ def plan_promotion(
     if new_app is not None and request.hostname is not None:
         unread += check_hostname(there, target, app, request.hostname)
     flow, new_version = release_there(there, target, source, origin(request))
-    rows = history.open_rows(there, target, app, known.meta.uid) if known is not None else History(())
+    rows = history.open_rows(there, target, app, existing.meta.uid) if existing is not None else History(())
     _check_source(request, source, deployed, rows.live)
     # After a promotion whose row is missing or failed, the App exists without a live row to keep runtime and config from.
     request_there = _deploy_request(source, request, target, flow.version.version, is_first=rows.live is None)
     policy = source.app.status.image_policy if crossing is None else None
     deploy = previewed(there, plan_unseen(request_there, claim), deployed, rows, arriving=flow, policy=policy)
     rights = tuple(f"you could not do this: {why}" for why in lacking(there, target, *_created(new_version, new_app), verbs=deploy.verbs))
-    warnings = rights + unread + deploy.preview.warnings + _warnings(source.app, deployed, known is None)
+    warnings = rights + unread + deploy.preview.warnings + _warnings(source.app, deployed, existing is None)
     if crossing is not None:
         warnings += tuple(_of_crossing(crossing, source.pinned, deploy.then, rows.live is None))
     deploy = replace(deploy, preview=replace(deploy.preview, guards=_holding(request, deploy.preview, source.row), warnings=warnings))
@@ -226,7 +228,7 @@ def promote_once(
 ) -> Performed:
     """Plans and performs a promotion under an idempotency key, or returns the row that the same request made before.
 
-    `target_of` finds the target's namespace, `places_of` the namespaces that may have a row of the key. `perform` replaces `perform_promotion`.
+    `target_of` finds the target's namespace, `places_of` those that may have the key's row. `perform` replaces `perform_promotion`.
     Raises as planning and performing do, and KeyReused.
     """
     # The row is searched before planning: over the row that it made, the same request would have another plan.
@@ -250,12 +252,12 @@ def promote_once(
 def promotion_claim(
     request: PromotionRequest, app_uid: str, key: Key | None, confirmed: Mapping[str, Any] | None = None
 ) -> KeyClaim | None:
-    """Returns the claim of a promotion under an idempotency key, whatever its target; None without a key. `app_uid`: of the promoted App."""
+    """Returns the claim of a promotion under an idempotency key, for any target; None without a key. `app_uid`: of the promoted App."""
     return KeyClaim.of(key, "promote", app_uid, request, request.app, confirmed) if key else None
 
 
 def find_target(api: Api, namespace: str, environment: str, *, there: Api | None = None) -> str:
-    """Finds the namespace of an environment in the project of `namespace`, in the cluster of `there`. Raises Refusal and kube.errors.ApiError."""
+    """Finds an environment's namespace in the project of `namespace`. `there`: its cluster. Raises Refusal and kube.errors.ApiError."""
     labels = labels_of(requests.get(api, NAMESPACES, "", namespace))
     project = labels.get(names.PROJECT_LABEL)
     try:
@@ -279,8 +281,8 @@ def target_among(namespaces: Mapping[str, Mapping[str, str]], namespace: str, ow
     if fitting:
         raise Refusal(f"project {project} has several namespaces of environment {environment}, {', '.join(fitting)}: name the target's")
     others = sorted({each for each in environments.values() if each})
-    known = f"there are: {', '.join(others)}" if others else f"label its namespace {names.ENVIRONMENT_LABEL}={environment}"
-    raise Unknown(f"project {project} has no environment {environment}; {known}", "environment")
+    existing = f"there are: {', '.join(others)}" if others else f"label its namespace {names.ENVIRONMENT_LABEL}={environment}"
+    raise Unknown(f"project {project} has no environment {environment}; {existing}", "environment")
 
 
 def origin(request: PromotionRequest) -> str:

@@ -1,4 +1,4 @@
-"""Checks the target of a promotion before anything is made there: its namespace, its labels and the hostname, as far as the caller may read.
+"""Checks the target of a promotion before anything is made there: its namespace, labels and hostname, as far as the caller may read them.
 
 It does not find the target (`promote.find_target`), and decides nothing about its policies.
 """

@@ -95,9 +95,9 @@ def read_standing(api: Api, namespace: str, flow: str | None = None) -> list[Man
     return newest_first(each for each in rejections if not each["spec"].get("withdrawn") and flow in (None, each["spec"]["workflowHash"]))
 
 
-def unread(namespace: str, what: str) -> str:
-    """Returns the warning for a caller who may not read Rejections. `what`: the version that may be rejected."""
-    return f"you may not read Rejections in namespace {namespace}, so this cannot say whether {what} is rejected"
+def unread(namespace: str, version: str) -> str:
+    """Returns the warning for a caller who may not read Rejections. `version`: it may be rejected."""
+    return f"you may not read Rejections in namespace {namespace}, so this cannot say whether {version} is rejected"
 
 
 def hashes(api: Api, namespace: str) -> frozenset[str]:

@@ -54,7 +54,7 @@ def plan_release(
     is_compared: bool = True,
     force: bool = False,
 ) -> ReleasePlan:
-    """Plans the next version of a workflow, from its draft or from `flow`. `is_compared`: adds a diff to the version before, by one more request.
+    """Plans the next version of a workflow, from its draft or `flow`. `is_compared`: adds a diff to the newest version, by another request.
 
     `force`: accepts a broken flow, whose errors become warnings. Raises Unknown, BrokenFlow and kube.errors.ApiError.
     """
@@ -119,5 +119,5 @@ def _draft(api: Api, namespace: str, workflow: str) -> Manifest:
         return requests.get(api, WORKFLOWS, namespace, workflow)
     except errors.NotFound:
         workflows = requests.list_names(api, WORKFLOWS, namespace)
-        known = f"workflows there: {', '.join(workflows)}" if workflows else "there is none at all: name another with -n"
-        raise Unknown(f"no Workflow {workflow} in namespace {namespace}; {known}", "workflow") from None
+        existing = f"workflows there: {', '.join(workflows)}" if workflows else "there is none at all: name another with -n"
+        raise Unknown(f"no Workflow {workflow} in namespace {namespace}; {existing}", "workflow") from None

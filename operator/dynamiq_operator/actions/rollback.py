@@ -21,7 +21,7 @@ from dynamiq_operator.views.waiting import is_waiting
 class RollbackRequest:
     """A rollback to `row` (its name or sequence), to the newest row that ran `version`, or else to the last good row.
 
-    The new row has the older row's runtime, unless `runtime` names another. Scaling stays as it is live; with `with_config` it is the older row's.
+    The new row has the older row's runtime, unless `runtime` names another. It has the live scaling; `with_config`: that of the older row.
     A version that never ran is deployed as any other. `hold`, `bypass_reason`: as in a deploy.
     """
 

@@ -26,7 +26,7 @@ MESSAGE_MOST = 1024
 
 @dataclass(frozen=True)
 class SyncPlan:
-    """A change of `spec.deploy`. `git`: as it is applied now, None if missing. `deploy`: as it matches the live row; equal to `git` if in sync.
+    """A change of `spec.deploy`. `git`: as it is applied now, None if missing. `deploy`: as it matches the live row, so `git` if in sync.
 
     `version`: the WorkflowVersion to add to Git, None if it exists. `runtime_is_another`: another Runtime now has the name of the live one.
     """
@@ -123,10 +123,10 @@ def _fields_of_row(live: Served) -> Deploy:
     return {name: live.row.raw_spec[name] for name in ASKED_IN_APP if name in live.row.raw_spec}
 
 
-def _as_live(named: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+def _as_live(declared: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the fields of a config that Git names, with their live values, without those that the live row lacks."""
     kept: dict[str, Any] = {}
-    for name, value in named.items():
+    for name, value in declared.items():
         if name not in live:
             continue
         if isinstance(value, Mapping) and isinstance(live[name], Mapping):

@@ -53,9 +53,9 @@ def check_not_rejected_at_source(api: Api, source: Served, *, bypass: bool) -> N
 
 
 def release_there(api: Api, namespace: str, source: Served, origin: str | None = None) -> tuple[Flow, Manifest | None]:
-    """Returns the release of this flow in a namespace, and its manifest if it must be made: under its own version, else the next free one.
+    """Returns the release of this flow in a namespace, and its manifest if it must be made.
 
-    `origin`: the source that a new release notes.
+    A new release has the flow's own version, or the next free one if that is taken. `origin`: the source that it notes.
     """
     pinned = source.pinned
     try:

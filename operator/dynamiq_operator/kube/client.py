@@ -74,7 +74,7 @@ class Client:
 
     @classmethod
     async def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> Client:
-        """Returns a client with the login of a kubeconfig (its path, else $KUBECONFIG, else ~/.kube/config), or of the pod that this runs in."""
+        """Returns a client with the login of a kubeconfig (its path, else $KUBECONFIG, else ~/.kube/config), or of this pod."""
         credentials = Credentials.of(kubeconfig, context)
         await credentials.login()
         return cls(credentials)
@@ -88,11 +88,11 @@ class Client:
     def now(self) -> datetime:
         """Returns the time of this machine's clock; if that is wrong, of the API server's."""
         # Deadlines count from times that the API server has set.
-        here = self._wall()
+        local_time = self._wall()
         if self._dated is None:
-            return here
-        there = self._dated[0] + timedelta(seconds=monotonic() - self._dated[1])
-        return here if abs(here - there) < CLOCKS_APART else there
+            return local_time
+        server_time = self._dated[0] + timedelta(seconds=monotonic() - self._dated[1])
+        return local_time if abs(local_time - server_time) < CLOCKS_APART else server_time
 
     def apart(self) -> Client:
         """Returns a client with the same login and connections of its own: its requests do not wait for those that hang here."""
@@ -200,11 +200,11 @@ class Client:
     async def _send(
         self, login: Login, method: str, target: str, headers: Mapping[str, str], data: bytes | None, deadline: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
-        who = {"Authorization": login.authorization} if login.authorization else {}
+        login_headers = {"Authorization": login.authorization} if login.authorization else {}
         return await self._session.request(
             method,
             URL(f"{login.host}{target}", encoded=True),
-            headers={**headers, **who},
+            headers={**headers, **login_headers},
             data=data,
             timeout=deadline,
             ssl=login.trust if login.trust is not None else True,
@@ -308,7 +308,7 @@ class Client:
     ) -> bool:
         """Deletes the object of this uid, and its dependents in the background. Returns True if no object of this name exists afterwards.
 
-        An object of another uid is left alone. `version`: one of another resourceVersion is, too. `keep_dependents`: orphans its dependents.
+        An object of another uid is left alone, and with `version` one of another resourceVersion. `keep_dependents`: orphans dependents.
         Returns False for an object that is left alone, or waits for its finalizers. Raises errors.ApiError.
         """
         preconditions = {"uid": uid} | ({"resourceVersion": version} if version else {})
@@ -324,7 +324,7 @@ class Client:
 
 def _written(body: Any) -> bytes | None:
     """Serializes a body as JSON in UTF-8."""
-    # The API server parses an apply as YAML, which has no surrogate escapes: 🦊 is sent as it is, and only a lone surrogate is escaped.
+    # The API server parses an apply as YAML, which has no surrogate escapes: 🦊 is sent unescaped, and only a lone surrogate is escaped.
     if body is None:
         return None
     try:

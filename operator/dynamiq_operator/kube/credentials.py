@@ -76,7 +76,7 @@ class Credentials:
 
     @classmethod
     def of(cls, kubeconfig: Path | None, context: str | None) -> Credentials:
-        """Returns the credentials of a kubeconfig (its path, else $KUBECONFIG, else ~/.kube/config), or of the pod that this runs in."""
+        """Returns the credentials of a kubeconfig (its path, else $KUBECONFIG, else ~/.kube/config), or of this pod."""
 
         async def load() -> Any:
             # Imported here: an image whose programs use only `of_pod` lacks this client, which takes 100 MB.
@@ -117,10 +117,10 @@ class Credentials:
         await self._read(refused)
         return await self.login()
 
-    async def _read(self, known: Login | None) -> None:
+    async def _read(self, previous: Login | None) -> None:
         """Reads the login, once for concurrent callers. If that fails, the old login stays."""
         async with self._lock:
-            if self._login is not None and (self._login is not known or self._clock() - self._read_at < RENEW_PAUSE):
+            if self._login is not None and (self._login is not previous or self._clock() - self._read_at < RENEW_PAUSE):
                 return
             try:
                 configuration = await self._load()

@@ -155,5 +155,5 @@ BACKOFF_MAX = 5.0
 
 
 def backoff(failures: int) -> float:
-    """Returns the seconds to wait after the n-th consecutive failure, from 1: doubled from `BACKOFF_FIRST` up to `BACKOFF_MAX`, without limit."""
+    """Returns the seconds to wait after the n-th consecutive failure, from 1. It doubles from `BACKOFF_FIRST` up to `BACKOFF_MAX`."""
     return min(BACKOFF_FIRST * float(2 ** min(failures - 1, 16)), BACKOFF_MAX)

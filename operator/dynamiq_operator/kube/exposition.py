@@ -1,4 +1,7 @@
-"""Serves /metrics on a port of its own, in the text format of Prometheus. It is plain HTTP without a token, so no Service or hostname leads to it."""
+"""Serves /metrics on a port of its own, in the text format of Prometheus.
+
+It is plain HTTP without a token: no Service and no hostname may lead to it.
+"""
 
 from __future__ import annotations
 
@@ -55,32 +58,34 @@ class _Port(web.BaseSite):
 
     async def start(self) -> None:
         await super().start()
-        loop, there = asyncio.get_running_loop(), dict[_Connection, str]()
-        factory = partial(_Connection, self._runner.server, there=there, loop=loop, access_log=None, keepalive_timeout=self._idle, **SMALL)
+        loop, of_port = asyncio.get_running_loop(), dict[_Connection, str]()
+        factory = partial(
+            _Connection, self._runner.server, of_port=of_port, loop=loop, access_log=None, keepalive_timeout=self._idle, **SMALL
+        )
         self._server = await loop.create_server(factory, sock=self._listening, backlog=BACKLOG)
 
 
 class _Connection(web.RequestHandler):
-    """One connection. `there`: all connections of the port with their addresses, the oldest first."""
+    """One connection. `of_port`: all connections of the port with their addresses, the oldest first."""
 
-    __slots__ = ("_there",)
+    __slots__ = ("_of_port",)
 
-    def __init__(self, *arguments: Any, there: dict[_Connection, str], **options: Any) -> None:
+    def __init__(self, *arguments: Any, of_port: dict[_Connection, str], **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._there = there
+        self._of_port = of_port
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._there[self] = str((transport.get_extra_info("peername") or ("",))[0])
-        if len(self._there) > MOST:
-            ((most, _),) = Counter(self._there.values()).most_common(1)
-            oldest = next(each for each, address in self._there.items() if address == most)
-            del self._there[oldest]
+        self._of_port[self] = str((transport.get_extra_info("peername") or ("",))[0])
+        if len(self._of_port) > MOST:
+            ((most, _),) = Counter(self._of_port.values()).most_common(1)
+            oldest = next(each for each, address in self._of_port.items() if address == most)
+            del self._of_port[oldest]
             if oldest.transport is not None:
                 oldest.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._there.pop(self, None)
+        self._of_port.pop(self, None)
         super().connection_lost(exc)
 
     def handle_error(

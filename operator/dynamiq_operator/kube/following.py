@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 class Following(ABC):
     """A loop that lists and watches one resource. A subclass takes its objects and changes.
 
-    `label`: the selector of the watches. `pause_max`: seconds between two attempts at most. `lists_again`: errors of `_carry_out` after which
-    the resource is listed again.
+    `label`: the selector of the watches. `pause_max`: seconds between two attempts at most.
+    `lists_again`: errors of `_carry_out` after which the resource is listed again.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Following(ABC):
                 self._version = ""
                 await self._pause(error)
             except errors.ApiError as error:
-                # A watch that the API server did not end in time may be silent: the next one continues at the same version, without a pause.
+                # The API server did not end this watch in time, so it may be silent: the next one continues at once, at the same version.
                 has_lasted = bool(self._version) and monotonic() - began >= WATCH_FOR
                 if isinstance(error, errors.Unavailable) and error.status != EXPIRED and has_lasted:
                     continue

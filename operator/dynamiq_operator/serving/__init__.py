@@ -1,1 +1,1 @@
-"""Provides parts of the HTTP servers of the management API and the recorder: limits of connections, lanes of callers, and the format of errors."""
+"""Provides the HTTP servers of the management API and the recorder with limits of connections, lanes of callers, and a format of errors."""

@@ -32,8 +32,8 @@ STREAM = "dynamiq.stream"
 class Limits:
     """Limits in seconds, bytes and counts. `address`, `total`: connections. `ahead`: requests sent before the answers to those before them.
 
-    `head_bytes`: of a head, and of all between two parts of a body, such as trailers. `headers`: of a head; short ones take thirty times their
-    bytes in memory. `untaken`: bytes of answers, of all connections together, that clients have not taken.
+    `head_bytes`: of a head, and of all between two parts of a body, such as trailers. `headers`: of a head; a short one takes thirty times
+    its bytes. `untaken`: bytes of answers, of all connections together, that clients have not taken.
     """
 
     head_within: float = 10.0
@@ -58,10 +58,10 @@ class Connections:
 
     def add(self, connection: LimitedProtocol) -> bool:
         """Adds a connection, and returns False if it was closed at once. Another one may have been closed for it."""
-        there = self._by_address.setdefault(connection.address, {})
-        there[connection] = None
+        of_address = self._by_address.setdefault(connection.address, {})
+        of_address[connection] = None
         self._count += 1
-        if len(there) > self._limits.address:
+        if len(of_address) > self._limits.address:
             return self._close_one(connection.address, connection)
         if self._count > self._limits.total:
             # Among addresses with equally many, the new connection's own.
@@ -70,22 +70,22 @@ class Connections:
         return True
 
     def remove(self, connection: LimitedProtocol) -> None:
-        there = self._by_address.get(connection.address, {})
-        if connection in there:
-            del there[connection]
+        of_address = self._by_address.get(connection.address, {})
+        if connection in of_address:
+            del of_address[connection]
             self._count -= 1
-            if not there:
+            if not of_address:
                 del self._by_address[connection.address]
 
     def served(self, connection: LimitedProtocol) -> None:
         """Moves a connection to the end: it has had a whole request."""
-        there = self._by_address.get(connection.address, {})
-        if connection in there:
-            del there[connection]
-            there[connection] = None
+        of_address = self._by_address.get(connection.address, {})
+        if connection in of_address:
+            del of_address[connection]
+            of_address[connection] = None
 
     def not_taken(self, connection: LimitedProtocol, size: int) -> None:
-        """Notes the bytes that wait for a client. Above the limit for all, the address with the most loses connections, the oldest first."""
+        """Notes the bytes that wait for a client. Above the limit of all, the address with the most loses connections, the oldest first."""
         self._untaken[connection] = size
         while sum(self._untaken.values()) > self._limits.untaken:
             sizes: Counter[str] = Counter()
@@ -102,9 +102,9 @@ class Connections:
     def _close_one(self, address: str, new: LimitedProtocol) -> bool:
         """Closes the oldest waiting connection of the address, or another one if none waits. Returns False if that is the new one."""
         # While all of them are served, an address loses one to another address, but never to itself: then the new one is closed.
-        there = self._by_address[address]
-        waiting = next((each for each in there if each is not new and each.is_waiting), None)
-        oldest = waiting or (new if address == new.address else next(iter(there)))
+        of_address = self._by_address[address]
+        waiting = next((each for each in of_address if each is not new and each.is_waiting), None)
+        oldest = waiting or (new if address == new.address else next(iter(of_address)))
         self.remove(oldest)
         oldest.transport.abort()
         return oldest is not new
