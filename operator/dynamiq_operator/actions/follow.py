@@ -25,7 +25,7 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of a deploy. `pods`: None if it has ended, or the workload is missing or unreadable. `waits`: None if no guard blocks it."""
+    """The state of a deploy. `pods`: None if it has ended, or its workload is missing or unreadable. `waits`: None without such a guard."""
 
     phase: str
     message: str
