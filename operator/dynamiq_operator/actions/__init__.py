@@ -1,6 +1,6 @@
-"""What is done to Apps and workflows: deploy, roll back, promote, release, create, change triggers. The one write path of every surface.
+"""Plans and performs the actions on Apps and workflows: deploy, roll back, promote, release, create, change triggers.
 
-Each action is a `plan_…`, a value that says what would happen and can be shown, and a `perform_…`, which takes that value and writes it
-as it stands. Surfaces translate into these and out of them, and write nothing by themselves. Every request goes out under the caller's
-own name, through an `Api` that the surface brings. Everything here is synchronous.
+Each `plan_…` returns a value that shows what would happen. Each `perform_…` takes that value and writes it unchanged.
+Surfaces translate requests and answers; they write nothing themselves. All functions are synchronous.
+Each request is sent under the caller's own name, through an `Api` that the surface passes.
 """

@@ -1,6 +1,6 @@
-"""Access Keys of an App: who may call it. They lie in a Secret, which is written under its resourceVersion, and the App is told of it.
+"""Lists, creates and revokes the Access Keys of an App, which allow callers to call it. They are stored in a Secret.
 
-A key that is there is never given out again: it is shown once, when it is made.
+It shows the whole value of a key once, when the key is created: lists have only its first characters.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.text import plugin_command
 
 SHOWN = 4
-"""Letters of a key that tell it from others, and give nothing away."""
+"""First characters of a key that a list shows: enough to recognize it, too few to use it."""
+# No leading dot: Runtimes skip such files, since a kubelet mounts its own under such names.
 _NAME = re.compile(r"[-_a-zA-Z0-9][-._a-zA-Z0-9]{0,252}")
-"""Runtimes pass over files whose name begins with a dot: a kubelet has its own among them."""
 _BYTES = 32
 
 
 @dataclass(frozen=True)
 class KnownKey:
-    """A key as a list shows it: its name, and how it begins."""
+    """A key in a list: its name and its first characters, empty for a key that is too short to show any."""
 
     name: str
     begins: str
@@ -40,7 +40,10 @@ class KnownKey:
 
 @dataclass(frozen=True)
 class KeyPlan:
-    """A key that would be made, or revoked where `value` is None. `others`: how many more there are. `uid`: the App's, where it is known."""
+    """A key that would be created, or revoked if `value` is None.
+
+    `others`: the number of the App's other keys. `uid`: the App's, if known.
+    """
 
     namespace: str
     app: str
@@ -51,19 +54,25 @@ class KeyPlan:
 
 
 class KeyPerformed(NamedTuple):
-    """`is_announced`: the App was told; otherwise kubelets apply the change by themselves, after a while."""
+    """The outcome of a change of keys.
+
+    `is_announced`: the App was annotated. Otherwise kubelets apply the change by themselves, after 60 to 90 s.
+    """
 
     is_announced: bool
 
 
 def known_keys(api: Api, namespace: str, app: str, uid: str | None = None) -> list[KnownKey]:
-    """The keys by name. `uid`: the App's, where it is known. Raises NotNow where there are none yet, and kube.errors.ApiError."""
-    found = values(_secret(api, namespace, app, uid))
-    return [KnownKey(name, value[:SHOWN] if len(value) > 2 * SHOWN else "") for name, value in sorted(found.items())]
+    """Lists the keys, sorted by name. `uid`: the App's, if known.
+
+    Raises NotNow if the App has no Secret of keys yet, and kube.errors.ApiError.
+    """
+    keys = values(_secret(api, namespace, app, uid))
+    return [KnownKey(name, value[:SHOWN] if len(value) > 2 * SHOWN else "") for name, value in sorted(keys.items())]
 
 
 def values(secret: Manifest) -> Mapping[str, str]:
-    """The keys of the Secret."""
+    """Decodes the keys of the Secret, by name."""
     return {
         name: base64.b64decode(text).decode(errors="replace").strip()
         for name, text in (secret.get("data") or {}).items()
@@ -72,47 +81,59 @@ def values(secret: Manifest) -> Mapping[str, str]:
 
 
 def key_of(api: Api, namespace: str, app: str, name: str | None, uid: str | None = None) -> str:
-    """One key: the named one, else the first there is. `uid`: the App's, where it is known. Raises Unknown, NotNow and kube.errors.ApiError."""
-    found = values(_secret(api, namespace, app, uid))
-    if name is not None and name not in found:
-        raise _no_key(app, name, found)
-    chosen = name or next((each for each in ("default", *sorted(found)) if found.get(each) and not each.startswith(".")), None)
+    """Returns the value of the named key; without a name that of `default`, else of the first key by name. `uid`: the App's, if known.
+
+    Raises Unknown, NotNow and kube.errors.ApiError.
+    """
+    keys = values(_secret(api, namespace, app, uid))
+    if name is not None and name not in keys:
+        raise _no_key(app, name, keys)
+    chosen = name or next((each for each in ("default", *sorted(keys)) if keys.get(each) and not each.startswith(".")), None)
     if chosen is None:
         raise Unknown(f"App {app} has no Access Key: {plugin_command(f'keys create {app}', namespace)}")
-    return found[chosen]
+    return keys[chosen]
 
 
 def plan_key(api: Api, namespace: str, app: str, name: str | None, uid: str | None = None) -> KeyPlan:
-    """A new key, random. `uid`: the App's, where it is known. Raises InvalidField, Taken, NotNow and kube.errors.ApiError."""
-    found = values(_secret(api, namespace, app, uid))
+    """Plans a new key with a random value. `uid`: the App's, if known.
+
+    Raises InvalidField, Taken, NotNow and kube.errors.ApiError.
+    """
+    keys = values(_secret(api, namespace, app, uid))
     name = name or f"key-{secrets.token_hex(3)}"
     if not _NAME.fullmatch(name):
         raise InvalidField("name", "a key's name has only letters, digits, '-', '_' and '.', and does not begin with '.'")
-    if name in found:
+    if name in keys:
         raise Taken(f"App {app} has a key {name} already: name another, or revoke it first", "name", "taken")
-    return KeyPlan(namespace, app, name, secrets.token_urlsafe(_BYTES), len(found), uid)
+    return KeyPlan(namespace, app, name, secrets.token_urlsafe(_BYTES), len(keys), uid)
 
 
 def plan_revocation(api: Api, namespace: str, app: str, name: str, uid: str | None = None) -> KeyPlan:
-    """A key that is no more. `uid`: the App's, where it is known. Raises Unknown, NotNow and kube.errors.ApiError."""
-    found = values(_secret(api, namespace, app, uid))
-    if name not in found:
-        raise _no_key(app, name, found)
-    return KeyPlan(namespace, app, name, None, len(found) - 1, uid)
+    """Plans the revocation of a key. `uid`: the App's, if known.
+
+    Raises Unknown, NotNow and kube.errors.ApiError.
+    """
+    keys = values(_secret(api, namespace, app, uid))
+    if name not in keys:
+        raise _no_key(app, name, keys)
+    return KeyPlan(namespace, app, name, None, len(keys) - 1, uid)
 
 
 def perform_key(api: Api, plan: KeyPlan) -> KeyPerformed:
-    """Writes the Secret, then tells the App. Raises Taken, NotNow and kube.errors.ApiError."""
+    """Writes the Secret under its resourceVersion, then annotates the App.
+
+    Raises Taken, NotNow and kube.errors.ApiError.
+    """
     encoded = base64.b64encode(plan.value.encode()).decode() if plan.value is not None else None
     for _ in range(TRIES):
-        found = _secret(api, plan.namespace, plan.app, plan.uid)
-        is_there = plan.name in (found.get("data") or {})
+        secret = _secret(api, plan.namespace, plan.app, plan.uid)
+        is_there = plan.name in (secret.get("data") or {})
         if plan.value is None and not is_there:
-            break  # another caller revoked it
+            break  # another caller has revoked it
         if plan.value is not None and is_there:
             raise Taken(f"App {plan.app} has a key {plan.name} already: name another", "name", "taken")
-        meta = {"uid": found["metadata"]["uid"], "resourceVersion": found["metadata"]["resourceVersion"]}
-        path = SECRETS.path(plan.namespace, found["metadata"]["name"])
+        meta = {"uid": secret["metadata"]["uid"], "resourceVersion": secret["metadata"]["resourceVersion"]}
+        path = SECRETS.path(plan.namespace, secret["metadata"]["name"])
         try:
             api.request("PATCH", path, body={"metadata": meta, "data": {plan.name: encoded}}, content_type=MERGE)
         except errors.Conflict:
@@ -125,7 +146,8 @@ def perform_key(api: Api, plan: KeyPlan) -> KeyPerformed:
 
 
 def _announce(api: Api, plan: KeyPlan) -> bool:
-    """Tells the operator, which may not watch Secrets. The key is there by now: what goes wrong here costs 60 to 90 s, and no more."""
+    """Annotates the App, which triggers a reconcile; returns False if that failed."""
+    # The operator may not watch Secrets. The key is written by now, so a failure here only delays it: kubelets need 60 to 90 s.
     same = {"uid": plan.uid} if plan.uid is not None else {}
     body = {"metadata": {**same, "annotations": {names.KEYS_CHANGED_ANNOTATION: secrets.token_hex(8)}}}
     try:
@@ -136,15 +158,16 @@ def _announce(api: Api, plan: KeyPlan) -> bool:
 
 
 def _secret(api: Api, namespace: str, app: str, uid: str | None) -> Manifest:
-    """The Secret of the App's keys; that of a deleted App of the same name is about to go, and a key in it would let nobody in."""
+    """Returns the Secret of the App's keys. Raises NotNow if it is missing, or belongs to a deleted App of the same name."""
+    # The Secret of a deleted App will be deleted, too: a key in it would not work.
     try:
-        found = requests.get(api, SECRETS, namespace, names.access_keys(app))
+        secret = requests.get(api, SECRETS, namespace, names.access_keys(app))
     except errors.NotFound:
-        found = None
-    if found is None or not only_of_app(api, namespace, app, [found], uid):
+        secret = None
+    if secret is None or not only_of_app(api, namespace, app, [secret], uid):
         raise NotNow(f"App {app} has no Access Keys in namespace {namespace} yet: they are made with its first deploy")
-    return found
+    return secret
 
 
-def _no_key(app: str, name: str, found: Mapping[str, str]) -> Refusal:
-    return Unknown(f"App {app} has no key {name}; there are: {', '.join(sorted(found)) or 'none'}")
+def _no_key(app: str, name: str, keys: Mapping[str, str]) -> Refusal:
+    return Unknown(f"App {app} has no key {name}; there are: {', '.join(sorted(keys)) or 'none'}")

@@ -1,7 +1,7 @@
-"""A word on a row that waits: approve, resume, reject or withdraw it.
+"""Plans and creates an Approval of a waiting row, with the purpose Approve, Resume, Reject or Withdraw.
 
-An Approval names the row's digest as its giver saw it, so it counts for what the row pins and nothing else. Whether it counts is the
-operator's to say; what is known before is said here: that the giver is the row's author, that they said the same already.
+An Approval names the digest that its giver saw, so it counts only for what the row pins.
+The operator decides if it counts. This module refuses beforehand only what is known not to count.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from dynamiq_operator.model.text import plugin_command
 from dynamiq_operator.views.preview import Preview
 
 VERBS = {Purpose.APPROVE: APPROVE, Purpose.REJECT: APPROVE, Purpose.RESUME: DEPLOY}
-"""The verb on rows that a word takes beside the right to create Approvals."""
+"""The verb on rows that each purpose needs, beside the right to create Approvals. A withdrawal needs none."""
 DONE = {
     Purpose.APPROVE: "approved",
     Purpose.RESUME: "resumed",
@@ -50,7 +50,10 @@ DONE = {
 
 @dataclass(frozen=True)
 class ApprovalRequest:
-    """What is said of which row. `row`: its name or sequence; None for the one of the App that waits. `digest`: as its giver saw it, where they say so."""
+    """A purpose for a row.
+
+    `row`: its name or sequence; None for the App's only waiting row. `digest`: the one that the giver saw; None if they name none.
+    """
 
     namespace: str
     app: str
@@ -62,9 +65,9 @@ class ApprovalRequest:
 
 @dataclass(frozen=True)
 class ApprovalPlan:
-    """A word that has not been given. `given`: what was said of the row before, oldest first; `by`: its giver, None where that is not known.
+    """An Approval that has not been created. `given`: the row's Approvals so far, oldest first. `by`: the giver, None if unknown.
 
-    `said`: the same word that they gave before and that still counts, so that nothing would be done; `warnings`: sentences for the giver.
+    `said`: the giver's earlier Approval of this purpose, if it still counts: then none is created. `warnings`: sentences for the giver.
     """
 
     request: ApprovalRequest
@@ -78,29 +81,32 @@ class ApprovalPlan:
 
     @property
     def title(self) -> str:
-        """The row as messages name it."""
+        """The row's name in messages."""
         return title(self.row)
 
     def preview(self, api: Api) -> Preview:
-        """What the row would do, as its author saw it: over what is live now. Raises as `waiting.preview_of` does."""
+        """Previews the row against the live row.
+
+        Raises as `waiting.preview_of` does.
+        """
         return waiting.preview_of(api, self.row)
 
     def consequences(self) -> list[str]:
-        """What the word does, and what is still missing after it."""
+        """Lists, in sentences, the effect of the Approval and what the row still needs after it."""
         return said(self, self.said) if self.said is not None else [*_missing(self, counts=True), *self.warnings]
 
 
 def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None, key: Key | None = None) -> ApprovalPlan:
-    """What the word would do. `user`: the giver, asked of the API server where it is None. What was given under the key already may be asked for again.
+    """Plans an Approval. `user`: the giver; if None, the API server is queried. A repeat under the same key is planned again.
 
-    Raises Unknown, NotNow where the row waits for nothing, Changed where its digest is another, NotAllowed where only others may say it, KeyReused,
-    and kube.errors.ApiError.
+    Raises NotNow if the row is not waiting, Changed if its digest has changed, and NotAllowed if the giver's Approval would not count.
+    Raises Unknown, KeyReused and kube.errors.ApiError, too.
     """
     row = _row(api, request)
     _check_holds(api, request, row)
     claim = KeyClaim.of(key, request.purpose.value, row["metadata"]["uid"], request, row["metadata"]["name"]) if key is not None else None
-    is_repeat = claim is not None and _was_given(api, request.namespace, claim)
-    if not is_repeat:  # by its first word the row may have ended its waiting
+    is_repeat = claim is not None and _is_repeat(api, request.namespace, claim)
+    if not is_repeat:  # the first Approval may have ended the wait of the row
         check_open(row, request.purpose)
     digest = row["spec"]["pinned"]["digest"]
     if request.digest is not None and request.digest != digest:
@@ -109,27 +115,30 @@ def plan_approval(api: Api, request: ApprovalRequest, *, user: str | None = None
     author = row["spec"].get("createdBy")
     if request.purpose is Purpose.WITHDRAW and by is not None and by != author:
         raise NotAllowed(f"only its author, {author}, can withdraw {title(row)}: reject it instead")
-    given = approvals_of(api, request.namespace, row)
-    made = _manifest(request, row, digest, claim)
-    before = _said_before(row, given, request.purpose, by) if not is_repeat else None
-    if before is not None:
-        return ApprovalPlan(request, row, made, given, by, before, claim=claim)
+    approvals = approvals_of(api, request.namespace, row)
+    manifest = _manifest(request, row, digest, claim)
+    earlier = _earlier(row, approvals, request.purpose, by) if not is_repeat else None
+    if earlier is not None:
+        return ApprovalPlan(request, row, manifest, approvals, by, earlier, claim=claim)
     if not is_repeat:
         check_counts(api, request.purpose, row, by)
-    return ApprovalPlan(request, row, made, given, by, None, tuple(_rights(api, request)), claim)
+    return ApprovalPlan(request, row, manifest, approvals, by, None, tuple(_rights(api, request)), claim)
 
 
 def perform_approval(api: Api, plan: ApprovalPlan) -> Performed:
-    """Gives the word; returns the Approval, or the one that the same request made before under its key. Raises KeyReused and kube.errors.ApiError."""
+    """Creates the Approval and returns it, or the one that the same request created before under its key.
+
+    Raises KeyReused and kube.errors.ApiError.
+    """
     name = plan.manifest["metadata"]["name"]
     try:
         return Performed(requests.create(api, APPROVALS, plan.manifest))
     except errors.AlreadyExists:
-        found = requests.get(api, APPROVALS, plan.request.namespace, name)
+        approval = requests.get(api, APPROVALS, plan.request.namespace, name)
         if plan.claim is None:
             raise
-        plan.claim.check(found)
-        return Performed(found, is_replayed=True)
+        plan.claim.check(approval)
+        return Performed(approval, is_replayed=True)
     except errors.Unavailable:
         try:
             return Performed(requests.get(api, APPROVALS, plan.request.namespace, name))
@@ -139,23 +148,26 @@ def perform_approval(api: Api, plan: ApprovalPlan) -> Performed:
 
 
 def approvals_of(api: Api, namespace: str, row: Manifest) -> list[Manifest]:
-    """What was said of a row, oldest first; none where the caller may not read it. Raises kube.errors.ApiError."""
+    """Lists the Approvals of a row, oldest first; none if the caller may not read them.
+
+    Raises kube.errors.ApiError.
+    """
     name = row["metadata"]["name"]
     try:
-        found = requests.items(api, APPROVALS, namespace, field=f"spec.row={name}")
+        approvals = requests.items(api, APPROVALS, namespace, field=f"spec.row={name}")
     except (errors.NotFound, errors.Denied) as error:
         if error.status == 401:
             raise
         return []
-    mine = [each for each in found if each["spec"]["row"] == name]
-    return sorted(mine, key=lambda each: (each["metadata"].get("creationTimestamp") or "", each["metadata"]["name"]))
+    of_row = [each for each in approvals if each["spec"]["row"] == name]
+    return sorted(of_row, key=lambda each: (each["metadata"].get("creationTimestamp") or "", each["metadata"]["name"]))
 
 
-def said(plan: ApprovalPlan, made: Manifest) -> list[str]:
-    """What was done, and what is still missing. `made`: the Approval as it is stored."""
+def said(plan: ApprovalPlan, approval: Manifest) -> list[str]:
+    """Lists, in sentences, what was done and what the row still needs. `approval`: as stored."""
     if plan.said is not None:
         return [f"you have {DONE[plan.request.purpose]} {plan.title} already: nothing is to be done"]
-    is_stamped = bool(made["spec"].get("by"))
+    is_stamped = bool(approval["spec"].get("by"))
     done = f"{DONE[plan.request.purpose]} {plan.title} of {plan.request.app}"
     return [done, *([] if is_stamped else [UNSTAMPED]), *_missing(plan, counts=is_stamped)]
 
@@ -168,17 +180,17 @@ def _row(api: Api, request: ApprovalRequest) -> Manifest:
     namespace, app = request.namespace, request.app
     if request.row is not None:
         return history.find_row(api, namespace, app, request.row)
-    found = history.waiting_rows(api, namespace, app)
+    waiting_rows = history.waiting_rows(api, namespace, app)
     if request.purpose is Purpose.RESUME:
-        return _to_resume(api, request, found)
-    if not found:
+        return _to_resume(api, request, waiting_rows)
+    if not waiting_rows:
         waits = _ended_waiting(api, request)
         raise NotNow(f"no row of {app} waits{f', {waits}' if waits else ''}: see {plugin_command(f'history {app} -o wide', namespace)}")
-    return _only(found, app)
+    return _only(waiting_rows, app)
 
 
 def _ended_waiting(api: Api, request: ApprovalRequest) -> str:
-    """Returns why the newest row waits no more, where it ended while it waited; empty otherwise."""
+    """Returns why the newest row ended while it waited; empty if it did not."""
     newest = history.rows(api, request.namespace, request.app)[:1]
     ended = [
         row
@@ -188,45 +200,54 @@ def _ended_waiting(api: Api, request: ApprovalRequest) -> str:
     return f"row {title(ended[0])} ended: {ended[0]['spec']['outcome'].get('reason', '')}" if ended else ""
 
 
-def _to_resume(api: Api, request: ApprovalRequest, found: Sequence[Manifest]) -> Manifest:
-    """Of the rows that wait the one that can be resumed; where none can, the one that is live, and holds."""
+def _to_resume(api: Api, request: ApprovalRequest, waiting_rows: Sequence[Manifest]) -> Manifest:
+    """Returns the only resumable row among those waiting; without one, the live row that holds changes from Git.
+
+    Raises NotNow if there is neither, or several can be resumed.
+    """
     namespace, app = request.namespace, request.app
-    if resumable := [row for row in found if is_resumable(row)]:
+    if resumable := [row for row in waiting_rows if is_resumable(row)]:
         return _only(resumable, app)
-    there = history.find_app(api, namespace, app)
-    holds = there.status.holds
+    app_object = history.find_app(api, namespace, app)
+    holds = app_object.status.holds
     if holds is None:
-        if len(found) == 1:
-            check_open(found[0], request.purpose)
+        if len(waiting_rows) == 1:
+            check_open(waiting_rows[0], request.purpose)
         waits = (
-            f"{', '.join(title(row) for row in found)} wait for something else" if found else _ended_waiting(api, request) or "none waits"
+            f"{', '.join(title(row) for row in waiting_rows)} wait for something else"
+            if waiting_rows
+            else _ended_waiting(api, request) or "none waits"
         )
         raise NotNow(f"no row of {app} can be resumed, {waits}: see {plugin_command(f'history {app} -o wide', namespace)}")
-    rows = history.open_rows(api, namespace, app, there.meta.uid)
+    rows = history.open_rows(api, namespace, app, app_object.meta.uid)
     coming = rows.candidate or next((row for row in rows.guarded if row.name == holds.row), None)
     live = history.find_row(api, namespace, app, rows.live.name) if rows.live is not None and coming is None else None
     if live is None or not runs_and_holds(live):
-        what = f"row #{coming.sequence}" if coming is not None and coming.name != holds.row else f"rollback #{holds.sequence}"
-        raise NotNow(f"{what} is not live yet: resume once it is")
+        pending = f"row #{coming.sequence}" if coming is not None and coming.name != holds.row else f"rollback #{holds.sequence}"
+        raise NotNow(f"{pending} is not live yet: resume once it is")
     return live
 
 
 def _check_holds(api: Api, request: ApprovalRequest, row: Manifest) -> None:
-    """Raises NotNow where the row to resume took a version back, and its App has no hold of it: the row itself doesn't say it."""
+    """Raises NotNow if the row to resume is a revert without a hold in the App's status."""
+    # Reverts by an older operator have no `holds` in their pins.
     if request.purpose is Purpose.RESUME and runs_and_holds(row) and "holds" not in row["spec"]["pinned"]:
         holds = history.find_app(api, request.namespace, request.app).status.holds
         if holds is None or holds.row != row["metadata"]["name"]:
             raise NotNow(f"row {title(row)} is live, and holds nothing")
 
 
-def _only(found: Sequence[Manifest], app: str) -> Manifest:
-    if len(found) > 1:
-        raise NotNow(f"several rows of {app} wait, {', '.join(title(row) for row in found)}: name one")
-    return found[0]
+def _only(waiting_rows: Sequence[Manifest], app: str) -> Manifest:
+    if len(waiting_rows) > 1:
+        raise NotNow(f"several rows of {app} wait, {', '.join(title(row) for row in waiting_rows)}: name one")
+    return waiting_rows[0]
 
 
-def _was_given(api: Api, namespace: str, claim: KeyClaim) -> bool:
-    """Whether a word was given under the key. Raises KeyReused and kube.errors.ApiError."""
+def _is_repeat(api: Api, namespace: str, claim: KeyClaim) -> bool:
+    """Returns True if an Approval was created under the key.
+
+    Raises KeyReused and kube.errors.ApiError.
+    """
     try:
         claim.check(requests.get(api, APPROVALS, namespace, claim.row))
     except (errors.NotFound, errors.Denied) as error:
@@ -239,31 +260,35 @@ def _was_given(api: Api, namespace: str, claim: KeyClaim) -> bool:
 def _manifest(request: ApprovalRequest, row: Manifest, digest: str, claim: KeyClaim | None) -> Manifest:
     name = row["metadata"]["name"]
     spec = {"row": name, "digest": digest, "purpose": request.purpose.value, "message": request.message}
-    made = {
+    approval = {
         "apiVersion": API_VERSION,
         "kind": kinds.APPROVAL.kind,
-        # By its name it is found again where the answer to the request that makes it is lost.
+        # The name is chosen here, not by the API server: it finds the Approval again if the answer to its POST is lost.
         "metadata": {"namespace": request.namespace, "name": names.confirmed_row(name, secrets.token_hex(4))},
         "spec": {field: value for field, value in spec.items() if value is not None},
     }
-    return claim.marked(made) if claim is not None else made
+    return claim.marked(approval) if claim is not None else approval
 
 
-def _said_before(row: Manifest, given: Iterable[Manifest], purpose: Purpose, by: str | None) -> Manifest | None:
-    """The same word that its giver gave already, where it still counts: of a row that can be resumed none does, or nobody would be waited for."""
+def _earlier(row: Manifest, approvals: Iterable[Manifest], purpose: Purpose, by: str | None) -> Manifest | None:
+    """Returns the giver's earlier Approval of the same purpose that still counts; None without one."""
+    # A row that is still resumable has no resumption that counts: it would have been admitted.
     if by is None or (purpose is Purpose.RESUME and is_resumable(row)):
         return None
-    return next((each for each in _counting(row, given, purpose) if each["spec"].get("by") == by), None)
+    return next((each for each in _still_counting(row, approvals, purpose) if each["spec"].get("by") == by), None)
 
 
-def _counting(row: Manifest, given: Iterable[Manifest], purpose: Purpose) -> list[Manifest]:
-    """What was said to this purpose of this digest, is not from a backup, and has not expired, as approvals alone do."""
+def _still_counting(row: Manifest, approvals: Iterable[Manifest], purpose: Purpose) -> list[Manifest]:
+    """Lists the Approvals of this purpose for the row's digest that are not from a backup and have not expired.
+
+    Only the purpose Approve expires.
+    """
     pinned = row["spec"]["pinned"]
     seconds = min((guard.get("expiresSeconds") or EXPIRES_SECONDS for guard in approvals_asked(row)), default=EXPIRES_SECONDS)
     since = datetime.now(UTC) - timedelta(seconds=seconds)
     return [
         each
-        for each in given
+        for each in approvals
         if (each["spec"]["digest"], each["spec"]["purpose"]) == (pinned["digest"], purpose)
         and not each["spec"].get("restored")
         and (purpose is not Purpose.APPROVE or parse_time(each["metadata"]["creationTimestamp"]) > since)
@@ -271,6 +296,6 @@ def _counting(row: Manifest, given: Iterable[Manifest], purpose: Purpose) -> lis
 
 
 def _rights(api: Api, request: ApprovalRequest) -> list[str]:
-    """What the giver may not do that the word takes, in sentences."""
+    """Lists, in sentences, the rights for this purpose that the giver lacks."""
     verb = VERBS.get(request.purpose)
     return [f"you could not do this: {why}" for why in lacking(api, request.namespace, APPROVALS, verbs=[verb] if verb is not None else ())]

@@ -1,4 +1,4 @@
-"""Reading the rows of many Apps for a report, or for what was live at a time. Rows come a page at a time: nothing here holds them."""
+"""Reads the rows of many Apps for a report, one page at a time. It keeps no rows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from dynamiq_operator.model.manifests import Manifest
 from dynamiq_operator.model.ownership import may_be_of
 
 Uids = Mapping[tuple[str, str], str]
-"""By namespace and name of an App, its uid."""
+"""The uid of each App, by namespace and name."""
 
 
 def audited_rows(api: Api, namespace: str = "", app: str | None = None) -> Iterator[Manifest]:
-    """The rows of an App, of a namespace, or of all, in no order, without those of deleted Apps. Raises kube.errors.ApiError.
+    """Yields the rows of an App, of a namespace, or of the cluster, in no order, without those of deleted Apps.
 
-    Rows that nobody owns are among them: those of an App that never came, and of one that has just been restored.
+    Rows without an owner are included: their App was never created, or has just been restored from a backup.
+    Raises kube.errors.ApiError.
     """
     uids = _uids(api, namespace, app)
     for page in requests.pages(api, RECORDS, namespace, field=f"spec.app={app}" if app is not None else ""):
@@ -28,15 +29,15 @@ def audited_rows(api: Api, namespace: str = "", app: str | None = None) -> Itera
 def _uids(api: Api, namespace: str, app: str | None) -> Uids:
     if app is None:
         pages = requests.pages(api, APPS, namespace, accept=METADATA)
-        found = [item["metadata"] for page in pages for item in page["items"] or ()]  # the API server writes an empty list as null
+        metas = [item["metadata"] for page in pages for item in page["items"] or ()]  # the API server writes an empty list as null
     else:
         try:
-            found = [api.request("GET", APPS.path(namespace, app), accept=METADATA_ONE)["metadata"]]
+            metas = [api.request("GET", APPS.path(namespace, app), accept=METADATA_ONE)["metadata"]]
         except errors.NotFound:
-            found = []
-    return {(meta["namespace"], meta["name"]): meta["uid"] for meta in found}
+            metas = []
+    return {(meta["namespace"], meta["name"]): meta["uid"] for meta in metas}
 
 
 def _is_of(uids: Uids, row: Manifest) -> bool:
-    """Whether a row is of the App that has the name now: the operator makes the App of a row its owner."""
+    """Returns True if the row can belong to the App that has the name now. The operator makes a row's App its owner."""
     return may_be_of(uids.get((row["metadata"]["namespace"], row["spec"]["app"]), ""), row)

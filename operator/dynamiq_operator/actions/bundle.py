@@ -1,7 +1,7 @@
-"""Promoting to a cluster that cannot be reached from here: what `kubectl apply` needs there, as objects to be written into a file.
+"""Plans a promotion to a cluster that cannot be reached from here: the objects for a file that `kubectl apply` takes there.
 
-Nothing is known of the other cluster, so nothing is compared with it. What has the version's name there and another flow makes the row end
-Failed, by the hash that the row names (`model.completion`), and what is lacking makes it wait and say for what.
+It compares nothing with the other cluster. A version there with the same name and another flow makes the row fail, by the hash that the row
+names (`model.completion`). Missing objects make the row wait, and its status names them.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from dynamiq_operator.plan.children.variables import references
 
 @dataclass(frozen=True)
 class BundleRequest:
-    """What is asked to be promoted. `cluster`: how the row names this one. `target_namespace`: left out, whoever applies it names that.
+    """A promotion into a file. `cluster`: this cluster's name in the row. `target_namespace`: None if the person who applies it chooses.
 
-    `with_app`: the App goes along, for a first promotion, with runtime and config; `hostname`: of that App there. `version`: under which
-    the flow goes, where its own is taken there.
+    `with_app`: the file includes the App, with runtime and config, for a first promotion. `hostname`: of that App.
+    `version`: another version name for the flow, if its own is taken in the target.
     """
 
     namespace: str
@@ -42,7 +42,7 @@ class BundleRequest:
 
 @dataclass(frozen=True)
 class Bundle:
-    """Objects in the order in which they are applied: the version, the App where it goes along, and the row."""
+    """Objects in the order in which they are applied: the version, the App if it is included, and the row."""
 
     request: BundleRequest
     source: Served
@@ -54,37 +54,42 @@ class Bundle:
         return name
 
     def apply(self, file: str) -> str:
-        """The command that takes it. Above 256 KiB a flow passes a server-side apply alone."""
+        """Returns the command that applies the file."""
+        # A client-side apply fails for a flow above 256 KiB.
         place = "" if self.request.target_namespace else " -n NAMESPACE"
         return f"kubectl apply --server-side{place} -f {shlex.quote(file)}"
 
     def lines(self, file: str) -> list[str]:
-        """The promotion as text."""
-        asked = self.request
-        there = asked.target_namespace or "the namespace of whoever applies it"
-        said = [f"promote {self.source.title} by {file}", f"  into     {there}"]
-        said += [f"  {made['kind']} {made['metadata']['name']}" for made in self.objects]
-        if not asked.with_app:
-            said.append("  runtime and config stay as they are live there; where there is no App yet, add --with-app")
+        """Describes the promotion in lines of text."""
+        request = self.request
+        target = request.target_namespace or "the namespace of whoever applies it"
+        text = [f"promote {self.source.title} by {file}", f"  into     {target}"]
+        text += [f"  {manifest['kind']} {manifest['metadata']['name']}" for manifest in self.objects]
+        if not request.with_app:
+            text.append("  runtime and config stay as they are live there; where there is no App yet, add --with-app")
         else:
-            said += [f"  {each}" for each in _of_variables(self.source)]
-        if asked.bypass_reason is not None:
-            said.append(f"  it goes past the rules: {asked.bypass_reason}")
-        return [*said, f"  nobody can verify there where this comes from: the row says so, and names cluster {asked.cluster}"]
+            text += [f"  {each}" for each in _of_variables(self.source)]
+        if request.bypass_reason is not None:
+            text.append(f"  it goes past the rules: {request.bypass_reason}")
+        return [*text, f"  nobody can verify there where this comes from: the row says so, and names cluster {request.cluster}"]
 
     def as_json(self, file: str) -> dict[str, object]:
         return {"file": file, "apply": self.apply(file), "objects": list(self.objects)}
 
 
 def _of_variables(source: Served) -> Iterator[str]:
-    """What becomes of the variables of an App that goes along: plain values are in the file, and the rest has to be there, which nobody can see."""
+    """Yields sentences on the variables of an included App: its plain values are in the file; all else must exist in the target."""
+    # The target cannot be read from here, so each need is listed, met or not.
     yield from values_taken(source.app)
-    for each in references(source.app):
-        yield str(Need(*each.of, "", each.key, each.variable, False))
+    for reference in references(source.app):
+        yield str(Need(*reference.of, "", reference.key, reference.variable, False))
 
 
 def plan_bundle(api: Api, request: BundleRequest) -> Bundle:
-    """What goes into the file. Raises Refusal where the App serves nothing, or its version is rejected, NeedsHostname, and kube.errors.ApiError."""
+    """Plans the contents of the file.
+
+    Raises Refusal if the App serves nothing or its version is rejected, NeedsHostname, and kube.errors.ApiError.
+    """
     source = served(api, request.namespace, request.app)
     check_not_rejected_at_source(api, source, bypass=request.bypass_reason is not None)
     if request.with_app and source.app.spec.hostname is not None and request.hostname is None:
@@ -96,8 +101,8 @@ def plan_bundle(api: Api, request: BundleRequest) -> Bundle:
 
 
 def _row(request: BundleRequest, source: Served, version: str) -> Manifest:
-    """The row, under a name of its own: applied twice it is one row, and promoted twice two."""
-    asked = DeployRequest(
+    """Returns the row of the promotion."""
+    deploy = DeployRequest(
         request.target_namespace or "",
         request.app,
         version=version,
@@ -107,5 +112,6 @@ def _row(request: BundleRequest, source: Served, version: str) -> Manifest:
         promoted_from=claim_of(source, request.cluster),
         bypass_reason=request.bypass_reason,
     )
-    record = record_of(asked, names.confirmed_row(request.app, secrets.token_hex(4)))
-    return record if request.target_namespace else {**record, "metadata": {"name": record["metadata"]["name"]}}
+    # The file has the row's name: applying it twice makes one row, promoting twice makes two.
+    row = record_of(deploy, names.confirmed_row(request.app, secrets.token_hex(4)))
+    return row if request.target_namespace else {**row, "metadata": {"name": row["metadata"]["name"]}}

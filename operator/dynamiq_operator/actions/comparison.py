@@ -1,4 +1,4 @@
-"""Comparing two rows of an App: what each of them runs, and what changed between their flows."""
+"""Compares two rows of an App: their pins and their flows. It does not compare their runs: the recorder does."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dynamiq_operator.views.flow_diff import flow_diff
 from dynamiq_operator.views.preview import Side
 
 UNREAD = "one of them is in no ConfigMap and no WorkflowVersion that you may read"
-"""Of two flows that cannot be compared."""
+"""Reason why two flows cannot be compared."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed from `before`, None for the first row of all, to `after`. `flow_diff`: None where a flow cannot be read."""
+    """The changes from `before` to `after`. `before`: None for the App's first row. `flow_diff`: None if a flow cannot be read."""
 
     before: Side | None
     after: Side
@@ -29,7 +29,7 @@ class Comparison:
 def compare(api: Api, before: Manifest | None, after: Manifest) -> Comparison:
     """Compares two rows of one App as they are stored.
 
-    Raises Refusal where one was never rolled out, NotNow where this version cannot read one, and kube.errors.ApiError.
+    Raises Refusal if one was never rolled out, NotNow if this version cannot read one, and kube.errors.ApiError.
     """
     then = pinned_of(after)
     side = _side(then, after)
@@ -47,7 +47,10 @@ def compare(api: Api, before: Manifest | None, after: Manifest) -> Comparison:
 
 
 def pinned_of(row: Manifest) -> Pinned:
-    """The pins of a row. Raises as `compare` does."""
+    """Returns the pins of a row.
+
+    Raises Refusal if it was never rolled out, and NotNow if this version cannot read it.
+    """
     if (pinned := history.typed(Record, row).pinned) is None:
         raise Refusal(f"row {row['metadata']['name']} was never rolled out, so there is nothing to compare")
     return pinned

@@ -1,7 +1,7 @@
-"""What of an App outlives every deploy and people edit: its hostname, exposure, access, variables and description.
+"""Changes the configuration of an App, which deploys never change: display name, description, hostname, exposure, access and variables.
 
-A change says which configuration it was made over. Where that is another one by now it is refused; writes of the App's status, its
-triggers or what Git deploys are no change of it.
+A change names the version of the configuration that its author has read, and is refused if that has changed since.
+Writes of the App's status, its triggers or its `spec.deploy` do not change the version.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.objects import Manifest
 
 FIELDS = ("displayName", "description", "hostname", "exposure", "access", "variables")
-"""Of `App.spec`."""
+"""Fields of `App.spec`."""
 _DIGEST = 10
-"""Hex characters of the digest of one field: they tell a change, and keep nobody out."""
+"""Hex characters of the digest of one field: they detect a change, and are no protection."""
 _MANAGED_BY = {"argocd-controller": "argocd", "kustomize-controller": "flux", "helm-controller": "flux", "helm": "helm"}
-"""Field managers of those who write an App again from what they keep elsewhere."""
+"""Field managers of the tools that apply an App again from a source of their own."""
 _LABELS = {
     "kustomize.toolkit.fluxcd.io/name": "flux",
     "helm.toolkit.fluxcd.io/name": "flux",
@@ -34,7 +34,7 @@ _TRACKING = "argocd.argoproj.io/tracking-id"
 
 
 class Outdated(Refusal):
-    """The configuration is another one than the change was made over. `fields`: what of it changed; `app`: the App as it is now."""
+    """The configuration has changed since the author of the change read it. `fields`: those that changed. `app`: the App as it is now."""
 
     def __init__(self, fields: Sequence[str], app: Manifest) -> None:
         super().__init__("the configuration was changed meanwhile")
@@ -42,32 +42,35 @@ class Outdated(Refusal):
 
 
 def version_of(app: Manifest) -> str:
-    """What a change says that it was made over: a digest of each field."""
+    """Returns the version of the App's configuration: a digest of each field."""
     return "-".join(_digest(app, field) for field in FIELDS)
 
 
 def changed_since(app: Manifest, version: str) -> list[str]:
-    """The fields that are others by now. Raises InvalidField for what `version_of` never gave."""
-    given = version.split("-")
-    if len(given) != len(FIELDS):
+    """Lists the fields that have changed since `version`.
+
+    Raises InvalidField if `version` cannot be a result of `version_of`.
+    """
+    digests = version.split("-")
+    if len(digests) != len(FIELDS):
         raise InvalidField("object_version", "this is of no configuration: send the one that you have read")
-    return [field for field, digest in zip(FIELDS, given, strict=True) if digest != _digest(app, field)]
+    return [field for field, digest in zip(FIELDS, digests, strict=True) if digest != _digest(app, field)]
 
 
 def perform_change(api: Api, app: Manifest, version: str, changes: Mapping[str, Any]) -> Manifest:
-    """Writes fields of the App's spec, whole, None to remove one; returns the App. `app`: as it was read.
+    """Replaces whole fields of the App's spec, and removes those whose value is None. Returns the App as written. `app`: as it was read.
 
-    Raises Outdated, InvalidField, Unknown where the App is gone, NotNow where others write it all the time, and kube.errors.ApiError.
+    Raises Outdated, InvalidField, Unknown if the App was deleted, NotNow if others keep writing it, and kube.errors.ApiError.
     """
     meta = app["metadata"]
     path = APPS.path(meta["namespace"], meta["name"])
     for _ in range(TRIES):
         if fields := changed_since(app, version):
             raise Outdated(fields, app)
-        guard = {"uid": meta["uid"], "resourceVersion": app["metadata"]["resourceVersion"]}
+        preconditions = {"uid": meta["uid"], "resourceVersion": app["metadata"]["resourceVersion"]}
         spec = {field: _replacing(app["spec"].get(field), value) for field, value in changes.items()}
         try:
-            return api.request("PATCH", path, query=STRICT, body={"metadata": guard, "spec": spec}, content_type=MERGE)
+            return api.request("PATCH", path, query=STRICT, body={"metadata": preconditions, "spec": spec}, content_type=MERGE)
         except errors.NotFound:
             raise unknown_object("App", meta["uid"]) from None
         except errors.Conflict:
@@ -77,25 +80,28 @@ def perform_change(api: Api, app: Manifest, version: str, changes: Mapping[str, 
 
 
 def managed_by(app: Manifest) -> str | None:
-    """Who writes the App again from what they keep elsewhere, so that a change here may not last: argocd, flux or helm."""
+    """Returns the tool that applies the App from a source of its own: argocd, flux or helm; None without one.
+
+    Such a tool may revert a change that is made here.
+    """
     meta = app["metadata"]
     labels: Mapping[str, str] = meta.get("labels") or {}
-    for label, who in _LABELS.items():
+    for label, tool in _LABELS.items():
         if label in labels:
-            return who
+            return tool
     if _TRACKING in (meta.get("annotations") or {}):
         return "argocd"
     managers = {each.get("manager") for each in meta.get("managedFields") or () if each.get("subresource") != "status"}
-    return next((who for manager, who in _MANAGED_BY.items() if manager in managers), None)
+    return next((tool for manager, tool in _MANAGED_BY.items() if manager in managers), None)
 
 
 def _replacing(now: Any, then: Any) -> Any:
-    """The merge patch that makes `then` of `now`: what a merge would keep of an object is removed."""
+    """Returns the merge patch that turns `now` into `then`: it has null for each field of an object that `then` lacks."""
     if not isinstance(now, dict) or not isinstance(then, dict):
         return then
     return dict.fromkeys(now) | {key: _replacing(now.get(key), value) for key, value in then.items()}
 
 
 def _digest(app: Manifest, field: str) -> str:
-    value = app["spec"].get(field) or None  # no variables are none
+    value = app["spec"].get(field) or None  # an empty list is the same as a missing field
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:_DIGEST]

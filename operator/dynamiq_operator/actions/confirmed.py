@@ -1,8 +1,8 @@
-"""A deploy that its caller has confirmed: what they saw is what is deployed, or it is refused with both values.
+"""Performs a deploy exactly as its caller confirmed it, or refuses it with the confirmed value and the new one.
 
-Between a preview and its confirmation others may deploy, release or approve a Runtime, and what a row leaves out is decided when the
-operator pins it. So the plan is made anew when it is performed and compared with what was confirmed, and the record that is written leaves
-nothing out. What it names never changes under its name: a WorkflowVersion and a Runtime are immutable, and so is a row.
+Between a preview and its confirmation others may deploy, release or add a Runtime. The operator also completes a row only when it pins it.
+Therefore the plan is made again and compared with the confirmed one, and the row that is written leaves nothing to complete.
+The objects that it names cannot change: a WorkflowVersion, a Runtime and a row are immutable.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from dynamiq_operator.model import names
 from dynamiq_operator.views.preview import Preview
 
 STARTS = ("from", "under_way")
-"""Of what was confirmed: what it starts from."""
+"""Confirmed fields of the state before the deploy: the live row, and the deploy under way."""
 NOT_COMPARED = ("row", "sequence")
-"""Of a side of a preview: what a row that is yet to be made does not have."""
+"""Fields of a preview's side that a row does not have before it is created."""
 
 
 def check(confirmed: Mapping[str, Any], now: Mapping[str, Any], what: str = "what would be deployed") -> None:
-    """Raises Changed where a value that was confirmed is another one now. Both are a side of a preview as data, with `from` and `under_way` of
-    the preview beside it; what was not confirmed is not compared. `what` it is, in words.
+    """Raises Changed if a confirmed value has changed. Fields that were not confirmed are not compared.
+
+    `confirmed`, `now`: a side of a preview as data, plus the preview's `from` and `under_way`. `what`: the name of the compared thing.
     """
     differences = [
         Difference(field, value, now[field])
@@ -41,7 +42,8 @@ def check(confirmed: Mapping[str, Any], now: Mapping[str, Any], what: str = "wha
 
 
 def _other_starts(confirmed: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Difference]:
-    """How what is live, and what is under way, is not what was confirmed: a deploy of others in between would be undone unseen."""
+    """Yields the differences of the live row and of the deploy under way."""
+    # Without this check the deploy could replace, unseen, one that others made after the preview.
     if "from" in confirmed:
         was, live = confirmed["from"], now["from"]
         if was is None or live is None:
@@ -54,7 +56,7 @@ def _other_starts(confirmed: Mapping[str, Any], now: Mapping[str, Any]) -> Itera
 
 
 def shown(preview: Preview) -> dict[str, Any]:
-    """All that a preview shows of what would be deployed and of what it starts from, to be compared."""
+    """Returns all that a preview shows, as data for `check`: the deploy, the state before it, and its guards."""
     live = preview.now
     start = {"row": live.row, "sequence": live.sequence, "version": live.version} if live is not None else None
     guards = [each.message for each in preview.guards]
@@ -62,30 +64,33 @@ def shown(preview: Preview) -> dict[str, Any]:
 
 
 def perform_confirmed(api: Api, plan: PreviewedDeploy, *, elsewhere: Iterable[str] = ()) -> Performed:
-    """Deploys what the preview of the plan showed. Raises Changed where that is no longer what would be deployed, and as planning does."""
+    """Deploys what the preview of the plan showed. `elsewhere`: other namespaces in which a promotion may have used the key.
+
+    Raises Changed if something else would be deployed now, and as `plan_deploy` and `perform_deploy` do.
+    """
     claim = plan.claim
-    if claim is not None and (found := idempotency.find_claimed_row(api, [plan.request.namespace, *elsewhere], claim)) is not None:
-        return Performed(found, is_replayed=True)
+    if claim is not None and (row := idempotency.find_claimed_row(api, [plan.request.namespace, *elsewhere], claim)) is not None:
+        return Performed(row, is_replayed=True)
     now = plan_again(api, plan)
     check(shown(plan.preview), shown(now.preview))
     return perform_deploy(api, spelled_out(api, now), elsewhere=elsewhere)
 
 
 def spelled_out(api: Api, plan: PreviewedDeploy) -> DeployPlan:
-    """The plan whose record names all that its preview shows, so that nothing is left to be decided when it is pinned."""
-    asked, then = plan.request, plan.then
-    named = replace(
-        asked,
-        version=then.workflow_version if asked.restores is None else None,
-        runtime=asked.runtime or (_runtime_of(api, plan) if asked.restores is None else None),
-        # A row that only brings back another one is a rollback to the rules for deploys, and with a config it would be none.
-        config=then.config.as_json() if asked.restores is None or asked.runtime is not None or asked.config is not None else None,
+    """Returns the plan with a row that names all that its preview shows, so the operator has nothing to complete."""
+    request, then = plan.request, plan.then
+    explicit = replace(
+        request,
+        version=then.workflow_version if request.restores is None else None,
+        runtime=request.runtime or (_runtime_of(api, plan) if request.restores is None else None),
+        # To the guards, a row with a config is a deploy, not a rollback: a plain rollback must name none.
+        config=then.config.as_json() if request.restores is None or request.runtime is not None or request.config is not None else None,
     )
-    # By its name the row is found again where the answer to the request that makes it is lost.
-    record = record_of(named, names.confirmed_row(asked.app, secrets.token_hex(4)))
-    return DeployPlan(asked, plan.claim.marked(record) if plan.claim is not None else record, plan.claim)
+    # The name is chosen here, not by the API server: it finds the row again if the answer to its POST is lost.
+    row = record_of(explicit, names.confirmed_row(request.app, secrets.token_hex(4)))
+    return DeployPlan(request, plan.claim.marked(row) if plan.claim is not None else row, plan.claim)
 
 
 def _runtime_of(api: Api, plan: PreviewedDeploy) -> str | None:
-    """The name of the Runtime; None where another one has this name by now than the one that is kept, or it is not known which it is."""
+    """Returns the name of the Runtime; None if another Runtime now has this name, or the caller may not read it."""
     return None if plan.is_runtime_unread else runtime_named(api, plan.then.runtime)

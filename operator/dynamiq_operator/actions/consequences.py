@@ -1,7 +1,6 @@
-"""What an Approval of a waiting row does: what the row still needs after it, and which ones are refused since they would have no effect.
+"""Lists what a waiting row still needs after an Approval, and refuses an Approval that would have no effect.
 
-Whether one counts the operator decides. This decides beforehand by the row and the giver, and tells afterwards whether the API server stamped the
-giver.
+It judges by the row and the giver, before the Approval is created. The operator alone decides if an Approval counts.
 """
 
 from __future__ import annotations
@@ -29,49 +28,50 @@ UNSTAMPED = "it counts for nothing: the API server did not stamp who said it, by
 
 
 def title(row: Manifest) -> str:
-    """A row as messages name it: `#13 (support-x7k2p)`."""
+    """Returns the row's name in messages: `#13 (support-x7k2p)`."""
     sequence = row["spec"].get("sequence")
     name: str = row["metadata"]["name"]
     return f"#{sequence} ({name})" if sequence else name
 
 
 def runs_and_holds(row: Manifest) -> bool:
-    """Whether what Git asks for waits while this row is live; an operator of before noted no hold of a row that took a version back."""
+    """Returns True if the row is live and may hold changes from Git."""
+    # An older operator pinned no `holds` in a revert.
     pinned: Mapping[str, Any] = row["spec"].get("pinned") or {}
     return (row.get("status") or {}).get("phase") == Phase.LIVE and ("holds" in pinned or pinned.get("source") == Source.REVERT)
 
 
 def is_resumable(row: Manifest) -> bool:
-    """Whether a Resume would count now: after a freeze one counts only that is given after its end."""
+    """Returns True if a resumption would count now. After a freeze only one that is given after its end counts."""
     return is_waiting(row) and bool((waits_of(row) or {}).get("resumable"))
 
 
 def approvals_asked(row: Manifest) -> list[Mapping[str, Any]]:
-    """The guards of a pinned row that ask for approvals."""
+    """Lists the guards of a pinned row that require approvals."""
     guards = row["spec"]["pinned"].get("guards") or ()
     return [guard for guard in guards if guard["reason"] == GuardReason.AWAITING_APPROVAL]
 
 
 def check_open(row: Manifest, purpose: Purpose) -> None:
-    """Raises NotNow where the word could do nothing, with what the row waits for."""
-    spec, named = row["spec"], title(row)
+    """Raises NotNow if an Approval of this purpose could do nothing. The message says why."""
+    spec, row_title = row["spec"], title(row)
     is_resume = purpose is Purpose.RESUME
     if is_resume and runs_and_holds(row):
         return
     if is_resume and (row.get("status") or {}).get("phase") == Phase.LIVE:
-        raise NotNow(f"row {named} is live, and holds nothing: where a rollback is under way, resume once that is live")
+        raise NotNow(f"row {row_title} is live, and holds nothing: where a rollback is under way, resume once that is live")
     if "outcome" in spec:
         raise NotNow(f"row {_ended(row)}")
     if "pinned" not in spec:
-        raise NotNow(f"row {named} is not pinned yet, so nobody can say what it would do: try again in a moment")
+        raise NotNow(f"row {row_title} is not pinned yet, so nobody can say what it would do: try again in a moment")
     if not is_waiting(row):
-        raise NotNow(f"row {named} waits for nothing: it is being deployed")
+        raise NotNow(f"row {row_title} waits for nothing: it is being deployed")
     waits = waits_of(row) or {}
     why = waits.get("message") or ", ".join(sorted({guard["reason"] for guard in spec["pinned"]["guards"]}))
     if is_resume and not is_resumable(row):
-        raise NotNow(f"Nobody has to resume row {named}: {why}")
+        raise NotNow(f"Nobody has to resume row {row_title}: {why}")
     if purpose is Purpose.APPROVE and not approvals_asked(row) and not waits.get("approvalsNeeded"):
-        raise NotNow(f"Row {named} needs no approval: {why}")
+        raise NotNow(f"Row {row_title} needs no approval: {why}")
 
 
 def _ended(row: Manifest) -> str:
@@ -79,38 +79,38 @@ def _ended(row: Manifest) -> str:
 
 
 def missing(purpose: Purpose, row: Manifest, *, counts: bool) -> list[str]:
-    """What the row waits for after the word. `counts`: whether the word counts, as far as that is known."""
+    """Lists, in sentences, what the row still needs after an Approval of this purpose. `counts`: the Approval counts, as far as known."""
     if purpose in (Purpose.REJECT, Purpose.WITHDRAW):
         return [f"{title(row)} is not deployed, and ends" if counts else f"{title(row)} waits on"]
     if runs_and_holds(row):
         return ["changes from Git are applied again" if counts else "changes from Git stay on hold"]
     if "outcome" in row["spec"]:
         return [_ended(row)]
-    left = _left(purpose, waits_of(row) or {}, counts)
-    return left or ["nothing else holds it: it is deployed" if counts else "it waits on"]
+    sentences = _needs_after(purpose, waits_of(row) or {}, counts)
+    return sentences or ["nothing else holds it: it is deployed" if counts else "it waits on"]
 
 
-def _left(purpose: Purpose, waits: Mapping[str, Any], counts: bool) -> list[str]:
-    """What the row needs after the word, by its status: what the word itself meets is left out."""
+def _needs_after(purpose: Purpose, waits: Mapping[str, Any], counts: bool) -> list[str]:
+    """Lists, in sentences, the needs in the row's status, without those that the Approval itself meets."""
     is_approval = purpose is Purpose.APPROVE
     needs = needs_of(waits.get("message") or "") if waits else []
-    said = []
+    sentences = []
     if (needed := waits.get("approvalsNeeded")) is not None:
         more = max(needed - (waits.get("approvals") or 0) - (is_approval and counts), 0)
-        said += [f"{more} more approval{'s are' if more != 1 else ' is'} needed"] if more else []
+        sentences += [f"{more} more approval{'s are' if more != 1 else ' is'} needed"] if more else []
         needs = [each for each in needs if not is_approval_need(each)]
     if counts and purpose is Purpose.RESUME and waits.get("resumable"):
         needs = [each for each in needs if not is_resumption(each)]
     after = f"After this {'approval' if is_approval else 'resumption'} it" if counts else "it"
-    return said + ([f"{after} still needs: {'; '.join(needs)}"] if needs else [])
+    return sentences + ([f"{after} still needs: {'; '.join(needs)}"] if needs else [])
 
 
 def check_counts(api: Api, purpose: Purpose, row: Manifest, by: str | None) -> None:
-    """Raises NotAllowed where the word of this giver would have no effect, as far as that is known, and kube.errors.ApiError."""
+    """Raises NotAllowed if an Approval by this giver is known to have no effect; also raises kube.errors.ApiError."""
     if purpose in (Purpose.APPROVE, Purpose.WITHDRAW) and not row["spec"]["pinned"].get("createdByVerified"):
-        nobody = "the API server did not stamp who made the row, so its author is unknown"
+        unknown_author = "the API server did not stamp who made the row, so its author is unknown"
         raise NotAllowed(
-            f"{nobody}: {'no approval of it counts' if purpose is Purpose.APPROVE else 'it cannot be withdrawn, reject it instead'}"
+            f"{unknown_author}: {'no approval of it counts' if purpose is Purpose.APPROVE else 'it cannot be withdrawn, reject it instead'}"
         )
     if by is None:
         return
@@ -123,19 +123,19 @@ def check_counts(api: Api, purpose: Purpose, row: Manifest, by: str | None) -> N
 def _check_approves(row: Manifest, by: str) -> None:
     if by == row["spec"].get("createdBy"):
         raise NotAllowed(f"{by} is the author of row {title(row)}: someone else has to approve it, with the role dynamiq-approver")
-    listed = [frozenset(guard.get("serviceAccounts") or ()) for guard in approvals_asked(row)]
-    # Where the pins ask for none, what is asked since is not known here.
-    if is_service_account(by) and listed and by not in frozenset.intersection(*listed):
+    service_accounts = [frozenset(guard.get("serviceAccounts") or ()) for guard in approvals_asked(row)]
+    # Without such a guard in the pins, an approval may still be required since: that is unknown here.
+    if is_service_account(by) and service_accounts and by not in frozenset.intersection(*service_accounts):
         raise NotAllowed(f"service account {by} is not listed by every policy: its approval of row {title(row)} does not count")
 
 
 def _policies(api: Api, namespace: str) -> list[DeployPolicy]:
-    """The policies that are known to select the namespace; none where the caller may not read them."""
+    """Lists the policies that select the namespace; none if the caller may not read them."""
     try:
-        found = [each for raw in requests.items(api, DEPLOY_POLICIES) if isinstance(each := read(DeployPolicy, raw), DeployPolicy)]
-        labels = requests.get(api, NAMESPACES, "", namespace)["metadata"].get("labels") or {} if found else {}
+        policies = [each for raw in requests.items(api, DEPLOY_POLICIES) if isinstance(each := read(DeployPolicy, raw), DeployPolicy)]
+        labels = requests.get(api, NAMESPACES, "", namespace)["metadata"].get("labels") or {} if policies else {}
     except (errors.NotFound, errors.Denied) as error:
         if error.status == 401:
             raise
         return []
-    return [each for each in found if selects(each.spec.namespace_selector, namespace, labels)]
+    return [each for each in policies if selects(each.spec.namespace_selector, namespace, labels)]

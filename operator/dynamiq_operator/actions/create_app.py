@@ -1,7 +1,7 @@
-"""Creating an App and its first row, both or neither.
+"""Creates an App and its first row: both or neither.
 
-A plan has checked the name, the key, and that the row will be taken. Performing it makes the App and then the row; where the row is
-refused, the App is deleted again, unless it was there before, or the same request made its row elsewhere meanwhile.
+Planning checks the name and the key, and that the API server accepts the row. Performing creates the App, then the row.
+If the row is refused, the App is deleted again, unless it existed before or the same request created its row elsewhere meanwhile.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from dynamiq_operator.model.base import API_VERSION, DNS_LABEL_MAX
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.ownership import may_be_of
 
+# Not the App's name: another request with the same key may name another App, and must collide with the same row name.
 FIRST = "first"
-"""What the name of a first row under a key begins with: its App has no name yet, and another request with the key may name another."""
+"""Prefix of the name of a first row under a key."""
 _SUFFIX = 6
 
 
 @dataclass(frozen=True)
 class AppRequest:
-    """What is asked of a new App and its first row. `name` is what people call it; `access` is private, public or left to the default."""
+    """A new App and its first row. `name`: the display name. `access`: private, public, or None for the default."""
 
     namespace: str
     name: str
@@ -48,7 +49,7 @@ class AppRequest:
 
 @dataclass(frozen=True)
 class AppPlan:
-    """An App that has not been made, or that the same request made before: then it is `there`. `deploy`: its first row."""
+    """An App that has not been created. `there`: the App, if the same request created it before. `deploy`: its first row."""
 
     request: AppRequest
     manifest: Manifest
@@ -58,7 +59,7 @@ class AppPlan:
 
 
 class AppPerformed(NamedTuple):
-    """`is_replayed`: the App was there, made by the same request."""
+    """The App with its first row. `is_replayed`: the same request created the App before."""
 
     app: Manifest
     row: Manifest
@@ -74,85 +75,90 @@ def plan_app(
     *,
     default_config: Mapping[str, Any] | None = None,
 ) -> AppPlan:
-    """The App and its row. Raises Taken, Rejected, KeyReused and kube.errors.ApiError, also where the API server would refuse the row.
+    """Plans an App and its row. `default_config`: for a request without a config; it is not part of the hash of the request.
 
-    `default_config`: of a request that has none. It is not part of what a key stands for.
+    Raises Taken, Rejected, KeyReused and kube.errors.ApiError, also if the API server would refuse the row.
     """
     claim = KeyClaim.of(key, "create", project_uid, request, FIRST) if key else None
     config = request.config if request.config is not None else default_config
-    asked = DeployRequest(request.namespace, slug(request.name), request.version, runtime=request.runtime, config=config)
-    plan = AppPlan(request, _manifest(request, author, claim), asked, claim, None)
-    existing, known = _existing(api, request.namespace, claim)
-    if known is not None:
-        return replace(plan, there=known)
+    deploy = DeployRequest(request.namespace, slug(request.name), request.version, runtime=request.runtime, config=config)
+    plan = AppPlan(request, _manifest(request, author, claim), deploy, claim, None)
+    existing, replayed = _existing(api, request.namespace, claim)
+    if replayed is not None:
+        return replace(plan, there=replayed)
     if any(_is_known_as(app, request.name) for app in existing):
-        raise _is_taken(request.name)
+        raise _taken(request.name)
     _check_not_rejected(api, request)
-    # Whether the row will be taken is known before the App is there.
+    # A dry run: a row that will be refused is found before the App is created.
     try:
-        requests.create(api, RECORDS, plan_unseen(asked, claim).record, dry_run=True)
+        requests.create(api, RECORDS, plan_unseen(deploy, claim).record, dry_run=True)
     except errors.AlreadyExists:
         if claim is None:
             raise
-        # The same request is carried out elsewhere at this moment; or its App was deleted, and its row is about to go, or gone since.
+        # The same request runs elsewhere at this moment. Or its App was deleted, and its row is or will be deleted, too.
         with contextlib.suppress(errors.NotFound):
             claim.check(requests.get(api, RECORDS, request.namespace, claim.row))
     return plan
 
 
 def _check_not_rejected(api: Api, request: AppRequest) -> None:
-    """Raises Rejected where the first row would fail at once, since nobody is to deploy its release. Releases are read where anything is rejected."""
-    found = rejections.by_hash(rejections.standing(api, request.namespace))
+    """Raises Rejected if the release of the first row is rejected: the row would fail at once."""
+    # Releases are read only if there is any Rejection.
+    rejected = rejections.by_hash(rejections.standing(api, request.namespace))
     try:
-        flow = release_of(api, request.namespace, request.workflow, request.version) if found else None
+        flow = release_of(api, request.namespace, request.workflow, request.version) if rejected else None
     except errors.Denied as error:
         if error.status == 401:
             raise
-        return  # the operator decides about the row
-    if flow is not None and (rejection := found.get(flow.version.flow_hash)) is not None:
+        return  # the operator will fail the row if its release is rejected
+    if flow is not None and (rejection := rejected.get(flow.version.flow_hash)) is not None:
         raise rejections.Rejected(rejection, flow.version.version, request.namespace, or_else="")
 
 
 def _existing(api: Api, namespace: str, claim: KeyClaim | None) -> tuple[list[Manifest], Manifest | None]:
-    """The Apps of the namespace, and the one that the same request made before. Raises KeyReused.
+    """Lists the Apps of the namespace, and returns the one that the same request created before; None without one.
 
-    Of different requests with one key at once each makes an App, and the one that gets the row goes on: an App of another request, without
-    the row, is waited for, since it may be about to be deleted again.
+    Raises KeyReused and kube.errors.ApiError.
     """
+    # Concurrent requests with one key each create an App; only the one that gets the row continues. An App of another request without
+    # the row may be deleted in a moment, so it is read again for a while.
     if claim is None:
         return requests.items(api, APPS, namespace), None
     for _ in range(idempotency.TRIES):
         existing = requests.items(api, APPS, namespace)
-        made = [app for app in existing if claim.has_made(app)]
-        known = next(filter(claim.is_of, made), None)
-        if known is not None or not made or idempotency.find_claimed_row(api, [namespace], claim) is not None:
-            return existing, known
+        of_key = [app for app in existing if claim.has_made(app)]
+        replayed = next(filter(claim.is_of, of_key), None)
+        if replayed is not None or not of_key or idempotency.find_claimed_row(api, [namespace], claim) is not None:
+            return existing, replayed
         idempotency.pause()
     raise idempotency.KeyReused()
 
 
 def perform_app(api: Api, plan: AppPlan) -> AppPerformed:
-    """Makes the App and its row. Raises Refusal, LeftBehind where the App is left without a row, and kube.errors.ApiError."""
+    """Creates the App and its row.
+
+    Raises Refusal, LeftBehind if the App is left without a row, and kube.errors.ApiError.
+    """
     app, is_found = (plan.there, True) if plan.there is not None else _make(api, plan)
     try:
         row = _first_row(api, app, plan)
     except (errors.ApiError, Refusal) as error:
-        # An App that was there before stays, whatever becomes of the row; so does one that the same request was faster with.
-        if (found := _row_meanwhile(api, app, plan.claim)) is not None:
-            return AppPerformed(app, found, is_replayed=True)
+        # An App that existed before is kept. So is one whose row the same request created elsewhere.
+        if (other := _row_meanwhile(api, app, plan.claim)) is not None:
+            return AppPerformed(app, other, is_replayed=True)
         if not is_found:
-            _undo(api, app["metadata"], error)
+            _delete_again(api, app["metadata"], error)
         raise
     return AppPerformed(app, row, is_found)
 
 
 def slug(name: str) -> str:
-    """An object's name made of what people call an App: ASCII letters, digits and '-', at most 40 characters."""
+    """Returns an object name for an App's display name: ASCII letters, digits and '-', at most 40 characters."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    made = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
-    if not made:
+    joined = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    if not joined:
         return f"app-{_hash(name)}"
-    return (made if made[0].isalpha() else f"app-{made}")[:DNS_LABEL_MAX].rstrip("-")
+    return (joined if joined[0].isalpha() else f"app-{joined}")[:DNS_LABEL_MAX].rstrip("-")
 
 
 def _manifest(request: AppRequest, author: str, claim: KeyClaim | None) -> Manifest:
@@ -175,18 +181,25 @@ def _manifest(request: AppRequest, author: str, claim: KeyClaim | None) -> Manif
 
 
 def _make(api: Api, plan: AppPlan) -> tuple[Manifest, bool]:
-    """Makes the App, and says whether it was there; under another object name where its own belongs to an App of another name."""
-    for given in (slug(plan.request.name), _suffixed(plan.request.name)):
-        app, is_found = _made_as(api, plan, given)
+    """Creates the App and returns it, with True if it existed. Adds a suffix to its object name if an App of another display name has that.
+
+    Raises Taken, KeyReused, NotNow and kube.errors.ApiError.
+    """
+    for name in (slug(plan.request.name), _suffixed(plan.request.name)):
+        app, is_found = _made_as(api, plan, name)
         if not is_found:
             return app, False
         if _is_known_as(app, plan.request.name) or (plan.claim is not None and plan.claim.has_made(app)):
             return _same(plan, app), True
-    raise _is_taken(plan.request.name)
+    raise _taken(plan.request.name)
 
 
 def _made_as(api: Api, plan: AppPlan, name: str) -> tuple[Manifest, bool]:
-    """The App of this object name, and whether it was there: where another request takes back at this moment what it made, ours is made after it."""
+    """Creates the App under this object name and returns it, or returns the one that exists, with True if it existed.
+
+    Raises NotNow and kube.errors.ApiError.
+    """
+    # An App that exists at the create and is missing at the read is one that another request has deleted again: the create is repeated.
     for _ in range(idempotency.TRIES):
         try:
             return requests.create(api, APPS, {**plan.manifest, "metadata": {**plan.manifest["metadata"], "name": name}}), False
@@ -199,12 +212,15 @@ def _made_as(api: Api, plan: AppPlan, name: str) -> tuple[Manifest, bool]:
     raise NotNow(f"others make and delete an App {name} at this moment: try again")
 
 
-def _same(plan: AppPlan, found: Manifest) -> Manifest:
-    """An App that is there already, where the same request made it. Raises Taken and KeyReused."""
-    if plan.claim is None or not plan.claim.has_made(found):
-        raise _is_taken(plan.request.name)
-    plan.claim.check(found)
-    return found
+def _same(plan: AppPlan, app: Manifest) -> Manifest:
+    """Returns the existing App if the same request created it.
+
+    Raises Taken and KeyReused.
+    """
+    if plan.claim is None or not plan.claim.has_made(app):
+        raise _taken(plan.request.name)
+    plan.claim.check(app)
+    return app
 
 
 def _first_row(api: Api, app: Manifest, plan: AppPlan) -> Manifest:
@@ -216,7 +232,7 @@ def _first_row(api: Api, app: Manifest, plan: AppPlan) -> Manifest:
 
 
 def _row_meanwhile(api: Api, app: Manifest, claim: KeyClaim | None) -> Manifest | None:
-    """The row that the same request got elsewhere, at the moment at which it was refused here."""
+    """Returns the App's row that the same request created elsewhere while it was refused here; None without one."""
     meta = app["metadata"]
     try:
         row = idempotency.find_claimed_row(api, [meta["namespace"]], claim) if claim is not None else None
@@ -225,23 +241,26 @@ def _row_meanwhile(api: Api, app: Manifest, claim: KeyClaim | None) -> Manifest 
     return row if row is not None and may_be_of(meta["uid"], row) else None
 
 
-def _undo(api: Api, meta: Manifest, why: errors.ApiError | Refusal) -> None:
-    """Deletes the App again. Raises LeftBehind where that fails."""
+def _delete_again(api: Api, meta: Manifest, why: errors.ApiError | Refusal) -> None:
+    """Deletes the App again.
+
+    Raises LeftBehind if that fails.
+    """
     try:
         api.request("DELETE", APPS.path(meta["namespace"], meta["name"]), body={"preconditions": {"uid": meta["uid"]}})
     except errors.NotFound:
         pass
     except errors.ApiError as error:
-        left = f"App {meta['name']} is there without a deployment, and could not be deleted again: deploy or delete it"
-        raise LeftBehind(why, left, meta["uid"]) from error
+        leftover = f"App {meta['name']} is there without a deployment, and could not be deleted again: deploy or delete it"
+        raise LeftBehind(why, leftover, meta["uid"]) from error
 
 
 def _is_known_as(app: Manifest, name: str) -> bool:
-    """Whether people know the App by this name."""
+    """Returns True if this is the App's display name."""
     return bool((app["spec"].get("displayName") or app["metadata"]["name"]) == name)
 
 
-def _is_taken(name: str) -> Taken:
+def _taken(name: str) -> Taken:
     return Taken(f"the project has an App named {name} already: use another name", "name", "taken")
 
 

@@ -1,4 +1,4 @@
-"""Deleting an App, and with it its history and triggers."""
+"""Deletes an App, and with it its history and triggers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dynamiq_operator.kube.resources import APPS
 
 @dataclass(frozen=True)
 class DeletionPlan:
-    """The App that would be deleted, and no other one that has its name by then."""
+    """The App that would be deleted. `uid`: an App that was created again under the same name is kept."""
 
     namespace: str
     app: str
@@ -20,12 +20,15 @@ class DeletionPlan:
 
 
 def plan_deletion(namespace: str, app: str, uid: str) -> DeletionPlan:
-    """Sends no request: an App whose history is protected is refused when it is deleted."""
+    """Plans the deletion without a request. The API server refuses the deletion itself if the App's history is protected."""
     return DeletionPlan(namespace, app, uid)
 
 
 def perform_deletion(api: Api, plan: DeletionPlan) -> None:
-    """Raises Unknown where the App is gone, or another one has its name, and kube.errors.ApiError."""
+    """Deletes the App.
+
+    Raises Unknown if it was deleted already, or another App has its name, and kube.errors.ApiError.
+    """
     options = {"preconditions": {"uid": plan.uid}, "propagationPolicy": "Background"}
     try:
         api.request("DELETE", APPS.path(plan.namespace, plan.app), body=options)

@@ -1,5 +1,6 @@
-"""Deploying: one new row. A plan holds the record byte for byte as it is written; a preview completes it as the operator will,
-with the same rules over the same objects. `perform_deploy` is the only place outside of the operator that writes a row.
+"""Plans, previews and performs a deploy: one new row. Outside the operator only `perform_deploy` creates rows.
+
+A plan holds the row exactly as it is written. A preview completes it as the operator will, by the same code from the same objects.
 """
 
 from __future__ import annotations
@@ -39,20 +40,20 @@ from dynamiq_operator.views.sleep import is_asleep
 
 NEWEST = "(the newest)"
 REVERTED = "Reverted"
-"""Reason of the condition of an App whose live row took a bad version back."""
+"""Reason of the condition of an App whose live row is a revert."""
 NOT_ONLY_BACK = ("workflowVersion", "runtime", "config", "promotedFrom", "hold")
-"""Of a row that restores another: with one of these it is a deploy to who may make it (manifests/admission/guard-deploys.yaml)."""
+"""Fields of a row with `restores` that make it a deploy for RBAC, not a plain rollback (manifests/admission/guard-deploys.yaml)."""
 TAKES_EFFECT = "changed variables, access or runs of the App take effect with this row: the condition VariablesHeld names them"
 UNREAD_IMAGE = "(unknown)@sha256:"
-"""In place of what of a Runtime the caller may not read."""
+"""Placeholder for the image of a Runtime that the caller may not read."""
 
 
 @dataclass(frozen=True)
 class DeployRequest:
-    """What is asked to be deployed, in the fields of a record's spec: what is None is left to the operator.
+    """A deploy, in the fields of a row's spec. The operator completes those that are None.
 
-    `restores` is a row's name. `config` and `promoted_from` are JSON data. `hold`: of a rollback, False for one after which what Git asks for
-    is deployed on. `bypass_reason`: why the rules are gone past, where they are to be.
+    `restores`: a row's name. `config`, `promoted_from`: JSON data. `hold`: for a rollback; False to keep applying changes from Git.
+    `bypass_reason`: bypasses the guards; None to obey them.
     """
 
     namespace: str
@@ -69,7 +70,7 @@ class DeployRequest:
 
 @dataclass(frozen=True)
 class DeployPlan:
-    """A deploy that has not been done. `record` is written as it stands; with a `claim` its name is the one of an idempotency key."""
+    """A deploy that has not been performed. `record`: the row, written unchanged. `claim`: of its idempotency key, which names the row."""
 
     request: DeployRequest
     record: Manifest
@@ -77,17 +78,17 @@ class DeployPlan:
 
     @property
     def verbs(self) -> tuple[str, ...]:
-        """Our own verbs on rows that its row takes: one that only brings back another row takes none to be made."""
-        asked = self.record["spec"]
-        only_back = "restores" in asked and not any(field in asked for field in NOT_ONLY_BACK)
-        return (*(() if only_back else (DEPLOY,)), *((BYPASS,) if "bypass" in asked else ()))
+        """The verbs on rows that the caller needs beside `create`. A plain rollback needs none."""
+        spec = self.record["spec"]
+        only_back = "restores" in spec and not any(field in spec for field in NOT_ONLY_BACK)
+        return (*(() if only_back else (DEPLOY,)), *((BYPASS,) if "bypass" in spec else ()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreviewedDeploy(DeployPlan):
-    """A plan that can be shown: what its record would do. `preview.record` is `record`.
+    """A plan with its preview. `preview.record` is `record`.
 
-    `then`: what would be pinned. `is_runtime_unread`: the Runtime in it stands for one that the caller may not read.
+    `then`: the pins that the row would get. `is_runtime_unread`: their Runtime is a placeholder for one that the caller may not read.
     """
 
     preview: Preview
@@ -97,7 +98,7 @@ class PreviewedDeploy(DeployPlan):
 
 @dataclass(frozen=True)
 class Flow:
-    """A release with the text of its flow, whether or not it is in the App's namespace yet."""
+    """A release with the text of its flow. It may be missing in the App's namespace."""
 
     version: Version
     text: str
@@ -105,18 +106,21 @@ class Flow:
     @classmethod
     def of(cls, raw: Manifest) -> Flow:
         spec = raw["spec"]
-        released = Version(raw["metadata"]["name"], spec["workflow"], spec["version"], spec.get("description"), flow_hash(spec["flow"]))
-        return cls(released, spec["flow"])
+        version = Version(raw["metadata"]["name"], spec["workflow"], spec["version"], spec.get("description"), flow_hash(spec["flow"]))
+        return cls(version, spec["flow"])
 
 
 def plan_deploy(api: Api, request: DeployRequest, *, key: Key | None = None) -> PreviewedDeploy:
-    """The plan of a deploy with its preview, which takes the right to read. Raises Refusal where it can't be done, and kube.errors.ApiError."""
+    """Plans a deploy with its preview. The caller needs rights to read.
+
+    Raises Refusal if it cannot be done, and kube.errors.ApiError.
+    """
     app = history.find_app(api, request.namespace, request.app)
     return _plan_for(api, plan_unseen(request, deploy_claim(request, app.meta.uid, key)), app)
 
 
 def plan_again(api: Api, plan: DeployPlan) -> PreviewedDeploy:
-    """The same plan over what is there now. Raises as `plan_deploy` does."""
+    """Makes the same plan from the objects as they are now. Raises as `plan_deploy` does."""
     return _plan_for(api, plan, history.find_app(api, plan.request.namespace, plan.request.app))
 
 
@@ -125,18 +129,18 @@ def _plan_for(api: Api, plan: DeployPlan, app: App) -> PreviewedDeploy:
 
 
 def plan_unseen(request: DeployRequest, claim: KeyClaim | None = None) -> DeployPlan:
-    """The plan of a deploy whose preview nobody asks for: it sends no request, and its record is the one that a preview has."""
+    """Plans a deploy without a preview and without a request. The row is the same as with a preview."""
     record = record_of(request)
     return DeployPlan(request, claim.marked(record) if claim else record, claim)
 
 
 def deploy_claim(request: DeployRequest, app_uid: str, key: Key | None, confirmed: Mapping[str, Any] | None = None) -> KeyClaim | None:
-    """What a deploy under an idempotency key claims; None without a key. `confirmed`: what was, where the request says so."""
+    """Returns the claim of a deploy under an idempotency key; None without a key. `confirmed`: the confirmed values, if any."""
     return KeyClaim.of(key, "deploy", app_uid, request, request.app, confirmed) if key else None
 
 
 def perform_deploy(api: Api, plan: DeployPlan, *, elsewhere: Iterable[str] = ()) -> Performed:
-    """Writes the row; or returns the one that the same request made before under its key, and says so.
+    """Creates the row, or returns the one that the same request created before under its key, marked as replayed.
 
     `elsewhere`: other namespaces in which a promotion may have used the key. Raises KeyReused and kube.errors.ApiError.
     """
@@ -146,29 +150,29 @@ def perform_deploy(api: Api, plan: DeployPlan, *, elsewhere: Iterable[str] = ())
     try:
         return Performed(requests.create(api, RECORDS, plan.record))
     except errors.AlreadyExists:
-        found = idempotency.find_claimed_row(api, [namespace], claim) if claim is not None else None
-        if found is None:
+        row = idempotency.find_claimed_row(api, [namespace], claim) if claim is not None else None
+        if row is None:
             raise
     except errors.Unavailable:
-        if (made := _made_all_the_same(api, plan)) is None:
+        if (row := _row_without_answer(api, plan)) is None:
             raise
-        return Performed(made)
-    return Performed(found, is_replayed=True)
+        return Performed(row)
+    return Performed(row, is_replayed=True)
 
 
-def _made_all_the_same(api: Api, plan: DeployPlan) -> Manifest | None:
-    """The row whose making was not answered, where it has a name by which it can be found; None where it is not there, or nobody answers."""
+def _row_without_answer(api: Api, plan: DeployPlan) -> Manifest | None:
+    """Returns the row whose create got no answer; None if it has no chosen name, is missing, or cannot be read."""
     name = plan.record["metadata"].get("name")
     try:
-        found = requests.get(api, RECORDS, plan.request.namespace, name) if name is not None else None
+        row = requests.get(api, RECORDS, plan.request.namespace, name) if name is not None else None
     except errors.ApiError:
         return None
-    asked = plan.record["spec"]
-    return found if found is not None and all(found["spec"].get(field) == value for field, value in asked.items()) else None
+    spec = plan.record["spec"]
+    return row if row is not None and all(row["spec"].get(field) == value for field, value in spec.items()) else None
 
 
 def record_of(request: DeployRequest, name: str | None = None) -> Manifest:
-    """The record to create; without `name` the API server completes `<app>-`."""
+    """Returns the row to create. Without `name` the API server completes `<app>-`."""
     spec = {
         "app": request.app,
         "workflowVersion": request.version,
@@ -191,9 +195,9 @@ def record_of(request: DeployRequest, name: str | None = None) -> Manifest:
 def previewed(
     api: Api, plan: DeployPlan, app: App, rows: History, arriving: Flow | None = None, policy: ImagePolicy | None = None
 ) -> PreviewedDeploy:
-    """The plan with its preview, for an App, there or not, with these rows. `arriving`: a release that is not beside the App yet.
+    """Adds the preview to a plan. `app`: may not be created yet. `rows`: its rows. `arriving`: a release that its namespace lacks.
 
-    `policy`: the operator's, for an App that is not there yet and cannot tell. Raises Refusal and kube.errors.ApiError.
+    `policy`: the operator's image policy, for an App whose status has none yet. Raises Refusal and kube.errors.ApiError.
     """
     request, record = plan.request, plan.record
     try:
@@ -204,7 +208,7 @@ def previewed(
         raise InvalidField(field, in_words(first)) if field else Refusal(in_words(first)) from None
     restored = _restored(api, request)
     release = arriving or (release_of(api, request.namespace, app.spec.workflow, request.version) if restored is None else None)
-    text = release.text if release is not None else _flow_text(api, request, restored)
+    flow = release.text if release is not None else _flow_text(api, request, restored)
     kept = restored or rows.live
     runtimes, is_unread = _runtimes(api, request.runtime, kept.pinned.runtime if kept is not None and kept.pinned is not None else None)
     then = complete(
@@ -215,7 +219,7 @@ def previewed(
             versions=[release.version] if release is not None else [],
             runtimes=runtimes,
             rows={restored.name: restored} if restored is not None else {},
-            flows=frozenset([flow_hash(text)] if text is not None else []),
+            flows=frozenset([flow_hash(flow)] if flow is not None else []),
             settings=Settings(image_policy=policy or app.status.image_policy or ImagePolicy.ANY),
         ),
         sequence=max([row.sequence for row in rows.rows], default=0) + 1,
@@ -231,7 +235,7 @@ def previewed(
     warnings += _warnings(api, plan) if arriving is None else ()
     if is_unread:
         warnings += ("you may not read Runtimes, so this cannot say what the runtime is: ask for the ClusterRole dynamiq-runtimes",)
-    preview = preview_in(api, app, rows, then, text, record, warnings)
+    preview = preview_in(api, app, rows, then, flow, record, warnings)
     preview = replace(preview, **guards.said_of(api, app, draft.spec))
     preview = with_held_changes(preview, app, draft, [each.reason for each in preview.guards])
     return PreviewedDeploy(request, record, plan.claim, preview=preview, then=then, is_runtime_unread=is_unread)
@@ -249,13 +253,13 @@ def preview_in(api: Api, app: App, rows: History, then: Pinned, text: str | None
     warnings += tuple(each.message for each in app.status.conditions if each.reason == REVERTED)
     running = target.pinned if target is not None else None
     same = running is not None and template_digest(app, Pins.of(running)) == template_digest(app, Pins.of(then))
-    there = (
+    workloads = (
         workloads_of(api, app.meta.namespace, app.meta.name, app.meta.uid)
         if running is not None and not same and app.spec.rollout.switches
         else None
     )
-    switches = app.spec.rollout.switches if there is None else there.switches
-    pods = warm(there, app, then) if there is not None and switches else None
+    switches = app.spec.rollout.switches if workloads is None else workloads.switches
+    pods = warm(workloads, app, then) if workloads is not None and switches else None
     return Preview(
         namespace=app.meta.namespace,
         app=app.meta.name,
@@ -274,30 +278,28 @@ def preview_in(api: Api, app: App, rows: History, then: Pinned, text: str | None
 
 
 def with_held_changes(preview: Preview, app: App, row: Record, waits_for: Collection[GuardReason]) -> Preview:
-    """Returns the preview with what the row changes beside its pins: variables, access and runs that are held until such a row comes.
-
-    `waits_for`: the guards that hold the row, or would.
-    """
+    """Adds the held changes that take effect with the row: variables, access and runs. `waits_for`: the guards that block it, or would."""
     if not app.status.is_holding_variables or not brings_once_released(row, waits_for):
         return preview
-    # The same pins have one workload under either strategy: its pods are replaced where they are.
+    # Under either strategy the same pins have one workload, so its pods are replaced in place.
     switches = preview.switches and preview.restarts
     restarts = preview.now is not None
     return replace(preview, no_op=False, restarts=restarts, switches=switches, warnings=(TAKES_EFFECT, *preview.warnings))
 
 
 def _under_way(rows: History) -> str | None:
-    """The deploy that is not over yet, as messages name it."""
+    """Returns the name of the deploy under way, as messages have it; None without one."""
     if rows.candidate is None:
         return None
-    # This module stands on all operations of a plan, which a deploy needs nowhere else, and the plugin starts without them.
+    # Imported here: `events` imports all operations of a plan, which would slow down each start of the plugin.
     from dynamiq_operator.plan import events
 
     return events.title(rows.candidate)
 
 
 def _warnings(api: Api, plan: DeployPlan) -> tuple[str, ...]:
-    """What the caller should know of the row itself. A caller who may only read gets a preview, too."""
+    """Lists warnings about the row: a repeat of its key, and rights that the caller lacks."""
+    # Missing rights are no error: a caller who may only read gets a preview, too.
     namespace = plan.request.namespace
     if plan.claim is not None and idempotency.find_claimed_row(api, [namespace], plan.claim) is not None:
         return ("this was deployed before under the same key: no row is added",)
@@ -305,7 +307,7 @@ def _warnings(api: Api, plan: DeployPlan) -> tuple[str, ...]:
 
 
 def release_of(api: Api, namespace: str, workflow: str, version: str | None) -> Flow | None:
-    """The release that is asked for, else the newest; None where there is none at all. Raises Unknown and kube.errors.ApiError."""
+    """Returns the release of this version; without one the newest, None if there is none. Raises Unknown and kube.errors.ApiError."""
     if version is not None:
         try:
             return Flow.of(requests.get(api, VERSIONS, namespace, names.workflow_version(workflow, version)))
@@ -328,14 +330,15 @@ def _flow_text(api: Api, request: DeployRequest, restored: Record | None) -> str
 
 
 def _runtimes(api: Api, requested: str | None, kept: PinnedRuntime | None) -> tuple[dict[str, Runtime], bool]:
-    """The Runtimes that may be chosen: the one that is asked for, none where one is kept, else all; and whether one stands for what the
-    caller may not read.
+    """Returns the Runtimes to choose from: the requested one, none if the row keeps its Runtime, else all.
+
+    The flag is True if the only one is a placeholder for a Runtime that the caller may not read.
     """
     if requested is None and kept is not None:
         return {}, False
     is_kept = kept is not None and requested == kept.name  # it outlives its Runtime
     try:
-        found = [requests.get(api, RUNTIMES, "", requested)] if requested is not None else requests.items(api, RUNTIMES)
+        raws = [requests.get(api, RUNTIMES, "", requested)] if requested is not None else requests.items(api, RUNTIMES)
     except errors.NotFound:
         if is_kept:
             return {}, False
@@ -345,25 +348,25 @@ def _runtimes(api: Api, requested: str | None, kept: PinnedRuntime | None) -> tu
             raise
         return ({}, False) if is_kept else (_unread(requested or NEWEST), True)
     if requested is not None:
-        return {requested: history.typed(Runtime, found[0])}, False
-    # One that cannot be read is not chosen, by the operator neither.
-    return {each.meta.name: each for raw in found if not isinstance(each := read(Runtime, raw), Unreadable)}, False
+        return {requested: history.typed(Runtime, raws[0])}, False
+    # The operator does not choose an unreadable Runtime, either.
+    return {each.meta.name: each for raw in raws if not isinstance(each := read(Runtime, raw), Unreadable)}, False
 
 
 def runtime_named(api: Api, kept: PinnedRuntime) -> str | None:
-    """The name of a Runtime that a row pinned; None where another one has this name by now."""
+    """Returns the name of a Runtime that a row pinned; None if another Runtime has this name now."""
     try:
-        found = history.typed(Runtime, requests.get(api, RUNTIMES, "", kept.name))
+        runtime = history.typed(Runtime, requests.get(api, RUNTIMES, "", kept.name))
     except (errors.NotFound, errors.Denied):
         return kept.name
-    return kept.name if found.spec.pins(kept.name) == kept else None
+    return kept.name if runtime.spec.pins(kept.name) == kept else None
 
 
 def _unread(name: str) -> dict[str, Runtime]:
-    """Stands for a Runtime that the caller may not read."""
+    """Returns a placeholder for a Runtime that the caller may not read."""
     return {name: Runtime.of({"metadata": {"name": name}, "spec": {"version": name, "image": UNREAD_IMAGE}})}
 
 
 def _unknown_runtime(api: Api, name: str | None) -> Unknown:
-    there = ", ".join(requests.list_names(api, RUNTIMES)) or "none"
-    return Unknown(f"no Runtime {name}; there are: {there}", "runtime")
+    runtimes = ", ".join(requests.list_names(api, RUNTIMES)) or "none"
+    return Unknown(f"no Runtime {name}; there are: {runtimes}", "runtime")

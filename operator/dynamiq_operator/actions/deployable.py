@@ -1,4 +1,4 @@
-"""What rows of an App can be brought back from, read once for all of them with the caller's own rights."""
+"""Decides for rows of an App if each can be rolled back to. It reads what all of them need once, with the caller's own rights."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ from dynamiq_operator.views.deployable import Deployable, Stock, brought_back, d
 
 
 def deployables(api: Api, namespace: str, name: str, rows: Iterable[Manifest]) -> dict[str, Deployable]:
-    """By their names, whether rows of an App could be brought back now. Raises kube.errors.ApiError, and Unknown where there is no such App."""
+    """Returns by row name if an App could be rolled back to that row now.
+
+    Raises Unknown if there is no such App, and kube.errors.ApiError.
+    """
     app = history.find_app(api, namespace, name)
-    found = [read(Record, raw) for raw in rows]
-    restorable = [row for row in found if isinstance(row, Record) and why_not_restorable(row) is None]
+    records = [read(Record, raw) for raw in rows]
+    restorable = [row for row in records if isinstance(row, Record) and why_not_restorable(row) is None]
     stock = _stock(api, app, restorable) if restorable else Stock(app, None, frozenset(), {}, {})
     workloads = workloads_of(api, namespace, name, app.meta.uid) if restorable and app.spec.rollout.switches else None
     return {
         row.meta.name: Deployable(None, (row.message,))
         if isinstance(row, Unreadable)
         else deployable(row, stock, _is_warm(row, stock, workloads))
-        for row in found
+        for row in records
     }
 
 
@@ -55,33 +58,35 @@ def _is_warm(row: Record, stock: Stock, workloads: Workloads | None) -> bool | N
     return pods.ready > 0 and pods.to_start == 0
 
 
-def _flows(api: Api, app: App, wanted: frozenset[str]) -> frozenset[str] | None:
-    """Those of the wanted flows that are kept. Releases, which hold whole flows, are read only where a ConfigMap is gone."""
-    found = _in_config_maps(api, app, wanted)
-    if found is not None and wanted <= found:
-        return found
+def _flows(api: Api, app: App, hashes: frozenset[str]) -> frozenset[str] | None:
+    """Returns the hashes of those flows that still exist; None if that is unknown."""
+    # Releases hold whole flows, so they are read only if a ConfigMap is missing.
+    in_config_maps = _in_config_maps(api, app, hashes)
+    if in_config_maps is not None and hashes <= in_config_maps:
+        return in_config_maps
     try:
         released = frozenset(flow_hash(raw["spec"]["flow"]) for raw in requests.items(api, VERSIONS, app.meta.namespace))
     except errors.Denied as error:
         _require_login(error)
         return None
-    if found is None:
-        return wanted if wanted <= released else None
-    return found | (released & wanted)
+    if in_config_maps is None:
+        return hashes if hashes <= released else None
+    return in_config_maps | (released & hashes)
 
 
-def _in_config_maps(api: Api, app: App, wanted: frozenset[str]) -> frozenset[str] | None:
-    """Those that a ConfigMap holds, by its metadata; None where they may not be read. Who may read each by its name need not list them."""
+def _in_config_maps(api: Api, app: App, hashes: frozenset[str]) -> frozenset[str] | None:
+    """Returns the hashes of those flows that a ConfigMap holds; None if ConfigMaps may not be read. Reads only their metadata."""
     namespace, resource = app.meta.namespace, BY_KIND[CONFIG_MAP.kind]
     label = f"{names.MANAGED_SELECTOR},{names.APP_LABEL}={app.meta.name}"
     try:
         pages = requests.pages(api, resource, namespace, label=label, accept=requests.METADATA)
-        # Those of a deleted App of the name are about to go.
-        return frozenset(_hash_of(item) for page in pages for item in only_of(app.meta.uid, page["items"] or ())) & wanted
+        # The ConfigMaps of a deleted App of the same name will be deleted, too.
+        return frozenset(_hash_of(item) for page in pages for item in only_of(app.meta.uid, page["items"] or ())) & hashes
     except errors.Denied as error:
         _require_login(error)
+    # A caller who may not list ConfigMaps may be allowed to get each by name.
     try:
-        return frozenset(each for each in wanted if _hash_at(api, resource.path(namespace, names.flow(app.meta.name, each))) == each)
+        return frozenset(each for each in hashes if _hash_at(api, resource.path(namespace, names.flow(app.meta.name, each))) == each)
     except errors.Denied as error:
         _require_login(error)
         return None
@@ -99,34 +104,34 @@ def _hash_of(config_map: Manifest) -> str:
 
 
 def _rejected(api: Api, namespace: str) -> Mapping[str, Rejection] | None:
-    """By hash, the Rejection that stands; None where they may not be read."""
+    """Returns the Rejections in force by the hash of their flow; None if any of them cannot be read."""
     try:
-        found = [read(Rejection, raw) for raw in requests.items(api, REJECTIONS, namespace)]
+        parsed = [read(Rejection, raw) for raw in requests.items(api, REJECTIONS, namespace)]
     except errors.Denied as error:
         _require_login(error)
         return None
     except errors.NotFound:  # a cluster whose definitions are older
         return {}
-    if any(isinstance(each, Unreadable) for each in found):
+    if any(isinstance(each, Unreadable) for each in parsed):
         return None
-    return {each.spec.workflow_hash: each for each in found if isinstance(each, Rejection) and each.spec.withdrawn is None}
+    return {each.spec.workflow_hash: each for each in parsed if isinstance(each, Rejection) and each.spec.withdrawn is None}
 
 
 def _named(api: Api, app: App) -> Mapping[ChildKey, frozenset[str] | None]:
-    found: dict[ChildKey, frozenset[str] | None] = {}
+    keys: dict[ChildKey, frozenset[str] | None] = {}
     for kind, name in dict.fromkeys(reference.of for reference in references(app)):
         try:
             raw = requests.get(api, BY_KIND[kind], app.meta.namespace, name)
-            found[kind, name] = frozenset(raw.get("data") or {})
+            keys[kind, name] = frozenset(raw.get("data") or {})
         except errors.NotFound:
-            found[kind, name] = None
+            keys[kind, name] = None
         except errors.Denied as error:
             _require_login(error)
-    return found
+    return keys
 
 
 def _deprecated(api: Api) -> frozenset[str]:
-    """Names of Runtimes; none where they may not be read, since it is no obstacle."""
+    """Returns the names of deprecated Runtimes; none if they may not be read, since a deprecated Runtime prevents no rollback."""
     try:
         raws = requests.items(api, RUNTIMES)
     except errors.Denied as error:

@@ -1,4 +1,4 @@
-"""Workflows and their drafts: what is made of them, and what is changed. A release is in `release`."""
+"""Creates workflows and changes their drafts. It releases nothing: `release` does."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ TRIES = 8
 
 @dataclass(frozen=True)
 class WorkflowPlan:
-    """A workflow that has not been made, with its first draft."""
+    """A workflow that has not been created, with its first draft."""
 
     manifest: Manifest
 
 
 @dataclass(frozen=True)
 class DraftPlan:
-    """The fields of a workflow's spec that would be written, and no others; None removes one. `uid`: of this workflow alone."""
+    """The fields of a workflow's spec to write; None removes one, and others stay. `uid`: another workflow under the name is left alone."""
 
     namespace: str
     workflow: str
@@ -36,7 +36,7 @@ class DraftPlan:
 
 
 def plan_workflow(namespace: str, name: str, flow: str, *, description: str | None = None, layout: str | None = None) -> WorkflowPlan:
-    """Sends no request. `layout`: JSON that editors keep beside the flow."""
+    """Plans a workflow without a request. `layout`: JSON that editors keep beside the flow."""
     spec = {"description": description, "flow": flow, "flowUI": layout}
     manifest = {
         "apiVersion": API_VERSION,
@@ -48,7 +48,10 @@ def plan_workflow(namespace: str, name: str, flow: str, *, description: str | No
 
 
 def perform_workflow(api: Api, plan: WorkflowPlan) -> Manifest:
-    """Raises Taken and kube.errors.ApiError."""
+    """Creates the workflow.
+
+    Raises Taken and kube.errors.ApiError.
+    """
     try:
         return requests.create(api, WORKFLOWS, plan.manifest)
     except errors.AlreadyExists:
@@ -57,17 +60,17 @@ def perform_workflow(api: Api, plan: WorkflowPlan) -> Manifest:
 
 
 def plan_draft(namespace: str, workflow: str, uid: str, spec: Mapping[str, Any]) -> DraftPlan:
-    """Sends no request."""
+    """Plans a change of the draft without a request."""
     return DraftPlan(namespace, workflow, uid, dict(spec))
 
 
 def perform_draft(api: Api, plan: DraftPlan) -> Manifest:
-    """Writes the fields. Raises Unknown where the workflow is gone or may not be seen, NotNow, and kube.errors.ApiError.
+    """Writes the fields.
 
-    Nothing that was read is written back, so nothing that others write meanwhile is lost; what is written is what was asked for whole,
-    so it is tried again where the API server could not put it between the writes of others.
+    Raises Unknown if the workflow was deleted or may not be seen, NotNow, and kube.errors.ApiError.
     """
     path = WORKFLOWS.path(plan.namespace, plan.workflow)
+    # No resourceVersion: the patch has only fields of the request, so it loses no writes of others and may be repeated.
     patch = {"metadata": {"uid": plan.uid}, "spec": dict(plan.spec)}
     for _ in range(TRIES):
         try:
@@ -75,7 +78,7 @@ def perform_draft(api: Api, plan: DraftPlan) -> Manifest:
         except errors.NotFound:
             raise unknown_object("workflow", plan.uid) from None
         except errors.Conflict:
-            # Others write, or another workflow has this name by now.
+            # Others wrote at this moment, or another workflow has this name now: then this raises Unknown.
             read_same(api, "workflow", path, plan.uid, METADATA_ONE)
         except errors.Denied:
             read_same(api, "workflow", path, plan.uid, METADATA_ONE)

@@ -1,4 +1,4 @@
-"""Following a deploy until it has ended."""
+"""Follows a deploy until it has ended. It changes nothing."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from dynamiq_operator.views.waiting import is_waiting, waits_of
 
 EVERY = 0.5  # seconds
 PATIENCE = 30.0
-"""Seconds for which an API server may be away before following it is given up."""
+"""Seconds without an answer of the API server after which following ends with an error."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a deploy is. `pods` is None where the workload is not there, or may not be seen; `waits` where no rule holds the row."""
+    """The state of a deploy. `pods`: None if it has ended, or its workload is missing or unreadable. `waits`: None without such a guard."""
 
     phase: str
     message: str
@@ -36,7 +36,10 @@ class Progress:
 
 
 def follow(api: Api, namespace: str, row: str, *, app: str) -> Iterator[Progress]:
-    """Where the deploy is, about twice a second, the last one when it has ended. Raises Unknown where the row goes, and ApiError."""
+    """Yields the state of the deploy about twice a second, the last time when it has ended.
+
+    Raises Unknown if the row is deleted, and ApiError.
+    """
     seen, uid = time.monotonic(), None
     while True:
         try:
@@ -59,10 +62,11 @@ def follow(api: Api, namespace: str, row: str, *, app: str) -> Iterator[Progress
 
 
 def served_app(api: Api, namespace: str, name: str, row: str, seconds: float) -> App | None:
-    """Waits until the App's status says that it serves the row, which is written after the row's own; returns the App, or None when the time is over.
+    """Waits until the App's status has the row as live, and returns the App; None after `seconds`.
 
     Raises kube.errors.ApiError.
     """
+    # The operator writes the App's status after the row's, so a row that has ended is not enough.
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         app = typed(App, requests.get(api, APPS, namespace, name))
@@ -73,31 +77,37 @@ def served_app(api: Api, namespace: str, name: str, row: str, seconds: float) ->
 
 
 def _read(api: Api, namespace: str, row: str, uid: str | None) -> Manifest:
-    """The row. Raises errors.NotFound also where another one has its name by now: it is of an App that was made again."""
-    found = requests.get(api, RECORDS, namespace, row)
-    if uid is not None and found["metadata"]["uid"] != uid:
+    """Returns the row.
+
+    Raises errors.NotFound, also if another row has its name now: its App was deleted and created again.
+    """
+    raw = requests.get(api, RECORDS, namespace, row)
+    if uid is not None and raw["metadata"]["uid"] != uid:
         raise errors.NotFound(f"another row has the name {row}")
-    return found
+    return raw
 
 
 def pods_of(api: Api, namespace: str, app: str, row: Manifest | None) -> Pods | None:
-    """The pods of a row, and those that serve meanwhile; None where there is no workload, or it may not be read. Raises ApiError."""
-    found = workloads_of(api, namespace, app, app_uid(row) if row is not None else None)
-    return found.pods_of(row) if found is not None else None
+    """Counts the pods of a row, and those that serve meanwhile; returns None if the workload is missing or may not be read.
+
+    Raises ApiError.
+    """
+    workloads = workloads_of(api, namespace, app, app_uid(row) if row is not None else None)
+    return workloads.pods_of(row) if workloads is not None else None
 
 
 def _ended(raw: Manifest) -> bool:
-    """Whether the row has its outcome, and a status that tells so."""
+    """Returns True if the row has its outcome, and its status follows it."""
     phase = (raw.get("status") or {}).get("phase")
     return "outcome" in raw["spec"] and phase in (Phase.LIVE, Phase.SUPERSEDED, Phase.FAILED)
 
 
 def _progress(raw: Manifest, pods: Pods | None) -> Progress:
     status, outcome = raw.get("status") or {}, raw["spec"].get("outcome") or {}
-    said = next((condition.get("message") for condition in status.get("conditions") or () if condition.get("type") == "Succeeded"), "")
+    message = next((condition.get("message") for condition in status.get("conditions") or () if condition.get("type") == "Succeeded"), "")
     return Progress(
         phase=status.get("phase") or Phase.PENDING.value,
-        message=outcome.get("reason") or said or "",
+        message=outcome.get("reason") or message or "",
         is_done=_ended(raw),
         succeeded=outcome.get("result") == Result.SUCCEEDED,
         pods=pods,

@@ -1,4 +1,4 @@
-"""Reading an App, its rows and the releases of its workflow, each with the sentence for when it is not there."""
+"""Reads an App, its rows and the releases of its workflow. A missing one raises Unknown, whose message lists those that exist."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T", App, Record, Runtime, Rejection)
 
 @dataclass(frozen=True)
 class Released:
-    """A WorkflowVersion as a list shows it."""
+    """A WorkflowVersion in a list, without its flow."""
 
     name: str
     version: str
@@ -41,14 +41,20 @@ class Released:
 
 
 def typed(kind: type[T], raw: Manifest) -> T:
-    """The object by its model. Raises NotNow where this version cannot read it: what is in it is unknown, so nothing is decided about it."""
-    if isinstance(found := read(kind, raw), Unreadable):
-        raise NotNow(f"{found.message}. Upgrade, or mend the object")
-    return found
+    """Parses the object by its model.
+
+    Raises NotNow if this version cannot read it.
+    """
+    if isinstance(parsed := read(kind, raw), Unreadable):
+        raise NotNow(f"{parsed.message}. Upgrade, or mend the object")
+    return parsed
 
 
 def find_app(api: Api, namespace: str, name: str) -> App:
-    """The App. Raises Unknown, naming the Apps that there are."""
+    """Returns the App.
+
+    Raises Unknown, whose message lists the Apps of the namespace, NotNow if this version cannot read it, and kube.errors.ApiError.
+    """
     try:
         return typed(App, requests.get(api, APPS, namespace, name))
     except errors.NotFound:
@@ -56,75 +62,84 @@ def find_app(api: Api, namespace: str, name: str) -> App:
 
 
 def rows(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Manifest]:
-    """Every row of the App, newest first. `uid`: the App's, where it is known. Raises Unknown where there is neither a row nor the App."""
-    found = _rows_of(api, namespace, app, uid)
-    if not found:
+    """Lists all rows of the App, newest first. `uid`: the App's, if known.
+
+    Raises Unknown if there is neither a row nor the App, and kube.errors.ApiError.
+    """
+    of_app = _rows_of(api, namespace, app, uid)
+    if not of_app:
         find_app(api, namespace, app)
-    return newest_first(found)
+    return newest_first(of_app)
 
 
 def open_rows(api: Api, namespace: str, app: str, uid: str | None = None) -> History:
-    """What is live and what is not decided yet, without the closed rows: few, however long the history. `uid`: the App's, where it is known."""
+    """Reads the rows that are live or undecided: few, however long the history. `uid`: the App's, if known."""
     return History.of(typed(Record, raw) for raw in undecided(api, namespace, app, uid))
 
 
 def undecided(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Manifest]:
-    """The rows of the App that are live or not decided yet, as they are stored. `uid`: the App's, where it is known."""
+    """Lists the rows of the App that are live or undecided, as stored. `uid`: the App's, if known."""
     return _rows_of(api, namespace, app, uid, f",{RECORDS.field_selector}")
 
 
 def waiting_rows(api: Api, namespace: str, app: str, uid: str | None = None) -> list[Manifest]:
-    """The rows of the App that wait, newest first. `uid`: the App's, where it is known. Raises kube.errors.ApiError."""
+    """Lists the waiting rows of the App, newest first. `uid`: the App's, if known.
+
+    Raises kube.errors.ApiError.
+    """
     return newest_first(row for row in undecided(api, namespace, app, uid) if is_waiting(row))
 
 
 def _rows_of(api: Api, namespace: str, app: str, uid: str | None, selector: str = "") -> list[Manifest]:
-    found = requests.items(api, RECORDS, namespace, field=f"spec.app={app}{selector}")
-    return only_of_app(api, namespace, app, found, uid)
+    raws = requests.items(api, RECORDS, namespace, field=f"spec.app={app}{selector}")
+    return only_of_app(api, namespace, app, raws, uid)
 
 
-def find_row(api: Api, namespace: str, app: str, given: str | int) -> Manifest:
-    """The row of a sequence (`12`, `#12`) or of a name. Raises Unknown, saying which there are."""
-    text = str(given).removeprefix("#")
+def find_row(api: Api, namespace: str, app: str, number_or_name: str | int) -> Manifest:
+    """Returns the row of a sequence (`12`, `#12`) or of a name.
+
+    Raises Unknown, whose message has the range of sequences, and kube.errors.ApiError.
+    """
+    text = str(number_or_name).removeprefix("#")
     if not text.isdecimal():
         try:
-            found = requests.get(api, RECORDS, namespace, text)
+            row_of_name = requests.get(api, RECORDS, namespace, text)
         except errors.NotFound:
-            found = None
-        if found is not None and found["spec"]["app"] == app and only_of_app(api, namespace, app, [found]):
-            return found
+            row_of_name = None
+        if row_of_name is not None and row_of_name["spec"]["app"] == app and only_of_app(api, namespace, app, [row_of_name]):
+            return row_of_name
         raise Unknown(f"no row {text} of {app} in namespace {namespace}; see {plugin_command(f'history {app} -o wide', namespace)}")
     every = rows(api, namespace, app)
     for row in every:
         if row["spec"].get("sequence") == int(text):
             return row
     numbers = sorted(row["spec"]["sequence"] for row in every if "sequence" in row["spec"])
-    there = f"rows are #{numbers[0]} to #{numbers[-1]}" if numbers else "nothing has been deployed yet"
-    raise Unknown(f"no row #{text} of {app} in namespace {namespace}; {there}")
+    existing = f"rows are #{numbers[0]} to #{numbers[-1]}" if numbers else "nothing has been deployed yet"
+    raise Unknown(f"no row #{text} of {app} in namespace {namespace}; {existing}")
 
 
 def releases(api: Api, namespace: str, workflow: str) -> list[Released]:
-    """The releases of a workflow, oldest first, without their flows."""
+    """Lists the releases of a workflow, oldest first, without their flows."""
     pages = requests.pages(api, VERSIONS, namespace, field=f"spec.workflow={workflow}", accept=requests.TABLE)
-    found = [Released(meta["name"], cells["VERSION"], meta["uid"]) for page in pages for meta, cells in requests.table_rows(page)]
-    return sorted(found, key=lambda release: release.number)
+    released = [Released(meta["name"], cells["VERSION"], meta["uid"]) for page in pages for meta, cells in requests.table_rows(page)]
+    return sorted(released, key=lambda release: release.number)
 
 
 def unknown_version(namespace: str, workflow: str, version: str, released: Iterable[Released]) -> Unknown:
-    """`no version v9 of support; released are v1 to v7`."""
-    found = list(released)
-    numbers = [release.number for release in found]
-    if not found:
-        there = f"nothing is released yet: {plugin_command(f'release {workflow}', namespace)}"
-    elif len(found) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
-        there = f"released are {found[0].version} to {found[-1].version}"
+    """Returns the refusal of an unknown version: `no version v9 of support; released are v1 to v7`."""
+    listed = list(released)
+    numbers = [release.number for release in listed]
+    if not listed:
+        existing = f"nothing is released yet: {plugin_command(f'release {workflow}', namespace)}"
+    elif len(listed) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        existing = f"released are {listed[0].version} to {listed[-1].version}"
     else:
-        there = f"released: {_listed([release.version for release in found])}"
-    return Unknown(f"no version {version} of {workflow}; {there}", "workflowVersion")
+        existing = f"released: {_listed([release.version for release in listed])}"
+    return Unknown(f"no version {version} of {workflow}; {existing}", "workflowVersion")
 
 
 def flow_of(api: Api, namespace: str, app: str, pinned: Pinned) -> str | None:
-    """The flow that a row pinned, from its ConfigMap or its WorkflowVersion; None where neither holds it, or it may not be read."""
+    """Returns the flow that a row pinned, from its ConfigMap or its WorkflowVersion; None if it is in neither, or may not be read."""
     try:
         config_map = requests.get(api, BY_KIND[CONFIG_MAP.kind], namespace, names.flow(app, pinned.workflow_hash))
         if flow_hash(text := _data(config_map).get(FLOW_KEY, "")) == pinned.workflow_hash:
@@ -145,12 +160,12 @@ def _data(config_map: Manifest) -> Mapping[str, str]:
 
 def _there_are(api: Api, namespace: str) -> str:
     try:
-        found = requests.list_names(api, APPS, namespace)
+        app_names = requests.list_names(api, APPS, namespace)
     except errors.Denied:
         return "and you may not list the Apps there"
-    return f"Apps there: {_listed(found)}" if found else "there is none at all: name another with -n"
+    return f"Apps there: {_listed(app_names)}" if app_names else "there is none at all: name another with -n"
 
 
-def _listed(found: list[str]) -> str:
-    more = f" and {len(found) - NAMED_MOST} more" if len(found) > NAMED_MOST else ""
-    return ", ".join(found[:NAMED_MOST]) + more
+def _listed(items: list[str]) -> str:
+    more = f" and {len(items) - NAMED_MOST} more" if len(items) > NAMED_MOST else ""
+    return ", ".join(items[:NAMED_MOST]) + more

@@ -1,4 +1,4 @@
-"""Who the caller is, as the API server knows them, and which cluster it is of."""
+"""Reads the caller's name and the identity of the cluster from the API server."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from dynamiq_operator.kube.resources import NAMESPACES
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 OF_THE_CLUSTER = "kube-system"
-"""The namespace whose uid tells one cluster from another: it is there as long as the cluster is."""
+"""The namespace whose uid identifies the cluster: it exists as long as the cluster does."""
 
 
 def username(api: Api) -> str | None:
-    """The caller's name; None where the API server does not tell it. Raises kube.errors.ApiError."""
+    """Returns the caller's name; None if the API server does not return it.
+
+    Raises kube.errors.ApiError.
+    """
     try:
         answer = api.request("POST", REVIEWS, body=REVIEW)
     except (errors.NotFound, errors.Denied) as error:
@@ -27,22 +30,25 @@ def username(api: Api) -> str | None:
 
 
 def cluster(api: Api) -> str:
-    """The cluster's identity, the uid of its namespace kube-system. Raises NotAllowed, and kube.errors.ApiError."""
+    """Returns the cluster's identity: the uid of its namespace kube-system.
+
+    Raises NotAllowed, and kube.errors.ApiError.
+    """
     try:
-        found = requests.get(api, NAMESPACES, "", OF_THE_CLUSTER)
+        namespace = requests.get(api, NAMESPACES, "", OF_THE_CLUSTER)
     except errors.Denied as error:
         if error.status == 401:
             raise
         raise NotAllowed(
             f"you may not read the namespace {OF_THE_CLUSTER}, whose uid tells which cluster this is: ask for the ClusterRole dynamiq-clusters"
         ) from None
-    return str(found["metadata"]["uid"])
+    return str(namespace["metadata"]["uid"])
 
 
 def crossed_from(api: Api, there: Api, name: str | None = None) -> str:
-    """How a row in another cluster names this one: by its identity, where it is given no `name`.
+    """Returns the name of this cluster for a row in another cluster: `name`, else this cluster's identity.
 
-    Raises Refusal where both are one cluster, as far as the caller may know, NotAllowed, and kube.errors.ApiError.
+    Raises Refusal if both are known to be the same cluster, NotAllowed, and kube.errors.ApiError.
     """
     here = _if_readable(api) if name is not None else cluster(api)
     if here is not None and here == _if_readable(there):

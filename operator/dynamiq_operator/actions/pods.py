@@ -1,4 +1,4 @@
-"""The pods of one row, as far as the caller may read them: those that were made for what it pins, which other rows may pin as well."""
+"""Finds the pods of one row, as far as the caller may read them. They run the row's pins, which other rows may have, too."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from dynamiq_operator.model.objects import App, Manifest, Record
 
 
 class RowPods:
-    """Tells the pods of a row from others. What the App and the row say is worked out once, however many pods there are."""
+    """A test for the pods of one row. It evaluates the App and the row once, for any number of pods."""
 
     def __init__(self, app: Manifest, row: Manifest) -> None:
-        """Raises NotNow where this version cannot read the row."""
+        """Raises NotNow if this version cannot read the row."""
         pinned = typed(Record, row).pinned
         self._app, self._name = app, app["metadata"]["name"]
         self._pins = Pins.of(pinned) if pinned is not None else None
 
     def has(self, pod: Manifest) -> bool:
-        """Whether a pod is one of the row's. Raises NotNow where this version cannot read the App."""
+        """Returns True if the pod is one of the row's.
+
+        Raises NotNow if this version cannot read the App.
+        """
         labels = pod["metadata"].get("labels") or {}
         if self._pins is None or labels.get(names.APP_LABEL) != self._name or labels.get(names.MANAGED_BY) != names.FIELD_MANAGER:
             return False
@@ -39,11 +42,12 @@ class RowPods:
 
 
 def pods_of_row(api: Api, app: Manifest, row: Manifest) -> list[Manifest]:
-    """The pods of a row; none of one that was never rolled out. Raises NotNow where this version cannot read the App or the row, and
-    kube.errors.ApiError.
+    """Lists the pods of a row; none if it was never rolled out.
+
+    Raises NotNow if this version cannot read the App or the row, and kube.errors.ApiError.
     """
     if "pinned" not in row["spec"]:
         return []
     meta, of_row = app["metadata"], RowPods(app, row)
-    found = requests.items(api, PODS, meta["namespace"], label=f"{names.APP_LABEL}={meta['name']},{names.MANAGED_SELECTOR}")
-    return [pod for pod in found if of_row.has(pod)]
+    pods = requests.items(api, PODS, meta["namespace"], label=f"{names.APP_LABEL}={meta['name']},{names.MANAGED_SELECTOR}")
+    return [pod for pod in pods if of_row.has(pod)]

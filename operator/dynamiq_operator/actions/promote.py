@@ -1,8 +1,8 @@
-"""Promoting: what an App serves here is deployed to the App of the same name in another environment of the same project.
+"""Promotes the live row of an App to the App of the same name in another environment of the same project.
 
-The version travels by its flow's hash, and the target keeps its own config, hostname, keys and variables. All of it goes
-out in the name of the caller, who needs the rights in both namespaces; what is lacking is said before anything is made.
-The target may be in another cluster: then each is asked through a client of its own, and neither knows of the other.
+The version is found in the target by its flow's hash. The target keeps its own config, hostname, keys and variables.
+All requests have the caller's name, who needs rights in both namespaces; missing ones are reported before anything is made.
+The target may be in another cluster, with a client of its own. Neither cluster knows of the other.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from dynamiq_operator.views.preview import Preview
 
 PRODUCTION = "production"
 TRIES = 8
-"""Of a promotion under a key, while the same request is carried out elsewhere."""
+"""Tries of a promotion under a key while the same request runs elsewhere."""
 NOT_COPIED = ("hostname", "exposure", "deploy", "suspend", "triggers", "settingsChangedBy")
-"""What a first promotion does not take along: it belongs to one environment."""
+"""Fields of an App that a first promotion does not copy: they belong to one environment."""
 
 
 class NeedsHostname(Refusal):
-    """A first promotion of an App with a hostname has to be given the one in the target."""
+    """A first promotion of an App with a hostname that names none for the target."""
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """That the target is in another cluster. `cluster`: how the row names the one that it comes from; `place`: how messages name the other."""
+    """A target in another cluster. `cluster`: the row's name for the source cluster. `place`: the name of the other in messages."""
 
     cluster: str
     place: str
@@ -55,9 +55,9 @@ class Crossing:
 
 @dataclass(frozen=True)
 class PromotionRequest:
-    """What is asked to be promoted, and where to. `target_namespace` stands for a search by label, which takes the right to list namespaces.
+    """A promotion and its target. `target_namespace`: None to find it by labels, which needs the right to list namespaces.
 
-    `hostname`: of a first promotion, the App's hostname in the target.
+    `hostname`: the App's hostname in the target, for a first promotion.
     """
 
     namespace: str
@@ -72,7 +72,7 @@ class PromotionRequest:
 
 @dataclass(frozen=True)
 class PromotionPlan:
-    """A promotion that has not been done. `version` and `new_app`: what has to be made before the row, None where it is there."""
+    """A promotion that has not been performed. `version`, `new_app`: made before the row; None if they exist."""
 
     request: PromotionRequest
     source: Served
@@ -86,28 +86,27 @@ class PromotionPlan:
         return self.deploy.preview
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the preview of the row, with what is made before it."""
+        """Returns the preview of the row, and which objects are made before it."""
         return {**self.preview.as_json(), **_made(self), "hostname": self.request.hostname if self.new_app is not None else None}
 
     def lines(self) -> list[str]:
-        """The promotion as text."""
+        """Describes the promotion in lines of text."""
         crossing = self.request.crossing
-        said = [f"promote {self.source.title} to {self.request.environment}{f' of {crossing.place}' if crossing is not None else ''}"]
+        text = [f"promote {self.source.title} to {self.request.environment}{f' of {crossing.place}' if crossing is not None else ''}"]
         if self.new_app is not None:
             hostname = f", with hostname {self.request.hostname}" if self.request.hostname is not None else ""
-            said.append(f"  App {self.request.app} is made in {self.target_namespace}{hostname}")
+            text.append(f"  App {self.request.app} is made in {self.target_namespace}{hostname}")
         if self.version is not None:
-            said.append(f"  WorkflowVersion {self.version['metadata']['name']} is put into {self.target_namespace}")
-        return said + self.preview.lines()
+            text.append(f"  WorkflowVersion {self.version['metadata']['name']} is put into {self.target_namespace}")
+        return text + self.preview.lines()
 
 
 def plan_promotion(
     api: Api, request: PromotionRequest, target: str | None = None, claim: KeyClaim | None = None, *, there: Api | None = None
 ) -> PromotionPlan:
-    """What promoting the live row would do, which takes the right to read. `target`: the target's namespace where a surface found it in its own
-    way. `there`: the other cluster, where the request crosses into one.
+    """Plans the promotion of the live row. The caller needs rights to read. `target`: the target's namespace, if the surface has found it.
 
-    Raises Refusal where the target lacks something, and kube.errors.ApiError.
+    `there`: the client of the target's cluster, if it is another. Raises Refusal if the target lacks something, and kube.errors.ApiError.
     """
     namespace, app, environment, crossing = request.namespace, request.app, request.environment, request.crossing
     there = there or api
@@ -120,34 +119,36 @@ def plan_promotion(
         raise Refusal(f"namespace {namespace} is {environment} itself: promote from another environment")
     bypass = request.bypass_reason is not None
     check_not_rejected_at_source(api, source, bypass=bypass)
-    found = _find(there, target, app)
-    new_app = first_app(source.app, target, request.hostname) if found is None else None
-    deployed = found or App.of({**(new_app or {}), "status": {"guards": [each.as_json() for each in guards.of_namespace(there, target)]}})
+    existing = _find(there, target, app)
+    new_app = first_app(source.app, target, request.hostname) if existing is None else None
+    deployed = existing or App.of(
+        {**(new_app or {}), "status": {"guards": [each.as_json() for each in guards.of_namespace(there, target)]}}
+    )
     if deployed.spec.workflow != source.pinned.workflow:
         raise Taken(f"App {app} in {target} runs workflow {deployed.spec.workflow}, not {source.pinned.workflow}: it is another App")
     _require_variables(there, target, deployed.spec, environment)
     if new_app is not None and source.app.spec.hostname is not None and request.hostname is None:
-        # Only now: nobody chooses a hostname for an App that could not be made yet.
+        # Checked last: nobody has to choose a hostname for an App that cannot be made for another reason.
         raise NeedsHostname(f"App {app} is new in {environment} and needs a hostname of its own there: give one", "hostname")
     if new_app is not None and request.hostname is not None:
         unread += check_hostname(there, target, app, request.hostname)
-    flow, made = release_there(there, target, source, origin(request))
-    rows = history.open_rows(there, target, app, found.meta.uid) if found is not None else History(())
+    flow, new_version = release_there(there, target, source, origin(request))
+    rows = history.open_rows(there, target, app, existing.meta.uid) if existing is not None else History(())
     _check_source(request, source, deployed, rows.live)
-    # An App may be there from a promotion that made no row, or whose row failed: what it would keep is what is live, and nothing is.
-    asked = _deploy_request(source, request, target, flow.version.version, is_first=rows.live is None)
+    # After a promotion whose row is missing or failed, the App exists without a live row to keep runtime and config from.
+    request_there = _deploy_request(source, request, target, flow.version.version, is_first=rows.live is None)
     policy = source.app.status.image_policy if crossing is None else None
-    deploy = previewed(there, plan_unseen(asked, claim), deployed, rows, arriving=flow, policy=policy)
-    rights = tuple(f"you could not do this: {why}" for why in lacking(there, target, *_created(made, new_app), verbs=deploy.verbs))
-    warnings = rights + unread + deploy.preview.warnings + _warnings(source.app, deployed, found is None)
+    deploy = previewed(there, plan_unseen(request_there, claim), deployed, rows, arriving=flow, policy=policy)
+    rights = tuple(f"you could not do this: {why}" for why in lacking(there, target, *_created(new_version, new_app), verbs=deploy.verbs))
+    warnings = rights + unread + deploy.preview.warnings + _warnings(source.app, deployed, existing is None)
     if crossing is not None:
         warnings += tuple(_of_crossing(crossing, source.pinned, deploy.then, rows.live is None))
     deploy = replace(deploy, preview=replace(deploy.preview, guards=_holding(request, deploy.preview, source.row), warnings=warnings))
-    return PromotionPlan(request, source, target, made, new_app, deploy)
+    return PromotionPlan(request, source, target, new_version, new_app, deploy)
 
 
 def _holding(request: PromotionRequest, preview: Preview, source: Record) -> tuple[StandingGuard, ...]:
-    """What would hold the row: a soak time that the version has behind it at its source would not."""
+    """Lists the guards that would block the row, without soak times that the version has completed at its source."""
     if request.crossing is not None:
         return guards.not_of_crossings(preview.guards)
     return guards.yet_to_soak(preview.guards, _live_since(source), datetime.now(UTC))
@@ -158,7 +159,7 @@ def _live_since(row: Record) -> datetime:
 
 
 def _check_source(request: PromotionRequest, source: Served, deployed: App, live: Record | None) -> None:
-    """Raises Refusal where the target's policies take no version from here."""
+    """Raises Refusal if the target's guards accept no version from here."""
     bypass, crossing = request.bypass_reason is not None, request.crossing
     if crossing is None:
         guards.check_source(deployed.status.guards, request.namespace, source.pinned, live, bypass=bypass)
@@ -182,8 +183,9 @@ def _of_crossing(crossing: Crossing, here: Pinned, then: Pinned, is_first: bool)
 
 
 def perform_promotion(api: Api, plan: PromotionPlan, *, there: Api | None = None) -> Performed:
-    """Makes what the target lacks, then the row. Raises NotAllowed before anything is made, Refusal, Taken where others make the same now, and
-    kube.errors.ApiError.
+    """Makes what the target lacks, then the row.
+
+    Raises NotAllowed before anything is made, Refusal, Taken if others make the same now, and kube.errors.ApiError.
     """
     there = there or api
     _require_rights(there, plan)
@@ -200,14 +202,14 @@ def perform_promotion(api: Api, plan: PromotionPlan, *, there: Api | None = None
 
 
 def perform_confirmed_promotion(api: Api, plan: PromotionPlan, *, there: Api | None = None) -> Performed:
-    """Promotes what the plan showed. Raises Changed where that is no longer what would be promoted, and as planning and performing do."""
+    """Promotes what the plan showed. Raises Changed if something else would be promoted now, and as planning and performing do."""
     now = plan_promotion(api, plan.request, plan.target_namespace, plan.deploy.claim, there=there)
     check({**shown(plan.preview), **_made(plan)}, {**shown(now.preview), **_made(now)})
     return perform_promotion(api, spelled_out_promotion(there or api, now), there=there)
 
 
 def spelled_out_promotion(api: Api, plan: PromotionPlan) -> PromotionPlan:
-    """The plan whose record names all that its preview shows. `api`: of the target."""
+    """Returns the plan with a row that names all that its preview shows. `api`: the target's."""
     return replace(plan, deploy=replace(plan.deploy, record=spelled_out(api, plan.deploy).record))
 
 
@@ -224,66 +226,67 @@ def promote_once(
     places_of: Callable[[], Iterable[str]],
     perform: Callable[[PromotionPlan], Performed] | None = None,
 ) -> Performed:
-    """Plans and performs a promotion under an idempotency key; a repeat gives the row that was made before.
+    """Plans and performs a promotion under an idempotency key, or returns the row that the same request made before.
 
-    A plan made after the first one would not be the same, so the row that is there is looked for before. `target_of` finds the target's
-    namespace, `places_of` the namespaces in which a row of the key may be, and `perform` does the plan in another way. Raises as planning and performing do, and KeyReused.
+    `target_of` finds the target's namespace, `places_of` those that may have the key's row. `perform` replaces `perform_promotion`.
+    Raises as planning and performing do, and KeyReused.
     """
-    left = TRIES
+    # The row is searched before planning: over the row that it made, the same request would have another plan.
+    tries_left = TRIES
     while True:
-        if (found := idempotency.find_claimed_row(api, places_of(), claim)) is not None:
-            return Performed(found, is_replayed=True)
+        if (row := idempotency.find_claimed_row(api, places_of(), claim)) is not None:
+            return Performed(row, is_replayed=True)
         target = target_of()
-        if (found := idempotency.find_claimed_row(api, [target], claim)) is not None:
-            return Performed(found, is_replayed=True)
+        if (row := idempotency.find_claimed_row(api, [target], claim)) is not None:
+            return Performed(row, is_replayed=True)
         planned = plan_promotion(api, request, target, claim)
         try:
             return perform(planned) if perform is not None else perform_promotion(api, planned)
         except (errors.AlreadyExists, Taken):
-            # The same request is carried out by another thread or replica at this moment.
-            left -= 1
-            if not left:
+            # Another thread or replica performs the same request at this moment.
+            tries_left -= 1
+            if not tries_left:
                 raise
 
 
 def promotion_claim(
     request: PromotionRequest, app_uid: str, key: Key | None, confirmed: Mapping[str, Any] | None = None
 ) -> KeyClaim | None:
-    """What a promotion under an idempotency key claims, whatever its target; None without a key. `app_uid`: of the App that is promoted."""
+    """Returns the claim of a promotion under an idempotency key, for any target; None without a key. `app_uid`: of the promoted App."""
     return KeyClaim.of(key, "promote", app_uid, request, request.app, confirmed) if key else None
 
 
 def find_target(api: Api, namespace: str, environment: str, *, there: Api | None = None) -> str:
-    """The namespace of an environment in the project of `namespace`; `there`: in another cluster. Raises Refusal saying which labels are missing."""
+    """Finds an environment's namespace in the project of `namespace`. `there`: its cluster. Raises Refusal and kube.errors.ApiError."""
     labels = labels_of(requests.get(api, NAMESPACES, "", namespace))
     project = labels.get(names.PROJECT_LABEL)
     try:
-        found = requests.items(there or api, NAMESPACES, label=f"{names.PROJECT_LABEL}={project}") if project else []
+        namespaces = requests.items(there or api, NAMESPACES, label=f"{names.PROJECT_LABEL}={project}") if project else []
     except errors.Denied:
         raise NotAllowed("you may not list namespaces: name the target's (--target-namespace)") from None
-    return target_among({each["metadata"]["name"]: labels_of(each) for each in found}, namespace, labels, environment)
+    return target_among({each["metadata"]["name"]: labels_of(each) for each in namespaces}, namespace, labels, environment)
 
 
-def target_among(found: Mapping[str, Mapping[str, str]], namespace: str, own: Mapping[str, str], environment: str) -> str:
-    """The one of these namespaces, by name with their labels, that is the environment of the project. Raises Refusal."""
+def target_among(namespaces: Mapping[str, Mapping[str, str]], namespace: str, own: Mapping[str, str], environment: str) -> str:
+    """Returns the name of the environment's namespace. `namespaces`: labels by name. `own`: the labels of `namespace`. Raises Refusal."""
     project = own.get(names.PROJECT_LABEL)
     if not project:
         raise Refusal(f"namespace {namespace} belongs to no project: label it, and the target, {names.PROJECT_LABEL}=<project>")
     environments = {
-        name: labels.get(names.ENVIRONMENT_LABEL) for name, labels in found.items() if labels.get(names.PROJECT_LABEL) == project
+        name: labels.get(names.ENVIRONMENT_LABEL) for name, labels in namespaces.items() if labels.get(names.PROJECT_LABEL) == project
     }
-    fitting = sorted(name for name, said in environments.items() if said == environment)
+    fitting = sorted(name for name, each in environments.items() if each == environment)
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         raise Refusal(f"project {project} has several namespaces of environment {environment}, {', '.join(fitting)}: name the target's")
-    others = sorted({said for said in environments.values() if said})
-    there = f"there are: {', '.join(others)}" if others else f"label its namespace {names.ENVIRONMENT_LABEL}={environment}"
-    raise Unknown(f"project {project} has no environment {environment}; {there}", "environment")
+    others = sorted({each for each in environments.values() if each})
+    existing = f"there are: {', '.join(others)}" if others else f"label its namespace {names.ENVIRONMENT_LABEL}={environment}"
+    raise Unknown(f"project {project} has no environment {environment}; {existing}", "environment")
 
 
 def origin(request: PromotionRequest) -> str:
-    """Where a version that is brought along came from."""
+    """Returns the origin that a copied version notes."""
     cluster = f"cluster {request.crossing.cluster}, " if request.crossing is not None else ""
     return f"{cluster}{request.namespace}/{request.app}"
 
@@ -303,7 +306,7 @@ def _find(api: Api, namespace: str, app: str) -> App | None:
 
 
 def first_app(source: App, target: str | None, hostname: str | None) -> Manifest:
-    """The App that a first promotion makes: as the source, under its own hostname. Without `target` whoever applies it names the namespace."""
+    """Returns the App that a first promotion makes: the source's, with another hostname. Without `target` it has no namespace."""
     spec = {field: value for field, value in source.spec.as_json().items() if field not in NOT_COPIED and value != []}
     if hostname is not None:
         spec["hostname"] = hostname
@@ -316,7 +319,7 @@ def first_app(source: App, target: str | None, hostname: str | None) -> Manifest
 
 
 def _created(version: Manifest | None, new_app: Manifest | None) -> list[ApiResource]:
-    """What a promotion makes."""
+    """Lists the kinds of objects that a promotion makes."""
     return [RECORDS, *([APPS] if new_app is not None else []), *([VERSIONS] if version is not None else [])]
 
 
@@ -331,20 +334,20 @@ def _require_rights(api: Api, plan: PromotionPlan) -> None:
 
 
 def _require_variables(api: Api, namespace: str, spec: AppSpec, environment: str) -> None:
-    """Refuses what would leave pods that cannot start: a Secret or ConfigMap, or a key of it, that is not there."""
+    """Raises Lacks if a variable reads a missing Secret, ConfigMap or key: the pods could not start."""
     needs = []
     for variable in spec.variables:
-        for resource, named in ((SECRETS, variable.secret), (BY_KIND[CONFIG_MAP.kind], variable.config_map)):
-            if named is None:
+        for resource, reference in ((SECRETS, variable.secret), (BY_KIND[CONFIG_MAP.kind], variable.config_map)):
+            if reference is None:
                 continue
             try:
-                found = requests.get(api, resource, namespace, named.name)
+                raw = requests.get(api, resource, namespace, reference.name)
             except errors.NotFound:
-                found = None
+                raw = None
             except errors.Denied:
-                continue  # a caller who may not read it finds out by the row's condition
-            if found is None or named.key not in (found.get("data") or {}):
-                needs.append(Need(resource.kind, named.name, namespace, named.key, variable.name, found is not None))
+                continue  # unreadable for the caller: the row's condition will name a missing one
+            if raw is None or reference.key not in (raw.get("data") or {}):
+                needs.append(Need(resource.kind, reference.name, namespace, reference.key, variable.name, raw is not None))
     if needs:
         raise Lacks(environment, needs)
 
@@ -364,14 +367,14 @@ def _deploy_request(source: Served, request: PromotionRequest, target: str, vers
 
 
 def claim_of(source: Served, cluster: str | None) -> dict[str, str]:
-    """What a row says of where it comes from."""
+    """Returns the `promotedFrom` of a row."""
     meta = source.app.meta
     claimed = {"namespace": meta.namespace, "app": meta.name, "row": source.row.name, "hash": source.pinned.workflow_hash}
     return {**claimed, **({"cluster": cluster} if cluster is not None else {})}
 
 
 def values_taken(source: App) -> tuple[str, ...]:
-    """Which plain values a first promotion takes along, in a sentence; empty where there are none."""
+    """Returns a sentence on the plain values that a first promotion copies; empty if there are none."""
     plain = [variable.name for variable in source.spec.variables if variable.value is not None]
     return (f"values of {', '.join(plain)} are taken from {source.meta.namespace}",) if plain else ()
 
@@ -379,8 +382,8 @@ def values_taken(source: App) -> tuple[str, ...]:
 def _warnings(source: App, target: App, first: bool) -> tuple[str, ...]:
     if first:
         return values_taken(source)
-    known = {variable.name for variable in target.spec.variables}
-    missing = [variable.name for variable in source.spec.variables if variable.name not in known]
+    target_names = {variable.name for variable in target.spec.variables}
+    missing = [variable.name for variable in source.spec.variables if variable.name not in target_names]
     return (f"{target.meta.namespace} has no variable {', '.join(missing)}, which {source.meta.namespace} has",) if missing else ()
 
 
@@ -389,8 +392,8 @@ def _make(api: Api, resource: ApiResource, manifest: Manifest) -> None:
         requests.create(api, resource, manifest)
     except errors.AlreadyExists:
         meta = manifest["metadata"]
-        found = requests.get(api, resource, meta["namespace"], meta["name"])
-        if resource is not VERSIONS or found["spec"]["flow"] != manifest["spec"]["flow"]:
+        existing = requests.get(api, resource, meta["namespace"], meta["name"])
+        if resource is not VERSIONS or existing["spec"]["flow"] != manifest["spec"]["flow"]:
             raise Taken(
                 f"{manifest['kind']} {meta['name']} was made in {meta['namespace']} at this moment: look again, and promote again"
             ) from None

@@ -1,4 +1,4 @@
-"""Checks the target of a promotion before anything is made there: its namespace, its labels and the hostname, as far as the caller may read.
+"""Checks the target of a promotion before anything is made there: its namespace, labels and hostname, as far as the caller may read them.
 
 It does not find the target (`promote.find_target`), and decides nothing about its policies.
 """
@@ -17,9 +17,9 @@ from dynamiq_operator.model.objects import Manifest
 
 
 def check_namespace(api: Api, target: str, environment: str, own: Mapping[str, str] | None) -> tuple[str, ...]:
-    """Returns warnings of what could not be read. `own`: the labels of the source's namespace, None where they are unknown.
+    """Returns warnings on what could not be read. `own`: the labels of the source's namespace, None if they are unknown.
 
-    Raises Unknown where the namespace does not exist, Refusal where it is of another environment or project, and kube.errors.ApiError.
+    Raises Unknown if the namespace does not exist, Refusal if it is of another environment or project, and kube.errors.ApiError.
     """
     try:
         labels = labels_of(requests.get(api, NAMESPACES, "", target))
@@ -29,25 +29,28 @@ def check_namespace(api: Api, target: str, environment: str, own: Mapping[str, s
         if error.status == 401:
             raise
         return (f"could not look whether namespace {target} is {environment}: you may not read namespaces there",)
-    found, project = labels.get(names.ENVIRONMENT_LABEL), labels.get(names.PROJECT_LABEL)
-    if found is None:
+    actual, project = labels.get(names.ENVIRONMENT_LABEL), labels.get(names.PROJECT_LABEL)
+    if actual is None:
         raise Refusal(
             f"namespace {target} is of no environment, so no policy for {environment} would hold there: "
             f"`kubectl label namespace {target} {names.ENVIRONMENT_LABEL}={environment}`",
             "target_namespace",
         )
-    if found != environment:
-        raise Refusal(f"namespace {target} is {found}, not {environment}", "target_namespace")
+    if actual != environment:
+        raise Refusal(f"namespace {target} is {actual}, not {environment}", "target_namespace")
     if own is None:
         return (f"could not look whether namespace {target} is of the same project: you may not read the namespace that you promote from",)
-    mine = own.get(names.PROJECT_LABEL)
-    if mine and project and mine != project:
-        raise Refusal(f"namespace {target} belongs to project {project}, not to {mine}", "target_namespace")
+    own_project = own.get(names.PROJECT_LABEL)
+    if own_project and project and own_project != project:
+        raise Refusal(f"namespace {target} belongs to project {project}, not to {own_project}", "target_namespace")
     return ()
 
 
 def check_hostname(api: Api, target: str, app: str, hostname: str) -> tuple[str, ...]:
-    """Returns a warning where not all Apps may be listed. Raises Taken where another App has the hostname, and kube.errors.ApiError."""
+    """Returns a warning if the caller may not list all Apps.
+
+    Raises Taken if another App has the hostname, and kube.errors.ApiError.
+    """
     warnings: tuple[str, ...] = ()
     try:
         holder = _holder(api, "", target, app, hostname)
@@ -65,9 +68,9 @@ def check_hostname(api: Api, target: str, app: str, hostname: str) -> tuple[str,
 
 
 def _holder(api: Api, namespace: str, target: str, app: str, hostname: str) -> str | None:
-    """Returns another App that has the hostname, as namespace/name; of each App the API server sends its columns alone."""
+    """Returns another App that has the hostname, as namespace/name; None without one. It reads columns, not whole Apps."""
 
-    def found(field: str) -> str | None:
+    def first_other(field: str) -> str | None:
         for page in requests.pages(api, APPS, namespace, field=field, accept=requests.TABLE):
             for meta, cells in requests.table_rows(page):
                 if cells.get("HOSTNAME") == hostname and (meta["namespace"], meta["name"]) != (target, app):
@@ -75,11 +78,11 @@ def _holder(api: Api, namespace: str, target: str, app: str, hostname: str) -> s
         return None
 
     try:
-        return found(f"status.hostname={hostname}")
+        return first_other(f"status.hostname={hostname}")
     except errors.Invalid:
-        return found("")  # the CRD of an older version knows no such field
+        return first_other("")  # the CRD of an older version knows no such field
 
 
 def labels_of(namespace: Manifest) -> Mapping[str, str]:
-    """Returns the labels of a Namespace as it is stored."""
+    """Returns the labels of a Namespace as stored."""
     return namespace["metadata"].get("labels") or {}

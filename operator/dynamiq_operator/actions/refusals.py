@@ -1,7 +1,7 @@
-"""Why something that was asked cannot be done, in a sentence with the next step: one vocabulary for every surface.
+"""Defines the refusals of actions: one exception for each cause, with a sentence that has the next step.
 
-REST translates each class into a status (`rest/http/errors.py`), the plugin into a sentence and an exit code. What the API server
-refuses stays its `kube.errors.ApiError`.
+REST translates each class into a status (`rest/http/errors.py`), the plugin into a sentence and an exit code. An error of the API
+server stays its `kube.errors.ApiError`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dynamiq_operator.kube.errors import ApiError
 
 
 class Refusal(Exception):  # noqa: N818 - what is refused is no failure of the program
-    """It can't be done as asked.
+    """A request that cannot be performed.
 
-    `field`: the part of the request that is wrong, as the object's spec names it, or empty. `reason`: what is said of that field, the
-    whole message where nothing shorter is given.
+    `field`: the wrong part of the request, as the object's spec names it, or empty. `reason`: the message on that field, by default the
+    whole message.
     """
 
     def __init__(self, message: str, field: str = "", reason: str = "") -> None:
@@ -26,33 +26,33 @@ class Refusal(Exception):  # noqa: N818 - what is refused is no failure of the p
 
 
 class InvalidField(Refusal):
-    """A field of the request has a value that it can't have."""
+    """A field of the request with an invalid value."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}", field, reason)
 
 
 class BrokenFlow(InvalidField):
-    """A flow that no engine runs as it is meant."""
+    """A flow that no engine runs as intended."""
 
     def __init__(self, reason: str) -> None:
         super().__init__("flow", reason)
 
 
 class Unknown(Refusal):
-    """Something that was named does not exist, or the caller may not see it."""
+    """A named object that does not exist, or that the caller may not see."""
 
 
 class Taken(Refusal):
-    """A name or hostname belongs to something else already."""
+    """A name or hostname that another object has."""
 
 
 class NotNow(Refusal):
-    """It would be valid at another time: the state that the object is in, or the writes of others, do not allow it at this moment."""
+    """A request that the object's state, or the writes of others, prevent at this moment. It may be valid later."""
 
 
 class Difference(NamedTuple):
-    """A part of what would be deployed: its value as it was confirmed, and as it is now."""
+    """A field of a deploy, with its confirmed value and its value now."""
 
     field: str
     confirmed: Any
@@ -60,16 +60,16 @@ class Difference(NamedTuple):
 
 
 class Changed(Refusal):
-    """What would be done now is not what was confirmed. Nothing was done. `what` changed, in words."""
+    """A confirmed request that would now do something else. Nothing was done. `what`: the thing that changed, in words."""
 
     def __init__(self, differences: Sequence[Difference], what: str = "what would be deployed") -> None:
-        said = "; ".join(f"{each.field} was {_shown(each.confirmed)} and is {_shown(each.now)} now" for each in differences)
-        super().__init__(f"nothing was done, since {what} has changed after the preview: {said}")
+        changes = "; ".join(f"{each.field} was {_shown(each.confirmed)} and is {_shown(each.now)} now" for each in differences)
+        super().__init__(f"nothing was done, since {what} has changed after the preview: {changes}")
         self.differences = tuple(differences)
 
 
 class Need(NamedTuple):
-    """What a variable reads, and is not in a namespace. `is_there`: whether the object is, and its key alone is not."""
+    """An object that a variable reads and that a namespace lacks. `is_there`: the object exists, and only its key is missing."""
 
     kind: str
     name: str
@@ -84,7 +84,7 @@ class Need(NamedTuple):
 
 
 class Lacks(Refusal):
-    """An environment lacks what the pods of an App need to start. `needs`: what, at least one; all of one namespace."""
+    """An environment without the objects that the pods of an App need to start. `needs`: at least one, all of one namespace."""
 
     def __init__(self, environment: str, needs: Sequence[Need]) -> None:
         super().__init__(f"{environment} lacks something in namespace {needs[0].namespace}: {'; '.join(map(str, needs))}")
@@ -92,11 +92,11 @@ class Lacks(Refusal):
 
 
 class NotAllowed(Refusal):
-    """The caller lacks a right, which the message names."""
+    """A right that the caller lacks. The message names it."""
 
 
 class LeftBehind(Refusal):
-    """An action failed halfway. `cause`: why; `left`: what it had made and could not delete again, with its `uid`."""
+    """An action that failed halfway. `cause`: why. `left`: the object that it made and could not delete again, with its `uid`."""
 
     def __init__(self, cause: ApiError | Refusal, left: str, uid: str) -> None:
         super().__init__(f"{cause}; {left}")
@@ -108,18 +108,19 @@ def _shown(value: Any) -> str:
 
 
 def unknown_object(what: str, uid: str) -> Unknown:
-    """Of an object named by its id: what the caller may not see is refused in the same words."""
+    """Returns the refusal of an object that is named by its id."""
+    # The same words for an object that is missing and for one that the caller may not see: they must not reveal that it exists.
     return Unknown(f"no {what} has the id {uid}, or you may not see it")
 
 
 def said_by_admission(error: ApiError) -> str:
-    """The sentence of the admission policy that refused a request; empty where none did."""
+    """Returns the message of the admission policy that refused a request; empty if none did."""
     return str(error).partition(" denied request: ")[2]
 
 
 def refused(error: ApiError) -> Refusal:
-    """What the API server found invalid, without the name of an object that was never made."""
-    if said := said_by_admission(error):
-        return Refusal(said)
-    _, found, reason = str(error).partition(" is invalid: ")
-    return Refusal(reason if found else str(error))
+    """Returns the refusal of a request that the API server found invalid, without the name of an object that was never created."""
+    if message := said_by_admission(error):
+        return Refusal(message)
+    _, separator, reason = str(error).partition(" is invalid: ")
+    return Refusal(reason if separator else str(error))

@@ -1,4 +1,4 @@
-"""Releasing: the draft of a workflow as it is now becomes its next version, which never changes."""
+"""Releases the draft of a workflow as its next version, which never changes. It deploys nothing."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ TRIES = 8
 
 @dataclass(frozen=True)
 class ReleasePlan:
-    """A release that has not been made. `before`: the newest version there is; `manifest` is what would be created.
+    """A release that has not been made. `before`: the newest version so far. `manifest`: the WorkflowVersion to create.
 
-    Where nobody asked for a comparison, `flow_diff` is empty and `is_no_op` is False. `warnings`: what may be mistakes of the flow.
+    Without a comparison `flow_diff` is empty and `is_no_op` is False. `warnings`: possible mistakes in the flow.
     """
 
     namespace: str
@@ -37,11 +37,11 @@ class ReleasePlan:
     warnings: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """The release as text; lines of the diff begin with `+`, `-`, `@` or a space."""
-        said = [f"{self.workflow} in {self.namespace}", f"  version  {self.before or '(none)'} → {self.version}"]
+        """Describes the release in lines of text. Lines of the diff begin with `+`, `-`, `@` or a space."""
+        text = [f"{self.workflow} in {self.namespace}", f"  version  {self.before or '(none)'} → {self.version}"]
         if self.is_no_op:
-            said.append(f"  nothing changed since {self.before}")
-        return [*said, *(f"  {each}" for each in self.warnings)] + (["", *self.flow_diff] if self.flow_diff else [])
+            text.append(f"  nothing changed since {self.before}")
+        return [*text, *(f"  {each}" for each in self.warnings)] + (["", *self.flow_diff] if self.flow_diff else [])
 
 
 def plan_release(
@@ -54,9 +54,9 @@ def plan_release(
     is_compared: bool = True,
     force: bool = False,
 ) -> ReleasePlan:
-    """The next version of a workflow: of its draft, or of `flow`. `is_compared`: with a diff to the version before, which takes a request.
+    """Plans the next version of a workflow, from its draft or `flow`. `is_compared`: adds a diff to the newest version, by another request.
 
-    `force`: also of a flow that is broken, whose mistakes are warnings then. Raises Unknown, BrokenFlow and kube.errors.ApiError.
+    `force`: accepts a broken flow, whose errors become warnings. Raises Unknown, BrokenFlow and kube.errors.ApiError.
     """
     described = description
     if flow is None:
@@ -67,7 +67,7 @@ def plan_release(
     version, newest = _next(released), released[-1] if released else None
     spec = requests.get(api, VERSIONS, namespace, newest.name)["spec"] if newest is not None and is_compared else {}
     before = spec.get("flow")
-    # A description that was given by name is never dropped: a version keeps its own, so another one takes another version.
+    # A version never changes its description, so an explicit new one needs a new version.
     is_no_op = before is not None and before == flow and described in (None, spec.get("description"))
     checked = check_flow(flow) if not is_no_op else FlowCheck()
     if checked.errors and not force:
@@ -85,7 +85,10 @@ def plan_release(
 
 
 def perform_release(api: Api, plan: ReleasePlan) -> Manifest:
-    """Makes the release; where its number was taken meanwhile, it gets the next. Raises NotNow and kube.errors.ApiError."""
+    """Creates the version, under the next free number if its own was taken meanwhile.
+
+    Raises NotNow and kube.errors.ApiError.
+    """
     manifest, spec = plan.manifest, plan.manifest["spec"]
     for _ in range(TRIES):
         try:
@@ -97,7 +100,7 @@ def perform_release(api: Api, plan: ReleasePlan) -> Manifest:
 
 
 def version_manifest(namespace: str, workflow: str, version: str, flow: str, description: str | None) -> Manifest:
-    """The WorkflowVersion of a flow."""
+    """Returns the WorkflowVersion of a flow."""
     spec = {"workflow": workflow, "version": version, "flow": flow, **({"description": description} if description else {})}
     return {
         "apiVersion": API_VERSION,
@@ -115,6 +118,6 @@ def _draft(api: Api, namespace: str, workflow: str) -> Manifest:
     try:
         return requests.get(api, WORKFLOWS, namespace, workflow)
     except errors.NotFound:
-        found = requests.list_names(api, WORKFLOWS, namespace)
-        there = f"workflows there: {', '.join(found)}" if found else "there is none at all: name another with -n"
-        raise Unknown(f"no Workflow {workflow} in namespace {namespace}; {there}", "workflow") from None
+        workflows = requests.list_names(api, WORKFLOWS, namespace)
+        existing = f"workflows there: {', '.join(workflows)}" if workflows else "there is none at all: name another with -n"
+        raise Unknown(f"no Workflow {workflow} in namespace {namespace}; {existing}", "workflow") from None

@@ -1,4 +1,4 @@
-"""What the caller may do, asked of the API server's own authorizer, and what they may still see."""
+"""Checks the caller's rights with the API server's own authorizer, and reads an object again under them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ DEPLOY, APPROVE, BYPASS = "deploy", "approve", "bypass"
 
 
 def may(api: Api, verb: str, resource: ApiResource, namespace: str, name: str = "", subresource: str = "") -> bool:
-    """Whether the caller may do this in a namespace, or to one object of it. Raises kube.errors.ApiError."""
-    asked = {
+    """Returns True if the caller may do this in a namespace, or to one object in it.
+
+    Raises kube.errors.ApiError.
+    """
+    attributes = {
         "namespace": namespace,
         "group": resource.group,
         "resource": resource.plural,
@@ -30,18 +33,18 @@ def may(api: Api, verb: str, resource: ApiResource, namespace: str, name: str = 
     review = {
         "apiVersion": REVIEWS.api_version,
         "kind": REVIEWS.kind,
-        "spec": {"resourceAttributes": {key: value for key, value in asked.items() if value}},
+        "spec": {"resourceAttributes": {key: value for key, value in attributes.items() if value}},
     }
     return bool(api.request("POST", REVIEWS.path(), body=review)["status"].get("allowed"))
 
 
 def lacking(api: Api, namespace: str, *created: ApiResource, verbs: Iterable[str] = ()) -> list[str]:
-    """Of what would be created, and of our own verbs on rows: a sentence for each that the caller may not; none where it may not even be asked."""
-    asked = [*(("create", each) for each in created), *((verb, RECORDS) for verb in verbs)]
+    """Lists, in sentences, which of these creates and verbs on rows the caller may not do; none if the caller may not query rights."""
+    rights = [*(("create", each) for each in created), *((verb, RECORDS) for verb in verbs)]
     try:
         return [
             f"you may not {verb} {each.plural}.{each.group} in namespace {namespace}"
-            for verb, each in asked
+            for verb, each in rights
             if not may(api, verb, each, namespace)
         ]
     except errors.Denied as error:
@@ -51,16 +54,19 @@ def lacking(api: Api, namespace: str, *created: ApiResource, verbs: Iterable[str
 
 
 def read_same(api: Api, what: str, path: str, uid: str, accept: str = PLAIN) -> Manifest:
-    """The object of this path and uid as it is now; `what` it is called in a refusal. Raises Unknown where it is gone, is another by now or may not be seen, and kube.errors.ApiError."""
+    """Reads the object of this path and uid as it is now. `what`: its name in a refusal.
+
+    Raises Unknown if it was deleted, another object has its name, or the caller may not see it, and kube.errors.ApiError.
+    """
     unknown = unknown_object(what, uid)
     try:
-        found = api.request("GET", path, accept=accept)
+        raw = api.request("GET", path, accept=accept)
     except errors.NotFound:
         raise unknown from None
     except errors.Denied as error:
         if error.status == 401:
             raise
         raise unknown from None
-    if found["metadata"].get("uid", uid) != uid:
+    if raw["metadata"].get("uid", uid) != uid:
         raise unknown
-    return found
+    return raw

@@ -1,4 +1,4 @@
-"""Rolling back: a deploy of what ran before. Its plan is the plan of a deploy, and `perform_deploy` does it."""
+"""Plans a rollback: a deploy of an older row. `perform_deploy` performs it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from dynamiq_operator.views.waiting import is_waiting
 
 @dataclass(frozen=True)
 class RollbackRequest:
-    """What is asked to be brought back: a row (its name or sequence), the newest row that ran a version, or else the last good row.
+    """A rollback to `row` (its name or sequence), to the newest row that ran `version`, or else to the last good row.
 
-    Its runtime comes back with it, unless `runtime` names another. Scaling stays what is live, but for `with_config`: then it is the
-    row's. A version that never ran is deployed as any other. `hold`, `bypass_reason`: as of a deploy.
+    The new row has the older row's runtime, unless `runtime` names another. It has the live scaling; `with_config`: that of the older row.
+    A version that never ran is deployed as any other. `hold`, `bypass_reason`: as in a deploy.
     """
 
     namespace: str
@@ -37,12 +37,18 @@ class RollbackRequest:
 
 
 def plan_rollback(api: Api, request: RollbackRequest) -> PreviewedDeploy:
-    """The plan of the deploy that brings it back. Raises Refusal where there is nothing to go back to, and kube.errors.ApiError."""
+    """Plans the deploy that rolls back.
+
+    Raises Refusal if there is no row to roll back to, and kube.errors.ApiError.
+    """
     return plan_deploy(api, resolve(api, request))
 
 
 def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
-    """The deploy that a rollback is. Raises Refusal where there is nothing to go back to, and kube.errors.ApiError."""
+    """Returns the deploy that performs a rollback.
+
+    Raises Refusal if there is no row to roll back to, and kube.errors.ApiError.
+    """
     namespace, app, version = request.namespace, request.app, request.version
     if request.row is not None:
         target: Manifest | None = history.find_row(api, namespace, app, request.row)
@@ -73,32 +79,35 @@ def resolve(api: Api, request: RollbackRequest) -> DeployRequest:
 
 
 def config_of(row: Manifest) -> Mapping[str, Any]:
-    """What `with_config` brings back of a row that went live: its whole config. Limits that it did not have are kept from what is live."""
+    """Returns the config of a pinned row, which `with_config` deploys. Limits that it lacks are kept from the live row."""
     config: Mapping[str, Any] = _pins(row)["config"]
     return config
 
 
 def last_good(rows: Iterable[Manifest], app: str, rejected: Container[str] = ()) -> Manifest:
-    """Returns the row that a rollback restores where nobody names one. Raises Refusal where there is none. The arguments are those of `find_last_good`."""
-    found, why_none = find_last_good(rows, app, rejected)
-    if found is None:
+    """Returns the default row of a rollback, by the arguments of `find_last_good`.
+
+    Raises Refusal if there is none.
+    """
+    row, why_none = find_last_good(rows, app, rejected)
+    if row is None:
         raise Refusal(f"There is no version to roll back to: {why_none}. Name one: `kubectl dynamiq rollback {app} --to VERSION`")
-    return found
+    return row
 
 
 def find_last_good(rows: Iterable[Manifest], app: str, rejected: Container[str] = ()) -> tuple[Manifest | None, str]:
     """Returns the last good row of an App (`model.last_good`), or None and the reason, as a clause.
 
-    `rows`: newest first. `rejected`: hashes of flows that nobody is to deploy.
+    `rows`: newest first. `rejected`: the hashes of rejected flows.
     """
     pinned = {row["metadata"]["name"]: row for row in rows if _pins(row) and not is_waiting(row)}
     every = [_ran(row) for row in pinned.values()]
     bad = frozenset(name for name, row in pinned.items() if _pins(row)["workflowHash"] in rejected)
-    now, found = rule.current(every), rule.last_good(every, bad)
+    now, good = rule.current(every), rule.last_good(every, bad)
     if now is None:
         return None, f"nothing of {app} has gone live yet"
-    if found is not None:
-        return pinned[found.name], ""
+    if good is not None:
+        return pinned[good.name], ""
     if all(row.pair == now.pair for row in every if row.result == Result.SUCCEEDED):
         return None, f"{app} has run nothing but {_pins(pinned[now.name])['workflowVersion']}"
     return None, "each version that ran before was rolled back, reverted or rejected, and nobody has deployed it since"

@@ -1,4 +1,4 @@
-"""Suspending an App: nothing of it is deployed until that is taken off. What runs is kept in order."""
+"""Suspends an App and resumes it. While it is suspended, nobody can deploy it; its workload keeps running."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class SuspensionPlan:
 
     @property
     def is_no_op(self) -> bool:
-        """Whether the App is so already."""
+        """True if the App is in this state already."""
         return bool(self.app["spec"].get("suspend")) is self.suspend
 
     def lines(self) -> list[str]:
-        """The plan as text."""
+        """Describes the plan in lines of text."""
         meta = self.app["metadata"]
         title = f"{meta['name']} in {meta['namespace']}"
         if self.is_no_op:
@@ -36,7 +36,10 @@ class SuspensionPlan:
 
 
 def plan_suspension(api: Api, namespace: str, app: str, *, suspend: bool) -> SuspensionPlan:
-    """Raises Unknown and kube.errors.ApiError."""
+    """Reads the App for a suspension, or for its end.
+
+    Raises Unknown and kube.errors.ApiError.
+    """
     try:
         return SuspensionPlan(requests.get(api, APPS, namespace, app), suspend)
     except errors.NotFound:
@@ -44,7 +47,10 @@ def plan_suspension(api: Api, namespace: str, app: str, *, suspend: bool) -> Sus
 
 
 def perform_suspension(api: Api, plan: SuspensionPlan) -> Manifest:
-    """Suspends the App, or takes that off; returns it. Raises Unknown where it is gone by now, and kube.errors.ApiError."""
+    """Suspends the App, or ends the suspension, and returns the App.
+
+    Raises Unknown if it was deleted, and kube.errors.ApiError.
+    """
     if plan.is_no_op:
         return plan.app
     meta = plan.app["metadata"]

@@ -1,6 +1,6 @@
-"""The way back to Git: what `spec.deploy` of an App has to say so that Git says what is live, as a patch for whoever commits it.
+"""Plans the patch of `spec.deploy` with which Git matches the live row of an App. A person commits it.
 
-It reads and changes nothing: Git is its users'. Fields that Git leaves out stay out, since what is left out is kept from the live row.
+It never reads or writes Git. Fields that Git omits stay omitted, since they are kept from the live row.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ MESSAGE_MOST = 1024
 
 @dataclass(frozen=True)
 class SyncPlan:
-    """`git`: spec.deploy as it is applied, None where there is none; `deploy`: as it says what is live, the same where it does already.
+    """A change of `spec.deploy`. `git`: as it is applied now, None if missing. `deploy`: as it matches the live row, so `git` if in sync.
 
-    `version`: the WorkflowVersion that has to be in Git again, None where it is there. `runtime_is_another`: what is live runs on a Runtime whose
-    name another one has by now.
+    `version`: the WorkflowVersion to add to Git, None if it exists. `runtime_is_another`: another Runtime now has the name of the live one.
     """
 
     served: Served
@@ -44,7 +43,7 @@ class SyncPlan:
 
     @property
     def patch(self) -> Manifest:
-        """A merge patch, and a patch of kustomize: a field that has to go is null, however deep it stands."""
+        """The change as a merge patch, also for kustomize. A field to remove is null, at any depth."""
         meta = self.served.app.meta
         return {
             "apiVersion": API_VERSION,
@@ -55,11 +54,11 @@ class SyncPlan:
 
     @property
     def title(self) -> str:
-        """What is live: `v1 (#6, support-zq8nd)`."""
+        """The live row's name: `v1 (#6, support-zq8nd)`."""
         return f"{self.served.pinned.workflow_version} (#{self.served.row.sequence}, {self.served.row.name})"
 
     def sentences(self) -> Iterator[str]:
-        """What is to be known."""
+        """Yields the plan in sentences."""
         meta = self.served.app.meta
         if self.is_in_sync:
             yield f"{meta.name} in {meta.namespace}: Git says what is live, {self.title}"
@@ -90,41 +89,44 @@ class SyncPlan:
 
 
 def plan_sync(api: Api, namespace: str, app: str, *, message: str | None = None, full: bool = False) -> SyncPlan:
-    """What Git has to say. `full`: with runtime and config, though Git names neither. Raises Refusal and kube.errors.ApiError."""
-    found = served(api, namespace, app)
-    asked = found.app.spec.deploy
-    git = {name: value for name, value in asked.as_json().items() if name in ASKED_IN_APP} if asked is not None else None
-    if git is not None and not full and found.pinned.source is Source.APP and _asked(found) == git:
-        return SyncPlan(found, git, git, None, False)
-    flow, made = release_there(api, namespace, found)
-    runtime = runtime_named(api, found.pinned.runtime)
+    """Plans the change of `spec.deploy`. `full`: includes runtime and config, though Git names neither.
+
+    Raises Refusal and kube.errors.ApiError.
+    """
+    live = served(api, namespace, app)
+    declared = live.app.spec.deploy
+    git = {name: value for name, value in declared.as_json().items() if name in ASKED_IN_APP} if declared is not None else None
+    if git is not None and not full and live.pinned.source is Source.APP and _fields_of_row(live) == git:
+        return SyncPlan(live, git, git, None, False)
+    flow, new_version = release_there(api, namespace, live)
+    runtime = runtime_named(api, live.pinned.runtime)
     names_all = full or git is None
     deploy: dict[str, Any] = {"workflowVersion": flow.version.version}
     if (names_all or "runtime" in (git or {})) and runtime is not None:
         deploy["runtime"] = runtime
-    config = found.pinned.config.as_json()
+    config = live.pinned.config.as_json()
     if kept := config if names_all else _as_live((git or {}).get("config") or {}, config):
         deploy["config"] = kept
-    if git is not None and made is None and {name: value for name, value in git.items() if name != "message"} == deploy:
-        return SyncPlan(found, git, git, None, False)
-    deploy["message"] = message or _message(found)
-    return SyncPlan(found, git, deploy, made, runtime is None and (names_all or "runtime" in (git or {})))
+    if git is not None and new_version is None and {name: value for name, value in git.items() if name != "message"} == deploy:
+        return SyncPlan(live, git, git, None, False)
+    deploy["message"] = message or _message(live)
+    return SyncPlan(live, git, deploy, new_version, runtime is None and (names_all or "runtime" in (git or {})))
 
 
 def _merging(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """All of `new`, and null for each field of `old` that it lacks: merged into `old` it is `new`, which else would keep those."""
-    made = {name: _merging(old.get(name) or {}, value) if isinstance(value, Mapping) else value for name, value in new.items()}
-    return {**made, **{name: None for name in old if name not in new}}
+    """Returns `new` with null for each field of `old` that it lacks. Merged into `old`, this gives exactly `new`."""
+    merged = {name: _merging(old.get(name) or {}, value) if isinstance(value, Mapping) else value for name, value in new.items()}
+    return {**merged, **{name: None for name in old if name not in new}}
 
 
-def _asked(found: Served) -> Deploy:
-    return {name: found.row.raw_spec[name] for name in ASKED_IN_APP if name in found.row.raw_spec}
+def _fields_of_row(live: Served) -> Deploy:
+    return {name: live.row.raw_spec[name] for name in ASKED_IN_APP if name in live.row.raw_spec}
 
 
-def _as_live(named: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a config that Git names, as they are live; those that what is live does not have are left out."""
+def _as_live(declared: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a config that Git names, with their live values, without those that the live row lacks."""
     kept: dict[str, Any] = {}
-    for name, value in named.items():
+    for name, value in declared.items():
         if name not in live:
             continue
         if isinstance(value, Mapping) and isinstance(live[name], Mapping):
@@ -135,10 +137,10 @@ def _as_live(named: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any
     return kept
 
 
-def _message(found: Served) -> str:
-    said = f": {found.row.spec.message}" if found.row.spec.message else ""
-    return f"{found.pinned.workflow_version} as it is live since #{found.row.sequence}{said}"[:MESSAGE_MOST]
+def _message(live: Served) -> str:
+    suffix = f": {live.row.spec.message}" if live.row.spec.message else ""
+    return f"{live.pinned.workflow_version} as it is live since #{live.row.sequence}{suffix}"[:MESSAGE_MOST]
 
 
-def _holds(found: Served) -> RowOf | None:
-    return found.app.status.holds
+def _holds(live: Served) -> RowOf | None:
+    return live.app.status.holds

@@ -1,4 +1,4 @@
-"""What travels from one place to another: the row that an App serves, and the release of its flow, which is found again by its hash."""
+"""Reads the live row of an App, and finds the release of its flow in another namespace, by its hash. It writes nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dynamiq_operator.model.record import Pinned
 
 @dataclass(frozen=True)
 class Served:
-    """What an App serves: the live row with its pins, and the text of its flow."""
+    """The live row of an App, with its pins and the text of its flow."""
 
     app: App
     row: Record
@@ -28,12 +28,15 @@ class Served:
 
     @property
     def title(self) -> str:
-        """As previews name it: `demo/support v2 (#12)`."""
+        """The name in previews: `demo/support v2 (#12)`."""
         return f"{self.app.meta.namespace}/{self.app.meta.name} {self.pinned.workflow_version} (#{self.row.sequence})"
 
 
 def served(api: Api, namespace: str, name: str) -> Served:
-    """What the App serves. Raises Refusal where it serves nothing, or its flow cannot be read, and kube.errors.ApiError."""
+    """Reads the live row of the App.
+
+    Raises Refusal if it has none, or the flow cannot be read, and kube.errors.ApiError.
+    """
     app = history.find_app(api, namespace, name)
     live = history.open_rows(api, namespace, name, app.meta.uid).live
     if live is None or live.pinned is None:
@@ -44,38 +47,38 @@ def served(api: Api, namespace: str, name: str) -> Served:
     return Served(app, live, live.pinned, text)
 
 
-def check_not_rejected_at_source(api: Api, found: Served, *, bypass: bool) -> None:
-    """Raises Rejected where nobody is to deploy it any more, though it is live."""
-    guards.check_not_rejected(api, found.app.meta.namespace, found.pinned, None, bypass=bypass)
+def check_not_rejected_at_source(api: Api, source: Served, *, bypass: bool) -> None:
+    """Raises Rejected if the live version is rejected in its own namespace, unless `bypass` is set."""
+    guards.check_not_rejected(api, source.app.meta.namespace, source.pinned, None, bypass=bypass)
 
 
-def release_there(api: Api, namespace: str, found: Served, origin: str | None = None) -> tuple[Flow, Manifest | None]:
-    """The release of this flow in a namespace, and the manifest of one where there is none: under its own name, else the next free one.
+def release_there(api: Api, namespace: str, source: Served, origin: str | None = None) -> tuple[Flow, Manifest | None]:
+    """Returns the release of this flow in a namespace, and its manifest if it must be made.
 
-    `origin`: where it came from, which the one that is made notes.
+    A new release has the flow's own version, or the next free one if that is taken. `origin`: the source that it notes.
     """
-    pinned = found.pinned
+    pinned = source.pinned
     try:
-        there = Flow.of(requests.get(api, VERSIONS, namespace, names.workflow_version(pinned.workflow, pinned.workflow_version)))
-        if there.version.flow_hash == pinned.workflow_hash:
-            return there, None
+        release = Flow.of(requests.get(api, VERSIONS, namespace, names.workflow_version(pinned.workflow, pinned.workflow_version)))
+        if release.version.flow_hash == pinned.workflow_hash:
+            return release, None
     except errors.NotFound:
-        made = copied(namespace, found, pinned.workflow_version, origin)
-        return Flow.of(made), made
-    brought = requests.items(api, VERSIONS, namespace, label=f"{names.FLOW_LABEL}={names.flow_label(pinned.workflow_hash)}")
-    for flow in map(Flow.of, brought):
+        manifest = copied(namespace, source, pinned.workflow_version, origin)
+        return Flow.of(manifest), manifest
+    copies = requests.items(api, VERSIONS, namespace, label=f"{names.FLOW_LABEL}={names.flow_label(pinned.workflow_hash)}")
+    for flow in map(Flow.of, copies):
         if (flow.version.workflow, flow.version.flow_hash) == (pinned.workflow, pinned.workflow_hash):
             return flow, None
     newest = history.releases(api, namespace, pinned.workflow)[-1].number
-    made = copied(namespace, found, f"v{newest + 1}", origin)
-    return Flow.of(made), made
+    manifest = copied(namespace, source, f"v{newest + 1}", origin)
+    return Flow.of(manifest), manifest
 
 
-def copied(namespace: str | None, found: Served, version: str, origin: str | None) -> Manifest:
-    """The WorkflowVersion of the flow under this version; without `namespace` whoever applies it names that."""
-    manifest = version_manifest(namespace or "", found.pinned.workflow, version, found.text, found.pinned.description)
+def copied(namespace: str | None, source: Served, version: str, origin: str | None) -> Manifest:
+    """Returns a WorkflowVersion with the flow under this version. Without `namespace` the person who applies it chooses one."""
+    manifest = version_manifest(namespace or "", source.pinned.workflow, version, source.text, source.pinned.description)
     meta = {"name": manifest["metadata"]["name"], **({"namespace": namespace} if namespace else {})}
-    meta["labels"] = {names.FLOW_LABEL: names.flow_label(found.pinned.workflow_hash)}
+    meta["labels"] = {names.FLOW_LABEL: names.flow_label(source.pinned.workflow_hash)}
     if origin is not None:
-        meta["annotations"] = {names.ORIGIN_ANNOTATION: f"{origin} {found.pinned.workflow_version}"}
+        meta["annotations"] = {names.ORIGIN_ANNOTATION: f"{origin} {source.pinned.workflow_version}"}
     return {**manifest, "metadata": meta}

@@ -1,6 +1,7 @@
-"""Triggers are a part of their App's spec: a plan is made over the App as it was read, and written under its resourceVersion.
+"""Plans and writes changes of triggers, which are part of their App's spec, and runs a trigger now.
 
-Where others wrote the App meanwhile, the same plan is made over what they left, and tried again.
+A plan is made from the App as it was read, and written under its resourceVersion. After a conflict the same plan is made from the App as it
+is then, and written again.
 """
 
 from __future__ import annotations
@@ -28,15 +29,18 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.triggers.schedules import why_not
 
 Trigger = dict[str, Any]
-"""A trigger as `App.spec.triggers` has it."""
+"""A trigger as in `App.spec.triggers`."""
 KEEP: Any = object()
-"""In place of a value: what is there stays."""
+"""An argument that keeps the present value."""
 _SUFFIX = 10
 
 
 @dataclass(frozen=True)
 class Times:
-    """When a trigger runs its App: exactly one of `schedule` and `run_at`. Times are RFC 3339."""
+    """The times at which a trigger runs its App: exactly one of `schedule` and `run_at`.
+
+    Times are RFC 3339.
+    """
 
     timezone: str | None = None
     schedule: str | None = None
@@ -46,9 +50,9 @@ class Times:
 
 @dataclass(frozen=True)
 class TriggersPlan:
-    """What the triggers of an App would be. `trigger`: the one that it is about, as it would be, or as it was before it is deleted.
+    """The triggers of an App after a change. `trigger`: the changed one after it, or the removed one as it was.
 
-    `again` makes the same plan over the App as it is later.
+    `again`: makes the same plan from a later App.
     """
 
     app: Manifest
@@ -59,7 +63,7 @@ class TriggersPlan:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """The Job of a run that would begin now."""
+    """The Job of a run that would start now."""
 
     job: Manifest
 
@@ -69,7 +73,10 @@ def of_app(app: Manifest) -> list[Trigger]:
 
 
 def find(app: Manifest, trigger_id: str) -> Trigger:
-    """One trigger of the App, by its id. Raises Unknown."""
+    """Returns the trigger of the App with this id.
+
+    Raises Unknown.
+    """
     uid = app["metadata"]["uid"]
     for trigger in of_app(app):
         if triggers.id_of(uid, trigger) == trigger_id.lower():
@@ -78,17 +85,20 @@ def find(app: Manifest, trigger_id: str) -> Trigger:
 
 
 def plan_addition(app: Manifest, shown: str, times: Times, transformer: Mapping[str, Any] | None, now: datetime, uid: str) -> TriggersPlan:
-    """One more trigger, a draft. `shown`: what people call it; `uid`: a new one. Raises InvalidField, Taken and NotNow."""
-    there = of_app(app)
-    _check_name(there, shown)
-    if len(there) >= triggers.MOST:
+    """Plans one more trigger, as a draft. `shown`: its display name. `uid`: its own, a new one.
+
+    Raises InvalidField, Taken and NotNow.
+    """
+    existing = of_app(app)
+    _check_name(existing, shown)
+    if len(existing) >= triggers.MOST:
         raise NotNow(f"an App has at most {triggers.MOST} triggers: delete one first")
-    name = triggers.name_for(shown, [each["name"] for each in there])
-    made: Trigger = {"name": name, "uid": uid, "suspend": True, "draft": True, **_checked(times, now)}
-    _call(made, shown)
+    name = triggers.name_for(shown, [each["name"] for each in existing])
+    trigger: Trigger = {"name": name, "uid": uid, "suspend": True, "draft": True, **_checked(times, now)}
+    _call(trigger, shown)
     if transformer is not None:
-        made["inputTransformer"] = dict(transformer)
-    return TriggersPlan(app, [*there, made], made, lambda later: plan_addition(later, shown, times, transformer, now, uid))
+        trigger["inputTransformer"] = dict(transformer)
+    return TriggersPlan(app, [*existing, trigger], trigger, lambda later: plan_addition(later, shown, times, transformer, now, uid))
 
 
 def plan_change(
@@ -100,7 +110,10 @@ def plan_change(
     times: Times | None = None,
     transformer: Mapping[str, Any] | None = KEEP,
 ) -> TriggersPlan:
-    """A changed trigger: what is not given stays. Raises InvalidField, Taken and Unknown."""
+    """Plans a change of a trigger. The defaults keep the present values.
+
+    Raises InvalidField, Taken and Unknown.
+    """
 
     def alter(trigger: Trigger, others: list[Trigger]) -> None:
         if shown is not None:
@@ -119,7 +132,10 @@ def plan_change(
 
 
 def plan_activation(app: Manifest, trigger_id: str, now: datetime) -> TriggersPlan:
-    """An active trigger. Raises Unknown, and NotNow where it can't run any more."""
+    """Plans the activation of a trigger.
+
+    Raises Unknown, and NotNow if it has expired.
+    """
 
     def activate(trigger: Trigger, _: list[Trigger]) -> None:
         if triggers.status(trigger, now) is triggers.Status.EXPIRED:
@@ -131,7 +147,10 @@ def plan_activation(app: Manifest, trigger_id: str, now: datetime) -> TriggersPl
 
 
 def plan_deactivation(app: Manifest, trigger_id: str) -> TriggersPlan:
-    """An inactive trigger; a draft stays one. Raises Unknown."""
+    """Plans the deactivation of a trigger; a draft stays a draft.
+
+    Raises Unknown.
+    """
 
     def deactivate(trigger: Trigger, _: list[Trigger]) -> None:
         trigger["suspend"] = True
@@ -140,14 +159,18 @@ def plan_deactivation(app: Manifest, trigger_id: str) -> TriggersPlan:
 
 
 def plan_removal(app: Manifest, trigger_id: str) -> TriggersPlan:
-    """The App without the trigger. Raises Unknown."""
-    found = find(app, trigger_id)
-    return TriggersPlan(app, [each for each in of_app(app) if each is not found], found, lambda later: plan_removal(later, trigger_id))
+    """Plans the removal of a trigger.
+
+    Raises Unknown.
+    """
+    trigger = find(app, trigger_id)
+    return TriggersPlan(app, [each for each in of_app(app) if each is not trigger], trigger, lambda later: plan_removal(later, trigger_id))
 
 
 def perform_triggers(api: Api, plan: TriggersPlan) -> Trigger:
-    """Writes the triggers; returns the one that the plan is about. Raises Unknown where the App is gone, what the plan raises, and
-    kube.errors.ApiError.
+    """Writes the triggers, and returns the one that the plan changes.
+
+    Raises Unknown if the App was deleted, NotNow if others keep writing it, what planning raises, and kube.errors.ApiError.
     """
     meta = plan.app["metadata"]
     path = APPS.path(meta["namespace"], meta["name"])
@@ -167,23 +190,33 @@ def perform_triggers(api: Api, plan: TriggersPlan) -> Trigger:
 
 
 def plan_run(api: Api, app: Manifest, trigger_id: str, settings: Settings, now: datetime, key: Key | None = None) -> RunPlan:
-    """A run that begins now; with a key, a repeat is the same run. Raises Unknown, NotNow where it can't run, and kube.errors.ApiError."""
-    found = find(app, trigger_id)
-    status = triggers.status(found, now)
+    """Plans a run that starts now. With a key, a repeat is the same run.
+
+    Raises Unknown, NotNow if the trigger cannot run, and kube.errors.ApiError.
+    """
+    trigger = find(app, trigger_id)
+    status = triggers.status(trigger, now)
     if status is not triggers.Status.ACTIVE:
         raise NotNow(f"only an active trigger runs, and this one is {status}", "status", status.value)
     if not (app.get("status") or {}).get("live"):
         raise NotNow("nothing of this App is live yet: deploy it first")
-    typed = history.typed(App, app)
-    wanted = next(each for each in typed.spec.triggers if each.name == found["name"])
-    if (why := why_not(wanted)) is not None:
+    app_object = history.typed(App, app)
+    parsed = next(each for each in app_object.spec.triggers if each.name == trigger["name"])
+    if (why := why_not(parsed)) is not None:
         raise NotNow(f"this trigger cannot run: {why}")
-    suffix = key.hash_for(typed.meta.uid, triggers.id_of(typed.meta.uid, found))[:_SUFFIX] if key else secrets.token_hex(_SUFFIX // 2)
-    return RunPlan(jobs.run(app_as_served(api, typed), wanted, settings, names.run_now(typed.meta.name, wanted.name, suffix)))
+    suffix = (
+        key.hash_for(app_object.meta.uid, triggers.id_of(app_object.meta.uid, trigger))[:_SUFFIX]
+        if key
+        else secrets.token_hex(_SUFFIX // 2)
+    )
+    return RunPlan(jobs.run(app_as_served(api, app_object), parsed, settings, names.run_now(app_object.meta.name, parsed.name, suffix)))
 
 
 def perform_run(api: Api, plan: RunPlan) -> Performed:
-    """Makes the Job, or returns the one that was made under the same key. Raises kube.errors.ApiError."""
+    """Creates the Job, or returns the one that was created under the same key.
+
+    Raises kube.errors.ApiError.
+    """
     try:
         return Performed(requests.create(api, JOBS, plan.job))
     except errors.AlreadyExists:
@@ -193,10 +226,10 @@ def perform_run(api: Api, plan: RunPlan) -> Performed:
 
 def _altered(app: Manifest, trigger_id: str, alter: Callable[[Trigger, list[Trigger]], None]) -> TriggersPlan:
     changed = deepcopy(app)
-    found = find(changed, trigger_id)
+    trigger = find(changed, trigger_id)
     every = of_app(changed)
-    alter(found, [each for each in every if each is not found])
-    return TriggersPlan(app, every, found, lambda later: _altered(later, trigger_id, alter))
+    alter(trigger, [each for each in every if each is not trigger])
+    return TriggersPlan(app, every, trigger, lambda later: _altered(later, trigger_id, alter))
 
 
 def _call(trigger: Trigger, shown: str) -> None:
@@ -211,7 +244,10 @@ def _check_name(others: list[Trigger], shown: str) -> None:
 
 
 def _checked(times: Times, now: datetime) -> Trigger:
-    """When it runs, as the App's spec has it. Raises InvalidField, naming a field of that spec or `config` for more than one."""
+    """Returns the times as fields of the App's spec.
+
+    Raises InvalidField with the name of the wrong field, or `config` if not exactly one of `schedule` and `run_at` is set.
+    """
     if (times.schedule is None) == (times.run_at is None):
         raise InvalidField("config", "exactly one of schedule and run_at says when it runs")
     if times.timezone is not None and times.timezone not in triggers.zones():
@@ -223,21 +259,21 @@ def _checked(times: Times, now: datetime) -> Trigger:
             raise InvalidField("schedule", str(error)) from None
     elif times.expires_at is not None:
         raise InvalidField("expiresAt", "it is for a schedule: a trigger with run_at runs once")
-    told = {
+    fields = {
         "timezone": times.timezone,
         "schedule": times.schedule,
         "runAt": _to_come("runAt", times.run_at, now),
         "expiresAt": _to_come("expiresAt", times.expires_at, now),
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _to_come(field: str, text: str | None, now: datetime) -> str | None:
     if text is None:
         return None
-    found = triggers.moment(text)
-    if found is None:
+    moment = triggers.moment(text)
+    if moment is None:
         raise InvalidField(field, "there is no such time")
-    if found <= now:
+    if moment <= now:
         raise InvalidField(field, f"it has passed: name a time after {format_time(now)}")
-    return format_time(found)
+    return format_time(moment)

@@ -1,4 +1,4 @@
-"""What a row that waits would do: the preview that its author saw, over what is live now."""
+"""Previews a waiting row as its author saw it, but against the row that is live now."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ from dynamiq_operator.views.preview import Preview, Side
 
 
 def preview_of(api: Api, row: Manifest) -> Preview:
-    """What a row that has not begun would do. Raises Unknown, NotNow where it has ended or is not pinned yet, and kube.errors.ApiError."""
+    """Previews a row that has not started.
+
+    Raises Unknown, NotNow if it has ended or is not pinned yet, and kube.errors.ApiError.
+    """
     record = history.typed(Record, row)
     namespace, app = record.meta.namespace, record.spec.app
     if record.outcome is not None:
         raise NotNow(f"row {record.name} has ended: {record.outcome.reason}")
     if (pinned := record.pinned) is None:
         raise NotNow(f"row {record.name} is not pinned yet, so nobody can say what it would do: try again in a moment")
-    found = history.find_app(api, namespace, app)
-    there = history.open_rows(api, namespace, app, found.meta.uid)
+    app_object = history.find_app(api, namespace, app)
+    rows = history.open_rows(api, namespace, app, app_object.meta.uid)
     text = history.flow_of(api, namespace, app, pinned)
-    base, live = pinned.base, there.live
+    base, live = pinned.base, rows.live
     warnings: tuple[str, ...] = ()
     if base is not None and live is not None and base.row != live.name:
         warnings = (f"it was made while #{base.sequence} was live, and #{live.sequence} is now: what it left out is of #{base.sequence}",)
     waits = record.status.waits
-    preview = preview_in(api, found, there, pinned, text, row, warnings)
-    preview = with_held_changes(preview, found, record, [guard.reason for guard in pinned.guards or ()])
+    preview = preview_in(api, app_object, rows, pinned, text, row, warnings)
+    preview = with_held_changes(preview, app_object, record, [guard.reason for guard in pinned.guards or ()])
     return replace(
         preview,
         then=Side.of(pinned, record.name, record.sequence),
-        begins_hold=pinned.holds is not None and pinned.holds.row == record.name and deploys_from_git(api, found),
+        begins_hold=pinned.holds is not None and pinned.holds.row == record.name and deploys_from_git(api, app_object),
         bypass_reason=record.spec.bypass.reason if record.spec.bypass is not None else None,
         waits=waits.message if waits is not None else None,
     )

@@ -1,4 +1,4 @@
-"""The workloads of an App, as far as the caller may read them: under strategy Switch each set of pins has its own, and some stay warm."""
+"""Reads the workloads of an App, as far as the caller may. Under strategy Switch each set of pins has its own, and some are standbys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dynamiq_operator.model.record import CLOSED, Pinned
 
 @dataclass(frozen=True)
 class Pods:
-    """Pods as the workload counts them: `new` are of its newest template, `old` of those before, or of the workload that serves meanwhile."""
+    """A workload's counts of pods. `new`: of its newest template. `old`: of earlier ones, or of the workload that serves meanwhile."""
 
     wanted: int
     ready: int
@@ -49,7 +49,7 @@ WARM, STARTING = "warm", "starting"
 
 @dataclass(frozen=True)
 class Beside:
-    """A workload of strategy Switch that does not serve. `role`: starting, or warm where it served before."""
+    """A workload of strategy Switch that does not serve. `role`: `starting`, or `warm` for a standby, which served before."""
 
     role: str
     name: str
@@ -64,7 +64,7 @@ class Beside:
 
 @dataclass(frozen=True)
 class ReadyPods:
-    """Of the pods of one row: how many are Ready, of how many that are wanted."""
+    """The number of a row's Ready pods, and of those that it should have."""
 
     ready: int
     wanted: int
@@ -72,38 +72,38 @@ class ReadyPods:
 
 @dataclass(frozen=True)
 class Workloads:
-    """Workloads by their pins label. `serving`: the label that the Service selects."""
+    """The workloads of an App by their pins label. `serving`: the label that the Service selects."""
 
     by_label: dict[str, Manifest]
     serving: str
 
     @property
     def switches(self) -> bool:
-        """Whether a row goes live by a switch of the Service: while the workload of strategy Rolling serves, rows go by that."""
+        """True if a row goes live by a switch of the Service. While the workload of strategy Rolling serves, rows roll out in that."""
         return self.serving != PLAIN
 
     @property
     def checks_keys(self) -> bool | None:
-        """Whether the pods that serve ask callers for an Access Key; None where there is no such workload."""
+        """True if the pods that serve require an Access Key; None if there is no such workload."""
         serving = self.by_label.get(self.serving)
         return checks_keys(serving["spec"]["template"]) if serving is not None else None
 
     def of_row(self, raw: Manifest | None) -> str:
-        """The label of the workload of a row, or of none that is pinned."""
+        """Returns the label of a row's workload; that of strategy Rolling without a pinned row."""
         pins = raw["spec"].get("pinned") if raw is not None else None
         return Pins.of(Pinned.model_validate(pins)).label if pins is not None and self.switches else PLAIN
 
     def version(self, label: str) -> str | None:
-        """The workflow version that a workload of strategy Switch was made for."""
+        """Returns the workflow version of a workload of strategy Switch; None if it has none noted."""
         pins = noted_pins(self.by_label[label])
         return pins.version if pins is not None else None
 
     def has_served(self, label: str) -> bool:
-        """Whether the Service ever came to a workload of strategy Switch."""
+        """Returns True if the Service ever selected this workload of strategy Switch."""
         return names.SERVED_ANNOTATION in (self.by_label[label]["metadata"].get("annotations") or {})
 
     def beside(self, under_way: Iterable[Manifest]) -> Iterator[Beside]:
-        """The workloads that do not serve. `under_way`: the rows that are not decided yet."""
+        """Yields the workloads that do not serve. `under_way`: the undecided rows."""
         starting = {self.of_row(raw) for raw in under_way}
         for label, raw in sorted(self.by_label.items()):
             if label != self.serving:
@@ -112,34 +112,30 @@ class Workloads:
                 yield Beside(role, raw["metadata"]["name"], self.version(label), pods.ready, pods.wanted)
 
     def pods_of(self, raw: Manifest | None) -> Pods | None:
-        """The pods of a row, and those that serve until it does; None where there is neither."""
+        """Counts the pods of a row, and those that serve until it does; returns None if there are neither."""
         own, serving = self.by_label.get(self.of_row(raw)), self.by_label.get(self.serving)
         before = Pods.of(serving) if serving is not None else None
         if own is None:
             return Pods(before.wanted, before.ready, 0, before.new + before.old) if before is not None and raw is not None else before
-        found = Pods.of(own)
+        pods = Pods.of(own)
         if raw is not None and "outcome" not in raw["spec"] and _is_before(own, raw):
-            found = Pods(
-                found.wanted, found.ready, 0, found.new + found.old
-            )  # the workload has not changed yet: these are of the row before
+            pods = Pods(pods.wanted, pods.ready, 0, pods.new + pods.old)  # the workload has not changed yet: its pods are of the row before
         if own is serving or before is None:
-            return found
-        return Pods(found.wanted, found.ready, found.new, found.old + before.new + before.old)
+            return pods
+        return Pods(pods.wanted, pods.ready, pods.new, pods.old + before.new + before.old)
 
     def ready_of(self, raw: Manifest) -> ReadyPods | None:
-        """The pods of a row's own pins; None where it has ended, or no workload is there for it.
-
-        While pods of before go on in the same workload, all of them count as Ready: of the row's own rather too few are told than too many.
-        """
+        """Counts the Ready pods of a row's own pins; returns None if the row is closed, or has no workload."""
         own, pins = self.by_label.get(self.of_row(raw)), raw["spec"].get("pinned")
         if own is None or pins is None or (raw.get("status") or {}).get("phase") in CLOSED:
             return None
-        found = Pods.of(own)
-        return ReadyPods(min(max(found.ready - found.old, 0), found.new) if _runs_row(own, raw) else 0, found.wanted)
+        pods = Pods.of(own)
+        # All older pods in the same workload are taken for Ready: the row's own count may be too low, but never too high.
+        return ReadyPods(min(max(pods.ready - pods.old, 0), pods.new) if _runs_row(own, raw) else 0, pods.wanted)
 
 
 def _runs_row(workload: Manifest, raw: Manifest) -> bool:
-    """Whether what a workload counts as its newest pods are those of a row: it has the row's pins, and its controller has seen that."""
+    """Returns True if a workload's newest pods are the row's: it has the row's pins, and its controller has observed them."""
     if not (pins := raw["spec"].get("pinned")):
         return False
     is_seen = (workload.get("status") or {}).get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
@@ -147,25 +143,29 @@ def _runs_row(workload: Manifest, raw: Manifest) -> bool:
 
 
 def _is_before(workload: Manifest, raw: Manifest) -> bool:
-    """Whether a workload still has other pins than a row that rolls out; one of an older operator that notes none is taken for the row's."""
+    """Returns True if a workload still has other pins than a row that rolls out."""
+    # An older operator noted no digest: such a workload is taken for the row's.
     return applied_digest(workload) is not None and not _runs_row(workload, raw)
 
 
 @dataclass(frozen=True)
 class Warm:
-    """Of what a deploy by a switch needs: pods that are there and Ready already, and those that start before calls move."""
+    """The pods for a deploy by a switch: those that are Ready already, and those that start before calls move."""
 
     ready: int
     to_start: int
 
 
 def may_serve_otherwise(status: Mapping[str, Any]) -> bool:
-    """Whether pods may check callers otherwise than the App's `access` says, by its status: a change of it may wait for a row."""
+    """Returns True if, by the App's status, pods may check callers otherwise than its `access`: a change may be held until the next row."""
     return any(each["type"] == VARIABLES_HELD and each["status"] == "True" for each in status.get("conditions") or ())
 
 
 def workloads_of(api: Api, namespace: str, app: str, uid: str | None) -> Workloads | None:
-    """The workloads of an App; None where there is none, or they may not be read. `uid`: the App's, where it is known. Raises kube.errors.ApiError."""
+    """Reads the workloads of an App; returns None if there are none, or they may not be read. `uid`: the App's, if known.
+
+    Raises kube.errors.ApiError.
+    """
     try:
         return read_workloads(api, namespace, app, uid)
     except errors.Denied as error:
@@ -175,13 +175,13 @@ def workloads_of(api: Api, namespace: str, app: str, uid: str | None) -> Workloa
 
 
 def read_workloads(api: Api, namespace: str, app: str, uid: str | None) -> Workloads | None:
-    """The workloads of an App; None where there is none. `uid`: the App's, where it is known.
+    """Reads the workloads of an App; returns None if there are none. `uid`: the App's, if known.
 
-    Raises kube.errors.ApiError: Denied where they may not be read.
+    Raises kube.errors.ApiError: Denied if they may not be read.
     """
     try:
-        found = requests.items(api, BY_KIND[WORKLOAD.kind], namespace, label=f"{names.MANAGED_SELECTOR},{names.APP_LABEL}={app}")
-        labelled = by_label(app, only_of(uid, found) if uid is not None else found)
+        raws = requests.items(api, BY_KIND[WORKLOAD.kind], namespace, label=f"{names.MANAGED_SELECTOR},{names.APP_LABEL}={app}")
+        labelled = by_label(app, only_of(uid, raws) if uid is not None else raws)
         serving = selected_label(api, namespace, app) if set(labelled) - {PLAIN} else PLAIN
     except errors.NotFound:
         return None
@@ -189,21 +189,21 @@ def read_workloads(api: Api, namespace: str, app: str, uid: str | None) -> Workl
 
 
 def app_as_served(api: Api, app: App) -> App:
-    """Returns the App with the access that its callers meet: while another one is held, that of the pods that serve, as far as it may be read.
+    """Returns the App with its effective access: that of the serving pods while a change is held, if they may be read.
 
     Raises kube.errors.ApiError.
     """
     if not app.status.is_holding_variables:
         return app
-    found = workloads_of(api, app.meta.namespace, app.meta.name, app.meta.uid)
-    serving = found.by_label.get(found.serving) if found is not None else None
+    workloads = workloads_of(api, app.meta.namespace, app.meta.name, app.meta.uid)
+    serving = workloads.by_label.get(workloads.serving) if workloads is not None else None
     return with_access_of(app, serving) if serving is not None else app
 
 
-def warm(found: Workloads, app: App, then: Pinned) -> Warm:
-    """What is warm of the pins that would be deployed."""
+def warm(workloads: Workloads, app: App, then: Pinned) -> Warm:
+    """Counts the Ready pods for the pins to deploy, and those still to start."""
     pins = Pins.of(then)
-    serving, own = found.by_label.get(found.serving), found.by_label.get(pins.label)
+    serving, own = workloads.by_label.get(workloads.serving), workloads.by_label.get(pins.label)
     needed = needed_replicas(then, Pods.of(serving).wanted if serving is not None else None)
     if own is None or not runs(own, template_digest(app, pins, own)):
         return Warm(0, needed)
@@ -212,6 +212,9 @@ def warm(found: Workloads, app: App, then: Pinned) -> Warm:
 
 
 def selected_label(api: Api, namespace: str, app: str) -> str:
-    """The pins label that the App's Service selects pods by; empty where it takes the pods of any. Raises kube.errors.ApiError."""
+    """Returns the pins label that the App's Service selects; empty if it selects pods of any pins.
+
+    Raises kube.errors.ApiError.
+    """
     service: dict[str, Any] = requests.get(api, BY_KIND[SERVICE.kind], namespace, names.service(app))
     return selected_pins(service["spec"].get("selector") or {})

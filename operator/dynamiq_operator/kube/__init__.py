@@ -1,1 +1,1 @@
-"""The API server as every surface sees it: what is there, what an answer means, and the requests that all of them send."""
+"""Sends requests to the API server and turns its answers into objects or errors, for the operator and all surfaces."""

@@ -1,4 +1,4 @@
-"""The client interface that actions take from a surface, and the requests that every surface sends through it."""
+"""Defines the client that a surface passes to actions, and sends requests through it. The operator has `kube.client` instead."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dynamiq_operator.model.manifests import Manifest
 
-if TYPE_CHECKING:  # it brings the models along, and with them pydantic
+if TYPE_CHECKING:  # it imports the models, and with them pydantic
     from dynamiq_operator.kube.resources import ApiResource
 
 PAGE = 500
 PLAIN = "application/json"
 MERGE = "application/merge-patch+json"
 STRICT = {"fieldValidation": "Strict"}
-"""Query of a write: a field that the resource does not have is refused, where the API server would drop it."""
+"""Query of a write: the API server refuses unknown fields instead of dropping them."""
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 """Accept header of the table that `kubectl get` prints: without the flow, which may be large."""
 
@@ -23,11 +23,11 @@ METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Accept header of a list of metadata alone."""
 
 METADATA_ONE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-"""The same of one object, and of the events of a watch."""
+"""Accept header of the metadata of one object, and of the events of a watch."""
 
 
 class Api(Protocol):
-    """Sends requests to the API server under the caller's name."""
+    """A client that sends requests to the API server under the caller's name."""
 
     def request(
         self,
@@ -39,23 +39,29 @@ class Api(Protocol):
         content_type: str = PLAIN,
         accept: str = PLAIN,
     ) -> Manifest:
-        """The JSON of the answer. Raises kube.errors.ApiError."""
+        """Sends one request, and returns the JSON of the answer.
+
+        Raises kube.errors.ApiError.
+        """
 
 
 def get(api: Api, resource: ApiResource, namespace: str, name: str) -> Manifest:
-    """One object. Raises kube.errors.NotFound and ApiError."""
+    """Reads one object.
+
+    Raises kube.errors.NotFound and ApiError.
+    """
     return api.request("GET", resource.path(namespace, name))
 
 
 def pages(
     api: Api, resource: ApiResource, namespace: str = "", *, label: str = "", field: str = "", accept: str = PLAIN
 ) -> Iterator[Manifest]:
-    """The pages of a list, each of at most `PAGE` items, which the selectors `label` and `field` limit."""
+    """Yields the pages of a list, each of at most `PAGE` items. `label`, `field`: selectors."""
     return pages_at(api, resource.path(namespace), label=label, field=field, accept=accept)
 
 
 def pages_at(api: Api, path: str, *, label: str = "", field: str = "", accept: str = PLAIN) -> Iterator[Manifest]:
-    """The same by the path of the collection."""
+    """Yields the pages of the collection at this path."""
     query: dict[str, str | int] = {"limit": PAGE}
     if label:
         query["labelSelector"] = label
@@ -70,7 +76,10 @@ def pages_at(api: Api, path: str, *, label: str = "", field: str = "", accept: s
 
 
 def items(api: Api, resource: ApiResource, namespace: str = "", *, label: str = "", field: str = "") -> list[Manifest]:
-    """All objects of a list, which the selectors limit. Raises kube.errors.ApiError."""
+    """Lists all objects that match the selectors.
+
+    Raises kube.errors.ApiError.
+    """
     return [
         {"apiVersion": resource.api_version, "kind": resource.kind, **item}
         for page in pages(api, resource, namespace, label=label, field=field)
@@ -79,24 +88,27 @@ def items(api: Api, resource: ApiResource, namespace: str = "", *, label: str = 
 
 
 def list_names(api: Api, resource: ApiResource, namespace: str = "") -> list[str]:
-    """The names of the objects of a collection, sorted; nothing but metadata is read."""
+    """Lists the names of the objects of a collection, sorted. It reads only metadata."""
     # The API server writes an empty list of metadata as null.
     return sorted(item["metadata"]["name"] for page in pages(api, resource, namespace, accept=METADATA) for item in page["items"] or ())
 
 
 def table_rows(table: Manifest) -> Iterator[tuple[Manifest, dict[str, Any]]]:
-    """Of each row of a `TABLE`: the object's metadata, and its cells by their column, such as `VERSION`."""
+    """Yields the object's metadata, and its cells by column, such as `VERSION`, for each line of a `TABLE`."""
     columns = [column["name"].upper() for column in table["columnDefinitions"]]
     for row in table["rows"] or ():
         yield row["object"]["metadata"], dict(zip(columns, row["cells"], strict=False))
 
 
 def create(api: Api, resource: ApiResource, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
-    """POSTs; a field that the resource does not have is refused with its name. Raises kube.errors.AlreadyExists and ApiError."""
+    """Creates the object. The API server refuses unknown fields, and names them.
+
+    Raises kube.errors.AlreadyExists and ApiError.
+    """
     query = {**STRICT, **({"dryRun": "All"} if dry_run else {})}
     return api.request("POST", resource.path(manifest["metadata"].get("namespace", "")), query=query, body=manifest)
 
 
 def in_a_pod() -> bool:
-    """Whether this runs in a pod that has a service account's token."""
+    """Returns True if this process runs in a pod with a service account's token."""
     return Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()

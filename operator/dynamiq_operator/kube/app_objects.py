@@ -1,4 +1,4 @@
-"""Objects of an App that were found by its name, and of these the ones that are the App's: whose they are their owners' uids say."""
+"""Filters objects that were found by an App's name: those of this App have its uid as owner, not that of a deleted App."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ from dynamiq_operator.model import ownership
 from dynamiq_operator.model.manifests import API_VERSION, Manifest
 
 
-def only_of_app(api: Api, namespace: str, app: str, found: list[Manifest], uid: str | None = None) -> list[Manifest]:
-    """Those of the App that has the name now; all of them where there is none, or the caller may not read it.
+def only_of_app(api: Api, namespace: str, app: str, objects: list[Manifest], uid: str | None = None) -> list[Manifest]:
+    """Lists the objects of the App that has the name now; all if there is no such App, or the caller may not read it.
 
-    `uid`: the App's, where it is known. Else it is asked for where an App owns any of `found`: that App may be deleted, and another have its name.
-    Raises kube.errors.ApiError.
+    `uid`: the App's, if known. Raises kube.errors.ApiError.
     """
-    if all(ownership.is_nobodys(each) for each in found):
-        return found
+    # Without owners there is nothing to compare with, and the App's uid is not read.
+    if all(ownership.is_nobodys(each) for each in objects):
+        return objects
     uid = uid or uid_of(api, namespace, app)
-    return ownership.only_of(uid, found) if uid is not None else found
+    return ownership.only_of(uid, objects) if uid is not None else objects
 
 
 def uid_of(api: Api, namespace: str, app: str) -> str | None:
-    """The uid of the App of this name; None where there is none, or the caller may not read it. Raises kube.errors.ApiError."""
+    """Reads the uid of the App of this name; returns None if there is no such App, or the caller may not read it.
+
+    Raises kube.errors.ApiError.
+    """
     path = f"/apis/{API_VERSION}/namespaces/{quote(namespace, safe='')}/apps/{quote(app, safe='')}"
     try:
-        found: str = api.request("GET", path, accept=METADATA_ONE)["metadata"]["uid"]
+        uid: str = api.request("GET", path, accept=METADATA_ONE)["metadata"]["uid"]
     except errors.NotFound:
         return None
     except errors.Denied as error:
         if error.status == 401:
             raise
         return None
-    return found
+    return uid

@@ -1,4 +1,4 @@
-"""The API server with one row beside it that left the cluster: so what previews and makes a rollback reads that one as any other."""
+"""Adds one archived row, which the cluster no longer has, to the answers of the API server. Rollbacks then read it like any other row."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from dynamiq_operator.model.manifests import Manifest
 
 
 class WithArchivedRow:
-    """Reads the row, and the ConfigMap of its flow, where the API server has them not. `flow`: None where the archive has it not, or it may not be read."""
+    """An `Api` that also has the archived row, and the ConfigMap of its flow. `flow`: None if the archive lacks it, or it is unreadable."""
 
     def __init__(self, api: Api, row: Manifest, flow: str | None) -> None:
         meta, spec = row["metadata"], row["spec"]
-        # Whatever owner it had before a restore: the archive is this App's.
+        # Without an owner: it may have one of before a restore, and the archive has only rows of this App.
         self.row: Manifest = {**row, "metadata": {**meta, "ownerReferences": []}}
         self._api, self._app, self._rows = api, spec["app"], RECORDS.path(meta["namespace"])
-        self._there: dict[str, Manifest] = {RECORDS.path(meta["namespace"], meta["name"]): self.row}
+        self._archived: dict[str, Manifest] = {RECORDS.path(meta["namespace"], meta["name"]): self.row}
         if flow is not None:
             name = names.flow(spec["app"], spec["pinned"]["workflowHash"])
-            self._there[BY_KIND[CONFIG_MAP.kind].path(meta["namespace"], name)] = {"metadata": {"name": name}, "data": {FLOW_KEY: flow}}
+            self._archived[BY_KIND[CONFIG_MAP.kind].path(meta["namespace"], name)] = {"metadata": {"name": name}, "data": {FLOW_KEY: flow}}
 
     def request(
         self,
@@ -37,14 +37,14 @@ class WithArchivedRow:
         content_type: str = PLAIN,
         accept: str = PLAIN,
     ) -> Manifest:
-        """As Api.request."""
+        """Sends a request as `Api.request` does, and adds the archived objects to the answer."""
         try:
-            found = self._api.request(method, path, query=query, body=body, content_type=content_type, accept=accept)
+            answer = self._api.request(method, path, query=query, body=body, content_type=content_type, accept=accept)
         except errors.NotFound:
-            if method == "GET" and path in self._there:
-                return self._there[path]
+            if method == "GET" and path in self._archived:
+                return self._archived[path]
             raise
         is_history = method == "GET" and path == self._rows and (query or {}).get("fieldSelector") == f"spec.app={self._app}"
-        if is_history and accept == PLAIN and not found["metadata"].get("continue"):
-            return {**found, "items": [*(found["items"] or ()), self.row]}
-        return found
+        if is_history and accept == PLAIN and not answer["metadata"].get("continue"):
+            return {**answer, "items": [*(answer["items"] or ()), self.row]}
+        return answer

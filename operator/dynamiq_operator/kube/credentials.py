@@ -1,4 +1,4 @@
-"""Where the API server is and who the operator is there, read again when they may have changed: tokens and certificates are rotated."""
+"""Reads the address of the API server and the operator's login, and reads them again: tokens and certificates are rotated."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from typing import Any
 from dynamiq_operator.kube.api import in_a_pod
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where a kubelet puts what a pod says who it is by."""
+"""The directory in which a kubelet puts a pod's credentials."""
 
 RENEW_PERIOD = 300.0
-"""Seconds after which they are read again without a cause: a kubelet rotates a token long before it ends."""
+"""Seconds after which the login is read again in any case: a kubelet rotates a token long before it expires."""
 RENEW_PAUSE = 1.0
-"""Seconds that lie between two readings at least, however many requests are refused meanwhile."""
+"""Seconds between two readings at least, however many requests are refused meanwhile."""
 
 
 @dataclass(frozen=True)
 class PodConfiguration:
-    """Of the client's `Configuration` what a login is made of: that of the pod that this runs in."""
+    """The login of this pod, with the attributes of the Kubernetes client's `Configuration` that `Credentials` reads."""
 
     host: str
     token: str
@@ -39,7 +39,10 @@ class PodConfiguration:
 
     @classmethod
     def read(cls) -> PodConfiguration:
-        """Raises OSError where this is no pod that has a service account's token."""
+        """Reads the service account of this pod.
+
+        Raises OSError if this is no pod with a service account's token.
+        """
         host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "")
         if not host or not port:
             raise OSError("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this is no pod")
@@ -52,7 +55,7 @@ class PodConfiguration:
 
 @dataclass(frozen=True)
 class Login:
-    """What a request needs. `authorization`: of that header, None where a client certificate says who it is. `trust`: None without TLS."""
+    """The address and credentials of a request. `authorization`: the header, None with a client certificate. `trust`: None without TLS."""
 
     host: str
     authorization: str | None
@@ -73,10 +76,10 @@ class Credentials:
 
     @classmethod
     def of(cls, kubeconfig: Path | None, context: str | None) -> Credentials:
-        """By kubeconfig (its path, else $KUBECONFIG, else ~/.kube/config), or by the pod's service account inside a cluster."""
+        """Returns the credentials of a kubeconfig (its path, else $KUBECONFIG, else ~/.kube/config), or of this pod."""
 
         async def load() -> Any:
-            # Who has a pod's account alone, see `of_pod`, does without this client, which takes 100 MB of an image.
+            # Imported here: an image whose programs use only `of_pod` lacks this client, which takes 100 MB.
             from kubernetes.aio import client as kubernetes
             from kubernetes.aio import config as kubernetes_config
 
@@ -92,7 +95,7 @@ class Credentials:
 
     @classmethod
     def of_pod(cls) -> Credentials:
-        """By the service account of the pod that this runs in."""
+        """Returns the credentials of this pod's service account."""
 
         async def load() -> Any:
             return PodConfiguration.read()
@@ -100,21 +103,24 @@ class Credentials:
         return cls(load)
 
     async def login(self) -> Login:
-        """The login now. Raises what reading it raises only where it was never read."""
+        """Returns the current login, read again after `RENEW_PERIOD`.
+
+        Raises an error of reading only if the login was never read.
+        """
         if self._login is None or self._clock() - self._read_at > RENEW_PERIOD:
             await self._read(self._login)
         assert self._login is not None  # noqa: S101 - for the type checker: it was read, or reading it has raised
         return self._login
 
     async def renewed(self, refused: Login) -> Login:
-        """The login to try after the API server has refused one: what is configured by now, which may be the same."""
+        """Reads the login again after the API server refused one, and returns it. It may be the same."""
         await self._read(refused)
         return await self.login()
 
-    async def _read(self, known: Login | None) -> None:
-        """Reads it, once for all who ask at the same time. One that cannot be read leaves the old one: a file may be half written."""
+    async def _read(self, previous: Login | None) -> None:
+        """Reads the login, once for concurrent callers. If that fails, the old login stays."""
         async with self._lock:
-            if self._login is not None and (self._login is not known or self._clock() - self._read_at < RENEW_PAUSE):
+            if self._login is not None and (self._login is not previous or self._clock() - self._read_at < RENEW_PAUSE):
                 return
             try:
                 configuration = await self._load()
@@ -125,7 +131,7 @@ class Credentials:
                     server_name=configuration.tls_server_name,
                     proxy=configuration.proxy,
                 )
-            except Exception:
+            except Exception:  # a file may be half written
                 if self._login is None:
                     raise
             else:
@@ -133,16 +139,17 @@ class Credentials:
             self._read_at = self._clock()
 
     def _trust(self, configuration: Any) -> ssl.SSLContext:
-        """The one of before where its files are as they were: connections are pooled by it."""
+        """Returns the TLS context of a login; the previous one if its files are unchanged."""
+        # Connections are pooled by the context: a new one would open them all again.
         paths = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
         read = (*(Path(path).read_bytes() if path else None for path in paths), configuration.verify_ssl)
         if self._trusted is None or self._trusted[0] != read:
-            made = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
+            context = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
             if configuration.cert_file:
-                made.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
+                context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
             if not configuration.verify_ssl:
-                made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             if configuration.disable_strict_ssl_verification:
-                made.verify_flags &= ~ssl.VERIFY_X509_STRICT
-            self._trusted = (read, made)
+                context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            self._trusted = (read, context)
         return self._trusted[1]

@@ -1,32 +1,39 @@
-"""What the API server's answers mean: the one place where an answer becomes an error, and where it is said how each is retried.
+"""Turns answers of the API server into errors. It is the only place that does, and the table has how each error is retried.
 
-    answer                            error           in a reconcile of the operator
-    --------------------------------  --------------  -----------------------------------------------------------------------
-    409 with reason AlreadyExists     AlreadyExists   a child: read, and taken back where it is the App's; else the condition
-                                                      says NameTaken. The Secret of Access Keys: left as it is. A row or a run:
-                                                      it was created before, which is success; a run that is not this App's is
-                                                      NameTaken. What is being deleted, and a claim of a hostname: as Conflict
-    409 otherwise, 422 of the uid     Conflict        ends it: another manager wrote the object, or another object has the name
-                                                      by now, which a patch with a uid is told as 422; the App is requeued with
-                                                      backoff and observed anew. A child's fields that are handed to apply: read
-                                                      anew and tried again a few times. A pod's annotation: left out. Of a DELETE:
-                                                      another object, left alone
-    404, said by an API server        NotFound        of a read: absent. Of a DELETE: success. A pod's annotation: left out.
-                                                      Otherwise requeued with backoff
-    400, 413, 422                     Invalid         a child: the condition says Refused, with the server's words; sent again with
-                                                      `retry_child`, without an end, and at once when its manifest changes. A
-                                                      workload that the API server's own validation refuses ends its row, which never
-                                                      changes; an admission webhook or policy may think otherwise later. A row is passed
-                                                      over meanwhile, and those after it are not
-    401, 403                          Denied          a child: the condition says Denied; otherwise the same. A 401 decides nothing
-                                                      here: the operator's client reads its login anew, and then says Unavailable
-    429, 5xx, any other, no answer    Unavailable     ends it: the App is requeued with backoff
+    | answer                         | error         | in a reconcile of the operator
+    | ------------------------------ | ------------- | ----------------------------------------------------------------------
+    | 409 with reason AlreadyExists  | AlreadyExists | A child: read, and adopted if it is the App's. Otherwise the condition
+    |                                |               | says NameTaken. The Secret of Access Keys: left unchanged.
+    |                                |               | A row or a run: success, since it was created before.
+    |                                |               | A run that is not this App's: NameTaken.
+    |                                |               | An object under deletion, a claim of a hostname: as Conflict.
+    | other 409, 422 of the uid      | Conflict      | Ends the group. Another manager wrote the object, or another object has
+    |                                |               | the name (422: the answer to a patch with a uid).
+    |                                |               | The App is requeued with backoff and observed again.
+    |                                |               | Fields of a child that are handed to apply: read and tried again a few
+    |                                |               | times. A pod's annotation: left out.
+    |                                |               | A DELETE: the other object is left alone.
+    | 404 of an API server           | NotFound      | A read: absent. A DELETE: success. A pod's annotation: left out.
+    |                                |               | Otherwise requeued with backoff.
+    | 400, 413, 422                  | Invalid       | A child: the condition says Refused, with the server's message.
+    |                                |               | It is sent again with `retry_child`, without limit, and at once when
+    |                                |               | its manifest changes. A workload that the API server's own validation
+    |                                |               | refuses ends its row, which never changes.
+    |                                |               | A refusal by a webhook or a policy does not: it may change later.
+    |                                |               | A row: skipped meanwhile; later rows are not.
+    | 401, 403                       | Denied        | A child: the condition says Denied. Otherwise as Invalid.
+    |                                |               | A 401 has no effect here: the operator's client reads its login again,
+    |                                |               | and then raises Unavailable.
+    | 429, 5xx, any other, no answer | Unavailable   | Ends the group. The App is requeued with backoff.
 
-What is "ended" is the group of operations that relies on the one that failed (`plan.groups`); the others are done. Whatever is not
-named for a kind of object is said in the App's condition ReconcileFailed, a conflict or a missing answer once it has come back a few
-times, and requeues the App with `backoff`, without limit: no error ends the process. An Event that cannot be written ends nothing. For the surfaces, an action whose write can be made over what others
-wrote tries again after Conflict or AlreadyExists (`TRIES` times), and then raises NotNow, or, of a promotion, the last error. Every
-other error is answered at once: REST answers with the status of `rest`'s table of errors, the plugin with a sentence.
+An error ends the group of operations that relies on the failed one (`plan.groups`); the others are performed. An error that the table
+does not list for a kind of object is reported in the App's condition ReconcileFailed. It requeues the App with `backoff`, without limit.
+A conflict or a missing answer is reported only after it has recurred a few times. No error ends the process. A failed write of an Event
+ends nothing.
+
+For the surfaces: an action whose write can be repeated over the writes of others tries again after Conflict or AlreadyExists, `TRIES`
+times. Then it raises NotNow; a promotion raises the last error. All other errors are returned at once: REST answers with the status of its
+table of errors, the plugin with a sentence.
 """
 
 from __future__ import annotations
@@ -37,9 +44,9 @@ from typing import Any
 
 
 class ApiError(Exception):
-    """A request that the API server did not carry out. `status` is the HTTP status, 0 where no answer came.
+    """A request that the API server did not perform. `status`: the HTTP status, 0 without an answer.
 
-    `causes`: what is wrong with each field, where the API server says so. `retry_after`: seconds that it asks to wait.
+    `causes`: the error of each field, if the API server names any. `retry_after`: the seconds to wait, if it names them.
     """
 
     causes: tuple[tuple[str, str], ...] = ()
@@ -51,42 +58,40 @@ class ApiError(Exception):
 
 
 class NotFound(ApiError):  # noqa: N818 - named as the API names its reasons
-    """There is no such object."""
+    """An object that does not exist."""
 
 
 class AlreadyExists(ApiError):  # noqa: N818
-    """A create met an object of that name."""
+    """A create of an object whose name is taken."""
 
 
 class Conflict(ApiError):  # noqa: N818
-    """Another manager wrote the object since it was read, or a precondition does not hold."""
+    """A write of an object that another manager wrote since it was read, or whose precondition does not hold."""
 
 
 class Invalid(ApiError):  # noqa: N818
-    """The content is refused."""
+    """A request whose content is refused."""
 
     @property
     def is_final(self) -> bool:
-        """Whether the API server's own validation names what is wrong: the same content is refused whenever it is sent.
-
-        An admission webhook or policy answers with any status, and may be of another mind tomorrow; so may whatever stands before the API server.
-        """
-        return self.status == 422 and bool(self.causes) and not any(said in str(self) for said in _ADMISSION)
+        """True if the API server's own validation refused the content: the same content will always be refused."""
+        # A webhook, a policy or a proxy may answer with any status, and may decide otherwise later.
+        return self.status == 422 and bool(self.causes) and not any(marker in str(self) for marker in _ADMISSION)
 
 
 class Denied(ApiError):  # noqa: N818
-    """Not allowed, by rights, by a policy or by a quota: it may be allowed later."""
+    """A request that rights, a policy or a quota do not allow. It may be allowed later."""
 
 
 class Unavailable(ApiError):  # noqa: N818
-    """No answer, or the API server cannot answer now."""
+    """A request without an answer, or that the API server cannot perform now."""
 
 
 _ADMISSION = ("denied the request", "denied request", "admission webhook")
-"""How the API server says that it was a webhook or a policy."""
+"""Parts of a message that show that a webhook or a policy refused."""
 
 ANY = ""
-"""Every reason of a status that has no line of its own."""
+"""All reasons of a status that have no line of their own."""
 
 ERRORS: Mapping[tuple[int, str], type[ApiError]] = {
     (400, ANY): Invalid,
@@ -98,41 +103,39 @@ ERRORS: Mapping[tuple[int, str], type[ApiError]] = {
     (413, ANY): Invalid,
     (422, ANY): Invalid,
 }
-"""The error of an HTTP status and the `reason` of its Status object. A status that is not here is `Unavailable`."""
+"""The error of an HTTP status and the `reason` of its Status object. All other statuses are `Unavailable`."""
 
 
 SAID_MAX = 8192
-"""Characters of what an answer says that are kept: it may repeat all that was sent."""
+"""Characters of an answer's message that are kept: it may repeat the whole request."""
 NOT_SERVED = "404 page not found"
-"""How an API server answers for a path that it does not serve."""
+"""The answer of an API server for a path that it does not serve."""
 
 
-def from_answer(status: int, raw: bytes, asked: str) -> ApiError:
-    """The error of an answer: of its Status object, or of whatever else its body is. `asked`: method and path.
-
-    That there is no such object is believed of an API server alone: what stands before it says 404 of everything at times.
-    """
+def from_answer(status: int, raw: bytes, request_name: str) -> ApiError:
+    """Returns the error of an answer, from its Status object or from any other body. `request_name`: method and path."""
     causes: Iterable[Mapping[str, Any]] = ()
     try:
         parsed = json.loads(raw)
         reason, message = str(parsed.get("reason") or ""), str(parsed.get("message") or "")
-        found = (parsed.get("details") or {}).get("causes") or ()
-        causes = [cause for cause in found if isinstance(cause, Mapping)]
+        raw_causes = (parsed.get("details") or {}).get("causes") or ()
+        causes = [cause for cause in raw_causes if isinstance(cause, Mapping)]
         is_status = parsed.get("kind") == "Status"
     except (ValueError, AttributeError, RecursionError, TypeError):
         reason, message = "", raw[:500].decode(errors="replace").strip()
         is_status = message == NOT_SERVED
-    said = message[:SAID_MAX] or f"{asked}: HTTP {status}"
-    error = from_status(status, reason, said) if is_status or status != 404 else Unavailable(said, status)
+    text = message[:SAID_MAX] or f"{request_name}: HTTP {status}"
+    # Only a 404 of an API server itself counts as missing: a proxy before it answers 404 for all paths at times.
+    error = from_status(status, reason, text) if is_status or status != 404 else Unavailable(text, status)
     error.causes = tuple((str(cause.get("field") or ""), str(cause.get("message") or "")[:SAID_MAX]) for cause in causes)
     if isinstance(error, Invalid) and any(field == "metadata.uid" for field, _ in error.causes):
-        # A patch that names a uid alone meets another object of the name: where it names a resourceVersion, too, this is a 409.
-        return Conflict(said, 409)
+        # A patch with a uid met another object of that name. With a resourceVersion as well, the API server answers 409 itself.
+        return Conflict(text, 409)
     return error
 
 
 def from_status(status: int, reason: str, message: str) -> ApiError:
-    """The error of an HTTP status and of the `reason` of the Status object that came with it."""
+    """Returns the error of an HTTP status and of the `reason` in its Status object."""
     kind = ERRORS.get((status, reason)) or ERRORS.get((status, ANY), Unavailable)
     return kind(message, status)
 
@@ -141,18 +144,16 @@ CHILD_FIRST, CHILD_GROWTH, CHILD_MOST = 1.0, 1.1, 300.0
 
 
 def retry_child(failures: int) -> float:
-    """Seconds after which a child that was refused for the n-th time is sent again: a webhook, a quota or a right may have changed.
-
-    About a tenth of the time for which it has been refused: what was wrong for a minute is found to be well within 6 s.
-    """
+    """Returns the seconds to wait after the n-th refusal of a child: about a tenth of the time since its first."""
+    # A webhook, a quota or a right may have changed: after a minute of refusals a repair is noticed within 6 s.
     return min(CHILD_FIRST * CHILD_GROWTH ** min(failures - 1, 100), CHILD_MOST)
 
 
 BACKOFF_FIRST = 0.2
 BACKOFF_MAX = 5.0
-"""Seconds after which, at most, something that failed is tried again: what was healed is noticed within these."""
+"""Seconds after which a failed operation is tried again at most: a repair is noticed within these."""
 
 
 def backoff(failures: int) -> float:
-    """Seconds to wait after the n-th consecutive failure, from 1: doubling from `BACKOFF_FIRST` up to `BACKOFF_MAX`, without an end."""
+    """Returns the seconds to wait after the n-th consecutive failure, from 1. It doubles from `BACKOFF_FIRST` up to `BACKOFF_MAX`."""
     return min(BACKOFF_FIRST * float(2 ** min(failures - 1, 16)), BACKOFF_MAX)

@@ -1,4 +1,7 @@
-"""/metrics on a port of its own, in the text format of Prometheus: plain HTTP and no token, so no Service and no hostname leads to it."""
+"""Serves /metrics on a port of its own, in the text format of Prometheus.
+
+It is plain HTTP without a token: no Service and no hostname may lead to it.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,20 @@ from prometheus_client import CollectorRegistry, generate_latest
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BACKLOG = 128
 SMALL: dict[str, Any] = {"max_line_size": 1024, "max_field_size": 4096, "max_headers": 32}
-"""What is kept of a head and of trailers at a port that everybody in the cluster reaches; the server's defaults keep a megabyte of each."""
+"""Limits of a head and of trailers, since everybody in the cluster can reach the port. The server's defaults keep a megabyte of each."""
 MOST = 64
-"""Connections of such a port beyond which one ends for each new one: the oldest of the address that has the most."""
+"""Connections of such a port at most. Beyond, a new one ends another: the oldest one of the address that has the most."""
 
 
 class PortTaken(OSError):  # noqa: N818 - it says what is
-    """The port of metrics cannot be listened on."""
+    """A port that cannot be listened on."""
 
 
 def bound(host: str | None, port: int, of: str = "/metrics") -> socket.socket:
-    """A socket that listens; `host`: None is every address, those of IPv6 among them where there are any. Raises PortTaken."""
+    """Returns a listening socket. `host`: None for every address, including IPv6 if available. `of`: the use of the port, for the message.
+
+    Raises PortTaken.
+    """
     both = host is None and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both or ":" in (host or "") else socket.AF_INET
     try:
@@ -36,7 +42,7 @@ def bound(host: str | None, port: int, of: str = "/metrics") -> socket.socket:
 
 
 async def served(app: web.Application, listening: socket.socket, idle: float) -> web.AppRunner:
-    """Serves a few pages to whoever asks; `idle`: seconds for which a connection is kept without a request."""
+    """Serves an application on the socket, and returns its runner. `idle`: seconds for which a connection is kept without a request."""
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
     await _Port(runner, listening, idle).start()
@@ -52,32 +58,34 @@ class _Port(web.BaseSite):
 
     async def start(self) -> None:
         await super().start()
-        loop, there = asyncio.get_running_loop(), dict[_Connection, str]()
-        made = partial(_Connection, self._runner.server, there=there, loop=loop, access_log=None, keepalive_timeout=self._idle, **SMALL)
-        self._server = await loop.create_server(made, sock=self._listening, backlog=BACKLOG)
+        loop, of_port = asyncio.get_running_loop(), dict[_Connection, str]()
+        factory = partial(
+            _Connection, self._runner.server, of_port=of_port, loop=loop, access_log=None, keepalive_timeout=self._idle, **SMALL
+        )
+        self._server = await loop.create_server(factory, sock=self._listening, backlog=BACKLOG)
 
 
 class _Connection(web.RequestHandler):
-    """One connection. `there`: all of the port, by address, the oldest first."""
+    """One connection. `of_port`: all connections of the port with their addresses, the oldest first."""
 
-    __slots__ = ("_there",)
+    __slots__ = ("_of_port",)
 
-    def __init__(self, *given: Any, there: dict[_Connection, str], **options: Any) -> None:
-        super().__init__(*given, **options)
-        self._there = there
+    def __init__(self, *arguments: Any, of_port: dict[_Connection, str], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._of_port = of_port
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._there[self] = str((transport.get_extra_info("peername") or ("",))[0])
-        if len(self._there) > MOST:
-            ((most, _),) = Counter(self._there.values()).most_common(1)
-            oldest = next(each for each, address in self._there.items() if address == most)
-            del self._there[oldest]
+        self._of_port[self] = str((transport.get_extra_info("peername") or ("",))[0])
+        if len(self._of_port) > MOST:
+            ((most, _),) = Counter(self._of_port.values()).most_common(1)
+            oldest = next(each for each, address in self._of_port.items() if address == most)
+            del self._of_port[oldest]
             if oldest.transport is not None:
                 oldest.transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._there.pop(self, None)
+        self._of_port.pop(self, None)
         super().connection_lost(exc)
 
     def handle_error(
@@ -85,14 +93,14 @@ class _Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         if status >= 500:
             return super().handle_error(request, status, exc, message)
-        response = web.Response(status=status)  # no HTTP is no fault of ours, of which the log would have a traceback
+        response = web.Response(status=status)  # an error of the client: the log needs no traceback
         response.force_close()
         return response
 
 
 @contextlib.asynccontextmanager
 async def metrics_served(listening: socket.socket | None, registry: CollectorRegistry) -> AsyncIterator[None]:
-    """Serves the metrics of `registry` on a socket until the block is left; nowhere without one."""
+    """Serves the metrics of `registry` on a socket until the block is left; does nothing without a socket."""
     if listening is None:
         yield
         return
@@ -110,6 +118,6 @@ async def metrics_served(listening: socket.socket | None, registry: CollectorReg
 
 
 async def serve_metrics(listening: socket.socket | None, registry: CollectorRegistry) -> None:
-    """The same until it is cancelled."""
+    """Serves the same until it is cancelled."""
     async with metrics_served(listening, registry):
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""A resource of the API server, followed from a list on: watch after watch, a list where one cannot go on, and no error that ends it."""
+"""Follows a resource of the API server: lists it, then watches it, and lists it again if a watch cannot continue. No error ends it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ log = logging.getLogger(__name__)
 
 
 class Following(ABC):
-    """What lists and carries out is up to a subclass. `pause_max`: seconds between two attempts at most. `label`: of the watches.
+    """A loop that lists and watches one resource. A subclass takes its objects and changes.
 
-    `lists_again`: errors of carrying out, after which what is there has to be listed.
+    `label`: the selector of the watches. `pause_max`: seconds between two attempts at most.
+    `lists_again`: errors of `_carry_out` after which the resource is listed again.
     """
 
     def __init__(
@@ -28,18 +29,21 @@ class Following(ABC):
         self._client, self._path, self._label = client, path, label
         self._pause_max, self._lists_again = pause_max, lists_again
         self._version = ""
-        """What is known is as of this resourceVersion; empty where it has to be listed."""
+        """The resourceVersion up to which changes are known; empty if the resource has to be listed."""
         self._failures = 0
         self.listed = asyncio.Event()
-        """Set once it was listed."""
+        """Set after the first list."""
 
     @abstractmethod
     async def _list(self) -> str:
-        """Takes what is there, and returns the list's resourceVersion. Raises errors.ApiError."""
+        """Lists the resource, takes its objects, and returns the list's resourceVersion.
+
+        Raises errors.ApiError.
+        """
 
     @abstractmethod
     async def _carry_out(self, kind: str, raw: Manifest) -> None:
-        """Takes a change: ADDED, MODIFIED or DELETED."""
+        """Takes a change of the kind ADDED, MODIFIED or DELETED."""
 
     async def run(self) -> None:
         """Lists and watches until it is cancelled."""
@@ -54,7 +58,7 @@ class Following(ABC):
                 self._version = ""
                 await self._pause(error)
             except errors.ApiError as error:
-                # A watch that the API server did not end in time may have gone silent: another one begins where it was.
+                # The API server did not end this watch in time, so it may be silent: the next one continues at once, at the same version.
                 has_lasted = bool(self._version) and monotonic() - began >= WATCH_FOR
                 if isinstance(error, errors.Unavailable) and error.status != EXPIRED and has_lasted:
                     continue
@@ -67,21 +71,24 @@ class Following(ABC):
         self.listed.set()
 
     async def _watch(self) -> None:
-        """Follows the changes from what is known on, until the watch ends."""
-        began, heard = monotonic(), False
+        """Follows the changes since the known version, until the watch ends.
+
+        Raises errors.ApiError.
+        """
+        began, has_event = monotonic(), False
         async with self._client.watch(self._path, watching.query(self._version, label=self._label), WATCH_FOR + GRACE) as lines:
             async for line in lines:
                 event = watching.event_of(line, self._path)
-                heard = True
+                has_event = True
                 raw = event["object"]
                 if event["type"] != "BOOKMARK":
                     await self._carry_out(event["type"], raw)
                 self._version = str(raw["metadata"]["resourceVersion"])
-        if not heard and monotonic() - began < BRIEF:
+        if not has_event and monotonic() - began < BRIEF:
             raise errors.Unavailable(f"watch {self._path}: it ended at once")
 
     async def _pause(self, error: Exception) -> None:
-        """Waits, but not before the second attempt; and not all replicas to the same moment."""
+        """Pauses before an attempt, except before the second one. The pause is random, so replicas do not all try at the same moment."""
         self._failures += 1
         if self._failures > 1:
             log.warning("%s cannot be read, trying again: %s", self._path, error)

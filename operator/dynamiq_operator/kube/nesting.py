@@ -1,6 +1,6 @@
-"""JSON of an API server, which stores what is nested deeper than parsers here go: one object of that kind hides no other.
+"""Parses JSON of an API server that is nested too deeply for other parsers, so one such object does not hide the others.
 
-Of an object's own fields none is nested so deeply, but a caller who may write an object may write its managedFields, too, and there anything.
+No field of an object needs such nesting. But a caller who may write an object may write anything into its managedFields.
 """
 
 from __future__ import annotations
@@ -14,20 +14,23 @@ from dynamiq_operator.kube import errors
 
 DEPTH_MOST = 200
 BRACKETS_MOST = 800
-"""So many a text may have without being looked at: of levels each of our parsers takes more."""
+"""Opening brackets up to which a text is not scanned: each of our parsers accepts more levels."""
 _PARTS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 
-def parse(raw: bytes, asked: str) -> Any:
-    """The value of an answer that a parser did not take, without what is nested too deeply. Raises errors.Unavailable where it is no JSON."""
+def parse(raw: bytes, request_name: str) -> Any:
+    """Parses an answer that another parser refused, without the parts that are nested too deeply.
+
+    Raises errors.Unavailable if it is no JSON.
+    """
     try:
         return orjson.loads(bounded(raw))
     except ValueError as error:
-        raise errors.Unavailable(f"{asked}: the answer is not JSON") from error
+        raise errors.Unavailable(f"{request_name}: the answer is not JSON") from error
 
 
 def bounded(raw: bytes) -> bytes:
-    """The same text with nothing in those lists and objects that are `DEPTH_MOST` levels deep."""
+    """Returns the text with the lists and objects at `DEPTH_MOST` levels emptied."""
     if raw.count(b"{") + raw.count(b"[") <= BRACKETS_MOST:
         return raw
     kept, begin, depth = bytearray(), 0, 0

@@ -1,4 +1,4 @@
-"""The resources that the operator and its surfaces read and write, as paths of the API."""
+"""Defines the resources that the operator and its surfaces read and write, with their paths in the API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dynamiq_operator.model.record import CLOSED
 
 @dataclass(frozen=True)
 class ApiResource:
-    """A resource of the API. The selectors are those under which it is listed and watched. `optional`: a cluster may lack it."""
+    """A resource of the API. The selectors limit its lists and watches. `optional`: a cluster may lack it."""
 
     group: str
     version: str
@@ -25,14 +25,14 @@ class ApiResource:
     field_selector: str = ""
     optional: bool = False
     first_page: int = 0
-    """Items of a list's first page, 0 for as many as a page may have; by what it weighs the operator chooses how many follow."""
+    """Items of a list's first page; 0 for the most that a page may have. The client sizes later pages by the bytes of the page before."""
 
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """The URL path of the collection, of one object, or of its subresource."""
+        """Returns the URL path of the collection, of one object, or of its subresource."""
         parts = [f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"]
         if namespace and self.namespaced:
             parts.append(f"namespaces/{quote(namespace, safe='')}")
@@ -41,7 +41,7 @@ class ApiResource:
 
 
 SMALL_PAGE = 20
-"""Items of the first page of a kind of which one may be of 900 KiB, by its flow, or of a trigger's whole input."""
+"""Items of the first page of a kind whose objects may have 900 KiB: a flow, or the whole input of a trigger."""
 LARGE = frozenset(
     {kinds.APP.kind, kinds.WORKFLOW.kind, kinds.WORKFLOW_VERSION.kind, base.CONFIG_MAP.kind, base.CRON_JOB.kind, base.JOB.kind}
 )
@@ -85,11 +85,11 @@ JOBS = BY_KIND[base.JOB.kind]
 SECRETS = BY_KIND[base.SECRET.kind]
 HTTP_ROUTES = BY_KIND[base.HTTP_ROUTE.kind]
 ROUTES = tuple(BY_KIND[entry.kind] for entry in CHILD_KINDS if entry.serves_hostname)
-"""What can serve a hostname."""
+"""Kinds that can serve a hostname."""
 SLICES = BY_KIND[base.ENDPOINT_SLICE.kind]
-"""Where the Services of some Apps lead, and that of the gate: Kubernetes makes most of them, the operator those of sleeping Apps."""
+"""Targets of the Services of some Apps and of the gate. Kubernetes makes most slices, the operator those of sleeping Apps."""
 CHILDREN = tuple(BY_KIND[entry.kind] for entry in CHILD_KINDS if entry.watched and entry.resource not in (base.JOB, base.ENDPOINT_SLICE))
-"""What is observed as children of an App; Jobs are observed as runs of its triggers, and slices as where its Service leads."""
+"""Kinds observed as children of an App. Jobs are observed as runs of its triggers, and slices as the targets of its Service."""
 NAMESPACES = ApiResource("", "v1", "namespaces", "Namespace", namespaced=False)
 PODS = ApiResource("", "v1", "pods", "Pod", label_selector=names.MANAGED_SELECTOR, first_page=SMALL_PAGE)
 EVENTS = ApiResource("", "v1", "events", "Event")
@@ -105,6 +105,6 @@ DEFINITIONS = ApiResource("apiextensions.k8s.io", "v1", "customresourcedefinitio
 LEASES = ApiResource("coordination.k8s.io", "v1", "leases", "Lease")
 
 GUARDS = (DEPLOY_POLICIES, APPROVALS, REJECTIONS, NAMESPACES)
-"""What says which rows wait. What of it cannot be listed is not absent, but unknown: also where the cluster lacks the kind."""
+"""Kinds that decide which rows wait. If one cannot be listed, or the cluster lacks it, its objects are unknown, not absent."""
 WATCHED = (RUNTIMES, APPS, VERSIONS, RECORDS, *CHILDREN, JOBS, PODS, SLICES, *GUARDS)
-"""What is listed at start and watched from then on, where the cluster has it."""
+"""Kinds that are listed at start and watched from then on, if the cluster has them."""

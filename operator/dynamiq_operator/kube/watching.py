@@ -1,4 +1,4 @@
-"""What a watch is made of: how long one lasts, and what a line of it has to be."""
+"""Builds the query of a watch, and parses its lines. It sends no request."""
 
 from __future__ import annotations
 
@@ -8,28 +8,31 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.model.objects import Manifest
 
 WATCH_FOR = 6
-"""Seconds after which the API server ends a watch. One that has gone silent is never healed, and can't be told from one with no news."""
+"""Seconds after which the API server ends a watch. A silent watch never recovers, and looks like one without events: it must end soon."""
 GRACE = 1.0
-"""Seconds after which such a watch is ended here, where the API server did not."""
+"""Seconds after that in which the API server has to end the watch, or it is ended here."""
 BRIEF = 1.0
-"""Seconds: a watch that ended sooner, without a word, has failed."""
+"""Seconds: a watch that ended sooner, without an event, has failed."""
 EXPIRED = 410
 TYPES = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
 
 
 def query(version: str, *, label: str = "", field: str = "") -> dict[str, str | int]:
-    """The query of a watch from a resourceVersion on."""
-    asked: dict[str, str | int] = {
+    """Returns the query of a watch from a resourceVersion on."""
+    parameters: dict[str, str | int] = {
         "watch": "true",
         "allowWatchBookmarks": "true",
         "resourceVersion": version,
         "timeoutSeconds": WATCH_FOR,
     }
-    return asked | {name: selector for name, selector in (("labelSelector", label), ("fieldSelector", field)) if selector}
+    return parameters | {name: selector for name, selector in (("labelSelector", label), ("fieldSelector", field)) if selector}
 
 
 def event_of(line: bytes, path: str) -> Manifest:
-    """The event of a line. Raises errors.Unavailable with the status `EXPIRED` for an error of the API server, and for what is no event of an object."""
+    """Parses the event of a line.
+
+    Raises errors.Unavailable with the status `EXPIRED` for an error of the API server, and for a line that is no event of an object.
+    """
     try:
         event = orjson.loads(line)
     except ValueError as error:
@@ -42,5 +45,5 @@ def event_of(line: bytes, path: str) -> Manifest:
         raise errors.Unavailable(f"watch {path}: what came is no event", EXPIRED)
     if event["type"] != "BOOKMARK" and not isinstance(meta.get("name"), str):
         raise errors.Unavailable(f"watch {path}: an event is of no object", EXPIRED)
-    found: Manifest = event
-    return found
+    parsed: Manifest = event
+    return parsed

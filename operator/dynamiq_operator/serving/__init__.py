@@ -1,1 +1,1 @@
-"""What the HTTP servers of the management API and of the recorder share: limits of connections, lanes of callers, and the shape of errors."""
+"""Provides the HTTP servers of the management API and the recorder with limits of connections, lanes of callers, and a format of errors."""

@@ -1,8 +1,11 @@
-"""uvicorn's HTTP protocol with limits on what a connection may cost before anybody knows whose it is.
+"""Limits the cost of a connection to uvicorn's HTTP protocol while its caller is unknown. uvicorn itself has no such limits:
 
-uvicorn has none for them: bytes and headers of a head, bytes of trailers, time until a head is there, connections of one address, requests sent
-ahead of their answers, and time for an answer to be taken. Where an address has too many connections, those that wait the longest without a whole
-request are closed, not the new one: behind one address there may be many callers, and slow ones must not keep the others out.
+- bytes and headers of a head, and bytes of trailers
+- seconds until a head is complete, and until a client takes an answer
+- connections of one address, and requests sent ahead of their answers
+
+If an address has too many connections, one that waits the longest without a whole request is closed, not the new one. Behind one address
+there may be many callers, and slow ones must not keep the others out.
 """
 
 from __future__ import annotations
@@ -22,15 +25,15 @@ from uvicorn.server import ServerState
 from dynamiq_operator.serving.problems import HttpProblem
 
 STREAM = "dynamiq.stream"
-"""Of the ASGI scope: what a connection is told once a stream begins on it."""
+"""The extension of the ASGI scope whose `begin` is called when a stream begins on the connection."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds, bytes, and counts. `address` and `total` are connections; `ahead`: requests sent before the answer to the one before.
+    """Limits in seconds, bytes and counts. `address`, `total`: connections. `ahead`: requests sent before the answers to those before them.
 
-    `head_bytes`: of a head, and of what else comes between two parts of a body, such as trailers. `headers`: of a head; short ones take thirty times
-    their bytes. `untaken`: bytes of answers of all connections together that their clients have not taken.
+    `head_bytes`: of a head, and of all between two parts of a body, such as trailers. `headers`: of a head; a short one takes thirty times
+    its bytes. `untaken`: bytes of answers, of all connections together, that clients have not taken.
     """
 
     head_within: float = 10.0
@@ -44,45 +47,45 @@ class Limits:
 
 
 class Connections:
-    """The connections of a server, by address. Of one address, the first is the one that has been without a whole request the longest."""
+    """The connections of a server, by address. The first one of an address has been without a whole request the longest."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._count = 0
         self._by_address: dict[str, dict[LimitedProtocol, None]] = {}
         self._untaken: dict[LimitedProtocol, int] = {}
-        """Bytes of answers, of the connections that are not read from; that which is so the longest is first."""
+        """Bytes of answers that a client has not taken, by connection, the oldest first."""
 
     def add(self, connection: LimitedProtocol) -> bool:
-        """Whether there is place for it; another may have been closed for it."""
-        there = self._by_address.setdefault(connection.address, {})
-        there[connection] = None
+        """Adds a connection, and returns False if it was closed at once. Another one may have been closed for it."""
+        of_address = self._by_address.setdefault(connection.address, {})
+        of_address[connection] = None
         self._count += 1
-        if len(there) > self._limits.address:
+        if len(of_address) > self._limits.address:
             return self._close_one(connection.address, connection)
         if self._count > self._limits.total:
-            # Of several that have as many, its own.
+            # Among addresses with equally many, the new connection's own.
             most = max(self._by_address, key=lambda address: (len(self._by_address[address]), address == connection.address))
             return self._close_one(most, connection)
         return True
 
     def remove(self, connection: LimitedProtocol) -> None:
-        there = self._by_address.get(connection.address, {})
-        if connection in there:
-            del there[connection]
+        of_address = self._by_address.get(connection.address, {})
+        if connection in of_address:
+            del of_address[connection]
             self._count -= 1
-            if not there:
+            if not of_address:
                 del self._by_address[connection.address]
 
     def served(self, connection: LimitedProtocol) -> None:
-        """Puts a connection last: it has had a whole request."""
-        there = self._by_address.get(connection.address, {})
-        if connection in there:
-            del there[connection]
-            there[connection] = None
+        """Moves a connection to the end: it has had a whole request."""
+        of_address = self._by_address.get(connection.address, {})
+        if connection in of_address:
+            del of_address[connection]
+            of_address[connection] = None
 
     def not_taken(self, connection: LimitedProtocol, size: int) -> None:
-        """Notes what waits for a client. Where it is too much of all, the address with the most loses connections, the oldest first."""
+        """Notes the bytes that wait for a client. Above the limit of all, the address with the most loses connections, the oldest first."""
         self._untaken[connection] = size
         while sum(self._untaken.values()) > self._limits.untaken:
             sizes: Counter[str] = Counter()
@@ -97,17 +100,18 @@ class Connections:
         self._untaken.pop(connection, None)
 
     def _close_one(self, address: str, new: LimitedProtocol) -> bool:
-        """Closes one that waits. Where all are served, an address gives way to others, and never to itself."""
-        there = self._by_address[address]
-        waiting = next((each for each in there if each is not new and each.is_waiting), None)
-        oldest = waiting or (new if address == new.address else next(iter(there)))
+        """Closes the oldest waiting connection of the address, or another one if none waits. Returns False if that is the new one."""
+        # While all of them are served, an address loses one to another address, but never to itself: then the new one is closed.
+        of_address = self._by_address[address]
+        waiting = next((each for each in of_address if each is not new and each.is_waiting), None)
+        oldest = waiting or (new if address == new.address else next(iter(of_address)))
         self.remove(oldest)
         oldest.transport.abort()
         return oldest is not new
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection, within its limits."""
 
     limits: ClassVar[Limits] = Limits()
     _servers: ClassVar[weakref.WeakKeyDictionary[ServerState, Connections]] = weakref.WeakKeyDictionary()
@@ -117,19 +121,19 @@ class LimitedProtocol(HttpToolsProtocol):
         self.address = self.client[0] if self.client else ""
         self._is_head = True
         self._kept = 0
-        """Bytes since the head began or, once it was whole, since the last ones of the body: the parser may keep them."""
+        """Bytes since the head began; after the head, since the last bytes of the body. The parser may keep them."""
         self._problem: HttpProblem | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
-        if (found := self._servers.get(self.server_state)) is None:
-            found = self._servers[self.server_state] = Connections(self.limits)
-        self._among = found
+        if (connections := self._servers.get(self.server_state)) is None:
+            connections = self._servers[self.server_state] = Connections(self.limits)
+        self._among = connections
         if self._among.add(self):
             self._expect_head()
 
     @property
     def is_waiting(self) -> bool:
-        """Whether no request of it is being served."""
+        """True if no request of this connection is being served."""
         return not self.pipeline and (self.cycle is None or self.cycle.response_complete)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -162,11 +166,11 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_head = True
-        # Who streams is known, and has a share of their own: they leave the count of those of whom nobody knows anything.
+        # A caller who streams is known, and has a limit of their own: the connection leaves the count of unknown callers.
         self.scope["extensions"] = {STREAM: {"begin": partial(self._among.remove, self)}}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header; a trailer of a chunked body comes here too, and is none."""
+        """Takes a header; ignores a trailer of a chunked body, which the parser also passes."""
         if not self._is_head:
             return
         if len(self.headers) >= self.limits.headers:
@@ -199,7 +203,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answers what is no request of HTTP, in the shape of every other error."""
+        """Answers bytes that are no HTTP request, in the format of all errors."""
         self._refuse(self._problem or HttpProblem(400, msg))
 
     def pause_writing(self) -> None:
@@ -234,7 +238,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _refuse(self, problem: HttpProblem) -> None:
         if not self.is_waiting:
-            # The answers to requests before it come first; it gets none.
+            # The requests before it are not answered yet, and answers must keep their order: this one gets none.
             self.transport.abort()
             return
         answered = problem.response()

@@ -1,4 +1,4 @@
-"""JSON as bytes."""
+"""Serializes JSON as bytes. It parses nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import orjson
 
 
 def dumps(content: Any) -> bytes:
-    """Compact JSON. A lone surrogate, which UTF-8 cannot encode, is escaped."""
+    """Serializes a value as compact JSON. A lone surrogate, which UTF-8 cannot encode, is escaped."""
     try:
         return orjson.dumps(content)
     except TypeError:  # a lone surrogate, or a number of more than 64 bits

@@ -1,6 +1,6 @@
-"""Slots for what a process does at once, shared fairly among callers: who has the fewest gets the next one.
+"""Shares the slots of a process fairly among callers: the caller with the fewest gets the next one.
 
-A caller's own requests wait behind each other, never somebody else's behind all of them.
+The requests of one caller wait behind each other, never behind all requests of another caller.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ class Lane:
 
     @contextlib.asynccontextmanager
     async def slot(self, caller: str) -> AsyncIterator[None]:
-        """Holds a slot while the block runs. Raises HttpProblem 429 where there is none for this caller, 503 where there is none at all."""
+        """Holds a slot while the block runs.
+
+        Raises HttpProblem: 429 if this caller already has as many as one caller may, 503 if the process has none free.
+        """
         if caller in self._waiting or not self._may_run(caller):
             await self._turn(caller)
         else:
@@ -54,9 +57,9 @@ class Lane:
             async with asyncio.timeout(WAIT_MOST if self._patience is None else self._patience):
                 await turn
         except BaseException as error:
-            if turn.done() and not turn.cancelled():  # it came at the same moment
+            if turn.done() and not turn.cancelled():  # the slot was assigned at the same moment
                 self._leave(caller)
-            elif turn in queue:  # whoever leaves takes those that have gone out of the queue, too
+            elif turn in queue:  # `_leave` may have removed it from the queue already
                 queue.remove(turn)
                 if not queue:
                     del self._waiting[caller]
@@ -73,7 +76,7 @@ class Lane:
             chosen = min(able, key=lambda each: self._running.get(each, 0))
             queue = self._waiting[chosen]
             turn = queue.popleft()
-            # A caller who was served goes behind the others.
+            # A caller who was served moves behind the others.
             del self._waiting[chosen]
             if queue:
                 self._waiting[chosen] = queue

@@ -1,4 +1,4 @@
-"""Errors as the contract of the management API has them: `{"error": {"code", "message", "details"}}`."""
+"""Formats errors as in the contract of the management API: `{"error": {"code", "message", "details"}}`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CODES = {
 
 
 class HttpProblem(Exception):  # noqa: N818 - what is answered is no failure of the program
-    """A response with an error. `details`: by field of the request, what is wrong with it."""
+    """A response with an error. `details`: the error of each wrong field of the request."""
 
     def __init__(
         self, status: int, message: str, details: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
