@@ -1,4 +1,4 @@
-"""What is said of a row that waits. Every surface prints these sentences as they are, so that all say the same words."""
+"""The sentences about a waiting row. Every surface prints them unchanged, so that all of them agree."""
 
 from __future__ import annotations
 
@@ -43,13 +43,16 @@ def soaking(row: Record, guard: Guard, until: datetime) -> str:
 
 
 def not_from_cluster(where: str, policy: str, clusters: Sequence[str]) -> str:
-    """Of a row, and of what is asked for now."""
+    """Returns why a version from another cluster is refused, for rows and for previews."""
     taken = f"from {', '.join(clusters)} alone" if clusters else "from none"
     return f"it comes from {where}, and of other clusters policy {policy} takes versions {taken} (promotion.clusters)"
 
 
 def awaiting(context: Context, row: Record, given: int, needed: int, policies: Sequence[str], uncounted: Sequence[str] = ()) -> str:
-    """`uncounted`: who has approved without effect, each with the reason."""
+    """Returns which approvals are missing and who can give them.
+
+    `given`: approvals that count. `uncounted`: sentences about those that do not.
+    """
     people = "1 approval" if needed == 1 else f"{needed} approvals"
     of = f"policy {policies[0]}" if len(policies) == 1 else f"policies {', '.join(policies)}"
     if context.snapshot.guards.approvals and context.snapshot.guards.stamped_since is None:
@@ -58,8 +61,8 @@ def awaiting(context: Context, row: Record, given: int, needed: int, policies: S
         return f"Needs {people} ({of}), and none counts: the API server did not stamp who made the row, so the author is unknown"
     there = f", has {given}" if given else ""
     command = _command(context.app, f"approve {context.app.meta.name}")
-    said = f"Needs {people} ({of}){there}: someone other than the author, with the role dynamiq-approver, runs {command}"
-    return said + "".join(f". {each}" for each in uncounted)
+    need = f"Needs {people} ({of}){there}: someone other than the author, with the role dynamiq-approver, runs {command}"
+    return need + "".join(f". {each}" for each in uncounted)
 
 
 def held(app: App, by: RowOf) -> str:
@@ -68,7 +71,7 @@ def held(app: App, by: RowOf) -> str:
     )
 
 
-# What would hold a deploy that is asked for now.
+# Guards that would block a new deploy now.
 
 
 def would_hold_awaiting(policy: DeployPolicy) -> str:
