@@ -3,11 +3,11 @@
 The 1 % is spent in two parts, which add up (Bonferroni). Most of it is left for the look with the most runs:
 
 - 0.1 % for looks at any moment, however many. The likelihood ratio of "a rate above the limit, all equally likely" to "the limit" is a
-  supermartingale as runs arrive. It ever reaches 1,000 with a probability of at most 0.1 % (Ville's inequality).
-  See Robbins 1970, Statistical methods related to the law of the iterated logarithm. The limit is at least the 99.9 % bound of Clopper and Pearson for the version
-  before, which takes another 0.1 %.
-- 0.8 % for one last look at the end of the watch. It is a one-sided binomial test, and against the version before Fisher's exact test
-  at 0.2 %.
+  supermartingale as runs arrive. It ever reaches 1,000 with a probability of at most 0.1 % (Ville's inequality). See Robbins 1970,
+  Statistical methods related to the law of the iterated logarithm. The limit is at least the 99.9 % bound of Clopper and Pearson for the
+  version before, which takes another 0.1 %.
+- 0.8 % for one last look at the end of the watch. It is a one-sided binomial test, and against the version before Fisher's exact test at
+  0.2 %.
 
 Runs in flight are in `begun` and have not failed: where failures come fast, the runs that ended are no fair sample. The looks at any moment
 hold for any load and any duration: the failures by then are at most those among the first `begun` runs.
@@ -79,7 +79,7 @@ def upper_bound(rate: Rate) -> float:
 def _evidence(rate: Rate, limit: float) -> float:
     """Returns the likelihood ratio of the failures: rates above the limit, all equally likely, to the limit.
 
-    The integral of p^failed (1 - p)^(begun - failed) over p from the limit to 1 is an incomplete beta function, and so a sum of binomial
+    The integral of p^failed (1 - p)^(begun - failed) over p from the limit to 1 is an incomplete beta function. It is a sum of binomial
     terms.
     """
     if limit <= 0.0 or limit >= 1.0:
