@@ -215,8 +215,10 @@ class Context:
 
         - the App's own, if the row was approved with it
         - the approved one, from a workload that was applied with it
-        - for rows other than the candidate, the environment that was applied before
-        - the App's own, if the App's status or its rows show that it was in force
+        - the environment that was applied before
+        - the App's own, if the App's status or the row shows that it was in force
+
+        A candidate with an approved environment gets only that one.
         """
         if not self.holds_variables:
             return self.app
