@@ -84,8 +84,8 @@ def superseded(app: App, row: Record, by: Record) -> tuple[Emit, ...]:
     return _about_row(app, row, "Superseded", f"{title(row)} was superseded by {title(by)}")
 
 
-def repaired(app: App, kind: str, name: str, found: str, version: str) -> Emit:
-    return Emit(app, "Repaired", f"{kind} {name} had been changed at {found.lstrip('.')}: it is as it was", key=f"{kind}/{name}/{version}")
+def repaired(app: App, kind: str, name: str, field: str, version: str) -> Emit:
+    return Emit(app, "Repaired", f"{kind} {name} had been changed at {field.lstrip('.')}: it is as it was", key=f"{kind}/{name}/{version}")
 
 
 def standby_given_up(app: App, workload: Manifest, why: str) -> Emit:

@@ -54,7 +54,7 @@ def make_plan(snapshot: Snapshot) -> Plan:
     if app is None:
         return rows_without_app(snapshot)
     if app.meta.deleting or names.RESTORING_ANNOTATION in app.meta.annotations:
-        return Plan()  # the pieces of a restore are still arriving: the plan is made once, when all are there
+        return Plan()  # a restore is in progress: the plan is made once all of its objects exist
     if snapshot.unreadable or snapshot.app is None:
         return _frozen(snapshot, app)
     return _plan(Context.of(snapshot, snapshot.app))
@@ -77,7 +77,7 @@ def _plan(context: Context) -> Plan:
     overtaken = end_overtaken(released.context)
     # While further rows wait for a number, it is unknown which row is the newest: nothing is rolled out.
     ended, rollout = end_rollout(overtaken.context) if not context.snapshot.more_rows else (Step(overtaken.context), None)
-    context = ended.context  # the rows as they are once all this has been written: what follows is decided from them
+    context = ended.context  # the rows after all these writes: the rest is decided from them
     problems = AppProblems.of(context)
     rows = groups.rows(
         (*own_restored_rows(context), *completed.operations, *released.operations, *ended.operations), context.reserved is not None
@@ -85,7 +85,7 @@ def _plan(context: Context) -> Plan:
     deployed = frozenset({groups.row_group(context.target), groups.row_group(released.context.target)})
     first, last = _status_groups(context, problems, groups.ends(rows))
     statuses = row_statuses(context, rollout)
-    told = {groups.NUMBERS, groups.STATUS, groups.row_status_group(context.history.live)}
+    written = {groups.NUMBERS, groups.STATUS, groups.row_status_group(context.history.live)}
     return Plan(
         groups=(
             *leave_rows(context.snapshot),
@@ -93,11 +93,11 @@ def _plan(context: Context) -> Plan:
             *first,
             *rows,
             *(_converging(context, rows, deployed) if not context.snapshot.more_rows and context.lost is None else ()),
-            # After it: a rollback past whatever waits, or is asked its cases, is as fast as any other.
+            # Overtaken rows end last: a rollback past a row that waits or is verified is as fast as any other.
             *groups.overtaken(overtaken.operations, context.target),
             *groups.row_statuses(statuses.opening),
             *last,
-            *groups.row_statuses(statuses.closing, told),
+            *groups.row_statuses(statuses.closing, written),
             *(_group(groups.RETENTION, delete_expired(context), {groups.NUMBERS, groups.STATUS}) if context.lost is None else ()),
         ),
         requeue_after=_requeue_after(context, rollout, problems),

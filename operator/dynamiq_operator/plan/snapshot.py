@@ -149,7 +149,7 @@ class Snapshot:
     comparison: Comparison | None = None
     """The recorder's last comparison of a row with the one before."""
     unanswered: str = ""
-    """Why the recorder gave no answer, if it was asked."""
+    """Why the recorder gave no answer, if it had to compare."""
     archive: Archive = field(default_factory=Archive)
     """The archive's answers about rows that retention is about to delete, if the App has an archive."""
     slices: tuple[Slice, ...] = ()

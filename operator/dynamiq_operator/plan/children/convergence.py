@@ -114,7 +114,7 @@ def _own_restored(context: Context) -> Iterator[OwnChild]:
     Only immutable ones are adopted.
     """
     for key, observed in context.snapshot.children.items():
-        # One that could still change is not ours.
+        # A mutable one is not ours.
         is_kept = child_kinds.child_kind(key[0]).immutable and observed.get("immutable") is True
         if is_kept and not is_owned(observed, context.app) and not is_ending(observed):
             yield OwnChild(context.app, observed)

@@ -19,7 +19,7 @@ def maker_inputs(context: Context) -> Inputs:
         pinned=context.pinned,
         may_route=hostnames.may_route(context),
         kept_annotations=route_annotations.kept_annotations(context),
-        workloads=tuple(workload_inputs(context, wanted) for wanted in wanted_workloads(context)),
+        workloads=tuple(workload_inputs(context, each) for each in wanted_workloads(context)),
         selected=selection.selected_label(context),
         watches_endpoints=selection.watches_endpoints(context),
         scaled=selection.scaled_label(context),

@@ -64,11 +64,11 @@ def scale_standby(context: Context) -> Iterator[ScaleWorkload]:
 
 def delete_left(context: Context) -> Iterator[Operation]:
     """Yields the deletion of workloads that are no longer needed, once no caller can reach their pods."""
-    wanted = {each.label for each in wanted_workloads(context)}
+    labels = {each.label for each in wanted_workloads(context)}
     for label, observed in context.workloads.by_label.items():
-        if label in wanted or is_ending(observed) or not is_owned(observed, context.app) or not _may_go(context, label):
+        if label in labels or is_ending(observed) or not is_owned(observed, context.app) or not _may_go(context, label):
             continue
-        if gives_up_standby(context) and label == context.workloads.newest_served(but=wanted):
+        if gives_up_standby(context) and label == context.workloads.newest_served(but=labels):
             yield events.standby_given_up(context.app, observed, lacks_room(context))
         yield DeleteChild(observed)
 
@@ -95,9 +95,9 @@ def tell_pods(context: Context) -> Iterator[AnnotatePod]:
         # Pods that never served have no connection to close. Pods of a deleted workload terminate as they are.
         if pod.deleting or pod.pins == PLAIN or pod.pins not in context.workloads.by_label:
             continue
-        left = bool(selected) and pod.pins not in (selected, context.label) and context.workloads.served(pod.pins) > 0
-        if pod.standby is not left:
-            yield AnnotatePod(context.app, pod.name, pod.uid, pod.version, names.STANDBY_ANNOTATION, TRUE if left else None)
+        was_left = bool(selected) and pod.pins not in (selected, context.label) and context.workloads.served(pod.pins) > 0
+        if pod.standby is not was_left:
+            yield AnnotatePod(context.app, pod.name, pod.uid, pod.version, names.STANDBY_ANNOTATION, TRUE if was_left else None)
 
 
 def readings_due(context: Context) -> Mapping[str, datetime]:

@@ -19,35 +19,35 @@ from dynamiq_operator.plan.workloads.verified import needs_switch, verifies
 from dynamiq_operator.plan.workloads.wanted import WantedWorkload, are_others_gone, conversion, replicas_now, room_note
 
 
-def workload_inputs(context: Context, wanted: WantedWorkload) -> WorkloadInputs:
+def workload_inputs(context: Context, workload: WantedWorkload) -> WorkloadInputs:
     return WorkloadInputs(
-        wanted.label,
-        wanted.pins,
-        choice=_template_choice(context, wanted),
-        observed=wanted.observed,
-        key_note=access_keys.key_note(context, wanted.observed),
-        served_note=served_note(context, wanted.label),
-        room_note=room_note(context, wanted.label),
-        row_note=_row_note(context, wanted),
-        app=context.app_for(wanted.pins, wanted.observed) if wanted.pins is not None else None,
+        workload.label,
+        workload.pins,
+        choice=_template_choice(context, workload),
+        observed=workload.observed,
+        key_note=access_keys.key_note(context, workload.observed),
+        served_note=served_note(context, workload.label),
+        room_note=room_note(context, workload.label),
+        row_note=_row_note(context, workload),
+        app=context.app_for(workload.pins, workload.observed) if workload.pins is not None else None,
         replicas=replicas_now(context, None),
         recorder=context.settings.recorder,
-        renewed=wanted.observed is not None and renews_template(context, wanted.observed),
+        renewed=workload.observed is not None and renews_template(context, workload.observed),
     )
 
 
-def workload_manifest(context: Context, wanted: WantedWorkload) -> Manifest | None:
+def workload_manifest(context: Context, workload: WantedWorkload) -> Manifest | None:
     """Returns the workload's desired manifest; None if it is not to be made now."""
-    made = workloads.workload_manifest(context.app, workload_inputs(context, wanted))
-    return noting_given_up(made, wanted.observed, context.given_up) if made is not None else None
+    made = workloads.workload_manifest(context.app, workload_inputs(context, workload))
+    return noting_given_up(made, workload.observed, context.given_up) if made is not None else None
 
 
-def _row_note(context: Context, wanted: WantedWorkload) -> str | None:
+def _row_note(context: Context, workload: WantedWorkload) -> str | None:
     """Returns the row of a workload's template, while variables take effect only with rows; else None."""
     if not context.holds_variables or context.target is None:
         return None
-    noted = workloads.template_row(wanted.observed) if wanted.observed is not None else None
-    keeps = noted is not None and (wanted.pins is None or context.keeps_environment(wanted.pins, wanted.observed))
+    noted = workloads.template_row(workload.observed) if workload.observed is not None else None
+    keeps = noted is not None and (workload.pins is None or context.keeps_environment(workload.pins, workload.observed))
     return str(noted if keeps else context.target.sequence)
 
 
@@ -82,14 +82,14 @@ def awaits_policy(context: Context) -> bool:
     return any(key_of(each) not in observed or drift(each, observed[key_of(each)]) is not None for each in desired)
 
 
-def _template_choice(context: Context, wanted: WantedWorkload) -> TemplateChoice:
+def _template_choice(context: Context, workload: WantedWorkload) -> TemplateChoice:
     """Returns the template of the pins, unless its pods could not start, or must not mount something."""
-    pins, observed = wanted.pins, wanted.observed
-    if wanted.label == context.label and needs_switch(context):
+    pins, observed = workload.pins, workload.observed
+    if workload.label == context.label and needs_switch(context):
         return TemplateChoice.OBSERVED
     if pins is None or not variables.has_flow(context, pins) or access_keys.are_foreign(context) or awaits_policy(context):
         return TemplateChoice.OBSERVED
-    if observed is None and (access_keys.are_awaited(context) or _awaits_others(context, wanted.label)):
+    if observed is None and (access_keys.are_awaited(context) or _awaits_others(context, workload.label)):
         return TemplateChoice.OBSERVED
     if observed is not None and keeps_template(context, observed, pins):
         return TemplateChoice.OBSERVED

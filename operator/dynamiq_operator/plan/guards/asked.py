@@ -81,8 +81,8 @@ def why_never(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> s
     runs = context.history.live.pinned if context.history.live is not None else None
     if row.spec.bypass is not None or (runs is not None and runs_alike(runs, pinned)):
         return ""
-    if (found := _rejection(context, row, pinned)) is not None:
-        return rejection_said(pinned.workflow_version, found)
+    if (rejection := _rejection(context, row, pinned)) is not None:
+        return rejection_said(pinned.workflow_version, rejection)
     needs_soak = any(applies(policy, kind) and policy.spec.promotion is not None for policy in context.snapshot.guards.policies)
     return _why_not_soaked(context, row, pinned) if needs_soak and row.spec.promoted_from is not None else ""
 

@@ -93,5 +93,5 @@ def runs_alike(row: Pinned, other: Pinned) -> bool:
 
 
 def _is_on(context: Context, row: Record) -> bool:
-    """Returns True if the row asks for a hold; the App's setting applies if the row does not set it."""
+    """Returns the row's own setting of holds, else the App's. The default is True."""
     return (context.app.spec.rollout.hold_after_rollback if row.spec.hold is None else row.spec.hold) is not False

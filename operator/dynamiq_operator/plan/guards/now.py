@@ -21,7 +21,7 @@ MOST = 64
 
 def standing_guards(context: Context) -> tuple[StandingGuard, ...]:
     if context.snapshot.guards.outdated:
-        return ()  # it would be dropped
+        return ()  # the cluster would drop it
     return tuple(_guards(context))[:MOST]
 
 

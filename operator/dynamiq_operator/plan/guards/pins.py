@@ -28,7 +28,7 @@ def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused |
         return Refused(why)
     added: dict[str, Any] = {}
     guards = tuple(guards_of(context, row, pinned, kind))
-    if context.snapshot.guards.outdated:  # what is noted would be dropped, and the digest would fit nothing that is stored
+    if context.snapshot.guards.outdated:  # the cluster would drop the notes, and the digest would not match the stored row
         return Unknown(sentences.unknown(context.snapshot.guards.unknown)) if guards else pinned
     if guards:
         live = context.history.live

@@ -134,7 +134,7 @@ def noted_environment(row: Record | None) -> str | None:
     """
     if row is None or row.pinned is None:
         return None
-    # An older operator noted the App's wish for a rollback that waited: that proves nothing.
+    # For a rollback that waited, an older operator noted the App's own environment: that proves nothing.
     return row.pinned.environment if brings_environment(row) or not row.pinned.guards else None
 
 

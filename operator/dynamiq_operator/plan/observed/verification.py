@@ -24,7 +24,7 @@ class Reading:
     - `digest`: SHA-256 of the key of the requests; empty if unknown.
     - `lacks_key`: True if the Secret for the key is still missing.
     - `known`: True if every pod knows the key.
-    - `passed`: cases that passed, some seconds ago. `calls`: the calls made for them. `done`: True if every case was asked.
+    - `passed`: cases that passed, some seconds ago. `calls`: the calls made for them. `done`: True if every case was sent.
     - `failure`: why it failed, as a sentence. `problem`: what prevents an answer now.
     """
 

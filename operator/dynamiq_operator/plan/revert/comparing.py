@@ -109,7 +109,7 @@ def limits(policy: RevertPolicy) -> Iterator[str]:
 
 def compared_figures(policy: RevertPolicy) -> str:
     """Returns the names of the compared figures."""
-    named = [word for word, limit in (("p95", policy.max_p95_ratio), ("cost", policy.max_cost_ratio)) if limit is not None]
+    named = [name for name, limit in (("p95", policy.max_p95_ratio), ("cost", policy.max_cost_ratio)) if limit is not None]
     return " and ".join(named)
 
 
@@ -117,75 +117,75 @@ def _that_count(comparison: Comparison) -> str:
     return f" that began {comparison.matures_seconds:.0f} s before or earlier" if comparison.matures_seconds is not None else ""
 
 
-def is_enough(found: Comparison, policy: RevertPolicy) -> bool:
+def is_enough(comparison: Comparison, policy: RevertPolicy) -> bool:
     """Returns True if each figure that has a limit has enough runs for a result."""
-    return found.runs >= runs_needed(policy) and not found.too_few and not any(_too_few(found, policy))
+    return comparison.runs >= runs_needed(policy) and not comparison.too_few and not any(_too_few(comparison, policy))
 
 
-def _too_few(found: Comparison, policy: RevertPolicy) -> Iterator[str]:
+def _too_few(comparison: Comparison, policy: RevertPolicy) -> Iterator[str]:
     """Yields which runs are missing, for each figure that has a limit and too few runs."""
-    if policy.max_p95_ratio is not None and found.p95.too_few:
+    if policy.max_p95_ratio is not None and comparison.p95.too_few:
         yield f"a verdict on p95 takes {FEWEST_FOR_P95} runs of each version that were neither refused nor abandoned"
-    if policy.max_cost_ratio is not None and found.cost.too_few:
+    if policy.max_cost_ratio is not None and comparison.cost.too_few:
         yield f"a verdict on cost takes {FEWEST_RUNS} runs of each version whose price is known"
 
 
-def _is_known_bad(found: Comparison, policy: RevertPolicy) -> bool:
+def _is_known_bad(comparison: Comparison, policy: RevertPolicy) -> bool:
     """Returns True if one figure exceeds its limit, even if another one has too few runs."""
-    return found.runs >= policy.min_runs and not found.too_few and any(faults(found, policy))
+    return comparison.runs >= policy.min_runs and not comparison.too_few and any(faults(comparison, policy))
 
 
-def faults(found: Comparison, policy: RevertPolicy) -> list[str]:
+def faults(comparison: Comparison, policy: RevertPolicy) -> list[str]:
     """Returns a sentence for each figure that exceeds its limit."""
-    return [fault for fault in (_fault(found, P95, policy.max_p95_ratio), _fault(found, COST, policy.max_cost_ratio)) if fault]
+    return [fault for fault in (_fault(comparison, P95, policy.max_p95_ratio), _fault(comparison, COST, policy.max_cost_ratio)) if fault]
 
 
-def _decided(context: Context, policy: RevertPolicy, found: Comparison) -> Compared:
-    faulty = faults(found, policy)
+def _decided(context: Context, policy: RevertPolicy, comparison: Comparison) -> Compared:
+    faulty = faults(comparison, policy)
     return Compared(
         at=format_time(context.now),
         result=ComparisonResult.REGRESSED if faulty else ComparisonResult.KEPT,
-        runs=found.runs,
-        p95_ratio=_rounded(found.p95),
-        cost_ratio=_rounded(found.cost),
-        message=("; ".join(faulty) if faulty else "; ".join(_kept(found, policy)))[:512],
+        runs=comparison.runs,
+        p95_ratio=_rounded(comparison.p95),
+        cost_ratio=_rounded(comparison.cost),
+        message=("; ".join(faulty) if faulty else "; ".join(_kept(comparison, policy)))[:512],
     )
 
 
-def _fault(found: Comparison, figure: str, limit: float | None) -> str:
+def _fault(comparison: Comparison, figure: str, limit: float | None) -> str:
     """Returns why a figure exceeds its limit; empty if it does not."""
-    measured = _figure(found, figure)
+    measured = _figure(comparison, figure)
     if limit is None or measured.ratio is None or measured.ratio <= limit or not measured.regressed:
         return ""
-    return f"{_described(found, figure, _above(measured.ratio, limit))} (at most {limit:.2f}){_node(found, figure)}"
+    return f"{_described(comparison, figure, _above(measured.ratio, limit))} (at most {limit:.2f}){_node(comparison, figure)}"
 
 
-def _kept(found: Comparison, policy: RevertPolicy) -> Iterator[str]:
-    for figure, word, limit in ((P95, "p95", policy.max_p95_ratio), (COST, "cost", policy.max_cost_ratio)):
-        ratio = _figure(found, figure).ratio
+def _kept(comparison: Comparison, policy: RevertPolicy) -> Iterator[str]:
+    for figure, name, limit in ((P95, "p95", policy.max_p95_ratio), (COST, "cost", policy.max_cost_ratio)):
+        ratio = _figure(comparison, figure).ratio
         if limit is None:
             continue
-        if found.baseline is None:
-            yield f"its {word} is compared with none: no version was live before"
+        if comparison.baseline is None:
+            yield f"its {name} is compared with none: no version was live before"
         elif ratio is None:
-            yield f"its {word} is not known"
+            yield f"its {name} is not known"
         else:
-            yield _described(found, figure, f"{ratio:.2f}") + (", which chance may explain" if ratio > limit else "")
+            yield _described(comparison, figure, f"{ratio:.2f}") + (", which chance may explain" if ratio > limit else "")
 
 
-def _described(found: Comparison, figure: str, ratio: str) -> str:
+def _described(comparison: Comparison, figure: str, ratio: str) -> str:
     if figure == P95:
-        return f"p95 of its first {found.runs} runs is {ratio} times that of #{found.baseline}"
-    return f"one of its first {found.runs} runs costs {ratio} times what one of #{found.baseline} did"
+        return f"p95 of its first {comparison.runs} runs is {ratio} times that of #{comparison.baseline}"
+    return f"one of its first {comparison.runs} runs costs {ratio} times what one of #{comparison.baseline} did"
 
 
-def _node(found: Comparison, figure: str) -> str:
-    of, name, share = found.node or ("", "", 0.0)
+def _node(comparison: Comparison, figure: str) -> str:
+    of, name, share = comparison.node or ("", "", 0.0)
     return f", {100 * share:.0f} % of the change by node {name[:64]}" if of == figure else ""
 
 
-def _figure(found: Comparison, figure: str) -> Figure:
-    return found.p95 if figure == P95 else found.cost
+def _figure(comparison: Comparison, figure: str) -> Figure:
+    return comparison.p95 if figure == P95 else comparison.cost
 
 
 def _above(ratio: float, limit: float) -> str:
@@ -198,22 +198,22 @@ def _rounded(figure: Figure) -> float | None:
     return round(figure.ratio, 4) if figure.ratio is not None else None
 
 
-def _not_compared(context: Context, policy: RevertPolicy, found: Comparison | None) -> Compared:
+def _not_compared(context: Context, policy: RevertPolicy, comparison: Comparison | None) -> Compared:
     return Compared(
         at=format_time(context.now),
         result=ComparisonResult.NOT_COMPARED,
-        runs=found.runs if found is not None else None,
-        message=_why_not(context, policy, found)[:512],
+        runs=comparison.runs if comparison is not None else None,
+        message=_why_not(context, policy, comparison)[:512],
     )
 
 
-def _why_not(context: Context, policy: RevertPolicy, found: Comparison | None) -> str:
+def _why_not(context: Context, policy: RevertPolicy, comparison: Comparison | None) -> str:
     if context.settings.recorder is None:
         return "the operator was told of no recorder"
-    if found is None:
+    if comparison is None:
         return f"the recorder gave no answer{f': {context.snapshot.unanswered}' if context.snapshot.unanswered else ''}"
-    if found.runs < runs_needed(policy):
-        return f"the recorder had {found.runs} of its runs{_that_count(found)}, and it takes {runs_needed(policy)}"
-    if found.too_few:
+    if comparison.runs < runs_needed(policy):
+        return f"the recorder had {comparison.runs} of its runs{_that_count(comparison)}, and it takes {runs_needed(policy)}"
+    if comparison.too_few:
         return f"the recorder had less than {FEWEST_RUNS} runs of the version before"
-    return "; ".join(_too_few(found, policy)) or "not each of its pods said how many of its runs have not ended"
+    return "; ".join(_too_few(comparison, policy)) or "not each of its pods said how many of its runs have not ended"

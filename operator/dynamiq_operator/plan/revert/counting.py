@@ -39,7 +39,7 @@ def count(snapshot: Snapshot, app: App, counted: RunCounts) -> RunCounts:
         counted.last_look,
         counted.begun_by,
     ).noted(snapshot.now)
-    # One look alone has most of the 1 %, so it is taken once, and stays.
+    # The last look has most of the 1 %, so it is taken once.
     if counts.last_look is None and is_near_end(app, history, snapshot.now):
         return replace(counts, last_look=counts.looked_at(snapshot.now))
     return counts

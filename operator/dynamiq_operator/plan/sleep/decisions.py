@@ -88,7 +88,7 @@ def may_fall_asleep(context: Context, leads: Slice) -> bool:
 
 def is_to_go(context: Context, leads: Slice) -> bool:
     """Returns True if the gate's slice can be deleted without a caller losing its call."""
-    # Without a ready pod the slice stays, even if the gate does not answer: no pod would answer, and the gate may come back.
+    # Without a ready pod the slice stays, even if the gate does not answer: nothing else would, and the gate's pods may still run.
     if ENDPOINT_SLICE.kind in context.snapshot.denied or not is_ours(leads.raw, context.app):
         return False
     observed = context.serving_workload
@@ -178,9 +178,9 @@ def _port(context: Context) -> int:
     """Returns a free port of the gate: the first free one after the port derived from the App's uid."""
     # Two Apps that choose at the same time may get the same port: see `_leads_nowhere`.
     first = zlib.crc32(context.app.meta.uid.encode()) % len(PORTS)
-    taken = context.snapshot.gate_ports
+    used = context.snapshot.gate_ports
     return next(
-        (PORTS[(first + step) % len(PORTS)] for step in range(len(PORTS)) if PORTS[(first + step) % len(PORTS)] not in taken), PORTS[first]
+        (PORTS[(first + step) % len(PORTS)] for step in range(len(PORTS)) if PORTS[(first + step) % len(PORTS)] not in used), PORTS[first]
     )
 
 

@@ -89,7 +89,7 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         url=exposure.url(app, context.settings),
         image_policy=context.settings.image_policy if context.settings.image_policy is not ImagePolicy.ANY else None,
         triggers=run_statuses.last_runs(context),
-        settings=app.status.settings,  # the recorder's to say: no plan relies on it
+        settings=app.status.settings,  # written by the controller's settings recorder: no plan relies on it
         conditions=dated([ready(conditions), *conditions], app.status.conditions, context.now, app.meta.generation),
     )
 
@@ -169,7 +169,7 @@ def _available(context: Context, lacks: str) -> Condition:
     state = WorkloadState.of(context.serving_workload)
     if state.available:
         row = context.history.live if context.switches and context.history.live is not None else context.target
-        # A serverless App has one pod while it has little to do, and the gate holds calls where that ends.
+        # A serverless App has one pod while it has few calls, and the gate holds calls if that pod ends.
         alone = row is not None and row.pinned is not None and scale_of(row.pinned).min_replicas == 1 and sleeping_config(context) is None
         return (
             condition(AVAILABLE, True, ONE_POD, _ONE_POD) if alone else condition(AVAILABLE, True, "PodsReady", "pods are ready to answer")

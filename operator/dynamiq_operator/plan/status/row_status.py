@@ -130,7 +130,7 @@ def row_status(
     # There is no condition Ready: a GitOps tool would wait for ever for an old failed row.
     return RecordStatus(
         phase=phase,
-        # A row that reads closed is never written again: one that an older operator ended keeps what it says.
+        # A closed status is never written again: a row that an older operator ended keeps its status.
         ending=row.status.ending if row.phase in CLOSED else ending(row.name, row.raw_spec, reverts) if phase in CLOSED else None,
         waits=guard or (rollout.waits if rollout is not None else None),
         observed_generation=row.meta.generation if ended else 0,

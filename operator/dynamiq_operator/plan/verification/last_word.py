@@ -11,9 +11,9 @@ from dynamiq_operator.plan.verification.text import HIDDEN, redacted
 MESSAGE_MAX = 512
 
 
-def said_by(word: str) -> tuple[float | None, str]:
+def said_by(text: str) -> tuple[float | None, str]:
     """Returns score and message of the last line, which is JSON with these two, or plain text."""
-    lines = word.strip().splitlines()
+    lines = text.strip().splitlines()
     if not lines:
         return None, ""
     try:
@@ -27,8 +27,8 @@ def said_by(word: str) -> tuple[float | None, str]:
     return number, message if isinstance(message, str) else ""
 
 
-def without_secrets(word: str, secrets: Iterable[str] | None) -> str:
+def without_secrets(text: str, secrets: Iterable[str] | None) -> str:
     """Returns the same message without these values; without any message text if they are unknown."""
-    score, message = said_by(word)
+    score, message = said_by(text)
     kept = message and (HIDDEN if secrets is None else redacted(message, secrets))
-    return json.dumps({"score": score, "message": kept}) if word.strip() else ""
+    return json.dumps({"score": score, "message": kept}) if text.strip() else ""

@@ -81,16 +81,16 @@ def standby(context: Context) -> str | None:
     if not context.switches or not context.app.spec.rollout.switches or not _stays_warm(context) or gives_up_standby(context):
         return None
     live, good = context.live_pins, context.app.status.last_good
-    taken = (context.label, context.serving, live.label if live is not None else None)
+    excluded = (context.label, context.serving, live.label if live is not None else None)
     if good is None or context.history.live is None or good.live != context.history.live.sequence:
-        return context.workloads.newest_served(but=taken)
+        return context.workloads.newest_served(but=excluded)
     for label in context.workloads.of_pins:
-        pins = noted_pins(context, label) if label not in taken else None
+        pins = noted_pins(context, label) if label not in excluded else None
         if pins is not None and pins.pair == good.pair and not is_ending(context.workloads.by_label[label]):
             return label
     # Its pods ended in favour of a later standby: they start again, but not during a deploy.
     pins = _good_pins(context) if context.history.candidate is None else None
-    return pins.label if pins is not None and pins.label not in taken else None
+    return pins.label if pins is not None and pins.label not in excluded else None
 
 
 def to_be_warmed(app: App, children: Mapping[ChildKey, Manifest], now: datetime) -> str | None:
@@ -115,8 +115,8 @@ def _good_pins(context: Context) -> Pins | None:
 
 
 def _stays_warm(context: Context) -> bool:
-    left = seconds_warm(context)
-    return context.app.spec.rollout.warm.replicas != 0 and (left is None or left > 0)
+    seconds = seconds_warm(context)
+    return context.app.spec.rollout.warm.replicas != 0 and (seconds is None or seconds > 0)
 
 
 def seconds_warm(context: Context) -> float | None:
