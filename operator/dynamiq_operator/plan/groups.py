@@ -77,7 +77,7 @@ def by_object(operations: Iterable[Operation], after: Iterable[str] = ()) -> tup
 
 
 def rows(operations: Iterable[Operation], numbered_first: bool) -> tuple[Group, ...]:
-    """Returns the groups of rows. Each group that pins follows the group that pins the row before it: its digest is chained to that row's."""
+    """Returns the groups of rows. Each group that pins follows the one that pins the row before it: its digest is chained to that row's."""
     groups: list[Group] = []
     pinned_before = ""
     for group in by_object(operations, (NUMBERS,) if numbered_first else ()):

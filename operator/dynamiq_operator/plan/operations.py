@@ -1,4 +1,4 @@
-"""The operations of a plan. Each is one request to the API server, or, for a flow, one read and one write. They carry data and do nothing."""
+"""The operations of a plan. Each is one request to the API server, or, for a flow, one read and one write. They only carry data."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def are_foreign(context: Context) -> bool:
 
 
 def are_awaited(context: Context) -> bool:
-    """Returns True if the keys are created first, and the workload in the next plan: it notes their version, and is then written only once."""
+    """Returns True if the keys are created first, and the workload in the next plan: it then notes their version in one write."""
     absent = context.snapshot.access_keys.presence is KeysPresence.ABSENT
     return environment.needs_keys(context) and absent
 

@@ -29,7 +29,7 @@ class Gate:
 
     @classmethod
     def of(cls, slices: Iterable[Slice] | None) -> Gate:
-        """Returns the gate according to the slices of its own Service; None: they cannot be read. Without such slices it is not installed."""
+        """Returns the gate according to the slices of its own Service; None: unreadable. Without such slices it is not installed."""
         if slices is None:
             return cls(GateState.UNKNOWN)
         present = [each for each in slices if not each.deleting]

@@ -17,7 +17,7 @@ JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 
 @dataclass(frozen=True)
 class CallerPod:
-    """The pod of a run. `last_word`: its termination message. `why`: why it ended; `waits`: what it waits for, both in Kubernetes' words."""
+    """The pod of a run. `last_word`: its termination message. `why` it ended, and what it `waits` for, are in Kubernetes' words."""
 
     job: str
     ended: bool

@@ -38,7 +38,7 @@ class Serving:
 
 @dataclass(frozen=True)
 class LostClaim:
-    """A claim to be created again. `others`: other Apps whose routes have the hostname, oldest first. `tied`: the first of them is as old."""
+    """A claim to be created again. `others`: other Apps whose routes have the hostname, oldest first. `tied`: the first is as old."""
 
     hostname: str
     app: AppKey

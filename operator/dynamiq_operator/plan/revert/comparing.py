@@ -1,4 +1,7 @@
-"""Decides from the recorder's comparison whether the watched row is slower or more expensive than the one before. It asks nothing itself.
+"""Decides from the recorder's comparison whether the watched row is slower or more expensive than the one before. It sends no request.
+
+It decides once: when enough runs count for every figure that has a limit, or else at the end of the watch. A run counts once nearly every run of
+the version before would have ended: the first runs that end are the short ones.
 
 A figure reverts the row if it regressed, not by chance, and by more than the App allows. Unknown figures revert nothing: without an answer
 from the recorder, the App shows that nothing was compared.
@@ -73,7 +76,7 @@ def too_short(context: Context, policy: RevertPolicy) -> str:
 
 
 def noted_trial(context: Context) -> Trial | None:
-    """Returns the trial of the live row with the result of the comparison, once it is known or the watch is over."""
+    """Returns the live row's `status.trial`, with the result of the comparison once that is known or the watch is over."""
     policy, live, watched = context.app.spec.rollout.revert, context.history.live, trial(context)
     if policy is None or not policy.compares or live is None or watched is None or watched.compared is not None:
         return watched

@@ -40,7 +40,7 @@ def is_running(trial: Trial | None, live: Record | None, now: datetime) -> bool:
 
 
 def trial(context: Context) -> Trial | None:
-    """Returns the trial of the live row; None if it has none.
+    """Returns the live row's `status.trial`; None if it is not watched and was not.
 
     It begins when the App's status first names the row, and stays until another row is live.
     """

@@ -206,7 +206,7 @@ def _progressing(context: Context, failed: FailedRow | None) -> Condition:
 
 
 def _cause_of_live(context: Context) -> Cause | None:
-    """Returns why pods of the live row, the target, do not serve, such as those with changed variables. A cause that may pass is left out."""
+    """Returns why pods of the live row do not serve, such as those with changed variables. A cause that may pass is left out."""
     if all(pod.ready for pod in context.snapshot.pods):
         return None
     cause = find_cause(context.pods, None)

@@ -46,7 +46,7 @@ def due(snapshot: Snapshot, app: App) -> Asked | None:
 
 
 def asked(context: Context) -> Asked | None:
-    """Returns the verification that the new pods get now. Once begun, it continues with the same pods, ready or not: their answers decide."""
+    """Returns the verification that the new pods get now. Once begun, it continues with the same pods, ready or not."""
     unverified = to_verify(context)
     if unverified is None or not context.switches or context.label == context.serving or context.app.meta.deleting:
         return None
