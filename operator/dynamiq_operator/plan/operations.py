@@ -99,7 +99,7 @@ class LeaveRecord:
 
 @dataclass(frozen=True)
 class ReleaseRecord:
-    """The row's release, set once: no guard blocks it any more, and it is rolled out."""
+    """The row's admission, set once: no guard blocks it any more, and it is rolled out."""
 
     record: Record
     released: Released

@@ -26,7 +26,7 @@ class LedgerRow:
     - `asked`: its content, as far as `App.spec.deploy` has these fields.
     - `source`: None for an unpinned row.
     - `pair`: a digest of its flow and its runtime.
-    - `restored`: the sequence of the row that it restored.
+    - `restored`: the sequence of the row to which it rolled back.
     - `unreleased`: True if it waits, or waited, and was never rolled out.
     - `held`: True if it waits, or waited, because of a hold.
     - `holds`: True if Git's changes wait while this row is live.

@@ -103,7 +103,7 @@ class History:
 
 
 def waits(row: Record) -> bool:
-    """Returns True if a row was pinned with guards and is not released: it is no candidate, and nothing is made for it."""
+    """Returns True if a row was pinned with guards and is not admitted yet: it is no candidate, and nothing is made for it."""
     return row.outcome is None and row.pinned is not None and bool(row.pinned.guards) and row.spec.released is None
 
 
@@ -117,7 +117,7 @@ def brings_environment(row: Record) -> bool:
 
 
 def brings_once_released(row: Record, waited_for: Collection[GuardReason]) -> bool:
-    """Returns True if changed variables take effect with a row once it is released after waiting for these guards."""
+    """Returns True if changed variables take effect with a row once it is admitted after waiting for these guards."""
     sufficient = {GuardReason.AWAITING_APPROVAL} if row.spec.is_rollback else {GuardReason.AWAITING_APPROVAL, GuardReason.FROZEN}
     return row.spec.bypass is not None or not sufficient.isdisjoint(waited_for)
 

@@ -16,7 +16,7 @@ class Archive:
     - `acknowledged`: uids of rows that the archive just confirmed, by their digests.
     - `stored`: since when it has a row, by uid and by its own clock; None if it does not report that.
     - `problem`: why it does not have other rows.
-    - `rows`: rows that open rows restore and that are not in the cluster, by name.
+    - `rows`: missing rows to which open rows roll back, by name.
     - `flows`: texts of flows that open rows name and that no ConfigMap and no WorkflowVersion has, by hash.
     """
 

@@ -66,7 +66,7 @@ def seconds_left(row: Record, rollout: Rollout, now: datetime, known_since: date
 
 
 class _Completion:
-    """The completion of rows in order: each is chained to the row pinned before it, and may restore that one.
+    """The completion of rows in order: each is chained to the row pinned before it, and may be a rollback to it.
 
     `numbers`: the new sequences. `refused`: problems of rows whose write was refused lately.
     """

@@ -1,4 +1,4 @@
-"""Decides about waiting rows: each is released once no guard blocks it, or ends without a rollout."""
+"""Decides about waiting rows: each is admitted once no guard blocks it, or ends without a rollout."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEPLOY_AGAIN = ": deploy again"
 
 
 def release_rows(context: Context) -> Step:
-    """Releases the newest row that no guard blocks any more, and ends the rows that never can be released.
+    """Admits the newest row that no guard blocks any more, and ends the rows that never can be admitted.
 
     The newest goes first, since it overtakes the others.
     """
@@ -60,13 +60,13 @@ def release_rows(context: Context) -> Step:
 
 
 def guard_times(context: Context) -> tuple[float, ...]:
-    """Returns the seconds until time alone may release a row, or change the guards of the next one."""
+    """Returns the seconds until time alone may admit a row, or change the guards of the next one."""
     changes = (context.guards_change_at, freeze_change(context))
     return tuple((each - context.now).total_seconds() for each in changes if each is not None)
 
 
 def _end(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> tuple[Result, str] | None:
-    """Returns how a waiting row ends, whatever blocks it; None if it keeps waiting or is released."""
+    """Returns how a waiting row ends, whatever blocks it; None if it keeps waiting or is admitted."""
     if (newer := next(_newer_from_git(context, row, kind), None)) is not None:
         return Result.OVERTAKEN, f"{events.title(newer)} was asked for after it"
     if (decision := said.rejected(context, row)) is not None:

@@ -40,7 +40,7 @@ def delete_expired(context: Context) -> tuple[Operation, ...]:
     limit = app.spec.history.limit if app.spec.history else None
     if limit is None or not context.ledger.known:
         return ()
-    # Rows first: a flow is deleted only when no row is left that could restore it.
+    # Rows first: a flow is deleted only when no remaining row names it, so that no rollback can need it.
     if leaving := _leaving(context, limit):
         return tuple(DeleteRecord(app, row.name, row.uid) for row in leaving)
     return tuple(_unneeded_flows(context)) if context.history.candidate is None else ()
@@ -139,7 +139,7 @@ def expired(context: Context, limit: int, most: int) -> tuple[LedgerRow, ...]:
 
     - the live row, the 5 newest that were once live, and every row in flight
     - the newest row made from `App.spec.deploy`, and the rows from which its name is derived
-    - what a row in flight restores, and the 5 newest rows of all
+    - the row to which a row in flight rolls back, and the 5 newest rows of all
     - each pinned row that is newer than one of these: the rest is one chain, which verifies from its oldest row
 
     A row that was never pinned is in no chain.

@@ -1,1 +1,1 @@
-"""Automatic revert: watches a row that went live for a while, and restores the last good row if too many of its runs fail."""
+"""Automatic revert: watches a row that went live for a while, and deploys the last good row again if too many of its runs fail."""

@@ -13,7 +13,7 @@ from dynamiq_operator.plan.snapshot import Snapshot
 
 
 def needs_history(snapshot: Snapshot, app: App) -> bool:
-    """Returns True if the live row is to be reverted: only the whole history shows which row to restore."""
+    """Returns True if the live row is to be reverted: only the whole history shows the last good row."""
     if app.spec.rollout.revert is None or app.status.trial is None:
         return False
     context = Context.of(snapshot, app)
@@ -22,7 +22,7 @@ def needs_history(snapshot: Snapshot, app: App) -> bool:
 
 
 def take_back(context: Context) -> tuple[Operation, ...]:
-    """Returns the operations that restore the last good row in place of a bad live one; empty if it is not bad."""
+    """Returns the operations that deploy the last good row in place of a bad live one; empty if it is not bad."""
     live, why = context.history.live, fault(context)
     if live is None or not why or not context.snapshot.account or not is_newest(context, live):
         return ()
@@ -36,7 +36,7 @@ def take_back(context: Context) -> tuple[Operation, ...]:
 
 
 def good_row(context: Context) -> Ran | None:
-    """Returns the last good row, which a revert restores; None if there is none or the history is unknown."""
+    """Returns the last good row, which a revert deploys again; None if there is none or the history is unknown."""
     if not context.ledger.known:
         return None
     bad = context.snapshot.guards.rejections

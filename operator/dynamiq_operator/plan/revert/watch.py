@@ -78,7 +78,7 @@ def new_trial(row: str, until: datetime, before: Begun | None) -> Trial:
 
 
 def brings_back(row: Record) -> bool:
-    """Returns True if the row restores another one: it is never reverted."""
+    """Returns True if the row is a rollback or a revert: neither is ever reverted."""
     return row.spec.restores is not None or (row.pinned is not None and row.pinned.restores is not None)
 
 

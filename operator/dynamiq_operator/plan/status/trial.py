@@ -48,7 +48,7 @@ def trial_condition(context: Context) -> Condition | None:
 
 
 def trial_events(context: Context, shown: Condition | None) -> tuple[Emit, ...]:
-    """Returns Events if the App newly shows that there is no good row to restore."""
+    """Returns Events if the App newly shows that a revert has no good row."""
     live, policy, watched = context.history.live, context.app.spec.rollout.revert, noted_trial(context)
     if shown is None or live is None or policy is None or watched is None:
         return ()
@@ -78,7 +78,7 @@ def _reason_before(context: Context) -> str:
 
 
 def _has_no_good_row(context: Context) -> bool:
-    """Returns True if no row can be restored. While the history is unknown, the App's status counts."""
+    """Returns True if a revert has no good row. While the history is unknown, the App's status counts."""
     return good_row(context) is None if context.ledger.known else _reason_before(context) == NOTHING_TO_RESTORE
 
 
