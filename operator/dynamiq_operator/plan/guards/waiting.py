@@ -40,8 +40,9 @@ class Open:
 
 @dataclass(frozen=True)
 class Standing:
-    """The evaluation of a waiting row: the guards that still block it and the Approvals that counted. `expires`: when the first of these
-    expires.
+    """The evaluation of a waiting row: the guards that still block it, and the Approvals that counted.
+
+    `expires`: when the first of these Approvals expires.
     """
 
     open: tuple[Open, ...]

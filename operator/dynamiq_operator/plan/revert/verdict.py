@@ -59,8 +59,9 @@ def silent_pods(context: Context) -> tuple[Pod, ...]:
 
 
 def is_newest(context: Context, live: Record) -> bool:
-    """Returns True if no row was made after the live one, except rows that only waited. A person who made one has taken over: nothing is
-    reverted.
+    """Returns True if no row was made after the live one, except rows that only waited.
+
+    A person who made such a row has taken over: nothing is reverted.
 
     While a row waits and the history is unread, it is assumed to be True.
     """
