@@ -1,4 +1,4 @@
-"""Events about a deploy, on the row and on its App, in the user's words."""
+"""Builds the Events about a deploy, on the row and on its App, in the user's words. It sends none."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from dynamiq_operator.model.record import Outcome, Pinned
 from dynamiq_operator.plan.operations import Emit
 
 BEGINNING = "Progressing"
-"""What became of a row that was not pinned: its deploy began, or it ended without one. The slot is the reason of the Event that says the first."""
+"""The slot for how a row without pins ended or began. It is the reason of the Event for a begun deploy."""
 END = "Ended"
-"""How the deploy of a pinned row ended."""
+"""The slot for how the deploy of a pinned row ended."""
 
 
 def title(row: Record) -> str:
-    """How messages name a row: `v2 (#5, support-x7k2p)`."""
+    """Returns a row's name in messages: `v2 (#5, support-x7k2p)`."""
     version = row.pinned.workflow_version if row.pinned else row.spec.workflow_version or "a deploy"
     number = f"#{row.sequence}, " if row.sequence else ""
     return f"{version} ({number}{row.name})"
 
 
 def began(app: App, row: Record, pinned: Pinned) -> tuple[Emit, ...]:
-    kept = f", bringing back row {pinned.restores.row}" if pinned.restores else ""
-    said = f"deploying {title(row)} on runtime {pinned.runtime.version}{kept}"
+    restores = f", bringing back row {pinned.restores.row}" if pinned.restores else ""
+    text = f"deploying {title(row)} on runtime {pinned.runtime.version}{restores}"
     image = pinned.runtime.image
     unpinned = "" if "@sha256:" in image else f"; its image {image} names a tag, which can change: name a digest to pin it"
-    return (*_bypassed(app, row), *_tell(app, row, BEGINNING, said + unpinned))
+    return (*_bypassed(app, row), *_tell(app, row, BEGINNING, text + unpinned))
 
 
 def _bypassed(app: App, row: Record) -> tuple[Emit, ...]:
     if row.spec.bypass is None:
         return ()
-    said = f"{title(row)} goes past the rules for deploys, by {row.spec.created_by or 'nobody known'}: {row.spec.bypass.reason}"
-    return _tell(app, row, "Bypassed", said, warning=True)
+    text = f"{title(row)} goes past the rules for deploys, by {row.spec.created_by or 'nobody known'}: {row.spec.bypass.reason}"
+    return _tell(app, row, "Bypassed", text, warning=True)
 
 
 def released(app: App, row: Record, released: Released) -> tuple[Emit, ...]:
@@ -48,24 +48,24 @@ def waits(app: App | None, row: Record, message: str) -> tuple[Emit, ...]:
 
 
 def ended(app: App, row: Record, outcome: Outcome, *, is_warning: bool = False) -> tuple[Emit, ...]:
-    """`is_warning`: also of a row that did not fail, where somebody still counts on it."""
+    """Returns the Events about a row's end. `is_warning`: True also for a row that did not fail, if its author still counts on it."""
     result = outcome.result.value
-    words = {"Succeeded": "is live", "Failed": f"failed: {outcome.reason}", "Overtaken": f"was overtaken: {outcome.reason}"}
+    phrases = {"Succeeded": "is live", "Failed": f"failed: {outcome.reason}", "Overtaken": f"was overtaken: {outcome.reason}"}
     reason = "Live" if result == "Succeeded" else result
-    # A row may be pinned and overtaken at once: whether its beginning was told is known by that Event alone.
+    # A row may be pinned and overtaken in one plan: only its first Event shows whether its deploy began.
     slots = {"Succeeded": (END,), "Failed": (END if row.pinned else BEGINNING,), "Overtaken": (BEGINNING, END)}
-    return _tell(app, row, reason, f"{title(row)} {words[result]}", warning=is_warning or result == "Failed", slots=slots[result])
+    return _tell(app, row, reason, f"{title(row)} {phrases[result]}", warning=is_warning or result == "Failed", slots=slots[result])
 
 
 def verifying(app: App, row: Record) -> tuple[Emit, ...]:
     return _tell(app, row, "Verifying", f"the new pods of {title(row)} are asked before a caller reaches them")
 
 
-def verified(app: App, row: Record, found: Verified) -> tuple[Emit, ...]:
-    cases = f"{found.cases} case{'s' if found.cases != 1 else ''} by {found.calls} call{'s' if found.calls != 1 else ''}"
-    passed = [cases] if found.cases else []
-    passed += [f"an evaluation of {found.score:g}"] if found.score is not None else ["its evaluation"] if not found.cases else []
-    return _tell(app, row, "Verified", f"{title(row)} passed {' and '.join(passed)} in {found.seconds:g} s")
+def verified(app: App, row: Record, result: Verified) -> tuple[Emit, ...]:
+    cases = f"{result.cases} case{'s' if result.cases != 1 else ''} by {result.calls} call{'s' if result.calls != 1 else ''}"
+    passed = [cases] if result.cases else []
+    passed += [f"an evaluation of {result.score:g}"] if result.score is not None else ["its evaluation"] if not result.cases else []
+    return _tell(app, row, "Verified", f"{title(row)} passed {' and '.join(passed)} in {result.seconds:g} s")
 
 
 def verification_failed(app: App, row: Record, message: str) -> tuple[Emit, ...]:
@@ -84,18 +84,18 @@ def superseded(app: App, row: Record, by: Record) -> tuple[Emit, ...]:
     return _tell(app, row, "Superseded", f"{title(row)} was superseded by {title(by)}")
 
 
-def repaired(app: App, kind: str, name: str, found: str, version: str) -> Emit:
-    return Emit(app, "Repaired", f"{kind} {name} had been changed at {found.lstrip('.')}: it is as it was", key=f"{kind}/{name}/{version}")
+def repaired(app: App, kind: str, name: str, field: str, version: str) -> Emit:
+    return Emit(app, "Repaired", f"{kind} {name} had been changed at {field.lstrip('.')}: it is as it was", key=f"{kind}/{name}/{version}")
 
 
 def standby_given_up(app: App, workload: Manifest, why: str) -> Emit:
     name = workload["metadata"]["name"]
-    said = f"Deployment {name}, kept warm, is given up: a quota has no room for it beside the new pods and the live ones: {why}"
-    return Emit(app, "StandbyGivenUp", said, key=f"{name}/{workload['metadata'].get('uid', '')}", warning=True)
+    text = f"Deployment {name}, kept warm, is given up: a quota has no room for it beside the new pods and the live ones: {why}"
+    return Emit(app, "StandbyGivenUp", text, key=f"{name}/{workload['metadata'].get('uid', '')}", warning=True)
 
 
 def asleep(app: App, now: datetime) -> Emit:
-    """Said once an hour: an App may fall asleep and wake many times."""
+    """Returns the Event that an App fell asleep: one an hour at most, since an App may fall asleep and wake many times."""
     return Emit(app, "Asleep", "nobody called it for a while: it sleeps until the next call", key=_hour(now))
 
 
@@ -112,13 +112,15 @@ def _hour(now: datetime) -> str:
 
 
 def claimed_again(app: App, host: str, since: datetime, *, contested: bool = False, tied: bool = False) -> Emit:
-    """`contested`: whether another App serves the hostname as well; `tied`: for as long."""
-    said = f"the claim of hostname {host} was lost: it is made again, as of {format_time(since)}, from when on the App has served it"
+    """Returns the Event that a lost claim is made again. `contested`: another App serves the hostname, too. `tied`: it has served it for as
+    long.
+    """
+    text = f"the claim of hostname {host} was lost: it is made again, as of {format_time(since)}, from when on the App has served it"
     if tied:
-        said += "; another App has served it for as long: this one comes first by namespace and name"
+        text += "; another App has served it for as long: this one comes first by namespace and name"
     elif contested:
-        said += "; another App serves it as well, not for as long: one of them has to choose another"
-    return Emit(app, "HostnameClaimed", said, key=f"{host}/{format_time(since)}", warning=True)
+        text += "; another App serves it as well, not for as long: one of them has to choose another"
+    return Emit(app, "HostnameClaimed", text, key=f"{host}/{format_time(since)}", warning=True)
 
 
 def hindered(app: App, message: str) -> Emit:

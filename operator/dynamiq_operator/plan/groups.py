@@ -1,6 +1,6 @@
-"""The groups of a plan: what is done whatever becomes of the rest, and what has to wait for what.
+"""Groups the operations of a plan: which run whatever else fails, and which wait for others.
 
-An operation that fails ends its own group, and holds up the groups that rely on it. All others are done.
+A failed operation ends its own group, and stops the groups that rely on it. All others still run.
 """
 
 from __future__ import annotations
@@ -48,36 +48,36 @@ REVERT = "row that takes a version back"
 RETENTION = "retention"
 
 _NEEDED_BY_PODS = frozenset({CONFIG_MAP.kind, SECRET.kind, NETWORK_POLICY.kind})
-"""Without its flow or its keys a pod cannot start; without the policy it could be reached by everybody."""
+"""Pods cannot start without their flow or keys. Without the NetworkPolicy anyone could reach them."""
 
 
 def row_group(row: Record | None) -> str:
-    """The group that writes a row's number, pins and outcome."""
+    """Returns the name of the group that writes a row's number, pins and outcome."""
     return f"row {row.name}" if row is not None else ""
 
 
 def row_status_group(row: Record | None) -> str:
-    """The group that writes a row's status."""
+    """Returns the name of the group that writes a row's status."""
     return f"{_STATUS_OF}{row_group(row)}" if row is not None else ""
 
 
 def by_object(operations: Iterable[Operation], after: Iterable[str] = ()) -> tuple[Group, ...]:
-    """A group for each object that is written, in the order of their first operations, with the Events that are made before each."""
-    found: dict[str, list[Operation]] = {}
+    """Returns a group for each written object, in the order of their first operations. Events join the group of the next operation."""
+    by_name: dict[str, list[Operation]] = {}
     before: list[Operation] = []
     for operation in operations:
         before.append(operation)
         if (name := _object(operation)) is not None:
-            found.setdefault(name, []).extend(before)
+            by_name.setdefault(name, []).extend(before)
             before = []
     if before:  # Events alone
-        found.setdefault("Events", []).extend(before)
+        by_name.setdefault("Events", []).extend(before)
     needed = frozenset(after)
-    return tuple(Group(name, tuple(done), needed - {name}) for name, done in found.items())
+    return tuple(Group(name, tuple(grouped), needed - {name}) for name, grouped in by_name.items())
 
 
 def rows(operations: Iterable[Operation], numbered_first: bool) -> tuple[Group, ...]:
-    """The groups of rows: each that pins comes after the one that pins the row before it, by whose digest it is chained."""
+    """Returns the groups of rows. Each group that pins follows the one that pins the row before it: its digest is chained to that row's."""
     groups: list[Group] = []
     pinned_before = ""
     for group in by_object(operations, (NUMBERS,) if numbered_first else ()):
@@ -88,26 +88,28 @@ def rows(operations: Iterable[Operation], numbered_first: bool) -> tuple[Group, 
 
 
 def overtaken(operations: Iterable[Operation], target: Record | None) -> tuple[Group, ...]:
-    """A group for each row that ends as overtaken, after what else is written to it and to the row that overtook it."""
+    """Returns a group for each overtaken row, after its other writes and those of the row that overtook it."""
     return tuple(
         Group(f"{_END_OF}{group.name}", group.operations, frozenset({group.name, row_group(target)})) for group in by_object(operations)
     )
 
 
 def row_statuses(operations: Iterable[Operation], after: Iterable[str] = ()) -> tuple[Group, ...]:
-    """A group for each row's status, which comes after what is written to the row itself."""
-    found = by_object(operations, after)
-    of = {group.name: group.name.removeprefix(_STATUS_OF) for group in found}
-    return tuple(replace(group, after=group.after | {of[group.name], f"{_END_OF}{of[group.name]}"}) for group in found)
+    """Returns a group for each row's status, after the writes of the row itself."""
+    status_groups = by_object(operations, after)
+    row_groups = {group.name: group.name.removeprefix(_STATUS_OF) for group in status_groups}
+    return tuple(
+        replace(group, after=group.after | {row_groups[group.name], f"{_END_OF}{row_groups[group.name]}"}) for group in status_groups
+    )
 
 
 def ends(groups: Iterable[Group]) -> frozenset[str]:
-    """Of the groups of rows, those that write that a row went live, or failed."""
+    """Returns the names of the groups that write that a row went live or failed."""
     return frozenset(group.name for group in groups if any(isinstance(each, EndRecord) for each in group.operations))
 
 
 def children(operations: Iterable[Operation], after: Iterable[str]) -> tuple[Group, ...]:
-    """A group for each child; the workload comes after what its pods cannot do without."""
+    """Returns a group for each child; the workload's group follows the children that its pods need."""
     groups = by_object(operations, after)
     needed = {
         group.name for group in groups if _kind(group) in _NEEDED_BY_PODS and any(isinstance(each, _MAKES) for each in group.operations)
@@ -123,7 +125,7 @@ def _kind(group: Group) -> str:
 
 
 def _object(operation: Operation) -> str | None:
-    """What an operation writes, by kind and name where many have that kind; None for an Event, which goes with what it tells of."""
+    """Returns the kind, and usually the name, of the object that an operation writes; None for an Event, which joins another group."""
     match operation:
         case Emit():
             return None

@@ -1,8 +1,6 @@
-"""What is told outside of the cluster of a row: what its Events say, once the transition that each tells of has been written; words of
-people on it that count; and when a hold begins and ends.
+"""Lists the notifications about a row: its written transitions, the Approvals that count, and holds that begin and end. It sends none.
 
-A notification has an identity that is made of the row's uid and of what became of it: told twice, by two replicas, it is one, and whoever
-hears it can know that. Nothing here sends anything.
+A notification's id is made from the row's uid and from the transition. Receivers can drop one that two replicas send.
 """
 
 from __future__ import annotations
@@ -38,7 +36,7 @@ from dynamiq_operator.plan.operations import (
 from dynamiq_operator.plan.snapshot import Snapshot
 
 TYPE = "ai.dynamiq.deployment"
-"""What every type of a notification begins with; its reason in small letters follows."""
+"""The prefix of every notification type; its reason in lower case follows."""
 _PHASES = {
     "Waiting": Phase.PENDING,
     "Released": Phase.PROGRESSING,
@@ -49,9 +47,9 @@ _PHASES = {
     "Overtaken": Phase.SUPERSEDED,
     "Superseded": Phase.SUPERSEDED,
 }
-"""The phase of the row once that has been said of it; what is not here changes none."""
+"""The phase of the row after an Event of this reason; other reasons change none."""
 _BEGINNING = ("Progressing", "Bypassed")
-_WORDS = {
+_PURPOSES = {
     Purpose.APPROVE: ("Approved", "was approved"),
     Purpose.RESUME: ("Resumed", "was resumed"),
     Purpose.REJECT: ("Rejected", "was rejected"),
@@ -62,9 +60,9 @@ HOLD_BEGUN, HOLD_ENDED = "HoldBegun", "HoldEnded"
 
 @dataclass(frozen=True)
 class Notification:
-    """One thing that became of a row. `id`: the same for the same thing, and for nothing else. `at`: when, as far as the row says it.
+    """One transition of a row. `id`: the same for the same transition, and for no other. `at`: the time in the row, if it has one.
 
-    `author`: who created the row. `by`: who did this, where that is a person. `waits`: what it waits for, as its status has it.
+    `author`: the creator of the row. `by`: the people who did this. `waits`: the row's guards, as in its status.
     """
 
     id: str
@@ -94,7 +92,7 @@ class Notification:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What a receiver reads of it; what is not known is left out."""
+        """The fields for receivers; unknown ones are left out."""
         known = {
             "namespace": self.namespace,
             "app": self.app,
@@ -114,40 +112,40 @@ class Notification:
 
 
 def told_by(snapshot: Snapshot, done: Sequence[Operation]) -> tuple[Notification, ...]:
-    """What operations that were done one after the other, of a plan for this snapshot, say of rows.
+    """Returns the notifications about rows from operations that were done in order, of a plan for this snapshot.
 
-    An Event that comes last tells of what was to be done after it, and was not: it is told once that is done.
+    Trailing Events are left out: the transition that each announces was not written. They follow once it is.
     """
     rows: dict[str, Record] = {}
     last = 0
     for place, operation in enumerate(done, 1):
         if not isinstance(operation, Emit):
             last = place
-            if (written := _written(operation, rows)) is not None:
-                rows[written.meta.uid] = written
+            if (changed := _written(operation, rows)) is not None:
+                rows[changed.meta.uid] = changed
     ended = {each.record.meta.uid for each in done if isinstance(each, ReleaseRecord | EndRecord)}
-    heard = ended | {each.record.meta.uid for each in done if isinstance(each, SetRecordStatus) and each.status.waits is not None}
-    said_of = [(each, each.about) for each in done[:last] if isinstance(each, Emit)]
+    changed_uids = ended | {each.record.meta.uid for each in done if isinstance(each, SetRecordStatus) and each.status.waits is not None}
+    emits = [(each, each.about) for each in done[:last] if isinstance(each, Emit)]
     return (
-        *(each for row in snapshot.records if row.meta.uid in heard for each in _words(snapshot, row)),
-        *(_of(emit, rows.get(row.meta.uid, row), snapshot.now) for emit, row in said_of if isinstance(row, Record)),
+        *(each for row in snapshot.records if row.meta.uid in changed_uids for each in _approvals(snapshot, row)),
+        *(_of(emit, rows.get(row.meta.uid, row), snapshot.now) for emit, row in emits if isinstance(row, Record)),
         *(each for operation in done if isinstance(operation, SetAppStatus) for each in _hold(snapshot, operation)),
     )
 
 
 def told_since(app: App, rows: Iterable[Record], since: datetime) -> tuple[Notification, ...]:
-    """What has become of rows of an App since a moment, as far as they say it themselves: for who doesn't know whether it was told."""
+    """Returns the notifications since a moment that the rows themselves show, for a sender who does not know which were sent."""
     history = History.of(rows)
-    found = [each for row in history.rows for each in _of_life(app, row)]
+    notifications = [each for row in history.rows for each in _of_life(app, row)]
     went_live = [row for row in history.rows if row.outcome is not None and row.outcome.result is Result.SUCCEEDED]
     for before, after in pairwise(went_live):
         at = parse_time(after.outcome.at) if after.outcome is not None else since
-        found += [_of(emit, before, at) for emit in events.superseded(app, before, after) if isinstance(emit.about, Record)]
-    return tuple(sorted((each for each in found if each.at >= since), key=lambda each: each.at))
+        notifications += [_of(emit, before, at) for emit in events.superseded(app, before, after) if isinstance(emit.about, Record)]
+    return tuple(sorted((each for each in notifications if each.at >= since), key=lambda each: each.at))
 
 
 def _of_life(app: App, row: Record) -> Iterator[Notification]:
-    """What the parts of a row that are set once say."""
+    """Yields the notifications from those parts of a row that are set once."""
     emits: tuple[Emit, ...] = ()
     if row.spec.released is not None:
         emits += events.released(app, row, row.spec.released)
@@ -161,7 +159,7 @@ def _of_life(app: App, row: Record) -> Iterator[Notification]:
 
 
 def _written(operation: Operation, rows: Mapping[str, Record]) -> Record | None:
-    """The row as an operation has left it; None where it wrote none."""
+    """Returns the row as an operation left it; None if it wrote no row."""
     match operation:
         case CompleteRecord(record=row, sequence=sequence, pinned=pinned):
             return completed(rows.get(row.meta.uid, row), sequence=sequence, pinned=pinned)
@@ -177,31 +175,31 @@ def _written(operation: Operation, rows: Mapping[str, Record]) -> Record | None:
             return None
 
 
-def _words(snapshot: Snapshot, row: Record) -> Iterator[Notification]:
-    """Words that count for a row that waited, and that its status did not tell of before."""
+def _approvals(snapshot: Snapshot, row: Record) -> Iterator[Notification]:
+    """Yields the Approvals that count for a waiting row and that its status did not show before."""
     pinned = row.pinned
     if pinned is None or not pinned.guards or row.spec.released or row.outcome or snapshot.app is None or not snapshot.guards.approvals:
         return
     context = Context.of(snapshot, snapshot.app)
     counted = standing(context, row, pinned).counted
     agreed = [each for each in counted if each.spec.purpose is Purpose.APPROVE]
-    known = (row.status.waits.approvals or 0) if row.status.waits is not None else 0
+    shown = (row.status.waits.approvals or 0) if row.status.waits is not None else 0
     others = [each for each in counted if each.spec.purpose is not Purpose.APPROVE]
     ending = [each for each in (said.rejected(context, row), said.withdrawn(context, row)) if each is not None]
-    for word in (*sorted(agreed, key=lambda each: each.meta.created)[known:], *others, *ending[:1]):
-        yield _word(row, word)
+    for approval in (*sorted(agreed, key=lambda each: each.meta.created)[shown:], *others, *ending[:1]):
+        yield _of_approval(row, approval)
 
 
-def _word(row: Record, word: Approval) -> Notification:
-    reason, was = _WORDS[word.spec.purpose]
-    why = f": {word.spec.message}" if word.spec.message else ""
-    message = f"{events.title(row)} {was} by {word.spec.by}{why}"
-    found = _of(Emit(row, reason, message, key=word.meta.uid), row, word.meta.created)
-    return replace(found, by=(word.spec.by,) if word.spec.by else ())
+def _of_approval(row: Record, approval: Approval) -> Notification:
+    reason, was = _PURPOSES[approval.spec.purpose]
+    why = f": {approval.spec.message}" if approval.spec.message else ""
+    message = f"{events.title(row)} {was} by {approval.spec.by}{why}"
+    notification = _of(Emit(row, reason, message, key=approval.meta.uid), row, approval.meta.created)
+    return replace(notification, by=(approval.spec.by,) if approval.spec.by else ())
 
 
 def _hold(snapshot: Snapshot, operation: SetAppStatus) -> Iterator[Notification]:
-    """That a hold began, or is over, as the App's status that was written says it, and the one before did not."""
+    """Yields the beginning or the end of a hold, if the App's status that was written shows it and the one before did not."""
     before, after = operation.app.status.holds, operation.status.holds
     if before != after and after is not None:
         message = f"after the rollback in #{after.sequence}, changes from Git are on hold"
@@ -243,7 +241,7 @@ def _of(emit: Emit, row: Record, now: datetime) -> Notification:
 
 
 def _at(reason: str, row: Record) -> datetime | None:
-    """When something became of a row, where the row itself says that: told again, it has the same time."""
+    """Returns when a transition happened, if the row itself has that time: repeated notifications then have the same time."""
     if reason in ("Live", "Failed", "Overtaken") and row.outcome is not None:
         return parse_time(row.outcome.at)
     if reason in ("Released", *_BEGINNING) and row.spec.released is not None:

@@ -1,4 +1,4 @@
-"""What a plan consists of. Each operation is one request to the API server, or, for a flow, a read and a write."""
+"""The operations of a plan. Each is one request to the API server, or, for a flow, one read and one write. They only carry data."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from dynamiq_operator.model.record import Outcome, Pinned, RecordStatus
 
 @dataclass(frozen=True)
 class Emit:
-    """Create an Event about an object; `key` makes the same message sent twice one Event.
+    """A new Event about an object; `key` makes repeated messages one Event.
 
-    `slots`: names of facts of which one alone can be true, such as how a row ended. The Event takes the first that no Event has told
-    of yet, so that one which was decided otherwise, and arrives late, meets a name that exists.
+    `slots`: names for facts that exclude each other, such as how a row ended. The Event takes the first slot that no Event has. An Event of
+    an older, different decision that arrives late then meets an existing name.
     """
 
     about: App | Record | Unreadable
@@ -31,13 +31,13 @@ class Emit:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the Event, the first that is free or says the same to be taken; its own, which no other reason has, comes last."""
+        """Names of the Event: the first that is free, or has the same text, is taken. The last one is unique to its reason."""
         return tuple(names.event(self.about.meta.uid, what, self.key) for what in (*self.slots, self.reason))
 
 
 @dataclass(frozen=True)
 class SetAppStatus:
-    """Write the App's status, guarded by the resourceVersion of the snapshot: this reserves sequences as well."""
+    """A write of the App's status, guarded by the snapshot's resourceVersion. It also reserves sequences."""
 
     app: App
     status: AppStatus
@@ -45,7 +45,7 @@ class SetAppStatus:
 
 @dataclass(frozen=True)
 class SetAppConditions:
-    """Write the conditions of the App's status, and leave the rest of it: whatever else it says may not follow from a plan now."""
+    """A write of only the conditions of the App's status: without a plan, the rest of it may be wrong."""
 
     meta: Meta
     conditions: tuple[Manifest, ...]
@@ -53,7 +53,7 @@ class SetAppConditions:
 
 @dataclass(frozen=True)
 class CreateRecord:
-    """Create a row of the operator's: what `App.spec.deploy` asks for, in the name of the user who changed it, or one that takes a version back."""
+    """A new row of the operator: for `App.spec.deploy`, in the name of the user who changed it, or as a revert."""
 
     app: App
     name: str
@@ -63,7 +63,7 @@ class CreateRecord:
 
 @dataclass(frozen=True)
 class DeleteRecord:
-    """Delete a row that retention does not keep."""
+    """The deletion of a row that retention does not keep."""
 
     app: App
     name: str
@@ -72,7 +72,7 @@ class DeleteRecord:
 
 @dataclass(frozen=True)
 class CompleteRecord:
-    """Set, once, the row's sequence, its pins, or both, and make the App its owner."""
+    """The row's sequence, its pins, or both, each set once. The App becomes its owner."""
 
     app: App
     record: Record
@@ -82,7 +82,7 @@ class CompleteRecord:
 
 @dataclass(frozen=True)
 class OwnRecord:
-    """Make the App the owner of a row that a restore brought back, so that the row is deleted with it."""
+    """The App as the owner of a row restored from a backup, so that the row is deleted with it."""
 
     app: App
     record: Record
@@ -90,7 +90,7 @@ class OwnRecord:
 
 @dataclass(frozen=True)
 class LeaveRecord:
-    """Make a deleted App the owner of a row that was there with it, so that the garbage collector deletes the row as well. `app_uid`: of that App."""
+    """A deleted App, of uid `app_uid`, as the owner of a row that it left, so that the garbage collector deletes the row."""
 
     meta: Meta
     app: str
@@ -99,7 +99,7 @@ class LeaveRecord:
 
 @dataclass(frozen=True)
 class ReleaseRecord:
-    """Set, once, that nothing holds the row any more: from then on it is rolled out."""
+    """The row's admission, set once: no guard blocks it any more, and it is rolled out."""
 
     record: Record
     released: Released
@@ -107,7 +107,7 @@ class ReleaseRecord:
 
 @dataclass(frozen=True)
 class EndRecord:
-    """Set, once, how the row's deploy ended. `verification`: the seconds that its verification took, where that failed it."""
+    """The outcome of the row's deploy, set once. `verification`: seconds of the verification if that failed it."""
 
     record: Record
     outcome: Outcome
@@ -116,7 +116,7 @@ class EndRecord:
 
 @dataclass(frozen=True)
 class VerifyRecord:
-    """Set, once, that the row's new pods passed its cases: from then on callers may reach them."""
+    """The row's passed verification, set once: from then on callers may reach its new pods."""
 
     record: Record
     verified: Verified
@@ -130,7 +130,7 @@ class SetRecordStatus:
 
 @dataclass(frozen=True)
 class CreateChild:
-    """Create a child; `digest` identifies the manifest if the API server refuses it."""
+    """A new child; `digest` identifies the manifest if the API server refuses it."""
 
     app: App
     manifest: Manifest
@@ -139,7 +139,7 @@ class CreateChild:
 
 @dataclass(frozen=True)
 class ApplyChild:
-    """Bring an existing child to its manifest; `found` names the first field that differs."""
+    """An existing child's new manifest; `found` names the first field that differs."""
 
     app: App
     manifest: Manifest
@@ -150,7 +150,7 @@ class ApplyChild:
 
 @dataclass(frozen=True)
 class OwnChild:
-    """Make the App the owner of a child that a restore brought back, whose content must stay."""
+    """The App as the owner of a child restored from a backup, whose content must stay."""
 
     app: App
     observed: Manifest
@@ -158,7 +158,7 @@ class OwnChild:
 
 @dataclass(frozen=True)
 class DeleteChild:
-    """Delete a child, and what it owns, but for `keep_dependents`."""
+    """The deletion of a child, and of the objects that it owns, except with `keep_dependents`."""
 
     observed: Manifest
     keep_dependents: bool = False
@@ -166,7 +166,7 @@ class DeleteChild:
 
 @dataclass(frozen=True)
 class RunOnce:
-    """Create the Job of a trigger that runs once; where it exists, the trigger has run."""
+    """The Job of a trigger that runs once; if the Job exists, the trigger has run."""
 
     app: App
     manifest: Manifest
@@ -175,7 +175,7 @@ class RunOnce:
 
 @dataclass(frozen=True)
 class CreateFlow:
-    """Create the ConfigMap of a flow from the WorkflowVersion `version`, whose flow has this hash; or of the `text` that an archive had."""
+    """The new ConfigMap of a flow, from the WorkflowVersion `version`, whose flow has this hash, or from the archived `text`."""
 
     app: App
     flow_hash: str
@@ -185,9 +185,9 @@ class CreateFlow:
 
 @dataclass(frozen=True)
 class ClaimHostname:
-    """Create the claim of a hostname for an App; the first App to create it has the hostname.
+    """The new claim of a hostname for an App; the first App that creates it has the hostname.
 
-    `since`: from when on the App has served it, where the claim of old was lost. `others`: namespace and name of the Apps that serve it as well.
+    `since`: since when the App has served it, if its earlier claim was lost. `others`: namespace and name of other Apps that serve it.
     """
 
     app: App
@@ -198,7 +198,7 @@ class ClaimHostname:
 
 @dataclass(frozen=True)
 class KeepClaim:
-    """Note on a claim since when its holder no longer wants it, or, with None, that it does."""
+    """A note on a claim since when its holder no longer wants it; None: its holder wants it."""
 
     claim: Manifest
     released_at: datetime | None
@@ -206,7 +206,9 @@ class KeepClaim:
 
 @dataclass(frozen=True)
 class ReleaseClaim:
-    """Delete a claim whose holder no longer wants it, or that is younger than the App which serves the hostname, guarded by its resourceVersion."""
+    """The deletion of a claim, guarded by its resourceVersion: its holder no longer wants it, or is younger than the App that serves the
+    hostname.
+    """
 
     claim: Manifest
 
@@ -218,7 +220,7 @@ class CreateAccessKeys:
 
 @dataclass(frozen=True)
 class WriteGateKeys:
-    """Write, into the gate's `namespace`, digests of the App's Access Keys, whose Secret has this resourceVersion."""
+    """A write of digests of the App's Access Keys, whose Secret has this resourceVersion, into the gate's `namespace`."""
 
     app: App
     namespace: str
@@ -227,7 +229,7 @@ class WriteGateKeys:
 
 @dataclass(frozen=True)
 class AnnotatePod:
-    """Annotate a running pod, or take the annotation away with None: its kubelet then refreshes what the pod mounts.
+    """A running pod's annotation; None removes it. The change makes the kubelet refresh what the pod mounts.
 
     `observed`: the pod's resourceVersion. `annotation`: one of `names.POD_ANNOTATIONS`.
     """
@@ -242,7 +244,7 @@ class AnnotatePod:
 
 @dataclass(frozen=True)
 class CreateEvaluationKey:
-    """Create the Secret of the key of a Job that evaluates new pods, which that Job, of this uid, owns."""
+    """The new Secret with the key of an evaluation Job. The Job, of this uid, owns it."""
 
     app: App
     job: str
@@ -251,14 +253,14 @@ class CreateEvaluationKey:
 
 @dataclass(frozen=True)
 class StartEvaluation:
-    """Let a Job begin that evaluates new pods, and that was made suspended."""
+    """The start of an evaluation Job that was created suspended."""
 
     observed: Manifest
 
 
 @dataclass(frozen=True)
 class ScaleWorkload:
-    """Set `replicas` through the scale subresource: an autoscaler does nothing at 0."""
+    """New `replicas`, written to the scale subresource: an autoscaler does nothing at 0."""
 
     observed: Manifest
     replicas: int
@@ -297,9 +299,9 @@ Operation = (
 
 @dataclass(frozen=True)
 class Group:
-    """Operations that are done in order; the first that fails ends their group alone. `name`: of this group in its plan.
+    """Operations that run in order; a failure ends only their own group. `name`: unique in its plan.
 
-    `after`: the groups that must have been done whole before this one is begun. A name that no group of the plan has holds up nothing.
+    `after`: groups that must be done before this one begins. A name without a group stops nothing.
     """
 
     name: str
@@ -309,9 +311,9 @@ class Group:
 
 @dataclass(frozen=True)
 class Plan:
-    """Groups in the order in which they are done, and the seconds after which to reconcile again, though nothing changes.
+    """Groups in the order in which they run, and the seconds until the next reconcile if nothing changes.
 
-    `backlog`: whether it is a part of many of its kind, which may wait for what others have to do.
+    `backlog`: True if it handles one part of many rows, so that other Apps may go first.
     """
 
     groups: tuple[Group, ...] = ()
@@ -320,9 +322,9 @@ class Plan:
 
     @property
     def operations(self) -> tuple[Operation, ...]:
-        """Every operation, in the order in which they are done where none fails."""
+        """Every operation, in the order in which they run if none fails."""
         return tuple(operation for group in self.groups for operation in group.operations)
 
     def of(self, kind: type[Any]) -> tuple[Any, ...]:
-        """The operations of one type."""
+        """Returns the operations of one type."""
         return tuple(operation for operation in self.operations if isinstance(operation, kind))

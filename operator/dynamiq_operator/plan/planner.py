@@ -1,9 +1,13 @@
-"""The plan for one App: rows are completed, the newest one that can be is rolled out, children converge, statuses follow.
+"""Plans one App: completes rows, rolls out the newest one that can be, converges children, and writes statuses.
 
-The order of the operations is what a crash between any two of them relies on: a row is pinned before anything runs it, its
-outcome is written before any status that follows from it, a row is closed after its App's status tells of it, since it is
-not watched from then on, and an Event is made before the transition that it tells of, since the same Event made twice is one.
-An operation that fails holds up the groups that rely on it by these rules, and no others (`groups`).
+The order of operations is what makes a crash between any two of them harmless:
+
+- A row is pinned before anything runs it.
+- Its outcome is written before any status that follows from it.
+- A row is closed after its App's status shows it, since closed rows are not watched.
+- An Event is created before its transition, since the same Event created twice is one.
+
+A failed operation stops only the groups that rely on it by these rules (`groups`).
 """
 
 from __future__ import annotations
@@ -38,24 +42,26 @@ from dynamiq_operator.plan.verification.children import verification_operations
 from dynamiq_operator.plan.workloads.wanted import seconds_warm
 
 RETRY_PROBLEMS = 15.0
-"""Seconds after which it is looked whether what is in the way of a child is gone, such as a name that is taken, and whether a row or a
-flow that is missing, and that no event tells of, has come."""
+"""Seconds between attempts where no event will arrive.
+
+They are for children with an obstacle, such as a name in use, and for missing rows and flows.
+"""
 
 
 def make_plan(snapshot: Snapshot) -> Plan:
-    """What is to be done now for the App of this snapshot; pure, and empty where observed and desired are equal."""
+    """Returns the plan for the App of this snapshot; pure, and empty if observed and desired are equal."""
     app = snapshot.app or snapshot.unreadable_app
     if app is None:
         return rows_without_app(snapshot)
     if app.meta.deleting or names.RESTORING_ANNOTATION in app.meta.annotations:
-        return Plan()  # the pieces of a restore are still arriving: the plan is made once, when all are there
+        return Plan()  # a restore is in progress: the plan is made once all of its objects exist
     if snapshot.unreadable or snapshot.app is None:
         return _frozen(snapshot, app)
     return _plan(Context.of(snapshot, snapshot.app))
 
 
 def _frozen(snapshot: Snapshot, app: App | Unreadable) -> Plan:
-    """Nothing is changed that may follow from what cannot be read; the App says so, and rows that wait for an App say so."""
+    """Returns a plan that changes nothing but conditions and row statuses: they show what is unreadable."""
     unread = "; ".join(each.message for each in snapshot.unreadable)
     failure = ReconcileFailure(
         "Unreadable", f"{unread}. Until then nothing of this App is changed: upgrade the operator, or mend the object"
@@ -65,12 +71,13 @@ def _frozen(snapshot: Snapshot, app: App | Unreadable) -> Plan:
 
 
 def _plan(context: Context) -> Plan:
-    """While further rows wait for a number nothing is rolled out: which row is the newest is not known yet."""
+    """Returns the plan of an App that can be read."""
     completed = complete_rows(context)
     released = release_rows(completed.context)
     overtaken = end_overtaken(released.context)
+    # While further rows wait for a number, it is unknown which row is the newest: nothing is rolled out.
     ended, rollout = end_rollout(overtaken.context) if not context.snapshot.more_rows else (Step(overtaken.context), None)
-    context = ended.context  # the rows as they are once all this has been written: what follows is decided from them
+    context = ended.context  # the rows after all these writes: the rest is decided from them
     problems = AppProblems.of(context)
     rows = groups.rows(
         (*own_restored_rows(context), *completed.operations, *released.operations, *ended.operations), context.reserved is not None
@@ -78,7 +85,7 @@ def _plan(context: Context) -> Plan:
     deployed = frozenset({groups.row_group(context.target), groups.row_group(released.context.target)})
     first, last = _status_groups(context, problems, groups.ends(rows))
     statuses = row_statuses(context, rollout)
-    told = {groups.NUMBERS, groups.STATUS, groups.row_status_group(context.history.live)}
+    written = {groups.NUMBERS, groups.STATUS, groups.row_status_group(context.history.live)}
     return Plan(
         groups=(
             *leave_rows(context.snapshot),
@@ -86,11 +93,11 @@ def _plan(context: Context) -> Plan:
             *first,
             *rows,
             *(_converging(context, rows, deployed) if not context.snapshot.more_rows and context.lost is None else ()),
-            # After it: a rollback past whatever waits, or is asked its cases, is as fast as any other.
+            # Overtaken rows end last: a rollback past a row that waits or is verified is as fast as any other.
             *groups.overtaken(overtaken.operations, context.target),
             *groups.row_statuses(statuses.opening),
             *last,
-            *groups.row_statuses(statuses.closing, told),
+            *groups.row_statuses(statuses.closing, written),
             *(_group(groups.RETENTION, delete_expired(context), {groups.NUMBERS, groups.STATUS}) if context.lost is None else ()),
         ),
         requeue_after=_requeue_after(context, rollout, problems),
@@ -99,56 +106,56 @@ def _plan(context: Context) -> Plan:
 
 
 def _converging(context: Context, rows: tuple[Group, ...], deployed: frozenset[str]) -> tuple[Group, ...]:
-    """What brings the App to what is deployed, and to what Git asks for."""
-    asked, after = create_deploy_row(context), {groups.NUMBERS, *(row.name for row in rows)}
+    """Yields the groups that converge the App's children to its rows, and those that create rows for Git and for reverts."""
+    deploy_rows, after = create_deploy_row(context), {groups.NUMBERS, *(row.name for row in rows)}
     return (
         *groups.children(
             (*converge_children(context), *tell_pods(context), *annotate_pods(context), *verification_operations(context)), deployed
         ),
-        *_group(groups.DEPLOY_SPEC, asked, after),
-        *(_group(groups.REVERT, take_back(context), after) if not asked else ()),
+        *_group(groups.DEPLOY_SPEC, deploy_rows, after),
+        *(_group(groups.REVERT, take_back(context), after) if not deploy_rows else ()),
         *groups.by_object(schedules.trigger_operations(context), deployed),
     )
 
 
 def _status_groups(context: Context, problems: AppProblems, ends: frozenset[str]) -> tuple[tuple[Group, ...], tuple[Group, ...]]:
-    """The App's status, written before everything else where it reserves sequences, and else after what it follows from.
+    """Returns the groups that write the App's status: those before all others, and those after what they follow from.
 
-    Where it reserves sequences and tells of an end as well, the two are written one after the other.
+    A status that reserves sequences comes first. If it also shows the end of a row, it is written in two steps.
     """
     status = app_status(context, problems)
     write = (SetAppStatus(context.app, status),) if status != context.app.status else ()
-    # Where the status is not written the App says all that there is to tell already, as much of it as a condition takes.
+    # Without a new status, the App's conditions already show all of these problems.
     new = (*problem_events(context, problems), *trial_events(context, trial_condition(context))) if write else ()
-    told = (*run_statuses.events_of_ended(context.app, status.triggers), *new, *write)
+    operations = (*run_statuses.events_of_ended(context.app, status.triggers), *new, *write)
     after = ends | {groups.row_group(context.target)}
     if context.reserved is None:
-        return (), _group(groups.STATUS, told, after)
+        return (), _group(groups.STATUS, operations, after)
     if not ends:
-        return _group(groups.NUMBERS, told), ()
+        return _group(groups.NUMBERS, operations), ()
     reservation = context.app.status.model_copy(update={"last_sequence": context.last_sequence})
-    return _group(groups.NUMBERS, (SetAppStatus(context.app, reservation),)), _group(groups.STATUS, told, after | {groups.NUMBERS})
+    return _group(groups.NUMBERS, (SetAppStatus(context.app, reservation),)), _group(groups.STATUS, operations, after | {groups.NUMBERS})
 
 
 def _told_first(context: Context) -> tuple[Group, ...]:
-    """What failed before, said whatever becomes of the rows: the App's whole status is not written before them."""
+    """Returns the Event and condition of what failed before: they are written even if writing the rows fails."""
     failure = failure_of(context)
     return _group(groups.FAILURE, tell_failure(context.app, failure, context.now)) if failure is not None else ()
 
 
 def _group(name: str, operations: Iterable[Operation], after: Iterable[str] = ()) -> tuple[Group, ...]:
-    done = tuple(operations)
-    return (Group(name, done, frozenset(after)),) if done else ()
+    grouped = tuple(operations)
+    return (Group(name, grouped, frozenset(after)),) if grouped else ()
 
 
 def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: AppProblems) -> float | None:
-    """Seconds after which time alone may change the plan; 0 where further rows are to be looked at."""
+    """Returns the seconds until time alone may change the plan; 0 if further rows wait, None if nothing waits for a time."""
     if context.snapshot.more_rows:
         return 0.0
     policy = context.app.spec.rollout
     waiting = [row for row in context.snapshot.records if row.name in context.waits]
     times = [seconds_left(row, policy, context.now, context.in_flight_since) for row in waiting]
-    # Rows that are closed are not watched, nor is a release of another workflow than the App's an event of the App.
+    # Closed rows are not watched, and a release of another workflow is no event of this App.
     if any(row.spec.restores for row in waiting) or (context.pinned is not None and not context.has_flow):
         times.append(RETRY_PROBLEMS)
     if rollout is not None and rollout.requeue_after is not None:
@@ -167,4 +174,4 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: Ap
         *run_statuses.run_times(context),
         *seconds_to_rest(context),
     ]
-    return min((seconds for seconds in times if seconds > 0), default=None)  # what is due now is in this plan, or waits for no time
+    return min((seconds for seconds in times if seconds > 0), default=None)  # what is due now is in this plan

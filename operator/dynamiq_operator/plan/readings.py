@@ -1,4 +1,4 @@
-"""Whose calls are to be read at the pods, and when next: only of Apps of which something is decided by them, and no sooner than they may have changed."""
+"""Decides whose calls to read at the pods, and when: only if a decision needs them, and once they may have changed. It reads no pod."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from dynamiq_operator.plan.sleep.decisions import readings_due
 from dynamiq_operator.plan.snapshot import Snapshot
 
 WATCHED_EVERY = timedelta(seconds=2)
-"""While a version is watched, and while one is deployed over another whose rate of failures counts."""
+"""Pause between readings while a version is watched, and during a deploy over a version whose failure rate counts."""
 
 
 def due(snapshot: Snapshot, app: App) -> Mapping[str, datetime]:
-    """By uid, the pods whose activity is needed, with the time from which on it is to be read anew."""
+    """Returns when to read each pod whose activity is needed, by uid."""
     pods = [pod for pod in snapshot.pods if pod.container is not None and pod.container.running and pod.displaced is None]
     history = History.of(snapshot.records)
     if counts_runs(app, history, snapshot.now):
         return {pod.uid: _after(snapshot, pod, WATCHED_EVERY) for pod in pods}
     was_left, may_sleep = app.spec.rollout.switches and any(pod.standby for pod in pods), _may_sleep(history)
     if not was_left and not may_sleep:
-        return {}  # most Apps, at no cost
+        return {}  # most Apps: no context is made
     context = Context.of(snapshot, app)
     return {**(standby.readings_due(context) if was_left else {}), **(readings_due(context) if may_sleep else {})}
 
 
 def _may_sleep(history: History) -> bool:
-    """Whether it is worth looking how an App sleeps."""
+    """Returns True if the App has a serverless live row, so that its sleep needs readings."""
     live = history.live.pinned if history.live is not None else None
     return live is not None and live.config.type is ConfigType.SERVERLESS
 
 
 def _after(snapshot: Snapshot, pod: Pod, pause: timedelta) -> datetime:
-    said = snapshot.activity.get(pod.uid)
-    return said.at + pause if said is not None else snapshot.now
+    activity = snapshot.activity.get(pod.uid)
+    return activity.at + pause if activity is not None else snapshot.now

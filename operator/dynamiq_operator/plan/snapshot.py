@@ -1,4 +1,4 @@
-"""A snapshot: all that was observed of one App at one moment, frozen. Every decision is made from it and from nothing else."""
+"""The snapshot of one App: everything observed of it at one moment, frozen. Every decision uses it and nothing else. It decides nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dynamiq_operator.plan.observed.verification import EvaluationJob, Reading
 
 
 class KeysPresence(Enum):
-    """Whether the Secret of Access Keys is there, and whose it is."""
+    """The state of the Secret of Access Keys; FOREIGN: another owner has it."""
 
     PRESENT = "present"
     ABSENT = "absent"
@@ -34,7 +34,7 @@ class KeysPresence(Enum):
 
 @dataclass(frozen=True)
 class AccessKeys:
-    """The Secret of Access Keys: its resourceVersion, which changes with its content, and since when that is known to be so."""
+    """The Secret of Access Keys: its resourceVersion, and since when the operator has known this version."""
 
     presence: KeysPresence
     version: str = ""
@@ -42,11 +42,14 @@ class AccessKeys:
 
 
 class ClaimState(Enum):
-    """Whose the App's hostname is.
+    """The owner of the App's hostname.
 
-    `FREE`: no App has claimed it, and nothing serves it, but for a route of this App. `STALE`: the claim is another App's, and the
-    older claim is this one's, which serves the hostname. `CONTESTED`: it is another App's, and a route of this one has served it all along.
-    `UNKNOWN`: the claim could not be read.
+    - `FREE`: no App claims it, and no route serves it, except perhaps one of this App.
+    - `OURS`: this App claims it. `HELD`: another App claims it, or a foreign route serves it.
+    - `ABANDONED`: the App that claims it no longer wants it.
+    - `STALE`: another App claims it, but this one has the older claim and serves the hostname.
+    - `CONTESTED`: another App claims it, but a route of this one has always served it.
+    - `UNKNOWN`: the claim could not be read.
     """
 
     NOT_NEEDED = "not needed"
@@ -63,10 +66,12 @@ class ClaimState(Enum):
 class HostnameClaim:
     """The claim of the App's hostname.
 
-    `holder`: namespace and name of the App that has it; `stranger`: where none has it, the kind of a foreign route that serves it.
-    `since`: from when on a route of this App has served it, where that decides; `others`: the Apps that serve it as well then.
-    `raw`: the claim, where it may be written.
-    `unread`: why it could not be read.
+    - `holder`: namespace and name of the App that has it.
+    - `released_at`: since when its holder no longer wants it.
+    - `raw`: the claim if it may be written.
+    - `stranger`: without a claim, the kind of a foreign route that serves the hostname.
+    - `since`: since when a route of this App serves it, if that decides. `others`: the Apps that also serve it then.
+    - `unread`: why it could not be read.
     """
 
     state: ClaimState = ClaimState.NOT_NEEDED
@@ -81,7 +86,7 @@ class HostnameClaim:
 
 @dataclass(frozen=True)
 class LeftRow:
-    """A row that the App of this uid had not numbered when it was deleted: it goes with that App, and is of none that has the name since."""
+    """A row that a deleted App of this uid had not numbered. It is deleted with that App; a later App of the same name does not own it."""
 
     meta: Meta
     app_uid: str
@@ -89,31 +94,7 @@ class LeftRow:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything known of the App `namespace`/`name` at `now`.
-
-    `records`: its rows that are not closed, and closed ones that the others name. `children`: what carries our labels for
-    this App, by kind and name. `problems`: children that could not be made lately.
-    `runs`: Jobs of its triggers. `promotions`: by the name of a row, the row of another App that it promotes, where it was found.
-    `named`: of Secrets and ConfigMaps that the App's variables name, and that were read, their keys; None where there is no such object.
-    `has_gateway_api`: whether HTTPRoutes can be made.
-    `activity`: by a pod's uid, what it said of its calls; a pod without an answer is not in it, and nothing is known of it.
-    `silent`: pods that were asked several times in vain. `counts`: runs that have been counted, where a version is watched. `account`: by which name the API server knows the operator, where
-    that is asked for.
-    `comparison`: what the recorder said last of a row against the one before, and `unanswered` why it gave no answer, where it was asked.
-    `archive`: what the archive has said of rows that retention is about to let go, where the App has one.
-    `slices`: the EndpointSlices of its Service that are watched, the gate's among them. `gate`: the gate, as its own Service's slices say.
-    `gate_ports`: ports that slices of other Apps have at the gate. `gate_keys`: the version of the Access Keys that the gate has digests
-    of, where that was asked for and may be read; empty where it has none.
-    `unreadable`: the App itself, or rows that any decision about it needs, which are there and cannot be read. `unknown`: by kind and
-    name, why a release, a Runtime or the source of a promotion cannot be read. `failure`: what of the last reconcile failed.
-    `row_problems`: by name, why a row may not be written. `more_rows`: whether further rows wait for a number, which the next reconciles look at.
-    `denied`: by kind, why the operator may not list what there is of it: such children are neither made nor changed nor deleted.
-    `unattended_until`: when an operator worked again after a time in which none could, such as one without an API server; None where
-    there was no such time.
-    `verification`: what new pods have answered by now that are asked before a caller reaches them; `evaluations`: Jobs that evaluate them.
-    `left`: rows of an App that had the name before, which nobody owns yet.
-    `guards`: what may keep its rows from being deployed. `authors_stamped_since`: from when on the API server has stamped who creates a row; None where it does not.
-    """
+    """Everything known of the App `namespace`/`name` at `now`."""
 
     namespace: str
     name: str
@@ -121,44 +102,74 @@ class Snapshot:
     settings: Settings
     app: App | None = None
     records: tuple[Record, ...] = ()
+    """Its rows that are not closed, and closed rows that those name."""
     versions: tuple[Version, ...] = ()
     runtimes: Mapping[str, Runtime] = field(default_factory=dict)
     children: Mapping[ChildKey, Manifest] = field(default_factory=dict)
+    """The objects with our labels for this App, by kind and name."""
     flows: frozenset[str] = frozenset()
     problems: Mapping[ChildKey, ChildProblem] = field(default_factory=dict)
+    """Children that could not be made lately."""
     access_keys: AccessKeys = AccessKeys(KeysPresence.ABSENT)
     named: Mapping[ChildKey, frozenset[str] | None] = field(default_factory=dict)
+    """The keys of each Secret and ConfigMap that the App's variables name, as far as they were read; None for a missing object."""
     pods: tuple[Pod, ...] = ()
     runs: tuple[TriggerJob, ...] = ()
+    """Jobs of its triggers."""
     claim: HostnameClaim = HostnameClaim()
     has_gateway_api: bool = True
+    """True if HTTPRoutes can be created."""
     unattended_until: datetime | None = None
+    """The end of the last time in which no operator could work, such as an outage of the API server; None if there was none."""
     authors_stamped_since: datetime | None = None
+    """Since when the API server stamps who creates a row; None if it does not."""
     promotions: Mapping[str, Record] = field(default_factory=dict)
+    """The row of another App that a row promotes, by the promoting row's name. Missing sources are left out."""
     ledger: Ledger = field(default_factory=Ledger)
     unreadable: tuple[Unreadable, ...] = ()
+    """The App, or rows that every decision about it needs, if they exist but are unreadable."""
     unknown: Mapping[ChildKey, str] = field(default_factory=dict)
+    """Why a release, a Runtime or the source of a promotion is unreadable, by kind and name."""
     denied: Mapping[str, str] = field(default_factory=dict)
+    """Why the operator may not list a kind, by kind. Children of such a kind are not created, changed or deleted."""
     failure: ReconcileFailure | None = None
+    """The part of the last reconcile that failed."""
     more_rows: bool = False
+    """True if further rows wait for a number; the next reconciles handle those."""
     row_problems: Mapping[str, ChildProblem] = field(default_factory=dict)
+    """Why a row may not be written, by the row's name."""
     activity: Mapping[str, Activity] = field(default_factory=dict)
+    """The last report of each pod, by uid. A pod without a report is unknown."""
     silent: frozenset[str] = frozenset()
+    """Uids of pods that repeatedly failed to report."""
     counts: RunCounts = field(default_factory=RunCounts)
+    """Runs that were counted while a version is watched."""
     account: str = ""
+    """The operator's user name at the API server, if a decision needs it."""
     comparison: Comparison | None = None
+    """The recorder's last comparison of a row with the one before."""
     unanswered: str = ""
+    """Why the recorder gave no answer, if it had to compare."""
     archive: Archive = field(default_factory=Archive)
+    """The archive's answers about rows that retention is about to delete, if the App has an archive."""
     slices: tuple[Slice, ...] = ()
+    """The watched EndpointSlices of its Service, including those of the gate."""
     gate: Gate = field(default_factory=Gate)
+    """The gate, from the slices of its own Service."""
     gate_ports: frozenset[int] = frozenset()
+    """Ports of the gate that slices of other Apps use."""
     gate_keys: str | None = None
+    """The version of the Access Keys whose digests the gate has; empty if it has none. None: not needed, or unreadable."""
     guards: ObservedGuards = field(default_factory=ObservedGuards)
+    """The observed policies, Approvals and Rejections."""
     verification: Reading | None = None
+    """The answers so far of new pods that are verified before callers reach them."""
     evaluations: tuple[EvaluationJob, ...] = ()
+    """Jobs that evaluate those pods."""
     left: tuple[LeftRow, ...] = ()
+    """Rows of a deleted App of the same name, which no App owns yet."""
 
     @property
     def unreadable_app(self) -> Unreadable | None:
-        """The App, where it is there and cannot be read."""
+        """The App if it exists but is unreadable."""
         return next((each for each in self.unreadable if each.kind == APP.kind), None)

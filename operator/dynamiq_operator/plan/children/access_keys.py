@@ -1,11 +1,12 @@
-"""Access Keys: made once, the user's from then on, and in force in the pods soon after each change.
+"""Plans the Secret of Access Keys: created once, then the user's, and effective in pods soon after each change. It does not read the
+Secret.
 
-A kubelet refreshes what its pods mount every 60 to 90 s, but at once when a pod's own object changes: so running pods get an
-annotation with the Secret's version. They are not replaced by it, since it is no part of their template. Since when that
-version is known is noted on the workload, so that it survives a restart of the operator; pods created later mount that version.
+A kubelet refreshes mounts every 60 to 90 s, but at once when the pod object changes. Running pods therefore get an annotation with the
+Secret's version. The annotation is not in the template, so it replaces no pod. The workload notes since when this version is known, which
+survives a restart of the operator. Pods created later mount this version.
 
-Secrets are not watched. The operator looks at this one when something points at it: the App changed, or says that its keys did, or a
-pod cannot begin, which is what a Secret that is gone looks like.
+Secrets are not watched. The operator reads this one after a hint: the App changed, announces new keys, or has a pod that cannot start. A
+missing Secret shows as such a pod.
 """
 
 from __future__ import annotations
@@ -25,17 +26,19 @@ from dynamiq_operator.plan.snapshot import KeysPresence
 from dynamiq_operator.plan.workloads import environment
 
 CLOCKS = timedelta(seconds=60)
-"""How far the operator's clock may be behind that of the API server, which dates pods: a pod is annotated once too often, never too little."""
+"""The most by which the operator's clock may be behind the API server's, which dates pods. It causes superfluous annotations, never missing
+ones.
+"""
 
 
 FIRST_LOOK = 15.0
-"""Seconds for which a pod waits for what it mounts before the Secret is looked at again; then after twice as long, and so on."""
+"""Seconds for which a pod waits for its mounts before the Secret is read again. Each later wait is twice as long."""
 
 
 def pointers(app: App, pods: Iterable[Pod], slices: Iterable[Slice], now: datetime) -> frozenset[tuple[str, str]]:
-    """What points at the Secret: a reading of it holds until there is something here that was not there then.
+    """Returns the hints to read the Secret: an earlier reading is valid until a hint appears that did not exist then.
 
-    A gate notes in its own endpoint, now and then, that it has refused a key: it may be a new one.
+    The gate sometimes notes a refused key in its own endpoint: it may be a new key.
     """
     announced = app.meta.annotations.get(names.KEYS_CHANGED_ANNOTATION, "")
     waiting = ((pod.uid, str(_looks(pod, now))) for pod in pods if pod.awaits_mounts)
@@ -44,12 +47,12 @@ def pointers(app: App, pods: Iterable[Pod], slices: Iterable[Slice], now: dateti
 
 
 def are_read(app: App, workloads: Iterable[Manifest]) -> bool:
-    """Whether the Secret is looked at: its pods check keys, or are to."""
+    """Returns True if the Secret has to be read: its pods check keys, or will."""
     return app.spec.is_private or any(checks_keys(each["spec"]["template"]) for each in workloads)
 
 
 def seconds_to_look(context: Context) -> Iterator[float]:
-    """Seconds until each pod that cannot begin points at the Secret once more."""
+    """Yields the seconds until each pod that cannot start is the next hint."""
     if not environment.needs_keys(context):
         return
     for pod in context.snapshot.pods:
@@ -58,7 +61,7 @@ def seconds_to_look(context: Context) -> Iterator[float]:
 
 
 def key_creation(context: Context) -> Iterator[CreateAccessKeys]:
-    """The Secret, where there is none."""
+    """Yields the creation of the Secret if it is missing."""
     problem = context.snapshot.problems.get(SECRET.key(context.app.meta.name))
     if problem is not None and problem.holds_back(""):
         return
@@ -67,28 +70,29 @@ def key_creation(context: Context) -> Iterator[CreateAccessKeys]:
 
 
 def are_foreign(context: Context) -> bool:
-    """Whether the Secret of the App's keys belongs to another owner. No pod may mount it: naming an App so would make it readable."""
+    """Returns True if the Secret of the App's keys has another owner."""
+    # No pod may mount it: with a matching name, an App would make it readable.
     return environment.needs_keys(context) and context.snapshot.access_keys.presence is KeysPresence.FOREIGN
 
 
 def are_awaited(context: Context) -> bool:
-    """Whether a workload is made once the keys are, in the next plan: it notes their version, and is written once so."""
+    """Returns True if the keys are created first, and the workload in the next plan: it then notes their version in one write."""
     absent = context.snapshot.access_keys.presence is KeysPresence.ABSENT
     return environment.needs_keys(context) and absent
 
 
 def key_note(context: Context, workload: Manifest | None) -> str | None:
-    """What a workload notes of the keys: their version, and, where it changed under running pods, since when."""
+    """Returns the workload's note of the keys: their version, and since when, if that changed under running pods."""
     if not environment.needs_keys(context):
         return None
-    seen, noted = context.snapshot.access_keys, _noted(workload)
-    if not seen.version or seen.presence is not KeysPresence.PRESENT or (noted and noted.split(" ")[0] == seen.version):
+    keys, noted = context.snapshot.access_keys, _noted(workload)
+    if not keys.version or keys.presence is not KeysPresence.PRESENT or (noted and noted.split(" ")[0] == keys.version):
         return noted
-    return f"{seen.version} {format_time(seen.since)}" if noted and seen.since else seen.version
+    return f"{keys.version} {format_time(keys.since)}" if noted and keys.since else keys.version
 
 
 def annotate_pods(context: Context) -> Iterator[AnnotatePod]:
-    """The pods that were created before the keys were last changed, and that are not annotated with that change."""
+    """Yields the annotations of pods that were created before the last change of the keys and do not have it."""
     for label, workload in context.workloads.by_label.items():
         version, since = _parsed(key_note(context, workload))
         if since is None:
@@ -99,7 +103,7 @@ def annotate_pods(context: Context) -> Iterator[AnnotatePod]:
 
 
 def _looks(pod: Pod, now: datetime) -> int:
-    """How often a pod has waited for twice as long as before."""
+    """Returns how often a pod's wait has doubled."""
     return int(_age(pod, now) // FIRST_LOOK).bit_length()
 
 
@@ -108,8 +112,8 @@ def _age(pod: Pod, now: datetime) -> float:
 
 
 def _noted(observed: Manifest | None) -> str | None:
-    found: str | None = ((observed or {}).get("metadata", {}).get("annotations") or {}).get(names.KEYS_ANNOTATION)
-    return found
+    value: str | None = ((observed or {}).get("metadata", {}).get("annotations") or {}).get(names.KEYS_ANNOTATION)
+    return value
 
 
 def _parsed(noted: str | None) -> tuple[str, datetime | None]:

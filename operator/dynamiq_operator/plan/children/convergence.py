@@ -1,4 +1,4 @@
-"""What brings the children that are observed to those that are desired: created, applied, re-owned, scaled or deleted."""
+"""Converges observed children to desired ones: creates, applies, adopts, scales or deletes. It does not decide what is desired."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dynamiq_operator.plan.sleep.state import Sleep, sleep_of
 
 
 def converge_children(context: Context) -> tuple[Operation, ...]:
-    """What brings every child, those of triggers excepted, to what the target's pins and the App want."""
+    """Returns the operations that converge all children, except those of triggers, to the target's pins and the App."""
     desired = desired_children(context)
     beside = {key: manifest for key, manifest in desired.items() if _is_beside(context, key)}
     return (
@@ -33,7 +33,8 @@ def converge_children(context: Context) -> tuple[Operation, ...]:
 
 
 def _converge_target(context: Context, desired: Mapping[ChildKey, Manifest]) -> tuple[Operation, ...]:
-    """What the target's rollout waits for. First the Service: under strategy Switch that is all that a caller waits for."""
+    """Returns the operations that the target's rollout waits for."""
+    # The Service comes first: under strategy Switch callers wait for nothing else.
     return (
         *hostnames.claim_operations(context),
         *access_keys.key_creation(context),
@@ -46,7 +47,7 @@ def _converge_target(context: Context, desired: Mapping[ChildKey, Manifest]) -> 
 
 
 def are_ready(context: Context) -> bool:
-    """Whether every child is as desired and has come to rest, but for those of triggers, and workloads of other pins than the target's."""
+    """Returns True if all children are as desired and at rest. Children of triggers, and workloads of other pins, are ignored."""
     if awaits_policy(context) or not selection.has_arrived(context):
         return False
     observed = context.snapshot.children
@@ -56,15 +57,15 @@ def are_ready(context: Context) -> bool:
 
 
 def _is_beside(context: Context, key: ChildKey) -> bool:
-    """Whether a child is the workload of other pins than the target's."""
+    """Returns True if a child is the workload of other pins than the target's."""
     return key[0] == WORKLOAD.kind and key != WORKLOAD.key(context.app.meta.name, context.label)
 
 
 def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_triggers: bool) -> Iterator[Operation]:
-    """What brings the kinds that are for triggers, or the others, to what is desired of them."""
+    """Yields the operations for the kinds of triggers, or for all others."""
     denied = context.snapshot.denied
     yield from converge_each(context, desired)
-    # The route that takes another one's place is there before that goes: it may be refused.
+    # The new route is created before the old one is deleted: the API server may refuse it.
     awaited = any(child_kinds.child_kind(key[0]).serves_hostname and key not in context.snapshot.children for key in desired)
     routes_stay = awaited or hostnames.routes_stay(context)
     for key, observed in context.snapshot.children.items():
@@ -78,38 +79,42 @@ def converge_to(context: Context, desired: Mapping[ChildKey, Manifest], *, of_tr
 
 
 def converge_each(context: Context, desired: Mapping[ChildKey, Manifest]) -> Iterator[Operation]:
-    """What brings each of these to its manifest."""
+    """Yields the operations that converge each of these children to its manifest."""
     for key, manifest in desired.items():
         if key[0] not in context.snapshot.denied:
             yield from _converge(context, key, manifest)
 
 
 def _converge(context: Context, key: ChildKey, manifest: Manifest) -> Iterator[Operation]:
-    """What brings one child to its manifest; nothing where they are equal, or where it cannot be made."""
+    """Yields the operations for one child; none if it equals its manifest, or cannot be made."""
     observed, entry = context.snapshot.children.get(key), child_kinds.child_kind(key[0])
     if observed is manifest or (observed is not None and is_ending(observed)):
         return
     if observed is not None and entry.replaced_for and changed_field(manifest, observed, entry.replaced_for) is not None:
         yield DeleteChild(observed, keep_dependents=entry.keeps_dependents)
         return
-    found = drift(manifest, observed) if observed is not None else None
-    if observed is not None and found is None:
+    difference = drift(manifest, observed) if observed is not None else None
+    if observed is not None and difference is None:
         return
-    digest = manifest_digest(manifest)  # costs more than all else here, so it is taken of what is to be sent alone
+    digest = manifest_digest(manifest)  # the most expensive step: only for manifests that are sent
     problem = context.snapshot.problems.get(key)
     if problem is not None and problem.holds_back(digest):
         return
-    if observed is None or found is None:
+    if observed is None or difference is None:
         yield CreateChild(context.app, noted(manifest, digest), digest)
         return
-    if entry.is_edit(manifest, observed, found):
-        yield events.repaired(context.app, key[0], key[1], found, observed["metadata"].get("resourceVersion", ""))
-    yield ApplyChild(context.app, noted(manifest, digest), observed, digest, found)
+    if entry.is_edit(manifest, observed, difference):
+        yield events.repaired(context.app, key[0], key[1], difference, observed["metadata"].get("resourceVersion", ""))
+    yield ApplyChild(context.app, noted(manifest, digest), observed, digest, difference)
 
 
 def _own_restored(context: Context) -> Iterator[OwnChild]:
-    """Of kinds that are not applied, such as flows, those that a restore brought back without an owner. One that could still change is not ours."""
+    """Yields the adoption of restored children without an owner, of kinds that are not applied, such as flows.
+
+    Only immutable ones are adopted.
+    """
     for key, observed in context.snapshot.children.items():
+        # A mutable one is not ours.
         is_kept = child_kinds.child_kind(key[0]).immutable and observed.get("immutable") is True
         if is_kept and not is_owned(observed, context.app) and not is_ending(observed):
             yield OwnChild(context.app, observed)
@@ -128,7 +133,7 @@ def _create_flow(context: Context) -> Iterator[CreateFlow]:
 
 
 def _scale(context: Context) -> Iterator[Operation]:
-    """What serves, back from 0 replicas, at which an autoscaler does nothing, unless it sleeps."""
+    """Yields the operations that scale the serving workload up from 0, where an autoscaler does nothing, unless the App sleeps."""
     observed, pinned = context.serving_workload, context.pinned
     if observed is None or pinned is None or observed["spec"].get("replicas") != 0:
         return

@@ -1,4 +1,4 @@
-"""The note, on what rows decide, of the last row that was given up."""
+"""Notes the last failed row on children that rows decide, so that late writes for it are refused."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ DIGITS_MOST = len(str(SEQUENCE_MAX))
 
 
 def noting_given_up(manifest: Manifest, observed: Manifest | None, given_up: int) -> Manifest:
-    """The manifest, noting the last row that was given up, where rows decide what it is.
-
-    So such a child is written when a row is given up, even where it need not change: whatever an operator before this one may have
-    sent for that row, and is still on its way, names a version of the child that is gone then, and is refused.
-    """
+    """Returns the manifest with the note of the last failed row, if rows decide this kind of child."""
+    # The note makes a write even where nothing else changes. A late request for that row, from an earlier operator, then names an old
+    # resourceVersion and is refused.
     if observed is None or manifest is observed or not _is_of_row(manifest):
         return manifest
     noted = (observed["metadata"].get("annotations") or {}).get(names.GIVEN_UP_ANNOTATION, "")
@@ -29,7 +27,7 @@ def noting_given_up(manifest: Manifest, observed: Manifest | None, given_up: int
 
 
 def _is_of_row(manifest: Manifest) -> bool:
-    """A Service is decided by rows under strategy Switch alone: what it selects is the switch."""
+    """Returns True if rows decide the child: a Service under strategy Switch, whose selector is the switch, and kinds with `of_row`."""
     if manifest["kind"] == SERVICE.kind:
         return bool(selected_pins(manifest["spec"]["selector"]))
     return child_kinds.child_kind(manifest["kind"]).of_row

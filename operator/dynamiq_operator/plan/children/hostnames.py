@@ -1,11 +1,11 @@
-"""A hostname belongs to one App in the cluster: the first to claim it. The second gets a condition, and no route.
+"""Gives each hostname to one App in the cluster: the first that claims it. The second gets a condition, and no route.
 
-What serves goes on serving: a route goes when its App wants another hostname, or when it is not the one that was made for this hostname, and
-another App has the claim. A claim that was lost is made again from the route, with its age, for the oldest of them; the others serve on and say
-that they are contested. A claim that cannot be read says nothing.
+A serving route stays. It is deleted if its App wants another hostname. It is also deleted if another App has the claim and the route was
+not made for this hostname. A lost claim is created again from the route, with its age, for the oldest one. Other routes stay, and their
+Apps show that they are contested. An unreadable claim proves nothing.
 
-A claim is an object of the operator's namespace, named by the hostname's hash: the API server lets one be created. Its
-holder is an App by namespace and name, so that one which is created again within the grace period keeps its hostname.
+A claim is an object in the operator's namespace, named by the hostname's hash: the API server creates only one. Its holder is an App by
+namespace and name: an App that is created again within GRACE keeps its hostname.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from dynamiq_operator.plan.operations import ClaimHostname, KeepClaim, Operation
 from dynamiq_operator.plan.snapshot import ClaimState
 
 GRACE = timedelta(seconds=60)
-"""How long a hostname stays with an App that is deleted, or that no longer wants it, once another App asks for it."""
+"""How long a deleted App, or one that no longer wants its hostname, keeps it after another App wants it."""
 
 _WANTED = "exposure.type is Gateway"
 
 
 def may_route(context: Context) -> bool:
-    """Whether the App may have a route for its hostname."""
+    """Returns True if the App may have a route for its hostname."""
     return _has_hostname(context) and not gateway_problems(context) and not _lacks_ingress(context)
 
 
 def routes_stay(context: Context) -> bool:
-    """Whether routes that are not desired stay for now: for what is to replace them cannot be made, or whose the hostname is, is not known yet."""
+    """Returns True if undesired routes stay for now: their replacement cannot be made, or the owner of the hostname is unknown."""
     return (
         bool(gateway_problems(context)) or _lacks_ingress(context) or context.snapshot.claim.state in (ClaimState.FREE, ClaimState.UNKNOWN)
     )
 
 
 def claim_operations(context: Context) -> tuple[Operation, ...]:
-    """Creates, keeps or releases the claim of the App's hostname."""
+    """Returns the operations that create, keep or release the claim of the App's hostname."""
     host, claim = exposure.external_hostname(context.app, context.settings), context.snapshot.claim
     if host is None or _is_reserved(context):
         return ()
     if claim.state is ClaimState.FREE:
-        told = (events.claimed_again(context.app, host, claim.since),) if claim.since else ()
-        return (*told, ClaimHostname(context.app, host, claim.since, claim.others))
+        emits = (events.claimed_again(context.app, host, claim.since),) if claim.since else ()
+        return (*emits, ClaimHostname(context.app, host, claim.since, claim.others))
     if claim.raw is None:
         return ()
     if claim.state is ClaimState.STALE:
@@ -63,7 +63,7 @@ def claim_operations(context: Context) -> tuple[Operation, ...]:
 
 
 def claim_problems(context: Context) -> dict[ChildKey, ChildProblem]:
-    """Why the App has no route. Another namespace is not named: a reader of the App may not be allowed to know of it."""
+    """Returns why the App has no route. Messages never name another namespace: readers of the App may not be allowed to know it."""
     host = exposure.external_hostname(context.app, context.settings)
     claim = context.snapshot.claim
     if host is None or (claim.state in (ClaimState.OURS, ClaimState.FREE) and not _is_reserved(context)):
@@ -71,23 +71,23 @@ def claim_problems(context: Context) -> dict[ChildKey, ChildProblem]:
     if claim.state is ClaimState.STALE and claim.raw is not None:
         return {}
     if claim.state is ClaimState.UNKNOWN:
-        said = f"whose hostname {host} is, is not known: {claim.unread}; what serves it stays as it is, and a new route waits"
-        return {_route_key(context.app): ChildProblem(ProblemReason.UNREAD, said)}
+        message = f"whose hostname {host} is, is not known: {claim.unread}; what serves it stays as it is, and a new route waits"
+        return {_route_key(context.app): ChildProblem(ProblemReason.UNREAD, message)}
     if claim.state is ClaimState.CONTESTED:
         return {_route_key(context.app): ChildProblem(ProblemReason.CONTESTED, _contested(context, host))}
     if claim.state is ClaimState.STALE:
-        said = f"hostname {host} was claimed by another App after this one began to serve it: this one goes on; one of them has to choose another"
+        message = f"hostname {host} was claimed by another App after this one began to serve it: this one goes on; one of them has to choose another"
     elif _is_reserved(context):
-        said = f"hostname {host} is reserved for the App whose name and namespace it is made of: choose another"
+        message = f"hostname {host} is reserved for the App whose name and namespace it is made of: choose another"
     elif claim.state is ClaimState.ABANDONED:
-        said = f"hostname {host} was another App's until lately: it is free {GRACE.seconds} s after it was asked for"
+        message = f"hostname {host} was another App's until lately: it is free {GRACE.seconds} s after it was asked for"
     elif claim.holder is not None and claim.holder[0] == context.app.meta.namespace:
-        said = f"hostname {host} is that of App {claim.holder[1]} in this namespace: choose another"
+        message = f"hostname {host} is that of App {claim.holder[1]} in this namespace: choose another"
     elif claim.holder is None:
-        said = f"hostname {host} is served by an {claim.stranger} that is not ours: choose another, or delete that {claim.stranger}"
+        message = f"hostname {host} is served by an {claim.stranger} that is not ours: choose another, or delete that {claim.stranger}"
     else:
-        said = f"hostname {host} is another App's: choose another"
-    return {_route_key(context.app): ChildProblem(ProblemReason.HOSTNAME, said)}
+        message = f"hostname {host} is another App's: choose another"
+    return {_route_key(context.app): ChildProblem(ProblemReason.HOSTNAME, message)}
 
 
 def _contested(context: Context, host: str) -> str:
@@ -97,18 +97,18 @@ def _contested(context: Context, host: str) -> str:
 
 
 def gateway_problems(context: Context) -> dict[ChildKey, ChildProblem]:
-    """Why an App that wants a Gateway can have none. Until it can, what served its hostname before stays."""
+    """Returns why an App that wants a Gateway cannot have one. Until it can, the route that served its hostname stays."""
     if not context.app.spec.wants_gateway or exposure.external_hostname(context.app, context.settings) is None:
         return {}
     if not context.snapshot.has_gateway_api:
-        said = (
+        message = (
             f"{_WANTED}, and the cluster does not serve HTTPRoutes: install the Gateway API ({HTTP_ROUTE.api_version}), or use type Ingress"
         )
     elif exposure.gateway(context.app, context.settings) is None:
-        said = f"{_WANTED}, and nobody names one: set exposure.parentRef, or start the operator with --gateway NAMESPACE/NAME"
+        message = f"{_WANTED}, and nobody names one: set exposure.parentRef, or start the operator with --gateway NAMESPACE/NAME"
     else:
         return {}
-    return {_route_key(context.app): ChildProblem(ProblemReason.GATEWAY, said)}
+    return {_route_key(context.app): ChildProblem(ProblemReason.GATEWAY, message)}
 
 
 def _route_key(app: App) -> ChildKey:
@@ -116,7 +116,7 @@ def _route_key(app: App) -> ChildKey:
 
 
 def _lacks_ingress(context: Context) -> bool:
-    """Whether an Ingress is wanted that must not be made."""
+    """Returns True if the App wants an Ingress that must not be made."""
     return bool(annotation_problems(context)) and serving_ingress(context) is None
 
 
@@ -133,7 +133,7 @@ def _has_hostname(context: Context) -> bool:
 
 
 def _serves(context: Context) -> bool:
-    """Whether a route of the App has its hostname already."""
+    """Returns True if a route of the App already has its hostname."""
     host = exposure.external_hostname(context.app, context.settings)
     return host is not None and any(
         child_kind(kind).serves_hostname and exposure.serves(raw, context.app, host) for (kind, _), raw in context.snapshot.children.items()
@@ -141,7 +141,8 @@ def _serves(context: Context) -> bool:
 
 
 def _is_reserved(context: Context) -> bool:
-    """Whether the hostname is `<app>.<namespace>.<domain>` of another App, there or not. One that is served was had before the domain."""
+    """Returns True if the hostname is `<app>.<namespace>.<domain>` of another App, existing or not."""
+    # An App that already serves this hostname had it before the domain was set.
     if _serves(context):
         return False
     host, domain = exposure.external_hostname(context.app, context.settings), context.settings.domain

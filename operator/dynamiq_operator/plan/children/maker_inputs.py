@@ -1,4 +1,4 @@
-"""What the makers of an App's children are given, from what was observed of the App."""
+"""Builds the inputs of the makers of an App's children from what was observed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dynamiq_operator.plan.workloads.wanted import conversion, needed_replicas, 
 
 
 def maker_inputs(context: Context) -> Inputs:
-    """Those of the target, or, without one, of an App that runs nothing; triggers are left out."""
+    """Returns the inputs of the target, or, without one, of an App that runs nothing; triggers are left out."""
     return Inputs(
         context.app,
         context.settings,
         pinned=context.pinned,
         may_route=hostnames.may_route(context),
         kept_annotations=route_annotations.kept_annotations(context),
-        workloads=tuple(workload_inputs(context, wanted) for wanted in wanted_workloads(context)),
+        workloads=tuple(workload_inputs(context, each) for each in wanted_workloads(context)),
         selected=selection.selected_label(context),
         watches_endpoints=selection.watches_endpoints(context),
         scaled=selection.scaled_label(context),
@@ -30,9 +30,10 @@ def maker_inputs(context: Context) -> Inputs:
 
 
 def _scale(context: Context) -> Autoscaling | None:
-    """That of the row which serves: while a candidate's pods start beside it, nothing of what serves changes.
+    """Returns the scaling of the row that serves.
 
-    Of a workload that is on its way to take the place of what serves the autoscaler takes no pod that has to be there for that.
+    While a candidate's pods start beside it, the autoscaler of the serving workload keeps its limits. During a change of strategy the
+    minimum is the number of pods that the new workload needs, so that the autoscaler removes none of these.
     """
     live = context.history.live
     serves_another = context.switches and context.serving not in (None, context.label)

@@ -1,4 +1,4 @@
-"""The manifests of the children that an App is to have for the row it runs, and what keeps any of them from being made."""
+"""Builds the manifests of an App's desired children, and lists what prevents any of them from being made."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from dynamiq_operator.plan.workloads import environment
 
 
 def desired_children(context: Context) -> dict[ChildKey, Manifest]:
-    """Every child of which the content is known here, those of triggers excepted."""
+    """Returns every child whose content is known here, except those of triggers."""
     made = made_of(maker_inputs(context), of_triggers=False)
     return {key: noting_given_up(manifest, context.snapshot.children.get(key), context.given_up) for key, manifest in made.items()}
 
 
 def made_of(inputs: Inputs, *, of_triggers: bool) -> dict[ChildKey, Manifest]:
-    """The manifests of the kinds that are for triggers, or of the others."""
+    """Returns the manifests of the kinds for triggers, or of the others."""
     return {
         key_of(manifest): manifest
         for entry in child_kinds.CHILD_KINDS
@@ -34,19 +34,19 @@ def made_of(inputs: Inputs, *, of_triggers: bool) -> dict[ChildKey, Manifest]:
 
 
 def child_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
-    """What keeps the target's children from being made, another owner's Secret in the place of the App's keys included."""
-    found = still_hindering(context, _digests(context)) if context.snapshot.problems else {}
+    """Returns what prevents the target's children from being made, including another owner's Secret in place of the App's keys."""
+    problems = still_hindering(context, _digests(context)) if context.snapshot.problems else {}
     if context.snapshot.denied:
-        found |= denied_problems(context, desired_children(context))
-    found |= route_annotations.annotation_problems(context) | hostnames.claim_problems(context) | hostnames.gateway_problems(context)
+        problems |= denied_problems(context, desired_children(context))
+    problems |= route_annotations.annotation_problems(context) | hostnames.claim_problems(context) | hostnames.gateway_problems(context)
     if access_keys.are_foreign(context):
         key = SECRET.key(context.app.meta.name)
-        found[key] = ChildProblem(ProblemReason.TAKEN, f"Secret {key[1]} exists and is not this App's: rename or delete it")
-    return found
+        problems[key] = ChildProblem(ProblemReason.TAKEN, f"Secret {key[1]} exists and is not this App's: rename or delete it")
+    return problems
 
 
 def denied_problems(context: Context, desired: Iterable[ChildKey]) -> dict[ChildKey, ChildProblem]:
-    """The problems of what is desired of kinds that the operator may not list. What is there of them stays as it is."""
+    """Returns the problems of desired children of kinds that the operator may not list. Existing ones stay unchanged."""
     denied = context.snapshot.denied
     return {
         key: ChildProblem(ProblemReason.DENIED, f"{key[0]} {key[1]} is left alone: the operator cannot list this kind: {denied[key[0]]}")
@@ -56,7 +56,7 @@ def denied_problems(context: Context, desired: Iterable[ChildKey]) -> dict[Child
 
 
 def still_hindering(context: Context, digests: Mapping[ChildKey, str]) -> dict[ChildKey, ChildProblem]:
-    """The observed problems of what is desired, by its digest: a child, or a manifest, that is no longer desired has none."""
+    """Returns the observed problems of desired children with these digests. Other children and other manifests have none."""
     return {key: problem for key, problem in context.snapshot.problems.items() if key in digests and problem.is_of(digests[key])}
 
 
@@ -65,11 +65,14 @@ def digests_of(manifests: Iterable[Manifest]) -> dict[ChildKey, str]:
 
 
 def _digests(context: Context) -> dict[ChildKey, str]:
-    """What identifies each child that is desired; the keys' content is random and the flow's is named by its hash."""
+    """Returns the digest of each desired child.
+
+    The keys have an empty one, since their content is random. The flow's is its hash.
+    """
     app, pinned = context.app, context.pinned
-    found = digests_of(desired_children(context).values())
+    digests = digests_of(desired_children(context).values())
     if environment.needs_keys(context):
-        found[SECRET.key(app.meta.name)] = ""
+        digests[SECRET.key(app.meta.name)] = ""
     if pinned is not None:
-        found[CONFIG_MAP.key(app.meta.name, pinned.workflow_hash)] = pinned.workflow_hash
-    return found
+        digests[CONFIG_MAP.key(app.meta.name, pinned.workflow_hash)] = pinned.workflow_hash
+    return digests

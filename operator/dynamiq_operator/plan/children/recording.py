@@ -1,7 +1,7 @@
-"""Whether an App's pods send their runs to the recorder. To install one, to move it or to take it away replaces no pod.
+"""Decides when a workload's pods get a changed recorder: never by replacing a pod. It keeps the applied template.
 
-So the template that was applied stays. It is made anew where nobody notices, while the App has no pod, and where somebody restarts the pods
-by `kubectl rollout restart`, after the App has said that they are not recorded.
+The template is made anew only while the App has no pod. The other case is a `kubectl rollout restart` by a person, after the App showed
+that its pods are not recorded.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dynamiq_operator.model.objects import Manifest, parse_time
 from dynamiq_operator.plan.context import Context
 
 RECORDED = "Recorded"
-"""Type of the App's condition that says whether its pods send their runs to the recorder that the operator was told of."""
+"""Condition type of the App: True if its pods send their runs to the operator's recorder."""
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 
 def renews_template(context: Context, observed: Manifest) -> bool:
-    """Whether the template is made anew for the recorder, though its inputs are the same."""
+    """Returns True if the template is made anew for the recorder although its inputs are the same."""
     if recorder_of(observed["spec"]["template"]) == context.settings.recorder:
         return False
     return _has_no_pod(observed) or _is_restarted(context, observed)
@@ -30,14 +30,14 @@ def _has_no_pod(observed: Manifest) -> bool:
 
 
 def _is_restarted(context: Context, observed: Manifest) -> bool:
-    """Whether somebody has asked for new pods since the App says that these are not recorded."""
-    said = next((each for each in context.app.status.conditions if (each.type, each.status) == (RECORDED, "False")), None)
+    """Returns True if a person restarted the pods after the App showed that they are not recorded."""
+    not_recorded = next((each for each in context.app.status.conditions if (each.type, each.status) == (RECORDED, "False")), None)
     at = _time((observed["spec"]["template"]["metadata"].get("annotations") or {}).get(RESTARTED_AT))
-    return said is not None and at is not None and at >= parse_time(said.last_transition_time)
+    return not_recorded is not None and at is not None and at >= parse_time(not_recorded.last_transition_time)
 
 
 def _time(text: object) -> datetime | None:
-    """What `kubectl` wrote, or whoever did; None where it is no time."""
+    """Returns the time that `kubectl` wrote; None if it is no time, such as after an edit."""
     try:
         return parse_time(text) if isinstance(text, str) else None
     except ValueError:

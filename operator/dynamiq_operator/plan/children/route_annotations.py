@@ -1,7 +1,7 @@
-"""Annotations of an App's Ingress that are not passed on.
+"""Lists the refused annotations of an App's Ingress, and those of them that an existing Ingress keeps.
 
-An Ingress that serves stays as it is, with what it has of them: taken off, one that limits who may call would let everybody in, and one
-that a caller relies on would break it. None is added, and none is made anew with a part of what was asked.
+A serving Ingress keeps its refused annotations. Without one that limits callers, anyone could call; and callers may rely on others. A new
+Ingress gets none of them, and is not made with only a part of the annotations.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 
 
 def annotation_problems(context: Context) -> dict[ChildKey, ChildProblem]:
-    """Why the App has no Ingress, or one that is not all that it asks for."""
+    """Returns why the App has no Ingress, or one without all of its annotations."""
     exposure = context.app.spec.exposure
     if exposure is None or context.app.spec.wants_gateway or external_hostname(context.app, context.settings) is None:
         return {}
@@ -25,28 +25,31 @@ def annotation_problems(context: Context) -> dict[ChildKey, ChildProblem]:
     named = "; ".join(f"annotation {name} is {why}" for name, why in sorted(wrong.items()))
     observed = context.snapshot.children.get(INGRESS.key(context.app.meta.name))
     then = "its Ingress stays as it is" if observed is not None and is_owned(observed, context.app) else "no Ingress is made"
-    said = (
+    message = (
         f"{named}: remove it from spec.exposure.annotations, or have it allowed by the operator's --ingress-annotations; until then {then}"
     )
-    return {INGRESS.key(context.app.meta.name): ChildProblem(ProblemReason.ANNOTATION, said)}
+    return {INGRESS.key(context.app.meta.name): ChildProblem(ProblemReason.ANNOTATION, message)}
 
 
 def serving_ingress(context: Context) -> Manifest | None:
-    """The App's Ingress, as observed, where it is of the class that is asked for: what another class allows is taken to no other."""
-    found = context.snapshot.children.get(INGRESS.key(context.app.meta.name))
-    if found is None or not is_owned(found, context.app) or is_ending(found):
+    """Returns the App's Ingress, as observed, if it has the desired class; else None."""
+    # An annotation that one class allows is not carried over to another.
+    ingress = context.snapshot.children.get(INGRESS.key(context.app.meta.name))
+    if ingress is None or not is_owned(ingress, context.app) or is_ending(ingress):
         return None
-    exposure, has = context.app.spec.exposure, found["spec"].get("ingressClassName")
-    wanted = (exposure.class_name if exposure is not None else None) or context.settings.ingress_class
-    filled_in = wanted is None and has not in context.settings.ingress_annotations  # by the API server, with the cluster's default
-    return found if has == wanted or filled_in else None
+    exposure, ingress_class = context.app.spec.exposure, ingress["spec"].get("ingressClassName")
+    desired_class = (exposure.class_name if exposure is not None else None) or context.settings.ingress_class
+    filled_in = (
+        desired_class is None and ingress_class not in context.settings.ingress_annotations
+    )  # by the API server, with the cluster's default
+    return ingress if ingress_class == desired_class or filled_in else None
 
 
 def kept_annotations(context: Context) -> dict[str, str]:
-    """What the App's Ingress has of the annotations that are refused, as the App asks for them."""
+    """Returns the refused annotations that the App's Ingress already has with the values in the App."""
     exposure, ingress = context.app.spec.exposure, serving_ingress(context)
     if exposure is None or ingress is None:
         return {}
-    has = ingress["metadata"].get("annotations") or {}
-    asked = exposure.annotations or {}
-    return {name: asked[name] for name in ingress_annotations.refused(exposure, context.settings) if has.get(name) == asked[name]}
+    observed = ingress["metadata"].get("annotations") or {}
+    desired = exposure.annotations or {}
+    return {name: desired[name] for name in ingress_annotations.refused(exposure, context.settings) if observed.get(name) == desired[name]}

@@ -1,4 +1,4 @@
-"""What the Service selects: the switch of strategy Switch. And which workload the autoscaler scales."""
+"""Decides which pods the Service selects, which is the switch of strategy Switch, and which workload the autoscaler scales."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from dynamiq_operator.plan.workloads.wanted import (
 
 
 def selected_label(context: Context) -> str:
-    """The pins label that the Service is to select, empty for pods of any.
+    """Returns the pins label that the Service has to select, empty for any pods.
 
-    It never goes to a workload whose pods are not all available in this very snapshot, and stays where it is until then. Where no pod
-    may be reached, since the only ones have yet to be verified, or failed that and are not gone yet, it is that of none.
+    It never changes to a workload whose pods are not all available in this snapshot. If the only pods are unverified, or failed their
+    verification, it is a label that no pod has.
     """
     chosen = _chosen(context)
     reaches_all = chosen == PLAIN and context.workloads.selected == names.UNVERIFIED
@@ -43,18 +43,21 @@ def _chosen(context: Context) -> str:
         return serving
     if serving == target:
         return _converted(context, serving)
-    if target == PLAIN:  # nothing is live, and what served a row that never was may go on beside the next one
+    if target == PLAIN:  # nothing is live: the workload of a failed first row may keep serving beside the next one
         return PLAIN
     return target if is_ready(context, target) and may_be_reached(context) else serving
 
 
 def _converted(context: Context, serving: str) -> str:
-    """Where the target serves: what is to be selected for a change of the strategy, or for a candidate that left its callers without a pod."""
+    """Returns the label to select if the target already serves.
+
+    It changes for a change of strategy, and for a candidate that left its callers without a pod.
+    """
     other, live = conversion(context), context.live_pins
     if other == PLAIN:
         return PLAIN if are_others_gone(context) and is_ready(context, PLAIN) else serving
     if other is not None:
-        # Its pods are selected already, so that narrowing the Service to them takes no caller anywhere new.
+        # Its pods are selected already: narrowing the Service to them moves no caller to other pods.
         reached = endpoints.lead_to_all(context, other, needed_replicas(context))
         return other if reached and is_ready(context, other) else serving
     if context.history.candidate is not None and live is not None and live.label != serving and serving != PLAIN:
@@ -63,7 +66,7 @@ def _converted(context: Context, serving: str) -> str:
 
 
 def has_arrived(context: Context) -> bool:
-    """Whether callers end up at the target's pods alone. Under strategy Rolling the target's workload has no others, but during a change of it."""
+    """Returns True if callers reach only the target's pods. Under strategy Rolling only a change of strategy has others."""
     if context.switches:
         return context.workloads.selected == context.label and endpoints.lead_only_to(context, context.label)
     if context.workloads.selected == names.UNVERIFIED:
@@ -72,13 +75,11 @@ def has_arrived(context: Context) -> bool:
 
 
 def scaled_label(context: Context) -> str:
-    """The pins label of the workload that the autoscaler scales.
-
-    That of strategy Rolling selects every pod of the App, so the autoscaler is never on it while there are pods of pins.
-    """
+    """Returns the pins label of the workload that the autoscaler scales."""
+    # The autoscaler never scales the workload of strategy Rolling while pods of pins exist: that workload selects every pod of the App.
     if context.switches:
-        found = context.serving if context.workloads.get(context.serving) is not None else None
-        return found if found and context.history.live is not None else context.label
+        serving = context.serving if context.workloads.get(context.serving) is not None else None
+        return serving if serving and context.history.live is not None else context.label
     other = conversion(context)
     if other is not None and (
         other in context.workloads.by_label or WORKLOAD.key(context.app.meta.name, other) not in context.snapshot.problems
@@ -88,41 +89,41 @@ def scaled_label(context: Context) -> str:
 
 
 def guarded_label(context: Context) -> str:
-    """The pins label of the pods that the disruption budget counts: those that serve."""
+    """Returns the pins label of the pods that the disruption budget counts: those that serve."""
     return (context.serving or context.label) if context.switches else PLAIN
 
 
 def watches_endpoints(context: Context) -> bool:
-    """Whether the Service's slices are to be watched: where its selector is the switch, or may become it, and where calls may go to the gate."""
-    found, live = context.workloads, context.history.live
+    """Returns True if the Service's slices have to be watched: its selector is, or may become, the switch, or calls may reach the gate."""
+    observed, live = context.workloads, context.history.live
     rows = (context.pinned, live.pinned if live is not None else None)
     sleeps = any(pinned is not None and pinned.config.type is ConfigType.SERVERLESS for pinned in rows)
     if sleeps or any(each.is_gates for each in context.snapshot.slices):
         return True
-    return context.app.spec.rollout.switches or context.switches or bool(found.of_pins) or bool(found.selected)
+    return context.app.spec.rollout.switches or context.switches or bool(observed.of_pins) or bool(observed.selected)
 
 
 def _scaled_now(context: Context) -> str:
-    """Of the workloads of pins the one that the autoscaler is on; it does nothing where that is gone already."""
-    found = context.snapshot.children.get(AUTOSCALER.key(context.app.meta.name))
-    name = found["spec"].get("scaleTargetRef", {}).get("name", "") if found is not None else ""
+    """Returns the label of the workload of pins that the autoscaler scales now. After its deletion it is any other one of pins."""
+    autoscaler = context.snapshot.children.get(AUTOSCALER.key(context.app.meta.name))
+    name = autoscaler["spec"].get("scaleTargetRef", {}).get("name", "") if autoscaler is not None else ""
     labels = {pod.pins for pod in context.snapshot.pods} | set(context.workloads.of_pins)
     on = [label for label in labels if label and names.workload(context.app.meta.name, label) == name]
     return on[0] if on else next(iter(context.workloads.of_pins), PLAIN)
 
 
 def is_ready(context: Context, label: str) -> bool:
-    """Whether a workload is as it is to be, with as many pods as are needed, each of them Ready."""
-    wanted = next((each for each in wanted_workloads(context) if each.label == label), None)
-    if wanted is None or wanted.pins is None or wanted.observed is None or is_ending(wanted.observed):
+    """Returns True if a workload is as desired, with as many pods as needed, each of them ready."""
+    desired = next((each for each in wanted_workloads(context) if each.label == label), None)
+    if desired is None or desired.pins is None or desired.observed is None or is_ending(desired.observed):
         return False
-    observed, state = wanted.observed, WorkloadState.of(wanted.observed)
-    digest = context.digest_of(wanted.pins, observed)
+    observed, state = desired.observed, WorkloadState.of(desired.observed)
+    digest = context.digest_of(desired.pins, observed)
     if not state.complete or state.replicas < needed_replicas(context) or not workloads.runs(observed, digest):
         return False
     if _ready_pods(context, label, digest) < state.replicas:
         return False
-    manifest = workload_manifest(context, wanted)
+    manifest = workload_manifest(context, desired)
     return manifest is observed or (manifest is not None and drift(manifest, observed) is None)
 
 

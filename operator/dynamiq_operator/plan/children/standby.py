@@ -1,7 +1,7 @@
-"""Workloads beside the target's: what stays warm, and what goes.
+"""Scales and deletes the workloads beside the target's: the standby, and those that are no longer needed.
 
-Nothing goes while a caller may end up at it: its Service has left it, and so have the EndpointSlices, or what serves in its place is
-complete and in them. What cannot be told from them stays.
+No workload is deleted while a caller may reach it. Its Service and the EndpointSlices have left it, or the serving workload is complete and
+in the slices. While the slices are unknown it stays.
 """
 
 from __future__ import annotations
@@ -29,38 +29,46 @@ from dynamiq_operator.plan.workloads.wanted import (
 
 TRUE = "true"
 HEARD_WITHIN = timedelta(seconds=15)
-"""From when the Service left a pod until that says so: a kubelet looks at a pod's annotations at once, and a runtime at its file each second."""
+"""The time that a pod has to report that the Service left it. A kubelet reads a pod's annotations at once, and a runtime its file each
+second.
+"""
 
 
 def scale_target(context: Context) -> Iterator[ScaleWorkload]:
-    """What the Service is to come to, before it does: up to as many pods as serve now."""
+    """Yields the scaling of the next serving workload, before the Service selects it: up to the number of serving pods."""
     label = context.label if context.label != context.serving else conversion(context)
     observed = context.workloads.get(label)
     if observed is None or is_ending(observed):
         return
-    if observed["spec"].get("replicas", 1) < (wanted := replicas_now(context, observed)):
-        yield ScaleWorkload(observed, wanted)
+    if observed["spec"].get("replicas", 1) < (replicas := replicas_now(context, observed)):
+        yield ScaleWorkload(observed, replicas)
 
 
 def scale_standby(context: Context) -> Iterator[ScaleWorkload]:
-    """What is kept warm, to as many pods as are to be."""
+    """Yields the scaling of the standby to its desired number of pods."""
     label = standby(context)
     observed, serving = context.workloads.get(label), context.workloads.get(context.serving)
     if label is None or observed is None or serving is None:
         return
-    asked, serve = context.app.spec.rollout.warm.replicas, serving["spec"].get("replicas", 1)
-    wanted = min(asked, serve) if isinstance(asked, int) and serve == 0 else asked if isinstance(asked, int) else serve
-    if observed["spec"].get("replicas", 1) != wanted:
-        yield ScaleWorkload(observed, wanted)
+    setting, serving_replicas = context.app.spec.rollout.warm.replicas, serving["spec"].get("replicas", 1)
+    replicas = (
+        min(setting, serving_replicas)
+        if isinstance(setting, int) and serving_replicas == 0
+        else setting
+        if isinstance(setting, int)
+        else serving_replicas
+    )
+    if observed["spec"].get("replicas", 1) != replicas:
+        yield ScaleWorkload(observed, replicas)
 
 
 def delete_left(context: Context) -> Iterator[Operation]:
-    """Workloads that are wanted no more, once nobody ends up at their pods."""
-    wanted = {each.label for each in wanted_workloads(context)}
+    """Yields the deletion of workloads that are no longer needed, once no caller can reach their pods."""
+    labels = {each.label for each in wanted_workloads(context)}
     for label, observed in context.workloads.by_label.items():
-        if label in wanted or is_ending(observed) or not is_owned(observed, context.app) or not _may_go(context, label):
+        if label in labels or is_ending(observed) or not is_owned(observed, context.app) or not _may_go(context, label):
             continue
-        if gives_up_standby(context) and label == context.workloads.newest_served(but=wanted):
+        if gives_up_standby(context) and label == context.workloads.newest_served(but=labels):
             yield events.standby_given_up(context.app, observed, lacks_room(context))
         yield DeleteChild(observed)
 
@@ -81,41 +89,39 @@ def _is_selected(context: Context, label: str) -> bool:
 
 
 def tell_pods(context: Context) -> Iterator[AnnotatePod]:
-    """Tells pods that the Service has left them, so that they close what callers keep open, and those that it comes back to, that it does.
-
-    Pods that never served have nothing to close, and those of a workload that is gone end as they are.
-    """
+    """Yields the annotations of pods that the Service left, so that they close open connections, and of pods that it selects again."""
     selected = context.workloads.selected
     for pod in context.snapshot.pods:
+        # Pods that never served have no connection to close. Pods of a deleted workload terminate as they are.
         if pod.deleting or pod.pins == PLAIN or pod.pins not in context.workloads.by_label:
             continue
-        left = bool(selected) and pod.pins not in (selected, context.label) and context.workloads.served(pod.pins) > 0
-        if pod.standby is not left:
-            yield AnnotatePod(context.app, pod.name, pod.uid, pod.version, names.STANDBY_ANNOTATION, TRUE if left else None)
+        was_left = bool(selected) and pod.pins not in (selected, context.label) and context.workloads.served(pod.pins) > 0
+        if pod.standby is not was_left:
+            yield AnnotatePod(context.app, pod.name, pod.uid, pod.version, names.STANDBY_ANNOTATION, TRUE if was_left else None)
 
 
 def readings_due(context: Context) -> Mapping[str, datetime]:
-    """By uid, the pods that are to say whether they know that the Service has left them, and when: once, and none that says nothing."""
+    """Returns when to read each pod that has to know that the Service left it, by uid: once, and never a silent pod."""
     return {
         pod.uid: moment
         for pod, moment in _left_pods(context)
         if pod.uid not in context.snapshot.silent
-        and ((said := context.snapshot.activity.get(pod.uid)) is None or (said.at < moment and not said.standby))
+        and ((activity := context.snapshot.activity.get(pod.uid)) is None or (activity.at < moment and not activity.standby))
     }
 
 
 def unaware_pods(context: Context) -> tuple[Pod, ...]:
-    """Pods of a runtime that knows no standby: connections that callers keep open stay at them."""
+    """Returns the pods of a runtime without standby: callers' open connections stay at them."""
     return tuple(pod for pod, moment in _left_pods(context) if _is_unaware(context, pod, moment))
 
 
 def _is_unaware(context: Context, pod: Pod, moment: datetime) -> bool:
-    said = context.snapshot.activity.get(pod.uid)
-    return pod.uid in context.snapshot.silent or (said is not None and said.at >= moment and not said.standby)
+    activity = context.snapshot.activity.get(pod.uid)
+    return pod.uid in context.snapshot.silent or (activity is not None and activity.at >= moment and not activity.standby)
 
 
 def _left_pods(context: Context) -> Iterator[tuple[Pod, datetime]]:
-    """Pods that were told, and from when on each has to know it."""
+    """Yields the annotated pods, each with the time from which it has to know that."""
     since = context.workloads.served_since(context.serving) if context.serving is not None else None
     if since is not None:
         yield from ((pod, since + HEARD_WITHIN) for pod in context.snapshot.pods if pod.standby and pod.ready and not pod.deleting)

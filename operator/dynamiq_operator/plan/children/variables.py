@@ -1,6 +1,6 @@
-"""Whether the keys that the App's variables name exist: no template is rolled out whose pods could not start for want of one.
+"""Finds missing keys that the App's variables name: no template is rolled out whose pods could not start without them.
 
-They are read only while a template that does not run yet is to be rolled out: an App at rest costs no read.
+Keys are read only while a new template is to be rolled out: an App at rest causes no reads.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TOO_LARGE = (
 
 @dataclass(frozen=True)
 class Reference:
-    """A variable that takes its value from `key` of the Secret or ConfigMap `of`."""
+    """A variable whose value is `key` of the Secret or ConfigMap `of`."""
 
     variable: str
     of: ChildKey
@@ -34,13 +34,17 @@ class Reference:
 
 
 def references(app: App) -> tuple[Reference, ...]:
-    """Every key that the App's variables name."""
-    return tuple(Reference(variable.name, (kind, one.name), one.key) for variable in app.spec.variables for kind, one in _named(variable))
+    """Returns every key that the App's variables name."""
+    return tuple(
+        Reference(variable.name, (kind, source.name), source.key) for variable in app.spec.variables for kind, source in _named(variable)
+    )
 
 
 def missing_keys(app: App, named: Mapping[ChildKey, frozenset[str] | None]) -> Iterator[str]:
-    """What the App's variables name and is not there, a sentence each. `named`: the keys of each Secret and ConfigMap, None of one that does
-    not exist; what is not among them could not be read, and is not reported missing.
+    """Yields a sentence for each missing key that the App's variables name.
+
+    `named`: the keys of each Secret and ConfigMap; None for an object that does not exist. Objects without an entry could not be read:
+    their keys are not reported.
     """
     for reference in references(app):
         kind, name = reference.of
@@ -52,24 +56,24 @@ def missing_keys(app: App, named: Mapping[ChildKey, frozenset[str] | None]) -> I
 
 
 def references_to_read(snapshot: Snapshot, app: App) -> frozenset[ChildKey]:
-    """The Secrets and ConfigMaps whose keys this plan needs: none where all that is to run runs already."""
+    """Returns the Secrets and ConfigMaps whose keys this plan needs; none if all wanted templates already run."""
     if not references(app):
         return frozenset()
     context = Context.of(snapshot, app)
     arriving = any(row.outcome is None and row.pinned is None for row in context.history.rows)
     new = (each for each in wanted_workloads(context) if each.pins is not None and _is_new(context, each.pins, each.observed))
-    # While the App's own are held, pods are made with what was applied before.
+    # While the App's variables wait for a row, pods are made with those applied before.
     apps = [context.app_for(each.pins, each.observed) or app for each in new if each.pins is not None]
     return frozenset(reference.of for each in [*apps, *([app] if arriving else [])] for reference in references(each))
 
 
 def missing_variables(context: Context) -> str:
-    """What new pods of the target would lack, as one sentence; empty where they lack nothing, or no new pod is to be made."""
+    """Returns what new pods of the target would lack, as one sentence; empty if nothing, or if no new pod is to be made."""
     return lacking(context, context.target_pins, context.workload) if context.target_pins is not None else ""
 
 
 def lacking(context: Context, pins: Pins, observed: Manifest | None) -> str:
-    """The same of any workload of the App."""
+    """Returns what new pods of any workload of the App would lack, in the same way."""
     app = context.app_for(pins, observed) or context.app
     if workload.is_too_large(app, pins, context.settings.recorder) and _is_new(context, pins, observed):
         return TOO_LARGE
@@ -78,18 +82,18 @@ def lacking(context: Context, pins: Pins, observed: Manifest | None) -> str:
 
 
 def has_flow(context: Context, pins: Pins) -> bool:
-    """Whether the flow can be mounted; that of the target can be made of a release as well."""
+    """Returns True if the flow can be mounted; for the target also if its ConfigMap can be made."""
     is_target = context.pinned is not None and pins.flow == context.pinned.workflow_hash
     return context.has_flow if is_target else pins.flow in context.snapshot.flows
 
 
 def reason_of(lacks: str) -> str:
-    """The reason that goes with what `missing_variables` says."""
+    """Returns the reason for a sentence of `missing_variables`."""
     return LARGE if lacks == TOO_LARGE else MISSING
 
 
 def _is_new(context: Context, pins: Pins, observed: Manifest | None) -> bool:
-    """Whether the pods of these pins are not yet those that the workload makes."""
+    """Returns True if the workload does not yet make the pods of these pins."""
     return observed is None or not workload.runs(observed, context.digest_of(pins, observed))
 
 

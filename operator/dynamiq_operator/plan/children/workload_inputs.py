@@ -1,4 +1,4 @@
-"""What the makers are told of each workload that an App is to have."""
+"""Builds the inputs of the makers for each workload of an App."""
 
 from __future__ import annotations
 
@@ -19,78 +19,77 @@ from dynamiq_operator.plan.workloads.verified import needs_switch, verifies
 from dynamiq_operator.plan.workloads.wanted import WantedWorkload, are_others_gone, conversion, replicas_now, room_note
 
 
-def workload_inputs(context: Context, wanted: WantedWorkload) -> WorkloadInputs:
+def workload_inputs(context: Context, workload: WantedWorkload) -> WorkloadInputs:
     return WorkloadInputs(
-        wanted.label,
-        wanted.pins,
-        choice=_template_choice(context, wanted),
-        observed=wanted.observed,
-        key_note=access_keys.key_note(context, wanted.observed),
-        served_note=served_note(context, wanted.label),
-        room_note=room_note(context, wanted.label),
-        row_note=_row_note(context, wanted),
-        app=context.app_for(wanted.pins, wanted.observed) if wanted.pins is not None else None,
+        workload.label,
+        workload.pins,
+        choice=_template_choice(context, workload),
+        observed=workload.observed,
+        key_note=access_keys.key_note(context, workload.observed),
+        served_note=served_note(context, workload.label),
+        room_note=room_note(context, workload.label),
+        row_note=_row_note(context, workload),
+        app=context.app_for(workload.pins, workload.observed) if workload.pins is not None else None,
         replicas=replicas_now(context, None),
         recorder=context.settings.recorder,
-        renewed=wanted.observed is not None and renews_template(context, wanted.observed),
+        renewed=workload.observed is not None and renews_template(context, workload.observed),
     )
 
 
-def workload_manifest(context: Context, wanted: WantedWorkload) -> Manifest | None:
-    """As it is to be; None where it is not to be made now."""
-    made = workloads.workload_manifest(context.app, workload_inputs(context, wanted))
-    return noting_given_up(made, wanted.observed, context.given_up) if made is not None else None
+def workload_manifest(context: Context, workload: WantedWorkload) -> Manifest | None:
+    """Returns the workload's desired manifest; None if it is not to be made now."""
+    made = workloads.workload_manifest(context.app, workload_inputs(context, workload))
+    return noting_given_up(made, workload.observed, context.given_up) if made is not None else None
 
 
-def _row_note(context: Context, wanted: WantedWorkload) -> str | None:
-    """The row that a workload's template comes with, while variables take effect with rows alone."""
+def _row_note(context: Context, workload: WantedWorkload) -> str | None:
+    """Returns the row of a workload's template, while variables take effect only with rows; else None."""
     if not context.holds_variables or context.target is None:
         return None
-    noted = workloads.template_row(wanted.observed) if wanted.observed is not None else None
-    keeps = noted is not None and (wanted.pins is None or context.keeps_environment(wanted.pins, wanted.observed))
+    noted = workloads.template_row(workload.observed) if workload.observed is not None else None
+    keeps = noted is not None and (workload.pins is None or context.keeps_environment(workload.pins, workload.observed))
     return str(noted if keeps else context.target.sequence)
 
 
 def served_note(context: Context, label: str) -> str | None:
-    """What a workload notes of when it served: of the live row's, to which the Service has come, that it is the newest by now.
-
-    It is written while that serves, and before the Service leaves it: so which of them is to stay warm is known whenever an operator stops.
-    """
+    """Returns the workload's note of when it served. The live row's workload is noted as the newest once the Service selects it."""
+    # It is written before the Service leaves the workload: even if the operator stops, the next one knows which workload becomes the
+    # standby.
     if not is_noted(context, label):
         return f"{context.workloads.last_served + 1} {format_time(context.now)}"
     observed = context.workloads.get(label)
-    found: str | None = ((observed or {}).get("metadata", {}).get("annotations") or {}).get(names.SERVED_ANNOTATION)
-    return found if context.workloads.served(label) else None
+    noted: str | None = ((observed or {}).get("metadata", {}).get("annotations") or {}).get(names.SERVED_ANNOTATION)
+    return noted if context.workloads.served(label) else None
 
 
 def is_noted(context: Context, label: str) -> bool:
-    """Whether a workload notes all that there is to note of when it served."""
-    found, live = context.workloads, context.live_pins
-    if found.selected != label or label not in found.of_pins or live is None or live.label != label:
+    """Returns True if a workload's note of when it served is complete."""
+    observed, live = context.workloads, context.live_pins
+    if observed.selected != label or label not in observed.of_pins or live is None or live.label != label:
         return True
-    return found.served(label) > 0 and all(found.served(other) < found.served(label) for other in found.by_label if other != label)
+    return observed.served(label) > 0 and all(
+        observed.served(other) < observed.served(label) for other in observed.by_label if other != label
+    )
 
 
 def awaits_policy(context: Context) -> bool:
-    """Whether the NetworkPolicy that the App wants is not there as it should be: until it is, no pod may begin that relies on it.
-
-    One that may not be listed any more is not known to be there, though it was seen.
-    """
-    wanted = network_policy(Inputs(context.app, context.settings, verifies=verifies(context)))
-    if wanted and NETWORK_POLICY.kind in context.snapshot.denied:
+    """Returns True if the App's NetworkPolicy is missing or not as desired: until then no pod that relies on it may start."""
+    desired = network_policy(Inputs(context.app, context.settings, verifies=verifies(context)))
+    # A NetworkPolicy that may not be listed any more counts as missing, though it was seen before.
+    if desired and NETWORK_POLICY.kind in context.snapshot.denied:
         return True
     observed = context.snapshot.children
-    return any(key_of(each) not in observed or drift(each, observed[key_of(each)]) is not None for each in wanted)
+    return any(key_of(each) not in observed or drift(each, observed[key_of(each)]) is not None for each in desired)
 
 
-def _template_choice(context: Context, wanted: WantedWorkload) -> TemplateChoice:
-    """The pins' one, but for what its pods could not start without, or must not mount."""
-    pins, observed = wanted.pins, wanted.observed
-    if wanted.label == context.label and needs_switch(context):
+def _template_choice(context: Context, workload: WantedWorkload) -> TemplateChoice:
+    """Returns the template of the pins, unless its pods could not start, or must not mount something."""
+    pins, observed = workload.pins, workload.observed
+    if workload.label == context.label and needs_switch(context):
         return TemplateChoice.OBSERVED
     if pins is None or not variables.has_flow(context, pins) or access_keys.are_foreign(context) or awaits_policy(context):
         return TemplateChoice.OBSERVED
-    if observed is None and (access_keys.are_awaited(context) or _awaits_others(context, wanted.label)):
+    if observed is None and (access_keys.are_awaited(context) or _awaits_others(context, workload.label)):
         return TemplateChoice.OBSERVED
     if observed is not None and keeps_template(context, observed, pins):
         return TemplateChoice.OBSERVED
@@ -106,16 +105,14 @@ def _template_choice(context: Context, wanted: WantedWorkload) -> TemplateChoice
 
 
 def _awaits_others(context: Context, label: str) -> bool:
-    """Whether the workload that the live pins are being brought into is made once others are out of its way.
-
-    That of strategy Rolling selects every pod of the App: the autoscaler has to have left it, and what is warm has to be gone, since the
-    Service of strategy Rolling would select that, too.
-    """
+    """Returns True if the new workload of a change of strategy waits until others have made room."""
     if label != conversion(context):
         return False
+    # The Service of strategy Rolling selects every pod of the App, also standby pods: these end first.
     if label == PLAIN:
         return not are_others_gone(context)
     if AUTOSCALER.kind in context.snapshot.denied:
         return True  # what it scales now is not known
-    found = context.snapshot.children.get(AUTOSCALER.key(context.app.meta.name))
-    return found is not None and found["spec"].get("scaleTargetRef", {}).get("name") == names.workload(context.app.meta.name)
+    # The workload of strategy Rolling selects every pod of the App: the autoscaler has to leave it first.
+    autoscaler = context.snapshot.children.get(AUTOSCALER.key(context.app.meta.name))
+    return autoscaler is not None and autoscaler["spec"].get("scaleTargetRef", {}).get("name") == names.workload(context.app.meta.name)

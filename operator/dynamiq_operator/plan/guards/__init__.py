@@ -1,1 +1,1 @@
-"""What keeps a row from being deployed now: whose row it is, what policies ask, what people said, and for how long it waits."""
+"""The guards of a row: its kind, what policies require of it, which approvals count, and what still blocks it. They write nothing."""

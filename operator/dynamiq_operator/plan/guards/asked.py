@@ -1,4 +1,7 @@
-"""What is asked of a row now: the guards that the policies, the App and the hold put on it, and the versions that are known to be bad."""
+"""Lists the guards that policies, the App and the hold put on a row now, and finds versions that must never be deployed.
+
+It does not subtract approvals: `waiting` does.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
 
 
 def guards_of(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:
-    """What holds a row of this kind, in the order in which it is told. A bypass goes past all of it but suspension, an automatic revert, too."""
+    """Yields the guards of a row of this kind, in the order in which messages name them.
+
+    A bypass and an automatic revert skip all of them but suspension.
+    """
     if context.app.spec.suspend:
         yield Guard(reason=GuardReason.SUSPENDED)
     if passes_rules(row, pinned):
@@ -36,12 +42,12 @@ def guards_of(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> I
 
 
 def passes_rules(row: Record, pinned: Pinned) -> bool:
-    """Whether a row goes past every rule but suspension: a bypass does, and one by which the operator takes a version back."""
+    """Returns True for a row that skips every guard but suspension: a bypass, or a revert by the operator."""
     return row.spec.bypass is not None or pinned.source is Source.REVERT
 
 
 def applies(policy: DeployPolicy, kind: RowKind) -> bool:
-    """Whether a policy holds rows of this kind."""
+    """Returns True if a policy guards rows of this kind."""
     return kind is not RowKind.ROLLBACK or not policy.spec.exempts_rollbacks
 
 
@@ -68,32 +74,36 @@ def _of_policy(context: Context, row: Record, policy: DeployPolicy) -> Iterator[
 
 
 def why_never(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> str:
-    """Why a row can never be deployed by the rules as they are; empty where it can. What runs already may be scaled, and bypassed is bypassed."""
+    """Returns why the rules in force never allow a row; empty if they may allow it.
+
+    A bypass is always allowed, and so is a row with the flow and runtime of the live row, such as one that only scales.
+    """
     runs = context.history.live.pinned if context.history.live is not None else None
     if row.spec.bypass is not None or (runs is not None and runs_alike(runs, pinned)):
         return ""
-    if (found := _rejection(context, row, pinned)) is not None:
-        return rejection_said(pinned.workflow_version, found)
+    if (rejection := _rejection(context, row, pinned)) is not None:
+        return rejection_said(pinned.workflow_version, rejection)
     needs_soak = any(applies(policy, kind) and policy.spec.promotion is not None for policy in context.snapshot.guards.policies)
     return _why_not_soaked(context, row, pinned) if needs_soak and row.spec.promoted_from is not None else ""
 
 
-def rejection_said(version: str, found: Rejection) -> str:
-    """How a row, a preview and a page of History say that a version is known to be bad."""
-    return f"{version}{WAS_REJECTED_BY}{found.spec.by or 'somebody'}: {found.spec.reason}"
+def rejection_said(version: str, rejection: Rejection) -> str:
+    """Returns the sentence that rows, previews and pages of History show for a rejected version."""
+    return f"{version}{WAS_REJECTED_BY}{rejection.spec.by or 'somebody'}: {rejection.spec.reason}"
 
 
 def _rejection(context: Context, row: Record, pinned: Pinned) -> Rejection | None:
     observed = context.snapshot.guards
-    found = observed.rejections.get(pinned.workflow_hash)
+    rejection = observed.rejections.get(pinned.workflow_hash)
     is_promoted = pinned.promoted_from is not None and pinned.promoted_from.verified
-    return found or (observed.at_source.get(row.name) if is_promoted else None)
+    return rejection or (observed.at_source.get(row.name) if is_promoted else None)
 
 
 def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
-    """A promotion that has to soak names a row that was verified, and whose version stays live until it has.
+    """Returns why a promotion must not be deployed under a policy with a soak time; empty if it may.
 
-    What had soaked by then when the row was pinned, or has since, may have been followed by another version there.
+    Its source row has to be verified, and the version has to stay live at the source until it has soaked. Once it has soaked, another
+    version may follow there.
     """
     claimed, source = row.spec.promoted_from, context.snapshot.promotions.get(row.name)
     if claimed is None:
@@ -122,10 +132,8 @@ def _why_not_soaked(context: Context, row: Record, pinned: Pinned) -> str:
 
 
 def _why_not_from(context: Context, claimed: PromotedFrom, where: str) -> str:
-    """Why no version is taken from another cluster; empty where every policy that asks for a soak time names it.
-
-    Whether the version has soaked there cannot be known here: who names a cluster leaves that to whoever promotes from it.
-    """
+    """Returns why a promotion from another cluster is refused; empty if every policy with a soak time names that cluster."""
+    # This cluster cannot know whether the version soaked in the other one: naming a cluster leaves that to the person who promotes from it.
     for policy in context.snapshot.guards.policies:
         if policy.spec.promotion is not None and claimed.cluster not in policy.spec.promotion.clusters:
             return sentences.not_from_cluster(where, policy.meta.name, policy.spec.promotion.clusters)
@@ -139,13 +147,16 @@ def _why_not_namespace(context: Context, claimed: PromotedFrom, where: str) -> s
 
 
 def _sources(context: Context) -> frozenset[str]:
-    """The namespaces from where versions may come; empty for any."""
-    said = [policy.spec.promotion.namespaces for policy in context.snapshot.guards.policies if policy.spec.promotion is not None]
-    given = [frozenset(each) for each in said if each]
-    return frozenset.intersection(*given) or frozenset({""}) if given else frozenset()
+    """Returns the namespaces from which every policy takes promotions; empty if any namespace is allowed.
+
+    An empty intersection is returned as {""}, which no namespace matches.
+    """
+    allowed = [policy.spec.promotion.namespaces for policy in context.snapshot.guards.policies if policy.spec.promotion is not None]
+    sets = [frozenset(each) for each in allowed if each]
+    return frozenset.intersection(*sets) or frozenset({""}) if sets else frozenset()
 
 
 def _soaks(context: Context, pinned: Pinned) -> bool:
-    """Whether a row that was pinned while its version soaked still waits for that."""
+    """Returns True if a row that was pinned during its version's soak time still waits for the end of it."""
     ends = (guard.until for guard in pinned.guards or () if guard.reason is GuardReason.SOAKING)
     return any(until is not None and context.now < parse_time(until) for until in ends)

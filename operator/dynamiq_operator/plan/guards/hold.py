@@ -1,7 +1,7 @@
-"""The hold after a rollback: while what was brought back is live, what Git asks for waits until somebody resumes it.
+"""Finds the hold after a rollback: changes from Git wait while the rolled-back row is live, until a person resumes them.
 
-The hold stands in the pins: of the rollback itself, and of each row by hand after it with the same flow and runtime, such as one that
-scales. So it is known from the row that runs alone. It is over with a row of other pins, and by a Resume of the row that runs.
+The hold is stored in the pins of the rollback. Later manual rows with the same flow and runtime, such as one that scales, copy it. The
+running row alone is therefore enough to find it. A row with other pins ends the hold, and so does a Resume of the running row.
 """
 
 from __future__ import annotations
@@ -21,30 +21,31 @@ if TYPE_CHECKING:
 
 
 def hold(context: Context) -> RowOf | None:
-    """The rollback after which Git waits now; one that waits itself holds, too."""
+    """Returns the rollback whose hold is in force now; a rollback that is itself waiting counts, too. None if there is none."""
     for row in reversed(context.history.rows):
         if row is context.target:
             return _of_target(context)
-        if waits(row) and (found := holds(context, row)) is not None and found.row == row.name:
-            return found
+        if waits(row) and (held_by := holds(context, row)) is not None and held_by.row == row.name:
+            return held_by
     return None
 
 
 def shown_hold(context: Context) -> RowOf | None:
-    """Returns the hold as statuses, messages and notifications name it: of the live row, and of an App that has rows of Git; else None.
+    """Returns the hold that statuses, messages and notifications show; None if there is none.
 
-    A rollback that was overtaken never went live: in its place stands the row that carries its hold on.
+    It is shown for the live row of an App that deploys from Git. A rollback that was overtaken never went live: the row that copied its
+    hold is named instead.
     """
     live = context.history.live
-    found = _of_row(context, live) if live is not None and hold(context) is not None and deploys_from_git(context) else None
-    if found is None or live is None:
+    held_by = _of_row(context, live) if live is not None and hold(context) is not None and deploys_from_git(context) else None
+    if held_by is None or live is None:
         return None
-    named = context.ledger.get(found.row)
-    return found if named is None or named.result is Result.SUCCEEDED else RowOf(row=live.name, sequence=live.sequence)
+    named = context.ledger.get(held_by.row)
+    return held_by if named is None or named.result is Result.SUCCEEDED else RowOf(row=live.name, sequence=live.sequence)
 
 
 def deploys_from_git(context: Context) -> bool:
-    """Tells whether the App asks for deploys, or has a row that Git or other automation asked for; True while its history is not known."""
+    """Returns True if the App has `spec.deploy`, or a row made by automation; True also while its history is unknown."""
     ledger, policies = context.ledger, context.snapshot.guards.policies
     if context.app.spec.deploy is not None or not ledger.known:
         return True
@@ -52,7 +53,7 @@ def deploys_from_git(context: Context) -> bool:
 
 
 def needs_history(app: App, records: Iterable[Record]) -> bool:
-    """Tells whether a hold may have begun of which nobody knows whether Git minds it: the whole history has that."""
+    """Returns True if a hold may exist and only the whole history shows whether the App deploys from Git."""
     held = (row for row in records if row.outcome is not None and row.pinned is not None)
     return app.spec.deploy is None and any(row.pinned.holds is not None or row.pinned.source is Source.REVERT for row in held if row.pinned)
 
@@ -66,17 +67,18 @@ def _of_row(context: Context, row: Record | None) -> RowOf | None:
 
 
 def holds(context: Context, row: Record) -> RowOf | None:
-    """The rollback whose hold a pinned row carries; an operator of before noted none of a row that took a version back."""
+    """Returns the rollback whose hold a pinned row carries; None if it carries none."""
     pinned = row.pinned
     if pinned is None:
         return None
+    # Older operators noted no hold on a row that reverted another one.
     if pinned.holds is None and pinned.source is Source.REVERT and _is_on(context, row):
         return RowOf(row=row.name, sequence=row.sequence)
     return pinned.holds
 
 
 def holds_of_new(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> RowOf | None:
-    """What a row that is being pinned is to note: itself, where it is a rollback, or the hold that it carries on."""
+    """Returns the hold to note in the pins of a new row: a rollback notes itself, other manual rows the hold that they continue."""
     if kind is RowKind.GIT:
         return None
     if kind is RowKind.ROLLBACK:
@@ -85,11 +87,11 @@ def holds_of_new(context: Context, row: Record, pinned: Pinned, kind: RowKind) -
     return _of_target(context) if runs is not None and runs_alike(runs, pinned) else None
 
 
-def runs_alike(one: Pinned, other: Pinned) -> bool:
-    """Whether two rows run the same flow on the same runtime: what differs is how they are scaled."""
-    return (one.workflow_hash, one.runtime) == (other.workflow_hash, other.runtime)
+def runs_alike(row: Pinned, other: Pinned) -> bool:
+    """Returns True if two rows run the same flow on the same runtime: they differ in scaling only."""
+    return (row.workflow_hash, row.runtime) == (other.workflow_hash, other.runtime)
 
 
 def _is_on(context: Context, row: Record) -> bool:
-    """The row's own word, and where it has none the App's."""
+    """Returns the row's own setting of holds, else the App's. The default is True."""
     return (context.app.spec.rollout.hold_after_rollback if row.spec.hold is None else row.spec.hold) is not False

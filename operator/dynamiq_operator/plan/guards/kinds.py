@@ -1,4 +1,4 @@
-"""What a row is to a policy: Git's, a rollback, a promotion, or another deploy by hand."""
+"""Classifies a row for policies: from Git, a rollback, a promotion, or another manual deploy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
 def kind_of(context: Context, record: Record, pinned: Pinned) -> RowKind:
-    """The kind of a row that has, or gets, these pins. What automation makes is Git's, whatever it asks."""
+    """Returns the kind of a row that has, or will get, these pins. Every row made by automation is from Git, whatever it deploys."""
     if pinned.source is Source.REVERT:
         return RowKind.ROLLBACK
     if pinned.source is Source.APP or is_automation(context.snapshot.guards.policies, record.spec.created_by or ""):
@@ -28,10 +28,13 @@ def kind_of(context: Context, record: Record, pinned: Pinned) -> RowKind:
 
 
 def is_automation(policies: Iterable[DeployPolicy], user: str) -> bool:
-    """Whether this user's rows are held as Git's are: as the policies of the namespace say, else of the GitOps tools' usual namespaces."""
-    said = [policy.spec.automation for policy in policies if policy.spec.automation is not None]
-    groups = {group for each in said for group in each.groups} if said else set(AUTOMATION_GROUPS)
-    return any(user in each.users for each in said) or bool(groups & _groups(user))
+    """Returns True if the rows of this user count as from Git.
+
+    The policies of the namespace name these users and groups; without them, the usual namespaces of GitOps tools count.
+    """
+    automations = [policy.spec.automation for policy in policies if policy.spec.automation is not None]
+    groups = {group for each in automations for group in each.groups} if automations else set(AUTOMATION_GROUPS)
+    return any(user in each.users for each in automations) or bool(groups & _groups(user))
 
 
 def is_service_account(user: str) -> bool:
@@ -39,7 +42,7 @@ def is_service_account(user: str) -> bool:
 
 
 def _groups(user: str) -> set[str]:
-    """The groups that the name of a service account tells; of other users none are known."""
+    """Returns the groups that the name of a service account implies; empty for other users, whose groups are unknown."""
     if not is_service_account(user):
         return set()
     namespace = user.removeprefix(_SERVICE_ACCOUNT).partition(":")[0]

@@ -1,4 +1,7 @@
-"""What would hold a deploy of the App that is asked for now, as its status says it to every surface; and when time alone changes that."""
+"""Lists the guards that would block a new deploy of the App now, for its status, and finds when time alone changes them.
+
+It evaluates no existing row: `waiting` does.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,17 @@ MOST = 64
 
 def standing_guards(context: Context) -> tuple[StandingGuard, ...]:
     if context.snapshot.guards.outdated:
-        return ()  # it would be dropped
-    return tuple(_found(context))[:MOST]
+        return ()  # the cluster would drop it
+    return tuple(_guards(context))[:MOST]
 
 
 def freeze_change(context: Context) -> datetime | None:
-    """When a freeze of one of the App's policies begins or ends next."""
+    """Returns when a freeze of one of the App's policies begins or ends next; None if none does."""
     changes = (freezes.next_change(policy.spec.freezes, context.now) for policy in context.snapshot.guards.policies)
     return min((each for each in changes if each is not None), default=None)
 
 
-def _found(context: Context) -> Iterator[StandingGuard]:
+def _guards(context: Context) -> Iterator[StandingGuard]:
     observed, app = context.snapshot.guards, context.app
     if app.spec.suspend:
         yield StandingGuard(reason=GuardReason.SUSPENDED, message=sentences.suspended(app), applies_to=tuple(RowKind))

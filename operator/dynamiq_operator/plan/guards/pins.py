@@ -1,4 +1,4 @@
-"""What the pins of a new row say of guards: what it waits for, on what it is based, whether Git waits for it, and what its pods have to answer."""
+"""Adds the parts of guards to the pins of a new row: its guards, its base, its environment, its hold and its verification."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from dynamiq_operator.plan.history.lifecycle import brings_once_released
 
 
 def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused | Unknown:
-    """The pins with what guards add to them; as they are for a row that nothing holds, so that it costs no write and no byte more.
+    """Returns the pins with the parts that guards add; unchanged if no guard applies, which saves a write.
 
-    Unknown, and not pinned, where it would wait and that cannot be noted.
+    Refused if the rules never allow the row. Unknown if it would wait but the cluster cannot store why.
     """
     kind = kind_of(context, row, pinned)
     if why := why_never(context, row, pinned, kind):
         return Refused(why)
     added: dict[str, Any] = {}
     guards = tuple(guards_of(context, row, pinned, kind))
-    if context.snapshot.guards.outdated:  # what is noted would be dropped, and the digest would fit nothing that is stored
+    if context.snapshot.guards.outdated:  # the cluster would drop the notes, and the digest would not match the stored row
         return Unknown(sentences.unknown(context.snapshot.guards.unknown)) if guards else pinned
     if guards:
         live = context.history.live
@@ -46,7 +46,7 @@ def guarded(context: Context, row: Record, pinned: Pinned) -> Pinned | Refused |
 
 
 def _verify(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Verify | None:
-    """What its new pods have to answer: none where no pod is new, and where nothing is to slow it down."""
+    """Returns the verification of the row's new pods; None if it needs no new pods, or if nothing may delay it."""
     verify, live = context.app.spec.rollout.verify, context.history.live
     if verify is None or not context.app.spec.rollout.switches or passes_rules(row, pinned):
         return None

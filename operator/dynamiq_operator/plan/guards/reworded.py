@@ -1,4 +1,4 @@
-"""Recognizes what the operator before this one wrote of a waiting row, so that an upgrade does not rewrite a row for its words alone."""
+"""Recognizes messages of the previous operator version in a waiting row, so that an upgrade does not rewrite rows only for new wording."""
 
 from __future__ import annotations
 
@@ -50,30 +50,30 @@ _PATTERNS = tuple((re.compile(pattern), now) for pattern, now in _BEFORE)
 
 
 def with_words_of_before(before: RecordStatus, status: RecordStatus, app: str, namespace: str) -> RecordStatus:
-    """Returns the status in the words that the row has already, where these say the same; otherwise the status as it is."""
+    """Returns the status with the message that the row already has if both mean the same; else the status unchanged."""
     if before.waits is None or status.waits is None or before.waits.message == status.waits.message:
         return status
-    said = before.waits.message
-    if in_order([_reworded(each, app, namespace) for each in said.split("; ")]) != in_order(
+    message = before.waits.message
+    if in_order([_reworded(each, app, namespace) for each in message.split("; ")]) != in_order(
         [_counted(each) for each in needs_of(status.waits.message)]
     ):
         return status
     conditions = tuple(
-        each.model_copy(update={"message": said}) if each.message == status.waits.message else each for each in status.conditions
+        each.model_copy(update={"message": message}) if each.message == status.waits.message else each for each in status.conditions
     )
-    return status.model_copy(update={"waits": status.waits.model_copy(update={"message": said}), "conditions": conditions})
+    return status.model_copy(update={"waits": status.waits.model_copy(update={"message": message}), "conditions": conditions})
 
 
 def _reworded(sentence: str, app: str, namespace: str) -> str:
-    """Returns a sentence of before as it is written now."""
+    """Returns a sentence of the previous version in today's wording."""
     for pattern, now in _PATTERNS:
-        if (found := pattern.fullmatch(sentence)) is not None:
-            given = {name: value for name, value in found.groupdict().items() if value is not None}
-            there = f", has {given['given']}" if "given" in given else ""
-            return now.format(**{"app": app, "namespace": namespace, "there": there, **given})
+        if (match := pattern.fullmatch(sentence)) is not None:
+            values = {name: value for name, value in match.groupdict().items() if value is not None}
+            there = f", has {values['given']}" if "given" in values else ""
+            return now.format(**{"app": app, "namespace": namespace, "there": there, **values})
     return sentence
 
 
 def _counted(need: str) -> str:
-    """Returns a need without what is said of approvals that do not count: an operator of before did not say it."""
+    """Returns a need without its sentences about approvals that do not count: the previous version did not write them."""
     return need.partition(". The approval by ")[0]

@@ -1,7 +1,7 @@
-"""What people said of a row that waits, as far as it counts: by an Approval of the row's digest, stamped with who made it.
+"""Lists the Approvals that count for a waiting row: those of its digest, stamped by the API server with their author.
 
-What counts for nothing: an Approval of another row or digest, of another purpose, one that a backup brought back, one that no API server
-stamped, and, to approve, one of the row's own author, of a service account that no policy names, and one that is too old.
+These do not count: an Approval of another row, digest or purpose, one restored from a backup, and one that no API server stamped. To
+approve, neither do those by the row's author, by a service account that some policy does not name, and expired ones.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from dynamiq_operator.plan.context import Context
 
 UNCOUNTED_MOST = 2
-"""Accounts of whose Approvals a waiting row says that they have no effect: a message has room for few."""
+"""Accounts whose ineffective Approvals a waiting row names: a message has room for few."""
 
 
 def words(context: Context, row: Record, purpose: Purpose) -> Iterator[Approval]:
-    """What was said of what this row pins, oldest first."""
+    """Yields the Approvals of this purpose that name the row's digest, oldest first."""
     observed, pinned = context.snapshot.guards, row.pinned
     if observed.stamped_since is None or pinned is None:
         return
@@ -35,19 +35,21 @@ def words(context: Context, row: Record, purpose: Purpose) -> Iterator[Approval]
 
 
 def approved(context: Context, row: Record, seconds: int, service_accounts: frozenset[str]) -> tuple[Approval, ...]:
-    """Who has agreed, by Approvals that are no older than `seconds`: the newest of each."""
-    found: dict[str, Approval] = {}
+    """Returns the approvals that count and are younger than `seconds`: the newest of each account."""
+    newest: dict[str, Approval] = {}
     if row.pinned is not None and row.pinned.created_by_verified and row.spec.created_by:
         for each in words(context, row, Purpose.APPROVE):
             by = each.spec.by or ""
-            may = by != row.spec.created_by and (by in service_accounts or not is_service_account(by))
-            if may and context.now < each.meta.created + timedelta(seconds=seconds):
-                found[by] = each
-    return tuple(found.values())
+            counts = by != row.spec.created_by and (by in service_accounts or not is_service_account(by))
+            if counts and context.now < each.meta.created + timedelta(seconds=seconds):
+                newest[by] = each
+    return tuple(newest.values())
 
 
 def uncounted(context: Context, row: Record, service_accounts: frozenset[str]) -> list[str]:
-    """Returns why Approvals have no effect, for the first accounts that made such a one: kubectl, unlike our surfaces, refuses none."""
+    """Returns why Approvals have no effect, for the first UNCOUNTED_MOST accounts. kubectl creates such Approvals; our own commands refuse
+    them.
+    """
     return list(islice(_uncounted(context, row, service_accounts), UNCOUNTED_MOST))
 
 
@@ -60,21 +62,21 @@ def _uncounted(context: Context, row: Record, service_accounts: frozenset[str]) 
 
 
 def resumed(context: Context, row: Record, since: datetime | None = None) -> Approval | None:
-    """The word that lets a row go on that was held, said at `since` or later, and not by what is held itself."""
-    found = (
+    """Returns the first resumption of the row made at `since` or later; None if there is none. Resumptions by automation do not count."""
+    resumptions = (
         each
         for each in words(context, row, Purpose.RESUME)
         if not is_automation(context.snapshot.guards.policies, each.spec.by or "") and (since is None or each.meta.created >= since)
     )
-    return next(found, None)
+    return next(resumptions, None)
 
 
 def rejected(context: Context, row: Record) -> Approval | None:
-    """The word by which a row is never deployed."""
+    """Returns the first rejection of the row; None if there is none."""
     return next(words(context, row, Purpose.REJECT), None)
 
 
 def withdrawn(context: Context, row: Record) -> Approval | None:
-    """The word of its author, who does not want it any more."""
+    """Returns the first withdrawal of the row by its verified author; None if there is none."""
     verified = row.pinned is not None and row.pinned.created_by_verified
     return next((each for each in words(context, row, Purpose.WITHDRAW) if verified and each.spec.by == row.spec.created_by), None)

@@ -1,4 +1,4 @@
-"""What is said of a row that waits. Every surface prints these sentences as they are, so that all say the same words."""
+"""The sentences about a waiting row. Every surface prints them unchanged, so that all of them agree."""
 
 from __future__ import annotations
 
@@ -43,23 +43,26 @@ def soaking(row: Record, guard: Guard, until: datetime) -> str:
 
 
 def not_from_cluster(where: str, policy: str, clusters: Sequence[str]) -> str:
-    """Of a row, and of what is asked for now."""
-    taken = f"from {', '.join(clusters)} alone" if clusters else "from none"
-    return f"it comes from {where}, and of other clusters policy {policy} takes versions {taken} (promotion.clusters)"
+    """Returns why a version from another cluster is refused, for rows and for previews."""
+    origins = f"from {', '.join(clusters)} alone" if clusters else "from none"
+    return f"it comes from {where}, and of other clusters policy {policy} takes versions {origins} (promotion.clusters)"
 
 
-def awaiting(context: Context, row: Record, given: int, needed: int, policies: Sequence[str], uncounted: Sequence[str] = ()) -> str:
-    """`uncounted`: who has approved without effect, each with the reason."""
+def awaiting(context: Context, row: Record, counted: int, needed: int, policies: Sequence[str], uncounted: Sequence[str] = ()) -> str:
+    """Returns which approvals are missing and who can give them.
+
+    `counted`: approvals that count. `uncounted`: sentences about those that do not.
+    """
     people = "1 approval" if needed == 1 else f"{needed} approvals"
     of = f"policy {policies[0]}" if len(policies) == 1 else f"policies {', '.join(policies)}"
     if context.snapshot.guards.approvals and context.snapshot.guards.stamped_since is None:
         return f"Needs {people} ({of}), and none counts: no admission policy stamps who makes one (Kubernetes 1.36 or later, manifests/admission)"
     if row.pinned is not None and not row.pinned.created_by_verified:
         return f"Needs {people} ({of}), and none counts: the API server did not stamp who made the row, so the author is unknown"
-    there = f", has {given}" if given else ""
+    so_far = f", has {counted}" if counted else ""
     command = _command(context.app, f"approve {context.app.meta.name}")
-    said = f"Needs {people} ({of}){there}: someone other than the author, with the role dynamiq-approver, runs {command}"
-    return said + "".join(f". {each}" for each in uncounted)
+    need = f"Needs {people} ({of}){so_far}: someone other than the author, with the role dynamiq-approver, runs {command}"
+    return need + "".join(f". {each}" for each in uncounted)
 
 
 def held(app: App, by: RowOf) -> str:
@@ -68,7 +71,7 @@ def held(app: App, by: RowOf) -> str:
     )
 
 
-# What would hold a deploy that is asked for now.
+# Guards that would block a new deploy now.
 
 
 def would_hold_awaiting(policy: DeployPolicy) -> str:
@@ -82,17 +85,17 @@ def would_hold_frozen(policy: DeployPolicy, window: str, until: datetime) -> str
     return f"frozen until {format_time(until)} (freeze {window} of policy {policy.meta.name}){then}"
 
 
-def would_soak(policy: str, asked: Promotion) -> str:
-    where = f"in {' or '.join(asked.namespaces)}" if asked.namespaces else "at its source"
-    return f"a promoted version would have to be live {where} for {asked.min_live_seconds} s (policy {policy})"
+def would_soak(policy: str, promotion: Promotion) -> str:
+    where = f"in {' or '.join(promotion.namespaces)}" if promotion.namespaces else "at its source"
+    return f"a promoted version would have to be live {where} for {promotion.min_live_seconds} s (policy {policy})"
 
 
 def would_hold_git(app: App, by: RowOf) -> str:
     return f"After the rollback in #{by.sequence}, changes from Git are on hold. To apply them again: {_resume(app)}"
 
 
-def _command(app: App, words: str) -> str:
-    return plugin_command(words, app.meta.namespace)
+def _command(app: App, command: str) -> str:
+    return plugin_command(command, app.meta.namespace)
 
 
 def _resume(app: App) -> str:

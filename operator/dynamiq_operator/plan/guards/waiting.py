@@ -1,4 +1,4 @@
-"""For what a waiting row waits now: what was noted when it was pinned and what is asked today, the stricter of the two, less what was said since."""
+"""Evaluates the guards that still block a row: the stricter of those pinned and those in force, minus approvals. It writes nothing."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from dynamiq_operator.plan.guards.kinds import kind_of
 from dynamiq_operator.plan.guards.said import approved, resumed, uncounted
 
 STAGGER = timedelta(seconds=60)
-"""Within which rows are deployed whose policy says Deploy after a freeze, so that not all of them are at one moment."""
+"""Window in which rows are deployed after a freeze whose policy is Deploy, so that they do not start all at once."""
 
 
 @dataclass(frozen=True)
 class Open:
-    """A guard that still holds. `changes_at`: when time alone may change it."""
+    """A guard that still blocks a row. `given`, `needed`: numbers of approvals. `changes_at`: when time alone may change it."""
 
     reason: GuardReason
     message: str
@@ -40,7 +40,10 @@ class Open:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a waiting row stands: what still holds it, and the words that were counted for it. `expires`: when the first of them stops to."""
+    """The evaluation of a waiting row: the guards that still block it, and the Approvals that counted.
+
+    `expires`: when the first of these Approvals expires.
+    """
 
     open: tuple[Open, ...]
     counted: tuple[Approval, ...]
@@ -48,18 +51,18 @@ class Standing:
 
     @property
     def waits(self) -> Waits | None:
-        """What its status says; None where nothing holds it."""
+        """The part `waits` of the row's status; None if nothing blocks the row."""
         if not self.open:
             return None
         first = self.open[0]
-        counted = next((each for each in self.open if each.needed is not None), None)
-        until = [each.until for each in self.open]
+        needs_approvals = next((each for each in self.open if each.needed is not None), None)
+        ends = [each.until for each in self.open]
         return Waits(
             reason=first.reason,
             message=in_order([each.message for each in self.open])[:2048],
-            until=format_time(max(each for each in until if each is not None)) if None not in until else None,
-            approvals=counted.given if counted is not None else None,
-            approvals_needed=counted.needed if counted is not None else None,
+            until=format_time(max(each for each in ends if each is not None)) if None not in ends else None,
+            approvals=needs_approvals.given if needs_approvals is not None else None,
+            approvals_needed=needs_approvals.needed if needs_approvals is not None else None,
             resumable=True if any(each.resumable for each in self.open) else None,
         )
 
@@ -69,7 +72,7 @@ class Standing:
         return min((each for each in times if each is not None), default=None)
 
     def released(self, pinned: Pinned, now: datetime) -> Released:
-        """What is written of a row that nothing holds any more."""
+        """Returns what is written into a row that nothing blocks any more."""
         reasons = dict.fromkeys(guard.reason for guard in pinned.guards or ())
         return Released(
             at=format_time(now),
@@ -80,13 +83,13 @@ class Standing:
 
 
 def standing(context: Context, row: Record, pinned: Pinned) -> Standing:
-    """How a row stands that waits."""
+    """Evaluates the guards of a waiting row."""
     kind = kind_of(context, row, pinned)
     today = tuple(guards_of(context, row, pinned, kind))
     noted = pinned.guards or ()
     counted: list[Approval] = []
     passed = tuple(_passed(context, row, pinned, kind))
-    found = (
+    blocking = (
         *_suspended(context),
         *_unknown(context, today),
         *_frozen(context, row, (*noted, *today, *passed), counted),
@@ -96,7 +99,7 @@ def standing(context: Context, row: Record, pinned: Pinned) -> Standing:
     )
     approvals = [each for each in counted if each.spec.purpose is Purpose.APPROVE]
     expire = (each.meta.created + timedelta(seconds=_seconds(noted, today)) for each in approvals)
-    return Standing(found, tuple({each.meta.name: each for each in counted}.values()), min(expire, default=None))
+    return Standing(blocking, tuple({each.meta.name: each for each in counted}.values()), min(expire, default=None))
 
 
 def _of(reason: GuardReason, guards: Iterable[Guard]) -> list[Guard]:
@@ -104,7 +107,8 @@ def _of(reason: GuardReason, guards: Iterable[Guard]) -> list[Guard]:
 
 
 def _suspended(context: Context) -> Iterator[Open]:
-    """By what the App says today alone: who takes it off may deploy."""
+    """Yields a guard while the App is suspended."""
+    # The pins do not count here: whoever may deploy may end the suspension.
     if context.app.spec.suspend:
         yield Open(GuardReason.SUSPENDED, sentences.suspended(context.app))
 
@@ -115,7 +119,7 @@ def _unknown(context: Context, today: Sequence[Guard]) -> Iterator[Open]:
 
 
 def _frozen(context: Context, row: Record, guards: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:
-    """A freeze holds until its end, and after it, where its policy says Hold, until somebody resumes the row."""
+    """Yields a guard until the last freeze ends. After it, a policy with Hold blocks until a person resumes the row."""
     windows = [(parse_time(each.until), each) for each in _of(GuardReason.FROZEN, guards) if each.until is not None]
     if not windows:
         return
@@ -126,16 +130,16 @@ def _frozen(context: Context, row: Record, guards: Sequence[Guard], counted: lis
             GuardReason.FROZEN, sentences.frozen(context.app, last, until, must_resume), None if must_resume else until + STAGGER, until
         )
     elif must_resume:
-        if (word := resumed(context, row, until)) is None:
+        if (resumption := resumed(context, row, until)) is None:
             yield Open(GuardReason.HELD, sentences.held_after_freeze(context.app, last, until), resumable=True)
         else:
-            counted.append(word)
-    elif context.now < (begins := until + _place(row) * STAGGER):
-        yield Open(GuardReason.FROZEN, sentences.staggered(last, until), begins, begins)
+            counted.append(resumption)
+    elif context.now < (starts := until + _place(row) * STAGGER):
+        yield Open(GuardReason.FROZEN, sentences.staggered(last, until), starts, starts)
 
 
 def _passed(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Iterator[Guard]:
-    """The freezes that were over before now, and that the row has waited through, whether it was pinned in them or before."""
+    """Yields the freezes that ended while the row waited, whether it was pinned during them or before."""
     if passes_rules(row, pinned):
         return
     for policy in context.snapshot.guards.policies:
@@ -147,7 +151,7 @@ def _passed(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> Ite
 
 
 def _place(row: Record) -> float:
-    """A row's place among those that are deployed after a freeze, from 0 to 1."""
+    """Returns the row's place among those that are deployed after a freeze, from 0 to 1, derived from its uid."""
     return int(canonical(row.meta.uid)[-4:], 16) / 0x10000
 
 
@@ -159,33 +163,36 @@ def _soaking(context: Context, row: Record, guards: Sequence[Guard]) -> Iterator
 
 
 def _awaiting(context: Context, row: Record, noted: Sequence[Guard], today: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:
-    """Approvals as the policies asked for them when the row was pinned and as they do today: more of them, younger ones, of fewer accounts."""
-    asked = [*_of(GuardReason.AWAITING_APPROVAL, noted), *_of(GuardReason.AWAITING_APPROVAL, today)]
-    if not asked:
+    """Yields a guard while approvals are missing.
+
+    Pinned and current policies both apply: the larger count, the shorter expiry, and only the service accounts that all of them name.
+    """
+    requirements = [*_of(GuardReason.AWAITING_APPROVAL, noted), *_of(GuardReason.AWAITING_APPROVAL, today)]
+    if not requirements:
         return
-    needed = max(each.approvals or 1 for each in asked)
+    needed = max(each.approvals or 1 for each in requirements)
     seconds = _seconds(noted, today)
-    accounts = frozenset.intersection(*(frozenset(each.service_accounts or ()) for each in asked))
-    found = approved(context, row, seconds, accounts)
-    counted += found
-    if len(found) >= needed:
+    accounts = frozenset.intersection(*(frozenset(each.service_accounts or ()) for each in requirements))
+    approvals = approved(context, row, seconds, accounts)
+    counted += approvals
+    if len(approvals) >= needed:
         return
-    policies = sorted({each.policy for each in asked if each.policy})
-    said = sentences.awaiting(context, row, len(found), needed, policies, uncounted(context, row, accounts))
-    yield Open(GuardReason.AWAITING_APPROVAL, said, given=len(found), needed=needed)
+    policies = sorted({each.policy for each in requirements if each.policy})
+    message = sentences.awaiting(context, row, len(approvals), needed, policies, uncounted(context, row, accounts))
+    yield Open(GuardReason.AWAITING_APPROVAL, message, given=len(approvals), needed=needed)
 
 
 def _seconds(noted: Sequence[Guard], today: Sequence[Guard]) -> int:
-    """For how long an Approval counts."""
+    """Returns how long an Approval counts, in seconds: the shortest of all policies."""
     return min(
         (each.expires_seconds or EXPIRES_SECONDS for each in _of(GuardReason.AWAITING_APPROVAL, (*noted, *today))), default=EXPIRES_SECONDS
     )
 
 
 def _held(context: Context, row: Record, guards: Sequence[Guard], counted: list[Approval]) -> Iterator[Open]:
-    if not _of(GuardReason.HELD, guards) or (by := hold(context)) is None:
+    if not _of(GuardReason.HELD, guards) or (held_by := hold(context)) is None:
         return
-    if (word := resumed(context, row)) is not None:
-        counted.append(word)
+    if (resumption := resumed(context, row)) is not None:
+        counted.append(resumption)
     else:
-        yield Open(GuardReason.HELD, sentences.held(context.app, by), resumable=True)
+        yield Open(GuardReason.HELD, sentences.held(context.app, held_by), resumable=True)

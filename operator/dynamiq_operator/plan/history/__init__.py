@@ -1,1 +1,1 @@
-"""The rows of an App as values: those that are watched, with their life, and the ledger of all that there ever were."""
+"""The rows of an App as values: the watched ones with their life cycle, and the ledger of all rows."""

@@ -1,4 +1,4 @@
-"""The whole history of an App as summaries, closed rows included, which are not watched."""
+"""The whole history of an App as summaries. It includes closed rows, which are not watched. It reads nothing itself."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ from dynamiq_operator.model.objects import Record
 from dynamiq_operator.model.record import Result, Source
 
 ASKED_IN_APP = ("workflowVersion", "runtime", "config", "message")
-"""What `App.spec.deploy` and the row that is made of it have in common."""
+"""The fields that `App.spec.deploy` and a row made from it share."""
 
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """The summary of a row. `asked`: what it asked, as far as `App.spec.deploy` can ask it.
+    """The summary of a row.
 
-    `source`: None of one that is not pinned. `pair`: a digest of its flow and its runtime. `restored`: the sequence of the row that it brought back. `unreleased`: whether it waited, or waits, and was never
-    rolled out; `held`: whether for what Git asked for after a rollback; `holds`: whether Git waits while this row is live.
+    - `asked`: its content, as far as `App.spec.deploy` has these fields.
+    - `source`: None for an unpinned row.
+    - `pair`: a digest of its flow and its runtime.
+    - `restored`: the sequence of the row to which it rolled back.
+    - `unreleased`: True if it waits, or waited, and was never rolled out.
+    - `held`: True if it waits, or waited, because of a hold.
+    - `holds`: True if Git's changes wait while this row is live.
     """
 
     name: str
@@ -45,7 +50,7 @@ class LedgerRow:
 
     @property
     def from_app(self) -> bool:
-        """Whether it was made of `App.spec.deploy`, as its pins say."""
+        """True if its pins show that it was made from `App.spec.deploy`."""
         return self.source is Source.APP
 
     @classmethod
@@ -54,7 +59,7 @@ class LedgerRow:
 
     @classmethod
     def of_raw(cls, raw: Mapping[str, Any]) -> LedgerRow:
-        """The same of a row as it is stored. What this version cannot read of it, such as the result of a newer one, is no end."""
+        """Returns the summary of a row as it is stored. An unknown value, such as the result of a newer version, counts as none."""
         return cls._of(raw["metadata"]["name"], raw["metadata"].get("uid", ""), raw["spec"])
 
     @classmethod
@@ -82,7 +87,7 @@ class LedgerRow:
 
 @dataclass(frozen=True)
 class _Index:
-    """What a whole history is asked for, by name and in order; made once for many changes that follow."""
+    """The lookups of a whole history, by name and in order. They are made once and serve many later changes."""
 
     rows: Mapping[str, LedgerRow]
 
@@ -92,7 +97,7 @@ class _Index:
 
     @cached_property
     def flows(self) -> Counter[str]:
-        """By hash of a flow, the rows that name it."""
+        """The number of rows that name a flow, by its hash."""
         return Counter(row.flow_hash for row in self.rows.values() if row.flow_hash)
 
     @cached_property
@@ -109,12 +114,12 @@ class _Index:
 
     @cached_property
     def newest(self) -> dict[Source, LedgerRow]:
-        """By source, the newest row that has not failed."""
+        """The newest row that has not failed, by source."""
         return {row.source: row for row in self.in_order if row.source is not None and row.result is not Result.FAILED}
 
     @cached_property
     def deploy_rows(self) -> dict[str, tuple[LedgerRow, ...]]:
-        """What `of_deploy_spec` found, by App."""
+        """The cached results of `of_deploy_spec`, by App."""
         return {}
 
 
@@ -123,10 +128,10 @@ _CHANGES_MOST = 64
 
 @dataclass(frozen=True)
 class Ledger:
-    """The rows of a history: those of an index, and `changed` since, None for one that was deleted.
+    """The rows of a history: those of an index, and `changed` since; None marks a deleted row.
 
-    `known` is False where the history has not been read, since nothing asked for it. What a change costs, and what is asked at each
-    plan, does not depend on how long the history is.
+    `known` is False while the history has not been read, since no decision needed it. The costs of a change, and of the lookups in each
+    plan, do not depend on the length of the history.
     """
 
     index: _Index = _Index(MappingProxyType({}))
@@ -135,11 +140,11 @@ class Ledger:
 
     @classmethod
     def of(cls, rows: Iterable[LedgerRow]) -> Ledger:
-        """The ledger of a history that has been read."""
+        """Returns the ledger of a history that has been read."""
         return cls(_Index({row.name: row for row in rows}), known=True)
 
     def having(self, records: Iterable[Record]) -> Ledger:
-        """This ledger with these rows as they are now."""
+        """Returns this ledger with the present state of these rows."""
         rows = (LedgerRow.of(record) for record in records)
         return self._with({row.name: row for row in rows if self.get(row.name) != row})
 
@@ -147,27 +152,27 @@ class Ledger:
         return self._with({name: None}) if self.get(name) is not None else self
 
     def get(self, name: str) -> LedgerRow | None:
-        """The row of this name."""
+        """Returns the row of this name; None if there is none."""
         return self.changed[name] if name in self.changed else self.index.rows.get(name)
 
     def all(self) -> Iterator[LedgerRow]:
-        """Every row, those without a sequence included."""
+        """Yields every row, including those without a sequence."""
         yield from (row for name, row in self.index.rows.items() if name not in self.changed)
         yield from self._added
 
     @cached_property
     def in_order(self) -> tuple[LedgerRow, ...]:
-        """Rows that have a sequence, oldest first."""
+        """The rows with a sequence, oldest first."""
         return _ordered(self.all()) if self.changed else self.index.in_order
 
     @property
     def highest(self) -> int:
-        """The highest sequence that was seen, 0 where there is none."""
+        """The highest sequence of all rows; 0 if there is none."""
         return max((self.index.highest, *(row.sequence for row in self._added)))
 
     @property
     def last_pinned(self) -> tuple[int, str] | None:
-        """Sequence and digest of the newest pinned row."""
+        """The sequence and digest of the newest pinned row; None if there is none."""
         before = self.index.last_pinned
         if before is not None and self.get(before.name) is None:
             pinned = list(self.in_order)
@@ -177,46 +182,46 @@ class Ledger:
 
     @property
     def count(self) -> int:
-        """How many rows there are, at most: those without a sequence are counted, too."""
+        """The number of rows at most: rows without a sequence count, too, and so do deleted ones of the index."""
         return len(self.index.rows) + sum(1 for name in self.changed if name not in self.index.rows)
 
     @property
     def authors(self) -> frozenset[str]:
-        """Who asked for its rows; of rows that were deleted, too."""
+        """The authors of its rows, including deleted rows of the index."""
         return self.index.authors | {row.author for row in self._added if row.author}
 
     def names_flow(self, flow_hash: str) -> bool:
-        """Whether a row names this flow."""
-        gone = sum(before.flow_hash == flow_hash for name in self.changed if (before := self.index.rows.get(name)) is not None)
-        return self.index.flows[flow_hash] > gone or any(row.flow_hash == flow_hash for row in self._added)
+        """Returns True if a row names this flow."""
+        replaced = sum(before.flow_hash == flow_hash for name in self.changed if (before := self.index.rows.get(name)) is not None)
+        return self.index.flows[flow_hash] > replaced or any(row.flow_hash == flow_hash for row in self._added)
 
     def newest(self, source: Source) -> LedgerRow | None:
-        """The newest pinned row of this source that has not failed."""
+        """Returns the newest pinned row of this source that has not failed; None if there is none."""
         before = self.index.newest.get(source)
         if before is not None and self.get(before.name) != before:
             rows: Iterable[LedgerRow] = self.in_order  # it has been deleted, or has ended
         else:
             rows = (row for row in (before, *self._added) if row is not None)
-        found = (row for row in rows if row.source is source and row.result is not Result.FAILED)
-        return max(found, key=lambda row: row.sequence, default=None)
+        candidates = (row for row in rows if row.source is source and row.result is not Result.FAILED)
+        return max(candidates, key=lambda row: row.sequence, default=None)
 
     @property
     def ran(self) -> tuple[Ran, ...]:
-        """The pinned rows, newest first, but for those that were never rolled out."""
+        """The pinned rows, newest first, without those that were never rolled out."""
         rolled_out = (row for row in reversed(self.in_order) if not row.unreleased)
         return tuple(Ran(row.name, row.sequence, row.pair, row.restored, row.result) for row in rolled_out if row.pair is not None)
 
     def of_deploy_spec(self, app: str) -> tuple[LedgerRow, ...]:
-        """The rows that were made of `App.spec.deploy`, oldest first.
+        """Returns the rows made from `App.spec.deploy`, oldest first.
 
-        A row that failed before it was pinned has no source yet; it is known by its name, which only such a row has.
+        A row that failed before it was pinned has no source. It is known by its name, which only such a row has.
         """
         if app not in self.index.deploy_rows:
             self.index.deploy_rows[app] = _of_deploy_spec(self.index.in_order, app, ())
         before = self.index.deploy_rows[app]
         numbered = [row for row in self._added if row.sequence]
         if None in self.changed.values() or any(row.sequence <= self.index.highest for row in numbered):
-            return _of_deploy_spec(self.in_order, app, ())  # not only rows that came after all others
+            return _of_deploy_spec(self.in_order, app, ())  # a row is older than the newest of the index, or was deleted
         return _of_deploy_spec(_ordered(numbered), app, before)
 
     @property
@@ -224,7 +229,7 @@ class Ledger:
         return (row for row in self.changed.values() if row is not None)
 
     def _with(self, changes: Mapping[str, LedgerRow | None]) -> Ledger:
-        """A new index is made once for as many changes as pay for it."""
+        """Returns the ledger with these changes. It rebuilds the index only after many changes, so that its cost is shared."""
         if not changes:
             return self
         changed = {**self.changed, **changes}
@@ -239,13 +244,14 @@ def _ordered(rows: Iterable[LedgerRow]) -> tuple[LedgerRow, ...]:
 
 
 def _of_deploy_spec(rows: Iterable[LedgerRow], app: str, before: tuple[LedgerRow, ...]) -> tuple[LedgerRow, ...]:
-    found = list(before)
+    matching = list(before)
     for row in rows:
-        if row.from_app or _has_name_of_deploy_spec(row, app, found[-1] if found else None):
-            found.append(row)
-    return tuple(found)
+        if row.from_app or _has_name_of_deploy_spec(row, app, matching[-1] if matching else None):
+            matching.append(row)
+    return tuple(matching)
 
 
 def _has_name_of_deploy_spec(row: LedgerRow, app: str, last: LedgerRow | None) -> bool:
-    """The name's form is compared first: a hash for each row of a long history would cost more than the rest of a plan."""
+    """Returns True if a row has the name of a row made from `App.spec.deploy`."""
+    # The form of the name is compared first: a hash for each row of a long history would cost more than the rest of a plan.
     return names.may_be_declared(app, row.name) and row.name == names.declared_row(app, row.asked, last.sequence if last else 0)

@@ -1,14 +1,16 @@
-"""A record's life, and the history that the records of an App make.
+"""The life cycle of a row, and the history that the rows of an App form. It derives phases and writes none.
 
-            pinned            every child as desired; every pod of the new template and available, and at least one
- Pending ───────────▶ Progressing ───────────▶ Live ───────────▶ Superseded   (a newer record went Live)
-    │ pinned and guarded: Pending until it is released, rejected or withdrawn
-    │ still missing          │ at once: bad image name, missing key, node type that the runtime lacks, config the API refuses
-    │ at the deadline        │ after 60 s without progress: pull errors, crash loops; else the progress deadline
-    └───────▶ Failed ◀──────┘ and the workload returns to the live row's pins (none: it is deleted, the Service stays)
- Pending/Progressing overtaken by a newer record ─▶ Superseded (outcome Overtaken)
+- Pending to Progressing: the row is pinned, and no guard blocks it.
+- Progressing to Live: every child is as desired. Every pod has the new template and is available, and there is at least one.
+- Live to Superseded: a newer row went live.
+- Pending to Failed: something is still missing at the deadline, or the row was rejected or withdrawn.
+- Progressing to Failed, at once: a bad image name, a missing key, a missing node type, or config that the API refuses.
+- Progressing to Failed, after 60 s without progress: pull errors and crash loops. Everything else fails at the progress deadline.
+- Pending or Progressing to Superseded: a newer row overtook it (outcome Overtaken).
 
-The phase follows from the rows' specs alone, so a restore that loses every status ends on the same phases.
+After a failure the workload returns to the live row's pins. Without a live row it is deleted, and the Service stays.
+
+Phases follow from the rows' specs alone: a restore that loses every status ends with the same phases.
 """
 
 from __future__ import annotations
@@ -26,13 +28,13 @@ from dynamiq_operator.model.record import Outcome, Phase, Pinned, Result
 
 
 def arrival(row: Record) -> tuple[datetime, tuple[tuple[int, int, str], ...]]:
-    """The order in which rows without a sequence are taken: by creation, and within a second by natural order of name."""
+    """Returns the sort key of rows without a sequence: by creation, and within one second by natural order of name."""
     return row.meta.created, natural(row.name)
 
 
 @dataclass(frozen=True)
 class History:
-    """The rows of an App, oldest first: by sequence, and those without one, by creation and natural order of name, last."""
+    """The rows of an App, oldest first: by sequence, then those without one in order of arrival."""
 
     rows: tuple[Record, ...]
 
@@ -42,24 +44,24 @@ class History:
 
     @cached_property
     def live(self) -> Record | None:
-        """The newest row that succeeded: what the App serves."""
+        """The newest row that succeeded, which the App serves; None if there is none."""
         return next((row for row in reversed(self.rows) if row.outcome and row.outcome.result is Result.SUCCEEDED), None)
 
     @cached_property
     def candidate(self) -> Record | None:
-        """The newest pinned row that has not ended, is newer than the live one and waits for nobody: what is being rolled out."""
+        """The row that is being rolled out: the newest open pinned row, if it is newer than the live one and no guard blocks it."""
         after = self.live.sequence if self.live else 0
         opened = (row for row in reversed(self.rows) if row.pinned and not row.outcome and row.sequence > after)
         return next((row for row in opened if not waits(row)), None)
 
     @cached_property
     def guarded(self) -> tuple[Record, ...]:
-        """Rows that are pinned and wait for somebody, or for a time."""
+        """The pinned rows that wait for a person or for a time."""
         return tuple(row for row in self.rows if waits(row))
 
     @cached_property
     def reached(self) -> int:
-        """The highest sequence of a row that is pinned and has not ended, or is live; 0 where there is none. Below it nothing is pinned any more."""
+        """The highest sequence of a live or open pinned row; 0 if there is none. No row below it is pinned any more."""
         opened = (row.sequence for row in self.rows if row.pinned and not row.outcome)
         return max((*opened, self.live.sequence if self.live is not None else 0))
 
@@ -69,23 +71,23 @@ class History:
 
     @cached_property
     def waiting(self) -> tuple[Record, ...]:
-        """Numbered rows that are neither pinned nor ended."""
+        """The numbered rows that are neither pinned nor ended."""
         return tuple(row for row in self.rows if row.spec.sequence is not None and not row.pinned and not row.outcome)
 
     @cached_property
     def overtaken(self) -> tuple[Record, ...]:
-        """Rows that have not ended while a newer one is rolled out or live, or, where they are not pinned, pinned: they will never be rolled out."""
+        """The open rows that will never be rolled out: a newer row is rolled out or live, or, for unpinned rows, already pinned."""
         newer = self.target.sequence if self.target is not None else 0
         opened = (row for row in self.rows if not row.outcome and row.spec.sequence)
         return tuple(row for row in opened if row.sequence < (newer if row.pinned else self.reached))
 
     @property
     def target(self) -> Record | None:
-        """The row whose pins the workload is to run."""
+        """The row whose pins the workload has to run."""
         return self.candidate or self.live
 
     def phase(self, row: Record) -> Phase:
-        """Where a row of this history is in its life."""
+        """Returns the phase of a row of this history."""
         if row.outcome is None:
             return Phase.PROGRESSING if row.pinned and not waits(row) else Phase.PENDING
         if row.outcome.result is Result.FAILED:
@@ -93,7 +95,7 @@ class History:
         return Phase.LIVE if row is self.live else Phase.SUPERSEDED
 
     def having(self, *changed: Record) -> History:
-        """This history with each of `changed` in place of the row of its name; sorted again only where one got its sequence."""
+        """Returns this history with each of `changed` in place of the row of its name. It sorts again only if a sequence changed."""
         by_name = {row.name: row for row in changed}
         rows = tuple(by_name.get(row.name, row) for row in self.rows)
         moved = any(row.sequence != before.sequence for row, before in zip(rows, self.rows, strict=True))
@@ -101,37 +103,38 @@ class History:
 
 
 def waits(row: Record) -> bool:
-    """Whether a row is pinned and something holds it that was noted then: it is no candidate, and nothing of it is made."""
+    """Returns True if a row was pinned with guards and is not admitted yet: it is no candidate, and nothing is made for it."""
     return row.outcome is None and row.pinned is not None and bool(row.pinned.guards) and row.spec.released is None
 
 
 def brings_environment(row: Record) -> bool:
-    """Whether changed variables take effect with a row: it was approved, or waited for a freeze, or is a bypass.
+    """Returns True if changed variables take effect with a row: it was approved, waited for a freeze, or is a bypass.
 
-    One that was only suspended, or unknown, has met no rule: a rollback, which is exempt, would bring them past all. So would one that
-    waited for a freeze alone.
+    For a rollback only an approval or a bypass counts: rollbacks may be exempt from freezes, and would bring unapproved variables. A
+    suspension and unknown guards never count.
     """
     return brings_once_released(row, row.spec.released.guards if row.spec.released is not None else ())
 
 
 def brings_once_released(row: Record, waited_for: Collection[GuardReason]) -> bool:
-    """Whether changed variables take effect with a row that is let go on after it has waited for these."""
-    asked = {GuardReason.AWAITING_APPROVAL} if row.spec.is_rollback else {GuardReason.AWAITING_APPROVAL, GuardReason.FROZEN}
-    return row.spec.bypass is not None or not asked.isdisjoint(waited_for)
+    """Returns True if changed variables take effect with a row once it is admitted after waiting for these guards."""
+    sufficient = {GuardReason.AWAITING_APPROVAL} if row.spec.is_rollback else {GuardReason.AWAITING_APPROVAL, GuardReason.FROZEN}
+    return row.spec.bypass is not None or not sufficient.isdisjoint(waited_for)
 
 
 def approved_environment(row: Record | None) -> str | None:
-    """Returns the digest of the environment that was approved with a row; None where it brings none, or was pinned before that was noted."""
+    """Returns the digest of the environment approved with a row; None if the row brings none, or was pinned before such notes."""
     return row.pinned.environment if row is not None and row.pinned is not None and brings_environment(row) else None
 
 
 def noted_environment(row: Record | None) -> str | None:
-    """Returns the digest of the environment that was approved with a row, or, of one that brings none, was in force when it was pinned.
+    """Returns the digest of the environment approved with a row, or, if it brings none, in force when it was pinned.
 
-    None where neither was noted. Of a rollback that waited, an operator of before noted what the App asked for: that tells nothing.
+    None if neither was noted.
     """
     if row is None or row.pinned is None:
         return None
+    # For a rollback that waited, an older operator noted the App's own environment: that proves nothing.
     return row.pinned.environment if brings_environment(row) or not row.pinned.guards else None
 
 
@@ -144,7 +147,7 @@ def completed(
     verified: Verified | None = None,
     outcome: Outcome | None = None,
 ) -> Record:
-    """The row as it is once these have been written: each write of a spec is one more generation."""
+    """Returns the row after these writes: each write of a spec is one more generation."""
     typed = {"sequence": sequence, "pinned": pinned, "released": released, "verified": verified, "outcome": outcome}
     added = {name: value.as_json() if isinstance(value, Part) else value for name, value in typed.items()}
     return replace(

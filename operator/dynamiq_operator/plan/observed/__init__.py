@@ -1,1 +1,1 @@
-"""What was observed of an App's pods, of the Jobs of its triggers, and of children that could not be made."""
+"""Observed facts about an App as values: its pods, the Jobs of its triggers, and children that could not be made."""

@@ -1,4 +1,4 @@
-"""What a pod says of its calls, at its metrics port."""
+"""Parses a pod's report of its calls at the metrics port. It sends no request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 COUNT_MAX = 10**15
-"""More calls than any pod ever has: what is added up stays a number that can be written."""
+"""More calls than any pod ever has, so that sums stay numbers that can be written."""
 SECONDS_MAX = 10.0**12
 
 _Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
@@ -18,7 +18,7 @@ _Seconds = Annotated[float, Field(ge=0, le=SECONDS_MAX, allow_inf_nan=False)]
 
 @dataclass(frozen=True)
 class Runs:
-    """Calls that ended, since the pod's container began: `failed` by the server, `refused` for what callers sent."""
+    """Ended calls since the pod's container began: `failed` because of the server, `refused` because of the request."""
 
     succeeded: int = 0
     failed: int = 0
@@ -27,11 +27,14 @@ class Runs:
 
 @dataclass(frozen=True)
 class Activity:
-    """`at`: when the pod said so. Times in seconds; None before the pod was ready for the first time.
+    """A pod's report of its calls. Times are in seconds; None before the pod was first ready.
 
-    `idle_seconds`: since its last call ended, or since it was ready; 0 while one is in flight. `running_seconds`: for how long runs are under
-    way, the oldest first, as many as a pod lists. A call is in flight without a run, too: while its body comes and while its answer is taken.
-    `failed_seconds`: for how long its failed runs ran, in all. Both are None where its runtime does not report them.
+    - `at`: when the pod reported.
+    - `idle_seconds`: since its last call ended, or since it was ready; 0 while a call is in flight.
+    - `in_flight`: calls, including those whose body or answer is being transferred without a run.
+    - `running_seconds`: how long runs have been in progress, longest first, as many as a pod lists. None if its runtime does not report
+      them.
+    - `failed_seconds`: the total duration of its failed runs. None if its runtime does not report it.
     """
 
     at: datetime
@@ -45,17 +48,20 @@ class Activity:
 
     @classmethod
     def of(cls, answer: bytes, pod: str, at: datetime) -> Activity:
-        """What a pod of this name answered. Raises ValueError where it is no such answer, or another pod's: anybody may listen at an address."""
-        told = _Answer.model_validate_json(answer)
-        if told.pod is not None and told.pod != pod[:HOSTNAME_MAX].rstrip("-."):
+        """Returns the report of the pod of this name.
+
+        Raises ValueError if the answer is no report, or another pod's: after a pod ended, its address may belong to another one.
+        """
+        report = _Answer.model_validate_json(answer)
+        if report.pod is not None and report.pod != pod[:HOSTNAME_MAX].rstrip("-."):
             raise ValueError(f"it is the answer of another pod than {pod}")
-        runs = Runs(told.runs.succeeded, told.runs.failed, told.runs.refused)
-        running = tuple(told.running_seconds) if told.running_seconds is not None else None
-        return cls(at, told.ready_seconds, told.idle_seconds, told.in_flight, told.standby, runs, running, told.failed_seconds)
+        runs = Runs(report.runs.succeeded, report.runs.failed, report.runs.refused)
+        running = tuple(report.running_seconds) if report.running_seconds is not None else None
+        return cls(at, report.ready_seconds, report.idle_seconds, report.in_flight, report.standby, runs, running, report.failed_seconds)
 
 
 HOSTNAME_MAX = 63
-"""Characters of a pod's name that are its hostname, by which it says who it is."""
+"""The number of characters of a pod's name in its hostname, with which it identifies itself."""
 
 
 class _Strict(BaseModel):

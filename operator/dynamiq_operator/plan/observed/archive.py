@@ -1,4 +1,4 @@
-"""What the archive has said: of rows that retention is about to let go, and of those that are brought back from it."""
+"""The archive's answers: about rows that retention is about to delete, and about rows that are read from it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from dynamiq_operator.model.objects import Record
 
 @dataclass(frozen=True)
 class Archive:
-    """`acknowledged`: uids of rows that the archive has said a moment ago that it has, by their digests. `problem`: why it has not others, in words.
+    """The archive's answers about an App.
 
-    `stored`: by uid, since when it has rows, by its own clock; None where it does not say.
-
-    `rows`: by name, those that open rows restore and that are not in the cluster. `flows`: by hash, the text of those that open rows name and that
-    no ConfigMap and no WorkflowVersion has.
+    - `acknowledged`: uids of rows that the archive just confirmed, by their digests.
+    - `stored`: since when it has a row, by uid and by its own clock; None if it does not report that.
+    - `problem`: why it does not have other rows.
+    - `rows`: missing rows to which open rows roll back, by name.
+    - `flows`: texts of flows that open rows name and that no ConfigMap and no WorkflowVersion has, by hash.
     """
 
     acknowledged: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""Why a rollout does not complete, in words for a user, from the status of its pods and of its workload."""
+"""Finds why a rollout does not complete, in the user's words, from the statuses of its pods and of its workload."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.plan.observed.pods import Container, Pod
 
 CONFIGURATION_ERROR = 2
-"""Exit code by which a runtime says that it can never serve this flow with these settings."""
+"""The exit code of a runtime that can never serve this flow with these settings."""
 
 
 class Gravity(IntEnum):
-    """How long a cause may last before the deploy has failed."""
+    """How long a cause may last before the deploy fails."""
 
     UNTIL_DEADLINE = 0
     A_MINUTE = 1
@@ -32,17 +32,17 @@ _AT_ONCE = {"InvalidImageName", "CreateContainerConfigError", "ErrImageNeverPull
 _PULL = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed", "ImageInspectError"}
 _START = {"CreateContainerError", "RunContainerError"}
 _LOST = {"ContainerStatusUnknown", "Unknown"}
-"""How a container reads whose node went down or restarted under it: nobody saw how it ended."""
+"""The reasons of a container whose node failed or restarted: its real end is unknown."""
 _NOT_SEEN_YET = "failed to sync"
-"""How a busy kubelet's message begins while it has not read a Secret or ConfigMap yet: that is no reason to fail a deploy at once."""
+"""The beginning of a busy kubelet's message while it has not read a Secret or ConfigMap yet: this alone fails no deploy at once."""
 
 
 def find_cause(pods: Iterable[Pod], workload: WorkloadState | None) -> Cause | None:
-    """The gravest thing that keeps these pods, the new ones, from being Ready; None where no status says so yet."""
-    found = [cause for pod in pods if not pod.deleting and not pod.ready and (cause := _of_pod(pod)) is not None]
+    """Returns the gravest cause that keeps these new pods from being ready; None if no status shows one."""
+    causes = [cause for pod in pods if not pod.deleting and not pod.ready and (cause := _of_pod(pod)) is not None]
     if workload is not None and workload.failure is not None:
-        found.append(Cause(Gravity.UNTIL_DEADLINE, "PodsRefused", f"pods cannot be created: {workload.failure}"))
-    return max(found, key=lambda cause: cause.gravity, default=None)
+        causes.append(Cause(Gravity.UNTIL_DEADLINE, "PodsRefused", f"pods cannot be created: {workload.failure}"))
+    return max(causes, key=lambda cause: cause.gravity, default=None)
 
 
 def _of_pod(pod: Pod) -> Cause | None:
@@ -57,7 +57,7 @@ def _of_pod(pod: Pod) -> Cause | None:
 
 
 def _beside(pod: Pod) -> Cause | None:
-    """Another container than the runtime's, which admission put into the pod, is in the way."""
+    """Returns the cause if a container that admission injected keeps the pod from being ready; else None."""
     if pod.beside is None:
         return None
     return Cause(
@@ -67,16 +67,16 @@ def _beside(pod: Pod) -> Cause | None:
 
 def _waiting(pod: Pod, container: Container) -> Cause | None:
     reason = container.waiting_reason or ""
-    said = f": {container.waiting_message}" if container.waiting_message else ""
+    details = f": {container.waiting_message}" if container.waiting_message else ""
     if reason == "InvalidImageName":
         return Cause(Gravity.AT_ONCE, reason, f"image name {container.image} is not valid")
     if reason in _AT_ONCE:
         gravity = Gravity.A_MINUTE if (container.waiting_message or "").startswith(_NOT_SEEN_YET) else Gravity.AT_ONCE
-        return Cause(gravity, reason, f"pod {pod.name} cannot be started{said}")
+        return Cause(gravity, reason, f"pod {pod.name} cannot be started{details}")
     if reason in _PULL:
-        return Cause(Gravity.A_MINUTE, reason, f"image {container.image} cannot be pulled{said}")
+        return Cause(Gravity.A_MINUTE, reason, f"image {container.image} cannot be pulled{details}")
     if reason in _START:
-        return Cause(Gravity.A_MINUTE, reason, f"pod {pod.name} cannot be started{said}")
+        return Cause(Gravity.A_MINUTE, reason, f"pod {pod.name} cannot be started{details}")
     return None
 
 
@@ -86,12 +86,12 @@ def _ended(pod: Pod, container: Container) -> Cause | None:
     if (container.exit_code == 0 and not container.restarts) or container.exit_reason in _LOST:
         return None
     lines = (container.exit_message or "").strip().splitlines()
-    said = f": {lines[-1]}" if lines else ""
+    details = f": {lines[-1]}" if lines else ""
     if container.exit_code == CONFIGURATION_ERROR:
-        return Cause(Gravity.AT_ONCE, "ConfigurationError", f"the runtime cannot run this flow{said}")
+        return Cause(Gravity.AT_ONCE, "ConfigurationError", f"the runtime cannot run this flow{details}")
     if container.exit_reason == "OOMKilled":
         return Cause(Gravity.A_MINUTE, "OOMKilled", f"pod {pod.name} was killed: it used more memory than its limit")
-    return Cause(Gravity.A_MINUTE, "Crashed", f"the runtime of pod {pod.name} ends with exit code {container.exit_code}{said}")
+    return Cause(Gravity.A_MINUTE, "Crashed", f"the runtime of pod {pod.name} ends with exit code {container.exit_code}{details}")
 
 
 def _not_ready(pod: Pod, container: Container) -> Cause | None:

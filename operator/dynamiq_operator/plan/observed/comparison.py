@@ -1,6 +1,6 @@
-"""What the recorder says of a row against the one before it, as far as something is decided by it.
+"""Parses the recorder's comparison of a row with the one before it, as far as decisions need it.
 
-It is read leniently: a recorder of another version may say more. What cannot be read is no answer, and decides nothing.
+It is lenient: a recorder of another version may add fields. An unreadable answer counts as none, and decides nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dynamiq_operator.model.recorder import Verdict
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of the row as a part of the one before's, None where it is not known; `regressed`: by more than chance explains.
+    """A figure of the row, relative to the one before. `ratio`: None if unknown. `regressed`: by more than chance explains.
 
-    `too_few`: whether either row has too few runs for a verdict on this figure, though it may have enough for others.
+    `too_few`: True if either row has too few runs for a result on this figure, even if they are enough for others.
     """
 
     ratio: float | None = None
@@ -26,11 +26,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`row`: its uid. `runs`: of it, recorded by then. `baseline`: the sequence of the row that it is compared with, None where there is none.
+    """A comparison of two rows by their runs.
 
-    `too_few`: whether either row has too few runs for a verdict. `nodes`: by the figure, the node that explains most of its change, and
-    its part of that from 0 to 1. `matures_seconds`: how long ago a run has to have begun to count; None where all count. `unended`: how many
-    of these it was told had not ended; None where it was not told.
+    - `row`: the row's uid. `runs`: its recorded runs.
+    - `baseline`: the sequence of the row before; None if there is none.
+    - `too_few`: True if either row has too few runs for a result.
+    - `node`: the figure, the node that explains most of its change, and that node's part of the change from 0 to 1.
+    - `matures_seconds`: how long ago a run has to have begun to count; None if all runs count.
+    - `unended`: the number of such runs in flight that was sent to the recorder; None if none was sent.
     """
 
     row: str
@@ -45,51 +48,54 @@ class Comparison:
 
     @classmethod
     def of(cls, body: bytes, unended: int | None = None) -> Comparison:
-        """Raises ValueError where the body is no comparison."""
+        """Returns the comparison in a recorder's answer.
+
+        Raises ValueError if the body is no comparison.
+        """
         try:
-            said = _Answer.model_validate_json(body).data
+            answer = _Answer.model_validate_json(body).data
         except ValidationError as error:
             raise ValueError("no comparison") from error
-        node = said.node
+        node = answer.node
         return cls(
-            row=said.deployment.deployment_id,
-            runs=said.deployment.figures.runs,
-            too_few=said.verdict == Verdict.TOO_FEW_RUNS,
-            baseline=said.baseline.sequence if said.baseline is not None else None,
-            p95=_figure(said.p95_ms),
-            cost=_figure(said.cost_usd),
+            row=answer.deployment.deployment_id,
+            runs=answer.deployment.figures.runs,
+            too_few=answer.verdict == Verdict.TOO_FEW_RUNS,
+            baseline=answer.baseline.sequence if answer.baseline is not None else None,
+            p95=_figure(answer.p95_ms),
+            cost=_figure(answer.cost_usd),
             node=(node.of, node.name, node.share) if node is not None else None,
-            matures_seconds=said.matures_seconds,
+            matures_seconds=answer.matures_seconds,
             unended=unended,
         )
 
 
-class _Said(BaseModel):
+class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
-class _Figures(_Said):
+class _Figures(_Part):
     runs: int = Field(ge=0)
 
 
-class _Row(_Said):
+class _Row(_Part):
     deployment_id: str
     sequence: int
     figures: _Figures
 
 
-class _Figure(_Said):
+class _Figure(_Part):
     ratio: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     verdict: str
 
 
-class _Node(_Said):
+class _Node(_Part):
     name: str
     of: str
     share: float = Field(ge=0, le=1)
 
 
-class _Comparison(_Said):
+class _Comparison(_Part):
     deployment: _Row
     baseline: _Row | None = None
     verdict: str
@@ -99,11 +105,11 @@ class _Comparison(_Said):
     matures_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
-class _Answer(_Said):
+class _Answer(_Part):
     data: _Comparison
 
 
-def _figure(said: _Figure | None) -> Figure:
-    if said is None:
+def _figure(figure: _Figure | None) -> Figure:
+    if figure is None:
         return Figure()
-    return Figure(said.ratio, said.verdict == Verdict.REGRESSED, said.verdict == Verdict.TOO_FEW_RUNS)
+    return Figure(figure.ratio, figure.verdict == Verdict.REGRESSED, figure.verdict == Verdict.TOO_FEW_RUNS)

@@ -1,4 +1,4 @@
-"""EndpointSlices that are watched: where callers of an App's Service end up."""
+"""Watched EndpointSlices as values: which pods callers of an App's Service reach."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from dynamiq_operator.model.objects import Manifest, parse_time
 
 @dataclass(frozen=True)
 class Gate:
-    """The gate that Apps sleep behind. `pods`: uids of those of its pods that are ready."""
+    """The gate of sleeping Apps. `pods`: uids of its ready pods."""
 
     state: GateState = GateState.ABSENT
     pods: frozenset[str] = frozenset()
 
     @property
     def is_known(self) -> bool:
-        """Whether its pods can be read."""
+        """True if its pods can be read."""
         return self.state is not GateState.UNKNOWN
 
     @classmethod
     def of(cls, slices: Iterable[Slice] | None) -> Gate:
-        """As the slices of its own Service say, which is there where it is installed; None where they cannot be read."""
+        """Returns the gate according to the slices of its own Service; None: unreadable. Without such slices it is not installed."""
         if slices is None:
             return cls(GateState.UNKNOWN)
-        found = [each for each in slices if not each.deleting]
-        pods = frozenset(endpoint.pod_uid for each in found for endpoint in each.endpoints if endpoint.ready and endpoint.pod_uid)
-        return cls(GateState.READY if pods else GateState.DOWN if found else GateState.ABSENT, pods)
+        present = [each for each in slices if not each.deleting]
+        pods = frozenset(endpoint.pod_uid for each in present for endpoint in each.endpoints if endpoint.ready and endpoint.pod_uid)
+        return cls(GateState.READY if pods else GateState.DOWN if present else GateState.ABSENT, pods)
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """`pod`: name of the pod at this address, empty where the slice does not say. `note`: what a pod of the gate notes there."""
+    """One endpoint of a slice. `pod`: name of the pod at this address; empty if unknown. `note`: written by a pod of the gate."""
 
     addresses: tuple[str, ...]
     pod: str
@@ -50,9 +50,9 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Slice:
-    """`is_gates`: whether it leads to the gate. `port`: None where it has none, or several.
+    """An EndpointSlice. `is_gates`: True if it leads to the gate. `port`: None if it has none, or several.
 
-    `changed`: when it was written last, by the API server's clock, which leaves out what is below a second.
+    `changed`: when it was last written, by the API server's clock, in whole seconds.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What may keep rows of an App from being deployed, as observed: policies, Approvals, Rejections."""
+"""Observed objects that may guard an App's rows: policies, Approvals and Rejections."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from dynamiq_operator.model.objects import Approval, DeployPolicy, Rejection
 
 @dataclass(frozen=True)
 class ObservedGuards:
-    """`policies`: those that select the App's namespace, by name. `approvals`: those that name one of its open rows, oldest first.
+    """The observed objects that may guard an App's rows.
 
-    `rejections`: by hash of a flow, those of its namespace that are not withdrawn. `at_source`: by the name of a row that promotes, the
-    Rejection of its flow in the source's namespace. `unknown`: why policies, Approvals or Rejections cannot be read; empty where they can.
-    `outdated`: the definitions in the cluster are older than this operator, and would drop what rows note of guards.
-    `stamped_since`: from when on the API server has stamped who creates an Approval; None where it does not, or nobody asked.
+    - `policies`: those that select the App's namespace, by name.
+    - `approvals`: those that name one of its open rows, oldest first.
+    - `rejections`: those of its namespace that are not withdrawn, by hash of the flow.
+    - `at_source`: the Rejection of a promoted flow in its source's namespace, by name of the promoting row.
+    - `unknown`: why policies, Approvals or Rejections are unreadable; empty if they are readable.
+    - `stamped_since`: since when the API server stamps who creates an Approval; None if it does not, or if that is not needed.
+    - `outdated`: True if the cluster's CRDs are older than this operator, and would drop what rows note about guards.
     """
 
     policies: tuple[DeployPolicy, ...] = ()

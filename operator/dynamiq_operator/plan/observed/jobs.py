@@ -1,4 +1,4 @@
-"""The Jobs that run an App's triggers, and their pods, as the cluster shows them."""
+"""The Jobs of an App's triggers, and their pods, as observed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 
 @dataclass(frozen=True)
 class CallerPod:
-    """The pod of a run. `last_word`: its termination message. `why`: why it ended, in Kubernetes' words; `waits`: for what it waits."""
+    """The pod of a run. `last_word`: its termination message. `why` it ended, and what it `waits` for, are in Kubernetes' words."""
 
     job: str
     ended: bool
@@ -42,7 +42,7 @@ class CallerPod:
 
 @dataclass(frozen=True)
 class TriggerJob:
-    """A Job that runs, or has run, a trigger. `failed`: why, in Kubernetes' words, empty where it has not."""
+    """The Job of a trigger's run. `failed`: why it failed, in Kubernetes' words; empty if it did not."""
 
     job: str
     uid: str

@@ -1,4 +1,4 @@
-"""The pods of an App's workload: what their statuses say."""
+"""The pods of an App's workload, as their statuses show them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dynamiq_operator.model.objects import parse_time
 
 @dataclass(frozen=True)
 class Container:
-    """State of the container that runs the flow, from the pod's status."""
+    """The state of the container that runs the flow, from the pod's status."""
 
     image: str
     ready: bool
@@ -31,15 +31,21 @@ class Container:
 
 @dataclass(frozen=True)
 class Pod:
-    """`version`: its resourceVersion. `keys`: the version of the Access Keys that its kubelet was told of, empty where it has never been told.
-    `pins`: its pins label, empty under strategy Rolling. `standby`: whether it was told that its Service has left it. `verification`: SHA-256
-    of the key by which it is verified, empty where it is not.
+    """A pod of an App.
 
-    `template_digest`: of the template that it was made of, as its label says. `container`: the one that runs the flow, whatever
-    else admission has put into the pod; `beside`: another one that is not ready, and why. `scheduled_at`: when the scheduler said
-    where the pod runs, or that no node can take it. `ip`: its address, empty before it has one. `displaced`: why the pod has ended; never for what its container did, which is
-    restarted in the same pod, but because its node evicted it, took another one in its place, or refused it. `recorder`: where it sends its
-    runs, None where nowhere.
+    - `version`: its resourceVersion.
+    - `keys`: the version of the Access Keys in its annotation; empty without one.
+    - `template_digest`: of its template, from its label.
+    - `container`: the one that runs the flow, whatever else admission injected.
+    - `scheduled_at`: when the scheduler chose its node, or found that none can take it.
+    - `displaced`: why the pod ended because its node evicted, preempted or refused it. A failed container is restarted in the same pod
+      instead.
+    - `beside`: another container that is not ready, and why.
+    - `ip`: its address; empty before it has one.
+    - `pins`: its pins label; empty under strategy Rolling.
+    - `standby`: True if its annotation shows that the Service left it.
+    - `recorder`: the recorder that gets its runs; None if none does.
+    - `verification`: SHA-256 of the key with which it is verified; empty if it is not.
     """
 
     name: str
@@ -63,7 +69,7 @@ class Pod:
 
     @property
     def awaits_mounts(self) -> bool:
-        """Whether its container has not begun: the kubelet may lack a Secret or a ConfigMap that it mounts."""
+        """True if its container has not started: the kubelet may lack a mounted Secret or ConfigMap."""
         begun = self.container is not None and self.container.waiting_reason != "ContainerCreating"
         return not self.deleting and not self.ready and self.displaced is None and not begun
 
@@ -95,12 +101,12 @@ class Pod:
 
 
 def named(parts: Iterable[Mapping[str, Any]] | None, name: str) -> Mapping[str, Any] | None:
-    """The container, or the status of a container, of this name: their order is nobody's promise, and admission may put one in front."""
+    """Returns the container, or container status, of this name: the order is not guaranteed, and admission may insert one in front."""
     return next((each for each in parts or () if each.get("name") == name), None)
 
 
 def _displaced(status: Mapping[str, Any], disruption: Mapping[str, Any]) -> str | None:
-    """Why the pod has ended, or is about to: containers that fail are restarted, so by itself none ever does."""
+    """Returns why the pod has ended, or is about to; None if it stays. Failed containers are restarted, so no pod ends by itself."""
     if disruption.get("status") == "True":
         return str(disruption.get("message") or disruption.get("reason") or "")
     if status.get("phase") not in ("Failed", "Succeeded"):
@@ -109,7 +115,9 @@ def _displaced(status: Mapping[str, Any], disruption: Mapping[str, Any]) -> str 
 
 
 def _beside(status: Mapping[str, Any]) -> str | None:
-    """Another container that keeps the pod from being Ready; one that has ended well, as an init container does, does not."""
+    """Returns another container that keeps the pod from being ready, and why. A container that succeeded, such as an init container, is
+    ignored.
+    """
     for each in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         state = each.get("state") or {}
         terminated, waiting = state.get("terminated") or {}, state.get("waiting") or {}

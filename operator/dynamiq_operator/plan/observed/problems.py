@@ -1,4 +1,4 @@
-"""What could not be done: children that could not be made, and what failed in the App's last reconcile."""
+"""Problems as values: children that could not be made, and the failure of the App's last reconcile."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ProblemReason(Enum):
 
 @dataclass(frozen=True)
 class ReconcileFailure:
-    """What of an App's last reconcile could not be done; `reason` and `message` are those of the condition that tells of it."""
+    """The failure of an App's last reconcile; `reason` and `message` are those of its condition."""
 
     reason: str
     message: str
@@ -31,10 +31,10 @@ class ReconcileFailure:
 class ChildProblem:
     """A child that could not be made.
 
-    For `REFUSED` and `DENIED`, `digest` is that of the manifest that was sent; `may_pass`: whether it may be taken some other time as
-    it is, since it was not the manifest that the API server itself found wrong. `retry_in`: seconds after which it is sent again, though
-    nothing changes; None where that is not a matter of time. For `TAKEN`, `other_app` is the name of the App whose child has the name,
-    empty where it is no child of an App.
+    - `digest`: for `REFUSED` and `DENIED`, of the manifest that was sent.
+    - `may_pass`: True if the same manifest may be accepted later: the API server did not find the manifest itself wrong.
+    - `retry_in`: seconds until it is sent again without a change; None if time does not matter.
+    - `other_app`: for `TAKEN`, the App that owns the child of this name; empty if no App does.
     """
 
     reason: ProblemReason
@@ -45,9 +45,9 @@ class ChildProblem:
     retry_in: float | None = None
 
     def is_of(self, digest: str) -> bool:
-        """Whether the problem is that of a manifest with this digest: of one that is other now, nothing is known."""
+        """Returns True if the problem is that of a manifest with this digest. About a changed manifest nothing is known."""
         return self.digest == digest or self.reason not in (ProblemReason.REFUSED, ProblemReason.DENIED)
 
     def holds_back(self, digest: str) -> bool:
-        """Whether a manifest of this digest is not to be sent now."""
+        """Returns True if a manifest of this digest must not be sent now."""
         return self.is_of(digest) and (self.retry_in is None or self.retry_in > 0)

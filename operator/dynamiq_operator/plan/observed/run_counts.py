@@ -1,4 +1,4 @@
-"""The runs of the pods of one row, added up over its containers and its pods, those that are gone included."""
+"""Adds up the runs of one row over its containers and its pods, including deleted ones."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 from dynamiq_operator.plan.observed.activity import Activity
 
 NOTES_MOST = 300
-"""Of how many runs had begun by a time."""
+"""The number of notes of how many runs had begun by a time."""
 LEAST = 0.5
-"""The part of all runs for which those are taken at least that had time to fail, so that no few failures of the first ones outweigh the rest."""
+"""The least part of all runs that counts as having had time to fail. A few early failures then never outweigh the rest."""
 
 
 @dataclass(frozen=True)
 class Begun:
-    """Runs that began: those that ended well, those that the server failed, and those that are in flight, or were when their container ended.
+    """Runs that began: succeeded, failed by the server, or in flight now or when their container ended.
 
-    Requests that callers sent wrong count once they are refused for nothing, and until then as in flight. `young`: of those in flight, those
-    that began too late to have failed by now, as long as failures take; they do not count.
+    A wrong request counts as in flight until it is refused, and then no longer. `young`: runs in flight that began too recently to have
+    failed, by the usual duration of failures; they do not count.
     """
 
     succeeded: int = 0
@@ -29,9 +29,9 @@ class Begun:
 
     @classmethod
     def sum(cls, parts: Iterable[Begun]) -> Begun:
-        every = tuple(parts)
+        items = tuple(parts)
         return cls(
-            *(sum(values) for values in zip(*((each.succeeded, each.failed, each.in_flight, each.young) for each in every), strict=True))
+            *(sum(values) for values in zip(*((each.succeeded, each.failed, each.in_flight, each.young) for each in items), strict=True))
         )
 
     @property
@@ -49,9 +49,9 @@ class Begun:
 
 @dataclass(frozen=True)
 class PodRuns:
-    """Runs of one pod: `before` it was asked first, and `since`, without those in flight. `last`: what it reported last.
+    """Runs of one pod: `before` its first reading, and `since` then, without those in flight. `last`: its last report.
 
-    `delays`: failures since then, by the whole seconds that they took; 0 where that is not known.
+    `delays`: failures since then, by their duration in whole seconds; 0 if unknown.
     """
 
     before: Begun
@@ -60,30 +60,33 @@ class PodRuns:
     delays: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
-    def first(cls, said: Activity) -> PodRuns:
-        return cls(_ended(said), Begun(), said)
+    def first(cls, activity: Activity) -> PodRuns:
+        return cls(_ended(activity), Begun(), activity)
 
-    def then(self, said: Activity) -> PodRuns:
-        """With what it reported after that. A container that began anew counts from 0, and what was in flight in the one before was cut off."""
-        now, told = _ended(said), _ended(self.last)
-        fewer = now.succeeded < told.succeeded or now.failed < told.failed
-        began_anew = fewer or (said.ready_seconds or 0.0) < (self.last.ready_seconds or 0.0)
+    def then(self, activity: Activity) -> PodRuns:
+        """Returns the runs after the pod's next report.
+
+        A restarted container counts from 0. The runs in flight in the container before were cut off.
+        """
+        now, previous = _ended(activity), _ended(self.last)
+        fewer = now.succeeded < previous.succeeded or now.failed < previous.failed
+        began_anew = fewer or (activity.ready_seconds or 0.0) < (self.last.ready_seconds or 0.0)
         if began_anew:
             added = replace(now, in_flight=self.last.in_flight)
         else:
-            added = Begun(now.succeeded - told.succeeded, now.failed - told.failed)
+            added = Begun(now.succeeded - previous.succeeded, now.failed - previous.failed)
         delays = dict(self.delays)
         if added.failed:
             earlier = 0.0 if began_anew else self.last.failed_seconds
             delay = 0
-            if said.failed_seconds is not None and earlier is not None:
-                delay = int(max(said.failed_seconds - earlier, 0.0) / added.failed)
+            if activity.failed_seconds is not None and earlier is not None:
+                delay = int(max(activity.failed_seconds - earlier, 0.0) / added.failed)
             delays[delay] = delays.get(delay, 0) + added.failed
-        return replace(self, since=Begun.sum((self.since, added)), last=said, delays=delays)
+        return replace(self, since=Begun.sum((self.since, added)), last=activity, delays=delays)
 
     @property
     def latest(self) -> Begun:
-        """Runs since it was asked first. What was in flight when a pod was read last began, whatever became of the pod."""
+        """Runs since the first reading. Runs in flight at the last reading count as begun, whatever happens to the pod."""
         return Begun.sum((self.since, Begun(in_flight=self.last.in_flight)))
 
     @property
@@ -92,7 +95,7 @@ class PodRuns:
 
     @property
     def whole_life(self) -> Begun:
-        """Every run, without those that began too late to have failed: by how long failures took in the mean, at a rate that is constant."""
+        """All runs, without those too recent to have failed, estimated from the mean duration of failures at a constant rate."""
         every, life, took = self.every, self.last.ready_seconds, self.last.failed_seconds
         if not life or not took or not every.failed:
             return every
@@ -101,11 +104,14 @@ class PodRuns:
 
 @dataclass(frozen=True)
 class RunCounts:
-    """What is counted of the row `row`: by a pod's uid, its runs, `own` of those that began after the row did.
+    """The counted runs of the row `row`: by uid of the pod. `own`: pods that started after the row did.
 
-    `restarts`: of a pod that began before it, those that it had had by then. `previous`: the pods of the version that was live before.
-    `last_look`: the row's runs when the end of its watch came near, and None before. `begun_by`: how many had begun by a time. What is
-    forgotten is read anew, and counted from then on.
+    - `restarts`: the earlier restarts of a pod that started before the row.
+    - `previous`: the pods of the version that was live before.
+    - `last_look`: the row's runs near the end of its watch; None before.
+    - `begun_by`: notes of how many runs had begun by a time.
+
+    Forgotten counts are read again, and continue from there.
     """
 
     row: str = ""
@@ -117,14 +123,14 @@ class RunCounts:
     begun_by: tuple[tuple[datetime, int], ...] = ()
 
     def noted(self, now: datetime) -> RunCounts:
-        """With how many runs have begun by now; of so many such notes every second one is dropped."""
+        """Returns the counts with a note of how many runs have begun by now. If there are too many notes, every second one is dropped."""
         notes = (*self.begun_by, (now, self.begun.count))
         return replace(self, begun_by=notes if len(notes) <= NOTES_MOST else notes[::2])
 
     def looked_at(self, now: datetime) -> Begun:
-        """The row's runs, without those that began too late to have failed by now.
+        """Returns the row's runs, without those too recent to have failed by now.
 
-        Each failure is one of the runs that began by the time that it took before now. The harmonic mean of how many these are, over the
+        Each failure is one of the runs that had begun its duration before now. The harmonic mean of these numbers of runs, over the
         failures, estimates how many runs had time to fail (Horvitz and Thompson 1952).
         """
         begun = self.begun
@@ -141,31 +147,34 @@ class RunCounts:
         return replace(begun, young=begun.count - had_time)
 
     def _begun_before(self, at: datetime) -> int:
-        """How many had begun at the first note from then on: those by then at least."""
+        """Returns how many runs had begun at the first note since `at`; at least so many had begun by then."""
         return next((count for noted, count in self.begun_by if noted >= at), self.begun.count)
 
     @property
     def begun(self) -> Begun:
-        """The row's runs: every one of its own pods, and of a pod that ran before those since it was asked first."""
+        """The row's runs: all runs of its own pods, and of older pods those since their first reading."""
         return Begun.sum(runs.every if uid in self.own else runs.latest for uid, runs in self.pods.items())
 
     def version_before(self, least: int) -> Begun | None:
-        """The runs of the version before, in its whole life or since this row began, whichever failed more; None where fewer than `least` ended."""
+        """Returns the runs of the version before: of its whole life, or since this row began, whichever failed more.
+
+        None if fewer than `least` ended.
+        """
         both = (Begun.sum(each.whole_life for each in self.previous.values()), Begun.sum(each.latest for each in self.previous.values()))
         return max((runs for runs in both if runs.ended >= least), key=lambda runs: runs.failed_percent, default=None)
 
 
-def updated(counted: Mapping[str, PodRuns], said: Mapping[str, Activity]) -> dict[str, PodRuns]:
-    """With what pods said now; the same answer counts once."""
-    found = dict(counted)
-    for uid, each in said.items():
+def updated(counted: Mapping[str, PodRuns], activities: Mapping[str, Activity]) -> dict[str, PodRuns]:
+    """Returns the counts with the pods' new reports; a repeated report counts once."""
+    counts = dict(counted)
+    for uid, each in activities.items():
         before = counted.get(uid)
         if before is None:
-            found[uid] = PodRuns.first(each)
+            counts[uid] = PodRuns.first(each)
         else:
-            found[uid] = before.then(each)
-    return found
+            counts[uid] = before.then(each)
+    return counts
 
 
-def _ended(said: Activity) -> Begun:
-    return Begun(said.runs.succeeded, said.runs.failed)
+def _ended(activity: Activity) -> Begun:
+    return Begun(activity.runs.succeeded, activity.runs.failed)

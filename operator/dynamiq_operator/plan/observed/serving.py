@@ -1,4 +1,4 @@
-"""Routes that serve a hostname, by their age: it says whose the hostname is where its claim was lost."""
+"""Orders the routes that serve a hostname by age: the oldest gets the hostname if its claim was lost. It claims nothing."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ AppKey = tuple[str, str]
 
 
 class Age(NamedTuple):
-    """Of a route; of two the one that sorts first has the hostname. `changed`: its spec was, so it may have had another hostname before.
+    """The age of a route; of two routes, the one that sorts first has the hostname.
 
-    `deployed`: when what its App serves was deployed, which a restore leaves as it was: of two routes of one second it is what tells them apart.
+    `changed`: its spec was changed, so it may have had another hostname. `deployed`: when its App's live row was deployed. A restore keeps
+    that time, so it orders routes of the same second.
     """
 
     changed: bool
@@ -22,13 +23,14 @@ class Age(NamedTuple):
     deployed: datetime
 
     def precedes(self, claimed: datetime) -> bool:
-        """Whether the route had its hostname before that. A caller who may edit a route could give an old one any hostname."""
+        """Returns True if the route had its hostname before `claimed`."""
+        # Only unchanged routes count: whoever may edit a route could give an old one any hostname.
         return not self.changed and self.created < claimed
 
 
 @dataclass(frozen=True)
 class Serving:
-    """What an App serves a hostname by. `wanted`: whether the App has this hostname still."""
+    """A route by which an App serves a hostname. `wanted`: True if the App still wants this hostname."""
 
     age: Age
     wanted: bool
@@ -36,7 +38,7 @@ class Serving:
 
 @dataclass(frozen=True)
 class LostClaim:
-    """A claim to be made again. `others`: Apps whose routes have the hostname, too, oldest first; `tied`: whether the first of them is as old."""
+    """A claim to be created again. `others`: other Apps whose routes have the hostname, oldest first. `tied`: the first is as old."""
 
     hostname: str
     app: AppKey
@@ -46,22 +48,22 @@ class LostClaim:
 
 
 def in_order(serving: Mapping[AppKey, Age]) -> list[AppKey]:
-    """The Apps by the age of their routes, oldest first; those that are as old as each other by namespace and name."""
+    """Returns the Apps by the age of their routes, oldest first, and then by namespace and name."""
     return sorted(serving, key=lambda app: (serving[app], app))
 
 
 def lost_claims(served: Mapping[str, Mapping[AppKey, Serving]], claimed: Container[str]) -> Iterator[LostClaim]:
-    """The claims of hostnames that are served and that nobody has claimed, the oldest first. `served`: by hostname, the Apps that serve it.
+    """Yields the lost claims: of hostnames that are served and that no App claims, oldest first. `served`: by hostname, its Apps.
 
-    An App that wants another hostname by now has the claim as long as its route is there, and then, as ever, for the time that it is kept. A route
-    that was changed says nothing of that: it may have been given the hostname a moment ago.
+    An App that wants another hostname keeps the claim while its route exists, and then for the usual time.
     """
-    found = []
+    aged_claims = []
     for hostname, apps in served.items():
+        # A changed route of such an App proves nothing: it may have got the hostname a moment ago.
         ages = {app: each.age for app, each in apps.items() if each.wanted or not each.age.changed}
         if hostname in claimed or not ages:
             continue
         first, *others = in_order(ages)
         tied = bool(others) and ages[others[0]] == ages[first]
-        found.append((ages[first], LostClaim(hostname, first, ages[first].created, tuple(others), tied)))
-    yield from (lost for _, lost in sorted(found, key=lambda each: (each[0], each[1].hostname)))
+        aged_claims.append((ages[first], LostClaim(hostname, first, ages[first].created, tuple(others), tied)))
+    yield from (lost for _, lost in sorted(aged_claims, key=lambda each: (each[0], each[1].hostname)))

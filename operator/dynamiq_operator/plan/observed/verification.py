@@ -1,4 +1,4 @@
-"""What is known of a verification: what the new pods have answered by now, and the Job that evaluates them."""
+"""The state of a verification: the new pods' answers so far, and the Job that evaluates them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from dynamiq_operator.plan.observed.pods import named
 
 @dataclass(frozen=True)
 class Reading:
-    """Of the row of this uid, whose `pods`, by uid, are asked since that moment.
+    """The answers of `pods`, by uid, of the row of this uid, which have been verified since `since`.
 
-    `job`: uid of the Job that this operator made to evaluate them, empty before: whoever may make Jobs can give one any name, label and
-    owner, and no uid. `waited`: seconds in which nothing was asked since others were, which count for nothing,
-    and `waits_since` since when it is so again.
-    `digest`: SHA-256 of the key with which they are asked, empty where that is not known yet; `lacks_key`: whether the Secret that is to
-    have it is yet to be made. `known`: whether every pod has heard of that key. `passed`: cases that passed, as of some seconds ago, of those
-    that are all asked when it is `done`, and `calls` that were made for them. `failure`: why it has failed, as a sentence; `problem`: what
-    is in the way of an answer now.
+    - `job`: uid of the evaluation Job that this operator made; empty before. Other people's Jobs can have its name, labels and owner, but
+      no chosen uid.
+    - `waited`: seconds without requests in which other pods were verified; they do not count. `waits_since`: since when that is so again.
+    - `digest`: SHA-256 of the key of the requests; empty if unknown.
+    - `lacks_key`: True if the Secret for the key is still missing.
+    - `known`: True if every pod knows the key.
+    - `passed`: cases that passed, some seconds ago. `calls`: the calls made for them. `done`: True if every case was sent.
+    - `failure`: why it failed, as a sentence. `problem`: what prevents an answer now.
     """
 
     row: str
@@ -45,8 +46,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class EvaluationPod:
-    """The pod of such a Job. `last_word`: its termination message, which of one that failed and wrote none is the end of its log;
-    `waits`: for what it waits, in Kubernetes' words; `owner`: uid of the Job that owns it.
+    """The pod of an evaluation Job.
+
+    - `last_word`: its termination message. A failed pod without one has the end of its log there.
+    - `waits`: what it waits for, in Kubernetes' words.
+    - `owner`: uid of the Job that owns it.
     """
 
     job: str
@@ -72,7 +76,7 @@ class EvaluationPod:
 
 @dataclass(frozen=True)
 class EvaluationJob:
-    """A Job that evaluates the pods of the row of this uid. `failed`: why it has, in Kubernetes' words, empty where it has not."""
+    """A Job that evaluates the pods of the row of this uid. `failed`: why it failed, in Kubernetes' words; empty if it did not."""
 
     name: str
     uid: str

@@ -1,4 +1,4 @@
-"""The workloads of an App as observed, and which of them its Service selects."""
+"""The observed workloads of an App, and which of them its Service selects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DIGITS_MOST = 15
 
 @dataclass(frozen=True)
 class Workloads:
-    """Workloads by their pins label. `selected`: the label that the Service selects, None where there is no Service."""
+    """Workloads by their pins label. `selected`: the label that the Service selects; None without a Service."""
 
     by_label: Mapping[str, Manifest]
     selected: str | None
@@ -35,15 +35,15 @@ class Workloads:
 
     @property
     def of_pins(self) -> tuple[str, ...]:
-        """Labels of those of strategy Switch."""
+        """The labels of the workloads of strategy Switch."""
         return tuple(sorted(label for label in self.by_label if label != PLAIN))
 
     def served(self, label: str) -> int:
-        """How manieth of them it was when the Service last came to it; 0 where it never did."""
+        """Returns the place of a workload in the order in which the Service last selected them; 0 if it never did."""
         return _served(self.by_label.get(label))[0]
 
     def served_since(self, label: str) -> datetime | None:
-        """When the Service last came to it."""
+        """Returns when the Service last selected a workload; None if it never did."""
         return _served(self.by_label.get(label))[1]
 
     @property
@@ -51,9 +51,9 @@ class Workloads:
         return max((self.served(label) for label in self.by_label), default=0)
 
     def newest_served(self, *, but: Container[str | None] = ()) -> str | None:
-        """The one that the Service came to last, of those that it ever came to and that stay."""
-        found = [label for label in self.of_pins if self.served(label) and label not in but and not is_ending(self.by_label[label])]
-        return max(found, key=self.served, default=None)
+        """Returns the label of the workload that the Service selected last, of those that are not terminating and not in `but`."""
+        labels = [label for label in self.of_pins if self.served(label) and label not in but and not is_ending(self.by_label[label])]
+        return max(labels, key=self.served, default=None)
 
 
 def _served(raw: Manifest | None) -> tuple[int, datetime | None]:

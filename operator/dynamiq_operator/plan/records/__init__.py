@@ -1,1 +1,1 @@
-"""What is written to the rows of an App: numbers and pins, outcomes, rows that `App.spec.deploy` asks for, and what retention deletes."""
+"""Plans the writes to an App's rows: numbers and pins, outcomes, rows for `App.spec.deploy`, and deletions by retention."""

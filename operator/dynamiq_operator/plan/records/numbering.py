@@ -1,4 +1,4 @@
-"""Completing rows: each gets its place in the history, then its pins, or the reason why it waits or can never be deployed."""
+"""Completes rows: each gets its place in the history, then its pins, or the reason why it waits or fails. It rolls out nothing."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from dynamiq_operator.plan.revert.restore import is_by_operator, takes_back
 
 
 def own_restored_rows(context: Context) -> tuple[OwnRecord, ...]:
-    """Makes the App the owner of rows that a restore brought back; new rows become its own when they are completed."""
+    """Returns the operations that make the App the owner of restored rows; new rows get their owner when they are completed."""
     return tuple(
         OwnRecord(context.app, row) for row in context.snapshot.records if row.sequence and context.app.meta.uid not in row.meta.owners
     )
 
 
 def complete_rows(context: Context) -> Step:
-    """Numbers the rows that have no sequence, in order, and pins each numbered row that can be.
+    """Numbers the rows without a sequence, in order, and pins each numbered row that can be pinned.
 
-    A row whose write was refused lately is left as it is until it is tried again: those after it go on.
+    A row whose write was refused lately is skipped until it is due again; the rows after it continue.
     """
     refused = refused_rows(context)
     held = {name: problem.message for name, problem in refused.items() if problem.holds_back("")}
@@ -43,32 +43,32 @@ def complete_rows(context: Context) -> Step:
     completion = _Completion(context, numbers, refused)
     for row in due:
         completion.complete(row)
-    # What was numbered and is not due, such as a row that a restore brought back with pins alone, gets its number, too.
+    # Numbered rows that are not due, such as a restored row that has pins only, get their number, too.
     rest = numbers.keys() - {row.name for row in due}
     numbered = tuple(CompleteRecord(context.app, row, numbers[row.name], None) for row in context.history.rows if row.name in rest)
     return Step(completion.context, (*completion.operations(), *numbered))
 
 
 def refused_rows(context: Context) -> dict[str, ChildProblem]:
-    """By name, the problems of rows that have not ended and that may not be written."""
+    """Returns the problems of open rows that may not be written, by name."""
     problems = context.snapshot.row_problems
     return {row.name: problems[row.name] for row in context.history.rows if row.name in problems and row.outcome is None}
 
 
 def waits_until(row: Record, rollout: Rollout, known_since: datetime | None = None) -> datetime:
-    """The moment until which a row may wait for what is missing; `known_since`: from when on an operator could see whether it is there."""
+    """Returns until when a row may wait for what is missing. `known_since`: since when an operator could see what is missing."""
     return max(row.meta.created, known_since or row.meta.created) + timedelta(seconds=rollout.progress_deadline_seconds)
 
 
 def seconds_left(row: Record, rollout: Rollout, now: datetime, known_since: datetime | None = None) -> float:
-    """How long a row may wait still."""
+    """Returns how many seconds a row may still wait."""
     return max((waits_until(row, rollout, known_since) - now).total_seconds(), 0.0)
 
 
 class _Completion:
-    """Completes rows one after the other: each is chained to the one pinned before it, and may restore it.
+    """The completion of rows in order: each is chained to the row pinned before it, and may be a rollback to it.
 
-    `numbers`: those to be written. `refused`: of rows whose write was refused lately.
+    `numbers`: the new sequences. `refused`: problems of rows whose write was refused lately.
     """
 
     def __init__(self, context: Context, numbers: Mapping[str, int], refused: Mapping[str, ChildProblem]) -> None:
@@ -82,11 +82,11 @@ class _Completion:
 
     @property
     def context(self) -> Context:
-        """The context with all that was completed."""
+        """The context with all completed rows."""
         return replace(self._context.having(*self._changed), waits={**self._context.waits, **self._waits})
 
     def operations(self) -> Iterator[Operation]:
-        """What writes all that, in order. That a deploy begins is said of the newest alone: the others are overtaken before they do."""
+        """Yields the operations in order. Only the newest row gets an Event that its deploy began: it overtakes the others."""
         target = self.context.target
         for name, operations in self._operations.items():
             if target is not None and name == target.name and target.pinned is not None and name in {row.name for row in self._changed}:
@@ -97,25 +97,25 @@ class _Completion:
         """Pins one row, lets it wait, or ends it."""
         context, app, number = self._context, self._context.app, self._numbers.get(row.name)
         late = context.now >= waits_until(row, app.spec.rollout, context.in_flight_since)
-        found = (
+        completion = (
             _too_late(context, row)
             or _no_longer_asked(context, row)
             or self._hindrance(row, late)
             or _awaits_switch(context, row)
             or self._pins(row)
         )
-        if isinstance(found, Pinned):
-            pinned = completed(row, pinned=found)
+        if isinstance(completion, Pinned):
+            pinned = completed(row, pinned=completion)
             if number is not None:
                 pinned = replace(pinned, meta=row.meta)  # number and pins are one write, and one generation
-            self._last = max(self._last or (0, ""), (row.sequence, found.digest))
-            self._change(pinned, CompleteRecord(app, row, number, found))
+            self._last = max(self._last or (0, ""), (row.sequence, completion.digest))
+            self._change(pinned, CompleteRecord(app, row, number, completion))
             return
-        if isinstance(found, Unknown) or (isinstance(found, Missing) and not late):
-            self._waits[row.name] = found.message
+        if isinstance(completion, Unknown) or (isinstance(completion, Missing) and not late):
+            self._waits[row.name] = completion.message
             self._operations[row.name] = self._numbering(row, number)
             return
-        self._end(row, number, Result.FAILED, _final(found, app.spec.rollout))
+        self._end(row, number, Result.FAILED, _final(completion, app.spec.rollout))
 
     def _numbering(self, row: Record, number: int | None) -> tuple[Operation, ...]:
         return (CompleteRecord(self._context.app, row, number, None),) if number is not None else ()
@@ -125,7 +125,7 @@ class _Completion:
         self._change(ended, *self._numbering(row, number), *ending)
 
     def _hindrance(self, row: Record, late: bool) -> Missing | Refused | None:
-        """Why a row whose write was refused is not pinned now; it is not deployed over one that came after it."""
+        """Returns why a row whose write was refused is not pinned now; None if it may be. It fails once a newer row was deployed."""
         problem, target = self._refused.get(row.name), self._context.target
         if problem is None:
             return None
@@ -136,8 +136,8 @@ class _Completion:
     def _pins(self, row: Record) -> Pinned | Missing | Refused:
         source = source_of(self._context, row)
         previous = self._last[1] if self._last is not None else None
-        found = complete(row, self._known, sequence=row.sequence, source=source, previous_digest=previous, now=self._context.now)
-        return guarded(self._context.having(*self._changed), row, found) if isinstance(found, Pinned) else found
+        completion = complete(row, self._known, sequence=row.sequence, source=source, previous_digest=previous, now=self._context.now)
+        return guarded(self._context.having(*self._changed), row, completion) if isinstance(completion, Pinned) else completion
 
     def _change(self, row: Record, *operations: Operation) -> None:
         self._rows[row.name] = row
@@ -146,7 +146,7 @@ class _Completion:
 
 
 def _too_late(context: Context, row: Record) -> Refused | None:
-    """Why a row fails whose App was created after the row had waited too long: by then its deploy would come as a surprise."""
+    """Returns why a row fails that is much older than its App: its deploy would surprise people by then."""
     app, rollout = context.app.meta, context.app.spec.rollout
     if app.created <= waits_until(row, rollout):
         return None
@@ -154,7 +154,7 @@ def _too_late(context: Context, row: Record) -> Refused | None:
 
 
 def _no_longer_asked(context: Context, row: Record) -> Refused | None:
-    """Why a row of the operator's fails whose reason is gone: a `deploy` of old, or a bad version that somebody has deployed over."""
+    """Returns why a row of the operator fails: its `deploy` was changed, or a person deployed over the bad version."""
     if is_of_former_spec(context, row):
         return Refused("App.spec.deploy was changed before the row arrived")
     if is_by_operator(context, row) and not takes_back(context, row):
@@ -163,10 +163,9 @@ def _no_longer_asked(context: Context, row: Record) -> Refused | None:
 
 
 def _awaits_switch(context: Context, row: Record) -> Missing | None:
-    """Why a row that is to be verified waits while its App is brought to strategy Switch: until then callers would reach each new pod at once.
-
-    It does not wait for ever: what is live may never come there, as one whose pods crash does not.
-    """
+    """Returns why a row to be verified waits while its App is converted to strategy Switch."""
+    # Under strategy Rolling callers would reach each new pod at once. The wait has a deadline: a live row whose pods crash may never be
+    # converted.
     verify = context.app.spec.rollout.verify
     if verify is None or context.history.live is None or context.switches or row.spec.bypass is not None:
         return None
@@ -177,10 +176,10 @@ def _awaits_switch(context: Context, row: Record) -> Missing | None:
     )
 
 
-def _final(found: Missing | Refused, rollout: Rollout) -> str:
-    if isinstance(found, Missing):
-        return f"{found.message}, {rollout.progress_deadline_seconds} s after the row was created"
-    return found.message
+def _final(completion: Missing | Refused, rollout: Rollout) -> str:
+    if isinstance(completion, Missing):
+        return f"{completion.message}, {rollout.progress_deadline_seconds} s after the row was created"
+    return completion.message
 
 
 def _known(context: Context, rows: Mapping[str, Record]) -> Known:

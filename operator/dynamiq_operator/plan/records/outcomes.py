@@ -1,6 +1,6 @@
-"""Ending rows: each gets its outcome once, and the Events that tell of it.
+"""Ends rows: each gets its outcome once, with the Events about it. It does not decide which row ends.
 
-Who may write an outcome is held by the API server: `manifests/admission/guard-rows.yaml`, and once by `model.record.SET_ONCE`.
+The API server enforces who may write an outcome (`manifests/admission/guard-rows.yaml`), and that it is set once (`model.record.SET_ONCE`).
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ def end_overtaken(context: Context) -> Step:
     for row in context.history.overtaken:
         if newer is not None and row.sequence < newer.sequence:
             reason = f"{events.title(newer)} was deployed after it"
-        else:  # the chain of digests is in order: nothing is pinned below a row that is pinned and waits
+        else:  # the chain of digests is in order: no row is pinned below a pinned one, even if that one waits
             reason = f"{events.title(context.history.guarded[-1])} was asked for after it, and waits"
         ended.append(end_row(context, row, Result.OVERTAKEN, reason))
     return Step(context.having(*(row for row, _ in ended)), tuple(operation for _, operations in ended for operation in operations))
 
 
 def verify_row(context: Context, row: Record, verified: Verified) -> tuple[Record, tuple[Operation, ...]]:
-    """The row, whose pods have passed its cases, and the operations that write that."""
+    """Returns the row with its passed verification, and the operations that write it."""
     return completed(row, verified=verified), (*events.verified(context.app, row, verified), VerifyRecord(row, verified))
 
 
 def end_row(
     context: Context, row: Record, result: Result, reason: str, *, verification: float | None = None, is_warning: bool = False
 ) -> tuple[Record, tuple[Operation, ...]]:
-    """The row with its outcome, and the operations that write it. `verification`: seconds of the verification that failed it."""
-    said = {"result": result.value, "reason": reason[:1024], "at": format_time(context.now)}
+    """Returns the row with its outcome, and the operations that write it. `verification`: seconds of the verification that failed it."""
+    content = {"result": result.value, "reason": reason[:1024], "at": format_time(context.now)}
     digest = row.pinned.digest if row.pinned else digests.row_digest(row.raw_spec)
-    outcome = Outcome.model_validate({**said, "digest": digests.outcome_digest(digest, said, row.raw_spec)})
-    told = events.ended(context.app, row, outcome, is_warning=is_warning)
-    return completed(row, outcome=outcome), (*told, EndRecord(row, outcome, verification))
+    outcome = Outcome.model_validate({**content, "digest": digests.outcome_digest(digest, content, row.raw_spec)})
+    emits = events.ended(context.app, row, outcome, is_warning=is_warning)
+    return completed(row, outcome=outcome), (*emits, EndRecord(row, outcome, verification))

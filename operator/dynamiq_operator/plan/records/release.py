@@ -1,4 +1,4 @@
-"""Rows that wait: each is released once nothing holds it any more, or ends without ever being rolled out."""
+"""Decides about waiting rows: each is admitted once no guard blocks it, or ends without a rollout."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from dynamiq_operator.plan.operations import Operation, ReleaseRecord
 from dynamiq_operator.plan.records.outcomes import end_row
 
 DEPLOY_AGAIN = ": deploy again"
-"""How the reason ends of a row that waited in vain: its author has to know."""
+"""The end of the reason of a row that waited in vain: its author has to act."""
 
 
 def release_rows(context: Context) -> Step:
-    """Releases the newest row that nothing holds any more, and ends those that never will be; the newest first, since it passes the others.
+    """Admits the newest row that no guard blocks any more, and ends the rows that never can be admitted.
 
-    While further rows wait for a number nothing is released: which row is the newest is not known yet.
+    The newest goes first, since it overtakes the others.
     """
+    # While further rows wait for a number, it is unknown which row is the newest.
     if context.snapshot.more_rows:
         return Step(context)
-    done: list[Operation] = []
+    operations: list[Operation] = []
     waiting: dict[str, Waits] = {}
     changes: list[datetime] = []
     for row in reversed(context.history.guarded):
@@ -44,36 +45,34 @@ def release_rows(context: Context) -> Step:
         kind = kind_of(context, row, pinned)
         if (end := _end(context, row, pinned, kind)) is not None:
             result, reason = end
-            ended, operations = end_row(
-                context, row, result, reason, is_warning=result is Result.OVERTAKEN and reason.endswith(DEPLOY_AGAIN)
-            )
-            context, done = context.having(ended), [*done, *operations]
+            ended, ending = end_row(context, row, result, reason, is_warning=result is Result.OVERTAKEN and reason.endswith(DEPLOY_AGAIN))
+            context, operations = context.having(ended), [*operations, *ending]
             continue
-        stands = standing(context, row, pinned)
-        if (waits := stands.waits) is not None:
+        evaluation = standing(context, row, pinned)
+        if (waits := evaluation.waits) is not None:
             waiting[row.name] = waits
-            changes += [stands.changes_at] if stands.changes_at is not None else []
+            changes += [evaluation.changes_at] if evaluation.changes_at is not None else []
             continue
-        released = stands.released(pinned, context.now)
-        done += [*events.released(context.app, row, released), *events.began(context.app, row, pinned), ReleaseRecord(row, released)]
+        released = evaluation.released(pinned, context.now)
+        operations += [*events.released(context.app, row, released), *events.began(context.app, row, pinned), ReleaseRecord(row, released)]
         context = context.having(completed(row, released=released))
-    return Step(replace(context, guarded=waiting, guards_change_at=min(changes, default=None)), tuple(done))
+    return Step(replace(context, guarded=waiting, guards_change_at=min(changes, default=None)), tuple(operations))
 
 
 def guard_times(context: Context) -> tuple[float, ...]:
-    """Seconds after which time alone may release a row, or change what would hold the next one."""
+    """Returns the seconds until time alone may admit a row, or change the guards of the next one."""
     changes = (context.guards_change_at, freeze_change(context))
     return tuple((each - context.now).total_seconds() for each in changes if each is not None)
 
 
 def _end(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> tuple[Result, str] | None:
-    """How a row ends that waits, whatever it waits for; None where it waits on, or is released."""
-    if (newer := next(_asked_after(context, row, kind), None)) is not None:
+    """Returns how a waiting row ends, whatever blocks it; None if it keeps waiting or is admitted."""
+    if (newer := next(_newer_from_git(context, row, kind), None)) is not None:
         return Result.OVERTAKEN, f"{events.title(newer)} was asked for after it"
-    if (word := said.rejected(context, row)) is not None:
-        return Result.FAILED, f"{REJECTED_BY}{_words(word)}"
-    if (word := said.withdrawn(context, row)) is not None:
-        return Result.FAILED, f"{WITHDRAWN_BY}{_words(word)}"
+    if (decision := said.rejected(context, row)) is not None:
+        return Result.FAILED, f"{REJECTED_BY}{_author_and_message(decision)}"
+    if (decision := said.withdrawn(context, row)) is not None:
+        return Result.FAILED, f"{WITHDRAWN_BY}{_author_and_message(decision)}"
     if why := why_never(context, row, pinned, kind):
         return Result.FAILED, why
     if (lost := _lost_base(context, row, pinned)) is not None:
@@ -82,9 +81,9 @@ def _end(context: Context, row: Record, pinned: Pinned, kind: RowKind) -> tuple[
 
 
 def _lost_base(context: Context, row: Record, pinned: Pinned) -> str | None:
-    """Why a row is never rolled out: it would not run what was agreed to.
+    """Returns why a row is never rolled out: it would no longer run what was approved. None if it would.
 
-    What it left out, it took from a row that is not live by now, nor ever will be again; or its variables are others by now.
+    The row that filled in its missing fields is not live any more, or the App's environment has changed.
     """
     live = context.history.live
     brings = brings_once_released(row, [guard.reason for guard in pinned.guards or ()]) or not row.spec.is_rollback
@@ -96,12 +95,12 @@ def _lost_base(context: Context, row: Record, pinned: Pinned) -> str | None:
     return f"{base}, {events.title(live) if live is not None else 'nothing'} is, and what it left out would be another now{DEPLOY_AGAIN}"
 
 
-def _asked_after(context: Context, row: Record, kind: RowKind) -> Iterator[Record]:
-    """Of the rows that Git asks for and that wait, one alone does: the newest of them."""
+def _newer_from_git(context: Context, row: Record, kind: RowKind) -> Iterator[Record]:
+    """Yields newer waiting rows from Git: of these only the newest waits."""
     if kind is RowKind.GIT:
         later = (other for other in context.history.guarded if other.sequence > row.sequence and other.pinned is not None)
         yield from (other for other in later if other.pinned and kind_of(context, other, other.pinned) is RowKind.GIT)
 
 
-def _words(word: Approval) -> str:
-    return f"{word.spec.by}: {word.spec.message}" if word.spec.message else f"{word.spec.by}"
+def _author_and_message(decision: Approval) -> str:
+    return f"{decision.spec.by}: {decision.spec.message}" if decision.spec.message else f"{decision.spec.by}"

@@ -1,7 +1,9 @@
-"""What is deleted once a history is longer than `App.spec.history.limit`: the oldest rows, and flows that no kept row names.
+"""Plans what to delete once a history exceeds `App.spec.history.limit`: the oldest rows, and flows that no remaining row names.
 
-The chain of digests stays whole: where an old row has to stay, newer rows above the limit stay with it. Of an App with an archive a row rests in
-the cluster once the archive has it, and goes when the archive acknowledges it again: a database that fails over may lose what it stored last.
+The chain of digests stays whole: if an old row has to stay, newer rows above the limit stay with it.
+
+With an archive, an archived row first rests in the cluster. It is deleted once the archive acknowledges it again: a database that fails
+over may lose what it stored last.
 """
 
 from __future__ import annotations
@@ -23,32 +25,33 @@ from dynamiq_operator.plan.snapshot import Snapshot
 
 ONCE_LIVE_KEPT = 5
 NEWEST_KEPT = 5
-"""Kept however they ended: the caller who made one comes to see why it failed."""
+"""Rows that stay however they ended: their callers come to see why they failed."""
 DELETED_PER_RECONCILE = 50
-"""Rows deleted in one reconcile, so that a limit that was lowered a lot does not hold up a deploy."""
+"""Rows deleted in one reconcile, so that a much lower limit does not delay a deploy."""
 RESTS, RESTS_LEAST = timedelta(days=1), timedelta(minutes=10)
-"""How long an archived row stays in the cluster, by the archive's time of storing; the least is for those beyond RESTING_MOST."""
+"""How long an archived row stays in the cluster, by the archive's clock; the least is for rows beyond RESTING_MOST."""
 RESTING_MOST = 200
-"""Archived rows of an App that stay in the cluster."""
+"""The number of archived rows of an App that stay in the cluster."""
 
 
 def delete_expired(context: Context) -> tuple[Operation, ...]:
-    """Deletes what is above the limit; nothing where there is none, or where the whole history is not known."""
+    """Returns the deletions of what exceeds the limit; none without a limit, or while the whole history is unknown."""
     app = context.app
     limit = app.spec.history.limit if app.spec.history else None
     if limit is None or not context.ledger.known:
         return ()
-    # Rows first: a flow goes only when no row that could bring it back is left.
-    if gone := _leaving(context, limit):
-        return tuple(DeleteRecord(app, row.name, row.uid) for row in gone)
+    # Rows first: a flow is deleted only when no remaining row names it, so that no rollback can need it.
+    if leaving := _leaving(context, limit):
+        return tuple(DeleteRecord(app, row.name, row.uid) for row in leaving)
     return tuple(_unneeded_flows(context)) if context.history.candidate is None else ()
 
 
 @dataclass(frozen=True)
 class Handover:
-    """Rows that retention takes out of the cluster by the archive, oldest first.
+    """The rows that retention moves from the cluster to the archive, oldest first.
 
-    `rows`: all of them. `asked`: those that the archive has to acknowledge: it is not known to have them, or they have rested.
+    `rows`: all of them. `asked`: those that the archive has to acknowledge, because it is not known to have them, or because they have
+    rested.
     """
 
     rows: tuple[LedgerRow, ...] = ()
@@ -56,7 +59,7 @@ class Handover:
 
 
 def hand_over(snapshot: Snapshot, app: App) -> Handover:
-    """Returns what is to be in the archive; nothing of an App without one."""
+    """Returns the rows for the archive; none for an App without one."""
     history = app.spec.history
     if history is None or not history.archive or history.limit is None or not snapshot.ledger.known:
         return Handover()
@@ -66,19 +69,19 @@ def hand_over(snapshot: Snapshot, app: App) -> Handover:
 
 
 def seconds_to_rest(context: Context) -> Iterator[float]:
-    """Yields the seconds until the oldest row that rests may go."""
+    """Yields the seconds until the oldest resting row may be deleted."""
     history, archive = context.app.spec.history, context.snapshot.archive
     if history is None or history.limit is None or not archive.stored or not context.ledger.known:
         return
     rows = _resting(context, history.limit)
     rested = len(_rested(context.snapshot, rows))
     if rested < len(rows) and (since := archive.stored.get(rows[rested].uid)) is not None:
-        wanted = RESTS_LEAST if rested < _surplus(archive, rows) else RESTS
-        yield (since + wanted - context.now).total_seconds()
+        rest = RESTS_LEAST if rested < _surplus(archive, rows) else RESTS
+        yield (since + rest - context.now).total_seconds()
 
 
 def _leaving(context: Context, limit: int) -> tuple[LedgerRow, ...]:
-    """Returns the oldest rows that may go now, up to the first that has to stay: what is not known to be archived is kept."""
+    """Returns the oldest rows that may be deleted now, up to the first that has to stay. Rows not known to be archived stay."""
     history, snapshot = context.app.spec.history, context.snapshot
     if history is None or not history.archive:
         return expired(context, limit, DELETED_PER_RECONCILE)
@@ -91,7 +94,7 @@ def _resting(context: Context, limit: int) -> tuple[LedgerRow, ...]:
 
 
 def _rested(snapshot: Snapshot, rows: Sequence[LedgerRow]) -> tuple[LedgerRow, ...]:
-    """Returns the oldest of archived rows that have been in the archive for long enough, up to the first that has not."""
+    """Returns the oldest archived rows that have rested for long enough, up to the first that has not."""
     archive, surplus = snapshot.archive, _surplus(snapshot.archive, rows)
 
     def has_rested(place: int, row: LedgerRow) -> bool:
@@ -106,36 +109,40 @@ def _rested(snapshot: Snapshot, rows: Sequence[LedgerRow]) -> tuple[LedgerRow, .
 
 
 def _surplus(archive: Archive, rows: Sequence[LedgerRow]) -> int:
-    """Returns how many archived rows there are beyond those that may rest."""
+    """Returns the number of archived rows beyond those that may rest; negative if there are fewer."""
     return sum(row.uid in archive.stored for row in rows) - RESTING_MOST
 
 
 def _unneeded_flows(context: Context) -> Iterator[DeleteChild]:
     app, ledger = context.app.meta.name, context.ledger
     kept = {names.flow(app, flow_hash) for flow_hash in context.snapshot.flows if ledger.names_flow(flow_hash)} | _mounted(context)
-    left = [
-        found
-        for (kind, name), found in context.snapshot.children.items()
-        if kind == CONFIG_MAP.kind and name not in kept and is_owned(found, context.app) and names.is_flow(app, name)
+    unneeded = [
+        raw
+        for (kind, name), raw in context.snapshot.children.items()
+        if kind == CONFIG_MAP.kind and name not in kept and is_owned(raw, context.app) and names.is_flow(app, name)
     ]
-    # One whose content is not what its name says goes by its name: that needs every flow of the history.
-    named = {names.flow(app, row.flow_hash) for row in ledger.all() if row.flow_hash} if left else set()
-    yield from (DeleteChild(found) for found in left if found["metadata"]["name"] not in named)
+    # A flow whose content does not match its name is judged by its name: that needs every flow of the history.
+    named = {names.flow(app, row.flow_hash) for row in ledger.all() if row.flow_hash} if unneeded else set()
+    yield from (DeleteChild(raw) for raw in unneeded if raw["metadata"]["name"] not in named)
 
 
 def _mounted(context: Context) -> set[str]:
-    """Of the workloads that there are: one that is kept warm may be of a row that is gone."""
+    """Returns the names of flows that the App's workloads mount: the row of a standby may be deleted already."""
     volumes = [each for raw in context.workloads.by_label.values() for each in raw["spec"]["template"]["spec"].get("volumes") or ()]
     return {str(each["configMap"].get("name")) for each in volumes if "configMap" in each}
 
 
 def expired(context: Context, limit: int, most: int) -> tuple[LedgerRow, ...]:
-    """The oldest rows above the limit that may go, at most so many.
+    """Returns the oldest rows above the limit that may be deleted, at most `most`.
 
-    Kept whatever the limit: the live row, the 5 newest that were once live, every one in flight, the newest that was made of
-    `App.spec.deploy` with those that its name is derived from, what a row in flight restores, and the 5 newest of all. Each pinned
-    row that is newer than one of these is kept, too: what is left is one chain, which verifies from its oldest row on. A row that
-    was never pinned is in no chain.
+    These stay whatever the limit:
+
+    - the live row, the 5 newest that were once live, and every row in flight
+    - the newest row made from `App.spec.deploy`, and the rows from which its name is derived
+    - the row to which a row in flight rolls back, and the 5 newest rows of all
+    - each pinned row that is newer than one of these: the rest is one chain, which verifies from its oldest row
+
+    A row that was never pinned is in no chain.
     """
     ledger, history = context.ledger, context.history
     if ledger.count <= limit:
@@ -155,10 +162,10 @@ def expired(context: Context, limit: int, most: int) -> tuple[LedgerRow, ...]:
 
 
 def _rows_that_identify_the_last(rows: Sequence[LedgerRow]) -> Sequence[LedgerRow]:
-    """The rows without which it could not be told which row was made last of `App.spec.deploy`; `rows`: all of those, oldest first.
+    """Returns the rows that identify the last row made from `App.spec.deploy`. `rows`: all rows made from it, oldest first.
 
-    A pinned row says itself what it was made of. One that never was is known by its name alone, which holds the sequence of the row
-    before it. So these are the last row and, where it is not pinned, the rows before it, back to the newest that is.
+    A pinned row contains its source. An unpinned one is known only by its name, which contains the sequence of the row before it. The
+    result is therefore the last row, and if that is not pinned, the rows before it, back to the newest pinned one.
     """
     pinned = next((place for place in range(len(rows) - 1, -1, -1) if rows[place].from_app), 0)
     return rows[pinned:]

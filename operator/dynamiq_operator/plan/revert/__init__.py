@@ -1,1 +1,1 @@
-"""Taking a bad version back: the row that went live is watched for a while, and where too many of its runs fail, what ran before is restored."""
+"""Automatic revert: watches a row that went live for a while, and deploys the last good row again if too many of its runs fail."""

@@ -1,9 +1,10 @@
-"""Decides whether the row that is watched takes longer or costs more than the one before, by what the recorder says of both.
+"""Decides from the recorder's comparison whether the watched row is slower or more expensive than the one before. It sends no request.
 
-It is looked at once, when enough of its runs count for a result on every figure that has a limit, or else when its watch is over: looked at
-again and again, chance alone would revert some version. A run counts once nearly any run of the version before would have ended: the first
-runs that end are the short ones. A figure that is worse, not by chance, and by more than the App allows reverts the row. What is not known
-reverts nothing: without a recorder, or without its answer, the App says that nothing was compared.
+It decides once: when enough runs count for every figure that has a limit, or else at the end of the watch. A run counts once nearly every run of
+the version before would have ended: the first runs that end are the short ones.
+
+A figure reverts the row if it regressed, not by chance, and by more than the App allows. Unknown figures revert nothing: without an answer
+from the recorder, the App shows that nothing was compared.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ P95, COST = "p95_ms", "cost_usd"
 
 @dataclass(frozen=True)
 class Question:
-    """What the recorder is asked. `row`: its uid. `unended`: of its runs that began long enough ago to count, those under way; None: unknown."""
+    """The question for the recorder. `row`: its uid. `unended`: runs in flight that began long enough ago to count; None if unknown."""
 
     row: str
     unended: int | None = None
 
 
 def to_compare(snapshot: Snapshot, app: App) -> Question | None:
-    """Returns what the recorder is to be asked; None while nothing is decided by its answer."""
+    """Returns the question for the recorder; None while no decision needs its answer."""
     policy, watched = app.spec.rollout.revert, app.status.trial
     if policy is None or not policy.compares or snapshot.settings.recorder is None or watched is None or watched.compared is not None:
         return None
@@ -44,65 +45,65 @@ def to_compare(snapshot: Snapshot, app: App) -> Question | None:
 
 
 def _unended(snapshot: Snapshot, app: App, live: Record) -> int | None:
-    """Returns how many runs of the row began long enough ago to count, and are under way; None where a pod was not read.
-
-    The recorder is told of runs when they end: of one that hangs the pods alone know. Runtimes of before this version do not report them.
-    """
-    found = snapshot.comparison
-    if found is None or found.row != live.meta.uid or found.matures_seconds is None or live.pinned is None:
+    """Returns how many runs in flight began long enough ago to count; None if a pod was not read."""
+    # The recorder learns of runs when they end: only pods know a run that hangs. Older runtimes do not report them.
+    comparison = snapshot.comparison
+    if comparison is None or comparison.row != live.meta.uid or comparison.matures_seconds is None or live.pinned is None:
         return None
     since, unended = parse_time(live.pinned.created_at), 0
     for pod in Context.of(snapshot, app).pods:
-        said = snapshot.activity.get(pod.uid)
-        if said is None and pod.ready:
+        activity = snapshot.activity.get(pod.uid)
+        if activity is None and pod.ready:
             return None
-        if said is None or not said.in_flight or said.running_seconds is None:
+        if activity is None or not activity.in_flight or activity.running_seconds is None:
             continue
-        longest = (said.at - since).total_seconds()
-        unended += sum(found.matures_seconds <= seconds <= longest for seconds in said.running_seconds)
+        longest = (activity.at - since).total_seconds()
+        unended += sum(comparison.matures_seconds <= seconds <= longest for seconds in activity.running_seconds)
     return unended
 
 
 def too_short(context: Context, policy: RevertPolicy) -> str:
-    """Returns why p95 and cost cannot be compared within the watch, in words; empty where they can, or nobody knows yet."""
-    live, found = context.history.live, context.snapshot.comparison
-    if live is None or found is None or found.row != live.meta.uid or found.matures_seconds is None:
+    """Returns why p95 and cost cannot be compared within the watch; empty if they can, or if that is unknown."""
+    live, comparison = context.history.live, context.snapshot.comparison
+    if live is None or comparison is None or comparison.row != live.meta.uid or comparison.matures_seconds is None:
         return ""
-    if not policy.compares or found.matures_seconds < policy.seconds:
+    if not policy.compares or comparison.matures_seconds < policy.seconds:
         return ""
     return (
-        f"its {compared_figures(policy)} cannot be compared: a run counts {found.matures_seconds:.0f} s after it began, three times p99 "
-        f"of #{found.baseline}, so revert.seconds has to be more than that"
+        f"its {compared_figures(policy)} cannot be compared: a run counts {comparison.matures_seconds:.0f} s after it began, three times p99 "
+        f"of #{comparison.baseline}, so revert.seconds has to be more than that"
     )
 
 
 def noted_trial(context: Context) -> Trial | None:
-    """The trial of the live row with what came of comparing, as soon as that is known, and at the end of the watch in any case."""
+    """Returns the live row's `status.trial`, with the result of the comparison once that is known or the watch is over."""
     policy, live, watched = context.app.spec.rollout.revert, context.history.live, trial(context)
     if policy is None or not policy.compares or live is None or watched is None or watched.compared is not None:
         return watched
-    found = context.snapshot.comparison
-    if found is not None and found.row != live.meta.uid:
-        found = None
+    # Compared once: after many looks, chance alone would revert some version.
+    comparison = context.snapshot.comparison
+    if comparison is not None and comparison.row != live.meta.uid:
+        comparison = None
     is_over = not is_running(watched, live, context.now)
-    if found is not None and (_is_decisive(found, policy) or (is_over and _is_known_bad(found, policy))):
-        return watched.model_copy(update={"compared": _decided(context, policy, found)})
-    return watched.model_copy(update={"compared": _not_compared(context, policy, found)}) if is_over else watched
+    if comparison is not None and (_is_decisive(comparison, policy) or (is_over and _is_known_bad(comparison, policy))):
+        return watched.model_copy(update={"compared": _decided(context, policy, comparison)})
+    return watched.model_copy(update={"compared": _not_compared(context, policy, comparison)}) if is_over else watched
 
 
-def _is_decisive(found: Comparison, policy: RevertPolicy) -> bool:
-    """Returns whether one look is enough: a row whose runs hang looks no worse than the one before until those that have not ended count."""
-    counts_unended = found.matures_seconds is None or found.unended is not None
-    return is_enough(found, policy) and (counts_unended or bool(faults(found, policy)))
+def _is_decisive(comparison: Comparison, policy: RevertPolicy) -> bool:
+    """Returns True if one look is enough."""
+    # Until runs in flight count, a row whose runs hang looks no worse than the one before.
+    counts_unended = comparison.matures_seconds is None or comparison.unended is not None
+    return is_enough(comparison, policy) and (counts_unended or bool(faults(comparison, policy)))
 
 
 def runs_needed(policy: RevertPolicy) -> int:
-    """Recorded runs of a row, before it is compared."""
+    """Returns how many recorded runs a row needs before it is compared."""
     return max(policy.min_runs, FEWEST_RUNS if policy.max_p95_ratio is None else FEWEST_FOR_P95)
 
 
 def limits(policy: RevertPolicy) -> Iterator[str]:
-    """What is too much, in words."""
+    """Yields the limits of p95 and cost as phrases."""
     if policy.max_p95_ratio is not None:
         yield f"p95 of its first {runs_needed(policy)} runs is more than {policy.max_p95_ratio:.2f} times that of the version before"
     if policy.max_cost_ratio is not None:
@@ -110,88 +111,88 @@ def limits(policy: RevertPolicy) -> Iterator[str]:
 
 
 def compared_figures(policy: RevertPolicy) -> str:
-    """What is compared, in a word."""
-    named = [word for word, limit in (("p95", policy.max_p95_ratio), ("cost", policy.max_cost_ratio)) if limit is not None]
+    """Returns the names of the compared figures."""
+    named = [name for name, limit in (("p95", policy.max_p95_ratio), ("cost", policy.max_cost_ratio)) if limit is not None]
     return " and ".join(named)
 
 
-def _that_count(found: Comparison) -> str:
-    return f" that began {found.matures_seconds:.0f} s before or earlier" if found.matures_seconds is not None else ""
+def _that_count(comparison: Comparison) -> str:
+    return f" that began {comparison.matures_seconds:.0f} s before or earlier" if comparison.matures_seconds is not None else ""
 
 
-def is_enough(found: Comparison, policy: RevertPolicy) -> bool:
-    """Returns whether there is a verdict on each figure that has a limit."""
-    return found.runs >= runs_needed(policy) and not found.too_few and not any(_too_few(found, policy))
+def is_enough(comparison: Comparison, policy: RevertPolicy) -> bool:
+    """Returns True if each figure that has a limit has enough runs for a result."""
+    return comparison.runs >= runs_needed(policy) and not comparison.too_few and not any(_too_few(comparison, policy))
 
 
-def _too_few(found: Comparison, policy: RevertPolicy) -> Iterator[str]:
-    """For each figure that has a limit and too few runs for a verdict: what it takes, in words."""
-    if policy.max_p95_ratio is not None and found.p95.too_few:
+def _too_few(comparison: Comparison, policy: RevertPolicy) -> Iterator[str]:
+    """Yields which runs are missing, for each figure that has a limit and too few runs."""
+    if policy.max_p95_ratio is not None and comparison.p95.too_few:
         yield f"a verdict on p95 takes {FEWEST_FOR_P95} runs of each version that were neither refused nor abandoned"
-    if policy.max_cost_ratio is not None and found.cost.too_few:
+    if policy.max_cost_ratio is not None and comparison.cost.too_few:
         yield f"a verdict on cost takes {FEWEST_RUNS} runs of each version whose price is known"
 
 
-def _is_known_bad(found: Comparison, policy: RevertPolicy) -> bool:
-    """Whether a figure is too bad, though of another one nothing can be said."""
-    return found.runs >= policy.min_runs and not found.too_few and any(faults(found, policy))
+def _is_known_bad(comparison: Comparison, policy: RevertPolicy) -> bool:
+    """Returns True if one figure exceeds its limit, even if another one has too few runs."""
+    return comparison.runs >= policy.min_runs and not comparison.too_few and any(faults(comparison, policy))
 
 
-def faults(found: Comparison, policy: RevertPolicy) -> list[str]:
-    """Returns why figures are too bad, in words; empty where none is."""
-    return [said for said in (_fault(found, P95, policy.max_p95_ratio), _fault(found, COST, policy.max_cost_ratio)) if said]
+def faults(comparison: Comparison, policy: RevertPolicy) -> list[str]:
+    """Returns a sentence for each figure that exceeds its limit."""
+    return [fault for fault in (_fault(comparison, P95, policy.max_p95_ratio), _fault(comparison, COST, policy.max_cost_ratio)) if fault]
 
 
-def _decided(context: Context, policy: RevertPolicy, found: Comparison) -> Compared:
-    bad = faults(found, policy)
+def _decided(context: Context, policy: RevertPolicy, comparison: Comparison) -> Compared:
+    faulty = faults(comparison, policy)
     return Compared(
         at=format_time(context.now),
-        result=ComparisonResult.REGRESSED if bad else ComparisonResult.KEPT,
-        runs=found.runs,
-        p95_ratio=_rounded(found.p95),
-        cost_ratio=_rounded(found.cost),
-        message=("; ".join(bad) if bad else "; ".join(_kept(found, policy)))[:512],
+        result=ComparisonResult.REGRESSED if faulty else ComparisonResult.KEPT,
+        runs=comparison.runs,
+        p95_ratio=_rounded(comparison.p95),
+        cost_ratio=_rounded(comparison.cost),
+        message=("; ".join(faulty) if faulty else "; ".join(_kept(comparison, policy)))[:512],
     )
 
 
-def _fault(found: Comparison, figure: str, limit: float | None) -> str:
-    """Why a figure is too bad, in words; empty where it is not."""
-    of = _figure(found, figure)
-    if limit is None or of.ratio is None or of.ratio <= limit or not of.regressed:
+def _fault(comparison: Comparison, figure: str, limit: float | None) -> str:
+    """Returns why a figure exceeds its limit; empty if it does not."""
+    measured = _figure(comparison, figure)
+    if limit is None or measured.ratio is None or measured.ratio <= limit or not measured.regressed:
         return ""
-    return f"{_said(found, figure, _above(of.ratio, limit))} (at most {limit:.2f}){_node(found, figure)}"
+    return f"{_described(comparison, figure, _above(measured.ratio, limit))} (at most {limit:.2f}){_node(comparison, figure)}"
 
 
-def _kept(found: Comparison, policy: RevertPolicy) -> Iterator[str]:
-    for figure, word, limit in ((P95, "p95", policy.max_p95_ratio), (COST, "cost", policy.max_cost_ratio)):
-        ratio = _figure(found, figure).ratio
+def _kept(comparison: Comparison, policy: RevertPolicy) -> Iterator[str]:
+    for figure, name, limit in ((P95, "p95", policy.max_p95_ratio), (COST, "cost", policy.max_cost_ratio)):
+        ratio = _figure(comparison, figure).ratio
         if limit is None:
             continue
-        if found.baseline is None:
-            yield f"its {word} is compared with none: no version was live before"
+        if comparison.baseline is None:
+            yield f"its {name} is compared with none: no version was live before"
         elif ratio is None:
-            yield f"its {word} is not known"
+            yield f"its {name} is not known"
         else:
-            yield _said(found, figure, f"{ratio:.2f}") + (", which chance may explain" if ratio > limit else "")
+            yield _described(comparison, figure, f"{ratio:.2f}") + (", which chance may explain" if ratio > limit else "")
 
 
-def _said(found: Comparison, figure: str, ratio: str) -> str:
+def _described(comparison: Comparison, figure: str, ratio: str) -> str:
     if figure == P95:
-        return f"p95 of its first {found.runs} runs is {ratio} times that of #{found.baseline}"
-    return f"one of its first {found.runs} runs costs {ratio} times what one of #{found.baseline} did"
+        return f"p95 of its first {comparison.runs} runs is {ratio} times that of #{comparison.baseline}"
+    return f"one of its first {comparison.runs} runs costs {ratio} times what one of #{comparison.baseline} did"
 
 
-def _node(found: Comparison, figure: str) -> str:
-    of, name, share = found.node or ("", "", 0.0)
+def _node(comparison: Comparison, figure: str) -> str:
+    of, name, share = comparison.node or ("", "", 0.0)
     return f", {100 * share:.0f} % of the change by node {name[:64]}" if of == figure else ""
 
 
-def _figure(found: Comparison, figure: str) -> Figure:
-    return found.p95 if figure == P95 else found.cost
+def _figure(comparison: Comparison, figure: str) -> Figure:
+    return comparison.p95 if figure == P95 else comparison.cost
 
 
 def _above(ratio: float, limit: float) -> str:
-    """A ratio that is above its limit, as a number that reads so."""
+    """Formats a ratio above its limit so that its digits are above the limit, too."""
     text = f"{ratio:.2f}"
     return text if float(text) > limit else f"{ratio:.4f}"
 
@@ -200,22 +201,22 @@ def _rounded(figure: Figure) -> float | None:
     return round(figure.ratio, 4) if figure.ratio is not None else None
 
 
-def _not_compared(context: Context, policy: RevertPolicy, found: Comparison | None) -> Compared:
+def _not_compared(context: Context, policy: RevertPolicy, comparison: Comparison | None) -> Compared:
     return Compared(
         at=format_time(context.now),
         result=ComparisonResult.NOT_COMPARED,
-        runs=found.runs if found is not None else None,
-        message=_why_not(context, policy, found)[:512],
+        runs=comparison.runs if comparison is not None else None,
+        message=_why_not(context, policy, comparison)[:512],
     )
 
 
-def _why_not(context: Context, policy: RevertPolicy, found: Comparison | None) -> str:
+def _why_not(context: Context, policy: RevertPolicy, comparison: Comparison | None) -> str:
     if context.settings.recorder is None:
         return "the operator was told of no recorder"
-    if found is None:
+    if comparison is None:
         return f"the recorder gave no answer{f': {context.snapshot.unanswered}' if context.snapshot.unanswered else ''}"
-    if found.runs < runs_needed(policy):
-        return f"the recorder had {found.runs} of its runs{_that_count(found)}, and it takes {runs_needed(policy)}"
-    if found.too_few:
+    if comparison.runs < runs_needed(policy):
+        return f"the recorder had {comparison.runs} of its runs{_that_count(comparison)}, and it takes {runs_needed(policy)}"
+    if comparison.too_few:
         return f"the recorder had less than {FEWEST_RUNS} runs of the version before"
-    return "; ".join(_too_few(found, policy)) or "not each of its pods said how many of its runs have not ended"
+    return "; ".join(_too_few(comparison, policy)) or "not each of its pods said how many of its runs have not ended"

@@ -1,4 +1,4 @@
-"""Counting the runs of the row that is deployed or watched, and of the version before it, from what pods say at each observation."""
+"""Counts the runs of the row that is deployed or watched, and of the version before it, from what pods report at each observation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dynamiq_operator.plan.snapshot import Snapshot
 
 
 def count(snapshot: Snapshot, app: App, counted: RunCounts) -> RunCounts:
-    """What was `counted` before, with what this snapshot tells."""
+    """Returns the counts of before, updated with this snapshot; empty if nothing is watched."""
     if app.spec.rollout.revert is None:
         return RunCounts()
     history = History.of(snapshot.records)
@@ -23,28 +23,28 @@ def count(snapshot: Snapshot, app: App, counted: RunCounts) -> RunCounts:
     began = parse_time(history.target.pinned.created_at)
     if counted.row != history.target.name:
         counted = RunCounts(history.target.name)
-    there = {pod.uid: pod for pod in context.pods}
-    own = frozenset(uid for uid, pod in there.items() if pod.created >= began)
-    restarts = {uid: pod.container.restarts for uid, pod in there.items() if uid not in own and pod.container is not None}
+    pods = {pod.uid: pod for pod in context.pods}
+    own = frozenset(uid for uid, pod in pods.items() if pod.created >= began)
+    restarts = {uid: pod.container.restarts for uid, pod in pods.items() if uid not in own and pod.container is not None}
     previous = counted.previous
     if history.candidate is not None:
-        others = {pod.uid for pod in snapshot.pods if pod.uid not in there and pod.uid not in counted.pods and _serves(context, pod.pins)}
-        previous = updated(previous, {uid: said for uid, said in snapshot.activity.items() if uid in others})
-    found = RunCounts(
+        others = {pod.uid for pod in snapshot.pods if pod.uid not in pods and pod.uid not in counted.pods and _serves(context, pod.pins)}
+        previous = updated(previous, {uid: activity for uid, activity in snapshot.activity.items() if uid in others})
+    counts = RunCounts(
         counted.row,
-        updated(counted.pods, {uid: said for uid, said in snapshot.activity.items() if uid in there}),
+        updated(counted.pods, {uid: activity for uid, activity in snapshot.activity.items() if uid in pods}),
         counted.own | own,
         {**restarts, **counted.restarts},
         previous,
         counted.last_look,
         counted.begun_by,
     ).noted(snapshot.now)
-    # One look alone has most of the 1 %, so it is taken once, and stays.
-    if found.last_look is None and is_near_end(app, history, snapshot.now):
-        return replace(found, last_look=found.looked_at(snapshot.now))
-    return found
+    # The last look has most of the 1 %, so it is taken once.
+    if counts.last_look is None and is_near_end(app, history, snapshot.now):
+        return replace(counts, last_look=counts.looked_at(snapshot.now))
+    return counts
 
 
 def _serves(context: Context, label: str) -> bool:
-    """Whether pods of this label are those that callers reach, and not such as are kept warm."""
+    """Returns True if callers reach pods of this label, so that standby pods do not count."""
     return not context.switches or label == context.serving

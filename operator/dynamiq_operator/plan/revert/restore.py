@@ -1,4 +1,4 @@
-"""The row that takes a bad version back: made once, in the operator's own name, and only while the bad one is the newest row of all."""
+"""Creates the row that reverts a bad version: once, in the operator's own name, and only while the bad row is the newest of all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dynamiq_operator.plan.snapshot import Snapshot
 
 
 def needs_history(snapshot: Snapshot, app: App) -> bool:
-    """Whether a row is to be taken back: which one is to be restored the whole history says, and nothing less."""
+    """Returns True if the live row is to be reverted: only the whole history shows the last good row."""
     if app.spec.rollout.revert is None or app.status.trial is None:
         return False
     context = Context.of(snapshot, app)
@@ -22,7 +22,7 @@ def needs_history(snapshot: Snapshot, app: App) -> bool:
 
 
 def take_back(context: Context) -> tuple[Operation, ...]:
-    """The row that restores the last good one in place of the live one, where that is bad; its Events are made before it."""
+    """Returns the operations that deploy the last good row in place of a bad live one; empty if it is not bad."""
     live, why = context.history.live, fault(context)
     if live is None or not why or not context.snapshot.account or not is_newest(context, live):
         return ()
@@ -30,12 +30,13 @@ def take_back(context: Context) -> tuple[Operation, ...]:
     if good is None or context.ledger.get(name) is not None:
         return ()
     message = f"{events.title(live)} was taken back: {why}"[:1024]
-    made = CreateRecord(context.app, name, {"restores": good.name, "message": message}, context.snapshot.account)
-    return (*events.reverted(context.app, live, message, good.name), made)
+    create = CreateRecord(context.app, name, {"restores": good.name, "message": message}, context.snapshot.account)
+    # Events come first: if the operator stops in between, they are sent again, with the same names.
+    return (*events.reverted(context.app, live, message, good.name), create)
 
 
 def good_row(context: Context) -> Ran | None:
-    """The row that is to be restored; None where there is none, or the history is not known."""
+    """Returns the last good row, which a revert deploys again; None if there is none or the history is unknown."""
     if not context.ledger.known:
         return None
     bad = context.snapshot.guards.rejections
@@ -43,13 +44,13 @@ def good_row(context: Context) -> Ran | None:
 
 
 def is_by_operator(context: Context, record: Record) -> bool:
-    """Whether a row that is not pinned was made by the operator to take another one back: the API server stamps who creates a row."""
+    """Returns True for an unpinned row that the operator made as a revert: the API server stamps who creates a row."""
     account = context.snapshot.account
     return bool(account) and record.spec.created_by == account and names.may_revert(context.app.meta.name, record.name)
 
 
 def takes_back(context: Context, record: Record) -> bool:
-    """Whether it takes the live row back, and no row was made between the two."""
+    """Returns True if this row reverts the live row, and no row was rolled out between the two."""
     live = context.history.live
     if live is None or not is_by_operator(context, record) or record.name != names.revert_row(context.app.meta.name, live.name):
         return False

@@ -1,4 +1,4 @@
-"""Which row is watched, and until when: one that went live with another flow or runtime than ran before, and that brought nothing back."""
+"""Decides which row is watched, and until when: one that went live with a new flow or runtime, and is no rollback or revert."""
 
 from __future__ import annotations
 
@@ -11,25 +11,23 @@ from dynamiq_operator.plan.history.lifecycle import History
 from dynamiq_operator.plan.observed.run_counts import Begun
 
 END = 0.05
-"""The share of the watch at its end, in which the last look is taken and there is still time to act on it."""
+"""The last part of the watch. The last look happens in it, with enough time to revert."""
 END_LEAST = timedelta(seconds=4)
-"""So that pods are read within it."""
+"""The least duration of that part, so that pods are read within it."""
 
 
 def counts_runs(app: App, history: History, now: datetime) -> bool:
-    """Whether runs are counted: of the row that is watched, and, while one is deployed over another, of both.
-
-    A row that has just gone live, of which the App's status does not tell yet, is counted on.
-    """
+    """Returns True if runs are counted: of the watched row, and during a deploy over a live row of both."""
     if app.spec.rollout.revert is None or history.live is None:
         return False
+    # A row that just went live, and is not in the App's status yet, stays counted.
     if history.candidate is not None or app.status.live is None or app.status.live.row != history.live.name:
         return True
     return is_running(app.status.trial, history.live, now)
 
 
 def is_near_end(app: App, history: History, now: datetime) -> bool:
-    """Returns whether the watch of the live row is about to end."""
+    """Returns True if the watch of the live row is about to end."""
     watched, live, policy = app.status.trial, history.live, app.spec.rollout.revert
     if watched is None or policy is None or not is_running(watched, live, now):
         return False
@@ -37,12 +35,15 @@ def is_near_end(app: App, history: History, now: datetime) -> bool:
 
 
 def is_running(trial: Trial | None, live: Record | None, now: datetime) -> bool:
-    """Whether the live row is watched now."""
+    """Returns True if the live row is watched now."""
     return trial is not None and live is not None and trial.row == live.name and now < parse_time(trial.until)
 
 
 def trial(context: Context) -> Trial | None:
-    """The trial of the live row, which begins when its App's status first tells of the row and stays until another one is live."""
+    """Returns the live row's `status.trial`; None if it is not watched and was not.
+
+    It begins when the App's status first names the row, and stays until another row is live.
+    """
     watched, counts = _begun_trial(context), context.snapshot.counts
     last = counts.last_look if watched is not None and counts.row == watched.row else None
     if watched is None or last is None or watched.unended_percent is not None or last.in_flight <= last.ended:
@@ -51,16 +52,16 @@ def trial(context: Context) -> Trial | None:
 
 
 def _begun_trial(context: Context) -> Trial | None:
-    policy, live, told = context.app.spec.rollout.revert, context.history.live, context.app.status
+    policy, live, status = context.app.spec.rollout.revert, context.history.live, context.app.status
     if policy is None or live is None or live.outcome is None or context.lost is not None:
         return None
-    if told.live is not None and told.live.row == live.name:
-        return told.trial if told.trial is not None and told.trial.row == live.name else None
+    if status.live is not None and status.live.row == live.name:
+        return status.trial if status.trial is not None and status.trial.row == live.name else None
     if brings_back(live) or _ran_before(context, live):
         return None
     until = parse_time(live.outcome.at) + timedelta(seconds=policy.seconds)
     if context.now >= until:
-        return None  # such as one that a restore brought back
+        return None  # such as a row restored from a backup
     counts = context.snapshot.counts
     before = counts.version_before(policy.min_runs) if counts.row == live.name else None
     return new_trial(live.name, until, before)
@@ -77,14 +78,14 @@ def new_trial(row: str, until: datetime, before: Begun | None) -> Trial:
 
 
 def brings_back(row: Record) -> bool:
-    """Whether it restores another row: it is never taken back."""
+    """Returns True if the row is a rollback or a revert: neither is ever reverted."""
     return row.spec.restores is not None or (row.pinned is not None and row.pinned.restores is not None)
 
 
 def _ran_before(context: Context, live: Record) -> bool:
-    """Whether the row that was live before ran the same flow on the same runtime."""
-    told = context.app.status.live
-    before = next((row for row in context.history.rows if told is not None and row.name == told.row), None)
+    """Returns True if the row that was live before ran the same flow on the same runtime."""
+    previous = context.app.status.live
+    before = next((row for row in context.history.rows if previous is not None and row.name == previous.row), None)
     if before is None or before.pinned is None or live.pinned is None:
         return False
     return (before.pinned.workflow_hash, before.pinned.runtime) == (live.pinned.workflow_hash, live.pinned.runtime)

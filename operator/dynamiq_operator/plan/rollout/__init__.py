@@ -1,1 +1,1 @@
-"""Whether a rollout goes on, is complete or has failed, and why it does not progress."""
+"""Evaluates a rollout: it continues, is complete or has failed, and with which cause."""

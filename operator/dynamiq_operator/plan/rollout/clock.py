@@ -1,9 +1,9 @@
-"""The clock of a rollout: since when it runs, and when it stands still.
+"""Measures the time of a rollout: since when it runs, and when it is stopped. It ends no rollout.
 
-A deploy has a deadline for what its own pods do. While it waits for somebody else to act, for the cluster's controllers to come to
-its workload or for the scheduler to look at its pods, or while the API server answers nobody, the clock stands still: a
-controller-manager with a thousand workloads before it, or one that is down, fails no deploy. Then the clock begins with what they
-did last, by the times that they write themselves, so that every operator that starts anew reads the same of it.
+The deadline covers what a deploy's own pods do. The clock stops while the deploy waits for others: a person, the cluster's controllers, the
+scheduler, or an API server that does not answer. A slow or stopped controller-manager therefore fails no deploy.
+
+The clock then starts from the last action of the controllers, by the times that they write. Every new operator reads the same times.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from dynamiq_operator.plan.context import Context
 
 
 def running_since(context: Context, pinned: Pinned, state: WorkloadState | None) -> datetime:
-    """From when the rollout's time counts; `state` is that of a workload that has the target's template, None where none has yet."""
+    """Returns since when the rollout's time counts. `state`: of a workload with the target's template; None if there is none yet."""
     return max(_moments(context, pinned, state))
 
 
 def standstill(context: Context, state: WorkloadState | None) -> str:
-    """For whom the rollout waits while its clock stands still, as a sentence; empty where it runs."""
+    """Returns what the rollout waits for while its clock is stopped, as a sentence; empty if the clock runs."""
     if state is None:
         return "its workload has not been written yet"
     name = context.workload["metadata"]["name"] if context.workload is not None else ""
@@ -45,7 +45,7 @@ def standstill(context: Context, state: WorkloadState | None) -> str:
 
 
 def _waits_for_others(context: Context, name: str) -> str:
-    """What a rollout waits for whose pods are all ready."""
+    """Returns what a rollout waits for although all of its pods are ready."""
     problems = "; ".join(sorted(problem.message for problem in manifests.child_problems(context).values()))
     if problems or not context.switches or selection.has_arrived(context):
         return f"its pods are ready, and not all else that it needs is in place{f': {problems}' if problems else ''}"
@@ -55,12 +55,13 @@ def _waits_for_others(context: Context, name: str) -> str:
 
 
 def _moments(context: Context, pinned: Pinned, state: WorkloadState | None) -> list[datetime]:
-    """What the clock cannot have begun before; a row that was in flight when it was backed up has old pins."""
-    found = [parse_time(pinned.created_at), context.in_flight_since]
+    """Returns the times before which the clock cannot have started."""
+    # A restored row that was in flight has old pins, so its creation alone is not enough.
+    moments = [parse_time(pinned.created_at), context.in_flight_since]
     if context.target is not None and context.target.spec.released is not None:
-        found.append(parse_time(context.target.spec.released.at))
+        moments.append(parse_time(context.target.spec.released.at))
     if state is not None and state.progressed_at is not None:
-        found.append(state.progressed_at)
-    # Of pods that are replaced on and on, the first one's.
+        moments.append(state.progressed_at)
+    # If pods are replaced repeatedly, the first one counts.
     scheduled = [pod.scheduled_at for pod in context.pods if pod.scheduled_at is not None]
-    return [*found, *([min(scheduled)] if scheduled else [])]
+    return [*moments, *([min(scheduled)] if scheduled else [])]

@@ -1,4 +1,4 @@
-"""Whether a deploy goes on, is complete, or has failed: named first, with its cause, and then acted upon."""
+"""Evaluates a deploy: it continues, is complete, or has failed, with its cause. Then ends its row."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from dynamiq_operator.plan.workloads.verified import needs_switch
 from dynamiq_operator.plan.workloads.wanted import lacks_room, room_note
 
 WITHOUT_PROGRESS = timedelta(seconds=60)
-"""How long pull errors and crash loops may go on without progress."""
+"""How long pull errors and crash loops may last without progress."""
 QUIET = timedelta(seconds=10)
-"""How long a pod may be unready before a cause that only the deadline ends is reported."""
+"""How long a pod may be unready before a cause is reported that ends the rollout only at the deadline."""
 UNMENTIONED = timedelta(seconds=60)
-"""How long a rollout may wait for the cluster before that is reported: with a thousand deploys at once each report is one more write."""
+"""How long a rollout may wait for the cluster before that is reported: with a thousand deploys at once, each report is one more write."""
 
 
 _NEEDS_SWITCH = (
@@ -47,9 +47,9 @@ class RolloutState(Enum):
 
 @dataclass(frozen=True)
 class RolloutStatus:
-    """`cause` is what is in the way, where it shows; `requeue_after` the seconds after which time alone changes the state.
+    """The state of a rollout. `cause`: the obstacle, if one is visible. `requeue_after`: seconds after which time alone changes the state.
 
-    `waits`: that its pods are being verified; `verification`: the seconds of one that failed.
+    `waits`: the guard of a verification in progress. `verification`: the seconds of a failed one.
     """
 
     state: RolloutState
@@ -60,14 +60,14 @@ class RolloutStatus:
 
 
 def end_rollout(context: Context) -> tuple[Step, RolloutStatus | None]:
-    """Ends the candidate where its rollout is complete or broken; else what is known of a rollout that goes on."""
+    """Ends the candidate if its rollout is complete or broken, and returns its status while it continues."""
     row = context.history.candidate
     pinned = row.pinned if row is not None else None
     if row is None or pinned is None:
         return Step(context), None
     written: tuple[Operation, ...] = ()
-    if (found := verdict(context)) is not None and found.passed is not None:
-        row, written = verify_row(context, row, found.passed)
+    if (result := verdict(context)) is not None and result.passed is not None:
+        row, written = verify_row(context, row, result.passed)
         context = context.having(row)
     status = evaluate(context, pinned)
     if status.state is RolloutState.ROLLING:
@@ -75,39 +75,39 @@ def end_rollout(context: Context) -> tuple[Step, RolloutStatus | None]:
     if status.state is RolloutState.COMPLETE:
         ended, operations = end_row(context, row, Result.SUCCEEDED, "its pods are ready")
     else:
-        message, took = status.cause.message if status.cause else "", status.verification
-        ended, operations = end_row(context, row, Result.FAILED, message, verification=took)
-        written = (*written, *(events.verification_failed(context.app, row, message) if took is not None else ()))
+        message, seconds = status.cause.message if status.cause else "", status.verification
+        ended, operations = end_row(context, row, Result.FAILED, message, verification=seconds)
+        written = (*written, *(events.verification_failed(context.app, row, message) if seconds is not None else ()))
     return Step(context.having(ended), (*written, *operations)), None
 
 
 def evaluate(context: Context, pinned: Pinned) -> RolloutStatus:
-    """The rollout of the candidate, which has these pins and is the target."""
+    """Evaluates the rollout of the candidate, which has these pins and is the target."""
     state = WorkloadState.of(context.workload) if context.workload is not None and context.is_rolled else None
     if state is not None and convergence.are_ready(context):
         return RolloutStatus(RolloutState.COMPLETE)
     if needs_switch(context):
         return RolloutStatus(RolloutState.BROKEN, Cause(Gravity.AT_ONCE, "VerifyNeedsSwitch", _NEEDS_SWITCH))
-    if (found := verdict(context)) is not None:
-        return _verifying(found)
+    if (result := verdict(context)) is not None:
+        return _verifying(result)
     cause = _refusal(context) or _no_room(context, state) or find_cause(context.pods, state)
     waited = context.now - clock.running_since(context, pinned, state)
     waits_for = clock.standstill(context, state) if cause is None or (state is not None and cause.gravity is Gravity.UNTIL_DEADLINE) else ""
     return _standing(waits_for, waited) if waits_for else _running(context, cause, waited)
 
 
-def _verifying(found: Verdict) -> RolloutStatus:
-    """Of a rollout whose pods are ready, and are asked before a caller reaches them. Its own time runs, and not the deadline of progress."""
-    if found.has_failed:
-        cause = Cause(Gravity.AT_ONCE, "VerificationFailed", found.message)
-        return RolloutStatus(RolloutState.BROKEN, cause, verification=found.seconds)
-    cause = Cause(Gravity.UNTIL_DEADLINE, GuardReason.VERIFYING.value, found.message)
-    waits = Waits(reason=GuardReason.VERIFYING, message=found.message, until=format_time(found.until))
-    return RolloutStatus(RolloutState.ROLLING, cause, found.again, waits)
+def _verifying(result: Verdict) -> RolloutStatus:
+    """Returns the status of a rollout whose ready pods are being verified. Only the verification's own time limit counts."""
+    if result.has_failed:
+        cause = Cause(Gravity.AT_ONCE, "VerificationFailed", result.message)
+        return RolloutStatus(RolloutState.BROKEN, cause, verification=result.seconds)
+    cause = Cause(Gravity.UNTIL_DEADLINE, GuardReason.VERIFYING.value, result.message)
+    waits = Waits(reason=GuardReason.VERIFYING, message=result.message, until=format_time(result.until))
+    return RolloutStatus(RolloutState.ROLLING, cause, result.again, waits)
 
 
 def _running(context: Context, cause: Cause | None, waited: timedelta) -> RolloutStatus:
-    """Of a rollout that has gone so long without progress, for this cause, where one shows."""
+    """Returns the status of a rollout without progress for `waited`, with its cause if one is visible."""
     deadline = timedelta(seconds=context.app.spec.rollout.progress_deadline_seconds)
     limit = _limit(cause, deadline)
     if waited < limit:
@@ -119,7 +119,7 @@ def _running(context: Context, cause: Cause | None, waited: timedelta) -> Rollou
 
 
 def _standing(waits_for: str, waited: timedelta) -> RolloutStatus:
-    """Of a rollout whose clock stands still: what it waits for is reported after a while, and never ends it."""
+    """Returns the status of a rollout whose clock is stopped: the wait is reported after a while, and never ends the rollout."""
     if waited < UNMENTIONED:
         return RolloutStatus(RolloutState.ROLLING, None, (UNMENTIONED - waited).total_seconds())
     return RolloutStatus(
@@ -128,23 +128,24 @@ def _standing(waits_for: str, waited: timedelta) -> RolloutStatus:
 
 
 def _limit(cause: Cause | None, deadline: timedelta) -> timedelta:
-    """How long a rollout may go without progress while this is in its way."""
+    """Returns how long a rollout may have no progress with this cause."""
     if cause is None or cause.gravity is Gravity.UNTIL_DEADLINE:
         return deadline
     return timedelta(0) if cause.gravity is Gravity.AT_ONCE else min(WITHOUT_PROGRESS, deadline)
 
 
 def _no_room(context: Context, state: WorkloadState | None) -> Cause | None:
-    """That a quota has no room for the new pods beside those that serve; only the deadline ends a rollout for which others have gone."""
-    if state is None or not context.switches or context.label == context.serving or not (said := lacks_room(context)):
+    """Returns the cause if a quota has no room for the new pods beside the serving ones; else None."""
+    if state is None or not context.switches or context.label == context.serving or not (lacking := lacks_room(context)):
         return None
+    # Once other workloads were deleted to make room, only the deadline ends the rollout.
     is_made = len(context.workloads.of_pins) > 2 or room_note(context, context.label) is not None
-    message = f"strategy Switch starts the new pods beside the live ones, and a quota of the namespace has no room for both: {said}"
+    message = f"strategy Switch starts the new pods beside the live ones, and a quota of the namespace has no room for both: {lacking}"
     return Cause(Gravity.UNTIL_DEADLINE if is_made else Gravity.A_MINUTE, "NoRoom", message)
 
 
 def _refusal(context: Context) -> Cause | None:
-    """Why the target's workload itself cannot be made."""
+    """Returns why the target's workload itself cannot be made; None if it can."""
     problems = manifests.child_problems(context)
     app = context.app.meta.name
     for key in (context.flow_key, NETWORK_POLICY.key(app)):

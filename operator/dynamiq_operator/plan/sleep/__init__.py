@@ -1,11 +1,12 @@
-"""Whether a serverless App sleeps, is to fall asleep or to wake, all from one snapshot.
+"""Decides from one snapshot whether a serverless App sleeps, falls asleep or wakes. It keeps nothing in memory.
 
-        every pod idle for long enough, nothing under way, the gate ready
- awake ─────────────▶ falling asleep: the gate's slice is beside the Service's own ─────────────▶ asleep: no pod, the gate answers
-   ▲                        │ a call meanwhile                    in place for a while, idle still      │ a call, by the gate; a row, a change
-   └── slice deleted ◀── waking: pods are ready, and the Service leads to them for a while ◀───────────┘ of what it is, no gate: by the operator
+- From awake to falling asleep: every pod has been idle for long enough, nothing is under way, and the gate is ready. The gate's slice is
+  created.
+- From falling asleep to asleep: the slice has been in place for a while, and the pods are still idle. The workload is scaled to 0. A call
+  before that keeps the App awake.
+- From asleep to waking: the gate scales the workload up for a call. The operator does it for a row, a changed App, or a missing gate.
+- From waking to awake: pods are ready, and the Service has led to them for a while. The gate's slice is deleted.
 
-Callers are led to the gate before the last pod goes, and to a pod before the gate's slice does: at no moment to nobody. Nothing of it is
-kept in memory: idle is what pods report, and since when callers are led somewhere is what the slices say. What cannot be read changes
-nothing.
+Callers reach the gate before the last pod ends, and a pod before the gate's slice is deleted: at every moment something answers. Pods
+report how long they are idle, and slices show since when callers reach a pod or the gate. Unknown facts change nothing.
 """

@@ -1,4 +1,4 @@
-"""What is done for an App's sleep: the gate's slice is made and deleted, the workload goes to 0 and comes back."""
+"""Plans the operations of an App's sleep: it creates and deletes the gate's slice, and scales the workload to 0 and back."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from dynamiq_operator.plan.sleep.state import (
 from dynamiq_operator.plan.snapshot import KeysPresence
 
 UNANSWERED = timedelta(seconds=10)
-"""How long a slice may be without a pod of the gate that is ready before something is done about it."""
+"""How long a slice may be without a ready pod of the gate before it is deleted."""
 
 
 def wake(context: Context, minimum: int) -> Iterator[Operation]:
-    """Back from 0 pods, where there is anything to wake the App for, and where nobody else would."""
+    """Yields the operations that scale a sleeping workload up, if a reason wakes the App and nothing else would."""
     observed = context.serving_workload
     if observed is None or is_ending(observed) or not is_to_wake(context):
         return
@@ -46,19 +46,19 @@ def wake(context: Context, minimum: int) -> Iterator[Operation]:
 
 
 def is_to_wake(context: Context) -> bool:
-    """Whether an App without a pod is to have one again."""
-    found, leads = hindrance(context), gate_slice(context)
+    """Returns True if an App without a pod needs one again."""
+    blocking, leads = hindrance(context), gate_slice(context)
     match sleep_of(context):
         case Sleep.ASLEEP:
-            return (found is not None and found.wakes) or leads is None or not is_current(context, leads)
+            return (blocking is not None and blocking.wakes) or leads is None or not is_current(context, leads)
         case Sleep.LEFT:
-            return (found is not None and found.wakes) or ENDPOINT_SLICE.kind not in context.snapshot.denied
+            return (blocking is not None and blocking.wakes) or ENDPOINT_SLICE.kind not in context.snapshot.denied
         case _:
             return False
 
 
 def sleep_operations(context: Context) -> Iterator[Operation]:
-    """What makes an App fall asleep, or ends that it sleeps once pods serve again."""
+    """Yields the operations by which an App falls asleep, and those that remove the gate's slice once pods serve again."""
     leads, observed = gate_slice(context), context.serving_workload
     yield from _write_keys(context)
     if leads is not None and is_to_go(context, leads):
@@ -72,14 +72,14 @@ def sleep_operations(context: Context) -> Iterator[Operation]:
 
 
 def is_idle(context: Context) -> bool:
-    """Whether an App that is awake has nothing to do, and may sleep."""
+    """Returns True if an awake App may sleep and all of its pods are idle."""
     config = sleeping_config(context)
     is_awake = config is not None and sleep_of(context) is Sleep.AWAKE and hindrance(context) is None
     return is_awake and config is not None and idle.are_idle(context, config.idle_seconds or 0)
 
 
 def may_fall_asleep(context: Context, leads: Slice) -> bool:
-    """Whether the gate is known to everybody who may call, and the pods have been idle still since it was."""
+    """Returns True if every caller may already reach the gate, and the pods have stayed idle since then."""
     config, since = sleeping_config(context), settled_at(leads)
     if config is None or sleep_of(context) is not Sleep.LEADING or hindrance(context) is not None or context.now < since:
         return False
@@ -87,10 +87,8 @@ def may_fall_asleep(context: Context, leads: Slice) -> bool:
 
 
 def is_to_go(context: Context, leads: Slice) -> bool:
-    """Whether nobody is to be led to the gate any more, and nobody loses by it.
-
-    While no pod is ready it stays, even where nobody answers: nothing else would, either, and the gate's pods may not be gone.
-    """
+    """Returns True if the gate's slice can be deleted without a caller losing its call."""
+    # Without a ready pod the slice stays, even if the gate does not answer: nothing else would, and the gate's pods may still run.
     if ENDPOINT_SLICE.kind in context.snapshot.denied or not is_ours(leads.raw, context.app):
         return False
     observed = context.serving_workload
@@ -105,9 +103,9 @@ def is_to_go(context: Context, leads: Slice) -> bool:
 
 
 def _leads_nowhere(context: Context, leads: Slice) -> bool:
-    """Whether a slice in which no pod of the gate is ready is to go. One that is empty leads nobody anywhere, and waits for the gate.
+    """Returns True if a slice without a ready pod of the gate is to be deleted.
 
-    Where another App has its port the gate serves the older one alone.
+    An empty slice misleads no caller and waits for the gate, unless another App has its port: the gate then serves only the older App.
     """
     if not context.snapshot.gate.pods or hindrance(context) is not None or not is_current(context, leads):
         return True
@@ -116,12 +114,12 @@ def _leads_nowhere(context: Context, leads: Slice) -> bool:
 
 
 def settled_at(leads: Slice) -> datetime:
-    """From when on everybody knows where a slice leads."""
+    """Returns from when on every caller follows a slice."""
     return leads.changed + SETTLED
 
 
 def seconds_to_look(context: Context) -> Iterator[float]:
-    """Seconds until time alone changes what is done here."""
+    """Yields the seconds until time alone may change these decisions."""
     leads = gate_slice(context)
     moments = [*ends_of_patience(context)] if sleeping_config(context) is not None else []
     if leads is not None:
@@ -133,7 +131,7 @@ def seconds_to_look(context: Context) -> Iterator[float]:
 
 
 def readings_due(context: Context) -> Mapping[str, datetime]:
-    """By uid, the pods that are to be asked for their calls, and when: once in about the time that they have to be idle for."""
+    """Returns when to read each pod's calls, by uid: about once in the time for which pods have to be idle."""
     config, state, leads = sleeping_config(context), sleep_of(context), gate_slice(context)
     if config is None or state not in (Sleep.AWAKE, Sleep.LEADING) or hindrance(context) is not None:
         return {}
@@ -143,12 +141,12 @@ def readings_due(context: Context) -> Mapping[str, datetime]:
 
 
 def slice_problem(context: Context) -> ChildProblem | None:
-    """Why the gate's slice could not be made."""
+    """Returns why the gate's slice could not be made; None if it could."""
     return context.snapshot.problems.get(ENDPOINT_SLICE.key(context.app.meta.name))
 
 
 def _falls_asleep(context: Context, leads: Slice) -> bool:
-    """Whether the pods were idle when they were asked last, and so the slice is the way to sleep, and not the way out of it."""
+    """Returns True if the pods were idle at the last reading: the slice then leads to sleep, and not out of it."""
     config = sleeping_config(context)
     if config is None or hindrance(context) is not None or not is_current(context, leads):
         return False
@@ -156,10 +154,10 @@ def _falls_asleep(context: Context, leads: Slice) -> bool:
 
 
 def _write_keys(context: Context) -> Iterator[WriteGateKeys]:
-    """Before the App can sleep, and whenever its Access Keys change, asleep or not."""
-    keys, has = context.snapshot.access_keys, context.snapshot.gate_keys
+    """Yields the write of digests of the Access Keys, before the App can sleep and after each change of them."""
+    keys, gate_version = context.snapshot.access_keys, context.snapshot.gate_keys
     is_there = context.snapshot.gate.state in (GateState.READY, GateState.DOWN)
-    if sleeping_config(context) is None or knows_keys(context) or has is None or not is_there:
+    if sleeping_config(context) is None or knows_keys(context) or gate_version is None or not is_there:
         return
     if keys.presence is KeysPresence.PRESENT and keys.version:
         yield WriteGateKeys(context.app, context.settings.gate_namespace, keys.version)
@@ -177,20 +175,21 @@ def _create_slice(context: Context) -> Iterator[CreateChild]:
 
 
 def _port(context: Context) -> int:
-    """One that no other App has, the first after the one that the App's uid says. Two that choose at once may get the same."""
+    """Returns a free port of the gate: the first free one after the port derived from the App's uid."""
+    # Two Apps that choose at the same time may get the same port: see `_leads_nowhere`.
     first = zlib.crc32(context.app.meta.uid.encode()) % len(PORTS)
-    taken = context.snapshot.gate_ports
+    used = context.snapshot.gate_ports
     return next(
-        (PORTS[(first + step) % len(PORTS)] for step in range(len(PORTS)) if PORTS[(first + step) % len(PORTS)] not in taken), PORTS[first]
+        (PORTS[(first + step) % len(PORTS)] for step in range(len(PORTS)) if PORTS[(first + step) % len(PORTS)] not in used), PORTS[first]
     )
 
 
 def _address_type(context: Context) -> str:
-    """That of the Service's own slices."""
-    found: list[Manifest] = [each.raw for each in context.snapshot.slices if not each.is_gates]
-    return str(found[0].get("addressType", "IPv4")) if found else "IPv4"
+    """Returns the address type of the Service's own slices."""
+    own: list[Manifest] = [each.raw for each in context.snapshot.slices if not each.is_gates]
+    return str(own[0].get("addressType", "IPv4")) if own else "IPv4"
 
 
 def _why(context: Context) -> str:
-    found = hindrance(context)
-    return found.message if found is not None else "no gate answers for it, or what the gate knows of it is not true any more"
+    blocking = hindrance(context)
+    return blocking.message if blocking is not None else "no gate answers for it, or what the gate knows of it is not true any more"

@@ -1,4 +1,4 @@
-"""Why a serverless App may not sleep now. One that sleeps is woken for some of it; what is only not known wakes nothing."""
+"""Finds why a serverless App may not sleep now. It wakes no App: `decisions` does, for hindrances with `wakes`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dynamiq_operator.plan.workloads.wanted import conversion
 
 @dataclass(frozen=True)
 class Hindrance:
-    """`wakes`: whether an App that sleeps is woken for it."""
+    """A reason why an App may not sleep. `wakes`: True if a sleeping App is woken for it; an unknown fact wakes none."""
 
     reason: str
     message: str
@@ -42,20 +42,23 @@ _KEYS = Hindrance("KeysUnknown", "dynamiq-gate does not know yet who may call it
 
 
 def sleeping_config(context: Context) -> Config | None:
-    """The live row's, where that is serverless."""
+    """Returns the config of the live row if that is serverless; else None."""
     live = context.history.live
     return live.pinned.config if live is not None and live.pinned is not None and live.pinned.config.type is ConfigType.SERVERLESS else None
 
 
 def hindrance(context: Context) -> Hindrance | None:
-    """The first reason for which the App may not sleep; None where nothing but its callers keeps it awake."""
+    """Returns the first hindrance; None if only callers keep the App awake."""
     if sleeping_config(context) is None:
         return _SERVER  # most Apps, at no cost
-    return next((found for found in _found(context) if found is not None), None)
+    return next((each for each in _hindrances(context) if each is not None), None)
 
 
-def _found(context: Context) -> Iterator[Hindrance | None]:
-    """Of a serverless App each reason in its turn, None where it is none; what comes after the first is not looked at."""
+def _hindrances(context: Context) -> Iterator[Hindrance | None]:
+    """Yields each possible hindrance of a serverless App in order, None for one that does not apply.
+
+    It is lazy: nothing after the first hindrance is evaluated.
+    """
     network = context.app.spec.network
     yield _LIMITED if network is not None and network.ingress_from is not None else None
     yield _DEPLOYING if context.history.candidate is not None or _is_watched(context) else None
@@ -66,7 +69,7 @@ def _found(context: Context) -> Iterator[Hindrance | None]:
 
 
 def knows_keys(context: Context) -> bool:
-    """Whether the gate has digests of the App's Access Keys as they were observed last."""
+    """Returns True if the gate has digests of the App's current Access Keys, or needs none."""
     keys = context.snapshot.access_keys
     return not environment.app_as_served(context).spec.is_private or (
         keys.presence is KeysPresence.PRESENT and context.snapshot.gate_keys == keys.version
@@ -74,12 +77,12 @@ def knows_keys(context: Context) -> bool:
 
 
 def _is_watched(context: Context) -> bool:
-    """Whether the live row's runs are counted still, by what its pods say."""
+    """Returns True if the live row is being watched, which needs reports of its pods."""
     trial, live = context.app.status.trial, context.history.live
     is_live = trial is not None and live is not None and trial.row == live.name
     return is_live and trial is not None and context.now < parse_time(trial.until)
 
 
 def runs_what_it_is_to(context: Context) -> bool:
-    """Whether the workload that serves makes the target's pods."""
+    """Returns True if the serving workload makes the target's pods."""
     return context.serving == context.label and (context.is_rolled or context.workload is None)

@@ -1,4 +1,4 @@
-"""Whether an App's pods have had nothing to do for long enough, as they say themselves, and when to ask them next."""
+"""Decides from the reports of an App's pods whether they have been idle for long enough, and when to read them next. It reads no pod."""
 
 from __future__ import annotations
 
@@ -10,59 +10,61 @@ from dynamiq_operator.plan.observed.activity import Activity
 from dynamiq_operator.plan.observed.pods import Pod
 
 FRESH = timedelta(seconds=15)
-"""How old what a pod said may be for anything to be decided by it."""
+"""The age up to which a pod's report decides anything."""
 JUST_NOW = timedelta(seconds=3)
-"""The same where its pods are to go: a call that came since has no more time than a pod that ends."""
+"""The same before pods end: a call that arrived since then has only the time in which a pod terminates."""
 AGAIN = timedelta(seconds=30)
-"""When pods that are idle and do not go to sleep for some other reason are asked again."""
+"""Pause between readings of idle pods that stay awake for another reason."""
 IDLE_MOST = 2 * 86400.0
-"""Seconds, more than `idleSeconds` can be."""
+"""Seconds. `idleSeconds` is always less."""
 
 
 def working_pods(context: Context) -> tuple[Pod, ...]:
-    """Pods that calls may be at, those that are kept warm among them: what is on its way out finishes what it has by itself."""
+    """Returns the pods that may have calls, standby pods included. Terminating and displaced pods finish their calls by themselves."""
     return tuple(pod for pod in context.snapshot.pods if not pod.deleting and pod.displaced is None)
 
 
 def are_idle(context: Context, seconds: int, since: datetime | None = None) -> bool:
-    """Whether every pod says that it has been idle for so long, and said so lately; with `since`, after that, and just now.
+    """Returns True if every pod reported lately that it has been idle for `seconds`.
 
-    What is not known is not idle.
+    With `since`, the report has to be newer than that, and at most JUST_NOW old. A pod without a report is not idle.
     """
     pods = working_pods(context)
     return bool(pods) and all(_is_idle(context, context.snapshot.activity.get(pod.uid), seconds, since) for pod in pods)
 
 
 def silent_pods(context: Context) -> tuple[Pod, ...]:
-    """Pods that were asked again and again and say nothing of their calls."""
+    """Returns the pods that repeatedly failed to report their calls."""
     return tuple(pod for pod in working_pods(context) if pod.uid in context.snapshot.silent)
 
 
 def next_readings(context: Context, pods: Iterable[Pod], seconds: int, since: datetime | None) -> Mapping[str, datetime]:
-    """By uid, when each of `pods` is to be asked: all of them when the last one may have been idle for long enough, and not before `since`.
+    """Returns when to read each of `pods`, by uid: all when the last one may have been idle for long enough, and not before `since`.
 
-    Those that have said so since then are asked again after a while: they never say it at the same moment.
+    Pods that reported since then are read again after AGAIN: pods never report at the same moment.
     """
     known = {pod.uid: context.snapshot.activity.get(pod.uid) for pod in pods}
-    at = max((said.at + timedelta(seconds=seconds - _idle(said)) for said in known.values() if said is not None), default=None)
+    at = max(
+        (activity.at + timedelta(seconds=seconds - _idle(activity)) for activity in known.values() if activity is not None), default=None
+    )
     if at is None or (since is not None and since > at):
         at = since
-    return {uid: context.now if said is None else _due(said, at, context.now) for uid, said in known.items()}
+    return {uid: context.now if activity is None else _due(activity, at, context.now) for uid, activity in known.items()}
 
 
-def _due(said: Activity, at: datetime | None, now: datetime) -> datetime:
-    if at is None or said.at < at:
+def _due(activity: Activity, at: datetime | None, now: datetime) -> datetime:
+    if at is None or activity.at < at:
         return at or now
-    return said.at + AGAIN
+    return activity.at + AGAIN
 
 
-def _idle(said: Activity) -> float:
-    return 0.0 if said.in_flight else min(said.idle_seconds or 0.0, IDLE_MOST)
+def _idle(activity: Activity) -> float:
+    return 0.0 if activity.in_flight else min(activity.idle_seconds or 0.0, IDLE_MOST)
 
 
-def _is_idle(context: Context, said: Activity | None, seconds: int, since: datetime | None) -> bool:
-    if said is None or said.in_flight or said.idle_seconds is None or said.idle_seconds < seconds:
+def _is_idle(context: Context, activity: Activity | None, seconds: int, since: datetime | None) -> bool:
+    if activity is None or activity.in_flight or activity.idle_seconds is None or activity.idle_seconds < seconds:
         return False
     if since is None:
-        return context.now - said.at <= FRESH
-    return context.now - said.at <= JUST_NOW and said.at >= since
+        return context.now - activity.at <= FRESH
+    return context.now - activity.at <= JUST_NOW and activity.at >= since

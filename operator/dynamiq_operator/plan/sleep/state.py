@@ -1,4 +1,4 @@
-"""What is seen of an App's sleep: whether its workload has pods, whether calls are led to the gate, and since when."""
+"""Finds the state of an App's sleep: whether its workload has pods, whether callers reach the gate, and since when. It decides nothing."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ from dynamiq_operator.plan.workloads import environment
 from dynamiq_operator.plan.workloads.endpoints import own_slices
 
 SETTLED = timedelta(seconds=3)
-"""How long calls have to be led somewhere before everybody knows: two seconds, and one that the slices' times leave out."""
+"""How long callers need to follow a change of slices: two seconds, plus one that the slices' times leave out."""
 FOR_EACH_RUN = 4
-"""Calls that the gate gives a pod for each run that it does at once: it has room for ten that wait, and gets others from elsewhere."""
+"""Calls that the gate sends to a pod for each concurrent run. A pod queues ten calls, and also gets calls that do not pass the gate."""
 
 
 class Sleep(Enum):
-    """`NEVER`: no serverless row is live, and nothing is left of one. `LEFT`: it has no pod, and no gate answers for it."""
+    """States of sleep. `NEVER`: no serverless row is live, and none left a slice. `LEFT`: it has no pod, and the gate does not answer for
+    it.
+    """
 
     NEVER = "never sleeps"
     AWAKE = "awake"
@@ -40,7 +42,7 @@ class Sleep(Enum):
 
 
 def sleep_of(context: Context) -> Sleep:
-    """How an App is, by its workload that serves and by the gate's slice."""
+    """Returns the state of an App's sleep, from its serving workload and from the gate's slice."""
     observed, leads = context.serving_workload, gate_slice(context)
     if observed is None or (sleeping_config(context) is None and leads is None):
         return Sleep.NEVER
@@ -52,19 +54,19 @@ def sleep_of(context: Context) -> Sleep:
 
 
 def gate_slice(context: Context) -> Slice | None:
-    """The slice by which callers reach the gate."""
+    """Returns the slice by which callers reach the gate; None if there is none."""
     service = names.service(context.app.meta.name)
     return next((each for each in context.snapshot.slices if each.is_gates and each.service == service and not each.deleting), None)
 
 
 def is_answered(context: Context, leads: Slice) -> bool:
-    """Whether a pod of the gate that is ready is in the slice; where the gate cannot be read, whether any is."""
+    """Returns True if a ready pod of the gate is in the slice; while the gate is unknown, if any ready endpoint is."""
     ready = context.snapshot.gate.pods
     return any(endpoint.pod_uid in ready if context.snapshot.gate.is_known else endpoint.ready for endpoint in leads.endpoints)
 
 
 def wanted_note(context: Context) -> GateNote | None:
-    """What the gate is to know of the App; None where it is not to sleep."""
+    """Returns what the gate has to know of the App; None if the App must not sleep."""
     config, live, serving = sleeping_config(context), context.history.live, context.serving_workload
     if config is None or live is None or live.pinned is None or serving is None:
         return None
@@ -82,15 +84,15 @@ def wanted_note(context: Context) -> GateNote | None:
 
 
 def is_current(context: Context, leads: Slice) -> bool:
-    """Whether the slice is the App's, and says of it what it is to say."""
+    """Returns True if the slice belongs to the App and its note is current."""
     note, meta = wanted_note(context), leads.raw["metadata"]
-    said = read_note((meta.get("annotations") or {}).get(names.GATE_ANNOTATION, ""))
+    noted = read_note((meta.get("annotations") or {}).get(names.GATE_ANNOTATION, ""))
     owners = [each.get("uid") for each in meta.get("ownerReferences") or ()]
-    return note is not None and said == note and context.app.meta.uid in owners
+    return note is not None and noted == note and context.app.meta.uid in owners
 
 
 def own_since(context: Context) -> datetime | None:
-    """Since when the Service's own slices have led to a pod that serves, and is not on its way out; None where they do not."""
+    """Returns since when the Service's own slices lead to a serving pod that is not terminating; None if they do not."""
     staying = {pod.uid for pod in serving_pods(context)}
     own = own_slices(context)
     if own is None or not any(endpoint.ready and endpoint.pod_uid in staying for each in own for endpoint in each.endpoints):
@@ -99,12 +101,12 @@ def own_since(context: Context) -> datetime | None:
 
 
 def serving_pods(context: Context) -> tuple[Pod, ...]:
-    """Those that are not on their way out, of the workload that serves."""
+    """Returns the pods of the serving workload that are not terminating."""
     return tuple(pod for pod in context.snapshot.pods if pod.pins == (context.serving or "") and not pod.deleting)
 
 
 def wakes_in_vain(context: Context, observed: Manifest) -> bool:
-    """Whether the workload's pods cannot be made, fail, or take longer than any caller waits."""
+    """Returns True if the workload's pods cannot be made, fail, or take longer than any caller waits."""
     state = WorkloadState.of(observed)
     cause = find_cause(serving_pods(context), state)
     if state.failure is not None or (cause is not None and cause.gravity > Gravity.UNTIL_DEADLINE):
@@ -113,17 +115,15 @@ def wakes_in_vain(context: Context, observed: Manifest) -> bool:
 
 
 def ends_of_patience(context: Context) -> tuple[datetime, ...]:
-    """When each pod that is not ready yet has taken as long as any caller waits."""
+    """Returns, for each pod that is not ready, when every caller of it has stopped waiting."""
     config = sleeping_config(context)
     patience = timedelta(seconds=(config.hold_seconds if config is not None else None) or 0)
     return tuple(pod.created + patience for pod in serving_pods(context) if not pod.ready)
 
 
 def keeps_template(context: Context, observed: Manifest, pins: Pins) -> bool:
-    """Whether the workload that serves keeps the template that it has, though it is to have another one: while it has no pod, until it has.
-
-    So that a version that is bad leaves callers what they had. Not where that could never begin to serve again.
-    """
+    """Returns True if the serving workload keeps its old template while it has no available pod."""
+    # A bad version then leaves callers what they had. Once the old template cannot serve any more, it is replaced.
     if observed is not context.workloads.get(context.serving) or is_ending(observed) or sleeping_config(context) is None:
         return False
     if WorkloadState.of(observed).available or workloads.runs(observed, context.digest_of(pins, observed)):

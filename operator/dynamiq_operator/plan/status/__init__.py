@@ -1,1 +1,1 @@
-"""The statuses of an App and of its rows."""
+"""Derives the statuses of an App and of its rows."""

@@ -1,4 +1,4 @@
-"""An App's status: what is live, what failed, the runs of its triggers, and its conditions."""
+"""Derives an App's status: its live and failed rows, the runs of its triggers, and its conditions. It decides nothing else."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _NO_POD_READY = condition(AVAILABLE, False, "NoPodReady", "no pod is ready to an
 
 
 def app_status(context: Context, problems: AppProblems) -> AppStatus:
-    """The App's whole status."""
+    """Returns the App's whole status."""
     app, failed = context.app, _failed(context)
     conditions = [
         _live(context, failed),
@@ -71,8 +71,8 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         *_variables_held(context),
         *strategy_conditions(context),
         *([watch] if (watch := trial_condition(context)) is not None else []),
-        *([told] if (told := recorded_condition(context)) is not None else []),
-        *([kept] if (kept := archived_condition(context)) is not None else []),
+        *([recorded] if (recorded := recorded_condition(context)) is not None else []),
+        *([archived] if (archived := archived_condition(context)) is not None else []),
         *([refused] if (refused := redaction_condition(context)) is not None else []),
         *([failed_condition(failure)] if (failure := failure_of(context)) is not None else []),
     ]
@@ -89,15 +89,15 @@ def app_status(context: Context, problems: AppProblems) -> AppStatus:
         url=exposure.url(app, context.settings),
         image_policy=context.settings.image_policy if context.settings.image_policy is not ImagePolicy.ANY else None,
         triggers=run_statuses.last_runs(context),
-        settings=app.status.settings,  # the recorder's to say: no plan relies on it
+        settings=app.status.settings,  # written by the controller's settings recorder: no plan relies on it
         conditions=dated([ready(conditions), *conditions], app.status.conditions, context.now, app.meta.generation),
     )
 
 
 def _live_row(context: Context) -> LiveRow | None:
-    live, said = context.history.live, context.app.status.live
-    if said is not None and said.sequence > (live.sequence if live is not None else 0):
-        return said  # it is not there any more: what the App serves is known by its status alone
+    live, known = context.history.live, context.app.status.live
+    if known is not None and known.sequence > (live.sequence if live is not None else 0):
+        return known  # the row was deleted: only the status still shows what the App serves
     if live is None or live.pinned is None:
         return None
     return LiveRow(
@@ -106,12 +106,13 @@ def _live_row(context: Context) -> LiveRow | None:
 
 
 def _last_good(context: Context) -> LastGood | None:
-    """Decided once for each live row, as it goes live: of one from before this version what is warm stays, so an upgrade ends no pod."""
-    live, said = context.history.live, context.app.status
+    """Returns the last good row, chosen once for each live row, as it goes live."""
+    live, status = context.history.live, context.app.status
     if live is None or not context.switches or not context.app.spec.rollout.switches:
         return None
-    if said.live is not None and said.live.row == live.name:
-        return said.last_good
+    # For a row that went live under an older operator, the standby stays as it is: an upgrade ends no pod.
+    if status.live is not None and status.live.row == live.name:
+        return status.last_good
     if not context.ledger.known or context.history.candidate is not None:
         return None
     good = good_row(context)
@@ -119,7 +120,7 @@ def _last_good(context: Context) -> LastGood | None:
 
 
 def _failed(context: Context) -> FailedRow | None:
-    """The newest row above the live one that failed; one that is closed, and so not watched, is kept from the last status."""
+    """Returns the newest failed row above the live one. A closed row is not watched: it is kept from the last status."""
     after = context.history.live.sequence if context.history.live else 0
     for row in reversed(context.history.rows):
         if row.outcome is not None and row.outcome.result is Result.FAILED and row.sequence > after and not _never_began(row):
@@ -129,7 +130,7 @@ def _failed(context: Context) -> FailedRow | None:
 
 
 def _never_began(row: Record) -> bool:
-    """Whether a row ended while it waited, as one does that somebody rejected: nothing of it was rolled out that could have failed."""
+    """Returns True if a row ended while it waited, for example rejected: nothing was rolled out that could have failed."""
     return row.pinned is not None and bool(row.pinned.guards) and row.spec.released is None
 
 
@@ -164,11 +165,11 @@ def _available(context: Context, lacks: str) -> Condition:
             return condition(AVAILABLE, False, VARIABLES_HELD, why)
         if context.target is None:
             return condition(AVAILABLE, False, "NoWorkload", "there is no workload yet")
-        return _NO_POD_READY  # as it reads once the workload is there: one write less
+        return _NO_POD_READY  # the same condition as once the workload exists, which saves a write
     state = WorkloadState.of(context.serving_workload)
     if state.available:
         row = context.history.live if context.switches and context.history.live is not None else context.target
-        # A serverless App has one pod while it has little to do, and the gate holds calls where that ends.
+        # A serverless App has one pod while it has few calls, and the gate holds calls if that pod ends.
         alone = row is not None and row.pinned is not None and scale_of(row.pinned).min_replicas == 1 and sleeping_config(context) is None
         return (
             condition(AVAILABLE, True, ONE_POD, _ONE_POD) if alone else condition(AVAILABLE, True, "PodsReady", "pods are ready to answer")
@@ -185,11 +186,11 @@ def _progressing(context: Context, failed: FailedRow | None) -> Condition:
     waiting = next((row for row in reversed(history.rows) if row.name in waits), None)
     if history.candidate is not None and (waiting is None or waiting.sequence < history.candidate.sequence):
         if asked(context) is not None:
-            said = f"{events.title(history.candidate)} is being verified: its pods are asked before a caller reaches them"
-            return condition(PROGRESSING, True, "Verifying", said)
+            message = f"{events.title(history.candidate)} is being verified: its pods are asked before a caller reaches them"
+            return condition(PROGRESSING, True, "Verifying", message)
         return condition(PROGRESSING, True, "Deploying", f"{events.title(history.candidate)} is being deployed")
     if context.lost is None and create_deploy_row(context):
-        # Else who waits for what Git asks, as GitOps tools do, would be told that it is done before it has begun.
+        # Otherwise GitOps tools, which wait for the change, would see it as done before it has begun.
         return condition(PROGRESSING, True, "Deploying", "what spec.deploy asks becomes a row")
     guarded = next((row for row in reversed(history.rows) if row.name in context.guarded), None)
     if guarded is not None and (waiting is None or waiting.sequence < guarded.sequence):
@@ -205,7 +206,7 @@ def _progressing(context: Context, failed: FailedRow | None) -> Condition:
 
 
 def _cause_of_live(context: Context) -> Cause | None:
-    """Why pods of the live row, the target, do not serve, such as those of changed variables; a cause that may pass is not reported."""
+    """Returns why pods of the live row do not serve, such as those with changed variables. A cause that may pass is left out."""
     if all(pod.ready for pod in context.snapshot.pods):
         return None
     cause = find_cause(context.pods, None)
@@ -213,7 +214,7 @@ def _cause_of_live(context: Context) -> Cause | None:
 
 
 def _variables(context: Context, lacks: str) -> Iterator[Condition]:
-    """Not a condition that Ready depends on: while a key is missing the App serves with the variables that it had."""
+    """Yields the condition of missing variables. Ready ignores it: while a key is missing the App serves with its earlier variables."""
     if context.target is None or not (lacks or variables.references(context.app)):
         return
     if lacks:
@@ -223,17 +224,17 @@ def _variables(context: Context, lacks: str) -> Iterator[Condition]:
 
 
 def _variables_held(context: Context) -> Iterator[Condition]:
-    """Stands in the status only while it is True: what the App asks of its pods differs from what they have, and waits for a row."""
-    if context.lost is not None:  # it is compared again once the row is back; that the App was changed meanwhile must not be forgotten
-        said = [each for each in context.app.status.conditions if each.type == VARIABLES_HELD]
+    """Yields the condition VariablesHeld, only while it is True: the App's environment differs from its pods' and waits for a row."""
+    if context.lost is not None:  # compared again once the row is restored; until then a change of the App must stay visible
+        shown = [each for each in context.app.status.conditions if each.type == VARIABLES_HELD]
         is_changed = context.holds_variables and context.app.status.observed_generation != context.app.meta.generation
-        yield from said or ([condition(VARIABLES_HELD, True, LOST, _CHANGED_WHILE_LOST)] if is_changed else [])
+        yield from shown or ([condition(VARIABLES_HELD, True, LOST, _CHANGED_WHILE_LOST)] if is_changed else [])
     elif (held := environment.why_held(context)) is not None:
         yield condition(VARIABLES_HELD, True, *held)
 
 
 def _triggers(context: Context, problems: Mapping[ChildKey, ChildProblem]) -> Condition:
-    """Whether each active trigger will run. Ready does not depend on it: callers of the App are served all the same."""
+    """Returns the condition of the App's triggers. Ready ignores it: callers are served without them."""
     if wrong := schedules.invalid(context.app):
         return condition(TRIGGERS, False, "Invalid", "; ".join(f"trigger {name}: {why}" for name, why in wrong.items()))
     if problems:
@@ -250,22 +251,24 @@ def _overridden(context: Context) -> Condition:
             f"row {name}, made by hand, has the name of the row that spec.deploy asks for: change spec.deploy.message, and it gets another"
         )
         return condition(OVERRIDDEN, True, "NameTaken", message)
-    found = override(context)
-    if found is None:
+    running = override(context)
+    if running is None:
         return condition(OVERRIDDEN, False, "AsDeclared", "no row made by hand is newer than what spec.deploy asks")
-    last, instead = found
-    asked = last.asked.get("workflowVersion", "the newest version")
-    said = f"spec.deploy asks {asked} (#{last.sequence}, {last.name})"
+    last, instead = running
+    version = last.asked.get("workflowVersion", "the newest version")
+    request = f"spec.deploy asks {version} (#{last.sequence}, {last.name})"
     if instead.pinned is not None and instead.pinned.source is Source.REVERT:
-        return condition(OVERRIDDEN, True, "Reverted", f"{said}, and {events.title(instead)} took a version back{_until(context)}")
+        return condition(OVERRIDDEN, True, "Reverted", f"{request}, and {events.title(instead)} took a version back{_until(context)}")
     runs = (
         f"{events.title(instead)}, made by hand, runs in its place" if instead.sequence > last.sequence else f"{events.title(instead)} runs"
     )
-    return condition(OVERRIDDEN, True, "NewerRow" if instead.sequence > last.sequence else "Waits", f"{said}, and {runs}{_until(context)}")
+    return condition(
+        OVERRIDDEN, True, "NewerRow" if instead.sequence > last.sequence else "Waits", f"{request}, and {runs}{_until(context)}"
+    )
 
 
 def _until(context: Context) -> str:
-    """How long what runs stays in the place of what spec.deploy asks."""
+    """Returns how long the running row stays in place of `spec.deploy`."""
     if shown_hold(context) is not None:
         return (
             f": what spec.deploy asks waits until `kubectl dynamiq resume {context.app.meta.name}`, or a deploy by hand of another version"
@@ -274,6 +277,6 @@ def _until(context: Context) -> str:
 
 
 def _not_made(type_: str, problems: Mapping[ChildKey, ChildProblem]) -> Condition:
-    """False, for the reason of the first problem, with the messages of all."""
+    """Returns a False condition with the reason of the first problem and the messages of all."""
     keys = sorted(problems)
     return condition(type_, False, problems[keys[0]].reason.value, "; ".join(problems[key].message for key in keys))

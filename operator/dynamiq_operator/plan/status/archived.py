@@ -1,4 +1,4 @@
-"""What an App with an archive says of it. Ready does not depend on it: rows that wait for the archive are in nobody's way."""
+"""Derives the condition of an App's archive. Ready ignores it: rows that wait for the archive block nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _STAY = "rows beyond history.limit stay in the cluster"
 
 
 def archived_condition(context: Context) -> Condition | None:
-    """None of an App without an archive."""
+    """Returns the condition Archived; None for an App without an archive."""
     history = context.app.spec.history
     if history is None or not history.archive:
         return None

@@ -1,4 +1,4 @@
-"""Conditions of Apps and rows: how one is made, and since when it has had its status."""
+"""Makes conditions of Apps and rows, and keeps the times of their transitions. It writes none."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from dynamiq_operator.model.objects import format_time
 READY, LIVE, AVAILABLE, CHILDREN = "Ready", "Live", "Available", "ChildrenApplied"
 TRIGGERS, OVERRIDDEN, VARIABLES = "TriggersReady", "DeploySpecOverridden", "VariablesResolved"
 SLEEP = "Asleep"
-"""Of a serverless App: whether it sleeps."""
+"""Type for serverless Apps: True while the App sleeps."""
 TRIAL = "Trial"
 WARM = "Warm"
-"""Whether a version is kept warm, of Apps under strategy Switch."""
+"""Type for Apps under strategy Switch: True while a standby is ready."""
 RECONCILE_FAILED, STRATEGY_CHANGING = "ReconcileFailed", "StrategyChanging"
-"""Stand in a status only while they are True."""
+"""Types that are in a status only while they are True."""
 ARCHIVED = "Archived"
-"""Of an App with an archive: whether it has what retention lets go."""
+"""Type for Apps with an archive: True if the archive has the rows that retention deletes."""
 REDACTION = "RedactionReady"
-"""Stands in a status only while it is False: pods cannot take out what the App asks for, and so record no content."""
+"""Type that is in a status only while it is False: pods cannot use a redaction pattern, and record no content."""
 SUCCEEDED = "Succeeded"
 ONE_POD = "OnePod"
-"""Reason of Available where the App may have no more than one pod: Ready's message then says what that means."""
+"""Reason of Available if the App may have only one pod: Ready's message then explains it."""
 ASLEEP = "Asleep"
-"""Reason of Available, and so of Ready, where no pod runs and the next call wakes the App."""
+"""Reason of Available, and so of Ready, if no pod runs and the next call wakes the App."""
 DEPENDENTS = (LIVE, CHILDREN, AVAILABLE)
-"""What Ready needs, in the order in which the first that is not True gives its reason."""
+"""The conditions that Ready needs. The first of them that is not True gives Ready its reason."""
 
 
 def condition(type_: str, status: bool | None, reason: str, message: str) -> Condition:
-    """A condition without a time yet; None stands for Unknown."""
+    """Returns a condition without a time; `status` None stands for Unknown."""
     text = "Unknown" if status is None else str(status)
     return Condition(type=type_, status=text, reason=reason, message=message[:2048], last_transition_time="")
 
 
 def ready(others: Sequence[Condition]) -> Condition:
-    """Ready, derived from the conditions that it depends on, here alone."""
+    """Returns the condition Ready, derived from the conditions that it depends on."""
     by_type = {each.type: each for each in others}
     first = next((by_type[type_] for type_ in DEPENDENTS if by_type[type_].status != "True"), None)
     if first is not None:
         return condition(READY, False, first.reason, first.message)
     available = by_type[AVAILABLE]
-    more = f"; {available.message}" if available.reason in (ONE_POD, ASLEEP) else ""
+    addition = f"; {available.message}" if available.reason in (ONE_POD, ASLEEP) else ""
     if (waiting := by_type.get(PROGRESSING)) is not None and waiting.reason in set(GuardReason):
-        more = f"; {waiting.message}{more}"
-    return condition(READY, True, ASLEEP if available.reason == ASLEEP else "Serving", f"{by_type[LIVE].message}{more}")
+        addition = f"; {waiting.message}{addition}"
+    return condition(READY, True, ASLEEP if available.reason == ASLEEP else "Serving", f"{by_type[LIVE].message}{addition}")
 
 
 def dated(conditions: Sequence[Condition], before: Sequence[Condition], now: datetime, generation: int | None) -> tuple[Condition, ...]:
-    """The conditions with their transition times: unchanged where the status is the same, else now."""
+    """Returns the conditions with their transition times: kept if the status is the same, else now."""
     known = {each.type: each for each in before}
     return tuple(
         each.model_copy(

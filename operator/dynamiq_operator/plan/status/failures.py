@@ -1,4 +1,4 @@
-"""A reconcile that failed, as a condition and an Event: told without the rest of the status, which follows from a plan."""
+"""Derives a failed reconcile's condition and Event. They are written without the rest of the status, which needs a plan."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ LOST = "LiveRowMissing"
 
 
 def failure_of(context: Context) -> ReconcileFailure | None:
-    """What of the App is not done: rows that may not be written, until they may, and what else failed in the last reconcile."""
+    """Returns the failure of the App: the missing live row, rows that may not be written, or the failure of the last reconcile. None if
+    none.
+    """
     refused, failure = refused_rows(context).values(), context.snapshot.failure
     if context.lost is not None:
         return ReconcileFailure(LOST, lost_message(context.lost))
     if not refused:
         return failure
-    said = [*(problem.message for problem in refused), *([failure.message] if failure is not None else [])]
-    return ReconcileFailure(next(iter(refused)).reason.value, "; ".join(said))
+    messages = [*(problem.message for problem in refused), *([failure.message] if failure is not None else [])]
+    return ReconcileFailure(next(iter(refused)).reason.value, "; ".join(messages))
 
 
 def lost_message(lost: LiveRow) -> str:
-    """That the row which the App serves is not there."""
+    """Returns the message that the live row is missing."""
     return (
         f"row {lost.row} (#{lost.sequence}), which this App serves, is not there any more: "
         "what runs stays as it is, and nothing of it is repaired; bring the row back from a backup, or deploy"
@@ -39,20 +41,20 @@ def lost_message(lost: LiveRow) -> str:
 
 
 def failed_condition(failure: ReconcileFailure) -> Condition:
-    """That the App is not reconciled, and why. Ready does not depend on it: what serves goes on serving."""
+    """Returns the condition of a failed reconcile. Ready ignores it: serving pods keep serving."""
     return condition(RECONCILE_FAILED, True, failure.reason, failure.message)
 
 
 def tell_failure(app: App | Unreadable, failure: ReconcileFailure, now: datetime) -> tuple[Operation, ...]:
-    """An Event and the condition, beside those that the App has; nothing where it says so already."""
+    """Returns the operations for an Event and the condition, beside the App's other conditions; none if the App already has it."""
     conditions = app.conditions if isinstance(app, Unreadable) else tuple(each.as_json() for each in app.status.conditions)
-    told = failed_condition(failure)
+    failed = failed_condition(failure)
     before = next((each for each in conditions if each.get("type") == RECONCILE_FAILED), None)
-    if before is not None and (before.get("reason"), before.get("message")) == (told.reason, told.message):
+    if before is not None and (before.get("reason"), before.get("message")) == (failed.reason, failed.message):
         return ()
-    (made,) = dated([told], tuple(_readable(before)), now, app.meta.generation)
+    (written,) = dated([failed], tuple(_readable(before)), now, app.meta.generation)
     others: Iterable[Manifest] = (dict(each) for each in conditions if each is not before)
-    return events.reconcile_failed(app, told.message), SetAppConditions(app.meta, (*others, made.as_json()))
+    return events.reconcile_failed(app, failed.message), SetAppConditions(app.meta, (*others, written.as_json()))
 
 
 def _readable(raw: Mapping[str, Any] | None) -> Iterable[Condition]:

@@ -1,4 +1,4 @@
-"""What keeps an App from being as it should: found once in a plan, for its conditions, its Events and the time of the next reconcile."""
+"""Collects the problems of an App once in a plan, for its conditions, its Events and the time of the next reconcile."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from dynamiq_operator.plan.status.failures import failure_of
 from dynamiq_operator.plan.triggers.schedules import trigger_problems
 
 RETRY_FIRST, RETRY_MOST = 3.0, 60.0
-"""Seconds between two looks for a key that is missing, at first and in the end. An App that changes is looked at in between."""
+"""Seconds between two reads of a missing key, at first and at most. A change of the App causes a read in between."""
 
 
 @dataclass(frozen=True)
 class AppProblems:
-    """`variables`: what new pods would lack, as one sentence, empty where they lack nothing."""
+    """The problems of an App. `variables`: what new pods would lack, as a sentence; empty if nothing."""
 
     children: Mapping[ChildKey, ChildProblem]
     triggers: Mapping[ChildKey, ChildProblem]
@@ -35,25 +35,25 @@ class AppProblems:
 
 
 def problem_events(context: Context, problems: AppProblems) -> tuple[Emit, ...]:
-    """An Event for each problem that no condition of the App tells of yet."""
+    """Returns an Event for each problem that is in no condition of the App yet."""
     known = {condition.type: condition.message for condition in context.app.status.conditions}
-    told = f"{known.get(CHILDREN, '')} {known.get(TRIGGERS, '')}"
+    shown = f"{known.get(CHILDREN, '')} {known.get(TRIGGERS, '')}"
     not_made = {**problems.children, **problems.triggers}.values()
-    found = [events.hindered(context.app, problem.message) for problem in not_made if problem.message not in told]
+    emits = [events.hindered(context.app, problem.message) for problem in not_made if problem.message not in shown]
     if problems.variables and (lacks := held_back(problems.variables)) != known.get(VARIABLES, ""):
-        found.append(events.lacking(context.app, lacks))
+        emits.append(events.lacking(context.app, lacks))
     if (failure := failure_of(context)) is not None and failure.message != known.get(RECONCILE_FAILED, ""):
-        found.append(events.reconcile_failed(context.app, failure.message))
-    return tuple(found)
+        emits.append(events.reconcile_failed(context.app, failure.message))
+    return tuple(emits)
 
 
 def retry_missing(context: Context) -> float:
-    """Seconds after which a key that is missing is looked for again: a tenth of the time for which it has been missing."""
-    said = next((each for each in context.app.status.conditions if each.type == VARIABLES and each.status == "False"), None)
-    missing = (context.now - parse_time(said.last_transition_time)).total_seconds() if said is not None else 0.0
-    return min(max(missing / 10, RETRY_FIRST), RETRY_MOST)
+    """Returns the seconds until the next read of a missing key: a tenth of the time for which it has been missing."""
+    unresolved = next((each for each in context.app.status.conditions if each.type == VARIABLES and each.status == "False"), None)
+    seconds = (context.now - parse_time(unresolved.last_transition_time)).total_seconds() if unresolved is not None else 0.0
+    return min(max(seconds / 10, RETRY_FIRST), RETRY_MOST)
 
 
 def held_back(lacks: str) -> str:
-    """The message for an App whose new pods would lack something."""
+    """Returns the message for an App whose new pods would lack something."""
     return f"{lacks}: until then no new pod is made"[:1024]

@@ -1,4 +1,4 @@
-"""What an App says of whether its runs are recorded, and their content, where the operator was told of a recorder. Ready does not depend on it."""
+"""Derives the conditions of an App's recording, if the operator has a recorder. Ready ignores them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ASLEEP = "the App has no pod: the next one sends its runs to the recorder"
 
 
 def redaction_condition(context: Context) -> Condition | None:
-    """Only where pods cannot use a pattern by which content is redacted: they run all the same, and record none."""
+    """Returns the condition RedactionReady if pods cannot use a redaction pattern: they run, and record no content. Else None."""
     policy = context.app.spec.runs
     if context.settings.recorder is None or policy is None or not policy.content or policy.redact is None or not policy.redact.refused:
         return None
@@ -21,18 +21,20 @@ def redaction_condition(context: Context) -> Condition | None:
 
 
 def recorded_condition(context: Context) -> Condition | None:
-    """None where there is no recorder, and for an App that serves nothing."""
+    """Returns the condition Recorded; None without a recorder, and for an App that serves nothing."""
     recorder, serving = context.settings.recorder, context.serving_workload
     if recorder is None or serving is None:
         return None
     pods = [pod for pod in context.snapshot.pods if pod.pins == (context.serving or "") and not pod.deleting]
     others = [pod.recorder for pod in pods if pod.recorder != recorder]
     if not others:
-        is_told = bool(pods) or recorder_of(serving["spec"]["template"]) == recorder
-        return condition(RECORDED, True, "PodsRecorded", f"its pods send their runs to {recorder}" if is_told else _ASLEEP)
+        sends = bool(pods) or recorder_of(serving["spec"]["template"]) == recorder
+        return condition(RECORDED, True, "PodsRecorded", f"its pods send their runs to {recorder}" if sends else _ASLEEP)
     moved = next((each for each in others if each is not None), None)
     if moved is not None:
-        said = f"{len(others)} of {len(pods)} pods do not send their runs to {recorder} yet, such as to {moved} in its place: {_FROM_NOW}"
-        return condition(RECORDED, False, "RecorderMoved", said)
-    said = f"{len(others)} of {len(pods)} pods were made before the recorder was installed: {_FROM_NOW}"
-    return condition(RECORDED, False, "PodsNotRestarted", said)
+        message = (
+            f"{len(others)} of {len(pods)} pods do not send their runs to {recorder} yet, such as to {moved} in its place: {_FROM_NOW}"
+        )
+        return condition(RECORDED, False, "RecorderMoved", message)
+    message = f"{len(others)} of {len(pods)} pods were made before the recorder was installed: {_FROM_NOW}"
+    return condition(RECORDED, False, "PodsNotRestarted", message)

@@ -1,4 +1,4 @@
-"""Statuses of rows: the phase of each and its condition Succeeded, written where they say something new."""
+"""Derives the statuses of rows: the phase of each and its condition Succeeded. A status is written only if it changes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ from dynamiq_operator.plan.status.conditions import SUCCEEDED, condition, dated
 
 @dataclass(frozen=True)
 class RowStatuses:
-    """The writes for rows that stay open or go Live, and those that close rows: a new row reads Live before the one before it reads Superseded."""
+    """The writes for rows that stay open or go Live, and those for rows that close.
+
+    A new row reads Live before the previous one reads Superseded.
+    """
 
     opening: tuple[Operation, ...]
     closing: tuple[Operation, ...]
 
 
 def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses:
-    """The status of each row that does not read so yet. `rollout` is that of the candidate."""
+    """Returns the writes of each changed row status. `rollout`: the candidate's."""
     app, history = context.app, context.history
     opening: list[Operation] = []
     closing: list[Operation] = []
@@ -59,39 +62,40 @@ def row_statuses(context: Context, rollout: RolloutStatus | None) -> RowStatuses
 
 
 def leave_rows(snapshot: Snapshot) -> tuple[Group, ...]:
-    """Rows that an App which had the name before was deleted with: by their owner they are its, and no other App's of that name."""
+    """Returns the groups that give rows of an earlier App of this name their owner: they belong to that App, and to no later one."""
     return by_object(LeaveRecord(row.meta, snapshot.name, row.app_uid) for row in snapshot.left)
 
 
 def rows_without_app(snapshot: Snapshot) -> Plan:
-    """Rows whose App does not exist wait for it, without a number and without an end: an App's status keeps the numbers.
+    """Returns the plan for rows whose App does not exist: they wait for it, unnumbered, since an App's status keeps the numbers.
 
-    So do rows that have ended and that a restore brought back before their App. One that has waited too long reads Failed. It gets no
-    outcome: a history has none without a number. So no retention ends it, and the policy of rows lets users delete it.
+    Ended rows that were restored before their App wait, too. A row that has waited too long reads Failed, but gets no outcome: without a
+    number it is in no history.
     """
     policy = Rollout()
     operations: list[Operation] = []
-    left: list[float] = []
+    seconds: list[float] = []
     for row in History.of(snapshot.records).rows:
         if row.meta.owners:
-            continue  # its App was deleted, and the garbage collector will delete it
+            continue  # its App was deleted: the garbage collector deletes the row
         message = f"App {row.spec.app} does not exist in namespace {row.meta.namespace}"
         if row.outcome is None and snapshot.now >= waits_until(row, policy):
             message = f"{message}, {policy.progress_deadline_seconds} s after the row was created: the row may be deleted"
+            # Without an outcome retention never deletes it, and the policy of rows lets users delete it.
             status = given_up_status(row, snapshot.now, message)
             if row.phase is Phase.PENDING and _is_given_up(row):
-                continue  # by an operator of before, which left such a row open: an upgrade writes no row
+                continue  # an older operator left this row open: an upgrade writes no row
         else:
             status = row_status(row, Phase.PENDING, snapshot.now, waits=message)
-            left += [] if row.outcome else [seconds_left(row, policy, snapshot.now)]
+            seconds += [] if row.outcome else [seconds_left(row, policy, snapshot.now)]
         if not says_nothing_new(row, status):
             operations += [*events.waits(None, row, message), SetRecordStatus(row, status)]
     groups = (*leave_rows(snapshot), *by_object(operations))
-    return Plan(groups, 0.0 if snapshot.more_rows else min(left, default=None), snapshot.more_rows)
+    return Plan(groups, 0.0 if snapshot.more_rows else min(seconds, default=None), snapshot.more_rows)
 
 
 def rows_of_unreadable_app(snapshot: Snapshot, app: Unreadable) -> tuple[Operation, ...]:
-    """Rows that are not being deployed yet wait without an end; the others read as they did."""
+    """Returns the writes for rows that are not being deployed yet: they wait without a deadline. Other rows keep their status."""
     operations: list[Operation] = []
     for row in History.of(snapshot.records).rows:
         status = row_status(row, Phase.PENDING, snapshot.now, waits=app.message)
@@ -110,31 +114,32 @@ def row_status(
     rollout: RolloutStatus | None = None,
     reverts: Container[str] = (),
 ) -> RecordStatus:
-    """A row's whole status; `guard`: what holds a pinned row. It has no condition Ready: a failed row of the past must not hang a GitOps wait.
+    """Returns a row's whole status.
 
-    `reverts`: as `model.endings.ending` takes them.
+    `guard`: what blocks a pinned row. `reverts`: as in `model.endings.ending`.
     """
     ended = row.outcome is not None and phase is not Phase.PENDING
     if row.outcome is not None and ended:
-        found = condition(SUCCEEDED, row.outcome.result is Result.SUCCEEDED, row.outcome.result.value, row.outcome.reason)
+        succeeded = condition(SUCCEEDED, row.outcome.result is Result.SUCCEEDED, row.outcome.result.value, row.outcome.reason)
     elif phase is Phase.PENDING:
-        found = condition(SUCCEEDED, None, guard.reason.value if guard is not None else "Waiting", waits)
+        succeeded = condition(SUCCEEDED, None, guard.reason.value if guard is not None else "Waiting", waits)
     elif rollout is not None and rollout.cause is not None:
-        found = condition(SUCCEEDED, None, rollout.cause.reason, rollout.cause.message[:1024])
+        succeeded = condition(SUCCEEDED, None, rollout.cause.reason, rollout.cause.message[:1024])
     else:
-        found = condition(SUCCEEDED, None, "Progressing", "")
+        succeeded = condition(SUCCEEDED, None, "Progressing", "")
+    # There is no condition Ready: a GitOps tool would wait for ever for an old failed row.
     return RecordStatus(
         phase=phase,
-        # A row that reads closed is never written again: one that an older operator ended keeps what it says.
+        # A closed status is never written again: a row that an older operator ended keeps its status.
         ending=row.status.ending if row.phase in CLOSED else ending(row.name, row.raw_spec, reverts) if phase in CLOSED else None,
         waits=guard or (rollout.waits if rollout is not None else None),
         observed_generation=row.meta.generation if ended else 0,
-        conditions=dated([found], row.status.conditions, now, None),
+        conditions=dated([succeeded], row.status.conditions, now, None),
     )
 
 
 def given_up_status(row: Record, now: datetime, message: str) -> RecordStatus:
-    """Of a row whose App has not come in time. GitOps tools take it for done, as they do each row that failed."""
+    """Returns the status of a row whose App was not created in time. GitOps tools treat it as done, like every failed row."""
     return RecordStatus(
         phase=Phase.FAILED,
         observed_generation=row.meta.generation,
@@ -147,7 +152,7 @@ def _is_given_up(row: Record) -> bool:
 
 
 def says_nothing_new(row: Record, status: RecordStatus) -> bool:
-    """Whether the row reads so already: the schema's default says that a row is under way, so that need not be written."""
+    """Returns True if the row already has this status. The schema's default means that a row is under way, so that is not written."""
     if row.status == status:
         return True
     under_way = status.phase is Phase.PROGRESSING and all(not each.message for each in status.conditions)

@@ -1,4 +1,4 @@
-"""What an App says of its sleep: whether it sleeps, and else what keeps it awake."""
+"""Derives an App's conditions of sleep: whether it sleeps, or else what keeps it awake."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _SILENT = "its runtime reports no idle time, so it never sleeps: deploy it on a 
 
 
 def sleep_condition(context: Context) -> Iterator[Condition]:
-    """Of a serverless App alone; no condition that Ready depends on."""
+    """Yields the condition Asleep of a serverless App. Ready ignores it."""
     config = sleeping_config(context)
     if config is None:
         return
-    state, found = sleep_of(context), hindrance(context)
-    if state is Sleep.ASLEEP and (found is None or not found.wakes):
+    state, blocking = sleep_of(context), hindrance(context)
+    if state is Sleep.ASLEEP and (blocking is None or not blocking.wakes):
         yield condition(SLEEP, True, ASLEEP, "no pod runs: the next call wakes it")
-    elif found is not None:
-        yield condition(SLEEP, False, found.reason, found.message)
+    elif blocking is not None:
+        yield condition(SLEEP, False, blocking.reason, blocking.message)
     elif (problem := slice_problem(context)) is not None:
         yield condition(SLEEP, False, problem.reason.value, problem.message)
     elif _is_unanswered(context):
@@ -37,12 +37,12 @@ def sleep_condition(context: Context) -> Iterator[Condition]:
 
 
 def available_though_asleep(context: Context) -> Condition | None:
-    """That callers are served by the gate, and by pods once they are there; None where the gate has nothing to do with it."""
+    """Returns the condition Available of an App whose calls the gate answers or holds; None if pods decide it."""
     observed, state = context.serving_workload, sleep_of(context)
     if state not in (Sleep.ASLEEP, Sleep.WAKING):
-        return None  # most Apps, at no cost
-    found = hindrance(context)
-    if state is Sleep.ASLEEP and (found is None or not found.wakes):
+        return None  # most Apps
+    blocking = hindrance(context)
+    if state is Sleep.ASLEEP and (blocking is None or not blocking.wakes):
         return condition(AVAILABLE, True, ASLEEP, "it is asleep: the next call wakes it")
     leads = gate_slice(context)
     if state is not Sleep.WAKING or leads is None or observed is None or wakes_in_vain(context, observed):
@@ -57,9 +57,9 @@ def _is_unanswered(context: Context) -> bool:
 
 
 def _says_nothing(context: Context) -> bool:
-    """Whether some pod reports nothing, as far as is known; what was said before stands while it is not known yet."""
+    """Returns True if a pod is known to report nothing. While reports are missing, the reason in the last status counts."""
     if idle.silent_pods(context):
         return True
-    said = next((each.reason for each in context.app.status.conditions if each.type == SLEEP), None)
+    reason = next((each.reason for each in context.app.status.conditions if each.type == SLEEP), None)
     unknown = any(pod.uid not in context.snapshot.activity for pod in idle.working_pods(context))
-    return said == NO_IDLE_TIME and unknown
+    return reason == NO_IDLE_TIME and unknown

@@ -1,4 +1,4 @@
-"""What an App says of its strategy: the version that is kept warm, and a change of the strategy while it goes on."""
+"""Derives an App's conditions of its strategy: the standby, and a change of strategy in progress."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNAWARE = (
 
 
 def strategy_conditions(context: Context) -> Iterator[Condition]:
-    """Nothing of an App that is under strategy Rolling and stays so."""
+    """Yields the conditions; none for an App that stays under strategy Rolling."""
     if context.app.spec.rollout.switches:
         yield _warm(context)
     changing = _changing(context)
@@ -37,11 +37,11 @@ def _warm(context: Context) -> Condition:
         warm = context.app.spec.rollout.warm
         why = "keepWarm.replicas is 0" if warm.replicas == 0 else "none has been left, or its time is over"
         return condition(WARM, False, "NothingWarm", f"no version is kept warm: {why}; a rollback starts its pods first")
-    state, pins, left = WorkloadState.of(observed), noted_pins(context, label), seconds_warm(context)
+    state, pins, seconds = WorkloadState.of(observed), noted_pins(context, label), seconds_warm(context)
     version = pins.version if pins is not None else observed["metadata"]["name"]
     if state.replicas == 0:
         return condition(WARM, False, "NothingWarm", f"{version} sleeps like the version that is live; a rollback starts its pods first")
-    until = f", until {format_time(context.now + timedelta(seconds=left))}" if left is not None else ""
+    until = f", until {format_time(context.now + timedelta(seconds=seconds))}" if seconds is not None else ""
     if state.available < state.replicas or not state.observed:
         return condition(
             WARM, False, "NotReady", f"{version} is to be kept warm{until}, and not all of its {state.replicas} pods are ready"
@@ -51,7 +51,7 @@ def _warm(context: Context) -> Condition:
 
 
 def _changing(context: Context) -> tuple[str, str] | None:
-    """Reason and message, while what serves is not yet of the strategy that the App asks for."""
+    """Returns the reason and message of a strategy change in progress; None if there is none."""
     strategy = context.app.spec.rollout.strategy.value
     if context.history.live is None or context.serving is None or context.switches is context.app.spec.rollout.switches:
         return None

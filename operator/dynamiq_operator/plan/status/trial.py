@@ -1,4 +1,4 @@
-"""What an App says of the version that is watched, and of one that was taken back. Ready does not depend on it."""
+"""Derives an App's condition of the watch after a deploy, and of a revert. Ready ignores it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOTHING_TO_RESTORE = "NothingToRestore"
 
 
 def trial_condition(context: Context) -> Condition | None:
-    """None for an App that takes no version back, and has taken none back."""
+    """Returns the condition Trial; None for an App that does not revert, and did not revert its live row."""
     live, policy = context.history.live, context.app.spec.rollout.revert
     if live is not None and live.pinned is not None and live.pinned.source is Source.REVERT:
         return condition(TRIAL, False, "Reverted", _reverted(context, live))
@@ -33,32 +33,32 @@ def trial_condition(context: Context) -> Condition | None:
     if live is None or watched is None:
         return condition(TRIAL, False, "NotWatched", "nothing is watched: the next version that goes live will be")
     why, is_over = fault(context) or regressed(policy, watched, context.now), not is_running(watched, live, context.now)
-    if (followed := _taken_back(context, live)) is not None:
+    if (followed := _being_reverted(context, live)) is not None:
         return followed
     if is_over and not why:
         return _kept(policy, live, watched)
     if not is_newest(context, live):
         return condition(TRIAL, False, "Overtaken", f"a row was made after {events.title(live)}: it is not taken back")
     if why and _has_no_good_row(context):
-        said = f"{events.title(live)} would be taken back, and no older row ran another version: deploy one by hand"
-        return condition(TRIAL, False, NOTHING_TO_RESTORE, said)
+        message = f"{events.title(live)} would be taken back, and no older row ran another version: deploy one by hand"
+        return condition(TRIAL, False, NOTHING_TO_RESTORE, message)
     if is_over:
         return condition(TRIAL, False, "Reverting", f"{events.title(live)} is to be taken back: {why}")
     return _watching(context, policy, live, watched)
 
 
-def trial_events(context: Context, told: Condition | None) -> tuple[Emit, ...]:
-    """An Event where the App is to say, and does not say yet, that there is nothing to take a bad version back to."""
+def trial_events(context: Context, shown: Condition | None) -> tuple[Emit, ...]:
+    """Returns Events if the App newly shows that a revert has no good row."""
     live, policy, watched = context.history.live, context.app.spec.rollout.revert, noted_trial(context)
-    if told is None or live is None or policy is None or watched is None:
+    if shown is None or live is None or policy is None or watched is None:
         return ()
-    if told.reason != NOTHING_TO_RESTORE or _told_before(context) == NOTHING_TO_RESTORE:
+    if shown.reason != NOTHING_TO_RESTORE or _reason_before(context) == NOTHING_TO_RESTORE:
         return ()
-    return events.not_reverted(context.app, live, f"{told.message}: {fault(context) or regressed(policy, watched, context.now)}")
+    return events.not_reverted(context.app, live, f"{shown.message}: {fault(context) or regressed(policy, watched, context.now)}")
 
 
 def trial_times(context: Context) -> tuple[float, ...]:
-    """Seconds until the watch is over, and until nothing takes the row back any more."""
+    """Returns the seconds until the watch is over, and until the row can no longer be reverted."""
     watched, live = context.app.status.trial, context.history.live
     if watched is None or live is None or watched.row != live.name:
         return ()
@@ -72,18 +72,18 @@ def _reverted(context: Context, live: Record) -> str:
     return f"{live.spec.message or ''}; {events.title(live)} runs in its place{held}"
 
 
-def _told_before(context: Context) -> str:
-    """The reason that the App's status gives by now."""
+def _reason_before(context: Context) -> str:
+    """Returns the reason of the condition in the App's status; empty if there is none."""
     return next((each.reason for each in context.app.status.conditions if each.type == TRIAL), "")
 
 
 def _has_no_good_row(context: Context) -> bool:
-    """Whether nothing can be restored; while the history is not known, as the App has said of this row."""
-    return good_row(context) is None if context.ledger.known else _told_before(context) == NOTHING_TO_RESTORE
+    """Returns True if a revert has no good row. While the history is unknown, the App's status counts."""
+    return good_row(context) is None if context.ledger.known else _reason_before(context) == NOTHING_TO_RESTORE
 
 
-def _taken_back(context: Context, live: Record) -> Condition | None:
-    """Of a row for which one that takes it back was made, also when the watch is over meanwhile."""
+def _being_reverted(context: Context, live: Record) -> Condition | None:
+    """Returns the condition of a live row for which a revert exists, even if its watch is over; None if there is none."""
     if is_newest(context, live):
         return None
     name = names.revert_row(context.app.meta.name, live.name)
@@ -96,17 +96,17 @@ def _taken_back(context: Context, live: Record) -> Condition | None:
 
 
 def _kept(policy: RevertPolicy, live: Record, watched: Trial) -> Condition:
-    said, compared = f"{events.title(live)} was watched until {watched.until}, and is kept", watched.compared
+    text, compared = f"{events.title(live)} was watched until {watched.until}, and is kept", watched.compared
     if watched.unended_percent is not None:
-        said += (
+        text += (
             f"; {watched.unended_percent:.0f} % of its runs had not ended by then: they take longer than revert.seconds, "
             f"set it to more than {policy.seconds}"
         )
     if compared is not None and compared.result is ComparisonResult.NOT_COMPARED:
-        return condition(TRIAL, False, "NotCompared", f"{said}; its {compared_figures(policy)} could not be compared: {compared.message}")
+        return condition(TRIAL, False, "NotCompared", f"{text}; its {compared_figures(policy)} could not be compared: {compared.message}")
     if compared is not None and compared.result is ComparisonResult.REGRESSED:
-        return condition(TRIAL, False, "Kept", f"{said}: it is worse, and was not taken back in time; {compared.message}")
-    return condition(TRIAL, False, "Kept", said + (f"; {compared.message}" if compared is not None else ""))
+        return condition(TRIAL, False, "Kept", f"{text}: it is worse, and was not taken back in time; {compared.message}")
+    return condition(TRIAL, False, "Kept", text + (f"; {compared.message}" if compared is not None else ""))
 
 
 def _watching(context: Context, policy: RevertPolicy, live: Record, watched: Trial) -> Condition:
@@ -119,17 +119,17 @@ def _watching(context: Context, policy: RevertPolicy, live: Record, watched: Tri
             "NoRuns",
             f"the runtime of {title} reports no runs at port 9090: until {watched.until} it is taken back only where its pods crash{others}",
         )
-    said = f"{title} is watched until {watched.until}: {_limits(policy, watched)}"
+    text = f"{title} is watched until {watched.until}: {_limits(policy, watched)}"
     if policy.compares and context.settings.recorder is None:
         return condition(
-            TRIAL, None, "NoRecorder", f"{said}; its {compared_figures(policy)} cannot be compared: the operator was told of no recorder"
+            TRIAL, None, "NoRecorder", f"{text}; its {compared_figures(policy)} cannot be compared: the operator was told of no recorder"
         )
     more = watched.compared.message if watched.compared is not None else too_short(context, policy)
-    return condition(TRIAL, True, "Watching", said + (f"; {more}" if more else ""))
+    return condition(TRIAL, True, "Watching", text + (f"; {more}" if more else ""))
 
 
 def _limits(policy: RevertPolicy, watched: Trial) -> str:
-    """What takes it back from now on: it is compared once."""
+    """Returns what reverts the row from now on. The comparison is made once: after that its limits are left out."""
     bad = [f"more than {policy.max_failed_percent} % of at least {policy.min_runs} runs fail", "its pods crash again and again"]
     bad += limits(policy) if watched.compared is None else ()
     return f"where {', '.join(bad[:-1])}, or {bad[-1]}, what ran before comes back"

@@ -1,1 +1,1 @@
-"""An App's triggers: their CronJobs and Jobs, and what became of each run."""
+"""Plans an App's triggers: their CronJobs and Jobs, and the outcome of each run."""

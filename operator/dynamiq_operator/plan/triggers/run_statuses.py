@@ -1,4 +1,4 @@
-"""What the App's status keeps of its triggers' runs, and the Events that tell of those that ended."""
+"""Derives the runs of an App's triggers for its status, and the Events of those that ended. It starts no run."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ from dynamiq_operator.plan.operations import Emit
 
 MESSAGE_MAX = 200
 LAST_WORD = timedelta(seconds=10)
-"""How long the outcome of a Job that has ended is held back while its pod reads as running: the pod's termination message comes with its end."""
+"""How long the outcome of an ended Job waits for its pod: the pod's termination message arrives with the pod's end."""
 UNSEEN = timedelta(seconds=60)
-"""How long after its start a Job may be missing from the informer cache: later, a Job that is not observed was deleted."""
+"""How long after its start a Job may be missing from the informer cache. After that, a missing Job was deleted."""
 _NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 
 
 def last_runs(context: Context) -> tuple[TriggerRun, ...]:
-    """The newest runs, the newest first. What the status says of one that ended stays, since its Job does not."""
+    """Returns the newest runs, newest first. An ended run stays in the status after its Job is deleted."""
     if JOB.kind in context.snapshot.denied:
         return tuple(context.app.status.triggers)
     known = {run.job: run for run in context.app.status.triggers}
-    found: dict[str, TriggerRun] = {}
+    by_job: dict[str, TriggerRun] = {}
     for run in context.snapshot.runs:
         before = known.get(run.job)
         if run.made_at >= context.app.meta.created:
-            found[run.job] = before if before is not None and before.ended_at else _shown(context, run, before)
+            by_job[run.job] = before if before is not None and before.ended_at else _shown(context, run, before)
     for job, run_before in known.items():
-        if job not in found:
-            found[job] = run_before if run_before.ended_at or _may_be_unseen(context, run_before) else _gone(context, run_before)
+        if job not in by_job:
+            by_job[job] = run_before if run_before.ended_at or _may_be_unseen(context, run_before) else _deleted(context, run_before)
     for missed in _missed(context):
-        found.setdefault(missed.job, missed)
-    newest = sorted(found.values(), key=lambda run: (run.started_at, run.job), reverse=True)
+        by_job.setdefault(missed.job, missed)
+    newest = sorted(by_job.values(), key=lambda run: (run.started_at, run.job), reverse=True)
     return tuple(newest[:RUNS_KEPT])
 
 
 def events_of_ended(app: App, runs: tuple[TriggerRun, ...]) -> Iterator[Emit]:
-    """An Event for each run that has ended since the status was written."""
+    """Yields an Event for each run that has ended since the status was written."""
     known = {run.job for run in app.status.triggers if run.ended_at}
     for run in reversed(runs):
         if run.ended_at and run.job not in known:
             version = f", {run.workflow_version}" if run.workflow_version else ""
-            said = f": {run.message}" if run.message else ""
+            text = f": {run.message}" if run.message else ""
             yield Emit(
                 app,
                 f"Trigger{run.outcome.value}",
-                f"trigger {run.trigger} ({run.job}{version}){said}",
+                f"trigger {run.trigger} ({run.job}{version}){text}",
                 key=f"run/{run.job}/{run.started_at}",
                 warning=run.outcome is not RunOutcome.SUCCEEDED,
                 slots=("TriggerEnded",),
@@ -61,9 +61,9 @@ def events_of_ended(app: App, runs: tuple[TriggerRun, ...]) -> Iterator[Emit]:
 
 
 def run_times(context: Context) -> Iterator[float]:
-    """Seconds after which time alone changes the status of a run."""
+    """Yields the seconds until time alone changes the status of a run."""
     for run in context.snapshot.runs:
-        if run.ended_at and _awaits_last_word(context, run):
+        if run.ended_at and _awaits_message(context, run):
             yield (run.ended_at + LAST_WORD - context.now).total_seconds()
     seen = {run.job for run in context.snapshot.runs}
     for known in context.app.status.triggers:
@@ -79,9 +79,9 @@ def _shown(context: Context, run: TriggerJob, before: TriggerRun | None) -> Trig
         outcome=RunOutcome.RUNNING,
         message=_hindered(context, run) or (before.message if before else None),
     )
-    if run.ended_at is None or _awaits_last_word(context, run):
+    if run.ended_at is None or _awaits_message(context, run):
         return shown
-    message, flow_hash = _last_word(run)
+    message, flow_hash = _message_of(run)
     ended = {
         "ended_at": format_time(run.ended_at),
         "outcome": RunOutcome.FAILED if run.failed else RunOutcome.SUCCEEDED,
@@ -91,8 +91,8 @@ def _shown(context: Context, run: TriggerJob, before: TriggerRun | None) -> Trig
     return shown.model_copy(update=ended)
 
 
-def _awaits_last_word(context: Context, run: TriggerJob) -> bool:
-    """Whether the Job reads as ended, and its pod not yet."""
+def _awaits_message(context: Context, run: TriggerJob) -> bool:
+    """Returns True if the Job has ended, and its pod is not known to have ended."""
     return bool(run.pod and not run.pod.ended and run.ended_at and context.now < run.ended_at + LAST_WORD)
 
 
@@ -104,13 +104,13 @@ def _hindered(context: Context, run: TriggerJob) -> str | None:
     return f"its pod cannot start: {run.pod.waits}"[:MESSAGE_MAX]
 
 
-def _last_word(run: TriggerJob) -> tuple[str | None, str | None]:
-    """What the caller said, as one line, and the hash of the flow that answered it."""
+def _message_of(run: TriggerJob) -> tuple[str | None, str | None]:
+    """Returns the caller's message, as one line, and the hash of the flow that answered it."""
     if run.pod is None:
         return None, None
     try:
-        said = json.loads(run.pod.last_word)
-        message, flow_hash = said["message"], said.get("workflowHash")
+        answer = json.loads(run.pod.last_word)
+        message, flow_hash = answer["message"], answer.get("workflowHash")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return (f"its pod ended with {run.pod.why}"[:MESSAGE_MAX] if run.failed and run.pod.why else None), None
     return on_one_line(str(message))[:MESSAGE_MAX], flow_hash if isinstance(flow_hash, str) else None
@@ -129,13 +129,13 @@ def _may_be_unseen(context: Context, run: TriggerRun) -> bool:
     return context.now < parse_time(run.started_at) + UNSEEN
 
 
-def _gone(context: Context, run: TriggerRun) -> TriggerRun:
+def _deleted(context: Context, run: TriggerRun) -> TriggerRun:
     ended = {"ended_at": format_time(context.now), "outcome": RunOutcome.FAILED, "message": "its Job was deleted before it had ended"}
     return run.model_copy(update=ended)
 
 
 def _missed(context: Context) -> Iterator[TriggerRun]:
-    """Runs of triggers that run once, whose time passed while no operator could create their Jobs."""
+    """Yields the missed runs of triggers that run once: no operator could create their Jobs in time."""
     for trigger in context.app.spec.triggers:
         at = triggers.moment(trigger.run_at)
         if at is None or trigger.suspend or at < context.app.meta.created or context.now <= at + triggers.GRACE:

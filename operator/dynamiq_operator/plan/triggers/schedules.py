@@ -1,6 +1,6 @@
-"""What is planned for an App's triggers: a CronJob for each schedule that is to run, and one Job for each moment that has come.
+"""Plans an App's triggers: a CronJob for each active schedule, and one Job for each moment that has come.
 
-The runs of a CronJob outlive it, as when it is replaced, and are owned by the App from then on.
+The runs of a CronJob outlive it, for example when it is replaced. The App then owns them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dynamiq_operator.plan.workloads import environment
 
 
 def trigger_operations(context: Context) -> tuple[Operation, ...]:
-    """What brings CronJobs and Jobs to what the App's triggers ask; nothing runs for an App that serves nothing."""
+    """Returns the operations that converge CronJobs and Jobs to the App's triggers; nothing runs for an App that serves nothing."""
     due = [(manifest, manifest_digest(manifest)) for manifest in _due(context)] if JOB.kind not in context.snapshot.denied else []
     return (
         *converge_to(context, _scheduled(context), of_triggers=True),
@@ -35,27 +35,27 @@ def trigger_operations(context: Context) -> tuple[Operation, ...]:
 
 
 def trigger_problems(context: Context) -> Mapping[ChildKey, ChildProblem]:
-    """What keeps CronJobs and Jobs that are desired from being made."""
+    """Returns what prevents desired CronJobs and Jobs from being made."""
     if any(child_kinds.child_kind(kind).of_triggers for kind in context.snapshot.denied):
-        wanted = (*_scheduled(context), *((JOB.kind, f"of trigger {trigger.name}") for trigger in active(context)))
-        return denied_problems(context, wanted)
+        desired = (*_scheduled(context), *((JOB.kind, f"of trigger {trigger.name}") for trigger in active(context)))
+        return denied_problems(context, desired)
     if not any(child_kinds.child_kind(kind).of_triggers for kind, _ in context.snapshot.problems):
         return {}
     return still_hindering(context, digests_of((*_scheduled(context).values(), *_due(context))))
 
 
 def invalid(app: App) -> dict[str, str]:
-    """By name of a trigger, why it can never run as it is written."""
+    """Returns why triggers can never run as they are written, by name of the trigger."""
     return {trigger.name: why for trigger in app.spec.triggers if (why := why_not(trigger))}
 
 
 def active(context: Context) -> list[Trigger]:
-    """Triggers that are neither suspended nor expired."""
+    """Returns the triggers that are neither suspended nor expired."""
     return [trigger for trigger in context.app.spec.triggers if _status(trigger, context.now) is triggers.Status.ACTIVE]
 
 
 def trigger_times(context: Context) -> Iterator[float]:
-    """Seconds until each moment at which a trigger starts, ends or is missed."""
+    """Yields the seconds until each moment at which a trigger starts, ends or is missed."""
     for trigger in context.app.spec.triggers:
         if trigger.suspend:
             continue
@@ -73,7 +73,7 @@ def _times(trigger: Trigger) -> Iterator[datetime]:
 
 
 def _scheduled(context: Context) -> dict[ChildKey, Manifest]:
-    """The CronJobs of an App that serves something."""
+    """Returns the CronJobs of an App that serves something."""
     if context.target is None:
         return {}
     scheduled = [trigger for trigger in active(context) if trigger.schedule is not None and not why_not(trigger)]
@@ -84,7 +84,7 @@ def _scheduled(context: Context) -> dict[ChildKey, Manifest]:
 
 
 def _cron_job_name(context: Context, trigger: Trigger) -> str:
-    """The plain name, or another one where a CronJob of another App has that; a CronJob that is there keeps its name."""
+    """Returns the plain name of a CronJob, or another one if a CronJob of another App has that. An existing CronJob keeps its name."""
     plain = CRON_JOB.key(context.app.meta.name, trigger.name)
     apart = CRON_JOB.kind, names.trigger_apart(context.app.meta.name, trigger.name)
     children, problem = context.snapshot.children, context.snapshot.problems.get(plain)
@@ -93,7 +93,7 @@ def _cron_job_name(context: Context, trigger: Trigger) -> str:
 
 
 def _due(context: Context) -> Iterator[Manifest]:
-    """Jobs whose one moment has come, and that do not exist yet: an App that was created after it, as by a restore, has none."""
+    """Yields the missing Jobs of moments that have come. An App created after such a moment, for example by a restore, gets none."""
     if context.target is None:
         return
     made = {run.job for run in context.snapshot.runs} | {run.job for run in context.app.status.triggers}
@@ -111,7 +111,7 @@ def _is_hindered(context: Context, manifest: Manifest, digest: str) -> bool:
 
 
 def _own_orphaned(context: Context) -> Iterator[OwnChild]:
-    """Runs that outlived their CronJob."""
+    """Yields the adoption of runs that outlived their CronJob."""
     for run in context.snapshot.runs:
         owners = run.raw["metadata"].get("ownerReferences")
         if not owners and not is_ending(run.raw) and run.made_at >= context.app.meta.created:
@@ -123,7 +123,7 @@ def _status(trigger: Trigger, now: datetime) -> triggers.Status:
 
 
 def why_not(trigger: Trigger) -> str | None:
-    """Why a trigger can never run as it is written; None where it can."""
+    """Returns why a trigger can never run as it is written; None if it can."""
     for field, text in (("runAt", trigger.run_at), ("expiresAt", trigger.expires_at)):
         if text is not None and triggers.moment(text) is None:
             return f"{field} {text} is no time"
@@ -141,9 +141,9 @@ def _why_not_input(trigger: Trigger) -> str | None:
     if trigger.input is None:
         return None
     try:
-        given = json.loads(trigger.input)
+        value = json.loads(trigger.input)
     except (ValueError, RecursionError) as error:
         return f"input is not JSON: {error}" if isinstance(error, json.JSONDecodeError) else "input is not JSON"
-    if trigger.input_transformer is None and not isinstance(given, dict):
+    if trigger.input_transformer is None and not isinstance(value, dict):
         return "input is not an object, which a run's input is: use one, or make one of it by inputTransformer"
     return None

@@ -1,1 +1,1 @@
-"""Verification before live: what a version's pods are asked before a caller reaches them, and what follows from their answers."""
+"""Verifies a version before it is live: which requests its pods get before callers reach them, and the result of the answers."""

@@ -1,4 +1,4 @@
-"""What is to be asked now: of the new pods, once all of them are ready, and until they have answered or are others."""
+"""Decides which requests the new pods get now: once all are ready, until they have answered or are replaced. It sends none."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from dynamiq_operator.plan.workloads.verified import to_verify
 
 @dataclass(frozen=True)
 class Asked:
-    """What these pods of the row of this uid are asked. `job`: name of the Job that evaluates them, and of the Secret of its key, where there is to be one.
+    """The verification of these pods of the row of this uid. `job`: name of its evaluation Job, and of the Secret of its key, if it has
+    one.
 
-    `began`: when it did by what is written of the row, so that its time is over whichever operator asks; None where nothing is.
+    `began`: when it began, according to the row, so that its time limit holds for every operator; None if it has not begun.
     """
 
     row: str
@@ -37,21 +38,22 @@ class Asked:
 
 
 def due(snapshot: Snapshot, app: App) -> Asked | None:
-    """Of an App; nothing for most, at no cost."""
+    """Returns the verification that is due for an App; None for most."""
+    # Checked first, so that most Apps cost nothing.
     if not any(row.pinned is not None and row.pinned.verify is not None and row.outcome is None for row in snapshot.records):
         return None
     return asked(Context.of(snapshot, app))
 
 
 def asked(context: Context) -> Asked | None:
-    """What the new pods are asked now. Once it has begun it goes on with the same pods, Ready or not: what they answer then decides."""
-    found = to_verify(context)
-    if found is None or not context.switches or context.label == context.serving or context.app.meta.deleting:
+    """Returns the verification that the new pods get now. Once begun, it continues with the same pods, ready or not."""
+    unverified = to_verify(context)
+    if unverified is None or not context.switches or context.label == context.serving or context.app.meta.deleting:
         return None
-    row, verify = found
+    row, verify = unverified
     pods = tuple(pod for pod in context.pods if not pod.deleting and pod.ip)
-    uids, said = frozenset(pod.uid for pod in pods), context.snapshot.verification
-    has_begun = said is not None and said.row == row.meta.uid and said.pods == uids
+    uids, reading = frozenset(pod.uid for pod in pods), context.snapshot.verification
+    has_begun = reading is not None and reading.row == row.meta.uid and reading.pods == uids
     if not pods or not (has_begun or selection.is_ready(context, context.label)):
         return None
     port = context.target_pins.runtime.port if context.target_pins is not None else None
@@ -60,7 +62,7 @@ def asked(context: Context) -> Asked | None:
 
 
 def _began(context: Context, row: Record, verify: Verify) -> datetime | None:
-    """A time in which no operator could work is not counted."""
+    """Returns when the verification began, according to the row. Times in which no operator could work do not count."""
     waits = row.status.waits
     if waits is None or waits.reason is not GuardReason.VERIFYING or not waits.until:
         return None

@@ -1,4 +1,4 @@
-"""Whether an answer is what a case expects. Pure, and bounded by the size of the answer: what it is given comes from a workflow."""
+"""Compares an answer with what a case expects. It is pure, and its cost is bounded by the answer's size: answers come from workflows."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from dynamiq_operator.model.verification import CASE_SECONDS, Case, Expectation,
 from dynamiq_operator.plan.verification.places import values_at
 
 JSON_MAX = 128 << 10
-"""Bytes of an answer that is read as JSON: a short text may be a great many values."""
+"""Bytes of an answer that is read as JSON: a short text may contain very many values."""
 VALUES_MAX = 100
-"""Values at a path."""
+"""The number of values at a path."""
 _ABSENT = object()
 _TOO_LONG = f"an answer of more than {JSON_MAX >> 10} KiB, which is not read as JSON"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one call."""
+    """The result of one call."""
 
     status: int
     body: bytes
@@ -38,7 +38,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The body as JSON; `_ABSENT` where it is none, or too long to be read as such."""
+        """The body as JSON; `_ABSENT` if it is not JSON, or too long to be read."""
         if self.is_long:
             return _ABSENT
         try:
@@ -49,17 +49,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Miss:
-    """What was expected, and what came in its place, in full."""
+    """The expected and the actual result, in full."""
 
     expected: str
     got: str
 
 
 def missed(expect: Expectation, answer: Answer) -> Miss | None:
-    """What of an expectation does not hold; None where all of it does."""
-    wanted = expect.status
-    if answer.status != wanted if wanted is not None else not 200 <= answer.status < 300:
-        return Miss(f"status {wanted if wanted is not None else '2xx'}", f"status {answer.status} {answer.text}")
+    """Returns the part of an expectation that an answer misses; None if it meets all."""
+    status = expect.status
+    if answer.status != status if status is not None else not 200 <= answer.status < 300:
+        return Miss(f"status {status if status is not None else '2xx'}", f"status {answer.status} {answer.text}")
     if expect.contains is not None and not _contains(answer, expect.contains):
         expected = f"an answer that contains {json.dumps(expect.contains, ensure_ascii=False)}"
         return Miss(expected, _TOO_LONG if answer.is_long else answer.text)
@@ -67,7 +67,7 @@ def missed(expect: Expectation, answer: Answer) -> Miss | None:
 
 
 def in_words(case: Case) -> str:
-    """What a case expects, for one whose answer never came."""
+    """Returns what a case expects, as a phrase for a case without an answer."""
     expect = case.expect
     path = expect.json_path
     parts = [
@@ -79,57 +79,57 @@ def in_words(case: Case) -> str:
 
 
 def _contains(answer: Answer, text: str) -> bool:
-    """As it was sent, or in a string of its JSON, where it may be escaped."""
+    """Returns True if the text is in the answer as sent, or in a string of its JSON, where it may be escaped."""
     return text in answer.text or any(text in each for each in _strings(answer.json))
 
 
 def _strings(value: Any) -> Iterator[str]:
-    left = [value]
-    while left:
-        each = left.pop()
+    pending = [value]
+    while pending:
+        each = pending.pop()
         if isinstance(each, str):
             yield each
         elif isinstance(each, (list, dict)):
-            left += each.values() if isinstance(each, dict) else each
+            pending += each.values() if isinstance(each, dict) else each
 
 
-def _missed_at(wanted: JsonPathExpectation, answer: Answer) -> Miss | None:
-    expected, data = _at(wanted), answer.json
+def _missed_at(expectation: JsonPathExpectation, answer: Answer) -> Miss | None:
+    expected, data = _at(expectation), answer.json
     if answer.is_long:
         return Miss(expected, _TOO_LONG)
     if data is _ABSENT:
         return Miss(expected, answer.text)
     try:
-        found = list(islice(values_at(wanted.path, data), VALUES_MAX + 1 if wanted.equals is not None else 1))
+        values = list(islice(values_at(expectation.path, data), VALUES_MAX + 1 if expectation.equals is not None else 1))
     except ValueError:
-        return Miss("a path that can be read", wanted.path)
-    if not found:
+        return Miss("a path that can be read", expectation.path)
+    if not values:
         return Miss(expected, f"nothing there in {answer.text}")
-    if wanted.equals is None:
+    if expectation.equals is None:
         return None
-    if len(found) > VALUES_MAX:
+    if len(values) > VALUES_MAX:
         return Miss(expected, f"more than {VALUES_MAX} values there")
     try:
-        value = orjson.loads(wanted.equals)
+        value = orjson.loads(expectation.equals)
     except orjson.JSONDecodeError:
-        return Miss('a value in JSON, such as 42 or "yes"', wanted.equals)
-    there = found[0] if len(found) == 1 else found
+        return Miss('a value in JSON, such as 42 or "yes"', expectation.equals)
+    actual = values[0] if len(values) == 1 else values
     try:
-        return None if _same(there, value) else Miss(expected, orjson.dumps(there).decode())
+        return None if _same(actual, value) else Miss(expected, orjson.dumps(actual).decode())
     except (RecursionError, orjson.JSONEncodeError):
         return Miss(expected, "a value that is nested too deeply")
 
 
-def _at(wanted: JsonPathExpectation) -> str:
-    return f"{wanted.path} {'to be there' if wanted.equals is None else f'equal to {wanted.equals}'}"
+def _at(expectation: JsonPathExpectation) -> str:
+    return f"{expectation.path} {'to be there' if expectation.equals is None else f'equal to {expectation.equals}'}"
 
 
-def _same(one: Any, other: Any) -> bool:
-    """As JSON has it: 1 is 1.0, and true is no number."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(each, other[key]) for key, each in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)
+def _same(value: Any, other: Any) -> bool:
+    """Returns True if two values are equal in JSON: 1 equals 1.0, and true is no number."""
+    if isinstance(value, bool) or isinstance(other, bool):
+        return value is other
+    if isinstance(value, dict) and isinstance(other, dict):
+        return value.keys() == other.keys() and all(_same(each, other[key]) for key, each in value.items())
+    if isinstance(value, list) and isinstance(other, list):
+        return len(value) == len(other) and all(map(_same, value, other))
+    return bool(value == other)

@@ -1,4 +1,4 @@
-"""The values at a path of the kind that a verification may name: places alone, so that a walk looks at no value twice."""
+"""Finds the values at a path of the subset that verifications allow. It has no filters or recursion, so no value is visited twice."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ _ALL = object()
 
 
 def values_at(path: str, value: Any) -> Iterator[Any]:
-    """In the order in which they stand there, one at a time. Raises ValueError for a path that is none."""
+    """Yields the values in document order, one at a time.
+
+    Raises ValueError for an invalid path.
+    """
     steps = _steps(path)
-    left: list[Iterator[Any]] = [iter([value])]  # as deep as the path is long
-    while left:
-        found = next(left[-1], _ALL)
-        if found is _ALL:
-            left.pop()
-        elif len(left) > len(steps):
-            yield found
+    open_steps: list[Iterator[Any]] = [iter([value])]  # as deep as the path is long
+    while open_steps:
+        item = next(open_steps[-1], _ALL)
+        if item is _ALL:
+            open_steps.pop()
+        elif len(open_steps) > len(steps):
+            yield item
         else:
-            left.append(_step(steps[len(left) - 1], found))
+            open_steps.append(_step(steps[len(open_steps) - 1], item))
 
 
 def _step(step: Any, value: Any) -> Iterator[Any]:
@@ -41,9 +44,9 @@ def _steps(path: str) -> tuple[Any, ...]:
     steps: list[Any] = []
     place = 1
     while place < len(path):
-        found = _STEP.match(path, place)
-        if found is None:
+        match = _STEP.match(path, place)
+        if match is None:
             raise ValueError(path)
-        index, place = found["index"], found.end()
-        steps.append(_ALL if found["all"] else int(index) if index is not None else found["name"] or found["quoted"])
+        index, place = match["index"], match.end()
+        steps.append(_ALL if match["all"] else int(index) if index is not None else match["name"] or match["quoted"])
     return tuple(steps)

@@ -1,1 +1,1 @@
-"""Which workloads an App is to have, and at which of them its callers end up."""
+"""Decides which workloads an App has to have, and finds which of them its callers reach."""

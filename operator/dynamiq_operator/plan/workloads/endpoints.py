@@ -1,4 +1,4 @@
-"""Where callers of the Service end up, as its EndpointSlices say, counted by workload."""
+"""Counts by workload which pods callers of the Service reach, according to its EndpointSlices."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.endpoints import Slice
 
 STRANGE = None
-"""In the place of a pins label: an endpoint of which no pod is known."""
+"""Counted in place of a pins label: an endpoint whose pod is unknown."""
 
 
 def own_slices(context: Context) -> list[Slice] | None:
-    """The slices that Kubernetes keeps for the Service; None where nothing can be said: none is known, or what is known of them may be old."""
+    """Returns the slices that Kubernetes keeps for the Service; None if they are unknown or may be old."""
     if ENDPOINT_SLICE.kind in context.snapshot.denied:
         return None
     service = names.service(context.app.meta.name)
@@ -22,7 +22,7 @@ def own_slices(context: Context) -> list[Slice] | None:
 
 
 def ready_endpoints(context: Context) -> Counter[str | None] | None:
-    """Ready endpoints by pins label of their pods; None where nothing can be said."""
+    """Returns the number of ready endpoints by pins label of their pods; None if unknown."""
     if (slices := own_slices(context)) is None:
         return None
     labels = {pod.uid: pod.pins for pod in context.snapshot.pods}
@@ -30,18 +30,18 @@ def ready_endpoints(context: Context) -> Counter[str | None] | None:
 
 
 def lead_only_to(context: Context, label: str) -> bool:
-    """Whether callers end up at pods of this workload alone, and at one at least."""
-    found = ready_endpoints(context)
-    return found is not None and set(found) == {label}
+    """Returns True if callers reach pods of this workload only, and at least one."""
+    reached = ready_endpoints(context)
+    return reached is not None and set(reached) == {label}
 
 
 def lead_to_all(context: Context, label: str, pods: int) -> bool:
-    """Whether callers reach as many pods of this workload, and one at least."""
-    found = ready_endpoints(context)
-    return found is not None and found[label] >= max(pods, 1)
+    """Returns True if callers reach at least `pods` pods of this workload, and at least one."""
+    reached = ready_endpoints(context)
+    return reached is not None and reached[label] >= max(pods, 1)
 
 
 def lead_away_from(context: Context, label: str) -> bool:
-    """Whether it is known that no caller ends up at a pod of this workload."""
-    found = ready_endpoints(context)
-    return found is not None and label not in found and STRANGE not in found
+    """Returns True if no caller reaches a pod of this workload; False if that is unknown."""
+    reached = ready_endpoints(context)
+    return reached is not None and label not in reached and STRANGE not in reached

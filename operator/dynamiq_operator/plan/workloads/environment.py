@@ -1,6 +1,6 @@
-"""What of the App's environment is held: which access callers meet meanwhile, and why pods do not have, or get, what the App asks.
+"""Finds which changed parts of the App's environment wait for a row, and which access callers have meanwhile.
 
-Which environment new pods get is decided by `Context.app_for`.
+`Context.app_for` decides which environment new pods get.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.lifecycle import approved_environment, noted_environment
 
 NOT_APPROVED = "NotApproved"
-"""Reason of VariablesHeld where the target has no environment that its pods may be made with."""
+"""Reason of VariablesHeld if the target has no environment with which its pods may be made."""
 _MOST_NAMES = 10
 _BY_THEMSELVES = (
     "They take effect without a deploy once the App is not suspended, no freeze is on, and its policies can be read and ask for no approval"
@@ -24,20 +24,21 @@ _BY_THEMSELVES = (
 
 
 def needs_keys(context: Context) -> bool:
-    """Whether pods check Access Keys or are to: those that were made before `access` was changed do, while that is held."""
+    """Returns True if pods check Access Keys, or will."""
+    # Pods that were made before a change of `access` still check keys while that change waits.
     pods_check = context.holds_variables and any(checks_keys(each["spec"]["template"]) for each in context.workloads.by_label.values())
     return context.app.spec.is_private or pods_check
 
 
 def app_as_served(context: Context) -> App:
-    """The App with the access that callers meet: while another one is held, that of the pods that serve."""
+    """Returns the App with the access that callers have: while a change waits, that of the serving pods."""
     if not context.holds_variables or (serving := context.serving_workload) is None:
         return context.app
     return with_access_of(context.app, serving)
 
 
 def why_held(context: Context) -> tuple[str, str] | None:
-    """Returns reason and message where what the App asks of its pods differs from what they have or are to have, and waits for a row."""
+    """Returns the reason and message if the App's environment differs from its pods' and waits for a row; else None."""
     target, pins, observed = context.target, context.target_pins, context.workload
     if not context.holds_variables or target is None or pins is None:
         return None
@@ -45,15 +46,15 @@ def why_held(context: Context) -> tuple[str, str] | None:
         if workloads.template_digest(context.app, pins, observed) == workloads.applied_digest(observed):
             return None
         return "AwaitsRow", _awaits_row(context, workloads.as_applied(context.app, observed, pins))
-    found = context.app_for(pins, observed)
-    if found is None:
+    app = context.app_for(pins, observed)
+    if app is None:
         return NOT_APPROVED, _not_approved(context, target)
-    is_own = workloads.environment_digest(found) == workloads.environment_digest(context.app)
-    return None if is_own else ("AwaitsRow", _awaits_row(context, found))
+    is_own = workloads.environment_digest(app) == workloads.environment_digest(context.app)
+    return None if is_own else ("AwaitsRow", _awaits_row(context, app))
 
 
 def not_approved(context: Context) -> str | None:
-    """Returns why no pod of the target may be made; None where one may, or is there."""
+    """Returns why no pod of the target may be made; None if one may, or exists."""
     held = why_held(context)
     return held[1] if held is not None and held[0] == NOT_APPROVED else None
 
@@ -64,7 +65,8 @@ def _awaits_row(context: Context, applied: App | None) -> str:
 
 
 def _not_approved(context: Context, target: Record) -> str:
-    """Without a workload of which anything is known nobody can tell which of them were changed."""
+    """Returns the message for a target without an approved environment."""
+    # Without a workload whose environment is known, nothing shows which parts were changed.
     known = (workloads.as_applied(context.app, each) for each in context.workloads_with(context.workload))
     changed = _changed(context.app, next((each for each in known if each is not None), None))
     if noted_environment(target) is None:
@@ -79,7 +81,7 @@ def _deploy(context: Context) -> str:
 
 
 def _changed(app: App, applied: App | None) -> str:
-    """Returns which parts of the environment differ, variables by name; all of them where nothing is known of what was applied."""
+    """Returns the parts of the environment that differ, variables by name; all parts if nothing is known of the applied one."""
     if applied is None:
         return "variables, access and runs"
     own, theirs = (_by_name(each) for each in (app, applied))

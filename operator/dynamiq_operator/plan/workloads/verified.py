@@ -1,4 +1,4 @@
-"""Whether callers may reach the pods of the row that is rolled out."""
+"""Decides whether callers may reach the pods of the row that is being rolled out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dynamiq_operator.plan.context import Context
 
 
 def to_verify(context: Context) -> tuple[Record, Verify] | None:
-    """The candidate, where it was pinned with what its pods have to answer, and they have not yet."""
+    """Returns the candidate and its verification while that has not passed; else None."""
     row = context.history.candidate
     if row is None or row.pinned is None or row.pinned.verify is None or row.spec.verified is not None:
         return None
@@ -16,15 +16,15 @@ def to_verify(context: Context) -> tuple[Record, Verify] | None:
 
 
 def may_be_reached(context: Context) -> bool:
-    """Whether the Service may come to the target's pods. Pods that it selects already are reached by callers as it is."""
+    """Returns True if the Service may select the target's pods. It does not move away from pods that it already selects."""
     return to_verify(context) is None
 
 
 def verifies(context: Context) -> bool:
-    """Whether new pods are asked, now or at the next deploy: then who asks them has to reach them."""
+    """Returns True if new pods are verified now, or will be at the next deploy: the network has to let the verifier reach them."""
     return context.app.spec.rollout.verify is not None or to_verify(context) is not None
 
 
 def needs_switch(context: Context) -> bool:
-    """Whether the candidate would take the place of what serves pod by pod, and so would be reached before it is verified."""
+    """Returns True if the candidate would replace the serving pods one by one, so that callers reach it unverified."""
     return to_verify(context) is not None and not context.switches
