@@ -77,7 +77,7 @@ def _header(token: str) -> dict[str, Any]:
 
 
 def _fits(key: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
-    """Returns True if a key may have signed a token: it has the id that the token names and the algorithm's type, and is for signatures."""
+    """Returns True if a key may have signed a token: its id is the named one, its type the algorithm's, and it is for signatures."""
     algorithm = header["alg"]
     return (
         key.get("kty") == ("OKP" if algorithm == "EdDSA" else _TYPES[algorithm[0]])
