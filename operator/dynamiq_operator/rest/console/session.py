@@ -33,8 +33,8 @@ ANYBODY = {"security": list[dict[str, list[str]]]()}
 
 @router.get(SESSION, responses=documented(One[responses.ConsoleSession]), openapi_extra=ANYBODY)
 async def session(request: Request, context: ContextOf, console: ConsoleOf) -> Json:
-    """Returns who is signed in by the cookies of this request, and how one can sign in. 503 if there is a token and the cluster does not
-    answer.
+    """Returns who is signed in by the cookies of this request, and how one can sign in. It answers 503 if there is a token and the
+    cluster does not respond.
     """
     token = None
     if "authorization" not in request.headers:
