@@ -47,10 +47,7 @@ HEALTH = "http://0.0.0.0:8080/healthz"
 
 
 class OneLine(logging.Formatter):
-    """A formatter with one line per message.
-
-    Users' text can neither begin a new line nor colour a terminal. Lines of a stack trace are indented.
-    """
+    """A formatter with one line per message: users' text cannot begin a line or colour a terminal. Lines of a stack trace are indented."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
         return on_one_line(super().formatMessage(record))
@@ -268,44 +265,39 @@ def _log_level(to: argparse.ArgumentParser) -> None:
 
 def main() -> int:
     options = parser()
-    arguments = options.parse_args()
-    if arguments.command == "api" and (arguments.tls_cert is None) != (arguments.tls_key is None):
+    args = options.parse_args()
+    if args.command == "api" and (args.tls_cert is None) != (args.tls_key is None):
         options.error("--tls-cert and --tls-key belong together")
-    if "recorder_ca" in arguments and arguments.recorder_ca is not None and not os.access(arguments.recorder_ca, os.R_OK):
-        options.error(f"{arguments.recorder_ca} cannot be read")
-    if arguments.command == "api" and (wrong := _wrong_console(arguments)):
+    if "recorder_ca" in args and args.recorder_ca is not None and not os.access(args.recorder_ca, os.R_OK):
+        options.error(f"{args.recorder_ca} cannot be read")
+    if args.command == "api" and (wrong := _wrong_console(args)):
         options.error(wrong)
     try:
-        return {"run": _run, "api": _api, "gate": _gate, "retire-gate": _retire_gate}[arguments.command](arguments)
+        return {"run": _run, "api": _api, "gate": _gate, "retire-gate": _retire_gate}[args.command](args)
     except (ConfigException, NoConfig) as error:
         print(f"the cluster's configuration cannot be read: {error}", file=sys.stderr)
         return 1
 
 
-def _wrong_console(arguments: argparse.Namespace) -> str:
-    """Returns what is wrong with the console's options together; empty if nothing is.
-
-    It parses --console if its text comes from the environment.
-    """
-    if isinstance(arguments.console, str):
-        if (known := {"true": True, "false": False}.get(arguments.console.lower())) is None:
-            return f"DYNAMIQ_CONSOLE is {arguments.console}, and has to be true or false"
-        arguments.console = known
-    if (arguments.oidc_issuer is None) != (arguments.oidc_client_id is None):
+def _wrong_console(args: argparse.Namespace) -> str:
+    """Returns why the console's options do not fit together; empty if they do. It parses --console if that is text from the environment."""
+    if isinstance(args.console, str):
+        if (known := {"true": True, "false": False}.get(args.console.lower())) is None:
+            return f"DYNAMIQ_CONSOLE is {args.console}, and has to be true or false"
+        args.console = known
+    if (args.oidc_issuer is None) != (args.oidc_client_id is None):
         return "--oidc-issuer and --oidc-client-id belong together"
-    if arguments.oidc_issuer is not None and arguments.console_url is None:
+    if args.oidc_issuer is not None and args.console_url is None:
         return "--oidc-issuer needs --console-url: the provider sends people back to it"
-    if arguments.oidc_issuer is None and (
-        arguments.oidc_client_secret_file or arguments.oidc_scopes or arguments.oidc_name or arguments.oidc_ca_file
-    ):
+    if args.oidc_issuer is None and (args.oidc_client_secret_file or args.oidc_scopes or args.oidc_name or args.oidc_ca_file):
         return "--oidc-client-secret-file, --oidc-scopes, --oidc-name and --oidc-ca-file need --oidc-issuer"
-    for file in (arguments.oidc_client_secret_file, arguments.oidc_ca_file):
+    for file in (args.oidc_client_secret_file, args.oidc_ca_file):
         if file is not None and not os.access(file, os.R_OK):
             return f"{file} cannot be read"
     return ""
 
 
-def _api(arguments: argparse.Namespace) -> int:
+def _api(args: argparse.Namespace) -> int:
     # Imported here: the operator serves no API, and does not load its modules.
     from dynamiq_operator.rest.console.options import ConsoleOptions, OidcOptions
     from dynamiq_operator.rest.http.recorder import RecorderOptions
@@ -313,21 +305,21 @@ def _api(arguments: argparse.Namespace) -> int:
     from dynamiq_operator.rest.serve import Options as ApiOptions
     from dynamiq_operator.rest.serve import serve
 
-    _log(arguments.log_level, JsonLines())
+    _log(args.log_level, JsonLines())
     oidc = None
-    if arguments.oidc_issuer is not None:
-        files = {"secret": arguments.oidc_client_secret_file, "ca": arguments.oidc_ca_file}
-        oidc = OidcOptions.of(arguments.oidc_issuer, arguments.oidc_client_id, arguments.oidc_name, arguments.oidc_scopes, **files)
+    if args.oidc_issuer is not None:
+        files = {"secret": args.oidc_client_secret_file, "ca": args.oidc_ca_file}
+        oidc = OidcOptions.of(args.oidc_issuer, args.oidc_client_id, args.oidc_name, args.oidc_scopes, **files)
     options = ApiOptions(
-        Settings(domain=arguments.domain, trigger_image=arguments.trigger_image, **_public_settings(arguments)),
-        arguments.host,
-        arguments.port,
-        arguments.kubeconfig,
-        arguments.context,
-        (arguments.tls_cert, arguments.tls_key) if arguments.tls_cert is not None else None,
-        ConsoleOptions(arguments.console, arguments.console_url, oidc),
-        RecorderOptions(arguments.recorder, arguments.recorder_ca) if arguments.recorder is not None else None,
-        arguments.metrics_port,
+        Settings(domain=args.domain, trigger_image=args.trigger_image, **_public_settings(args)),
+        args.host,
+        args.port,
+        args.kubeconfig,
+        args.context,
+        (args.tls_cert, args.tls_key) if args.tls_cert is not None else None,
+        ConsoleOptions(args.console, args.console_url, oidc),
+        RecorderOptions(args.recorder, args.recorder_ca) if args.recorder is not None else None,
+        args.metrics_port,
     )
     try:
         serve(options)
@@ -341,11 +333,11 @@ def _api(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _public_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {"public_scheme": arguments.public_scheme and PublicScheme(arguments.public_scheme), "public_port": arguments.public_port}
+def _public_settings(args: argparse.Namespace) -> dict[str, Any]:
+    return {"public_scheme": args.public_scheme and PublicScheme(args.public_scheme), "public_port": args.public_port}
 
 
-def _gate(arguments: argparse.Namespace) -> int:
+def _gate(args: argparse.Namespace) -> int:
     # Imported here: only this mode needs a web server and metrics.
     from dynamiq_operator.gate.limits import Limits
     from dynamiq_operator.gate.membership import Replica
@@ -353,7 +345,7 @@ def _gate(arguments: argparse.Namespace) -> int:
     from dynamiq_operator.gate.serve import Options, serve
     from dynamiq_operator.model.json_lines import JsonLines
 
-    _log(arguments.log_level, JsonLines())
+    _log(args.log_level, JsonLines())
     known = {name: os.environ.get(name, "") for name in ("POD_NAMESPACE", "POD_NAME", "POD_UID", "POD_IPS", "NODE_NAME")}
     if missing := [name for name, value in known.items() if not value]:
         print(f"the gate does not know who it is: set {', '.join(missing)}, as manifests/gate/deployment.yaml does", file=sys.stderr)
@@ -361,17 +353,15 @@ def _gate(arguments: argparse.Namespace) -> int:
     replica = Replica(known["POD_NAMESPACE"], known["POD_NAME"], known["POD_UID"], tuple(known["POD_IPS"].split(",")), known["NODE_NAME"])
     options = Options(
         replica,
-        arguments.listen,
-        arguments.health_port,
-        arguments.metrics_port,
-        Limits.within(arguments.memory, arguments.held_most, arguments.calls_most, arguments.body_limit),
-        arguments.finish_within,
-        arguments.linger,
-        recorder=Recorder(arguments.recorder, arguments.recorder_token_file, arguments.recorder_ca)
-        if arguments.recorder is not None
-        else None,
-        kubeconfig=arguments.kubeconfig,
-        context=arguments.context,
+        args.listen,
+        args.health_port,
+        args.metrics_port,
+        Limits.within(args.memory, args.held_most, args.calls_most, args.body_limit),
+        args.finish_within,
+        args.linger,
+        recorder=Recorder(args.recorder, args.recorder_token_file, args.recorder_ca) if args.recorder is not None else None,
+        kubeconfig=args.kubeconfig,
+        context=args.context,
     )
     try:
         asyncio.run(serve(options))
@@ -381,12 +371,12 @@ def _gate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _retire_gate(arguments: argparse.Namespace) -> int:
+def _retire_gate(args: argparse.Namespace) -> int:
     from dynamiq_operator.gate.retire import until_retired
 
-    _log(arguments.log_level)
+    _log(args.log_level)
     try:
-        return 0 if until_retired(arguments.gate_namespace, arguments.within, arguments.kubeconfig, arguments.context) else 1
+        return 0 if until_retired(args.gate_namespace, args.within, args.kubeconfig, args.context) else 1
     except ApiError as error:
         print(f"the gate cannot be scaled: {error}", file=sys.stderr)
         return 1
@@ -398,44 +388,40 @@ def _log(level: str, formatter: logging.Formatter | None = None) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    _log(arguments.log_level)
+def _run(args: argparse.Namespace) -> int:
+    _log(args.log_level)
     logging.getLogger().handlers[0].addFilter(FloodFilter())
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     name = os.environ.get("POD_NAME") or socket.gethostname()
     options = OperatorOptions(
         settings=Settings(
-            domain=arguments.domain,
-            ingress_class=arguments.ingress_class,
-            ingress_annotations=arguments.ingress_annotations or {},
-            gateway=arguments.gateway,
-            image_policy=ImagePolicy(arguments.image_policy),
-            trigger_image=arguments.trigger_image,
-            gate_namespace=arguments.gate_namespace,
-            operator_namespace=arguments.operator_namespace,
-            recorder=arguments.recorder,
-            metrics_from=arguments.metrics_from,
-            **_public_settings(arguments),
+            domain=args.domain,
+            ingress_class=args.ingress_class,
+            ingress_annotations=args.ingress_annotations or {},
+            gateway=args.gateway,
+            image_policy=ImagePolicy(args.image_policy),
+            trigger_image=args.trigger_image,
+            gate_namespace=args.gate_namespace,
+            operator_namespace=args.operator_namespace,
+            recorder=args.recorder,
+            metrics_from=args.metrics_from,
+            **_public_settings(args),
         ),
         identity=f"{name}-{os.getpid()}-{os.urandom(4).hex()}",
-        lease_namespace=arguments.lease_namespace,
-        lease_name=arguments.lease_name,
-        kubeconfig=arguments.kubeconfig,
-        context=arguments.context,
-        namespaces=tuple(arguments.namespaces or ()),
-        health=arguments.health,
-        relist_period=arguments.list_again_every,
-        recovers_within=arguments.recovers_within,
-        recorder_token=arguments.recorder_token_file,
-        recorder_ca=arguments.recorder_ca,
-        metrics_port=arguments.metrics_port,
+        lease_namespace=args.lease_namespace,
+        lease_name=args.lease_name,
+        kubeconfig=args.kubeconfig,
+        context=args.context,
+        namespaces=tuple(args.namespaces or ()),
+        health=args.health,
+        relist_period=args.list_again_every,
+        recovers_within=args.recovers_within,
+        recorder_token=args.recorder_token_file,
+        recorder_ca=args.recorder_ca,
+        metrics_port=args.metrics_port,
         notify=NotifyOptions(
-            arguments.notify_secret,
-            SinkFormat(arguments.notify_format),
-            arguments.notify_allow_networks,
-            arguments.notify_http,
-            arguments.notify_try_for,
+            args.notify_secret, SinkFormat(args.notify_format), args.notify_allow_networks, args.notify_http, args.notify_try_for
         ),
     )
     try:

@@ -67,15 +67,15 @@ def patience(text: str) -> float:
 
 
 def annotations_by_class(text: str) -> dict[str, tuple[str, ...]]:
-    annotations: dict[str, tuple[str, ...]] = {}
+    by_class: dict[str, tuple[str, ...]] = {}
     for entry in filter(None, (part.strip() for part in text.split(";"))):
         ingress_class, equals, listed = entry.partition("=")
         if not ingress_class.strip() or not equals:
             raise argparse.ArgumentTypeError(
                 f"{entry} is not CLASS=NAME,NAME: an ingress class, and the annotations that Apps of it may set"
             )
-        annotations[ingress_class.strip()] = tuple(filter(None, (name.strip() for name in listed.split(","))))
-    return annotations
+        by_class[ingress_class.strip()] = tuple(filter(None, (name.strip() for name in listed.split(","))))
+    return by_class
 
 
 def gateway(text: str) -> ParentRef:

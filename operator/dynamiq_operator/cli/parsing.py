@@ -173,10 +173,9 @@ def duration(text: str) -> float:
 
 
 def moment(text: str, now: datetime | None = None) -> str:
-    """Returns a time as RFC 3339, in UTC, from a duration ago (`1h`, `7d`), a date or a time. A date means its begin. The zone is UTC unless
-    given.
+    """Returns a time as RFC 3339, in UTC, from a duration ago (`1h`, `7d`), a date or a time.
 
-    Raises ArgumentTypeError.
+    A date means its begin. The zone is UTC unless given. Raises ArgumentTypeError.
     """
     from dynamiq_operator.cli.transport import parse_duration
 

@@ -1,4 +1,4 @@
-"""Serves the history of an App: pages and filters, whole rows, comparisons, what was live at a time, changes of settings, and verification."""
+"""Serves the history of an App: pages and filters, whole rows, comparisons, what was live at a time, changes of settings, verification."""
 
 from __future__ import annotations
 
@@ -161,11 +161,10 @@ def live_at(
 
 @router.get("/changes", responses=documented(Many[responses.AppChangeShape], 404, 422))
 def changes(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: AppId) -> Json:
-    """Returns what changed of the App besides its deployments, newest first: variables, access, hostname, triggers and all else, by name and
-    without values.
+    """Returns what changed of the App besides its deployments, newest first: variables, access, hostname, triggers and all else, by name.
 
-    Each change comes after a row, given by its sequence. Values are returned only for what callers see anyway: hostname, access, display
-    name, workflow and suspension.
+    Each change comes after a row, given by its sequence. It has values only for what callers see anyway: hostname, access, display name,
+    workflow and suspension.
     """
     app = context.find(APPS, app_id)
     with hidden_as_unknown("App", app_id):

@@ -1,4 +1,4 @@
-"""Reads the members of a request's body as raw JSON text: a flow is stored and returned with its numbers, escapes and key order unchanged."""
+"""Reads the members of a body as raw JSON text: a flow is stored and returned with its numbers, escapes and key order unchanged."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Forwards requests to the recorder, which has the runs, with the caller's own token. A response is passed on as it arrives, without holding
-it.
+"""Forwards requests to the recorder, which has the runs, with the caller's own token.
 
-Nothing else of a caller's request is sent, and only status, body and Retry-After are returned. A slow or missing
-recorder costs a request its time and its slot among those about runs, but no thread. Other requests do not notice.
+A response is passed on as it arrives, without holding it. Nothing else of a caller's request is sent, and only status, body and Retry-After
+are returned. A slow or missing recorder costs a request its time and its slot among those about runs, but no thread. Other requests do not
+notice.
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ class RowFacts:
 class Entry:
     """One object. `labels`: of a namespace; `row`: of a row.
 
-    `group`: a key that it shares with others. For a row it is its App's uid, see `owned_by`,
-    once the operator has numbered it and set its owner. Before, it is the namespace and name of the App. For a version it is the namespace and name of its workflow.
+    `group`: a key that it shares with others. For a row it is its App's uid, see `owned_by`, once the operator has numbered it and set its
+    owner. Before, it is the namespace and name of the App. For a version it is the namespace and name of its workflow.
     """
 
     namespace: str
@@ -137,7 +137,8 @@ def searched(text: str) -> str:
 
 
 def accepted(resource: ApiResource, metadata: str) -> str:
-    """Returns the media type to request: metadata, and for rows the table of `kubectl get`, since metadata lacks their order and their end."""
+    """Returns the media type to request: metadata, but for rows the table of `kubectl get`."""
+    # The order and the end of rows are in no metadata.
     return kube_api.TABLE if resource.kind == RECORDS.kind else metadata
 
 

@@ -40,22 +40,13 @@ FIND_WITHIN = 10.0  # seconds
 HEARD_WITHIN = 0.5
 """Seconds within which a working watch reports a change."""
 LISTED_MOST = 2_000
-"""Objects up to which a list is quicker than a watch of what was missed.
-
-With more, the watch is tried first: a list of 60,000 rows takes half a minute.
-"""
+"""Objects up to which a list is quicker than a watch of what was missed. A list of 60,000 rows takes half a minute."""
 HEARD_SECONDS = 3
 """Seconds of a watch that catches up. The API server reports how far a watch is two seconds before it ends."""
 RELIST_PAUSE_FACTOR = 4.0
-"""The pause after a relist for unknown ids, as a multiple of its duration, at most half of FIND_WITHIN.
-
-Requests in the pause still get an answer.
-"""
+"""The pause after a relist for unknown ids, in multiples of its duration: half of FIND_WITHIN at most, so that requests get an answer."""
 Listener = Callable[[Entry, bool], None]
-"""A callback for an object that is new, changed or deleted (True).
-
-The index is locked meanwhile: it returns at once and does not query the index.
-"""
+"""A callback for an object that is new, changed or deleted (True). The index is locked: it returns at once, and queries nothing."""
 
 
 class KindIndex:
@@ -273,10 +264,7 @@ class KindIndex:
         return version
 
     def _events(self, version: str, seconds: int, silence: float) -> Generator[str]:
-        """Applies the events of a watch of so many seconds; yields the resourceVersion up to which it is complete.
-
-        Raises errors.ApiError.
-        """
+        """Applies the events of a watch of `seconds`; yields the resourceVersion up to which it is complete. Raises errors.ApiError."""
         query: dict[str, str | int] = {
             "watch": 1,
             "allowWatchBookmarks": "true",
@@ -381,12 +369,10 @@ class IdIndex:
     def places_of(self, row: str, namespace: str) -> set[str]:
         """Returns the namespaces that may hold a row of this name: those where the index has it, and all of the project of `namespace`."""
         # All of the project, because the index may lag.
-        namespaces, rows = self.of(NAMESPACES).all(), self.of(RECORDS)
-        project = next((each.labels.get(PROJECT_LABEL) for each in namespaces if each.name == namespace), None)
+        known, rows = self.of(NAMESPACES).all(), self.of(RECORDS)
+        project = next((each.labels.get(PROJECT_LABEL) for each in known if each.name == namespace), None)
         return {
-            each.name
-            for each in namespaces
-            if (project and each.labels.get(PROJECT_LABEL) == project) or rows.named(each.name, row) is not None
+            each.name for each in known if (project and each.labels.get(PROJECT_LABEL) == project) or rows.named(each.name, row) is not None
         }
 
     def find(self, resource: ApiResource, uid: str) -> Entry | None:
