@@ -1,4 +1,4 @@
-"""Reads the pins of the live row, which a deploy keeps where it names nothing else."""
+"""Reads the pins of the live row, which a deploy keeps unless it names others."""
 
 from __future__ import annotations
 

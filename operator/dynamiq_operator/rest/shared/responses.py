@@ -111,7 +111,7 @@ class RowRef(ResponseModel):
 
 
 class Waits(ResponseModel):
-    """The guards for which a row waits."""
+    """The guards that block a waiting row."""
 
     reason: Annotated[str, Field(json_schema_extra={"enum": GUARDS}, description="The first thing that it waits for.")]
     message: Annotated[str, Field(description="All of it, as a sentence: kubectl and the plugin say the same.")]
