@@ -47,7 +47,7 @@ HEALTH = "http://0.0.0.0:8080/healthz"
 
 
 class OneLine(logging.Formatter):
-    """One line per message: what users wrote can neither begin a new line nor colour a terminal. Lines of a stack trace are indented."""
+    """A formatter with one line per message: users' text cannot begin a line or colour a terminal. Lines of a stack trace are indented."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
         return on_one_line(super().formatMessage(record))
@@ -265,61 +265,61 @@ def _log_level(to: argparse.ArgumentParser) -> None:
 
 def main() -> int:
     options = parser()
-    given = options.parse_args()
-    if given.command == "api" and (given.tls_cert is None) != (given.tls_key is None):
+    args = options.parse_args()
+    if args.command == "api" and (args.tls_cert is None) != (args.tls_key is None):
         options.error("--tls-cert and --tls-key belong together")
-    if "recorder_ca" in given and given.recorder_ca is not None and not os.access(given.recorder_ca, os.R_OK):
-        options.error(f"{given.recorder_ca} cannot be read")
-    if given.command == "api" and (wrong := _wrong_console(given)):
+    if "recorder_ca" in args and args.recorder_ca is not None and not os.access(args.recorder_ca, os.R_OK):
+        options.error(f"{args.recorder_ca} cannot be read")
+    if args.command == "api" and (wrong := _wrong_console(args)):
         options.error(wrong)
     try:
-        return {"run": _run, "api": _api, "gate": _gate, "retire-gate": _retire_gate}[given.command](given)
+        return {"run": _run, "api": _api, "gate": _gate, "retire-gate": _retire_gate}[args.command](args)
     except (ConfigException, NoConfig) as error:
         print(f"the cluster's configuration cannot be read: {error}", file=sys.stderr)
         return 1
 
 
-def _wrong_console(given: argparse.Namespace) -> str:
-    """What of the console's options does not fit together; empty where they do. A text of the environment becomes what a flag is."""
-    if isinstance(given.console, str):
-        if (known := {"true": True, "false": False}.get(given.console.lower())) is None:
-            return f"DYNAMIQ_CONSOLE is {given.console}, and has to be true or false"
-        given.console = known
-    if (given.oidc_issuer is None) != (given.oidc_client_id is None):
+def _wrong_console(args: argparse.Namespace) -> str:
+    """Returns why the console's options do not fit together; empty if they do. It parses --console if that is text from the environment."""
+    if isinstance(args.console, str):
+        if (known := {"true": True, "false": False}.get(args.console.lower())) is None:
+            return f"DYNAMIQ_CONSOLE is {args.console}, and has to be true or false"
+        args.console = known
+    if (args.oidc_issuer is None) != (args.oidc_client_id is None):
         return "--oidc-issuer and --oidc-client-id belong together"
-    if given.oidc_issuer is not None and given.console_url is None:
+    if args.oidc_issuer is not None and args.console_url is None:
         return "--oidc-issuer needs --console-url: the provider sends people back to it"
-    if given.oidc_issuer is None and (given.oidc_client_secret_file or given.oidc_scopes or given.oidc_name or given.oidc_ca_file):
+    if args.oidc_issuer is None and (args.oidc_client_secret_file or args.oidc_scopes or args.oidc_name or args.oidc_ca_file):
         return "--oidc-client-secret-file, --oidc-scopes, --oidc-name and --oidc-ca-file need --oidc-issuer"
-    for file in (given.oidc_client_secret_file, given.oidc_ca_file):
+    for file in (args.oidc_client_secret_file, args.oidc_ca_file):
         if file is not None and not os.access(file, os.R_OK):
             return f"{file} cannot be read"
     return ""
 
 
-def _api(given: argparse.Namespace) -> int:
-    # The operator serves no API and does not load what it takes.
+def _api(args: argparse.Namespace) -> int:
+    # Imported here: the operator serves no API, and does not load its modules.
     from dynamiq_operator.rest.console.options import ConsoleOptions, OidcOptions
     from dynamiq_operator.rest.http.recorder import RecorderOptions
     from dynamiq_operator.rest.http.request_log import JsonLines
     from dynamiq_operator.rest.serve import Options as ApiOptions
     from dynamiq_operator.rest.serve import serve
 
-    _log(given.log_level, JsonLines())
+    _log(args.log_level, JsonLines())
     oidc = None
-    if given.oidc_issuer is not None:
-        files = {"secret": given.oidc_client_secret_file, "ca": given.oidc_ca_file}
-        oidc = OidcOptions.of(given.oidc_issuer, given.oidc_client_id, given.oidc_name, given.oidc_scopes, **files)
+    if args.oidc_issuer is not None:
+        files = {"secret": args.oidc_client_secret_file, "ca": args.oidc_ca_file}
+        oidc = OidcOptions.of(args.oidc_issuer, args.oidc_client_id, args.oidc_name, args.oidc_scopes, **files)
     options = ApiOptions(
-        Settings(domain=given.domain, trigger_image=given.trigger_image, **_public_settings(given)),
-        given.host,
-        given.port,
-        given.kubeconfig,
-        given.context,
-        (given.tls_cert, given.tls_key) if given.tls_cert is not None else None,
-        ConsoleOptions(given.console, given.console_url, oidc),
-        RecorderOptions(given.recorder, given.recorder_ca) if given.recorder is not None else None,
-        given.metrics_port,
+        Settings(domain=args.domain, trigger_image=args.trigger_image, **_public_settings(args)),
+        args.host,
+        args.port,
+        args.kubeconfig,
+        args.context,
+        (args.tls_cert, args.tls_key) if args.tls_cert is not None else None,
+        ConsoleOptions(args.console, args.console_url, oidc),
+        RecorderOptions(args.recorder, args.recorder_ca) if args.recorder is not None else None,
+        args.metrics_port,
     )
     try:
         serve(options)
@@ -333,19 +333,19 @@ def _api(given: argparse.Namespace) -> int:
     return 0
 
 
-def _public_settings(given: argparse.Namespace) -> dict[str, Any]:
-    return {"public_scheme": given.public_scheme and PublicScheme(given.public_scheme), "public_port": given.public_port}
+def _public_settings(args: argparse.Namespace) -> dict[str, Any]:
+    return {"public_scheme": args.public_scheme and PublicScheme(args.public_scheme), "public_port": args.public_port}
 
 
-def _gate(given: argparse.Namespace) -> int:
-    # Only this mode takes a web server and metrics along.
+def _gate(args: argparse.Namespace) -> int:
+    # Imported here: only this mode needs a web server and metrics.
     from dynamiq_operator.gate.limits import Limits
     from dynamiq_operator.gate.membership import Replica
     from dynamiq_operator.gate.relay import Recorder
     from dynamiq_operator.gate.serve import Options, serve
     from dynamiq_operator.model.json_lines import JsonLines
 
-    _log(given.log_level, JsonLines())
+    _log(args.log_level, JsonLines())
     known = {name: os.environ.get(name, "") for name in ("POD_NAMESPACE", "POD_NAME", "POD_UID", "POD_IPS", "NODE_NAME")}
     if missing := [name for name, value in known.items() if not value]:
         print(f"the gate does not know who it is: set {', '.join(missing)}, as manifests/gate/deployment.yaml does", file=sys.stderr)
@@ -353,15 +353,15 @@ def _gate(given: argparse.Namespace) -> int:
     replica = Replica(known["POD_NAMESPACE"], known["POD_NAME"], known["POD_UID"], tuple(known["POD_IPS"].split(",")), known["NODE_NAME"])
     options = Options(
         replica,
-        given.listen,
-        given.health_port,
-        given.metrics_port,
-        Limits.within(given.memory, given.held_most, given.calls_most, given.body_limit),
-        given.finish_within,
-        given.linger,
-        recorder=Recorder(given.recorder, given.recorder_token_file, given.recorder_ca) if given.recorder is not None else None,
-        kubeconfig=given.kubeconfig,
-        context=given.context,
+        args.listen,
+        args.health_port,
+        args.metrics_port,
+        Limits.within(args.memory, args.held_most, args.calls_most, args.body_limit),
+        args.finish_within,
+        args.linger,
+        recorder=Recorder(args.recorder, args.recorder_token_file, args.recorder_ca) if args.recorder is not None else None,
+        kubeconfig=args.kubeconfig,
+        context=args.context,
     )
     try:
         asyncio.run(serve(options))
@@ -371,12 +371,12 @@ def _gate(given: argparse.Namespace) -> int:
     return 0
 
 
-def _retire_gate(given: argparse.Namespace) -> int:
+def _retire_gate(args: argparse.Namespace) -> int:
     from dynamiq_operator.gate.retire import until_retired
 
-    _log(given.log_level)
+    _log(args.log_level)
     try:
-        return 0 if until_retired(given.gate_namespace, given.within, given.kubeconfig, given.context) else 1
+        return 0 if until_retired(args.gate_namespace, args.within, args.kubeconfig, args.context) else 1
     except ApiError as error:
         print(f"the gate cannot be scaled: {error}", file=sys.stderr)
         return 1
@@ -388,40 +388,40 @@ def _log(level: str, formatter: logging.Formatter | None = None) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
-def _run(given: argparse.Namespace) -> int:
-    _log(given.log_level)
+def _run(args: argparse.Namespace) -> int:
+    _log(args.log_level)
     logging.getLogger().handlers[0].addFilter(FloodFilter())
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     name = os.environ.get("POD_NAME") or socket.gethostname()
     options = OperatorOptions(
         settings=Settings(
-            domain=given.domain,
-            ingress_class=given.ingress_class,
-            ingress_annotations=given.ingress_annotations or {},
-            gateway=given.gateway,
-            image_policy=ImagePolicy(given.image_policy),
-            trigger_image=given.trigger_image,
-            gate_namespace=given.gate_namespace,
-            operator_namespace=given.operator_namespace,
-            recorder=given.recorder,
-            metrics_from=given.metrics_from,
-            **_public_settings(given),
+            domain=args.domain,
+            ingress_class=args.ingress_class,
+            ingress_annotations=args.ingress_annotations or {},
+            gateway=args.gateway,
+            image_policy=ImagePolicy(args.image_policy),
+            trigger_image=args.trigger_image,
+            gate_namespace=args.gate_namespace,
+            operator_namespace=args.operator_namespace,
+            recorder=args.recorder,
+            metrics_from=args.metrics_from,
+            **_public_settings(args),
         ),
         identity=f"{name}-{os.getpid()}-{os.urandom(4).hex()}",
-        lease_namespace=given.lease_namespace,
-        lease_name=given.lease_name,
-        kubeconfig=given.kubeconfig,
-        context=given.context,
-        namespaces=tuple(given.namespaces or ()),
-        health=given.health,
-        relist_period=given.list_again_every,
-        recovers_within=given.recovers_within,
-        recorder_token=given.recorder_token_file,
-        recorder_ca=given.recorder_ca,
-        metrics_port=given.metrics_port,
+        lease_namespace=args.lease_namespace,
+        lease_name=args.lease_name,
+        kubeconfig=args.kubeconfig,
+        context=args.context,
+        namespaces=tuple(args.namespaces or ()),
+        health=args.health,
+        relist_period=args.list_again_every,
+        recovers_within=args.recovers_within,
+        recorder_token=args.recorder_token_file,
+        recorder_ca=args.recorder_ca,
+        metrics_port=args.metrics_port,
         notify=NotifyOptions(
-            given.notify_secret, SinkFormat(given.notify_format), given.notify_allow_networks, given.notify_http, given.notify_try_for
+            args.notify_secret, SinkFormat(args.notify_format), args.notify_allow_networks, args.notify_http, args.notify_try_for
         ),
     )
     try:

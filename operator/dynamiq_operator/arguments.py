@@ -1,4 +1,4 @@
-"""What an option of `python -m dynamiq_operator` may be: each by a flag or by its environment variable, checked where it is read."""
+"""Parses the options of `python -m dynamiq_operator`. Each is a flag or its environment variable, checked where it is read."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def setting(
     variable: str = "",
 ) -> None:
     variable = variable or "DYNAMIQ_" + flag.removeprefix("--").replace("-", "_").upper()
-    found = os.environ.get(variable) or default
-    to.add_argument(flag, default=found, choices=choices, type=kind, action=action, help=f"{text} [{variable}]")
+    value = os.environ.get(variable) or default
+    to.add_argument(flag, default=value, choices=choices, type=kind, action=action, help=f"{text} [{variable}]")
 
 
 class Repeated(argparse.Action):
-    """A flag that may be given several times, each time with a list; what its variable has counts where it is not given at all."""
+    """A flag that may be repeated, each time with a list. Its variable counts only if the flag is not given at all."""
 
     def __call__(self, _parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _flag: str | None = None) -> None:
         before: Sequence[object] | str | None = getattr(namespace, self.dest)
@@ -61,21 +61,21 @@ def count(text: str) -> int:
 
 
 def patience(text: str) -> float:
-    if (found := seconds(text)) < RECOVERS_LEAST:
+    if (parsed := seconds(text)) < RECOVERS_LEAST:
         raise argparse.ArgumentTypeError(f"{text} is less than {RECOVERS_LEAST:.0f} s, in which a watch may have nothing to say")
-    return found
+    return parsed
 
 
 def annotations_by_class(text: str) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    by_class: dict[str, tuple[str, ...]] = {}
     for entry in filter(None, (part.strip() for part in text.split(";"))):
         ingress_class, equals, listed = entry.partition("=")
         if not ingress_class.strip() or not equals:
             raise argparse.ArgumentTypeError(
                 f"{entry} is not CLASS=NAME,NAME: an ingress class, and the annotations that Apps of it may set"
             )
-        found[ingress_class.strip()] = tuple(filter(None, (name.strip() for name in listed.split(","))))
-    return found
+        by_class[ingress_class.strip()] = tuple(filter(None, (name.strip() for name in listed.split(","))))
+    return by_class
 
 
 def gateway(text: str) -> ParentRef:
@@ -104,20 +104,13 @@ def issuer(text: str) -> str:
 
 
 def recorder_url(text: str) -> str:
-    found = urlsplit(text)
+    url = urlsplit(text)
     try:
-        _ = found.port
-        (found.hostname or "").encode("idna")
+        _ = url.port
+        (url.hostname or "").encode("idna")
     except ValueError:  # UnicodeError is one: of a host with a label that is empty or too long
-        found = urlsplit("")
-    if (
-        found.scheme not in ("http", "https")
-        or not found.hostname
-        or found.path.strip("/")
-        or found.query
-        or found.fragment
-        or "@" in found.netloc
-    ):
+        url = urlsplit("")
+    if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query or url.fragment or "@" in url.netloc:
         raise argparse.ArgumentTypeError(f"{text} is not http://HOST:PORT or https://HOST:PORT")
     return text.rstrip("/")
 

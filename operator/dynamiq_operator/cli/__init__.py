@@ -1,7 +1,4 @@
-"""`kubectl dynamiq`: history, deploy, rollback, promote and the rest from a terminal.
-
-It separates kubectl's own flags and starts kubectl before it imports anything else: kubectl starts while Python imports.
-"""
+"""`kubectl dynamiq`: the plugin's entry. It separates kubectl's own flags, starts kubectl, and only then imports the commands."""
 
 from __future__ import annotations
 
@@ -12,8 +9,9 @@ from dynamiq_operator.cli.connection import Connection
 
 
 def main() -> int:
-    """The plugin's entry; returns the exit code."""
+    """Runs the plugin; returns the exit code."""
     given = kubectl_flags.split(sys.argv[1:])
+    # kubectl starts while Python imports the rest: import nothing more above this line.
     try:
         with Connection(given) as connection:
             if given.needs_cluster:

@@ -1,4 +1,7 @@
-"""Rows that left the cluster, asked of the recorder with the caller's token. Whoever can't read them hears why, and not that there are none."""
+"""Reads rows that left the cluster from the recorder, with the caller's token.
+
+Callers who may not read them get the reason, never an empty list.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ PAGE = 200
 
 
 class Archive:
-    """That of one App. Each call raises Refusal, which says that it is the archive that cannot be read, and kube.errors.ApiError."""
+    """The archive of one App.
+
+    Each call raises Refusal, which names the archive as what cannot be read, and kube.errors.ApiError.
+    """
 
     def __init__(self, recorder: Recorder, patience: Patience, app: Manifest) -> None:
         self._recorder, self._patience, meta = recorder, patience, app["metadata"]
@@ -34,37 +40,37 @@ class Archive:
         self._path = f"{path_of(meta['uid'])}/archive"
 
     def walk(self) -> Iterator[Manifest]:
-        """All rows, newest first, a page at a time: there may be more of them than there is memory."""
-        cursor, found = "", 0
+        """Yields all rows, newest first, page by page: they may not fit into memory."""
+        cursor, count = "", 0
         try:
             while True:
                 page = self._ask("", [("limit", str(PAGE)), *([("cursor", cursor)] if cursor else [])])
-                found += len(page["data"])
-                self._patience.doing = f"reading the archive of {self.app}, {found} of {page['pagination']['total_count']} rows"
+                count += len(page["data"])
+                self._patience.doing = f"reading the archive of {self.app}, {count} of {page['pagination']['total_count']} rows"
                 yield from page["data"]
                 if not (cursor := page["pagination"].get("next_cursor") or ""):
                     return
         finally:
             self._patience.doing = WAITING
 
-    def find(self, wanted: int | str) -> Manifest | None:
-        """The row of a sequence (`12`, `#12`), or of a name; None where there is none."""
-        text = str(wanted).removeprefix("#")
+    def find(self, key: int | str) -> Manifest | None:
+        """Returns the row of a sequence (`12`, `#12`), or of a name; None if there is none."""
+        text = str(key).removeprefix("#")
         if not text.isdecimal():
-            row: Manifest | None = self._one(f"/rows/{quote(text, safe='')}")
+            row: Manifest | None = self._entry(f"/rows/{quote(text, safe='')}")
             return row
         if (sequence := int(text)) > SEQUENCE_MAX:
             return None
-        found = self._ask("", [("cursor", f"{sequence + 1}.0"), ("limit", "1")])["data"]
-        return next((row for row in found if row["spec"]["sequence"] == sequence), None)
+        rows = self._ask("", [("cursor", f"{sequence + 1}.0"), ("limit", "1")])["data"]
+        return next((row for row in rows if row["spec"]["sequence"] == sequence), None)
 
     def flow(self, flow_hash: str) -> str | None:
-        """The flow of a hash; None where it is not there, or the caller may not read it."""
-        found = self._one(f"/flows/{quote(flow_hash, safe=':')}")
-        return found["flow"] if found is not None else None
+        """Returns the flow of a hash; None if it is missing, or the caller may not read it."""
+        entry = self._entry(f"/flows/{quote(flow_hash, safe=':')}")
+        return entry["flow"] if entry is not None else None
 
-    def _one(self, path: str) -> Any:
-        """None where there is no such thing, or the caller may not see it."""
+    def _entry(self, path: str) -> Any:
+        """Returns the data at a path; None if it is missing, or the caller may not read it."""
         try:
             return self._recorder.ask("GET", f"{self._path}{path}")["data"]
         except NotThere:
@@ -73,9 +79,9 @@ class Archive:
             raise self._unread(refusal) from None
 
     def around(self, time: str) -> list[Manifest]:
-        """Those that tell what was live at a time."""
-        found: list[Manifest] = self._ask("/at", [("time", time)])["data"]
-        return found
+        """Returns the rows that decide what was live at a time."""
+        rows: list[Manifest] = self._ask("/at", [("time", time)])["data"]
+        return rows
 
     def _ask(self, path: str, query: list[tuple[str, str]]) -> Any:
         try:
@@ -88,26 +94,29 @@ class Archive:
 
 
 def archives(context: CommandContext, namespace: str, app: str | None = None) -> list[Archive]:
-    """Of an App, of a namespace, or of all, those that there are. Raises kube.errors.ApiError: Denied where the caller may not read the Apps."""
+    """Lists the archives of an App, of a namespace, or of all namespaces.
+
+    Raises kube.errors.ApiError: Denied if the caller may not read the Apps.
+    """
     recorder = Recorder(context)
     try:
-        one = requests.get(context.api, APPS, namespace, app) if app is not None else None
-        found = [one] if one is not None else requests.items(context.api, APPS, namespace)
+        chosen = requests.get(context.api, APPS, namespace, app) if app is not None else None
+        apps = [chosen] if chosen is not None else requests.items(context.api, APPS, namespace)
     except errors.NotFound:
         return []
-    return [Archive(recorder, context.api.patience, each) for each in found if has_archive(each)]
+    return [Archive(recorder, context.api.patience, each) for each in apps if has_archive(each)]
 
 
-def beside(context: CommandContext, api: Api, wanted: int | str) -> WithArchivedRow | None:
-    """`api` with the row of a sequence, or of a name, that is in the App's archive; None where it has none, or not this row.
+def beside(context: CommandContext, api: Api, key: int | str) -> WithArchivedRow | None:
+    """Returns `api` with a row, by sequence or name, from the App's archive; None if the archive does not have it.
 
-    Raises Refusal where it cannot be read, and kube.errors.ApiError.
+    Raises Refusal if the archive cannot be read, and kube.errors.ApiError.
     """
     from dynamiq_operator.kube.archived_row import WithArchivedRow
 
     for archive in archives(context, context.namespace, context.options.app):
-        found = archive.find(wanted)
-        if found is not None:
-            pinned = found["spec"].get("pinned")
-            return WithArchivedRow(api, found, archive.flow(pinned["workflowHash"]) if pinned else None)
+        row = archive.find(key)
+        if row is not None:
+            pinned = row["spec"].get("pinned")
+            return WithArchivedRow(api, row, archive.flow(pinned["workflowHash"]) if pinned else None)
     return None

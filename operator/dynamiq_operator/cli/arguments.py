@@ -1,4 +1,4 @@
-"""The plugin's commands and options, and the help that teaches them."""
+"""The plugin's commands and options, and their help."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEPLOY_EXITS = (
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line, without kubectl's own flags."""
+    """Returns the parser of the whole command line, without kubectl's own flags."""
     made = parsing.Parser(
         prog=parsing.PROG,
         description="Every deploy of an App is a row of its history; rolling back is one more row.",
@@ -105,7 +105,7 @@ def _reading(commands: Any) -> None:
 
 
 def _outputs_of_history() -> str:
-    """What `-o wide` and `-o json` print of a row."""
+    """Describes what `-o wide` and `-o json` print of a row."""
     *added, last = (column.spoken for column in of_plugin(wide=True) if column.wide)
     fields = ", ".join(f"{column.json_name} ({column.note})" if column.note else column.json_name for column in COLUMNS)
     return (
@@ -385,19 +385,19 @@ def _add_deploy_flags(to: argparse.ArgumentParser) -> None:
 
 
 def options(made: argparse.ArgumentParser, wanted: Callable[[argparse.Action], bool] = lambda _: True) -> dict[str, str]:
-    """The option strings of a parser with their help."""
+    """Returns the option strings of a parser with their help."""
     return {option: action.help or "" for action in made._actions if wanted(action) for option in action.option_strings}
 
 
 def commands_of(made: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """The parsers of the commands, by name."""
-    found: dict[str, argparse.ArgumentParser] = next(
+    """Returns the parsers of the commands, by name."""
+    parsers: dict[str, argparse.ArgumentParser] = next(
         dict(action.choices) for action in made._actions if isinstance(action, argparse._SubParsersAction)
     )
-    return found
+    return parsers
 
 
 def helps_of(made: argparse.ArgumentParser) -> dict[str, str]:
-    """What each command does, by name."""
-    found = next(action for action in made._actions if isinstance(action, argparse._SubParsersAction))
-    return {choice.dest: choice.help or "" for choice in found._choices_actions}
+    """Returns the help of each command, by name."""
+    subparsers = next(action for action in made._actions if isinstance(action, argparse._SubParsersAction))
+    return {choice.dest: choice.help or "" for choice in subparsers._choices_actions}

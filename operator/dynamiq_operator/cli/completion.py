@@ -1,7 +1,7 @@
-"""`kubectl_complete-dynamiq`: candidates for kubectl's shell completion after `kubectl dynamiq`; none where something fails.
+"""`kubectl_complete-dynamiq`: prints candidates for kubectl's shell completion after `kubectl dynamiq`; none if anything fails.
 
-It prints a candidate and its description on each line, and at the end the sum of cobra's directives. Names in the cluster
-come from one `kubectl get`, which needs neither models nor a proxy.
+It prints a candidate and its description on each line, and last the sum of cobra's directives. Names in the cluster come from one `kubectl
+get`, which needs neither models nor a proxy.
 """
 
 from __future__ import annotations
@@ -19,24 +19,25 @@ from dynamiq_operator.model.manifests import GROUP
 from dynamiq_operator.model.names import access_keys
 
 NO_FILES, FILES = ":4", ":0"
-"""Directives of cobra: whether the shell completes file names as well."""
+"""Directives of cobra: without and with completion of file names."""
 NO_VALUE = "<no value>"
 NAMELESS = frozenset(("list", "version", "run", "score"))
-"""Commands whose arguments are no names of objects."""
+"""Commands whose arguments are not names of objects."""
 WITH_ROWS = {"diff": 3, "compare": 3, **dict.fromkeys(("approve", "resume", "reject", "withdraw"), 2)}
-"""Commands whose arguments after the App are rows, and how many arguments there are at most."""
+"""Commands whose arguments after the App are rows, with the largest number of arguments."""
 FILE_OPTIONS = [kubectl_flags.FILE], [kubectl_flags.NEW_FILE]
 TIMEOUT = 3  # seconds
 Candidates = Iterable[tuple[str, str]]
 
 
 def _template(value: str, *about: str) -> str:
-    """A Go template that prints a line for each item. Descriptions are quoted: a line break in one could pass for another item."""
+    """Returns a Go template that prints a line for each item."""
+    # Descriptions are quoted: a line break in one could pass for another item.
     return "{{range .items}}{{" + value + "}}" + "".join('{{"\\t"}}' + _quoted(path) for path in about) + '{{"\\n"}}{{end}}'
 
 
 def _quoted(path: str) -> str:
-    """A field, quoted; empty where one of the objects on its path is missing."""
+    """Returns the template of a field, quoted; empty if an object on its path is missing."""
     *objects, last = path.removeprefix(".").split(".")
     opened = "".join(f"{{{{with .{name}}}}}" for name in (*objects, last))
     return opened + '{{printf "%q" .}}' + "{{end}}" * (len(objects) + 1)
@@ -53,7 +54,7 @@ WORKFLOW_OF = "{{.spec.workflow}}"
 
 
 def main() -> int:
-    """The entry; the arguments are those after `kubectl dynamiq`, the last one as far as it is typed."""
+    """Prints the candidates; returns 0. Its arguments are those after `kubectl dynamiq`; the last one is what is typed so far."""
     *typed, prefix = sys.argv[1:] or [""]
     try:
         lines = [*_lines(candidates(typed, prefix), prefix), FILES if typed[-1:] in FILE_OPTIONS else NO_FILES]
@@ -64,7 +65,7 @@ def main() -> int:
 
 
 def candidates(typed: list[str], prefix: str) -> Candidates:
-    """Candidates for the next argument, whether or not they begin with what is typed."""
+    """Returns candidates for the next argument, including those that do not begin with `prefix`."""
     last = typed[-1] if typed else ""
     if last in kubectl_flags.WITH_VALUE | kubectl_flags.NAMESPACE:
         return _from_kubectl(last, prefix)
@@ -84,7 +85,7 @@ def candidates(typed: list[str], prefix: str) -> Candidates:
 
 
 def _argument(given: kubectl_flags.CommandLine, command: str) -> Candidates:
-    """Candidates for a positional argument: an App, a workflow, or of two commands a row. Ids of runs are not offered."""
+    """Returns candidates for a positional argument: an App, a workflow, or a row. Ids of runs are not offered."""
     before = _positional(given)
     if command == "keys":
         return _of_keys(given, before)
@@ -102,7 +103,7 @@ def _argument(given: kubectl_flags.CommandLine, command: str) -> Candidates:
 
 
 def _value(given: kubectl_flags.CommandLine, command: str, option: str, prefix: str) -> Candidates:
-    """Candidates for the value of an option."""
+    """Returns candidates for the value of an option."""
     app = (_positional(given) or [""])[0]
     choices: dict[str, Callable[[], Candidates]] = {
         "--version": lambda: _versions(given, app),
@@ -120,7 +121,7 @@ def _value(given: kubectl_flags.CommandLine, command: str, option: str, prefix: 
 
 
 def _choices(command: str, option: str) -> Candidates:
-    """The words that an option takes, where it takes no others."""
+    """Returns the values of an option that has a fixed set of them."""
     parser = arguments.commands_of(arguments.parser())[command]
     return [(str(choice), "") for action in parser._actions if option in action.option_strings for choice in action.choices or ()]
 
@@ -131,7 +132,10 @@ def _formats(command: str) -> Candidates:
 
 
 def _of_keys(given: kubectl_flags.CommandLine, before: list[str]) -> Candidates:
-    """Of `keys`: the action, the App, and for `revoke` the names of its keys, whose values are not read."""
+    """Returns candidates for the arguments of `keys`: the action, the App, and for `revoke` the names of its keys.
+
+    It does not read the keys themselves.
+    """
     if not before:
         return [("list", "show the names"), ("create", "make a new one"), ("revoke", "take one away")]
     if len(before) == 1:
@@ -145,21 +149,21 @@ def _versions(given: kubectl_flags.CommandLine, app: str) -> Candidates:
 
 
 def _rows(given: kubectl_flags.CommandLine, app: str) -> Candidates:
-    found = [row for row in _get(given, "deployments", ROWS, selector=f"spec.app={app}") if row[0].isdecimal()]
-    return sorted(found, key=lambda row: -int(row[0]))
+    rows = [row for row in _get(given, "deployments", ROWS, selector=f"spec.app={app}") if row[0].isdecimal()]
+    return sorted(rows, key=lambda row: -int(row[0]))
 
 
 def _get(given: kubectl_flags.CommandLine, plural: str, template: str, *names: str, selector: str = "") -> Candidates:
-    """Names and descriptions from `kubectl get`. Raises NotConnected, OSError and SubprocessError."""
+    """Returns names and descriptions from `kubectl get`. Raises NotConnected, OSError and SubprocessError."""
     resource = plural if plural in ("namespaces", "secrets") else f"{plural}.{GROUP}"
     command = [kubectl(), "get", resource, *names, f"--output=go-template={template}", f"--request-timeout={TIMEOUT}s", *given.kubectl]
     command += [f"--field-selector={selector}"] if selector else []
     command += [f"--namespace={given.namespace}"] if given.namespace else []
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT + 1, check=True, stdin=subprocess.DEVNULL)
-    found = [line.split("\t") for line in done.stdout.split("\n") if line]
+    rows = [line.split("\t") for line in done.stdout.split("\n") if line]
     return list(
         {
-            value: (value, " ".join(_unquoted(text) for text in about if text)) for value, *about in found if value not in ("", NO_VALUE)
+            value: (value, " ".join(_unquoted(text) for text in about if text)) for value, *about in rows if value not in ("", NO_VALUE)
         }.values()
     )
 
@@ -170,12 +174,12 @@ def _unquoted(text: str) -> str:
 
 
 def _from_kubectl(flag: str, prefix: str) -> Candidates:
-    """Candidates for the value of one of kubectl's own flags, from kubectl."""
+    """Returns candidates for the value of one of kubectl's own flags, from kubectl."""
     done = subprocess.run(
         [kubectl(), "__complete", "get", "pods", flag, prefix], capture_output=True, text=True, timeout=TIMEOUT, check=True, env=os.environ
     )
-    found = [line.partition("\t") for line in done.stdout.splitlines() if not line.startswith(":")]
-    return [(value, about) for value, _, about in found]
+    lines = [line.partition("\t") for line in done.stdout.splitlines() if not line.startswith(":")]
+    return [(value, about) for value, _, about in lines]
 
 
 def _flags() -> Candidates:
@@ -187,15 +191,15 @@ def _flags() -> Candidates:
 
 
 def _positional(given: kubectl_flags.CommandLine) -> list[str]:
-    """The arguments after the command that are neither options nor their values."""
-    found: list[str] = []
-    left = iter(given.rest[1:])
-    for argument in left:
+    """Returns the arguments after the command that are neither options nor their values."""
+    positional: list[str] = []
+    remaining = iter(given.rest[1:])
+    for argument in remaining:
         if argument in kubectl_flags.OWN_WITH_VALUE:
-            next(left, None)
+            next(remaining, None)
         elif not argument.startswith("-"):
-            found.append(argument)
-    return found
+            positional.append(argument)
+    return positional
 
 
 def _lines(choices: Candidates, prefix: str) -> Iterable[str]:

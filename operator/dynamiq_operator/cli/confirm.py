@@ -1,4 +1,4 @@
-"""A preview is shown, confirmed on a terminal, and then performed and followed."""
+"""Shows a preview, asks for confirmation on a terminal, then performs and follows the plan."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ QUESTIONS = {
 
 
 def show_and_deploy(context: CommandContext, plan: PreviewedDeploy, api: Api | None = None) -> int:
-    """`api`: what the plan was made with, where that knows more than the API server."""
+    """Shows a plan, asks, deploys it and follows its row; returns the exit code.
+
+    `api`: the one that made the plan, if it knows more than the API server.
+    """
     preview = plan.preview
     return perform_and_follow(
         context, preview.lines(), preview.as_json(), lambda: perform_confirmed(api or context.api, plan).made, preview.namespace
@@ -57,7 +60,10 @@ def perform_and_follow(
 
 
 def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) -> bool:
-    """Shows the preview, and asks. Of what is to be read by a program only the end is on standard output. Raises NobodyToAsk."""
+    """Shows the preview and asks; returns True if the user agreed. Raises NobodyToAsk.
+
+    If a program reads standard output, the preview goes to standard error.
+    """
     options = context.options
     if options.preview:
         if options.output not in (None, "name"):
@@ -66,8 +72,8 @@ def agreed(context: CommandContext, lines: Iterable[str], data: dict[str, Any]) 
             context.out.preview(lines)
         return False
     if not options.yes and not can_ask():
-        said = "needs --yes: there is no terminal to ask; --dry-run shows what it would do"
-        raise NobodyToAsk(said)
+        message = "needs --yes: there is no terminal to ask; --dry-run shows what it would do"
+        raise NobodyToAsk(message)
     is_data = options.output is not None or getattr(options, "no_wait", False)
     (context.err if is_data else context.out).preview(lines)
     if options.yes:

@@ -1,7 +1,6 @@
-"""The way to the API server: `kubectl proxy` on a unix socket, so that every way to log in is kubectl's own.
+"""Connects to the API server by `kubectl proxy` on a unix socket: every way to log in is kubectl's own.
 
-It imports next to nothing, since it runs before all other imports. The socket is in a folder with mode 0700. The proxy runs
-under a shell that ends it and removes the folder when the plugin ends, however it ends.
+The socket is in a folder with mode 0700. The proxy runs under a shell that ends it, and removes the folder, however the plugin ends.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from types import TracebackType
 
 from dynamiq_operator.cli.kubectl_flags import CommandLine
 
+# This module imports next to nothing: it runs before all other imports.
 NO_KUBECTL = "kubectl is not on the PATH: install it, or name it in the variable KUBECTL"
 DEFAULT_NAMESPACE = "default"
 
@@ -33,7 +33,7 @@ class NotConnected(Exception):  # noqa: N818 - named as the errors of kube/
 
 @dataclass
 class _Child:
-    """A started process: its id, and the file descriptors from which its two outputs are read."""
+    """A started process: its id, and the file descriptors of its two outputs."""
 
     process: int
     stdout: int
@@ -41,7 +41,7 @@ class _Child:
 
 
 class Connection:
-    """`kubectl proxy`, started early and awaited when the first request needs it. As a context manager it ends the proxy."""
+    """`kubectl proxy`, started early and awaited by the first request. Leaving its context ends the proxy."""
 
     def __init__(self, given: CommandLine) -> None:
         self.given = given
@@ -51,7 +51,7 @@ class Connection:
         self._namespace_query: _Child | None = None
 
     def start(self) -> None:
-        """Starts the proxy, and `kubectl config view` where no flag names the namespace. Errors are raised by `wait` and `namespace`."""
+        """Starts the proxy, and `kubectl config view` if no flag names the namespace. `wait` and `namespace` raise their errors."""
         try:
             program = kubectl()
         except NotConnected:
@@ -74,7 +74,7 @@ class Connection:
 
     @property
     def socket(self) -> str:
-        """Where the proxy listens."""
+        """The path of the socket at which the proxy listens."""
         return f"{self._folder}/s"
 
     def wait(self) -> int:
@@ -90,7 +90,7 @@ class Connection:
         return self._proxy.stderr
 
     def namespace(self) -> str:
-        """The namespace of the flag, else of the kubeconfig's context, else `default`. Raises NotConnected."""
+        """Returns the namespace of the flag, else of the kubeconfig's context, else `default`. Raises NotConnected."""
         if self.given.namespace is None:
             if self._namespace_query is None:
                 self.wait()
@@ -112,18 +112,19 @@ class Connection:
 
 
 def kubectl() -> str:
-    """The path of kubectl: $KUBECTL, else the first on the PATH. Raises NotConnected."""
-    given = os.environ.get("KUBECTL") or "kubectl"
-    places = [""] if os.sep in given else os.environ.get("PATH", os.defpath).split(os.pathsep)
+    """Returns the path of kubectl: $KUBECTL, else the first on the PATH. Raises NotConnected."""
+    name = os.environ.get("KUBECTL") or "kubectl"
+    places = [""] if os.sep in name else os.environ.get("PATH", os.defpath).split(os.pathsep)
     for place in places:
-        path = os.path.join(place, given) if place else given  # noqa: PTH118 - pathlib of a relative name would drop ./
+        path = os.path.join(place, name) if place else name  # noqa: PTH118 - pathlib of a relative name would drop ./
         if os.access(path, os.X_OK) and not Path(path).is_dir():
             return path
     raise NotConnected(NO_KUBECTL)
 
 
 def _make_folder() -> str:
-    """A folder with mode 0700. Without tempfile, which takes longer to import than the folder to make."""
+    """Makes a folder with mode 0700."""
+    # Without tempfile, which takes longer to import than the folder to make.
     place = os.environ.get("XDG_RUNTIME_DIR") or ""
     if not os.access(place, os.W_OK | os.X_OK):
         place = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - mkdir fails where the name is taken
@@ -133,7 +134,8 @@ def _make_folder() -> str:
 
 
 def _spawn(command: list[str], stdin: int | None) -> _Child:
-    """Starts a program. Without subprocess, which takes longer to import than the program to start."""
+    """Starts a program."""
+    # Without subprocess, which takes longer to import than the program to start.
     output, output_end = os.pipe()
     errors, errors_end = os.pipe()
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
@@ -156,7 +158,7 @@ def _read_all(pipe: int) -> str:
 
 
 def _error_message(stderr: str) -> str:
-    """The last line of kubectl's standard error, with the next step."""
+    """Returns the last line of kubectl's standard error, with the next step."""
     last = stderr.splitlines()[-1] if stderr else "kubectl proxy ended and did not say why"
     last = last.removeprefix("error: ")
     if "context" in last:

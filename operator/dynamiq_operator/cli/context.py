@@ -1,4 +1,4 @@
-"""What every command works with."""
+"""The context with which every command works."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class NobodyToAsk(Refusal):
-    """The command has to ask before it does anything, and standard input is no terminal."""
+    """The command needs a confirmation, and standard input is not a terminal."""
 
 
 @dataclass
@@ -32,10 +32,10 @@ class CommandContext:
     out: Screen
     err: Screen
     elsewhere: str = ""
-    """The context, where `api` leads to another cluster than the one that the command was given."""
+    """The context of the kubeconfig, if `api` leads to another cluster than the one given to the command."""
 
     def see(self, app: str, namespace: str) -> str:
-        """The command that shows an App."""
+        """Returns the command that shows an App."""
         return plugin_command(f"status {app}", namespace, self.elsewhere or self.given.value_of("--context"))
 
     def hint(self, words: str) -> str:

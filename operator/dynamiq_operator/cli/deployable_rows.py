@@ -1,4 +1,4 @@
-"""Whether each row of a history could be brought back now, as a column of its wide table and as data."""
+"""Evaluates which rows of a history can be rolled back to now, for a column of the wide table and as data."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DeployableRows:
-    """By the name of a row."""
+    """The result for each row, by its name."""
 
     COLUMN: ClassVar[str] = "DEPLOYABLE"
     known: Mapping[str, Deployable]
 
     @classmethod
     def of(cls, context: CommandContext, rows: Sequence[Manifest], archived: Iterable[Manifest] = ()) -> DeployableRows:
-        """Of rows as the API server lists them, and of those that are in the archive alone. Where it cannot be told, one sentence on standard error
-        says why.
+        """Evaluates rows as the API server lists them, and rows that only the archive has.
+
+        If that fails, one sentence on standard error gives the reason.
         """
         of_archive = {row["metadata"]["name"]: IN_ARCHIVE for row in archived}
         try:
@@ -38,10 +39,10 @@ class DeployableRows:
             return cls({})
 
     def cell(self, row: str) -> str:
-        found = self.known.get(row)
-        return found.in_words if found is not None else UNKNOWN
+        deployable = self.known.get(row)
+        return deployable.in_words if deployable is not None else UNKNOWN
 
     def data(self, row: str) -> dict[str, Any] | None:
-        """All that is known of a row; None where nothing is."""
-        found = self.known.get(row)
-        return found.as_json() if found is not None else None
+        """Returns all that is known of a row; None if nothing is."""
+        deployable = self.known.get(row)
+        return deployable.as_json() if deployable is not None else None

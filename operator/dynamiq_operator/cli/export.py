@@ -1,6 +1,7 @@
-"""The history of an App in an export, for `verify --file`: what `kubectl get deployments.dynamiq,appchanges` printed, as YAML or JSON.
+"""Reads the history of an App from an export, for `verify --file`.
 
-An export is read as it is, with whatever damage it has: a row that is no row any more is what `verify` has to name.
+The export is what `kubectl get deployments.dynamiq,appchanges` printed, as YAML or JSON. It is neither repaired nor validated: `verify` has
+to name what is damaged.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dynamiq_operator.model.chain import change_fits_alone, fits_alone
 from dynamiq_operator.model.manifests import GROUP, Manifest
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The safe loader; in C, where it is there: an export of thousands of rows takes minutes otherwise."""
+"""The safe loader, in C if available: the one in Python takes minutes for thousands of rows."""
 
 
 class Exported(NamedTuple):
@@ -27,15 +28,15 @@ class Exported(NamedTuple):
 
 
 def read(path: Path, namespace: str | None, app: str) -> Exported:
-    """The App's history, of one namespace or, with None, of any. Raises OSError, yaml.YAMLError and ValueError."""
-    found = Exported([], [])
+    """Reads the App's history in one namespace; in any namespace if it is None. Raises OSError, yaml.YAMLError and ValueError."""
+    exported = Exported([], [])
     with path.open(encoding="utf-8") as text:
         for raw in _objects(yaml.load_all(text, Loader=_LOADER)):
             if _is_of(RECORDS, raw, namespace) and _may_be_of(app, raw, fits_alone):
-                found.rows.append(raw)
+                exported.rows.append(raw)
             elif _is_of(APP_CHANGES, raw, namespace) and _may_be_of(app, raw, change_fits_alone):
-                found.changes.append(raw)
-    return found
+                exported.changes.append(raw)
+    return exported
 
 
 def _objects(documents: Iterable[Any]) -> Iterator[Manifest]:
@@ -46,14 +47,14 @@ def _objects(documents: Iterable[Any]) -> Iterator[Manifest]:
 
 
 def _is_of(resource: ApiResource, raw: Any, namespace: str | None) -> bool:
-    """Whether an object of an export is of this kind, in this namespace."""
+    """Returns True if an object of an export is of this kind and in this namespace."""
     if not isinstance(raw, dict) or not isinstance(meta := raw.get("metadata") or {}, dict):
         return False
-    is_one = raw.get("kind") == resource.kind and str(raw.get("apiVersion", "")).startswith(f"{GROUP}/")
-    return is_one and (namespace is None or meta.get("namespace") in (None, namespace))
+    is_of_kind = raw.get("kind") == resource.kind and str(raw.get("apiVersion", "")).startswith(f"{GROUP}/")
+    return is_of_kind and (namespace is None or meta.get("namespace") in (None, namespace))
 
 
 def _may_be_of(app: str, raw: Manifest, fits: Callable[[Mapping[str, Any]], bool]) -> bool:
-    """Whether a row or a record is the App's, or a damaged one that may have been."""
+    """Returns True for a row or a settings record of the App, and for a damaged one that may be."""
     spec = raw.get("spec")
     return not isinstance(spec, dict) or spec.get("app") == app or not fits(spec)

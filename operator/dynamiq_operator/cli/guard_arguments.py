@@ -1,4 +1,4 @@
-"""The commands about rows that wait, rejected versions, suspension, and what would hold a deploy."""
+"""The commands about waiting rows, rejected versions, suspension, and what would block a deploy."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from dynamiq_operator.cli import parsing
 
 KINDS = ("Deploy", "Promotion", "Rollback", "Git")
-"""As `model.guards.RowKind` has them."""
+"""The values of `model.guards.RowKind`."""
 ROW = "the row, by its sequence (13 or '#13') or its name (default: the one that waits)"
 NO_OP = "exit codes: 0 done, or done already, 1 it failed or was refused, 2 wrong usage, or no terminal and no --yes, 130 interrupted"
 
 
 def add(commands: Any) -> None:
     """Adds the commands to the parser."""
-    _word(
+    _approval(
         commands,
         "approve",
         "agree to the deploy of a row that waits",
@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
         " and the author of a row is none of those who approve it. A policy says how many have to, and for how long an approval counts.",
         ("support", "support 13 -m 'Read the diff'", "support --preview", "support '#13' --yes"),
     )
-    _word(
+    _approval(
         commands,
         "resume",
         "let go on what is held after a rollback or a freeze",
@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
         " right to `deploy`.",
         ("support", "support 14 -m 'The fix is in'"),
     )
-    _word(
+    _approval(
         commands,
         "reject",
         "refuse a row that waits: it is never deployed",
@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
         " `kubectl dynamiq reject-version`.",
         ("support -m 'Not before the fair'", "support 13 -m 'Not before the fair'"),
     )
-    _word(
+    _approval(
         commands,
         "withdraw",
         "take a row of your own back that waits",
@@ -52,7 +52,7 @@ def add(commands: Any) -> None:
 
 
 def add_rules(to: argparse.ArgumentParser) -> None:
-    """The options of a deploy, a rollback and a promotion about the rules for deploys."""
+    """Adds the options about guards that a deploy, a rollback and a promotion have."""
     to.add_argument(
         "--bypass",
         metavar="REASON",
@@ -60,7 +60,7 @@ def add_rules(to: argparse.ArgumentParser) -> None:
     )
 
 
-def _word(commands: Any, name: str, says: str, more: str, examples: tuple[str, ...]) -> None:
+def _approval(commands: Any, name: str, says: str, more: str, examples: tuple[str, ...]) -> None:
     made = parsing.command(commands, name, says, more, examples, NO_OP)
     parsing.app(made)
     made.add_argument("row", metavar="ROW", nargs="?", help=ROW)

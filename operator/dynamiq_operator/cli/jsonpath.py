@@ -1,7 +1,7 @@
 """`-o jsonpath=TEMPLATE`: the part of kubectl's templates that needs no expressions: text, `{.a.b}`, `{[0]}`, `{[*]}`, `{.items[*].a}`,
 `{['a.b']}`, quoted text such as `{"\\n"}`, and `{range PATH}…{end}`.
 
-Of a list, `.items` is the list itself, so that a template for `kubectl get` fits.
+`.items` of a list is the list itself, so that a template for `kubectl get` fits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _STEP = re.compile(r"\.([A-Za-z0-9_-]+|\*)|\[\s*(\*|-?\d+|'[^']*'|\"[^\"]*\")\s*
 
 
 class BadTemplate(ValueError):  # noqa: N818 - what is refused is no failure of the program
-    """The template is none that is understood here. The message is for the user."""
+    """The template is not supported. The message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -37,27 +37,27 @@ class _Range:
 
 
 def parsed(template: str) -> tuple[Any, ...]:
-    """The parts of a template. Raises BadTemplate."""
+    """Parses a template. Raises BadTemplate."""
     blocks: list[tuple[bool, str]] = []
     at = 0
-    for found in _BLOCK.finditer(template):
-        blocks += [(False, template[at : found.start()]), (True, found.group(1).strip())]
-        at = found.end()
+    for block in _BLOCK.finditer(template):
+        blocks += [(False, template[at : block.start()]), (True, block.group(1).strip())]
+        at = block.end()
     blocks.append((False, template[at:]))
     if any("{" in text or "}" in text for is_block, text in blocks if not is_block):
         raise BadTemplate(f"{template} has a brace without its other one")
-    left = iter(blocks)
-    return _parts(left, inside=False)
+    remaining = iter(blocks)
+    return _parts(remaining, inside=False)
 
 
 def rendered(template: str, data: Any) -> str:
-    """The data by the template, as kubectl prints it. Raises BadTemplate."""
+    """Renders data by the template, as kubectl prints it. Raises BadTemplate."""
     return "".join(_print(parsed(template), data))
 
 
-def _parts(left: Iterator[tuple[bool, str]], *, inside: bool) -> tuple[Any, ...]:
+def _parts(blocks: Iterator[tuple[bool, str]], *, inside: bool) -> tuple[Any, ...]:
     made: list[Any] = []
-    for is_block, text in left:
+    for is_block, text in blocks:
         if not is_block:
             made += [_Text(text)] if text else []
         elif text == "end":
@@ -65,7 +65,7 @@ def _parts(left: Iterator[tuple[bool, str]], *, inside: bool) -> tuple[Any, ...]
                 raise BadTemplate("{end} stands without a {range}")
             return tuple(made)
         elif text.startswith("range "):
-            made.append(_Range(_path(text.removeprefix("range ").strip()), _parts(left, inside=True)))
+            made.append(_Range(_path(text.removeprefix("range ").strip()), _parts(blocks, inside=True)))
         elif text[:1] in ("'", '"'):
             made.append(_Text(_unquoted(text)))
         else:
@@ -79,17 +79,17 @@ def _path(text: str) -> _Path:
     rest, steps = text.lstrip("$@"), []
     at = 0
     while at < len(rest):
-        found = _STEP.match(rest, at)
-        if found is None:
+        step = _STEP.match(rest, at)
+        if step is None:
             if rest[at:] == ".":
                 break
             raise BadTemplate(f"{{{text}}} is more than a path of names and indices, such as {{.items[*].version}}: use -o json with jq")
-        name, index = found.groups()
+        name, index = step.groups()
         if name is not None:
             steps.append(name)
         else:
             steps.append(index if index == "*" else int(index) if index.lstrip("-").isdecimal() else index[1:-1])
-        at = found.end()
+        at = step.end()
     return _Path(tuple(steps))
 
 
@@ -106,31 +106,31 @@ def _print(parts: Iterable[Any], data: Any) -> Iterator[str]:
             case _Text():
                 yield part.text
             case _Path():
-                yield " ".join(map(_word, _values(part.steps, data)))
+                yield " ".join(map(_as_text, _values(part.steps, data)))
             case _Range():
-                for each in _values(part.over.steps, data):
-                    yield from _print(part.body, each)
+                for value in _values(part.over.steps, data):
+                    yield from _print(part.body, value)
 
 
 def _values(steps: tuple[str | int, ...], data: Any) -> list[Any]:
-    found = [data]
+    values = [data]
     for place, step in enumerate(steps):
         following: list[Any] = []
-        for each in found:
+        for value in values:
             if step == "*":
-                following += list(each.values()) if isinstance(each, dict) else each if isinstance(each, list) else []
-            elif isinstance(each, list) and isinstance(step, int):
-                following += each[step : step + 1 or None]
-            elif isinstance(each, list) and place == 0 and step == "items":
-                following.append(each)
-            elif isinstance(each, dict) and step in each and each[step] is not None:
-                following.append(each[step])
-        found = following
-    return found
+                following += list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+            elif isinstance(value, list) and isinstance(step, int):
+                following += value[step : step + 1 or None]
+            elif isinstance(value, list) and place == 0 and step == "items":
+                following.append(value)
+            elif isinstance(value, dict) and step in value and value[step] is not None:
+                following.append(value[step])
+        values = following
+    return values
 
 
-def _word(value: Any) -> str:
-    """A value as kubectl prints it; what users wrote is escaped where it goes, on a terminal."""
+def _as_text(value: Any) -> str:
+    """Returns a value as kubectl prints it. Users' text is escaped later, where it is printed."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

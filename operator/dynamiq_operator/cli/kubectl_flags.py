@@ -1,4 +1,4 @@
-"""Separates kubectl's own flags from the plugin's arguments, so that kubectl gets them as they were given."""
+"""Separates kubectl's own flags from the plugin's arguments. kubectl gets them unchanged."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ OWN_WITH_VALUE = frozenset(
         ),
     )
 )
-"""Options of the commands that take a value: the next argument is that value even where it looks like a flag. A test compares them with the parser."""
+"""Options of the commands that take a value: the next argument is the value even if it looks like a flag.
+
+A test compares them with the parser.
+"""
 
 OF_ONE_CLUSTER = frozenset(
     (
@@ -47,21 +50,22 @@ OF_ONE_CLUSTER = frozenset(
         *("--password", "--proxy-url", "--server", "-s", "--tls-server-name", "--token", "--user", "--username"),
     )
 )
-"""What says which cluster is meant, and how to log in there: a token of one is not sent to another."""
+"""Flags that choose the cluster and the login. Those for one cluster are not sent to another."""
 
 HELP = frozenset(("-h", "--help"))
 VERSION = "--version"
-"""Before any command it asks for the plugin's own version; `deploy` has one that takes a value."""
+"""Before any command it prints the plugin's own version. `deploy` has an option of the same name that takes a value."""
 FILE = "--file"
-"""With it `verify` reads a file in place of the cluster."""
+"""With it `verify` reads a file instead of the cluster."""
 NEW_FILE = "--to-file"
 
 
 @dataclass(frozen=True)
 class CommandLine:
-    """The arguments of a call. `kubectl`: kubectl's flags without the namespace; `rest`: the plugin's own arguments.
+    """The arguments of a call.
 
-    `lacks_value`: one of kubectl's flags that came last, without its value.
+    `kubectl`: kubectl's flags without the namespace; `rest`: the plugin's own arguments. `lacks_value`: a flag of kubectl that came last,
+    without its value.
     """
 
     kubectl: tuple[str, ...]
@@ -71,29 +75,32 @@ class CommandLine:
 
     @property
     def needs_cluster(self) -> bool:
-        """Whether this can be more than a question for help, for the plugin's version, or about a file."""
+        """True if the call may need the cluster: it is more than help, the plugin's version, or the verification of a file."""
         if not self.rest or self.lacks_value is not None or self.rest[0] in ("help", VERSION) or HELP & set(self.rest):
             return False
         return self.rest[0] != "verify" or not any(argument.partition("=")[0] == FILE for argument in self.rest)
 
     def value_of(self, flag: str) -> str | None:
-        """The value of one of kubectl's flags, the last one given."""
-        found = None
+        """Returns the value of one of kubectl's flags, the last one if it is repeated; None without it."""
+        value = None
         for at, argument in enumerate(self.kubectl):
             if argument == flag:
-                found = self.kubectl[at + 1] if at + 1 < len(self.kubectl) else None
+                value = self.kubectl[at + 1] if at + 1 < len(self.kubectl) else None
             elif argument.startswith(f"{flag}="):
-                found = argument.partition("=")[2]
-        return found
+                value = argument.partition("=")[2]
+        return value
 
 
 def in_context(given: CommandLine, context: str) -> CommandLine:
-    """The same call of another context of the kubeconfig: who acts, and how long one waits, are as given; where, and by which login, its own."""
+    """Returns the same call for another context of the kubeconfig.
+
+    It keeps who acts and the timeouts; cluster and login are the context's own.
+    """
     kept: list[str] = []
-    left = iter(given.kubectl)
-    for argument in left:
+    remaining = iter(given.kubectl)
+    for argument in remaining:
         name, has_value, _ = argument.partition("=")
-        whole = [argument] if has_value or name not in WITH_VALUE else [argument, *_next(left)]
+        whole = [argument] if has_value or name not in WITH_VALUE else [argument, *_next(remaining)]
         kept += whole if name not in OF_ONE_CLUSTER else []
     return CommandLine((*kept, f"--context={context}"), given.namespace, given.rest)
 
@@ -105,18 +112,18 @@ def split(arguments: list[str]) -> CommandLine:
     namespace: str | None = None
     lacks_value: str | None = None
     values: list[str] = []
-    left = iter(arguments)
-    for argument in left:
+    remaining = iter(arguments)
+    for argument in remaining:
         name, has_value, value = argument.partition("=")
         if argument == "--":
-            rest += [argument, *left]
+            rest += [argument, *remaining]
         elif name in OWN_WITH_VALUE:
-            rest += [argument] if has_value else [argument, *_next(left)]
+            rest += [argument] if has_value else [argument, *_next(remaining)]
         elif name in NAMESPACE or (argument.startswith("-n") and not argument.startswith("--")):
-            namespace = value if has_value else argument[2:] if name not in NAMESPACE else next(left, "")
+            namespace = value if has_value else argument[2:] if name not in NAMESPACE else next(remaining, "")
             lacks_value = name if not namespace else lacks_value
         elif name in WITH_VALUE:
-            kubectl += [argument] if has_value else [argument, *(values := _next(left))]
+            kubectl += [argument] if has_value else [argument, *(values := _next(remaining))]
             lacks_value = name if not has_value and not values else lacks_value
         elif name in ALONE or argument.startswith(("-v", "-s=")):
             kubectl.append(argument)
@@ -125,6 +132,6 @@ def split(arguments: list[str]) -> CommandLine:
     return CommandLine(tuple(kubectl), namespace, tuple(rest), lacks_value)
 
 
-def _next(left: Iterator[str]) -> list[str]:
-    """The value of the flag before it; empty at the end of the arguments, which the parser then reports."""
-    return list(islice(left, 1))
+def _next(arguments: Iterator[str]) -> list[str]:
+    """Returns the value of the flag before it; empty at the end of the arguments: the parser then reports that."""
+    return list(islice(arguments, 1))

@@ -1,4 +1,4 @@
-"""The runs that have ended since somebody began to watch."""
+"""Finds the runs that ended since a watch began."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from dynamiq_operator.model.recorder import RunSort
 
 REMEMBERED = 20_000
 LONGEST = "1d"
-"""How long a run may take, to be seen when it has ended: no look goes further back."""
+"""The longest run that a watch still sees. No check reads further back."""
 NEWEST_FIRST = ("sort", RunSort.NEWEST.value)
 
 
 class NewRuns:
-    """Of the runs that a filter takes, those that were not there before.
+    """The runs of a filter that were missing at the check before.
 
-    A run comes when it has ended, so it may stand behind some that began after it. A look goes on until OVERTAKEN runs in a row are known, or
-    WATCHED_MOST were looked at, and no further back than `_since`: of what stands there nobody can say whether it is new. `_since` follows the
-    looks at a distance of LONGEST, so that a filter which takes few runs has the recorder go through no more each time.
+    A run appears when it has ended, so it may be listed behind runs that began after it. A check therefore reads until OVERTAKEN known runs
+    in a row, or until WATCHED_MOST runs. It never reads further back than `_since`, where nobody can decide if a run is new. `_since`
+    follows the checks at a distance of LONGEST: otherwise each check of a rare filter would read more than the one before.
     """
 
     def __init__(self, recorder: Recorder, path: str, query: Query, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -36,21 +36,21 @@ class NewRuns:
             self._since = first[-1]["started_at"]
 
     def know(self, runs: Iterable[dict[str, Any]]) -> None:
-        """These are not new."""
+        """Marks runs as known: they are no longer new."""
         self._seen.update((each["id"], each["started_at"]) for each in runs)
 
     def look(self) -> list[dict[str, Any]]:
-        """Those that are new since the last look, the oldest first."""
+        """Returns the runs that are new since the last check, oldest first."""
         fresh: list[dict[str, Any]] = []
         known, oldest = 0, moment(LONGEST, self._now())
-        for each in self._listed(WATCHED_MOST):
-            if each["id"] not in self._seen and each["started_at"] > self._since:
-                fresh.append(each)
+        for run in self._listed(WATCHED_MOST):
+            if run["id"] not in self._seen and run["started_at"] > self._since:
+                fresh.append(run)
                 known = 0
             elif (known := known + 1) == OVERTAKEN:
                 break
         self.know(fresh)
-        self._since = max(self._since, oldest)  # not before: a run may have ended between this look and the one before
+        self._since = max(self._since, oldest)  # not before the reading: a run may have ended between this check and the one before
         self._forget()
         return fresh[::-1]
 
@@ -58,7 +58,7 @@ class NewRuns:
         return self._recorder.listed(self._path, [*self._query, ("from", self._since), NEWEST_FIRST], most)
 
     def _forget(self) -> None:
-        """The oldest, and looks back no further than to what is left."""
+        """Forgets the oldest runs, and moves `_since` up to the oldest one that is remembered."""
         if len(self._seen) > REMEMBERED:
             newest = sorted(self._seen.items(), key=lambda run: run[1])[-REMEMBERED // 2 :]
             self._seen, self._since = dict(newest), max(self._since, newest[0][1])

@@ -1,4 +1,4 @@
-"""Text for a terminal or a pipe: tables, colours, the dot before a status; control characters in values are escaped."""
+"""Formats text for a terminal or a pipe: tables, colours, the dot before a status. It escapes control characters in values."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ STATUS_COLOURS: dict[str, str] = {
     Verdict.REGRESSED: "red",
     Verdict.IMPROVED: "green",
 }
-"""Of rows, of runs and their nodes, and of verdicts; grey for any other."""
+"""Colours of rows, of runs and their nodes, and of comparisons; grey for any other status."""
 DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 _NOT_PLAIN = re.compile(r"[^\t\x20-\x7e]+")
 
 
 def safe(text: object, keep: str = "") -> str:
-    """A value with its control and format characters escaped, but for those in `keep`."""
+    """Returns a value with its control and format characters escaped, except those in `keep`."""
     return on_one_line(str(text), keep)
 
 
 class Screen:
-    """One output stream: whether it is a terminal, and whether it shows colours (not with NO_COLOR or TERM=dumb)."""
+    """One output stream. It has no colours with NO_COLOR or TERM=dumb, and none unless it is a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -82,7 +82,7 @@ class Screen:
         return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if self.has_colours else text
 
     def status(self, status: str, width: int = 0) -> str:
-        """A status, padded, with its dot where there are colours; without one where it is empty."""
+        """Returns a status, padded; with its dot if the stream has colours, without a dot if the status is empty."""
         dot = f"{self.paint(STATUS_COLOURS.get(status, 'grey'), DOT if status else ' ')} " if self.has_colours else ""
         return dot + status.ljust(width)
 
@@ -97,14 +97,15 @@ class Screen:
 
 
 def _escaping(stream: TextIO) -> TextIO:
-    """The stream, which writes an escape for what its encoding does not have: a deploy that was done must not end as a failure to say so."""
+    """Makes the stream escape what its encoding lacks; returns the stream."""
+    # A deploy that was done must not end as a failure to print that.
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
     return stream
 
 
 class Table:
-    """Columns as wide as their widest cell; rows that are added later keep these widths."""
+    """A table whose columns are as wide as their widest cell. Rows that are added later keep these widths."""
 
     def __init__(self, header: Sequence[str], rows: Sequence[Sequence[str]], screen: Screen, *, cut: str = "", status: str = "") -> None:
         self._screen = screen
@@ -130,7 +131,7 @@ class Table:
         return enumerate(zip(row, self._widths, strict=True))
 
     def _fit(self) -> None:
-        """Shortens one column so that a line fits the terminal."""
+        """Shortens one column if lines are too long for the terminal."""
         if self._cut < 0 or self._screen.width is None:
             return
         dot = 2 if self._screen.has_colours and self._status >= 0 else 0
@@ -140,7 +141,7 @@ class Table:
 
 
 def display_width(text: str) -> int:
-    """How many terminal columns a text occupies."""
+    """Returns how many terminal columns a text occupies."""
     if text.isascii():
         return len(text)
     return sum(0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
@@ -151,7 +152,7 @@ def _pad(text: str, width: int) -> str:
 
 
 def truncate(text: str, width: int) -> str:
-    """A text, shortened with `…` to at most `width` terminal columns."""
+    """Returns a text, shortened with `…` to at most `width` terminal columns."""
     if display_width(text) <= width:
         return text
     kept = ""
@@ -163,30 +164,30 @@ def truncate(text: str, width: int) -> str:
 
 
 def as_json(data: Any, *, compact: bool = False) -> str:
-    """JSON text in ASCII only, so that no value can control a terminal."""
+    """Returns JSON in ASCII, so that no value can control a terminal."""
     import json
 
     return json.dumps(data, indent=None if compact else 2)
 
 
 def in_ascii(line: str) -> str:
-    """JSON text on one line, its control characters and what is not ASCII as JSON's escapes: it says the same, and cannot control a terminal."""
+    """Returns a line of JSON with control and non-ASCII characters as JSON's escapes: the same data, but it cannot control a terminal."""
     import json
 
-    return _NOT_PLAIN.sub(lambda found: json.dumps(found[0])[1:-1].replace("\x7f", "\\u007f"), line)
+    return _NOT_PLAIN.sub(lambda match: json.dumps(match[0])[1:-1].replace("\x7f", "\\u007f"), line)
 
 
 def as_yaml(data: Any) -> str:
-    """YAML text, in ASCII only."""
+    """Returns YAML in ASCII."""
     import yaml
 
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=False).rstrip("\n")
 
 
 def as_manifests(objects: Iterable[Any], heading: Iterable[str]) -> str:
-    """Objects as kubectl reads them, after a comment of these lines. Texts of several lines stand as they are, for who reviews them.
+    """Returns objects as YAML for kubectl, after a comment with the lines of `heading`.
 
-    Every other text is quoted but for plain words: what YAML 1.1 and 1.2 take for numbers, times and truth values is not the same.
+    Texts of several lines stay readable for reviewers.
     """
     import yaml
 
@@ -195,6 +196,7 @@ def as_manifests(objects: Iterable[Any], heading: Iterable[str]) -> str:
             return True
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        # Everything but plain words is quoted: YAML 1.1 and 1.2 disagree about numbers, times and truth values.
         style = "|" if "\n" in value else None if _PLAIN_WORD.fullmatch(value) and value.lower() not in _NO_WORDS else '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
@@ -213,12 +215,12 @@ DATA = ("json", "yaml", f"{JSONPATH}TEMPLATE")
 
 
 def is_data(how: str | None) -> bool:
-    """Whether `-o` asks for data, in whatever form, and for no table."""
+    """Returns True if `-o` asks for data of any form, not for a table."""
     return how in DATA or (how or "").startswith(JSONPATH)
 
 
 def formatted(data: Any, how: str) -> str:
-    """Data as `json`, as `yaml`, or by the template of `jsonpath=…`."""
+    """Returns data as `json`, as `yaml`, or by the template of `jsonpath=…`."""
     if how.startswith(JSONPATH):
         from dynamiq_operator.cli.jsonpath import rendered
 
@@ -227,5 +229,5 @@ def formatted(data: Any, how: str) -> str:
 
 
 def named(kind: str, name: str) -> str:
-    """An object as `-o name` prints it, and as kubectl takes it: `app.dynamiq.getdynamiq.ai/support`."""
+    """Returns an object as `-o name` prints it, and as kubectl takes it: `app.dynamiq.getdynamiq.ai/support`."""
     return safe(f"{kind.lower()}.{GROUP}/{name}")

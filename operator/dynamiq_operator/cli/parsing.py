@@ -1,4 +1,4 @@
-"""What the parsers of all commands are made of: their help, the options that several have, and what a value may be."""
+"""The parts that the parsers of all commands share: help, common options, and types of values."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ PROG = "kubectl dynamiq"
 EXITS = "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted"
 FEW_CHOICES = 8
 NEAR = 0.7
-"""How alike a word has to be for `did you mean`, by difflib's ratio."""
+"""The least similarity, by difflib's ratio, of a word that `did you mean` suggests."""
 LIMIT_MOST = 100_000
 KUBECTL = "kubectl's own flags work here, too: -n, --context, --kubeconfig, --as, --as-group, --token, --request-timeout and the rest"
 
 
 class Parser(argparse.ArgumentParser):
-    """`check`: what is wrong with options that fit one by one and not together; empty where nothing is."""
+    """A parser that can check its options together.
+
+    `check`: returns what is wrong with options that are valid one by one; empty if nothing is.
+    """
 
     check: Callable[[argparse.Namespace], str] | None = None
 
@@ -30,11 +33,11 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
     def error(self, message: str) -> NoReturn:
-        """Ends with one sentence and the next step, in place of the whole usage."""
+        """Prints one sentence and the next step instead of the whole usage, and exits."""
         self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Raises ArgumentError for a word that is none of the choices: it names the nearest ones, or, of few, all."""
+        """Raises ArgumentError for an unknown choice. It names the nearest choices, or all if they are few."""
         if action.choices is None or value in action.choices:
             return
         known = [str(each) for each in action.choices]
@@ -43,7 +46,7 @@ class Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(action, f"unknown: {value}{f'; {instead}' if instead else ''}")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parses the whole command line; an unknown option is named with the nearest one of the command."""
+        """Parses the whole command line; for an unknown option the error names the nearest one of the command."""
         parsed, rest = self.parse_known_args(args, namespace)
         if rest:
             self.error(f"unknown argument: {' '.join(rest)}{_nearest(self, parsed, rest[0])}")
@@ -63,18 +66,20 @@ def command(commands: Any, name: str, says: str, more: str, examples: tuple[str,
     return made
 
 
-def _nearest(parser: argparse.ArgumentParser, parsed: argparse.Namespace, given: str) -> str:
-    """Returns `; did you mean --message?` where an option of the command is near; empty where none is."""
+def _nearest(parser: argparse.ArgumentParser, parsed: argparse.Namespace, argument: str) -> str:
+    """Returns `; did you mean --message?` if an option of the command is near; empty if none is."""
     commands: Any = next((action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)), {})
     chosen = commands.get(getattr(parsed, "command", None), parser)
     near = (
-        difflib.get_close_matches(given.partition("=")[0], chosen._option_string_actions, n=2, cutoff=NEAR) if given.startswith("-") else []
+        difflib.get_close_matches(argument.partition("=")[0], chosen._option_string_actions, n=2, cutoff=NEAR)
+        if argument.startswith("-")
+        else []
     )
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 class _Wrapped(argparse.RawDescriptionHelpFormatter):
-    """Wraps the description, which is one paragraph, and leaves the examples as they are."""
+    """A formatter of help that wraps the description, one paragraph, and keeps the examples as they are."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if text.startswith("examples:"):
@@ -121,7 +126,7 @@ def add_preview_flags(to: argparse.ArgumentParser) -> None:
 
 
 def _format(text: str, known: tuple[str, ...]) -> str:
-    """A format of `-o`; a template is read before anything is done. Raises ArgumentTypeError."""
+    """Parses a format of `-o`; checks a template before anything is done. Raises ArgumentTypeError."""
     if text in known:
         return text
     if not text.startswith("jsonpath="):
@@ -142,7 +147,7 @@ def version(text: str) -> str:
 
 
 def version_to_restore(text: str) -> str:
-    """Returns the version of `rollback --to`. Raises ArgumentTypeError, which names --to-row for what looks like a row."""
+    """Returns the version of `rollback --to`. Raises ArgumentTypeError, which names --to-row if the text looks like a row."""
     number = text.removeprefix("#")
     if number.isdecimal():
         raise argparse.ArgumentTypeError(
@@ -162,29 +167,30 @@ def seconds(least: int, most: int) -> Callable[[str], int]:
 def duration(text: str) -> float:
     from dynamiq_operator.cli.transport import parse_duration
 
-    if not (found := parse_duration(text)):
+    if not (parsed := parse_duration(text)):
         raise argparse.ArgumentTypeError(f"{text} is no duration, such as 90s or 5m")
-    return found
+    return parsed
 
 
 def moment(text: str, now: datetime | None = None) -> str:
-    """A time as RFC 3339, in UTC: of `1h` or `7d`, so long ago; of a date, its begin in UTC, in which one without a zone is, too.
+    """Returns a time as RFC 3339, in UTC, from a duration ago (`1h`, `7d`), a date or a time.
 
-    A number alone is none: kubectl would take 2026 for seconds, and whoever writes it means a year. Raises ArgumentTypeError.
+    A date means its begin. The zone is UTC unless given. Raises ArgumentTypeError.
     """
     from dynamiq_operator.cli.transport import parse_duration
 
-    said = f"{text} is no time: write how long ago (90s, 1h, 7d), a date (2026-11-24), or a time (2026-11-24T22:22:45Z; without a zone it is UTC)"
+    problem = f"{text} is no time: write how long ago (90s, 1h, 7d), a date (2026-11-24), or a time (2026-11-24T22:22:45Z; without a zone it is UTC)"
+    # kubectl would take 2026 for seconds, but whoever writes it means a year.
     if text.isdecimal():
-        raise argparse.ArgumentTypeError(said)
+        raise argparse.ArgumentTypeError(problem)
     days = re.fullmatch(r"(\d{1,5})d(.*)", text)
     rest = parse_duration(days[2] if days else text)
     try:
         if rest is not None or (days is not None and not days[2]):
-            found = (now or datetime.now(UTC)) - timedelta(days=int(days[1]) if days else 0, seconds=rest or 0)
+            parsed = (now or datetime.now(UTC)) - timedelta(days=int(days[1]) if days else 0, seconds=rest or 0)
         else:
-            given = datetime.fromisoformat(text)
-            found = given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
+            local = datetime.fromisoformat(text)
+            parsed = local.astimezone(UTC) if local.tzinfo else local.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(said) from None
-    return found.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        raise argparse.ArgumentTypeError(problem) from None
+    return parsed.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Says on standard error what is waited for, where nothing has been printed for two seconds: nobody has to guess whether it hangs."""
+"""Reports on standard error what the command waits for, after two seconds without output."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from types import TracebackType
 from dynamiq_operator.cli.output import Screen
 
 FIRST, THEN = 2.0, 10.0
-"""Seconds until it is said for the first time, and from then on."""
+"""Seconds until the first report, and between later ones."""
 WAITING = "waiting for the API server"
 
 
 class Patience:
-    """Around each request: it counts from when the command began to wait, over as many requests as it takes. `doing`: what it says."""
+    """A context around each request. It counts from when the command began to wait, over several requests. `doing`: what it reports."""
 
     def __init__(self, screen: Screen) -> None:
         self.doing = WAITING
@@ -25,7 +25,7 @@ class Patience:
         self._is_waiting = False
 
     def heard(self) -> None:
-        """Something was printed, or would have been had it changed: it counts anew."""
+        """Restarts the count: something was printed, or would have been if it had changed."""
         self._began, self._next = None, FIRST
 
     def __enter__(self) -> Patience:
@@ -43,11 +43,11 @@ class Patience:
 
     def _arm(self) -> None:
         began = self._began or time.monotonic()
-        self._timer = threading.Timer(max(began + self._next - time.monotonic(), 0.01), self._say, (began,))
+        self._timer = threading.Timer(max(began + self._next - time.monotonic(), 0.01), self._report, (began,))
         self._timer.daemon = True
         self._timer.start()
 
-    def _say(self, began: float) -> None:
+    def _report(self, began: float) -> None:
         if not self._is_waiting or self._began != began:
             return
         self._screen.lines([f"{self.doing}, {round(time.monotonic() - began)} s so far"])

@@ -1,4 +1,4 @@
-"""Runs one command; an error becomes one message with the next step, and an exit code."""
+"""Runs one command; turns an error into one message with the next step, and an exit code."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def run(given: CommandLine, connection: Connection) -> int:
 
 
 def _command(name: str) -> Callable[[CommandContext], int]:
-    """The `run` of a command; only its own module is imported."""
+    """Returns the `run` of a command; imports only the command's own module."""
     from importlib import import_module
 
     module: Any = import_module(f"dynamiq_operator.cli.commands.{name.replace('-', '_')}")
-    found: Callable[[CommandContext], int] = module.run
-    return found
+    command: Callable[[CommandContext], int] = module.run
+    return command

@@ -1,4 +1,4 @@
-"""Follows a rollout on standard error: on a terminal one line that is rewritten, otherwise one line for each change."""
+"""Follows a rollout on standard error: on a terminal one line that is rewritten, otherwise a line for each change."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 UNDER_WAY = 3
-"""Exit code: the deploy waits, or had not ended when the time was over."""
+"""Exit code: the deploy waits, or was still under way at the timeout."""
 ERASE = "\r\x1b[K"
 
 
 def followed(context: CommandContext, namespace: str, name: str, app: str) -> int:
-    """Follows a row until it has ended and prints how; returns the exit code. Raises Refusal and ApiError."""
+    """Follows a row until it ends, and prints the result; returns the exit code. Raises Refusal and ApiError."""
     began = time.monotonic()
     line = _ProgressLine(context.err)
     done = False
@@ -59,7 +59,7 @@ def followed(context: CommandContext, namespace: str, name: str, app: str) -> in
 
 
 def in_words(progress: Progress) -> str:
-    """The state of a rollout in one line."""
+    """Returns the state of a rollout in one line."""
     parts = [progress.phase]
     if (pods := progress.pods) is not None:
         parts.append(f"pods: {pods.new} new, {pods.old} old, {pods.ready} of {pods.wanted} ready")
@@ -86,15 +86,15 @@ def _report_end(context: CommandContext, row: HistoryRow, elapsed: float) -> int
 
 
 def _report_waiting(context: CommandContext, namespace: str, row: HistoryRow) -> int:
-    """It is no failure: the row is there, and goes on as soon as nothing holds it."""
+    """Reports a waiting row, which is no failure: it goes on once nothing blocks it. Returns UNDER_WAY."""
     how = context.options.output
     if how is not None:
         context.out.lines([output.named("Deployment", row.name) if how == "name" else output.formatted(as_data(row), how)])
-    said = [
+    lines = [
         f"{row.app}: {title(row)} waits: {row.waits}",
         f"{'it goes on after that' if asks_somebody(row.waits or '') else 'nobody has to act'}; see {context.see(row.app, namespace)}",
     ]
-    (context.out if how is None else context.err).lines(safe(line) for line in said)
+    (context.out if how is None else context.err).lines(safe(line) for line in lines)
     return UNDER_WAY
 
 
@@ -109,7 +109,7 @@ def _report_timeout(context: CommandContext, namespace: str, row: HistoryRow) ->
 
 
 class _ProgressLine:
-    """The line of progress."""
+    """The line that shows progress."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -130,5 +130,5 @@ class _ProgressLine:
         self._last = ""
 
     def _fitting(self, text: str) -> str:
-        """Only one line can be erased, so the text is shortened to one."""
+        """Returns the text shortened to one line: only one line can be erased."""
         return output.truncate(text, self._screen.width - 1) if self._screen.width else text

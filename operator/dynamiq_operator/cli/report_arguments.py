@@ -1,4 +1,4 @@
-"""The commands about what was: a report of deploys, and what was live at a time; and the help that teaches them."""
+"""The commands about the past, a report of deploys and what was live at a time, and their help."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ def _which(to: argparse.ArgumentParser) -> None:
 
 
 def _moment(text: str) -> str:
-    """A time of `parsing.moment`, without fractions that are none. Raises ArgumentTypeError."""
-    found = parsing.moment(text).replace(".000000Z", "Z")
-    if found >= TIME_END:
+    """Parses a time as `parsing.moment` does, without a fraction of zeros. Raises ArgumentTypeError."""
+    parsed = parsing.moment(text).replace(".000000Z", "Z")
+    if parsed >= TIME_END:
         raise argparse.ArgumentTypeError(f"{text} is not before {TIME_END}")
-    return found
+    return parsed
 
 
 def _wrong_of_report(options: argparse.Namespace) -> str:

@@ -1,4 +1,4 @@
-"""What the runs of rows come to, for a history: columns that a cluster without a recorder does not have."""
+"""Reads the figures of rows' runs from the recorder, as columns of a history. A cluster without a recorder has none."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 AT_ONCE = 100
-"""Rows that the recorder is asked for in one request."""
+"""Rows in one request to the recorder."""
 MOST = 500
-"""The newest rows, of which figures are asked for."""
+"""Rows for which figures are read, the newest ones."""
 NOTHING = (view.UNKNOWN,) * 5
 
 
 @dataclass(frozen=True)
 class RowFigures:
-    """By the uid of a row."""
+    """The figures of each row, by its uid."""
 
     COLUMNS: ClassVar[tuple[str, ...]] = ("RUNS", "FAILED", "P95", "COST", "VERDICT")
     known: Mapping[str, Sequence[str]]
 
     @classmethod
     def of(cls, context: CommandContext, rows: Sequence[Manifest]) -> RowFigures:
-        """Of rows as the API server lists them. Where they cannot be had, one sentence on standard error says why."""
+        """Reads the figures of rows as the API server lists them. If that fails, one sentence on standard error gives the reason."""
         known: dict[str, list[str]] = {}
         recorder = Recorder(context)
         uids = [raw["metadata"]["uid"] for raw in newest_first(rows)][:MOST]
@@ -42,8 +42,8 @@ class RowFigures:
             recorder.reach()
             path = _path(context, recorder, rows) if uids else ""
             for at in range(0, len(uids), AT_ONCE):
-                asked = [("deployment_id", uid) for uid in uids[at : at + AT_ONCE]]
-                known |= {each["deployment_id"]: _cells(each) for each in recorder.data(f"{path}/verdicts", asked)}
+                query = [("deployment_id", uid) for uid in uids[at : at + AT_ONCE]]
+                known |= {each["deployment_id"]: _cells(each) for each in recorder.data(f"{path}/verdicts", query)}
         except (Refusal, ApiError) as error:
             context.err.lines([safe(f"no figures of runs: {error}")])
         except (KeyError, TypeError):
@@ -51,7 +51,7 @@ class RowFigures:
         return cls(known)
 
     def cells(self, uid: str) -> Sequence[str]:
-        """A row's values for COLUMNS."""
+        """Returns a row's values for COLUMNS."""
         return self.known.get(uid) or NOTHING
 
 
@@ -64,6 +64,6 @@ def _cells(row: view.Data) -> list[str]:
 
 
 def _path(context: CommandContext, recorder: Recorder, rows: Sequence[Manifest]) -> str:
-    """The App's path at the recorder: the operator makes it the owner of its rows."""
+    """Returns the App's path at the recorder, from the uid of the rows' owner if a row has one."""
     uid = next(filter(None, map(ownership.app_uid, rows)), None)
     return path_of(uid) if uid is not None else recorder.app(context.options.app)

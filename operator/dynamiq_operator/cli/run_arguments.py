@@ -1,4 +1,4 @@
-"""The commands about runs, and the help that teaches them."""
+"""The commands about runs, and their help."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dynamiq_operator.model.recorder import RunSort, RunStatus
 SORTS = {sort.name.lower(): sort for sort in RunSort}
 SHOWN = 25
 OVERTAKEN, WATCHED_MOST = 500, 5_000
-"""Of --watch: runs that are known, one after the other, behind which it looks for no new ones; and how many it looks at each time."""
+"""For --watch: the known runs in a row after which a check ends, and the most runs that a check reads."""
 UID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 CONTENT = "with inputs, outputs and texts of errors, where the App records them and you may read them (dynamiq-deployer)"
 COMPARE_EXITS = (
@@ -218,15 +218,15 @@ def _app_id(text: str) -> str:
 
 def _number(text: str) -> float:
     try:
-        found = float(text)
+        number = float(text)
     except ValueError:
-        found = float("nan")
-    if not abs(found) <= 1e12:
+        number = float("nan")
+    if not abs(number) <= 1e12:
         raise argparse.ArgumentTypeError(f"{text} is no number")
-    return found
+    return number
 
 
 def _amount(text: str) -> float:
-    if (found := _number(text)) < 0:
+    if (amount := _number(text)) < 0:
         raise argparse.ArgumentTypeError(f"{text} is less than nothing")
-    return found
+    return amount

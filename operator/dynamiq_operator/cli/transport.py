@@ -1,4 +1,4 @@
-"""HTTP to the API server through the proxy: the plugin's `kube.api.Api`, and a message for each error it raises."""
+"""Sends HTTP to the API server through the proxy: the plugin's `kube.api.Api`, with a message for each error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TIMEOUT = 30.0  # seconds for one request, where --request-timeout says nothing
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "ms": 0.001, "": 1.0}
 NO_CLUSTER_SERVERS = ("localhost:8080", "127.0.0.1:8080", "[::1]:8080")
 Query = Sequence[tuple[str, str]]
-"""A query in which a name may be there twice."""
+"""A query in which a name may occur twice."""
 _LOG_LINE = re.compile(r"^[EIWF]\d{4} \d\d:\d\d:\d\d\.", re.MULTILINE)
 
 
@@ -34,11 +34,11 @@ class NotInstalled(errors.ApiError):
 
 
 class Expired(errors.ApiError):
-    """The API server does not accept the login (401), or kubectl could not make one."""
+    """The API server rejects the login (401), or kubectl could not make one."""
 
 
 class Transport:
-    """Connects at the first request. Raises errors.ApiError and connection.NotConnected."""
+    """HTTP to the API server; connects at the first request. Raises errors.ApiError and connection.NotConnected."""
 
     def __init__(self, connection: Connection, patience: Patience) -> None:
         self._connection = connection
@@ -56,7 +56,7 @@ class Transport:
         content_type: str = PLAIN,
         accept: str = PLAIN,
     ) -> Manifest:
-        """One request; returns the JSON of the response."""
+        """Sends one request; returns the JSON of the response."""
         sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         with self.patience:
             response = self._send(self._connected(), method, path, query, sent, content_type, accept)
@@ -69,20 +69,20 @@ class Transport:
     def exchange(
         self, method: str, path: str, *, query: Query = (), body: bytes | None = None, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
-        """One request to what the API server is a proxy of: the status and the body of its answer, whatever they are."""
+        """Sends one request to a service behind the API server's proxy; returns status and body, whatever they are."""
         with self.patience:
             response = self._send(self._connected(), method, path, query, body, PLAIN, PLAIN, headers)
             return response.status, self._read(response, f"{method} {path}")
 
     def lines(self, path: str, *, query: Query, headers: Mapping[str, str]) -> tuple[int, Iterator[bytes]]:
-        """The same of an answer that is read line by line as it comes, on a connection of its own."""
+        """Sends one GET on a connection of its own; returns the status, and the lines of the body as they arrive."""
         self._connected()
         with self.patience:
             response = self._send(_UnixConnection(self._connection.socket, self._timeout), "GET", path, query, None, PLAIN, PLAIN, headers)
         return response.status, _lines(response, path)
 
     def watch(self, path: str, query: Mapping[str, str | int]) -> Iterator[Manifest]:
-        """The events of a watch until the server ends it, on a connection of its own."""
+        """Yields the events of a watch until the server ends it, on a connection of its own."""
         self._connected()
         http_ = _UnixConnection(self._connection.socket, None)
         response = self._send(http_, "GET", path, {**query, "watch": 1}, None, PLAIN, PLAIN)
@@ -133,7 +133,7 @@ class Transport:
 
 
 class TransportElsewhere(Transport):
-    """To another cluster than the one that the command is given. Its errors say where they come from."""
+    """A transport to another cluster than the one given to the command. Its errors name that cluster."""
 
     def __init__(self, connection: Connection, patience: Patience, place: str) -> None:
         super().__init__(connection, patience)
@@ -169,7 +169,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def parse_duration(text: str) -> float | None:
-    """A duration as kubectl accepts it (`90`, `90s`, `1m30s`), in seconds; None where the text is none."""
+    """Parses a duration as kubectl accepts it (`90`, `90s`, `1m30s`), in seconds; None if the text is none."""
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|$)", text)
     if not text or "".join(number + unit for number, unit in parts) != text:
         return None
@@ -177,35 +177,35 @@ def parse_duration(text: str) -> float | None:
 
 
 def error_message(error: Exception) -> str:
-    """The message for the user: what went wrong, and the next step; and first in which of two clusters."""
+    """Returns the message for the user: the problem and the next step. It begins with the cluster if there are two."""
     places = getattr(error, "__notes__", ())
     return f"{places[0]}: {_error_message(error)}" if places else _error_message(error)
 
 
 def _error_message(error: Exception) -> str:
-    said = str(error)
+    text = str(error)
     match error:
         case NotConnected():
-            return said
+            return text
         case NotInstalled():
             return "this cluster does not know Apps: install the operator (README.md, `kubectl apply -k`), or name another cluster by --context"
         case Expired():
             return (
-                f"the cluster does not accept your login: log in again, `kubectl auth whoami` says as whom ({said.partition(chr(10))[0]})"
+                f"the cluster does not accept your login: log in again, `kubectl auth whoami` says as whom ({text.partition(chr(10))[0]})"
             )
         case errors.Denied() if by_policy := said_by_admission(error):
             return by_policy
-        case errors.Denied() if "forbidden: User" in said:
-            return f"{said}: ask for the ClusterRole that allows it, view to look and edit to deploy (`kubectl auth can-i --list`)"
+        case errors.Denied() if "forbidden: User" in text:
+            return f"{text}: ask for the ClusterRole that allows it, view to look and edit to deploy (`kubectl auth can-i --list`)"
         case errors.Invalid():
             return str(refused(error))
         case errors.Conflict() | errors.AlreadyExists():
-            return f"{said}: somebody was faster, try again"
-        case errors.Unavailable() if any(place in said for place in NO_CLUSTER_SERVERS):
+            return f"{text}: somebody was faster, try again"
+        case errors.Unavailable() if any(place in text for place in NO_CLUSTER_SERVERS):
             return "nothing answers at localhost:8080, where kubectl looks when it knows no cluster: set KUBECONFIG, or give --kubeconfig"
         case errors.Unavailable():
-            return f"the API server does not answer: {said}; see `kubectl cluster-info`"
-    return said
+            return f"the API server does not answer: {text}; see `kubectl cluster-info`"
+    return text
 
 
 def _api_error(status: int, parsed: Manifest | None, raw: str, path: str) -> errors.ApiError:
@@ -234,7 +234,7 @@ def _parse_object(raw: bytes) -> Manifest | None:
 def _forward_messages(messages: int) -> None:
     """Copies kubectl's standard error, such as a login helper's question, to the plugin's.
 
-    Log entries are dropped: an entry may have many lines, and each error is in a response, too.
+    It drops log entries: an entry may have many lines, and each error is also in a response.
     """
     with contextlib.suppress(OSError):  # it ends with its connection, which may be closed before the command ends
         while part := os.read(messages, 65536):

@@ -1,4 +1,4 @@
-"""A word on a row that waits: what it would do is shown and asked, then the word is given."""
+"""Approves, resumes, rejects or withdraws a row: shows what the row would do, asks, then creates the Approval."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 def give(context: CommandContext, purpose: Purpose) -> int:
-    """Gives a word on a row; returns the exit code. Raises Refusal and ApiError."""
+    """Creates an Approval with this purpose for a row; returns the exit code. Raises Refusal and ApiError."""
     options = context.options
     request = ApprovalRequest(context.namespace, options.app, purpose, options.row, options.message)
     plan = plan_approval(context.api, request)
     if plan.said is not None and not options.preview:
         _print(context, plan, plan.said)
         return 0
-    # Who refuses a row need not see what it would do, and is not kept from it where that cannot be told.
+    # A rejection needs no preview, and must be possible even if the preview fails.
     shows = is_waiting(plan.row) and purpose in (Purpose.APPROVE, Purpose.RESUME)
     preview = plan.preview(context.api) if shows else None
     if not confirm.agreed(context, _lines(plan, preview), _data(plan, preview)):
@@ -46,8 +46,8 @@ def _lines(plan: ApprovalPlan, preview: Preview | None) -> Iterator[str]:
         yield f"  by       {author}"
     if (message := plan.row["spec"].get("message")) is not None:
         yield f"  message  {message}"
-    for each in plan.given:
-        spec = each["spec"]
+    for approval in plan.given:
+        spec = approval["spec"]
         why = f": {spec['message']}" if spec.get("message") else ""
         yield f"  {DONE[Purpose(spec['purpose'])]} by {spec.get('by') or 'nobody that is known'}{why}"
     if preview is not None:

@@ -1,4 +1,4 @@
-"""The application: its routes, its middleware, and its exception handlers."""
+"""Assembles the application: its routes, its middleware and its exception handlers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ROUTERS = (
     probes.router,
     openapi.router,
     identity.router,
-    watch.router,  # before apps: /v1/apps/watch is no App
+    watch.router,  # before apps: /v1/apps/watch is not an App
     apps.router,
     history_routes.router,
     deployments.router,
@@ -74,7 +74,7 @@ ROUTERS = (
     oidc.router,
     pages.router,
 )
-"""In the order of the OpenAPI document."""
+"""All routers, in the order of the OpenAPI document."""
 DESCRIPTION = (
     "The management API of a self-hosted Dynamiq: the public product's calls, answered by this cluster with the caller's own rights."
 )
@@ -87,9 +87,9 @@ def create_app(
     recorder: RecorderOptions | None = None,
     metrics_socket: socket.socket | None = None,
 ) -> FastAPI:
-    """The application over one API server. Its index starts to list and watch in the lifespan's start-up.
+    """Returns the application over one API server. Its index begins to list and watch when the lifespan starts.
 
-    `metrics_socket`: where /metrics is served, which is no path of the API.
+    `metrics_socket`: where /metrics is served; it is not a path of the API.
     """
     index, metrics = IdIndex(server.own), Metrics()
     context = ApiContext(server, settings, index, Sessions(server), recorder=Recorder(recorder))
@@ -114,7 +114,7 @@ def create_app(
 
 
 def document() -> openapi.Document:
-    """The OpenAPI document, without a cluster."""
+    """Returns the OpenAPI document. It needs no cluster."""
     return openapi.document(_with_routes(None))
 
 

@@ -1,4 +1,4 @@
-"""The context of every request: API server, id index, sessions and settings; and how an id becomes an object."""
+"""The context of every request: API server, id index, sessions and settings. It also resolves ids to objects."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ WORDS = {
 }
 AT_ONCE = 64
 VERIFIED_AT_ONCE, WAITING_TO_VERIFY = 2, 4
-"""Histories that are verified at once, and requests of one caller that wait for it."""
+"""Histories that are verified at a time, and requests of one caller that may wait for that."""
 WIDTH = 5
-"""Requests to the API server that one request has under way at once."""
+"""Concurrent requests to the API server for one request."""
 IN_MEMORY = {"resourceVersion": "0"}
 """Query of a read that the API server answers from its watch cache, without a quorum read from etcd."""
 _ID = re.compile(ID_PATTERN)
@@ -52,7 +52,7 @@ _T = TypeVar("_T")
 
 @dataclass
 class ApiContext:
-    """One per process. Thread-safe: routes run in worker threads."""
+    """The context of a process. Thread-safe: routes run in worker threads."""
 
     server: ApiServer
     settings: Settings
@@ -71,107 +71,108 @@ class ApiContext:
         self.reviews, self.streams = Reviews(self.sessions), Streams(self.index)
 
     def find(self, resource: ApiResource, uid: str, field: str = "") -> Entry:
-        """The index entry of an id. `field`: the body's field that holds it. Raises HttpProblem 404 and errors.ApiError."""
-        found = self.index.find(resource, uid.lower()) if _ID.fullmatch(uid) else None
-        if found is None:
+        """Returns the index entry of an id. Raises HttpProblem 404 and errors.ApiError.
+
+        `field`: the body's field that holds the id.
+        """
+        entry = self.index.find(resource, uid.lower()) if _ID.fullmatch(uid) else None
+        if entry is None:
             raise unknown_id(WORDS[resource], uid, field)
-        return found
+        return entry
 
     def find_all(self, session: CallerSession, **named: tuple[ApiResource, str | None]) -> dict[str, Entry]:
-        """The objects of a body's ids, by their fields, without those that are None. Raises as `find` does.
-
-        A version is asked for: a row names it, and where another has its name by now the row would run what nobody asked for.
-        """
-        found = {}
+        """Returns the objects of a body's ids, by field; ids that are None are left out. Raises as `find` does."""
+        entries = {}
         for where, (resource, uid) in named.items():
             if uid is None:
                 continue
             if (entry := self.index.find(resource, uid.lower())) is None:
                 raise unknown_id(WORDS[resource], uid, where)
-            found[where] = entry
+            entries[where] = entry
+            # A row names its version. If another one has that name by now, the row would run a flow that nobody chose.
             if resource is VERSIONS:
                 try:
-                    there = session.api.request("GET", resource.path(entry.namespace, entry.name), accept=METADATA_ONE)
+                    current = session.api.request("GET", resource.path(entry.namespace, entry.name), accept=METADATA_ONE)
                 except errors.NotFound:
                     raise unknown_id(WORDS[resource], uid, where) from None
                 except errors.Denied as error:
                     if error.status == 401:
                         raise
                     continue  # the API server decides about the row
-                if there["metadata"]["uid"] != entry.uid:
+                if current["metadata"]["uid"] != entry.uid:
                     raise unknown_id(WORDS[resource], uid, where)
-        return found
+        return entries
 
     def read(self, session: CallerSession, resource: ApiResource, entry: Entry, accept: str = "application/json") -> Manifest:
-        """Reads the object with the caller's token. Raises HttpProblem 404 where it is gone, replaced by another, or not visible to the caller."""
+        """Reads the object with the caller's token. Raises HttpProblem 404 if it is deleted, replaced, or not visible to the caller."""
         with hidden_as_unknown(WORDS[resource], entry.uid):
-            found = session.api.request("GET", resource.path(entry.namespace, entry.name), accept=accept)
-        if found["metadata"].get("uid", entry.uid) != entry.uid:
+            manifest = session.api.request("GET", resource.path(entry.namespace, entry.name), accept=accept)
+        if manifest["metadata"].get("uid", entry.uid) != entry.uid:
             raise unknown_id(WORDS[resource], entry.uid)
-        return found
+        return manifest
 
     def open_cached(self, session: CallerSession, resource: ApiResource, uid: str) -> tuple[Entry, Manifest]:
-        """Reads the object of an id from the API server's watch cache: takes half the time, and may be stale by a moment. Raises as `read` does."""
+        """Reads the object of an id from the API server's watch cache.
+
+        This takes half the time, and may be stale by a moment. Raises as `read` does.
+        """
         entry = self.find(resource, uid)
         with contextlib.suppress(errors.NotFound, errors.Denied):
-            found = session.api.request("GET", resource.path(entry.namespace, entry.name), query=IN_MEMORY)
-            if found["metadata"]["uid"] == entry.uid:
-                return entry, found
+            manifest = session.api.request("GET", resource.path(entry.namespace, entry.name), query=IN_MEMORY)
+            if manifest["metadata"]["uid"] == entry.uid:
+                return entry, manifest
         return entry, self.read(session, resource, entry)
 
     def in_parallel(self, *calls: Callable[[], _T]) -> list[_T]:
         """Runs the calls concurrently; returns their results in order. Raises what the first of them raised."""
         return self.map_parallel(lambda call: call(), calls)
 
-    def map_parallel(self, call: Callable[[Any], _T], given: Iterable[Any]) -> list[_T]:
-        """Runs the call for each item, `WIDTH` at once; returns the results in order. Raises what the first of them raised.
-
-        The width is a request's share: one that has much to ask does not put others behind all of it.
-        """
-        items = list(given)
-        found: dict[int, _T] = {}
-        left = iter(enumerate(items))  # shared: each item is taken once
+    def map_parallel(self, call: Callable[[Any], _T], arguments: Iterable[Any]) -> list[_T]:
+        """Runs the call for each item, `WIDTH` at once; returns the results in order. Raises what the first of them raised."""
+        items = list(arguments)
+        results: dict[int, _T] = {}
+        remaining = iter(enumerate(items))  # shared: each item is taken once
 
         def work() -> None:
-            for number, item in left:
-                found[number] = call(item)
+            for number, item in remaining:
+                results[number] = call(item)
 
-        # The ids and the deadline of the request go along.
+        # The context has the ids and the deadline of the request. WIDTH is its share: a large request must not delay all others.
         waiting = [self.pool.submit(contextvars.copy_context().run, work) for _ in range(min(WIDTH, len(items)) - 1)]
         try:
             work()
         except BaseException:
-            for _ in left:
+            for _ in remaining:
                 pass
             for future in waiting:
                 future.cancel()
             raise
         for future in waiting:
             future.result()
-        return [found[number] for number in range(len(items))]
+        return [results[number] for number in range(len(items))]
 
     def id_of(self, resource: ApiResource, namespace: str, name: str) -> str | None:
-        found = self.index.of(resource).named(namespace, name)
-        return found.uid if found else None
+        entry = self.index.of(resource).named(namespace, name)
+        return entry.uid if entry else None
 
     def created_at(self, resource: ApiResource, namespace: str, name: str) -> str | None:
-        found = self.index.of(resource).named(namespace, name)
-        return found.created if found else None
+        entry = self.index.of(resource).named(namespace, name)
+        return entry.created if entry else None
 
     def labels_of(self, namespace: str) -> Mapping[str, str]:
-        """The labels of a namespace; none where it is not known."""
-        found = self.index.of(NAMESPACES).named("", namespace)
-        return found.labels if found else {}
+        """Returns the labels of a namespace; empty if it is unknown."""
+        entry = self.index.of(NAMESPACES).named("", namespace)
+        return entry.labels if entry else {}
 
     def newest_version(self, namespace: str, workflow: str) -> str | None:
         return newest_of(self.index.versions(namespace, workflow))
 
     def sequence_of(self, namespace: str, row: str) -> int | None:
-        found = self.index.of(RECORDS).named(namespace, row)
-        return found.sequence or None if found else None
+        entry = self.index.of(RECORDS).named(namespace, row)
+        return entry.sequence or None if entry else None
 
     def latest_row(self, namespace: str, app_id: str) -> Entry | None:
-        """The newest row of an App among those that the operator has made it the owner of."""
+        """Returns the newest row in the index that the App owns. The operator sets the owner."""
         return self.index.of(RECORDS).newest(owned_by(namespace, app_id))
 
 

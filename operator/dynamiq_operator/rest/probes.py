@@ -14,17 +14,14 @@ router = APIRouter(include_in_schema=False)
 @router.get("/livez")
 @router.get("/healthz")
 async def livez() -> Json:
-    """Liveness: the event loop turns. That the API server is away is no reason to start this process again."""
+    """Reports liveness: the event loop runs. An unreachable API server is no reason to restart this process."""
     return Json({"status": "ok"})
 
 
 @router.get("/readyz")
 async def readyz(context: ContextOf) -> Json:
-    """Readiness: the index has listed every kind once, and the API server takes this replica's own credentials.
-
-    That the API server does not answer is no reason: the other replicas ask the same one, and without any of them ready callers would get
-    no connection in place of a 503 that says why.
-    """
+    """Reports readiness: the index has listed every kind once, and the API server accepts this replica's credentials."""
+    # An unreachable API server is no reason: with no replica ready, callers would get no connection instead of a 503 with the reason.
     if not context.index.is_ready:
         raise unavailable("this replica is starting")
     if context.index.is_shut_out:

@@ -24,9 +24,9 @@ from dynamiq_operator.rest.kube.client import ApiServer
 from dynamiq_operator.serving.connections import LimitedProtocol
 
 KEEP_ALIVE = 75
-"""Seconds of keep-alive: longer than an ingress keeps a connection, so that the server never closes it first."""
+"""Seconds of keep-alive: longer than that of an ingress, so that the server never closes a connection first."""
 DRAIN = 25
-"""Seconds in which requests are finished at shutdown."""
+"""Seconds to finish requests at shutdown."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ class Options:
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """An event loop whose servers do not wait long for a handshake, which comes before every other limit; uvicorn has no option for it."""
+    """An event loop whose servers limit the TLS handshake, which comes before every other limit. uvicorn has no option for it."""
 
-    async def create_server(self, *given: Any, **options: Any) -> Any:
+    async def create_server(self, *arguments: Any, **options: Any) -> Any:
         if options.get("ssl") is not None:
             options["ssl_handshake_timeout"] = HANDSHAKE_WITHIN
-        return await super().create_server(*given, **options)
+        return await super().create_server(*arguments, **options)
 
 
 class Server(uvicorn.Server):
-    """A server that ends its streams with the signal: they would last as long as it waits for requests under way."""
+    """A server that ends its streams at the signal. Shutdown waits for requests under way, and they would last as long."""
 
     def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
         super().__init__(config)
@@ -66,14 +66,15 @@ class Server(uvicorn.Server):
 
 
 def serve(options: Options) -> None:
-    """Blocks until a signal ends it. Raises kubernetes.config.ConfigException where the cluster's configuration cannot be read.
+    """Serves until a signal ends it.
 
-    Raises exposition.PortTaken, and OSError where the certificate cannot be read.
+    Raises kubernetes.config.ConfigException if the cluster's configuration cannot be read, exposition.PortTaken, and OSError if the
+    certificate cannot be read.
     """
     # uvicorn raises the signal again after a clean shutdown: without a handler the exit code would say killed.
     for ends in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ends, lambda *_: sys.exit(0))
-    # What anybody can send is no warning: one line for each would fill the log.
+    # uvicorn warns about requests that anybody can send: one line for each would fill the log.
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.levelno != logging.WARNING)
     server = ApiServer.connect(options.kubeconfig, options.context)
     listening = bound(options.host, options.metrics_port) if options.metrics_port is not None else None

@@ -1,1 +1,1 @@
-"""How an App's history, its previews and the verification of its history are rendered, as data and as text, for every surface."""
+"""Renders an App's history, its previews and the verification of its history, as data and as text, for every surface."""

@@ -1,4 +1,4 @@
-"""What changed of an App's settings, among its rows: the values of AppChanges, read as they are stored, without validating them."""
+"""Merges the changes of an App's settings with its rows. It reads AppChanges as they are stored, without validating them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dynamiq_operator.views.columns import DIGEST_SHOWN
 from dynamiq_operator.views.history import HistoryRow
 
 SETTINGS = "Settings"
-"""What stands in the place of a row's status."""
+"""The value in the column of a row's status."""
 
 
 @dataclass(frozen=True)
 class ChangeRow:
-    """One AppChange. `after`: the sequence of the row that was the newest then. A value that it lacks is None."""
+    """One AppChange. `after`: the sequence of the row that was the newest then. Missing values are None."""
 
     name: str
     uid: str
@@ -35,7 +35,7 @@ class ChangeRow:
 
     @classmethod
     def of(cls, raw: Manifest) -> ChangeRow:
-        """The change of an AppChange as it is stored."""
+        """Returns the change of a stored AppChange."""
         meta, spec = raw["metadata"], raw["spec"]
         return cls(
             name=meta["name"],
@@ -58,23 +58,23 @@ Entry = HistoryRow | ChangeRow
 
 
 def newest_first(changes: Iterable[Manifest]) -> list[ChangeRow]:
-    """The changes of one App, newest first."""
+    """Returns the changes of one App, newest first."""
     return sorted(map(ChangeRow.of, changes), key=lambda each: each.sequence, reverse=True)
 
 
 def among(rows: Iterable[HistoryRow], changes: Sequence[ChangeRow]) -> list[Entry]:
-    """Rows and changes together, newest first as each of them is: a change stands right above the row that was the newest when it was seen."""
-    found: list[Entry] = []
-    left = list(reversed(changes))
+    """Merges rows and changes, both newest first. A change is right above the row that was the newest when it was seen."""
+    entries: list[Entry] = []
+    remaining = list(reversed(changes))
     for row in rows:
-        while left and row.sequence is not None and (left[-1].after or 0) >= row.sequence:
-            found.append(left.pop())
-        found.append(row)
-    return [*found, *reversed(left)]
+        while remaining and row.sequence is not None and (remaining[-1].after or 0) >= row.sequence:
+            entries.append(remaining.pop())
+        entries.append(row)
+    return [*entries, *reversed(remaining)]
 
 
 def cell(change: ChangeRow, column: HistoryColumn) -> str:
-    """What a change has for a column of rows, empty where it has nothing. What users wrote is not escaped yet."""
+    """Returns the text of a change for a column of rows; empty if it has none. Users' text is not escaped yet."""
     values = {
         "description": change.summary,
         "status": SETTINGS,
@@ -87,7 +87,7 @@ def cell(change: ChangeRow, column: HistoryColumn) -> str:
 
 
 def as_data(change: ChangeRow) -> dict[str, Any]:
-    """A change's values by their names in camelCase, in a fixed order; what is not there is None."""
+    """Returns the change's values by their camelCase names, in a fixed order; missing values are None."""
     return {
         "name": change.name,
         "uid": change.uid,

@@ -1,6 +1,6 @@
-"""How an App is, in one word with the reason: of its status, and of the rows that are not decided yet.
+"""Derives the state of an App, one word with the reason, from its status and its undecided rows.
 
-It reads objects as the API server sends them: a list of Apps also has those that this version cannot read whole.
+It reads objects as the API server sends them: a list may contain Apps that this version cannot parse.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from dynamiq_operator.views.waiting import waits_of
 
 UNDER_WAY = (Phase.PENDING, Phase.PROGRESSING)
 DEPLOYING = "Deploying"
-"""Reason of the App's condition Progressing while a row is rolled out; any other one waits."""
+"""Reason of the App's condition Progressing while a row is rolled out; with any other reason, a row waits."""
 
 
 class AppWord(StrEnum):
-    """Asleep: no pod, on purpose. Degraded: something is live, and not as it should be. NotDeployed: nothing is, and nothing has failed."""
+    """The state of an App.
+
+    Asleep: no pod, on purpose. Degraded: a row is live, but not as it should be. NotDeployed: nothing is live, and nothing failed.
+    """
 
     LIVE = "Live"
     ASLEEP = "Asleep"
@@ -37,7 +40,7 @@ class AppWord(StrEnum):
 
 @dataclass(frozen=True)
 class AppState:
-    """`reason`: one CamelCase word of a condition; `message`: its sentence. None where nothing is said."""
+    """The state of an App. `reason`: one CamelCase word of a condition; `message`: its sentence. None if there is none."""
 
     word: AppWord
     reason: str | None = None
@@ -45,14 +48,14 @@ class AppState:
 
 
 def rows_under_way(rows: Iterable[Manifest]) -> list[Manifest]:
-    """Those of an App's rows that are not decided yet, newest first. One that has its outcome is, whatever its phase still says."""
+    """Returns the App's rows that are not decided yet, newest first. A row with an outcome is decided, whatever its phase is."""
     return [row for row in newest_first(rows) if _phase(row) in UNDER_WAY and not row["spec"].get("outcome")]
 
 
 def app_state(app: Manifest, under_way: Manifest | None, waiting: Manifest | None = None) -> AppState:
-    """How the App is. `under_way`: its newest row that is being rolled out; `waiting`: its newest row that is held.
+    """Returns the state of the App. `under_way`: its newest row in a rollout; `waiting`: its newest blocked row.
 
-    None where there is none, or rows may not be read. What waits says how an App is only where nothing is live.
+    None: there is none, or the caller may not read rows. `waiting` counts only while nothing is live.
     """
     status = app.get("status") or {}
     ready, live = condition_of(status, READY), condition_of(status, LIVE)
@@ -62,14 +65,14 @@ def app_state(app: Manifest, under_way: Manifest | None, waiting: Manifest | Non
         if waiting is not None and (waits := waits_of(waiting)) is not None:
             return AppState(AppWord.PENDING, waits["reason"], waits["message"])
         word = AppWord.FAILED if status.get("failed") else AppWord.NOT_DEPLOYED
-        return _said(word, live)
+        return _state(word, live)
     if ready.get("status") == "True":
-        return _said(AppWord.ASLEEP if is_asleep(status) else AppWord.LIVE, ready)
-    return _said(AppWord.DEGRADED, ready)
+        return _state(AppWord.ASLEEP if is_asleep(status) else AppWord.LIVE, ready)
+    return _state(AppWord.DEGRADED, ready)
 
 
 def is_as_declared(app: Manifest, live: Manifest | None) -> bool:
-    """Whether the row that is live is the one that `App.spec.deploy` asked for, as it asks now. `live`: None where it may not be read."""
+    """Returns True if the live row is the one that `App.spec.deploy` now describes. `live`: None if the caller may not read it."""
     deploy, spec = app["spec"].get("deploy") or {}, live["spec"] if live is not None else {}
     if (spec.get("pinned") or {}).get("source") != "App":
         return False
@@ -77,23 +80,27 @@ def is_as_declared(app: Manifest, live: Manifest | None) -> bool:
 
 
 def condition_of(status: Mapping[str, Any], type_: str) -> Mapping[str, Any]:
-    """The condition of a type; empty where there is none."""
-    found = (each for each in status.get("conditions") or () if each.get("type") == type_)
-    return next(found, {})
+    """Returns the condition of a type; empty if there is none."""
+    conditions = (each for each in status.get("conditions") or () if each.get("type") == type_)
+    return next(conditions, {})
 
 
 def _deploying(status: Mapping[str, Any], under_way: Manifest | None) -> AppState | None:
-    told = condition_of(status, PROGRESSING)
-    is_told = told.get("status") == "True"
+    progressing = condition_of(status, PROGRESSING)
+    is_progressing = progressing.get("status") == "True"
     if under_way is None:
-        # The App's own word alone, for who may not read rows; it may lag behind those who do.
-        return _said(AppWord.PROGRESSING if told.get("reason") == DEPLOYING else AppWord.PENDING, told) if is_told else None
+        # Only the App's condition, for callers who may not read rows. It may lag behind the rows.
+        return (
+            _state(AppWord.PROGRESSING if progressing.get("reason") == DEPLOYING else AppWord.PENDING, progressing)
+            if is_progressing
+            else None
+        )
     word = AppWord.PENDING if _phase(under_way) == Phase.PENDING else AppWord.PROGRESSING
     of_row = condition_of(under_way.get("status") or {}, "Succeeded")
-    return _said(word, of_row if of_row.get("message") else told if is_told else {})
+    return _state(word, of_row if of_row.get("message") else progressing if is_progressing else {})
 
 
-def _said(word: AppWord, condition: Mapping[str, Any]) -> AppState:
+def _state(word: AppWord, condition: Mapping[str, Any]) -> AppState:
     return AppState(word, condition.get("reason") or None, condition.get("message") or None)
 
 

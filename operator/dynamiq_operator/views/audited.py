@@ -1,4 +1,4 @@
-"""A row as an auditor reads it: what ran, who asked for it, who agreed, how and when it ended, and for how long it was live."""
+"""Renders a row as an auditor reads it: what ran, who deployed and approved it, how it ended, and how long it was live."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUCCEEDED = "Succeeded"
 
 
 class WentLive(NamedTuple):
-    """That a row went live. `at`: when, as it is stored; `moment`: the same as a time."""
+    """The time at which a row went live. `at`: as it is stored; `moment`: parsed."""
 
     sequence: int
     moment: datetime
@@ -28,7 +28,7 @@ class WentLive(NamedTuple):
 
     @classmethod
     def of(cls, raw: Manifest) -> WentLive | None:
-        """None of a row that did not."""
+        """Returns None for a row that never went live."""
         outcome = raw["spec"].get("outcome") or {}
         if outcome.get("result") != SUCCEEDED:
             return None
@@ -36,21 +36,21 @@ class WentLive(NamedTuple):
 
 
 def live_until(went_live: Iterable[WentLive]) -> dict[int, str | None]:
-    """By sequence of each row of a history that went live, when a newer one did; None where it is live still."""
-    found: dict[int, str | None] = {}
+    """Returns when a newer row went live, by sequence of each row that went live; None if it is still live."""
+    ends: dict[int, str | None] = {}
     next_: WentLive | None = None
-    for each in sorted(went_live, reverse=True):
-        found[each.sequence] = next_.at if next_ is not None else None
-        next_ = each if next_ is None or each.moment < next_.moment else next_
-    return found
+    for event in sorted(went_live, reverse=True):
+        ends[event.sequence] = next_.at if next_ is not None else None
+        next_ = event if next_ is None or event.moment < next_.moment else next_
+    return ends
 
 
 @dataclass(frozen=True)
 class AuditedRow:
-    """One row. Times are RFC 3339; a value that a row lacks is None.
+    """One row. Times are RFC 3339; missing values are None.
 
-    `result`: Succeeded, Failed or Overtaken, None of one that has not ended. `waited_for`: the guards that its pins note.
-    `author_verified`: whether the API server stamped who created it; None before it was pinned. `misfit`: why it does not verify.
+    `result`: Succeeded, Failed or Overtaken; None if the row has not ended. `waited_for`: the guards among its pins. `author_verified`:
+    True if the API server stamped its author; None before it is pinned. `misfit`: why it does not verify.
     """
 
     namespace: str
@@ -67,7 +67,7 @@ class AuditedRow:
 
     @classmethod
     def of(cls, raw: Manifest) -> AuditedRow:
-        """The row as it is stored. When it ceased to be live, whether it was reverted, and whether it verifies, its history says."""
+        """Returns the row as stored. `within` adds what its history decides: `live_until`, a revert, and `misfit`."""
         spec = raw["spec"]
         pinned, outcome = spec.get("pinned") or {}, spec.get("outcome") or {}
         result = outcome.get("result")
@@ -84,7 +84,10 @@ class AuditedRow:
         )
 
     def within(self, until: Mapping[int, str | None], misfit: str | None = None, reverts: Container[str] = ()) -> AuditedRow:
-        """The row in its history. `until`: what `live_until` says of it; `misfit`: why it does not verify; `reverts`: what `live_reverts` finds."""
+        """Returns the row with what its history decides.
+
+        `until`: from `live_until`; `misfit`: why it does not verify; `reverts`: from `live_reverts`.
+        """
         if self.live_from is None:
             return replace(self, misfit=misfit)
         row = replace(self.row, ending=Ending.REVERTED) if names.revert_row(self.row.app, self.row.name) in reverts else self.row
@@ -93,9 +96,10 @@ class AuditedRow:
 
 @dataclass(frozen=True)
 class AuditColumn:
-    """One value of a row. `key`: its name in CSV and in REST's JSON. `title`: what stands above it in a table; without one it is data only.
+    """One value of a row.
 
-    `text`: the value as text, where it is more than that of `str`.
+    `key`: its name in CSV and in REST's JSON. `title`: its heading in a table; without one it is data only. `text`: formats the value if
+    `str` is not enough.
     """
 
     key: str
@@ -104,16 +108,16 @@ class AuditColumn:
     text: Callable[[Any], Cell] | None = None
 
     def cell(self, row: AuditedRow) -> Cell:
-        """The value in a sheet; None where there is none."""
-        found = self.value(row)
-        return self.text(found) if self.text is not None and found is not None else found
+        """Returns the value for a sheet; None if there is none."""
+        value = self.value(row)
+        return self.text(value) if self.text is not None and value is not None else value
 
 
 def _config(config: Mapping[str, Any]) -> str:
     return "; ".join(filter(None, (config_in_words(config), compute_in_words(config))))
 
 
-def _in_a_word(row: AuditedRow) -> str:
+def _shown_result(row: AuditedRow) -> str:
     return row.row.ending or row.result or row.row.status
 
 
@@ -147,11 +151,11 @@ COLUMNS: tuple[AuditColumn, ...] = (
     AuditColumn("fits", lambda each: each.misfit is None),
     AuditColumn("misfit", lambda each: each.misfit),
 )
-"""In the order of every form. `result` of a row that has not ended is its status."""
-TABLE = tuple(replace(column, value=_in_a_word) if column.key == "result" else column for column in COLUMNS if column.title)
-"""A table has room for one word, where data has `result` and `ending`."""
+"""All values, in the order of every form. `result` of a row that has not ended is its status."""
+TABLE = tuple(replace(column, value=_shown_result) if column.key == "result" else column for column in COLUMNS if column.title)
+"""The columns of a table. It has room for one word, where data has `result` and `ending`."""
 
 
 def as_data(row: AuditedRow, spelled: Callable[[str], str] = in_camel_case) -> dict[str, Any]:
-    """The values by their names, as the plugin spells them, or as `spelled` does; what is not there is None."""
+    """Returns the values by their names, as the plugin spells them, or as `spelled` does; missing values are None."""
     return {spelled(column.key): column.value(row) for column in COLUMNS}

@@ -1,4 +1,4 @@
-"""The columns of a history as text and as data."""
+"""Formats the columns of a history as text and as data."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _TEXT: dict[Format, Callable[[Any], str]] = {
 
 
 def value(row: HistoryRow, column: HistoryColumn) -> Any:
-    """A row's value of a column; None where it has none."""
+    """Returns a row's value of a column; None if it has none."""
     return row.more[column.key] if column.key in row.more else getattr(row, column.key)
 
 
 def cell(row: HistoryRow, column: HistoryColumn) -> str:
-    """The value as a table shows it, empty where there is none. What users wrote is not escaped yet.
+    """Returns the value as a table shows it; empty if there is none. Users' text is not escaped yet.
 
-    Its status is how it ended, where its phase does not tell that.
+    The status is the row's ending if its phase does not show that.
     """
-    found = row.ending or row.status if column.key == "status" else value(row, column)
-    return "" if found is None else _TEXT[column.format](found)
+    shown = row.ending or row.status if column.key == "status" else value(row, column)
+    return "" if shown is None else _TEXT[column.format](shown)
 
 
 def as_data(row: HistoryRow) -> dict[str, Any]:
-    """A row's values by their names in camelCase, in a fixed order; what is not there is None."""
+    """Returns a row's values by their camelCase names, in a fixed order; missing values are None."""
     return {column.json_name: value(row, column) for column in COLUMNS}

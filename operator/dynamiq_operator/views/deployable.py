@@ -1,6 +1,6 @@
-"""Whether a row could be brought back now, and if not, why: in the sentences that its rollback would end with.
+"""Evaluates if a row can be rolled back to now. If not, it explains why, in the sentences with which its rollback would end.
 
-What the caller may not read is unknown, and neither there nor missing.
+Anything that the caller may not read is unknown: neither present nor missing.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ YES, NO, UNKNOWN, WARM = "yes", "no", "unknown", "warm"
 
 @dataclass(frozen=True)
 class Stock:
-    """What rows of an App are brought back from. None is what the caller may not read.
+    """The objects that decide if rows of an App can be rolled back to. None: the caller may not read them.
 
-    `live`: what the App serves; None before the first deploy. `flows`: hashes of those that are kept. `rejected`: by hash of a flow, the
-    Rejection that stands. `named`: the keys of each Secret and ConfigMap that variables name, None of one that does not exist; without those that
-    may not be read. `deprecated`: names of Runtimes.
+    `live`: what the App serves; None before the first deploy. `flows`: hashes of the flows that are kept. `rejected`: the valid Rejection
+    of each flow, by hash. `named`: the keys of each Secret and ConfigMap
+    that variables name, None if it does not exist; without those that the caller may not read. `deprecated`: names of Runtimes.
     """
 
     app: App
@@ -40,15 +40,16 @@ class Stock:
 
     @property
     def pins(self) -> Pinned | None:
-        """Those of the live row."""
+        """The pins of the live row."""
         return self.live.pinned if self.live is not None else None
 
 
 @dataclass(frozen=True)
 class Deployable:
-    """`ok`: None where it is not known. `reasons`: why it can't be brought back, or what is not known. `waits`: what its rollback would wait for.
+    """The evaluation of one row.
 
-    `notes`: what else is to be known of it. `warm`: its pods are there and Ready, so that calls move at once; None where that is not known.
+    `ok`: None if unknown. `reasons`: why it cannot be rolled back to, or what is unknown. `waits`: the guards that would block its
+    rollback. `notes`: further facts. `warm`: True if its pods are Ready, so that calls move at once; None if unknown.
     """
 
     ok: bool | None
@@ -58,7 +59,7 @@ class Deployable:
     warm: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """All of it as data."""
+        """Returns all of it as data."""
         return {
             "ok": self.ok,
             "reasons": list(self.reasons),
@@ -69,20 +70,22 @@ class Deployable:
 
     @property
     def in_words(self) -> str:
-        """As a cell of a table shows it: `yes, warm`, `yes, waits: AwaitingApproval; Runtime 1.0 is deprecated`, `no: row support-x7k2p failed: …`."""
+        """The text of a table's cell: `yes, warm`, `yes, waits: AwaitingApproval; Runtime 1.0 is deprecated`, `no: row support-x7k2p
+        failed: …`.
+        """
         if self.ok is not True:
             return f"{NO if self.ok is False else UNKNOWN}: {'; '.join((*self.reasons, *self.notes))}"
         waits = ", ".join(dict.fromkeys(guard.reason for guard in self.waits))
-        found = ", ".join([YES, *([WARM] if self.warm else []), *([f"waits: {waits}"] if waits else [])])
-        return "; ".join((found, *self.notes))
+        text = ", ".join([YES, *([WARM] if self.warm else []), *([f"waits: {waits}"] if waits else [])])
+        return "; ".join((text, *self.notes))
 
 
 IN_ARCHIVE = Deployable(None, ("it is in the archive: a preview says whether it can be brought back now",))
-"""Of a row that left the cluster: whether its flow is there, too, is not read of each."""
+"""The evaluation of a row that left the cluster: a list does not read for each if its flow is in the archive, too."""
 
 
 def deployable(row: Record, stock: Stock, warm: bool | None = None) -> Deployable:
-    """Of a row of the App. `warm`: whether the pods that it would run are there and Ready."""
+    """Evaluates a row of the App. `warm`: True if the pods that it would run are Ready; None if unknown."""
     pinned = row.pinned
     if (why_not := why_not_restorable(row)) is not None or pinned is None:
         return Deployable(False, (why_not or f"row {row.name} has no pins",))
@@ -95,13 +98,13 @@ def deployable(row: Record, stock: Stock, warm: bool | None = None) -> Deployabl
 
 
 def brought_back(row: Pinned, live: Pinned | None) -> Pinned:
-    """What a rollback to a row would pin: its flow on its runtime, scaled as what is live."""
+    """Returns the pins of a rollback to a row: its flow on its runtime, scaled as the live row."""
     config = complete_config(None, live.config if live is not None else None, row.runtime)
     return row.model_copy(update={"config": config}) if isinstance(config, Config) else row
 
 
 def _same(row: Pinned, live: Pinned) -> bool:
-    """Whether the row, brought back, would run on the pods that serve: then they are not started anew."""
+    """Returns True if a rollback to the row would run on the pods that serve, without starting new ones."""
     return Pins.of(brought_back(row, live)).label == Pins.of(live).label
 
 

@@ -1,4 +1,4 @@
-"""A unified diff of two flows, in a bounded time and size whatever they hold: flows are their authors' text, and others wait meanwhile."""
+"""Makes a unified diff of two flows, within bounded time and size. Flows are untrusted text, and other requests wait meanwhile."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import json
 from collections.abc import Iterator
 
 READABLE_MOST = 4 * 1024 * 1024
-"""Characters of a flow with its lines indented: deep inside, each line is mostly indentation."""
+"""Characters of an indented flow, at most. Deep inside, each line is mostly indentation."""
 STEPS_MOST = 8_000_000
-"""Comparisons of two lines: about a second of a processor. Where they are used up, what is left is told as replaced, and not line by line."""
+"""Comparisons of two lines, at most: about a second of a processor. Beyond them the rest of a flow counts as replaced."""
 AROUND = 3
-"""Lines that are the same, told around those that are not."""
+"""Equal lines that are shown around those that differ."""
 
 
 def flow_diff(before: str | None, after: str, before_name: str, after_name: str) -> tuple[str, ...]:
-    """A unified diff of two flows; empty where they are equal or there is none before."""
+    """Returns a unified diff of two flows; empty if they are equal or there is no earlier one."""
     if before is None or before == after:
         return ()
     return tuple(_unified(readable(before), readable(after), before_name, after_name))
 
 
 def readable(flow: str) -> list[str]:
-    """A flow's lines. Compact JSON, which is one long line, is indented, where that does not make it many times as large."""
+    """Returns a flow's lines. Compact JSON, one long line, is indented unless it exceeds READABLE_MOST then."""
     if flow.lstrip().startswith("{") and "\n" not in flow.strip():
         try:
             return _indented(json.loads(flow)) or flow.splitlines()
@@ -42,7 +42,7 @@ def _indented(flow: object) -> list[str]:
 
 
 class _Matcher(difflib.SequenceMatcher[str]):
-    """difflib's, which takes the cube of the lines in the worst case, with an end."""
+    """difflib's matcher with a limit of steps: in the worst case it takes the cube of the lines."""
 
     def __init__(self, before: list[str], after: list[str]) -> None:
         super().__init__(None, before, after)
@@ -56,16 +56,16 @@ class _Matcher(difflib.SequenceMatcher[str]):
 
 
 def _unified(before: list[str], after: list[str], before_name: str, after_name: str) -> Iterator[str]:
-    """As `difflib.unified_diff` writes it, which takes no other matcher."""
+    """Yields the lines that `difflib.unified_diff` would write. difflib's function takes no other matcher."""
     same = _same_at_begin(before, after)
     tail = _same_at_begin(before[same:][::-1], after[same:][::-1])
-    # What is the same at both ends is not compared, but for what is told of it.
+    # Equal lines at both ends are not compared; AROUND of them are shown.
     first, skipped = max(same - AROUND, 0), max(tail - AROUND, 0)
     old, new = before[first : len(before) - skipped], after[first : len(after) - skipped]
-    named = False
+    has_header = False
     for group in _Matcher(old, new).get_grouped_opcodes(AROUND):
-        if not named:
-            named = True
+        if not has_header:
+            has_header = True
             yield from (f"--- {before_name}", f"+++ {after_name}")
         yield f"@@ -{_range(group[0][1] + first, group[-1][2] + first)} +{_range(group[0][3] + first, group[-1][4] + first)} @@"
         for kind, old_from, old_to, new_from, new_to in group:
@@ -86,6 +86,6 @@ def _same_at_begin(before: list[str], after: list[str]) -> int:
 
 
 def _range(begin: int, end: int) -> str:
-    """The lines of a hunk: the first and how many; of none, the line before."""
+    """Returns the lines of a hunk: the first and how many; for an empty hunk the line before."""
     count = end - begin
     return f"{begin + 1}" if count == 1 else f"{begin + 1 if count else begin},{count}"

@@ -1,4 +1,4 @@
-"""The history of an App, newest row first: the values of its columns, and those that need words.
+"""Reads the history of an App, newest row first: the values of its columns, and those that need words.
 
 It reads rows as the API server sends them, without validating them: a history may have thousands.
 """
@@ -18,9 +18,10 @@ from dynamiq_operator.views.waiting import approved_by, waits_of
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One row. `ending`: how it ended, where `status`, its phase, does not tell. `date`, RFC 3339: when the deploy began; `duration`: seconds until it ended. A value that a row lacks is None.
+    """One row. Missing values are None.
 
-    `more`: by key, the values of those columns of `model.history_columns` that have no field here.
+    `ending`: how it ended, if `status`, its phase, does not show that. `date`: when the deploy began, RFC 3339. `duration`: seconds until
+    it ended. `more`: by key, the values of the columns in `model.history_columns` that have no field here.
     """
 
     name: str
@@ -46,7 +47,7 @@ class HistoryRow:
 
     @classmethod
     def of(cls, raw: Manifest, reverts: Container[str] = ()) -> HistoryRow:
-        """Returns the row of a record as it is stored. `reverts`: as `model.endings.ending` takes them."""
+        """Returns the values of a stored row. `reverts`: as `model.endings.ending` takes them."""
         meta, spec = raw["metadata"], raw["spec"]
         pinned, outcome = spec.get("pinned") or {}, spec.get("outcome") or {}
         began = pinned.get("createdAt") or meta.get("creationTimestamp")
@@ -79,39 +80,45 @@ _MORE = tuple(column for column in COLUMNS if column.key not in _FIELDS)
 
 
 def at_path(raw: Manifest, path: str) -> Any:
-    """The value at a JSON path of names, such as `.spec.app`; None where there is none."""
-    found: Any = raw
+    """Returns the value at a JSON path of names, such as `.spec.app`; None if there is none."""
+    value: Any = raw
     for name in path.removeprefix(".").split("."):
-        if not isinstance(found, Mapping):
+        if not isinstance(value, Mapping):
             return None
-        found = found.get(name)
-    return found
+        value = value.get(name)
+    return value
 
 
 def history(rows: Iterable[Manifest]) -> list[HistoryRow]:
-    """The rows of one App, newest first. Rows that have no sequence yet are newer than all that have one, and those that never get one older."""
-    found = newest_first(rows)
-    reverts = live_reverts(found)
-    return [HistoryRow.of(raw, reverts) for raw in found]
+    """Returns the rows of one App, newest first.
+
+    Rows without a sequence yet are newer than all others; rows that never get one are older.
+    """
+    manifests = newest_first(rows)
+    reverts = live_reverts(manifests)
+    return [HistoryRow.of(raw, reverts) for raw in manifests]
 
 
 def newest_first(rows: Iterable[Manifest]) -> list[Manifest]:
-    """The records as they are stored, newest first."""
+    """Returns stored rows, newest first."""
     return sorted(rows, key=_age, reverse=True)
 
 
 def provenance(spec: Mapping[str, Any]) -> str | None:
-    """Where a row came from: `restores #3`, `revert, restores #3`, `promoted from staging/support #12`, with ` of cluster …` where that is
-    another one, `by spec.deploy`; None for a deploy of a version."""
+    """Returns where a row came from; None for a deploy of a version.
+
+    Examples: `restores #3`; `revert, restores #3`; `promoted from staging/support #12`, with ` of cluster …` if it is another one; `by
+    spec.deploy`.
+    """
     pinned = spec.get("pinned") or {}
     if (restored := pinned.get("restores")) is not None:
         return f"{'revert, ' if pinned.get('source') == 'Revert' else ''}restores #{restored['sequence']}"
     if "restores" in spec:
         return f"restores {spec['restores']}"
     if (source := spec.get("promotedFrom")) is not None:
-        found = pinned.get("promotedFrom") or {}
-        row = f"#{found['sequence']}" if "sequence" in found else source["row"]
-        unverified = " (unverified)" if pinned and not found.get("verified") else ""
+        pinned_source = pinned.get("promotedFrom") or {}
+        row = f"#{pinned_source['sequence']}" if "sequence" in pinned_source else source["row"]
+        unverified = " (unverified)" if pinned and not pinned_source.get("verified") else ""
         cluster = f" of cluster {source['cluster']}" if "cluster" in source else ""
         return f"promoted from {source['namespace']}/{source['app']} {row}{cluster}{unverified}"
     return "by spec.deploy" if pinned.get("source") == "App" else None
@@ -121,7 +128,7 @@ _SERVERLESS = {"maxReplicas": "0 to {} pods", "idleSeconds": "asleep after {} s"
 
 
 def config_in_words(config: Mapping[str, Any] | None) -> str:
-    """A config in words: `1 to 2 pods at 80 % CPU`, `serverless, 0 to 10 pods, asleep after 300 s, a call waits 120 s`."""
+    """Returns a config in words: `1 to 2 pods at 80 % CPU`, `serverless, 0 to 10 pods, asleep after 300 s, a call waits 120 s`."""
     if not config:
         return ""
     if config.get("type") == "serverless":
@@ -135,10 +142,10 @@ def config_in_words(config: Mapping[str, Any] | None) -> str:
 
 
 def compute_in_words(config: Mapping[str, Any] | None) -> str:
-    """What each pod asks for and may use at most: `100m CPU and 256Mi memory`, `1 CPU, at most 2 CPU and 1Gi memory`."""
+    """Returns the requests and limits of each pod in words: `100m CPU and 256Mi memory`, `1 CPU, at most 2 CPU and 1Gi memory`."""
     resources = (config or {}).get("resources") or {}
-    asked, most = (_amounts(resources.get(part) or {}) for part in ("requests", "limits"))
-    return ", ".join([*([asked] if asked else []), *([f"at most {most}"] if most else [])])
+    requested, most = (_amounts(resources.get(part) or {}) for part in ("requests", "limits"))
+    return ", ".join([*([requested] if requested else []), *([f"at most {most}"] if most else [])])
 
 
 def _amounts(listed: Mapping[str, Any]) -> str:
@@ -146,7 +153,7 @@ def _amounts(listed: Mapping[str, Any]) -> str:
 
 
 def duration_in_words(seconds: float) -> str:
-    """A duration in words: `8 s`, `2 min 5 s`."""
+    """Returns a duration in words: `8 s`, `2 min 5 s`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -155,7 +162,7 @@ def duration_in_words(seconds: float) -> str:
 
 
 def title(row: HistoryRow) -> str:
-    """A row as messages name it: `v2 (#4, support-x7k2p)`."""
+    """Returns a row's name for messages: `v2 (#4, support-x7k2p)`."""
     version = f"{row.version} " if row.version else ""
     return f"{version}(#{row.sequence}, {row.name})" if row.sequence else f"{version}({row.name})"
 
@@ -165,7 +172,7 @@ def _age(raw: Manifest) -> tuple[float, str, tuple[tuple[int, int, str], ...]]:
     sequence = raw["spec"].get("sequence")
     if sequence:  # two rows of an App never have the same one, so nothing else decides
         return sequence, "", ()
-    # A row whose App did not come in time fails without a number: it must not stand above all deploys of an App that comes later.
+    # A row whose App was not created in time fails without a number: it must not be above all deploys of an App that is created later.
     place = 0.0 if at_path(raw, ".status.phase") == Phase.FAILED else float("inf")
     return place, meta.get("creationTimestamp") or "", natural(meta["name"])
 

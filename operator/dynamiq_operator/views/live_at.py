@@ -1,7 +1,7 @@
-"""What an App served at a time, as its rows say: each says when it went live, and the next one that did when it ceased to be.
+"""Finds what an App served at a time, from its rows alone: when each went live, and when the next one did.
 
-Nothing else is read, so the answer is the same years later, and `verify` tells whether the rows are what they were. What retention has let
-go is not known any more; of an App that was deleted nothing is.
+The answer is the same years later, and `verify` shows if the rows are unchanged. Rows that retention deleted, or that were deleted with
+their App, are missing.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from dynamiq_operator.views.history import title
 
 @dataclass(frozen=True)
 class LiveAt:
-    """`row`: what was live; None where nothing was, or, where `unknown` says why, where it is not known.
+    """The answer.
 
-    `rolling_out`: a row whose pods were started then, and that had not ended: under strategy Rolling it answered calls as well.
-    `first`: when the first row that is kept went live.
+    `row`: what was live; None if nothing was, or if it is unknown: then `unknown` has the reason. `rolling_out`: a row whose pods had
+    started and that had not ended; under strategy Rolling it answered calls as well. `first`: when the first row that is kept went live.
     """
 
     time: str
@@ -35,7 +35,7 @@ class LiveAt:
 
     @property
     def says(self) -> str:
-        """The same in a sentence."""
+        """The answer in a sentence."""
         if self.unknown is not None:
             return self.unknown
         if self.row is None:
@@ -46,7 +46,7 @@ class LiveAt:
 
 
 class Reading:
-    """Finds it while the rows of an App are read, in any order: few of them are held."""
+    """A search that takes the rows of an App in any order, and holds few of them."""
 
     def __init__(self, time: str) -> None:
         self._time, self._moment = time, parse_time(time)
@@ -57,7 +57,7 @@ class Reading:
         self._reverts: set[str] = set()
 
     def add(self, raw: Manifest) -> None:
-        """A row as it is stored; one without pins never ran."""
+        """Adds a stored row. It ignores rows without pins: they never ran."""
         pinned, outcome = raw["spec"].get("pinned"), raw["spec"].get("outcome") or {}
         if not pinned:
             return
@@ -73,7 +73,7 @@ class Reading:
             self._open = _newer(raw, self._open)
 
     def found(self) -> LiveAt:
-        """What was live, by the rows that were added."""
+        """Returns what was live, from the rows that were added."""
         first = min(self._went_live, default=None)
         since = first.at if first is not None else None
         live = AuditedRow.of(self._live).within(live_until(self._went_live), reverts=self._reverts) if self._live is not None else None
@@ -94,26 +94,26 @@ class Reading:
 
 
 def live_at(rows: Iterable[Manifest], time: str) -> LiveAt:
-    """What was live at a time, RFC 3339, of all rows of an App. Raises ValueError where it is no time."""
+    """Returns what was live at a time, RFC 3339, from all rows of an App. Raises ValueError if it is not a time."""
     reading = Reading(time)
     for raw in rows:
         reading.add(raw)
     return reading.found()
 
 
-def as_data(found: LiveAt, spelled: Callable[[str], str] = in_camel_case) -> dict[str, Any]:
-    """As data, by the names that the plugin has, or as `spelled` spells them."""
-    rows: Mapping[str, AuditedRow | None] = {"row": found.row, "rolling_out": found.rolling_out}
+def as_data(answer: LiveAt, spelled: Callable[[str], str] = in_camel_case) -> dict[str, Any]:
+    """Returns the answer as data, with names as the plugin has them, or as `spelled` spells them."""
+    rows: Mapping[str, AuditedRow | None] = {"row": answer.row, "rolling_out": answer.rolling_out}
     return {
-        "time": found.time,
-        "known": found.unknown is None,
+        "time": answer.time,
+        "known": answer.unknown is None,
         **{spelled(name): audited.as_data(row, spelled) if row is not None else None for name, row in rows.items()},
-        "says": found.says,
+        "says": answer.says,
     }
 
 
 def _began(spec: Mapping[str, Any], moment: datetime) -> bool:
-    """Whether pods of the row had been started by then: of one that waited, once it was released."""
+    """Returns True if the row's pods had started by then. A row that waited starts them once it is admitted."""
     began = (spec.get("released") or {}).get("at") if spec["pinned"].get("guards") else spec["pinned"]["createdAt"]
     return began is not None and parse_time(began) <= moment
 

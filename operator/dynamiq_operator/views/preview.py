@@ -1,4 +1,4 @@
-"""What a deploy would do: from what to what, and whether pods restart."""
+"""Describes what a deploy would do: which values change, and whether pods restart."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ SERVER, SERVERLESS = "server", "serverless"
 
 @dataclass(frozen=True)
 class Side:
-    """What runs, or would run. `row` and `sequence` are None for a row that does not exist yet.
+    """One side of a change: what runs, or would run.
 
-    `runtime` is its version, `runtime_name` the Runtime's; `restores`: the name of the row that is restored, `restored_sequence` its number.
+    `row`, `sequence`: None for a row that does not exist yet. `runtime`: its version; `runtime_name`: the Runtime's name. `restores`: the
+    name of the restored row; `restored_sequence`: its number.
     """
 
     version: str
@@ -36,7 +37,7 @@ class Side:
 
     @classmethod
     def of(cls, pinned: Pinned, row: str | None = None, sequence: int | None = None) -> Side:
-        """What a row pinned, or would pin."""
+        """Returns what a row pinned, or would pin."""
         return cls(
             version=pinned.workflow_version,
             flow_hash=pinned.workflow_hash,
@@ -51,7 +52,7 @@ class Side:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """All of it as data."""
+        """Returns all of it as data."""
         return {
             "row": self.row,
             "sequence": self.sequence,
@@ -68,15 +69,15 @@ class Side:
 
 @dataclass(frozen=True)
 class Preview:
-    """A deploy of `app` that has not been performed. `now`: what is live, None before the first deploy. `record`: what would be created.
+    """A deploy of `app` that has not been performed.
 
-    `no_op`: the App would run exactly what it runs now, or what is under way. `under_way`: a row that is being rolled out and would be overtaken.
-    `warnings`: sentences for the caller. `restarts`: the App would run other pods than now. `switches`: calls move to these at once.
-    `warm`: how many of these are there and ready, and how many start before calls move; None where that is not known. `asleep`: the App
-    is asleep now.
+    `now`: what is live; None before the first deploy. `record`: what would be created. `no_op`: the App would run exactly what it runs, or
+    what is under way. `under_way`: a row in a rollout that would be overtaken. `warnings`: sentences for the caller. `restarts`: the App
+    would run other pods than now. `switches`: calls move to these at once. `warm`: how many of them are ready, and how many start before
+    calls move; None if unknown. `asleep`: the App is asleep now.
 
-    `guards`: what would hold the row, as the App's status says it; `waits`: what a row that is there waits for. `begins_hold`: what Git asks
-    for waits once the row is there. `bypass_reason`: why rules are gone past, None where they are not.
+    `guards`: the guards in the App's status that would block the row. `waits`: what an existing row waits for. `begins_hold`: once the row
+    exists, Git's changes are on hold. `bypass_reason`: why guards are bypassed; None if they are not.
     """
 
     namespace: str
@@ -99,11 +100,11 @@ class Preview:
 
     @property
     def is_warm(self) -> bool:
-        """Whether calls move to pods that are all there already."""
+        """True if calls move to pods that are all ready already."""
         return self.switches and self.warm is not None and self.warm[1] == 0
 
     def as_json(self) -> dict[str, Any]:
-        """The preview as data, for surfaces that draw it themselves."""
+        """Returns the preview as data, for surfaces that draw it themselves."""
         return {
             "namespace": self.namespace,
             "app": self.app,
@@ -125,7 +126,7 @@ class Preview:
         }
 
     def lines(self) -> list[str]:
-        """The preview as text, without colour; lines of the diff begin with `+`, `-`, `@` or a space."""
+        """Returns the preview as text, without colour. Lines of the diff begin with `+`, `-`, `@` or a space."""
         now, then = self.now, self.then
         title = f"{self.app} in {self.namespace}"
         pairs = [
@@ -138,8 +139,8 @@ class Preview:
         if types != (SERVER, SERVER):
             pairs.insert(2, ("type", *types))
         restored = [f"  restores {self._restored()}"] if then.restores is not None else []
-        said = [title, *restored, *(change(*pair) for pair in pairs), *self._consequences()]
-        return said + (["", *self.flow_diff] if self.flow_diff else [])
+        lines = [title, *restored, *(change(*pair) for pair in pairs), *self._consequences()]
+        return lines + (["", *self.flow_diff] if self.flow_diff else [])
 
     def _restored(self) -> str:
         """Returns the row that is restored, as `#3 support-9ml5c`."""
@@ -147,28 +148,28 @@ class Preview:
         return f"#{sequence} {self.then.restores}" if sequence is not None else str(self.then.restores)
 
     def _consequences(self) -> list[str]:
-        said = [f"  {self.under_way} is being deployed and would be overtaken"] if self.under_way else []
+        lines = [f"  {self.under_way} is being deployed and would be overtaken"] if self.under_way else []
         if self.no_op and self.under_way:
-            said.append("  nothing else changes: that row deploys exactly this")
+            lines.append("  nothing else changes: that row deploys exactly this")
         elif self.no_op:
-            said.append("  nothing changes: the App runs exactly this already, and one more row says so")
+            lines.append("  nothing changes: the App runs exactly this already, and one more row says so")
         elif self.now is None:
-            said.append("  pods are started")
+            lines.append("  pods are started")
         elif self.restarts:
-            said.append(f"  {self._moves() if self.switches else 'pods are replaced one by one; requests go on being answered'}")
+            lines.append(f"  {self._moves() if self.switches else 'pods are replaced one by one; requests go on being answered'}")
         else:
-            said.append("  no pod restarts")
-        return said + [f"  {each}" for each in (*self._sleep(), *self._rules(), *self.warnings)]
+            lines.append("  no pod restarts")
+        return lines + [f"  {each}" for each in (*self._sleep(), *self._rules(), *self.warnings)]
 
     def _rules(self) -> list[str]:
-        """What is to be known of the rules for deploys."""
-        said = [f"it waits: {self.waits}"] if self.waits is not None else [f"it would wait: {each.message}" for each in self.guards]
+        """Returns which guards block the row, if it bypasses them, and if it begins a hold."""
+        lines = [f"it waits: {self.waits}"] if self.waits is not None else [f"it would wait: {each.message}" for each in self.guards]
         if self.bypass_reason is not None:
-            said.insert(0, f"it goes past the rules: {self.bypass_reason}")
-        return [*said, HOLDS] if self.begins_hold else said
+            lines.insert(0, f"it goes past the rules: {self.bypass_reason}")
+        return [*lines, HOLDS] if self.begins_hold else lines
 
     def _moves(self) -> str:
-        """What a switch does."""
+        """Returns what a switch does, in one sentence."""
         ready, to_start = self.warm or (0, 0)
         if self.warm is None:
             return "its pods start beside those that serve, unless they are warm; when all are ready, calls move to them at once"
@@ -180,26 +181,26 @@ class Preview:
         return f"{warm}, {_pods(to_start)} beside them; when all are ready, calls move to them at once"
 
     def _sleep(self) -> list[str]:
-        """What is to be known of a serverless App."""
+        """Returns what the deploy means for the sleep of a serverless App."""
         now, then = _type(self.now) if self.now is not None else "", _type(self.then)
-        said = []
+        lines = []
         if then == SERVERLESS and now != SERVERLESS:
-            said.append("the App sleeps while nobody calls, and the next call wakes it")
+            lines.append("the App sleeps while nobody calls, and the next call wakes it")
         elif now == SERVERLESS and then != SERVERLESS:
-            said.append("the App sleeps no more")
-        return [*said, "the App is asleep, and is woken for this"] if self.asleep and not self.no_op else said
+            lines.append("the App sleeps no more")
+        return [*lines, "the App is asleep, and is woken for this"] if self.asleep and not self.no_op else lines
 
 
 def differences(before: Side, after: Side) -> list[str]:
-    """What one row runs otherwise than another, in lines as a preview has them. What pods ask for is told where it differs."""
+    """Returns the differences of two rows as lines of a preview. Resources of pods are listed only if they differ."""
     pairs = [
         ("version", before.version, after.version),
         ("runtime", _runtime(before, after), _runtime(after, before)),
         ("config", config_in_words(before.config), config_in_words(after.config)),
     ]
-    asked, asks = compute_in_words(before.config), compute_in_words(after.config)
-    if asked != asks:
-        pairs.append(("compute", asked, asks))
+    compute_before, compute_after = compute_in_words(before.config), compute_in_words(after.config)
+    if compute_before != compute_after:
+        pairs.append(("compute", compute_before, compute_after))
     return [change(*pair) for pair in pairs]
 
 
@@ -216,12 +217,12 @@ def _title(side: Side) -> str:
 
 
 def _runtime(side: Side, other: Side | None) -> str:
-    """The version of its runtime, with what tells it from another one of that version."""
+    """Returns the runtime's version. It adds name and image if only these differ from the other runtime."""
     if other is None or side.runtime != other.runtime or (side.runtime_name, side.image) == (other.runtime_name, other.image):
         return side.runtime
     return f"{side.runtime} ({side.runtime_name}, {side.image})"
 
 
 def change(name: str, before: str, after: str) -> str:
-    """One line of a preview: a value, or from what to what it changes."""
+    """Returns one line of a preview: a value, or its change."""
     return f"  {name:<8} {after if before == after else f'{before} → {after}'}"

@@ -1,4 +1,4 @@
-"""A report of deploys: every row whose deploy began in a time, and whether the histories that they are of verify, each over all of its rows."""
+"""Reports deploys: each row whose deploy began in a period, and whether each of their histories verifies, over all its rows."""
 
 from __future__ import annotations
 
@@ -33,15 +33,16 @@ class VerifiedHistory:
 
     @property
     def says(self) -> str:
-        """The verdict in a sentence."""
+        """The result in a sentence."""
         return sentence(self.verdict)
 
 
 @dataclass(frozen=True)
 class Report:
-    """`since`, `until`: RFC 3339, None where nothing bounds it; `until` itself is out. `made`: when the rows were read.
+    """A report of deploys.
 
-    `rows`: in the order in which their deploys began.
+    `since`, `until`: RFC 3339, None if unbounded; `until` is exclusive. `made`: when the rows were read. `rows`: in the order in which
+    their deploys began.
     """
 
     since: str | None
@@ -52,12 +53,12 @@ class Report:
 
     @property
     def fits(self) -> bool:
-        """Whether every history verifies, those without a row in the time as well."""
+        """True if every history verifies, including those without a row in the period."""
         return all(each.fits for each in self.histories)
 
     @property
     def says(self) -> str:
-        """How many there are, and whether they verify: `3 deploys of 2 Apps; 14 rows fit`."""
+        """The numbers and the result: `3 deploys of 2 Apps; 14 rows fit`."""
         apps = len({(each.namespace, each.row.app) for each in self.rows})
         deploys = f"{len(self.rows)} deploy{'s' if len(self.rows) != 1 else ''} of {apps} App{'s' if apps != 1 else ''}"
         wrong = sum(not each.fits for each in self.histories)
@@ -68,14 +69,16 @@ class Report:
 
     @property
     def wrong(self) -> Iterator[str]:
-        """A sentence for each misfit of each history."""
-        for each in self.histories:
-            yield from (f"{each.namespace}/{each.app}: row {misfit.row} does not fit: {misfit.reason}" for misfit in each.verdict.misfits)
+        """The sentences about the misfits of all histories."""
+        for history in self.histories:
+            yield from (
+                f"{history.namespace}/{history.app}: row {misfit.row} does not fit: {misfit.reason}" for misfit in history.verdict.misfits
+            )
 
 
 @dataclass
 class _History:
-    """What is kept of the rows of one App while they are read."""
+    """The state of one App's history while rows are read."""
 
     chain: Chain = field(default_factory=Chain)
     went_live: list[WentLive] = field(default_factory=list)
@@ -84,7 +87,7 @@ class _History:
 
 
 class Reading:
-    """Makes a report while rows are read, of any Apps in any order: of those that began at another time little is kept."""
+    """A report in the making. It takes rows of any Apps in any order, and keeps little of those outside the period."""
 
     def __init__(self, since: str | None, until: str | None) -> None:
         self._since, self._until = since, until
@@ -92,10 +95,10 @@ class Reading:
         self._to = parse_time(until) if until is not None else None
         self._histories: dict[tuple[str, str], _History] = {}
         self.taken = 0
-        """Rows that are in the report so far."""
+        """The number of rows in the report so far."""
 
     def add(self, raw: Manifest) -> None:
-        """A row as it is stored."""
+        """Adds a stored row."""
         spec = raw["spec"]
         history = self._histories.setdefault((raw["metadata"]["namespace"], spec["app"]), _History())
         history.chain.add(raw)
@@ -107,7 +110,7 @@ class Reading:
             self.taken += 1
 
     def report(self, made: str) -> Report:
-        """The report of the rows that were added. `made`: when they were read, RFC 3339."""
+        """Returns the report of the rows that were added. `made`: when they were read, RFC 3339."""
         histories, rows = [], list[AuditedRow]()
         for (namespace, app), history in sorted(self._histories.items()):
             verdict = history.chain.verdict()
@@ -124,7 +127,7 @@ class Reading:
 
 
 def as_data(report: Report, spelled: Callable[[str], str] = in_camel_case) -> dict[str, Any]:
-    """The report as data, by the names that the plugin has, or as `spelled` spells them."""
+    """Returns the report as data, with names as the plugin has them, or as `spelled` spells them."""
     return {
         "since": report.since,
         "until": report.until,
@@ -137,13 +140,13 @@ def as_data(report: Report, spelled: Callable[[str], str] = in_camel_case) -> di
 
 
 def as_csv(report: Report) -> str:
-    """Every column of every row. Whether a history that has no row in the time verifies, no line of it says."""
+    """Returns every column of every row as CSV. It does not show if a history without a row in the period verifies."""
     rows: list[list[Cell]] = [[column.cell(row) for column in COLUMNS] for row in report.rows]
     return csv_lines([[column.key for column in COLUMNS], *rows])
 
 
 def as_markdown(report: Report) -> str:
-    """A document for people: what it is about, whether the histories verify, and the main columns of every row, with its digest."""
+    """Returns a document for people: the period, whether the histories verify, and the main columns and the digest of every row."""
     histories = [
         [f"{each.namespace}/{each.app}", each.verdict.rows, "yes" if each.fits else each.says, each.verdict.newest]
         for each in report.histories
@@ -171,14 +174,14 @@ def _span(report: Report) -> str:
     return " and ".join(f"{word} {time}" for word, time in bounds.items() if time is not None) or "at any time"
 
 
-def _history_as_data(each: VerifiedHistory) -> dict[str, Any]:
-    verdict = each.verdict
+def _history_as_data(history: VerifiedHistory) -> dict[str, Any]:
+    verdict = history.verdict
     return {
-        "namespace": each.namespace,
-        "app": each.app,
+        "namespace": history.namespace,
+        "app": history.app,
         "rows": verdict.rows,
-        "fits": each.fits,
-        "says": each.says,
+        "fits": history.fits,
+        "says": history.says,
         "oldest": verdict.oldest,
         "newest": verdict.newest,
         "misfits": [{"row": misfit.row, "says": misfit.reason} for misfit in verdict.misfits],

@@ -1,6 +1,6 @@
-"""Runs and their figures as text. Pure; it reads the recorder's answers as they are, without models: the plugin starts with it.
+"""Formats runs and their figures as text. Pure. It reads the recorder's responses without models, so that the plugin starts fast.
 
-What is not known is `-`, and a cost of which a part is not known begins with ≥.
+Unknown values are `-`. A cost that is partly unknown begins with ≥.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Data = Mapping[str, Any]
 
 
 def milliseconds(value: float | None) -> str:
-    """A duration: `8 ms`, `1.23 s`, `2 min 5 s`."""
+    """Returns a duration: `8 ms`, `1.23 s`, `2 min 5 s`."""
     if value is None:
         return UNKNOWN
     if value < 999.5:
@@ -24,7 +24,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def dollars(cost: float | None, unpriced: int = 0) -> str:
-    """A cost: `$0.0123`, `$12.30`; `≥ $0.0123` where `unpriced` calls have no price."""
+    """Returns a cost: `$0.0123`, `$12.30`; `≥ $0.0123` if `unpriced` calls have no price."""
     if cost is None:
         return UNKNOWN
     shown = f"${cost:.2f}" if cost >= 10 else f"${cost:.4f}" if cost >= 0.0001 or cost == 0 else f"${cost:.2g}"
@@ -32,43 +32,43 @@ def dollars(cost: float | None, unpriced: int = 0) -> str:
 
 
 def tokens(of: Data) -> str:
-    """Tokens of the input and of the output: `1200+300`."""
-    given, made = of.get("input_tokens"), of.get("output_tokens")
-    if given is None and made is None:
+    """Returns the tokens of the input and of the output: `1200+300`."""
+    inputs, outputs = of.get("input_tokens"), of.get("output_tokens")
+    if inputs is None and outputs is None:
         return UNKNOWN
-    return f"{UNKNOWN if given is None else given}+{UNKNOWN if made is None else made}"
+    return f"{UNKNOWN if inputs is None else inputs}+{UNKNOWN if outputs is None else outputs}"
 
 
 def row_of(run: Data) -> str:
-    """The row of a run: `#12`."""
+    """Returns the row of a run: `#12`."""
     return f"#{run['sequence']}" if run.get("sequence") else UNKNOWN
 
 
 def at_second(time: str | None) -> str:
-    """An RFC 3339 time without its fraction."""
+    """Returns an RFC 3339 time without its fraction."""
     return f"{time.partition('.')[0].rstrip('Z')}Z" if time else UNKNOWN
 
 
 def in_tree(nodes: Sequence[Data]) -> Iterator[tuple[int, Data]]:
-    """The nodes of a run with their depth, each below the one that it ran inside of; one whose parent is not there stands at the top."""
+    """Yields the nodes of a run with their depth, each below its parent. A node whose parent is missing is at the top."""
     known = {node["span_id"] for node in nodes}
     inside: dict[str | None, list[Data]] = {}
     for node in nodes:
         parent = node.get("parent_id")
         inside.setdefault(parent if parent in known and parent != node["span_id"] else None, []).append(node)
     shown: set[str] = set()
-    for begin in (inside.get(None, []), nodes):  # in a circle of parents nobody is at the top
-        left = [(0, node) for node in reversed(begin)]
-        while left:
-            depth, node = left.pop()
+    for begin in (inside.get(None, []), nodes):  # in a circle of parents no node is at the top
+        stack = [(0, node) for node in reversed(begin)]
+        while stack:
+            depth, node = stack.pop()
             if node["span_id"] not in shown:
                 shown.add(node["span_id"])
                 yield depth, node
-                left += [(depth + 1, child) for child in reversed(inside.get(node["span_id"], []))]
+                stack += [(depth + 1, child) for child in reversed(inside.get(node["span_id"], []))]
 
 
 def compared(comparison: Data) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """The figures of a comparison, a line each: name, the row's, the other row's, ratio, 95 % interval, verdict."""
+    """Yields a line for each figure of a comparison: name, the row's value, the other row's, ratio, 95 % interval, result."""
     row, base = comparison["deployment"]["figures"], (comparison.get("baseline") or {}).get("figures")
     yield "runs", str(row["runs"]), str(base["runs"]) if base else UNKNOWN, "", "", ""
     for name, title in (("p50_ms", "p50"), ("p95_ms", "p95"), ("failure_rate", "failed"), ("cost_usd", "cost"), ("tokens", "tokens")):
@@ -82,7 +82,7 @@ def compared(comparison: Data) -> Iterator[tuple[str, str, str, str, str, str]]:
 
 
 def verdict(word: str) -> str:
-    """A verdict in words: `too few runs`."""
+    """Returns the result of a comparison in words: `too few runs`."""
     return word.replace("_", " ")
 
 

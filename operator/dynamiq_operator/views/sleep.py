@@ -1,4 +1,4 @@
-"""Whether an App is asleep, as its status says. It reads the status as the API server sends it."""
+"""Reads if an App is asleep, from its status as the API server sends it."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ ASLEEP = "Asleep"
 
 
 def is_asleep(status: Mapping[str, Any]) -> bool:
-    found = (each for each in status.get("conditions") or () if each.get("type") == "Ready")
-    return any(each.get("status") == "True" and each.get("reason") == ASLEEP for each in found)
+    conditions = (each for each in status.get("conditions") or () if each.get("type") == "Ready")
+    return any(each.get("status") == "True" and each.get("reason") == ASLEEP for each in conditions)

@@ -1,4 +1,4 @@
-"""What verifying a history found, in words and as an exit code."""
+"""Describes the verification of a history, in words and as an exit code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dynamiq_operator.model.manifests import Manifest
 
 
 def report(app: str, verdict: Verdict) -> tuple[str, int]:
-    """What to print, and the exit code: 0 where every row fits, 1 where one does not, 3 where there is no row."""
+    """Returns what to print, and the exit code: 0 if every row fits, 1 if one does not, 3 if there is no row."""
     if not verdict.rows:
         return f"{app}: {sentence(verdict)}", 3
     if verdict.misfits:
@@ -19,7 +19,7 @@ def report(app: str, verdict: Verdict) -> tuple[str, int]:
 
 
 def sentence(verdict: Verdict) -> str:
-    """The verdict in a sentence: of misfits the first."""
+    """Returns the result in a sentence. It names only the first misfit."""
     if not verdict.rows:
         return "no row was found"
     if verdict.misfits:
@@ -28,14 +28,17 @@ def sentence(verdict: Verdict) -> str:
 
 
 def settings_sentence(verdict: Verdict) -> str:
-    """The verdict on the records of an App's settings in a sentence: of misfits the first."""
+    """Returns the result for the records of an App's settings in a sentence. It names only the first misfit."""
     if verdict.misfits:
         return f"AppChange {verdict.misfits[0].row} does not fit: {verdict.misfits[0].reason}"
     return f"{verdict.rows} record{'s of its settings fit' if verdict.rows != 1 else ' of its settings fits'}"
 
 
 def check(app: str, rows: Iterable[Manifest], expected: str | None, changes: Iterable[Manifest] = ()) -> tuple[str, int]:
-    """The report on the rows of an App and on the records of its settings; `expected`: a digest that one of them must have."""
+    """Returns the report on an App's rows and on the records of its settings, and the exit code.
+
+    `expected`: a digest that one of them must have.
+    """
     verdict = verify_changes(changes, expected=expected)
     text, code = report(app, verify(rows, expected=expected if verdict.expected_row is None else None))
     if not verdict.rows:

@@ -1,4 +1,4 @@
-"""`approve`: agree to the deploy of a row that waits."""
+"""`approve`: approves a waiting row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`at`: what was live at a time, of one App in full, or of many in a table."""
+"""`at`: prints what was live at a time: one App in full, or many Apps as a table."""
 
 from __future__ import annotations
 
@@ -20,58 +20,58 @@ if TYPE_CHECKING:
 
 NOTHING_LIVE = 3
 COLUMNS = ("APP", "VERSION", "ROW", "RUNTIME", "LIVE FROM", "LIVE UNTIL", "CREATED BY", "APPROVED BY")
-Found = dict[tuple[str, str], LiveAt]
-"""By namespace and name of an App."""
+LiveByApp = dict[tuple[str, str], LiveAt]
+"""The result for each App, by namespace and name."""
 
 
 def run(context: CommandContext) -> int:
     options = context.options
     namespace = "" if options.all_namespaces else context.namespace
-    found = _read(context, namespace)
+    live_by_app = _read(context, namespace)
     if options.app is not None:
-        if not found:
+        if not live_by_app:
             find_app(context.api, namespace, options.app)
-        return _one(context, found.get((namespace, options.app)) or Reading(options.time).found())
-    shown = {app: each for app, each in found.items() if each.row or each.rolling_out or each.unknown}
-    _every(context, dict(islice(shown.items(), options.limit)))
+        return _print_app(context, live_by_app.get((namespace, options.app)) or Reading(options.time).found())
+    shown = {app: each for app, each in live_by_app.items() if each.row or each.rolling_out or each.unknown}
+    _print_table(context, dict(islice(shown.items(), options.limit)))
     return 0
 
 
-def _read(context: CommandContext, namespace: str) -> Found:
+def _read(context: CommandContext, namespace: str) -> LiveByApp:
     readings: dict[tuple[str, str], Reading] = {}
     for row in audited_rows(context.api, namespace, context.options.app):
         key = row["metadata"]["namespace"], row["spec"]["app"]
         readings.setdefault(key, Reading(context.options.time)).add(row)
-    found = {app: reading.found() for app, reading in sorted(readings.items())}
-    if unknown := [app for app, each in found.items() if each.unknown is not None]:
+    live_by_app = {app: reading.found() for app, reading in sorted(readings.items())}
+    if unknown := [app for app, each in live_by_app.items() if each.unknown is not None]:
         _add_archived(context, namespace, readings, unknown)
-    return found | {app: readings[app].found() for app in unknown}
+    return live_by_app | {app: readings[app].found() for app in unknown}
 
 
 def _add_archived(
     context: CommandContext, namespace: str, readings: dict[tuple[str, str], Reading], unknown: list[tuple[str, str]]
 ) -> None:
-    """Adds rows of Apps of which the cluster's rows do not tell what was live. One that both have counts once."""
-    for each in archives(context, namespace, context.options.app):
-        if (key := (each.namespace, each.app)) in unknown:
-            for row in each.around(context.options.time):
+    """Adds archived rows to the readings of Apps whose rows in the cluster do not decide the answer. Counts a row that both have once."""
+    for archive in archives(context, namespace, context.options.app):
+        if (key := (archive.namespace, archive.app)) in unknown:
+            for row in archive.around(context.options.time):
                 readings[key].add(row)
 
 
-def _one(context: CommandContext, found: LiveAt) -> int:
+def _print_app(context: CommandContext, live_at: LiveAt) -> int:
     if output.is_data(context.options.output):
-        context.out.lines([output.formatted(as_data(found), context.options.output)])
+        context.out.lines([output.formatted(as_data(live_at), context.options.output)])
     else:
-        head = f"{safe(context.options.app)} in {safe(context.namespace)} at {found.time}"
-        context.out.lines([context.out.paint("bold", head), *map(safe, _lines(found))])
-    return 0 if found.row is not None else NOTHING_LIVE
+        head = f"{safe(context.options.app)} in {safe(context.namespace)} at {live_at.time}"
+        context.out.lines([context.out.paint("bold", head), *map(safe, _lines(live_at))])
+    return 0 if live_at.row is not None else NOTHING_LIVE
 
 
-def _lines(found: LiveAt) -> Iterator[str]:
-    yield f"  {found.says}"
-    if found.row is not None:
-        yield from _facts(found.row)
-    if (other := found.rolling_out) is not None:
+def _lines(live_at: LiveAt) -> Iterator[str]:
+    yield f"  {live_at.says}"
+    if live_at.row is not None:
+        yield from _facts(live_at.row)
+    if (other := live_at.rolling_out) is not None:
         yield f"  {'deploying':<11} {title(other.row)}, begun at {other.row.date}"
 
 
@@ -92,23 +92,23 @@ def _facts(audited: AuditedRow) -> Iterator[str]:
     yield from (f"  {name:<11} {value}" for name, value in facts.items() if value)
 
 
-def _every(context: CommandContext, found: Found) -> None:
+def _print_table(context: CommandContext, live_by_app: LiveByApp) -> None:
     how, everywhere = context.options.output, context.options.all_namespaces
     if output.is_data(how):
-        data = [{"namespace": namespace, "app": app, **as_data(each)} for (namespace, app), each in found.items()]
+        data = [{"namespace": namespace, "app": app, **as_data(each)} for (namespace, app), each in live_by_app.items()]
         context.out.lines([output.formatted(data, how)])
-    elif not found:
+    elif not live_by_app:
         context.err.lines([f"nothing was live in {'any namespace' if everywhere else f'namespace {safe(context.namespace)}'}"])
     else:
-        rows = [_cells(app, each, everywhere) for app, each in found.items()]
+        rows = [_cells(app, each, everywhere) for app, each in live_by_app.items()]
         table = Table([*(["NAMESPACE"] if everywhere else []), *COLUMNS], rows, context.out)
         context.out.lines([table.header(), *map(table.row, rows)])
-        context.err.lines(f"{safe('/'.join(app))}: {safe(each.unknown)}" for app, each in found.items() if each.unknown is not None)
+        context.err.lines(f"{safe('/'.join(app))}: {safe(each.unknown)}" for app, each in live_by_app.items() if each.unknown is not None)
 
 
-def _cells(app: tuple[str, str], found: LiveAt, everywhere: bool) -> list[str]:
+def _cells(app: tuple[str, str], live_at: LiveAt, everywhere: bool) -> list[str]:
     values: list[str | None] = [None] * (len(COLUMNS) - 1)
-    if (audited := found.row) is not None:
+    if (audited := live_at.row) is not None:
         row = audited.row
         values = [row.version, f"#{row.sequence}", row.runtime, audited.live_from, audited.live_until, row.created_by, row.approved_by]
     return [safe(value) for value in ([app[0]] if everywhere else [])] + [safe(app[1]), *(safe(value or "-") for value in values)]

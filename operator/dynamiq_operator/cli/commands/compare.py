@@ -1,4 +1,4 @@
-"""`compare`: what a row did to the App, by its runs; with --exit-code so that a script can stop a deploy."""
+"""`compare`: compares the runs of a row with those of an earlier one. With --exit-code the exit code is the result, for scripts."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def run(context: CommandContext) -> int:
     recorder = Recorder(context)
     row = _uid(context, options.row if options.row is not None else _live(context, recorder))
     baseline = _uid(context, options.baseline) if options.baseline is not None else PREVIOUS
-    found = recorder.data(f"{recorder.app(options.app)}/deployments/{row}/comparison", [("baseline", baseline)])
+    comparison = recorder.data(f"{recorder.app(options.app)}/deployments/{row}/comparison", [("baseline", baseline)])
     if output.is_data(options.output):
-        context.out.lines([output.formatted(found, options.output)])
+        context.out.lines([output.formatted(comparison, options.output)])
     else:
-        _print(context, found)
+        _print(context, comparison)
     if not options.exit_code:
         return 0
-    return {Verdict.REGRESSED: REGRESSED, Verdict.IMPROVED: 0, Verdict.UNCHANGED: 0}.get(found["verdict"], UNDECIDED)
+    return {Verdict.REGRESSED: REGRESSED, Verdict.IMPROVED: 0, Verdict.UNCHANGED: 0}.get(comparison["verdict"], UNDECIDED)
 
 
 def _live(context: CommandContext, recorder: Recorder) -> str:
@@ -46,13 +46,13 @@ def _uid(context: CommandContext, row: str) -> str:
     return uid
 
 
-def _print(context: CommandContext, found: view.Data) -> None:
-    row, baseline = found["deployment"], found["baseline"]
+def _print(context: CommandContext, comparison: view.Data) -> None:
+    row, baseline = comparison["deployment"], comparison["baseline"]
     header = ("", _title(row), _title(baseline) if baseline else view.UNKNOWN, "RATIO", "95 % INTERVAL", "VERDICT")
-    rows = [[safe(cell) for cell in line] for line in view.compared(found)]
+    rows = [[safe(cell) for cell in line] for line in view.compared(comparison)]
     rows += [[f"score {safe(name)}", *cells, "", "", ""] for name, cells in _scores(row, baseline)]
     table = Table([safe(name) for name in header], rows, context.out, status="VERDICT")
-    context.out.lines([table.header(), *map(table.row, rows), "", f"{view.verdict(found['verdict'])}: {safe(found['sentence'])}"])
+    context.out.lines([table.header(), *map(table.row, rows), "", f"{view.verdict(comparison['verdict'])}: {safe(comparison['sentence'])}"])
 
 
 def _title(row: view.Data) -> str:

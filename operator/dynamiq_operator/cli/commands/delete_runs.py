@@ -1,4 +1,4 @@
-"""`delete-runs`: runs go for good. It says first how many these are."""
+"""`delete-runs`: deletes runs for good. It first shows how many."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(context: CommandContext) -> int:
 
 
 def _chosen(context: CommandContext) -> tuple[tuple[str, str], tuple[str, str], str]:
-    """What is deleted, the filter of a list that takes the same, and both in words."""
+    """Returns the filter to delete by, the same filter for a list, and both in words."""
     options = context.options
     if options.before is not None:
         return ("before", options.before), ("to", options.before), f"that began before {options.before}"

@@ -1,4 +1,4 @@
-"""`deploy`: a version of an App becomes one more row."""
+"""`deploy`: deploys a version of an App as a new row."""
 
 from __future__ import annotations
 
@@ -29,31 +29,34 @@ def run(context: CommandContext) -> int:
 
 
 def _config(context: CommandContext) -> dict[str, Any] | None:
-    """The config that the options ask for; what they leave out keeps what is live, the type too. Raises Refusal."""
+    """Returns the config that the options set; None if they set nothing.
+
+    Omitted options keep the live config, including its type. Raises Refusal.
+    """
     options = context.options
     of_server = {"minReplicas": options.min, "targetCPUUtilizationPercentage": options.cpu}
     of_serverless = {"idleSeconds": options.idle_seconds, "holdSeconds": options.hold_seconds}
     limits = {"maxReplicas": options.max}
-    given = [value for each in (of_server, of_serverless, limits) for value in each.values() if value is not None]
-    if not given and not options.server_based and not options.serverless:
+    values = [value for each in (of_server, of_serverless, limits) for value in each.values() if value is not None]
+    if not values and not options.server_based and not options.serverless:
         return None
     if options.serverless or (not options.server_based and _is_serverless(context)):
-        if _named(of_server):
+        if _without_none(of_server):
             raise Refusal(f"{options.app} is to be serverless, which has no --min and no --cpu: leave them out, or give --server-based")
-        return {"type": "serverless", **_named(of_serverless | limits)}
-    if _named(of_serverless):
+        return {"type": "serverless", **_without_none(of_serverless | limits)}
+    if _without_none(of_serverless):
         raise Refusal(
             f"{options.app} is to be a server, which never sleeps: leave out --idle-seconds and --hold-seconds, or give --serverless"
         )
-    scaling = _named(of_server | limits)
+    scaling = _without_none(of_server | limits)
     return {"type": "server", **({"autoscaling": scaling} if scaling else {})}
 
 
-def _named(given: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _is_serverless(context: CommandContext) -> bool:
-    """Whether what is live is. Where that changes meanwhile, what is confirmed is no longer what would be deployed, and that is told."""
+    """Returns True if the live row is serverless. The confirmation reports a live row that changed meanwhile."""
     live = reading.open_rows(context.api, context.namespace, context.options.app).live
     return live is not None and live.pinned is not None and live.pinned.config.type is ConfigType.SERVERLESS

@@ -1,4 +1,4 @@
-"""`diff`: what changed from one row to another."""
+"""`diff`: prints what changed from one row to another."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(context: CommandContext) -> int:
 
 
 def _data(before: Manifest, after: Manifest, compared: Comparison) -> dict[str, Any]:
-    """Returns both rows as `history -o json` has them, and what changed; `flowDiff` is None where a flow cannot be read."""
+    """Returns both rows as `history -o json` has them, and what changed; `flowDiff` is None if a flow cannot be read."""
     diff = compared.flow_diff
     return {
         "before": as_data(HistoryRow.of(before)),
@@ -41,26 +41,29 @@ def _data(before: Manifest, after: Manifest, compared: Comparison) -> dict[str, 
     }
 
 
-def _find(context: CommandContext, api: Api, given: str) -> tuple[Manifest, Api]:
-    """The row, from wherever it is, and what it is compared with: of one in the archive the flow may be there alone."""
+def _find(context: CommandContext, api: Api, row: str) -> tuple[Manifest, Api]:
+    """Finds a row in the cluster, else in the archive.
+
+    Also returns the API for the comparison: the flow of an archived row may be only there.
+    """
     try:
-        return reading.find_row(context.api, context.namespace, context.options.app, given), api
+        return reading.find_row(context.api, context.namespace, context.options.app, row), api
     except Unknown:
         from dynamiq_operator.cli.archive import beside
 
-        found = beside(context, api, given)
-        if found is None:
+        archived = beside(context, api, row)
+        if archived is None:
             raise
-        return found.row, found
+        return archived.row, archived
 
 
 def _lines(before: Manifest, after: Manifest, compared: Comparison) -> list[str]:
-    """What changed between two rows, as a preview says it."""
+    """Returns what changed between two rows, as lines of a preview."""
     old, new = HistoryRow.of(before), HistoryRow.of(after)
-    said = [f"{old.app}: #{old.sequence} {old.name} → #{new.sequence} {new.name}"]
-    said += differences(compared.before, compared.after) if compared.before is not None else []
+    lines = [f"{old.app}: #{old.sequence} {old.name} → #{new.sequence} {new.name}"]
+    lines += differences(compared.before, compared.after) if compared.before is not None else []
     if compared.is_same_flow:
-        return [*said, "  the flow is the same"]
+        return [*lines, "  the flow is the same"]
     if compared.flow_diff is None:
-        return [*said, f"  the flows differ, and {UNREAD}"]
-    return [*said, "", *compared.flow_diff]
+        return [*lines, f"  the flows differ, and {UNREAD}"]
+    return [*lines, "", *compared.flow_diff]

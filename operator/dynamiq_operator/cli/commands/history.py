@@ -1,4 +1,4 @@
-"""`history`: the rows of an App, with `--all` what changed of its settings among them. It reads them without pydantic's models, whose import would double the time to the first line."""
+"""`history`: prints the rows of an App, with `--all` also the changes of its settings. It reads them without pydantic's models."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from dynamiq_operator.views.app_changes import ChangeRow, Entry
 from dynamiq_operator.views.columns import as_data, cell
 from dynamiq_operator.views.history import HistoryRow, history, newest_first
 
+# Imports that load pydantic's models stay inside functions: they would double the time to the first line.
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
     from dynamiq_operator.cli.deployable_rows import DeployableRows
@@ -35,13 +36,13 @@ def run(context: CommandContext) -> int:
     how = context.options.output
     in_cluster, version = _rows(context)
     archived = _archived(context, in_cluster) if context.options.archived else []
-    found = [*in_cluster, *archived]
+    manifests = [*in_cluster, *archived]
     changes = _settings(context) if context.options.all else []
-    if not found and not changes and not context.options.watch:
+    if not manifests and not changes and not context.options.watch:
         return _report_empty(context)
-    shown = app_changes.among(history(found), changes)[: context.options.limit]
+    shown = app_changes.among(history(manifests), changes)[: context.options.limit]
     columns = of_plugin(wide=how == "wide")
-    more = _more(context, in_cluster, archived) if how == "wide" else None
+    more = _wide_columns(context, in_cluster, archived) if how == "wide" else None
     rows = [_cells(row, columns, more) for row in shown]
     table = Table(_header(columns, more), rows, context.out, cut=_cut(how), status="STATUS")
     if how == "name":
@@ -60,31 +61,31 @@ def _kind(entry: Entry) -> str:
     return "Deployment" if isinstance(entry, HistoryRow) else "AppChange"
 
 
-class More(NamedTuple):
-    """What a wide table has beside the columns of rows: what the recorder has of them, and whether each could be brought back now."""
+class WideColumns(NamedTuple):
+    """The columns that only a wide table has: run figures from the recorder, and whether each row can be rolled back to now."""
 
     runs: RowFigures
     deployable: DeployableRows
 
 
-def _more(context: CommandContext, in_cluster: Sequence[Manifest], archived: Sequence[Manifest]) -> More:
+def _wide_columns(context: CommandContext, in_cluster: Sequence[Manifest], archived: Sequence[Manifest]) -> WideColumns:
     from dynamiq_operator.cli.deployable_rows import DeployableRows
     from dynamiq_operator.cli.row_figures import RowFigures
 
-    return More(RowFigures.of(context, [*in_cluster, *archived]), DeployableRows.of(context, in_cluster, archived))
+    return WideColumns(RowFigures.of(context, [*in_cluster, *archived]), DeployableRows.of(context, in_cluster, archived))
 
 
-def _header(columns: Sequence[HistoryColumn], more: More | None) -> list[str]:
+def _header(columns: Sequence[HistoryColumn], more: WideColumns | None) -> list[str]:
     *titles, last = (column.title for column in columns)
     return [*titles, *more.runs.COLUMNS, last, more.deployable.COLUMN] if more is not None else [*titles, last]
 
 
 def _cut(how: str | None) -> str:
-    """The column that is shortened where a line is too long for the terminal."""
+    """Returns the column that is shortened if a line is too long for the terminal; "" if none is."""
     return "" if how == "wide" else "DESCRIPTION"
 
 
-def _cells(row: Entry, columns: Sequence[HistoryColumn], more: More | None) -> list[str]:
+def _cells(row: Entry, columns: Sequence[HistoryColumn], more: WideColumns | None) -> list[str]:
     *cells, last = (safe(cell(row, column) if isinstance(row, HistoryRow) else app_changes.cell(row, column)) for column in columns)
     if more is None:
         return [*cells, last]
@@ -96,9 +97,9 @@ def _cells(row: Entry, columns: Sequence[HistoryColumn], more: More | None) -> l
 def _data(
     context: CommandContext, shown: Sequence[Entry], in_cluster: Sequence[Manifest], archived: Sequence[Manifest] = ()
 ) -> list[dict[str, Any]]:
-    """Rows as data, each with whether it could be brought back now. `in_cluster`, `archived`: the same as they are stored, in any order.
+    """Returns rows as data, each with whether it can be rolled back to now. With `--all` each entry names its kind.
 
-    With changes among them each says of which kind it is.
+    `in_cluster`, `archived`: the same rows as manifests, in any order.
     """
     from dynamiq_operator.cli.deployable_rows import DeployableRows
 
@@ -111,14 +112,14 @@ def _data(
 
 
 def _document(how: str) -> Callable[[dict[str, Any]], str]:
-    """How one row of a stream is written: as a line of JSON, or a document of YAML."""
+    """Returns a function that formats one row of a stream, such as a line of JSON or a document of YAML."""
     if how == "yaml":
         return lambda data: f"---\n{output.as_yaml(data)}"
     return lambda data: output.as_json(data, compact=True) if how == "json" else output.formatted(data, how)
 
 
 def _report_empty(context: CommandContext) -> int:
-    """No rows: nothing was deployed yet, or there is no such App. Raises Unknown for the latter."""
+    """Reports that the App has no rows yet. Raises Unknown if there is no such App."""
     from dynamiq_operator.actions.history import find_app
 
     app = context.options.app
@@ -130,44 +131,44 @@ def _report_empty(context: CommandContext) -> int:
 
 
 def _rows(context: CommandContext) -> tuple[list[Manifest], str]:
-    """The App's rows, and the resourceVersion from which a watch continues."""
-    found: list[Manifest] = []
+    """Returns the App's rows, and the resourceVersion from which a watch continues."""
+    rows: list[Manifest] = []
     version = ""
     for page in pages_at(context.api, _path(context), field=f"spec.app={context.options.app}"):
-        found += page["items"]
+        rows += page["items"]
         version = page["metadata"]["resourceVersion"]
-    return only_of_app(context.api, context.namespace, context.options.app, found), version
+    return only_of_app(context.api, context.namespace, context.options.app, rows), version
 
 
-def _archived(context: CommandContext, found: Sequence[Manifest]) -> list[Manifest]:
-    """The App's rows that are in the archive alone. Raises Refusal where they cannot be read, and where the App has no archive."""
+def _archived(context: CommandContext, rows: Sequence[Manifest]) -> list[Manifest]:
+    """Returns the App's rows that only the archive has. Raises Refusal if they cannot be read, or if the App has no archive."""
     from dynamiq_operator.cli.archive import archives
     from dynamiq_operator.model.archive import InCluster
 
-    there, in_cluster = archives(context, context.namespace, context.options.app), InCluster()
-    if not there:
+    app_archives, in_cluster = archives(context, context.namespace, context.options.app), InCluster()
+    if not app_archives:
         raise Refusal(f"{context.options.app} has no archive: its history.archive is not true")
-    for row in found:
+    for row in rows:
         in_cluster.add(row)
-    return [row for each in there for row in in_cluster.others(each.walk())]
+    return [row for each in app_archives for row in in_cluster.others(each.walk())]
 
 
 def _settings(context: CommandContext) -> list[ChangeRow]:
-    """What changed of the App's settings, newest first. Raises Refusal where the cluster does not know of such records."""
+    """Returns the changes of the App's settings, newest first. Raises Refusal if the cluster has no such kind."""
     field = f"spec.app={context.options.app}"
     try:
-        found = [raw for page in pages_at(context.api, _path(context, "appchanges"), field=field) for raw in page["items"]]
+        manifests = [raw for page in pages_at(context.api, _path(context, "appchanges"), field=field) for raw in page["items"]]
     except (errors.NotFound, NotInstalled):
         raise Refusal("this cluster records no changes of settings: its definitions are older than this plugin, leave --all out") from None
-    return app_changes.newest_first(only_of_app(context.api, context.namespace, context.options.app, found))
+    return app_changes.newest_first(only_of_app(context.api, context.namespace, context.options.app, manifests))
 
 
 def _path(context: CommandContext, plural: str = "deployments") -> str:
     return f"/apis/{API_VERSION}/namespaces/{quote(context.namespace, safe='')}/{plural}"
 
 
-def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow], version: str, more: More | None) -> None:
-    """Watches, and prints a row again when a value of it changes; until interrupted."""
+def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow], version: str, more: WideColumns | None) -> None:
+    """Watches, and prints a row again when one of its values changes; until interrupted."""
     how = context.options.output
     columns = of_plugin(wide=how == "wide")
 
@@ -189,8 +190,8 @@ def _follow(context: CommandContext, table: Table, known: dict[str, HistoryRow],
                 show(own)
         # The API server ends watches, and the resourceVersion may be too old to continue: list again, though never without a pause.
         time.sleep(PAUSE)
-        found, version = _rows(context)
-        for raw in reversed(newest_first(found)):
+        rows, version = _rows(context)
+        for raw in reversed(newest_first(rows)):
             show(raw)
 
 

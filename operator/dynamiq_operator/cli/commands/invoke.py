@@ -1,7 +1,6 @@
-"""`invoke`: calls an App with JSON, and prints what it answers.
+"""`invoke`: calls an App with JSON and prints its response.
 
-The way is a port-forward of kubectl, or with `--by-hostname` the App's own name. The service proxy of the API server is no way: it keeps the
-header in which an Access Key is sent for itself.
+It calls through a port-forward of kubectl, or with `--by-hostname` through the App's hostname.
 """
 
 from __future__ import annotations
@@ -34,19 +33,19 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 KEY = "DYNAMIQ_ACCESS_KEY"
-"""A variable with an Access Key, for a caller who may not read the App's Secret."""
+"""A variable with an Access Key, for callers who may not read the App's Secret."""
 THIS_MACHINE = ".localhost"
-"""Names that end so are this machine's, which browsers know, and not every resolver."""
+"""Suffix of names that mean this machine. Browsers resolve them; not every resolver does."""
 _FORWARDING = re.compile(r"^Forwarding from 127\.0\.0\.1:(\d+) ", re.MULTILINE)
 
 
 def run(context: CommandContext) -> int:
     options = context.options
-    asked = _input(options.input)
+    payload = _input(options.input)
     app = reading.find_app(context.api, context.namespace, options.app)
     headers = {"Content-Type": "application/json", **_key(context, app)}
     with _address(context, app) as address:
-        status, answer = _called(address, json.dumps({"input": asked}).encode(), headers, options.timeout)
+        status, answer = _call(address, json.dumps({"input": payload}).encode(), headers, options.timeout)
     _show(context, answer)
     if status >= 400:
         context.err.lines([f"error: {safe(app.meta.name)} answered {status}"])
@@ -55,18 +54,18 @@ def run(context: CommandContext) -> int:
 
 
 def _input(text: str) -> dict[str, Any]:
-    """The input: an object as JSON, from standard input where it is `-`. Raises Refusal."""
+    """Parses the input, a JSON object; `-` reads standard input. Raises Refusal."""
     try:
-        found = json.loads(sys.stdin.read() if text == "-" else text)
+        parsed = json.loads(sys.stdin.read() if text == "-" else text)
     except (ValueError, RecursionError) as error:
         raise Refusal(f"the input is no JSON: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(parsed, dict):
         raise Refusal('the input is no JSON object, such as \'{"question": "Hello?"}\'')
-    return found
+    return parsed
 
 
 def _key(context: CommandContext, app: App) -> dict[str, str]:
-    """The header with a key; none for a public App. Raises Refusal."""
+    """Returns the header with an Access Key; empty for a public App. Raises Refusal."""
     if not app_as_served(context.api, app).spec.is_private:
         return {}
     key = os.environ.get(KEY, "").strip()
@@ -84,12 +83,13 @@ def _key(context: CommandContext, app: App) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _address(context: CommandContext, app: App) -> Iterator[str]:
-    """Where the App is called."""
+    """Yields the URL at which the App is called. Raises Refusal if there is none."""
     if not context.options.by_hostname:
         if app.status.live is None:
             raise Refusal(
                 f"nothing of {app.meta.name} is live in namespace {context.namespace}: see {context.hint(f'history {app.meta.name}')}"
             )
+        # The status may lag behind a wake-up, so the pods are checked as well.
         if is_asleep(app.status.as_json()) and _has_no_pod(context, app):
             raise Refusal(f"{app.meta.name} is asleep, and a port-forward wakes nobody: give --by-hostname")
         with _forwarded(context, app) as port:
@@ -101,15 +101,16 @@ def _address(context: CommandContext, app: App) -> Iterator[str]:
 
 
 def _has_no_pod(context: CommandContext, app: App) -> bool:
-    """Whether the App has no pod to come, for which kubectl would wait a minute. Its status may say later that it was woken."""
-    found = workloads_of(context.api, context.namespace, app.meta.name, app.meta.uid)
-    pods = found.pods_of(None) if found is not None else None
+    """Returns True if no pod of the App is planned: kubectl would wait a minute for one."""
+    workloads = workloads_of(context.api, context.namespace, app.meta.name, app.meta.uid)
+    pods = workloads.pods_of(None) if workloads is not None else None
     return pods is not None and pods.wanted == 0
 
 
 @contextlib.contextmanager
 def _forwarded(context: CommandContext, app: App) -> Iterator[int]:
-    """A port of this machine that leads to the App, while the block lasts. Raises Refusal with kubectl's words."""
+    """Yields a local port that leads to the App while the block lasts. Raises Refusal with kubectl's message."""
+    # The API server's service proxy is no alternative: it consumes the header in which an Access Key is sent.
     command = [kubectl(), "port-forward", *context.given.kubectl, f"--namespace={context.namespace}"]
     command += [f"service/{names.service(app.meta.name)}", ":80", "--address=127.0.0.1"]
     guarded = ["/bin/sh", "-c", GUARD_SCRIPT, "sh", "", os.devnull, *command]  # it ends with the plugin, however that ends
@@ -117,19 +118,19 @@ def _forwarded(context: CommandContext, app: App) -> Iterator[int]:
     try:
         assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018 - for the type checker
         with context.api.patience:
-            said = process.stdout.readline()
-        if (found := _FORWARDING.match(said)) is None:
+            line = process.stdout.readline()
+        if (match := _FORWARDING.match(line)) is None:
             process.terminate()
             last = process.stderr.read().strip().splitlines()[-1:]
-            raise Refusal(f"{app.meta.name} cannot be reached: {(last or [said.strip() or 'kubectl port-forward ended'])[0]}")
-        yield int(found.group(1))
+            raise Refusal(f"{app.meta.name} cannot be reached: {(last or [line.strip() or 'kubectl port-forward ended'])[0]}")
+        yield int(match.group(1))
     finally:
         process.terminate()
         process.wait()
 
 
-def _called(address: str, body: bytes, headers: dict[str, str], timeout: float) -> tuple[int, bytes]:
-    """Sends the call; returns status and answer. Raises Refusal where none comes."""
+def _call(address: str, body: bytes, headers: dict[str, str], timeout: float) -> tuple[int, bytes]:
+    """Sends the call; returns the status and the body of the response. Raises Refusal if there is none."""
     parts = urlsplit(address)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     host = parts.hostname or ""
@@ -149,7 +150,8 @@ def _called(address: str, body: bytes, headers: dict[str, str], timeout: float) 
 
 
 def _show(context: CommandContext, answer: bytes) -> None:
-    """Prints the answer: JSON in ASCII alone, and other text escaped, so that no answer steers a terminal."""
+    """Prints the response: JSON as ASCII, other text escaped."""
+    # Escaped, so that no response steers the terminal.
     try:
         data = json.loads(answer)
     except (ValueError, RecursionError):

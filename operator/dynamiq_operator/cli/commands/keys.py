@@ -1,4 +1,7 @@
-"""`keys`: the Access Keys of an App. A key is printed once, when it is made; a list says how each begins, and no more."""
+"""`keys`: lists, creates and revokes the Access Keys of an App.
+
+A key is printed once, when it is created; a list shows only how each begins.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from dynamiq_operator.cli.output import Table, safe
 if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
-TOLD, UNTOLD = "in a few seconds, a minute at most", "within 60 to 90 s"
-"""When a change is in force: told to the operator, or left to the kubelets."""
+ANNOUNCED, UNANNOUNCED = "in a few seconds, a minute at most", "within 60 to 90 s"
+"""When a change takes effect: announced to the operator, or left to the kubelets."""
 
 
 def run(context: CommandContext) -> int:
@@ -22,13 +25,13 @@ def run(context: CommandContext) -> int:
 
 def _list(context: CommandContext) -> int:
     how = context.options.output
-    found = known_keys(context.api, context.namespace, context.options.app)
+    keys = known_keys(context.api, context.namespace, context.options.app)
     if how == "name":
-        context.out.lines(safe(key.name) for key in found)
+        context.out.lines(safe(key.name) for key in keys)
     elif output.is_data(how):
-        context.out.lines([output.formatted([{"name": key.name, "begins": key.begins} for key in found], how)])
+        context.out.lines([output.formatted([{"name": key.name, "begins": key.begins} for key in keys], how)])
     else:
-        rows = [[safe(key.name), safe(f"{key.begins}…")] for key in found]
+        rows = [[safe(key.name), safe(f"{key.begins}…")] for key in keys]
         table = Table(["NAME", "KEY"], rows, context.out)
         context.out.lines([table.header(), *map(table.row, rows)])
     return 0
@@ -47,7 +50,7 @@ def _create(context: CommandContext) -> int:
         context.out.lines([output.formatted({"name": plan.name, "key": plan.value}, how)])
     else:
         context.out.lines([str(plan.value)])
-    when = TOLD if performed.is_announced else UNTOLD
+    when = ANNOUNCED if performed.is_announced else UNANNOUNCED
     context.err.lines([f"key {safe(plan.name)} of {safe(plan.app)} is made, and works {when}; it is not shown again"])
     return 0
 
@@ -59,16 +62,16 @@ def _revoke(context: CommandContext) -> int:
     plan = plan_revocation(context.api, context.namespace, options.app, options.name)
     if not confirm.agreed(context, _lines(plan), _data(plan)):
         return 0 if options.preview else confirm.declined(context)
-    when = TOLD if perform_key(context.api, plan).is_announced else UNTOLD
+    when = ANNOUNCED if perform_key(context.api, plan).is_announced else UNANNOUNCED
     context.err.lines([f"key {safe(plan.name)} of {safe(plan.app)} is revoked: whoever calls with it is refused {when}"])
     return 0
 
 
 def _data(plan: KeyPlan) -> dict[str, str | int]:
-    """The plan as data, without the key itself."""
+    """Returns the plan as data, without the key itself."""
     return {"namespace": plan.namespace, "app": plan.app, "name": plan.name, "others": plan.others}
 
 
 def _lines(plan: KeyPlan) -> list[str]:
-    said = [f"revoke key {plan.name} of {plan.app} in {plan.namespace}", f"  {plan.others} more of its keys stay"]
-    return said if plan.others else [*said, "  it is the last one: nobody can call the App then, and its triggers fail"]
+    lines = [f"revoke key {plan.name} of {plan.app} in {plan.namespace}", f"  {plan.others} more of its keys stay"]
+    return lines if plan.others else [*lines, "  it is the last one: nobody can call the App then, and its triggers fail"]

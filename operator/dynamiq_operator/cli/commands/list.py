@@ -1,4 +1,4 @@
-"""`list`: the Apps of a namespace, or of all. Like `history` it reads them without pydantic's models."""
+"""`list`: prints the Apps of a namespace, or of all namespaces. Like `history` it reads them without pydantic's models."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def run(context: CommandContext) -> int:
     how, everywhere = context.options.output, context.options.all_namespaces
     where = "" if everywhere else f"/namespaces/{quote(context.namespace, safe='')}"
     path = f"/apis/{API_VERSION}{where}/apps"
-    every = (_app(raw) for page in pages_at(context.api, path) for raw in page["items"])
-    found = list(islice(every, context.options.limit))
+    apps = (_app(raw) for page in pages_at(context.api, path) for raw in page["items"])
+    shown = list(islice(apps, context.options.limit))
     if how == "name":
-        context.out.lines(output.named("App", app["name"]) for app in found)
+        context.out.lines(output.named("App", app["name"]) for app in shown)
     elif output.is_data(how):
-        context.out.lines([output.formatted(found, how)])
-    elif not found:
+        context.out.lines([output.formatted(shown, how)])
+    elif not shown:
         context.err.lines([f"no App in {'any namespace' if everywhere else f'namespace {safe(context.namespace)}'}"])
     else:
         now, is_wide = datetime.now(UTC), how == "wide"
-        rows = [[*_cells(app, now, everywhere), *(_wide(app) if is_wide else ())] for app in found]
+        rows = [[*_cells(app, now, everywhere), *(_wide(app) if is_wide else ())] for app in shown]
         header = [*(["NAMESPACE"] if everywhere else []), *COLUMNS, *(WIDE if is_wide else ())]
         table = Table(header, rows, context.out, cut="" if is_wide else "HOSTNAME")
         context.out.lines([table.header(), *map(table.row, rows)])
@@ -62,12 +62,12 @@ def _app(raw: Manifest) -> dict[str, Any]:
 
 
 def _status(status: Mapping[str, Any]) -> str:
-    """Ready, or asleep, or why not: the reason of the condition. A deploy that is under way, or waits, is said beside."""
+    """Returns the App's status: Ready, asleep, or the reason why it is not Ready. Appends a deploy that is under way or waiting."""
     conditions = {each.get("type"): each for each in status.get("conditions") or ()}
     ready, rolling = conditions.get("Ready") or {}, conditions.get("Progressing") or {}
-    said = (ASLEEP if is_asleep(status) else "Ready") if ready.get("status") == "True" else str(ready.get("reason") or "Unknown")
-    beside = rolling.get("reason") or ""
-    return f"{said}, {beside}" if beside and (rolling.get("status") == "True" or beside in _HELD) else said
+    state = (ASLEEP if is_asleep(status) else "Ready") if ready.get("status") == "True" else str(ready.get("reason") or "Unknown")
+    rollout = rolling.get("reason") or ""
+    return f"{state}, {rollout}" if rollout and (rolling.get("status") == "True" or rollout in _HELD) else state
 
 
 def _cells(app: Mapping[str, Any], now: datetime, everywhere: bool) -> list[str]:
@@ -76,7 +76,7 @@ def _cells(app: Mapping[str, Any], now: datetime, everywhere: bool) -> list[str]
 
 
 def _wide(app: Mapping[str, Any]) -> list[str]:
-    """Returns the live row as `#3 support-9ml5c`, its runtime and the App's address; empty where nothing is live."""
+    """Returns the live row as `#3 support-9ml5c`, its runtime and the App's address; empty if nothing is live."""
     row = f"#{app['sequence']} {app['row']}" if app["row"] is not None else ""
     return [safe(value or "") for value in (row, app["runtime"], app["url"])]
 

@@ -1,4 +1,4 @@
-"""`logs`: what the pods of an App log."""
+"""`logs`: prints the logs of an App's pods."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 MOST_PODS = 50
-"""Without a limit, kubectl follows at most five pods at a time."""
+"""Pods that kubectl may follow at a time. Its own default is five."""
 
 
 def run(context: CommandContext) -> int:
-    """Becomes `kubectl logs`, with the selector of the pods of one row."""
+    """Replaces this process by `kubectl logs`, with the selector of the pods of one row."""
     options = context.options
     app = reading.find_app(context.api, context.namespace, options.app)
     selector = f"{names.APP_LABEL}={options.app},{names.TEMPLATE_LABEL} in ({','.join(_templates(context, _row(context, app)))})"
@@ -38,7 +38,7 @@ def run(context: CommandContext) -> int:
 
 
 def _row(context: CommandContext, app: App) -> Manifest:
-    """The row of --row, else the live one, else the candidate. Raises Refusal."""
+    """Returns the row of --row, else the live one, else the candidate. Raises Refusal."""
     if context.options.row is not None:
         row = reading.find_row(context.api, context.namespace, app.meta.name, context.options.row)
         if "pinned" not in row["spec"]:
@@ -46,19 +46,17 @@ def _row(context: CommandContext, app: App) -> Manifest:
         return row
     undecided = reading.undecided(context.api, context.namespace, app.meta.name, app.meta.uid)
     rows = History.of(reading.typed(Record, raw) for raw in undecided)
-    if (found := rows.live or rows.candidate) is None or found.pinned is None:
+    if (chosen := rows.live or rows.candidate) is None or chosen.pinned is None:
         raise Refusal(
             f"nothing of {app.meta.name} is live in namespace {context.namespace}: see {context.hint(f'history {app.meta.name}')}"
         )
-    return next(raw for raw in undecided if raw["metadata"]["name"] == found.name)
+    return next(raw for raw in undecided if raw["metadata"]["name"] == chosen.name)
 
 
 def _templates(context: CommandContext, row: Manifest) -> list[str]:
-    """Returns the digests of the templates of the row's pods, as these have them: while variables are held the App's would be others.
-
-    Raises Refusal where no pod of it runs.
-    """
+    """Returns the template digests of the row's pods. Raises Refusal if none runs."""
     app = context.options.app
+    # Read from the pods: while variables are held, the App's spec would give other digests.
     pods = pods_of_row(context.api, requests.get(context.api, APPS, context.namespace, app), row)
     if not pods:
         raise Refusal(f"no pod of {app} {_title(row)} runs in namespace {context.namespace}: see {context.hint(f'status {app}')}")

@@ -1,4 +1,4 @@
-"""`open`: the address of an App."""
+"""`open`: prints the address of an App, and opens it if there is a desktop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(context: CommandContext) -> int:
-    """Prints the address; where it can be called from here and there is a desktop, opens it."""
+    """Prints the address; opens it if it is reachable from here and there is a desktop."""
     app = reading.find_app(context.api, context.namespace, context.options.app)
     url, exposed = exposure.address(app), app.spec.exposure
     if url is None:

@@ -1,4 +1,4 @@
-"""`policy check`: what would hold a deploy of an App now, in the operator's own sentences; and what waits already."""
+"""`policy check`: prints what would block a deploy of an App now, in the operator's sentences, and which rows wait."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ NOTHING = "nothing would hold it"
 
 def run(context: CommandContext) -> int:
     options = context.options
-    found = standing(context.api, context.namespace, options.app)
+    evaluation = standing(context.api, context.namespace, options.app)
     if output.is_data(options.output):
-        context.out.lines([output.formatted(_data(context.namespace, found), options.output)])
+        context.out.lines([output.formatted(_data(context.namespace, evaluation), options.output)])
     else:
         context.out.lines([context.out.paint("bold", f"{safe(options.app)} in {safe(context.namespace)}")])
-        context.out.lines(safe(line) for line in _lines(found))
-    return WOULD_WAIT if found.of(RowKind(options.kind)) else 0
+        context.out.lines(safe(line) for line in _lines(evaluation))
+    return WOULD_WAIT if evaluation.of(RowKind(options.kind)) else 0
 
 
-def _data(namespace: str, found: Standing) -> dict[str, Any]:
-    app = found.app
+def _data(namespace: str, evaluation: Standing) -> dict[str, Any]:
+    app = evaluation.app
     return {
         "app": app.meta.name,
         "namespace": namespace,
         "suspended": bool(app.spec.suspend),
-        "holds": found.holds.as_json() if found.holds is not None else None,
+        "holds": evaluation.holds.as_json() if evaluation.holds is not None else None,
         "guards": [each.as_json() for each in app.status.guards],
-        "waiting": [as_data(HistoryRow.of(row)) for row in found.waiting],
+        "waiting": [as_data(HistoryRow.of(row)) for row in evaluation.waiting],
     }
 
 
-def _lines(found: Standing) -> Iterator[str]:
+def _lines(evaluation: Standing) -> Iterator[str]:
     for kind in RowKind:
-        first, *more = [each.message for each in found.of(kind)] or [NOTHING]
+        first, *more = [each.message for each in evaluation.of(kind)] or [NOTHING]
         yield f"  {kind.value:<11} {first}"
         yield from (f"  {'':<11} {each}" for each in more)
-    for row in map(HistoryRow.of, found.waiting):
+    for row in map(HistoryRow.of, evaluation.waiting):
         yield f"  {'waiting':<11} {title(row)}: {row.waits or 'the operator has not said for what yet'}"

@@ -1,4 +1,4 @@
-"""`promote`: what an App serves here goes to another environment of its project, in this cluster or in another one."""
+"""`promote`: deploys what an App serves here in another environment of its project, in this cluster or another one."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def run(context: CommandContext) -> int:
 
 
 def _into_cluster(context: CommandContext, connection: Connection, name: str) -> int:
-    """Reads here, and writes in the other cluster, each under the login of its own context."""
-    there = TransportElsewhere(connection, context.api.patience, f"context {name}")
-    crossing = Crossing(crossed_from(context.api, there, context.options.from_cluster), f"context {name}")
-    return _promote(context, replace(context, connection=connection, api=there, elsewhere=name), crossing)
+    """Reads from this cluster and writes to the other, each with the login of its own context."""
+    target = TransportElsewhere(connection, context.api.patience, f"context {name}")
+    crossing = Crossing(crossed_from(context.api, target, context.options.from_cluster), f"context {name}")
+    return _promote(context, replace(context, connection=connection, api=target, elsewhere=name), crossing)
 
 
 def _promote(here: CommandContext, there: CommandContext, crossing: Crossing | None) -> int:
@@ -53,9 +53,9 @@ def _promote(here: CommandContext, there: CommandContext, crossing: Crossing | N
     made: list[str] = []
 
     def perform() -> Manifest:
-        found = perform_confirmed_promotion(here.api, plan, there=there.api).made
-        made.append(found["metadata"]["name"])
-        return found
+        row = perform_confirmed_promotion(here.api, plan, there=there.api).made
+        made.append(row["metadata"]["name"])
+        return row
 
     code = confirm.perform_and_follow(there, plan.lines(), plan.as_json(), perform, plan.target_namespace)
     is_live = code == 0 and bool(made) and not here.options.no_wait
@@ -63,7 +63,10 @@ def _promote(here: CommandContext, there: CommandContext, crossing: Crossing | N
 
 
 def _report_unready(context: CommandContext, plan: PromotionPlan, row: str) -> int:
-    """Returns 1, and says why, where the App that was made is not Ready, as one whose hostname is taken, or its status does not say that it is."""
+    """Reports a new App that is not Ready; returns the exit code: 0 if it is Ready, else 1.
+
+    Examples are a hostname that is taken, and a status that lacks the condition.
+    """
     app = served_app(context.api, plan.target_namespace, plan.request.app, row, context.options.timeout)
     ready = next((each for each in app.status.conditions if each.type == READY), None) if app is not None else None
     if ready is not None and ready.status == "True":
@@ -78,7 +81,7 @@ def _report_unready(context: CommandContext, plan: PromotionPlan, row: str) -> i
 
 
 def _plan(here: CommandContext, there: CommandContext, crossing: Crossing | None) -> PromotionPlan:
-    """Plans the promotion. A missing hostname is asked for on a terminal. Raises Refusal, which names the option, where there is no answer."""
+    """Plans the promotion; on a terminal it asks for a missing hostname. Raises Refusal, which names the option, if there is none."""
     options = here.options
     hostname = options.hostname
     while True:
@@ -98,7 +101,7 @@ def _ask_for_hostname(context: CommandContext, lacking: NeedsHostname) -> str:
 
 
 def _into_file(context: CommandContext, file: str) -> int:
-    """Writes what was shown, byte for byte, for a cluster that this one never meets."""
+    """Writes the confirmed bundle to a file, byte for byte as shown, for a cluster that this one cannot reach."""
     if Path(file).exists():
         raise Taken(f"{file} is there already: name another file, or remove it")
     bundle = _bundle(context)

@@ -1,4 +1,4 @@
-"""`reject`: refuse a row that waits."""
+"""`reject`: rejects a waiting row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`reject-version`: nobody is to deploy a version, or may do so again."""
+"""`reject-version`: rejects a version, so that nobody can deploy it; with `--withdraw` allows it again."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def _ended(context: CommandContext) -> int:
     return 0 if context.options.preview else confirm.declined(context)
 
 
-def _print(context: CommandContext, made: list[Manifest], said: list[str]) -> None:
+def _print(context: CommandContext, made: list[Manifest], lines: list[str]) -> None:
     how = context.options.output
     if how == "name":
         context.out.lines(output.named("Rejection", each["metadata"]["name"]) for each in made)
     elif how is not None:
         context.out.lines([output.formatted(made[0] if len(made) == 1 else made, how)])
     else:
-        context.out.lines(safe(line) for line in said)
+        context.out.lines(safe(line) for line in lines)

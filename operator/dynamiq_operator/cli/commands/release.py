@@ -1,4 +1,4 @@
-"""`release`: the draft of a workflow becomes its next version."""
+"""`release`: releases the draft of a workflow as its next version."""
 
 from __future__ import annotations
 

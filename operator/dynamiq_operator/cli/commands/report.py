@@ -1,4 +1,4 @@
-"""`report`: every deploy of a time, as a table, a spreadsheet, a document or data, and whether nobody changed the histories."""
+"""`report`: reports all deploys of a period as a table, spreadsheet, document or data, and whether the histories verify."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ def run(context: CommandContext) -> int:
     for archive in archives(context, namespace, options.app):
         for row in in_cluster.others(archive.walk()):
             reading.add(row)
-    found = reading.report(format_time(datetime.now(UTC)))
-    if options.app is not None and not found.histories:
+    report = reading.report(format_time(datetime.now(UTC)))
+    if options.app is not None and not report.histories:
         find_app(context.api, namespace, options.app)
-    _print(context, found)
-    context.err.lines(safe(f"error: {each}") for each in found.wrong)
-    return 0 if found.fits else DOES_NOT_FIT
+    _print(context, report)
+    context.err.lines(safe(f"error: {each}") for each in report.wrong)
+    return 0 if report.fits else DOES_NOT_FIT
 
 
-def _print(context: CommandContext, found: view.Report) -> None:
+def _print(context: CommandContext, report: view.Report) -> None:
     how = context.options.output
     if how == "csv":
-        context.out.write(view.as_csv(found))
+        context.out.write(view.as_csv(report))
     elif how == "md":
-        context.out.write(view.as_markdown(found))
+        context.out.write(view.as_markdown(report))
     elif output.is_data(how):
-        context.out.lines([output.formatted(view.as_data(found), how)])
+        context.out.lines([output.formatted(view.as_data(report), how)])
     else:
-        _table(context, found)
+        _table(context, report)
 
 
-def _table(context: CommandContext, found: view.Report) -> None:
+def _table(context: CommandContext, report: view.Report) -> None:
     columns = TABLE if context.options.all_namespaces else TABLE[1:]  # without the namespace
-    rows = [[safe(cell) if (cell := column.cell(row)) is not None else "" for column in columns] for row in found.rows]
+    rows = [[safe(cell) if (cell := column.cell(row)) is not None else "" for column in columns] for row in report.rows]
     table = Table([column.title for column in columns], rows, context.out, cut="MESSAGE")
     if rows:
         context.out.lines([table.header(), *map(table.row, rows), ""])
-    context.out.lines([found.says])
+    context.out.lines([report.says])

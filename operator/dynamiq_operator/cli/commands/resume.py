@@ -1,4 +1,4 @@
-"""`resume`: let go on what is held after a rollback or a freeze."""
+"""`resume`: resumes what is on hold after a rollback or a freeze."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rollback`: what an App ran before becomes one more row."""
+"""`rollback`: deploys what an App ran before, as a new row."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(context: CommandContext) -> int:
     except Unknown:
         from dynamiq_operator.cli.archive import beside
 
-        if row is None or (found := beside(context, api, row)) is None:
+        if row is None or (archived := beside(context, api, row)) is None:
             raise
-        api, plan = found, plan_rollback(found, request)
+        api, plan = archived, plan_rollback(archived, request)
     return confirm.show_and_deploy(context, plan, api)

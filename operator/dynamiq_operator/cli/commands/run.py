@@ -1,4 +1,4 @@
-"""`run`: one run, its figures first, then its nodes as a tree, and with --content what went in and came out."""
+"""`run`: prints one run: its figures, its nodes as a tree, and with --content inputs and outputs."""
 
 from __future__ import annotations
 
@@ -30,25 +30,28 @@ def run(context: CommandContext) -> int:
     options = context.options
     query = [("include", "content")] if options.content else []
     query += [("app_id", options.app_id)] if options.app_id is not None else []
-    found = Recorder(context).data(f"/v1/runs/{options.run}", query)
+    run_ = Recorder(context).data(f"/v1/runs/{options.run}", query)
     if output.is_data(options.output):
-        context.out.lines([output.formatted(found, options.output)])
+        context.out.lines([output.formatted(run_, options.output)])
         return 0
-    header = _header(found, _app_name(context, found["app_id"]))
+    header = _header(run_, _app_name(context, run_["app_id"]))
     context.out.lines(f"{name:<10} {safe(value)}" for name, value in header if value not in (None, "", view.UNKNOWN))
-    context.out.lines(_nodes(context, found))
+    context.out.lines(_nodes(context, run_))
     if options.content:
-        context.out.lines(_contents(found))
+        context.out.lines(_contents(run_))
     return 0
 
 
 def _app_name(context: CommandContext, uid: str) -> str:
-    """Returns the App's name where it is one of the namespace and the caller may list these, else its uid: the recorder knows no names."""
+    """Returns the App's name; its uid if the caller cannot list the namespace's Apps, or it is in another one.
+
+    The recorder knows no names.
+    """
     path = f"/apis/{API_VERSION}/namespaces/{quote(context.namespace, safe='')}/apps"
     try:
         metas = (item["metadata"] for page in pages_at(context.api, path, accept=METADATA) for item in page["items"] or ())
         return next((str(meta["name"]) for meta in metas if meta["uid"] == uid), uid)
-    except ApiError:  # the run is there to be shown all the same
+    except ApiError:  # the run is shown without the name
         return uid
 
 
@@ -111,12 +114,12 @@ def _contents(run_: view.Data) -> Iterator[str]:
         yield ""
         yield WHY_NOT.get(run_["content"], safe(run_["content"]))
         return
-    for title, of in (("run", run_), *((f"node {safe(node['name'] or node['node_id'])}", node) for node in run_["nodes"])):
+    for title, part in (("run", run_), *((f"node {safe(node['name'] or node['node_id'])}", node) for node in run_["nodes"])):
         for name in ("input", "output", "error"):
-            if of.get(name) is not None:
+            if part.get(name) is not None:
                 yield ""
                 yield f"{title}: {name}"
-                yield _indented(of[name])
+                yield _indented(part[name])
 
 
 def _indented(value: Any) -> str:

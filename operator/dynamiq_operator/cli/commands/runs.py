@@ -1,4 +1,4 @@
-"""`runs`: the runs of an App that its options take, as a table, as data, or as an export."""
+"""`runs`: prints the runs of an App that match the options, as a table, data or an export."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = ("RUN", "STARTED", "STATUS", "DURATION", "TOKENS", "COST", "ROW", "TRIGGER")
 WIDE = ("VERSION", "MODELS", "SESSION", "USER", "TAGS", "REASON")
 EVERY = 2.0
-"""Seconds between two looks for new runs, at least: it waits as long as a look took, so that the recorder is asked half of the time at most."""
+"""Seconds between two checks for new runs, at least."""
 
 
 def run(context: CommandContext) -> int:
@@ -30,27 +30,27 @@ def run(context: CommandContext) -> int:
     if options.output == "jsonl" and not options.watch:
         return _export(context, recorder, path, query)
     sort = [("sort", SORTS[options.sort or "newest"].value)]
-    # Looked at before what is shown: a run that comes between the two is shown, and would be missed the other way round.
+    # Before the list is read: a run that arrives between the two is shown then, and would be missed in the other order.
     new = NewRuns(recorder, path, query) if options.watch else None
-    found = list(recorder.listed(path, [*query, *sort], options.limit or SHOWN))
-    table = _table(context, found)
+    runs = list(recorder.listed(path, [*query, *sort], options.limit or SHOWN))
+    table = _table(context, runs)
     if new is not None:
-        _print(context, table, found[::-1] if options.sort is None else found)
-        new.know(found)
+        _print(context, table, runs[::-1] if options.sort is None else runs)
+        new.know(runs)
         _follow(context, new, table)
     elif output.is_data(options.output):
-        context.out.lines([output.formatted(found, options.output)])
-    elif not found:
+        context.out.lines([output.formatted(runs, options.output)])
+    elif not runs:
         context.err.lines([f"no run of {safe(options.app or options.app_id)} is recorded{' that these options take' if query else ''}"])
     else:
-        _print(context, table, found)
+        _print(context, table, runs)
     return 0
 
 
 def _query(context: CommandContext) -> Query:
-    """What the options ask of the recorder."""
+    """Returns the recorder's query for the options."""
     options = context.options
-    given: dict[str, Any] = {
+    filters: dict[str, Any] = {
         "deployment_id": _row_id(context),
         "workflow_version": options.version,
         "session_id": options.session,
@@ -63,21 +63,21 @@ def _query(context: CommandContext) -> Query:
         "min_duration_ms": options.min_duration and options.min_duration * 1000,
         "min_cost_usd": options.min_cost,
     }
-    found = [(name, str(value)) for name, value in given.items() if value is not None]
-    return found + [("status", each) for each in options.status or ()] + [("tag", each) for each in options.tag or ()]
+    query = [(name, str(value)) for name, value in filters.items() if value is not None]
+    return query + [("status", each) for each in options.status or ()] + [("tag", each) for each in options.tag or ()]
 
 
 def _row_id(context: CommandContext) -> str | None:
     if context.options.row is None:
         return None
-    from dynamiq_operator.actions.history import find_row  # takes the models along
+    from dynamiq_operator.actions.history import find_row  # imports the models
 
     uid: str = find_row(context.api, context.namespace, context.options.app, context.options.row)["metadata"]["uid"]
     return uid
 
 
 def _export(context: CommandContext, recorder: Recorder, path: str, query: Query) -> int:
-    """Every run, as it comes: nothing of it is held."""
+    """Prints each run as it arrives; holds none in memory."""
     options = context.options
     lines = recorder.lines(f"{path}.jsonl", [*query, *([("include", "content")] if options.content else [])])
     for count, line in enumerate(lines):
@@ -87,16 +87,16 @@ def _export(context: CommandContext, recorder: Recorder, path: str, query: Query
     return 0
 
 
-def _table(context: CommandContext, found: Sequence[view.Data]) -> Table:
+def _table(context: CommandContext, runs: Sequence[view.Data]) -> Table:
     is_wide = context.options.output == "wide"
     header = [*COLUMNS, *(WIDE if is_wide else ())]
-    return Table(header, [_cells(each, is_wide) for each in found], context.out, cut="" if is_wide else "TRIGGER", status="STATUS")
+    return Table(header, [_cells(each, is_wide) for each in runs], context.out, cut="" if is_wide else "TRIGGER", status="STATUS")
 
 
-def _print(context: CommandContext, table: Table, found: Sequence[view.Data]) -> None:
+def _print(context: CommandContext, table: Table, runs: Sequence[view.Data]) -> None:
     if not output.is_data(context.options.output) and context.options.output not in ("name", "jsonl"):
         context.out.lines([table.header()])
-    context.out.lines(_line(context, table, each) for each in found)
+    context.out.lines(_line(context, table, each) for each in runs)
 
 
 def _line(context: CommandContext, table: Table, run_: view.Data) -> str:
@@ -128,12 +128,13 @@ def _cells(run_: view.Data, is_wide: bool) -> list[str]:
 
 
 def _follow(context: CommandContext, new: NewRuns, table: Table) -> None:
-    """Prints each run that comes; until interrupted."""
+    """Prints each new run; until interrupted."""
     took = 0.0
     while True:
         context.api.patience.heard()
+        # Waits as long as a check took, so that the recorder is busy with it half of the time at most.
         time.sleep(max(EVERY, took))
         began = time.monotonic()
-        found = new.look()
+        runs = new.look()
         took = time.monotonic() - began
-        context.out.lines(_line(context, table, each) for each in found)
+        context.out.lines(_line(context, table, each) for each in runs)

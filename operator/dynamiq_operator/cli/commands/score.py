@@ -1,4 +1,4 @@
-"""`score`: what somebody thinks of a run."""
+"""`score`: gives a run a score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sessions`: the runs of an App by what their callers called one session."""
+"""`sessions`: prints the sessions of an App: its runs grouped by the session that callers named."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ COLUMNS = ("SESSION", "USER", "RUNS", "FAILED", "FIRST", "LAST", "TOKENS", "COST
 def run(context: CommandContext) -> int:
     options = context.options
     recorder = Recorder(context)
-    given = {"user_id": options.user_id, "from": options.since, "to": options.until}
-    query = [(name, value) for name, value in given.items() if value is not None]
-    found = _found(recorder, f"{recorder.app(options.app)}/sessions", query, options.limit or SHOWN)
+    filters = {"user_id": options.user_id, "from": options.since, "to": options.until}
+    query = [(name, value) for name, value in filters.items() if value is not None]
+    sessions = _read_sessions(recorder, f"{recorder.app(options.app)}/sessions", query, options.limit or SHOWN)
     if options.output == "name":
-        context.out.lines(safe(each["session_id"]) for each in found)
+        context.out.lines(safe(each["session_id"]) for each in sessions)
     elif output.is_data(options.output):
-        context.out.lines([output.formatted(found, options.output)])
-    elif not found:
+        context.out.lines([output.formatted(sessions, options.output)])
+    elif not sessions:
         context.err.lines([f"no run of {safe(options.app)} names a session{' that these options take' if query else ''}"])
     else:
-        rows = [_cells(each) for each in found]
+        rows = [_cells(each) for each in sessions]
         table = Table(COLUMNS, rows, context.out)
         context.out.lines([table.header(), *map(table.row, rows)])
     return 0
 
 
-def _found(recorder: Recorder, path: str, query: list[tuple[str, str]], most: int) -> list[view.Data]:
-    """Pages of sessions, which have numbers and no cursor."""
-    found: list[view.Data] = []
+def _read_sessions(recorder: Recorder, path: str, query: list[tuple[str, str]], most: int) -> list[view.Data]:
+    """Reads up to `most` sessions. Their pages have numbers and no cursor."""
+    sessions: list[view.Data] = []
     size = min(most, PAGE_MOST)
-    while len(found) < most:
-        page = [("page", str(len(found) // size + 1)), ("page_size", str(size))]
-        some = recorder.data(path, [*query, *page])
-        found += some
-        if len(some) < size:
+    while len(sessions) < most:
+        page = [("page", str(len(sessions) // size + 1)), ("page_size", str(size))]
+        batch = recorder.data(path, [*query, *page])
+        sessions += batch
+        if len(batch) < size:
             break
-    return found[:most]
+    return sessions[:most]
 
 
 def _cells(session: view.Data) -> list[str]:

@@ -1,4 +1,4 @@
-"""`status`: what an App serves, which rows are being deployed, and the state of its pods."""
+"""`status`: prints what an App serves, which rows are being deployed, and the state of its pods."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What there is of an App. `pods`: of what serves."""
+class _State:
+    """The state of an App. `pods`: those that serve."""
 
     app: App
     status: Mapping[str, Any]
@@ -36,57 +36,57 @@ class _Seen:
 
 def run(context: CommandContext) -> int:
     how, name = context.options.output, context.options.app
-    seen = _look(context, name)
+    state = _read(context, name)
     if how == "name":
         context.out.lines([output.named("App", name)])
     elif how not in (None, "wide"):
-        context.out.lines([output.formatted(_data(context.namespace, seen), how)])
+        context.out.lines([output.formatted(_data(context.namespace, state), how)])
     else:
         context.out.lines([context.out.paint("bold", f"{safe(name)} in {safe(context.namespace)}")])
-        context.out.lines(_lines(context.out, seen, is_wide=how == "wide"))
+        context.out.lines(_lines(context.out, state, is_wide=how == "wide"))
     return 0
 
 
-def _look(context: CommandContext, name: str) -> _Seen:
+def _read(context: CommandContext, name: str) -> _State:
     app = reading.find_app(context.api, context.namespace, name)
-    found = newest_first(reading.undecided(context.api, context.namespace, name, app.meta.uid))
-    rows = [(raw, HistoryRow.of(raw)) for raw in found]
+    manifests = newest_first(reading.undecided(context.api, context.namespace, name, app.meta.uid))
+    rows = [(raw, HistoryRow.of(raw)) for raw in manifests]
     live = next((each for each in rows if each[1].status == Phase.LIVE), None)
     under_way = [each for each in rows if each[1].status in (Phase.PENDING, Phase.PROGRESSING)]
-    there = workloads_of(context.api, context.namespace, name, app.meta.uid)
-    return _Seen(
+    workloads = workloads_of(context.api, context.namespace, name, app.meta.uid)
+    return _State(
         app,
         app.status.as_json(),
         live[1] if live is not None else None,
         tuple(row for _, row in under_way),
-        there.pods_of(live[0] if live is not None else None) if there is not None else None,
-        tuple(there.beside(raw for raw, _ in under_way)) if there is not None else (),
+        workloads.pods_of(live[0] if live is not None else None) if workloads is not None else None,
+        tuple(workloads.beside(raw for raw, _ in under_way)) if workloads is not None else (),
     )
 
 
-def _data(namespace: str, seen: _Seen) -> dict[str, Any]:
+def _data(namespace: str, state: _State) -> dict[str, Any]:
     return {
-        "app": seen.app.meta.name,
+        "app": state.app.meta.name,
         "namespace": namespace,
-        "hostname": seen.status.get("hostname"),
-        "url": seen.status.get("url"),
-        "live": as_data(seen.live) if seen.live else None,
-        "underWay": [as_data(row) for row in seen.under_way],
-        "failed": seen.status.get("failed"),
-        "strategy": seen.app.spec.rollout.strategy.value,
-        "suspended": bool(seen.app.spec.suspend),
-        "holds": seen.status.get("holds"),
-        "guards": seen.status.get("guards") or [],
-        "asleep": is_asleep(seen.status),
-        "pods": asdict(seen.pods) if seen.pods else None,
-        "beside": [asdict(each) for each in seen.beside],
-        "conditions": seen.status.get("conditions") or [],
+        "hostname": state.status.get("hostname"),
+        "url": state.status.get("url"),
+        "live": as_data(state.live) if state.live else None,
+        "underWay": [as_data(row) for row in state.under_way],
+        "failed": state.status.get("failed"),
+        "strategy": state.app.spec.rollout.strategy.value,
+        "suspended": bool(state.app.spec.suspend),
+        "holds": state.status.get("holds"),
+        "guards": state.status.get("guards") or [],
+        "asleep": is_asleep(state.status),
+        "pods": asdict(state.pods) if state.pods else None,
+        "beside": [asdict(each) for each in state.beside],
+        "conditions": state.status.get("conditions") or [],
     }
 
 
-def _lines(screen: Screen, seen: _Seen, *, is_wide: bool) -> Iterator[str]:
-    status = seen.status
-    if (live := seen.live) is not None:
+def _lines(screen: Screen, state: _State, *, is_wide: bool) -> Iterator[str]:
+    status = state.status
+    if (live := state.live) is not None:
         more = [
             f"runtime {live.runtime}",
             config_in_words(live.config),
@@ -100,7 +100,7 @@ def _lines(screen: Screen, seen: _Seen, *, is_wide: bool) -> Iterator[str]:
             yield from _facts(live)
     else:
         yield "  nothing is live"
-    for row in seen.under_way:
+    for row in state.under_way:
         by = f", by {row.created_by}" if row.created_by else ""
         yield f"  {screen.status(row.status, 11)} {safe(title(row) + by)}"
         if row.waits is not None:
@@ -112,15 +112,15 @@ def _lines(screen: Screen, seen: _Seen, *, is_wide: bool) -> Iterator[str]:
         yield f"  hostname    {safe(hostname)}"
     if url := status.get("url"):
         yield f"  url         {safe(url)}"
-    yield from _rollout(seen.app.spec.rollout, status.get("trial"))
-    yield from _rules(seen.app)
+    yield from _rollout(state.app.spec.rollout, status.get("trial"))
+    yield from _rules(state.app)
     if is_asleep(status):
         yield "  asleep      the next call wakes it"
-    if seen.pods is not None:
-        yield f"  pods        {seen.pods.ready} of {seen.pods.wanted} ready, {seen.pods.new} new, {seen.pods.old} old"
-    for each in seen.beside:
-        version = f"{each.version}, " if each.version else ""
-        yield f"  {each.role:<11} {safe(version + each.name)}: {each.ready} of {each.wanted} pods ready"
+    if state.pods is not None:
+        yield f"  pods        {state.pods.ready} of {state.pods.wanted} ready, {state.pods.new} new, {state.pods.old} old"
+    for workload in state.beside:
+        version = f"{workload.version}, " if workload.version else ""
+        yield f"  {workload.role:<11} {safe(version + workload.name)}: {workload.ready} of {workload.wanted} pods ready"
     for condition in status.get("conditions") or ():
         yield f"  {safe(_condition(condition))}"
 
@@ -138,7 +138,7 @@ def _facts(live: HistoryRow) -> Iterator[str]:
 
 
 def _rollout(rollout: Rollout, trial: Mapping[str, Any] | None) -> Iterator[str]:
-    """The policy of the App, where it is not the default."""
+    """Yields the rollout policy where it is not the default."""
     if rollout.switches:
         yield "  strategy    Switch"
     if (revert := rollout.revert) is not None:
@@ -147,10 +147,10 @@ def _rollout(rollout: Rollout, trial: Mapping[str, Any] | None) -> Iterator[str]
 
 
 def _rules(app: App) -> Iterator[str]:
-    """What would hold a deploy now, in the operator's sentences."""
-    for each in app.status.guards:
-        kinds = "" if len(each.applies_to) == len(RowKind) else f"{', '.join(each.applies_to)}: "
-        yield f"  guard       {safe(kinds + each.message)}"
+    """Yields what would block a deploy now, in the operator's sentences."""
+    for guard in app.status.guards:
+        kinds = "" if len(guard.applies_to) == len(RowKind) else f"{', '.join(guard.applies_to)}: "
+        yield f"  guard       {safe(kinds + guard.message)}"
 
 
 def _condition(condition: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`suspend`: nothing of an App is deployed until that is taken off."""
+"""`suspend`: suspends deploys of an App until `--off` resumes them."""
 
 from __future__ import annotations
 

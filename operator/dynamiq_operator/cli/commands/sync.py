@@ -1,4 +1,7 @@
-"""`sync --to-git`: the change of `spec.deploy` by which Git says what is live; the patch alone is on standard output."""
+"""`sync --to-git`: prints the patch of `spec.deploy` that makes Git match what is live.
+
+Standard output has only the patch, and the version that it needs.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     from dynamiq_operator.cli.context import CommandContext
 
 DIFFERS = 3
-"""Exit code with --exit-code: Git says something else than what is live."""
+"""Exit code with --exit-code: Git differs from what is live."""
 
 
 def run(context: CommandContext) -> int:
@@ -28,7 +31,7 @@ def run(context: CommandContext) -> int:
 
 
 def _diff(plan: SyncPlan) -> list[str]:
-    """From what Git says to what is live, as YAML."""
+    """Returns the diff from Git to what is live, as YAML."""
     if plan.is_in_sync:
         return []
     before = output.as_yaml({"deploy": dict(plan.git)}) if plan.git is not None else ""

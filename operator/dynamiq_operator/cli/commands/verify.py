@@ -1,4 +1,7 @@
-"""`verify`: whether anybody changed or removed a row of an App's history, or a record of its settings, in the cluster or in an export."""
+"""`verify`: reports whether anybody changed or removed a row of an App's history or a record of its settings.
+
+It reads them from the cluster or from an export.
+"""
 
 from __future__ import annotations
 
@@ -38,47 +41,44 @@ def run(context: CommandContext) -> int:
 
 
 def _stored(context: CommandContext) -> Iterable[Manifest]:
-    """The rows in the cluster, and those in the App's archive, where it has one: one chain, whose seam is verified as every other link.
-
-    Those of the archive come a page at a time.
-    """
+    """Returns the rows in the cluster and those in the App's archive, read page by page. They are one chain: its seam is verified, too."""
     app, in_cluster = context.options.app, InCluster()
-    found = requests.items(context.api, RECORDS, context.namespace, field=f"spec.app={app}")
-    rows = only_of_app(context.api, context.namespace, app, found)
+    manifests = requests.items(context.api, RECORDS, context.namespace, field=f"spec.app={app}")
+    rows = only_of_app(context.api, context.namespace, app, manifests)
     for row in rows:
         in_cluster.add(row)
     if all(is_nobodys(row) for row in rows):
-        return rows  # of no App that there is, or of one that has not numbered any yet
+        return rows  # no such App, or none of its rows is numbered yet
     return chain(rows, _archived(context, in_cluster))
 
 
 def _archived(context: CommandContext, in_cluster: InCluster) -> Iterator[Manifest]:
-    """Those of the archive alone; where it is not known whether the App has one, a sentence on standard error says so."""
+    """Yields rows that only the archive has; if it cannot be read, a sentence on standard error says so."""
     try:
-        there = archives(context, context.namespace, context.options.app)
+        app_archives = archives(context, context.namespace, context.options.app)
     except errors.Denied as error:
         context.err.lines([safe(f"rows that left the cluster are not verified: {error}")])
         return
-    for each in there:
-        yield from in_cluster.others(each.walk())
+    for archive in app_archives:
+        yield from in_cluster.others(archive.walk())
 
 
 def _changes(context: CommandContext) -> list[Manifest]:
-    """The records of the App's settings; where they may not be read, a sentence on standard error says so."""
+    """Returns the records of the App's settings; if they may not be read, a sentence on standard error says so."""
     app = context.options.app
     try:
-        found = requests.items(context.api, APP_CHANGES, context.namespace, field=f"spec.app={app}")
+        manifests = requests.items(context.api, APP_CHANGES, context.namespace, field=f"spec.app={app}")
     except (errors.NotFound, NotInstalled):  # a cluster whose definitions are older
         return []
     except errors.Denied as error:
         context.err.lines([safe(f"the records of its settings are not verified: {error}")])
         return []
-    return only_of_app(context.api, context.namespace, app, found)
+    return only_of_app(context.api, context.namespace, app, manifests)
 
 
 def _exported(context: CommandContext) -> Exported:
-    """The history of the file, of any namespace where none is given. Raises Refusal where it cannot be read."""
-    import yaml  # which nothing else of the plugin waits for
+    """Reads the history from the file, in any namespace if none is given. Raises Refusal."""
+    import yaml  # imported here: nothing else in the plugin needs it
 
     from dynamiq_operator.cli import export
 

@@ -1,4 +1,4 @@
-"""`withdraw`: take a row of one's own back that waits."""
+"""`withdraw`: withdraws a waiting row of one's own."""
 
 from __future__ import annotations
 

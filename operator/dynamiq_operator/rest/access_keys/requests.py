@@ -10,7 +10,7 @@ from dynamiq_operator.rest.http.models import RequestModel
 
 
 class NewAccessKey(RequestModel):
-    """A key to make."""
+    """A key to create."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "website"}]})
 

@@ -19,7 +19,7 @@ class AccessKey(ResponseModel):
 
 
 class MadeAccessKey(AccessKey):
-    """A key that was just made. Its value is told here, and never again."""
+    """A key that was just created. Its value is returned here, and never again."""
 
     model_config = example(name="website", begins="Zk3w", value="Zk3wq0yPfMNh5r0nJ6lTn4nM8Yt1pXv2aCkq9sWb7dE", is_announced=True)
 

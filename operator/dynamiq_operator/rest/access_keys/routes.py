@@ -1,4 +1,4 @@
-"""Access Keys: who may call an App. They lie in a Secret, which is read and written with the caller's own right."""
+"""Access Keys: who may call an App. They are in a Secret, which is read and written with the caller's own rights."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ router = APIRouter(prefix="/v1/apps/{app_id}/access-keys", tags=["access keys"],
 
 @router.get("", responses=documented(All[responses.AccessKey], 404, 422))
 def every_key(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
-    """The App's keys by name, without their values. None before its first deployment, which makes one."""
+    """Returns the App's keys by name, without their values. There is none before its first deployment, which creates one."""
     app = _app(context, session, app_id)
     try:
-        found = actions.known_keys(session.api, app.namespace, app.name, app.uid)
+        keys = actions.known_keys(session.api, app.namespace, app.name, app.uid)
     except NotNow:
-        found = []
-    return Json({"data": [asdict(key) for key in found]})
+        keys = []
+    return Json({"data": [asdict(key) for key in keys]})
 
 
 @router.post(
     "", status_code=201, responses=documented(One[responses.MadeAccessKey], 404, 409, 413, 415, 422, status=201, says="The key, once.")
 )
 def create_key(context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[NewAccessKey | None, Body()] = None) -> Json:
-    """Makes a key, by chance, and tells its value: this once, and never again."""
+    """Creates a random key and returns its value: this once, and never again."""
     app = _app(context, session, app_id)
     plan = actions.plan_key(session.api, app.namespace, app.name, body.name if body is not None else None, app.uid)
     performed = actions.perform_key(session.api, plan)
@@ -58,14 +58,17 @@ def revoke_key(
     app_id: AppId,
     name: Annotated[str, Path(min_length=1, max_length=253, description="The key's name.")],
 ) -> Response:
-    """Revokes a key: who calls with it is refused in a few seconds, a minute at most; where the caller may not change the App, within 60 to 90 s."""
+    """Revokes a key.
+
+    Callers with it are refused in a few seconds, a minute at most. If the caller may not change the App, that takes 60 to 90 s.
+    """
     app = _app(context, session, app_id)
     actions.perform_key(session.api, actions.plan_revocation(session.api, app.namespace, app.name, name, app.uid))
     return Response(status_code=204)
 
 
 def _app(context: ApiContext, session: CallerSession, app_id: str) -> Entry:
-    """The App, which the caller may read. Raises HttpProblem 404."""
+    """Returns the App if the caller may read it. Raises HttpProblem 404."""
     entry = context.find(APPS, app_id)
     context.read(session, APPS, entry, METADATA_ONE)
     return entry

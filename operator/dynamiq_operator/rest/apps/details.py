@@ -1,4 +1,4 @@
-"""One App as it is read whole: what it serves, what is under way, its conditions, and what Git asks."""
+"""Reads one App whole: what it serves, what is under way, its conditions, and what Git declares."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dynamiq_operator.views.app_state import rows_under_way
 
 
 def read_details(context: ApiContext, session: CallerSession, entry: Entry) -> Data:
-    """The App with its details, read with the caller's token. Raises HttpProblem 404 and errors.ApiError."""
+    """Returns the App with its details, read with the caller's token. Raises HttpProblem 404 and errors.ApiError."""
     raw = context.read(session, APPS, entry)
     latest = context.latest_row(entry.namespace, entry.uid)
     served = ((raw.get("status") or {}).get("live") or {}).get("row") or (latest.name if latest else None)
@@ -49,11 +49,11 @@ def serialize_app(
     described: str | None,
     latest: Manifest | None = None,
 ) -> Data:
-    """Serializes an App as a list has it.
+    """Serializes an App for a list.
 
-    `row`: the row that it serves, else its newest; None where there is none or it may not be read. `rows`: those that are live or not
-    decided yet; None where the caller may read no row, so that nothing is told of one that the index has. `described`: its workflow's description.
-    `latest`: its newest row, where the index may not know it yet.
+    `row`: the row that it serves, else its newest; None if there is none or the caller may not read it. `rows`: those that are live or
+    undecided; None if the caller may read no row: the response then reveals none that the index has. `described`: its workflow's
+    description. `latest`: its newest row, if the index may not have it yet.
     """
     meta = raw["metadata"]
     serialized = serialize_deployment(row, meta["uid"], context, raw["spec"]["workflow"]) if row is not None else None
@@ -77,8 +77,8 @@ def _row(session: CallerSession, app: Entry, name: str | None) -> Manifest | Non
 
 def _open_rows(session: CallerSession, app: Entry) -> list[Manifest] | None:
     selector = f"spec.app={app.name},{RECORDS.field_selector}"
-    found = or_none(lambda: kube_api.items(session.api, RECORDS, app.namespace, field=selector))
-    return [row for row in found if may_be_of(app.uid, row)] if found is not None else None
+    rows = or_none(lambda: kube_api.items(session.api, RECORDS, app.namespace, field=selector))
+    return [row for row in rows if may_be_of(app.uid, row)] if rows is not None else None
 
 
 def _described(session: CallerSession, namespace: str, workflow: str) -> str | None:
@@ -90,14 +90,15 @@ def _described(session: CallerSession, namespace: str, workflow: str) -> str | N
 
 
 def _access(raw: Manifest, workloads: Workloads | None) -> Data:
-    """The access that callers meet, where another one waits for a row."""
+    """Returns the access that pods enforce while a change of it waits for a row; else empty."""
     if workloads is None or workloads.checks_keys is None or not may_serve_otherwise(raw.get("status") or {}):
         return {}
     return serialize.access(workloads.checks_keys)
 
 
 def _workloads(session: CallerSession, raw: Manifest) -> Workloads | None:
-    """Those of an App under strategy Switch, as no other has more than one; and of one whose pods may check callers otherwise than it says."""
+    """Returns the workloads of an App with strategy Switch, or whose pods may enforce another access than its spec has; else None."""
+    # Without strategy Switch an App has one workload, and nothing beside it to show.
     if (raw["spec"].get("rollout") or {}).get("strategy") != Strategy.SWITCH and not may_serve_otherwise(raw.get("status") or {}):
         return None
     meta = raw["metadata"]

@@ -1,4 +1,4 @@
-"""A list of Apps, and what its items need besides the Apps themselves: read once for each namespace, not for each App."""
+"""Lists Apps with what their items need, read once for each namespace, not for each App."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Beside:
-    """`rows`: by App, its rows that are live or not decided yet, the one that it serves last, else its newest; `described`: workflows;
-    `unread`: the namespaces whose rows the caller may not list, "" for all of them.
+    """The objects that the items of a list need besides the Apps.
+
+    `rows`: by App, its rows that are live or undecided; the last is the one that it serves, else its newest. `described`: descriptions of
+    workflows. `unread`: the namespaces whose rows the caller may not list; "" stands for all.
     """
 
     context: ApiContext
@@ -34,7 +36,7 @@ class Beside:
     unread: frozenset[str]
 
     def serialize(self, raw: Manifest) -> Data:
-        """One App of the list."""
+        """Serializes one App of the list."""
         namespace, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
         uid = raw["metadata"]["uid"]
         rows = [row for row in self.rows.get((namespace, name), ()) if may_be_of(uid, row)]
@@ -44,8 +46,8 @@ class Beside:
 
 
 def of_each_namespace(context: ApiContext, session: CallerSession) -> tuple[list[Manifest], list[str]]:
-    """The Apps of every namespace in which the caller may list them, and those namespaces."""
-    there = sorted({entry.namespace for entry in context.index.of(APPS).all()})
+    """Returns the Apps of every namespace in which the caller may list them, and those namespaces."""
+    namespaces = sorted({entry.namespace for entry in context.index.of(APPS).all()})
 
     def listed(namespace: str) -> list[Manifest] | None:
         try:
@@ -55,12 +57,16 @@ def of_each_namespace(context: ApiContext, session: CallerSession) -> tuple[list
                 raise
             return None
 
-    found = [(namespace, items) for namespace, items in zip(there, context.map_parallel(listed, there), strict=True) if items is not None]
-    return [item for _, items in found for item in items], [namespace for namespace, _ in found]
+    pairs = [
+        (namespace, items)
+        for namespace, items in zip(namespaces, context.map_parallel(listed, namespaces), strict=True)
+        if items is not None
+    ]
+    return [item for _, items in pairs for item in items], [namespace for namespace, _ in pairs]
 
 
 def beside(context: ApiContext, session: CallerSession, namespaces: list[str]) -> Beside:
-    """What the Apps of these namespaces are told with, as far as the caller may read it. Raises errors.ApiError."""
+    """Reads what the items of these namespaces' Apps need, as far as the caller may read it. Raises errors.ApiError."""
 
     def rows(namespace: str) -> list[Manifest] | None:
         return or_none(lambda: kube_api.items(session.api, RECORDS, namespace, field=RECORDS.field_selector))
@@ -68,12 +74,14 @@ def beside(context: ApiContext, session: CallerSession, namespaces: list[str]) -
     def workflows(namespace: str) -> list[Manifest]:
         return or_empty(lambda: list_workflows(session.api, namespace))
 
-    found = context.in_parallel(*(partial(read, namespace) for read in (rows, workflows) for namespace in namespaces)) if namespaces else []
+    results = (
+        context.in_parallel(*(partial(read, namespace) for read in (rows, workflows) for namespace in namespaces)) if namespaces else []
+    )
     by_app: dict[Key, list[Manifest]] = {}
-    for row in sorted((row for some in found[: len(namespaces)] for row in some or ()), key=_preference):
+    for row in sorted((row for items in results[: len(namespaces)] for row in items or ()), key=_preference):
         by_app.setdefault((row["metadata"]["namespace"], row["spec"]["app"]), []).append(row)
-    described = {_key(each): each["description"] for some in found[len(namespaces) :] for each in some or ()}
-    unread = frozenset(namespace for namespace, some in zip(namespaces, found, strict=False) if some is None)
+    described = {_key(each): each["description"] for items in results[len(namespaces) :] for each in items or ()}
+    unread = frozenset(namespace for namespace, items in zip(namespaces, results, strict=False) if items is None)
     return Beside(context, by_app, described, unread)
 
 

@@ -1,4 +1,4 @@
-"""Parses the body of a new App into the request of the action. Ids that do not fit together are refused before anything is created."""
+"""Parses the body of a new App into the request of the action. It refuses ids that do not fit together before anything is created."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from dynamiq_operator.rest.shared.parse import check_config, resolve
 
 
 def app_request(context: ApiContext, session: CallerSession, project: Entry, body: NewApp) -> AppRequest:
-    """Raises HttpProblem and errors.ApiError."""
-    named = resolve(context, session, project.name, body.workflow_id, body)
+    """Returns the request of the action. Raises HttpProblem and errors.ApiError."""
+    resolved = resolve(context, session, project.name, body.workflow_id, body)
     check_config(body.deployment_config, None)
     return AppRequest(
         project.name,
         body.name,
-        named.workflow,
-        version=named.version,
-        runtime=named.runtime,
+        resolved.workflow,
+        version=resolved.version,
+        runtime=resolved.runtime,
         config=body.deployment_config.as_record() if body.deployment_config else None,
         description=body.description,
         access=body.access_control.access_type if body.access_control else None,

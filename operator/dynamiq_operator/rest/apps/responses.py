@@ -36,7 +36,7 @@ class AppVersionRef(VersionRef):
 
 
 class AppStatus(ResponseModel):
-    """How the App is, in one word, with the reason of the condition that says so."""
+    """The App's state in one word, with the reason from its condition."""
 
     word: Annotated[
         str,
@@ -51,7 +51,7 @@ class AppStatus(ResponseModel):
 
 
 class LiveRef(ResponseModel):
-    """What the App serves."""
+    """The deployment that the App serves."""
 
     deployment_id: Annotated[Id | None, Field(description="None where the row is not there any more, or may not be read.")]
     name: str
@@ -71,13 +71,13 @@ class UnderWayRef(ResponseModel):
 
 
 class WaitingRef(UnderWayRef):
-    """A deployment that waits."""
+    """A waiting deployment."""
 
     waits: Waits | None
 
 
 class GitAsks(ResponseModel):
-    """What Git asks to be deployed: `App.spec.deploy`."""
+    """The deployment that Git declares: `App.spec.deploy`."""
 
     workflow_version: Annotated[str | None, Field(description="None: the newest release at the time of the change.")]
     runtime: Annotated[str | None, Field(description="Name of a Runtime; none: that which is live.")]
@@ -87,7 +87,7 @@ class GitAsks(ResponseModel):
 
 
 class WarmRef(ResponseModel):
-    """A version that is kept ready beside the live one, for any row of its flow, runtime and resources."""
+    """A standby version, ready beside the live one for any row with its flow, runtime and resources."""
 
     version: str | None
     pods_ready: int

@@ -45,7 +45,7 @@ def every_app(
     workflow_id: Annotated[Id | None, Query(description="Apps of this workflow alone.")] = None,
     include_archived: Annotated[bool, Query(description="No App is ever archived here.")] = False,  # noqa: ARG001 - clients send it
 ) -> Json:
-    """The Apps that the caller may list."""
+    """Returns the Apps that the caller may list."""
     field, namespaces = "", [""]
     if project_id is not None:
         namespaces = [context.find(NAMESPACES, project_id, "project_id").name]
@@ -58,7 +58,7 @@ def every_app(
             raise invalid_field("workflow_id", "this workflow is of another project than project_id")
         field, namespaces = f"spec.workflow={workflow.name}", [workflow.namespace]
     try:
-        found = kube_api.items(session.api, APPS, namespaces[0], field=field)
+        apps = kube_api.items(session.api, APPS, namespaces[0], field=field)
     except errors.Denied as error:
         if error.status == 401:
             raise
@@ -66,13 +66,13 @@ def every_app(
             raise unknown_id("workflow", workflow_id, "workflow_id") from None
         if project_id is not None:
             raise unknown_id("project", project_id, "project_id") from None
-        found, namespaces = of_each_namespace(context, session)
-    return paging.of(newest(found), beside(context, session, namespaces).serialize)
+        apps, namespaces = of_each_namespace(context, session)
+    return paging.of(newest(apps), beside(context, session, namespaces).serialize)
 
 
 @router.post("", status_code=201, responses=documented(One[responses.App], 404, 409, 413, 415, 422, status=201, says="The App."))
 def create_app(context: ContextOf, session: SessionOf, body: NewApp, key: KeyOf = None) -> Json:
-    """Creates the App and its first deployment; where that is refused, nothing is left of the App."""
+    """Creates the App and its first deployment. If that is refused, nothing is left of the App."""
     project = context.find(NAMESPACES, body.project_id, "project_id")
     try:
         request = app_request(context, session, project, body)
@@ -94,13 +94,13 @@ def create_app(context: ContextOf, session: SessionOf, body: NewApp, key: KeyOf 
 
 @router.get("/{app_id}", responses=documented(One[responses.AppDetails], 404, 422))
 def app(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
-    """The App, what it serves and what is under way, its conditions, and what Git asks."""
+    """Returns the App, what it serves and what is under way, its conditions, and what Git declares."""
     return Json({"data": read_details(context, session, context.find(APPS, app_id))})
 
 
 @router.delete("/{app_id}", status_code=204, responses=documented(None, 404, 409, 422, status=204))
 def delete_app(context: ContextOf, session: SessionOf, app_id: AppId) -> Response:
-    """Deletes the App, and with it its history and triggers. An App whose history is protected stays: 403."""
+    """Deletes the App with its history and triggers. An App whose history is protected stays: 403."""
     entry = context.find(APPS, app_id)
     try:
         perform_deletion(session.api, plan_deletion(entry.namespace, entry.name, entry.uid))
@@ -112,6 +112,6 @@ def delete_app(context: ContextOf, session: SessionOf, app_id: AppId) -> Respons
 
 
 def _check_readable(session: CallerSession, namespace: str, what: str, uid: str) -> None:
-    """Raises HttpProblem 404 where the caller may not see the namespace: a filter by two ids must not tell whether one of them exists."""
+    """Raises HttpProblem 404 if the caller may not see the namespace: a filter by two ids must not reveal if one of them exists."""
     if not may_read(session.api, namespace):
         raise unknown_id(what, uid, f"{what}_id")

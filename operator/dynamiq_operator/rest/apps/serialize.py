@@ -18,7 +18,10 @@ from dynamiq_operator.views.waiting import is_waiting, waits_of
 
 
 def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str | None, ids: Ids, settings: Settings) -> Data:
-    """An App. `row`: the serialized row that it serves, else its newest; `latest_id`: id of the newest; `described`: its workflow's description."""
+    """Serializes an App.
+
+    `row`: the serialized row that it serves, else its newest. `latest_id`: id of the newest. `described`: its workflow's description.
+    """
     meta, spec = raw["metadata"], raw["spec"]
     hostname, is_private = answered_at(raw, settings)
     namespace, workflow = meta["namespace"], spec["workflow"]
@@ -52,22 +55,25 @@ def app(raw: Manifest, row: Data | None, latest_id: str | None, described: str |
 
 
 def access(is_private: bool) -> Data:
-    """Whether callers need a key."""
+    """Serializes the access of an App: private if callers need a key."""
     return {"access_control": {"access_type": "private" if is_private else "public"}}
 
 
 def state(raw: Manifest, rows: Sequence[Manifest] | None, environment: str | None, ids: Ids) -> Data:
-    """How an App is, what it serves and what is under way. `rows`: its own that are live or not decided yet, None where none may be read."""
+    """Serializes the App's state, what it serves and what is under way.
+
+    `rows`: its live and undecided rows; None if the caller may read none.
+    """
     meta = raw["metadata"]
-    every = rows_under_way(rows or ())
-    namespace, under_way = meta["namespace"], next((row for row in every if not is_waiting(row)), None)
-    held = [row for row in every if is_waiting(row)]
-    said = app_state(raw, under_way, next(iter(held), None))
+    undecided = rows_under_way(rows or ())
+    namespace, under_way = meta["namespace"], next((row for row in undecided if not is_waiting(row)), None)
+    held = [row for row in undecided if is_waiting(row)]
+    summary = app_state(raw, under_way, next(iter(held), None))
     return {
         "namespace": namespace,
         "resource_name": meta["name"],
         "environment": environment,
-        "status": {"word": said.word.value, "reason": said.reason, "message": said.message},
+        "status": {"word": summary.word.value, "reason": summary.reason, "message": summary.message},
         "live": _live(raw, rows, ids),
         "under_way": _under_way(under_way) if under_way is not None else None,
         "waiting": [_under_way(row) | {"waits": waits(waits_of(row))} for row in held],
@@ -77,7 +83,10 @@ def state(raw: Manifest, rows: Sequence[Manifest] | None, environment: str | Non
 
 
 def details(raw: Manifest, row: Manifest | None, warm: Iterable[Beside]) -> Data:
-    """What one App alone is told with. `row`: that which it serves; `warm`: workloads that are kept ready beside it."""
+    """Serializes what an App has only when it is read by itself.
+
+    `row`: the row that it serves; `warm`: standby workloads that are ready beside it.
+    """
     deploy, status = raw["spec"].get("deploy"), raw.get("status") or {}
     git = (
         {
@@ -99,17 +108,18 @@ def details(raw: Manifest, row: Manifest | None, warm: Iterable[Beside]) -> Data
 
 
 def _live(raw: Manifest, rows: Iterable[Manifest] | None, ids: Ids) -> Data | None:
-    """What it serves. The index is asked about the row where the caller may read rows: one that has just ended is not among them."""
-    if (told := (raw.get("status") or {}).get("live")) is None:
+    """Serializes the row that the App serves."""
+    if (live := (raw.get("status") or {}).get("live")) is None:
         return None
-    namespace, name = raw["metadata"]["namespace"], told["row"]
+    namespace, name = raw["metadata"]["namespace"], live["row"]
     row = next((HistoryRow.of(each) for each in rows or () if each["metadata"]["name"] == name), None)
+    # A row that has just ended is not among `rows`, so the index is used, but only for callers who may read rows.
     uid, created_at = (ids.id_of(RECORDS, namespace, name), ids.created_at(RECORDS, namespace, name)) if rows is not None else (None, None)
     return {
         "deployment_id": row.uid if row is not None else uid,
         "name": name,
-        "sequence": told["sequence"],
-        "version": told["workflowVersion"],
+        "sequence": live["sequence"],
+        "version": live["workflowVersion"],
         "created_at": row.date if row is not None else created_at,
     }
 

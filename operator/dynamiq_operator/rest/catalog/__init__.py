@@ -1,1 +1,1 @@
-"""What clients of the product list besides Apps and workflows, and of which a cluster like this has none."""
+"""Lists of the product besides Apps and workflows, which are always empty in a cluster like this one."""

@@ -1,4 +1,4 @@
-"""Responses about what this cluster has none of, in the form in which clients read them, for the OpenAPI document."""
+"""Responses for kinds of which this cluster has none, in the form that clients read, for the OpenAPI document."""
 
 from __future__ import annotations
 

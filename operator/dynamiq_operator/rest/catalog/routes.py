@@ -1,4 +1,4 @@
-"""Lists that clients ask for and that are empty here: an answer of none, where 404 would read as a client too new or a wrong address."""
+"""Serves lists that clients request and that are empty here. A 404 would read as a client too new or a wrong address."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def resource_profiles(
     page_size: PageSizeOf = PAGE_SIZE,
     sort: Annotated[Literal["sort_order", "created_at", "-created_at"], Query(description="Taken, and without effect.")] = "sort_order",  # noqa: ARG001
 ) -> Json:
-    """The sizes of machines that the product rents out: always none. Here a deployment's `resources` say what a pod may use."""
+    """Returns the sizes of machines that the product rents out: always none. Here a deployment's `resources` limit a pod."""
     return Paging(page=page, page_size=page_size).of((), str)
 
 
@@ -38,7 +38,7 @@ def services(
     paging: PagingOf,
     project_id: Annotated[Id | None, Query(description="Services of this project alone.")] = None,
 ) -> Json:
-    """The containers that the product runs beside Apps: always none. Here they are Deployments of Kubernetes."""
+    """Returns the containers that the product runs beside Apps: always none. Here they are Deployments of Kubernetes."""
     if project_id is not None and not may_read(session.api, context.find(NAMESPACES, project_id, "project_id").name):
         raise unknown_id("project", project_id, "project_id")
     return paging.of((), str)

@@ -1,1 +1,1 @@
-"""The configuration of an App: what outlives its deployments and people edit."""
+"""The configuration of an App, which people edit and which outlives its deployments."""

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from dynamiq_operator.rest.http.models import RequestModel
 
 VARIABLES_MOST = 128
-"""As many as an App may have."""
+"""The most variables that an App may have."""
 OBJECT_VERSION = "^[0-9a-f]{10}(-[0-9a-f]{10}){5}$"
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 
@@ -37,15 +37,15 @@ class VariableInput(RequestModel):
         return self
 
     def as_spec(self) -> dict[str, Any]:
-        """The variable of `App.spec`."""
-        given: dict[str, Any] = self.model_dump(exclude_none=True)
-        if "config_map" in given:
-            given["configMap"] = given.pop("config_map")
-        return given
+        """Returns the variable for `App.spec`."""
+        variable: dict[str, Any] = self.model_dump(exclude_none=True)
+        if "config_map" in variable:
+            variable["configMap"] = variable.pop("config_map")
+        return variable
 
 
 class ExposureInput(RequestModel):
-    """How callers reach the App, whole: what is left out is left to the operator."""
+    """How callers reach the App, as a whole: omitted fields are left to the operator."""
 
     type: Annotated[
         Literal["Ingress", "Gateway", "ClusterIP"] | None,
@@ -71,7 +71,7 @@ class ExposureInput(RequestModel):
         return self
 
     def as_spec(self) -> dict[str, Any] | None:
-        """The exposure of `App.spec`; None for what the operator chooses."""
+        """Returns the exposure for `App.spec`; None if the operator chooses it."""
         if self.type is None:
             return None
         made: dict[str, Any] = {"type": self.type}
@@ -89,7 +89,7 @@ class ExposureInput(RequestModel):
 
 
 class ConfigurationChange(RequestModel):
-    """What is to be otherwise. What is left out stays; each field is given whole."""
+    """The fields to change. Omitted fields stay; each field is replaced as a whole."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -111,7 +111,7 @@ class ConfigurationChange(RequestModel):
     access_type: Annotated[Literal["private", "public"], Field(description="private: callers send an Access Key.")] = "private"
 
     def as_spec(self) -> dict[str, Any]:
-        """The fields of `App.spec` that were given, None for one that is to go."""
+        """Returns the fields of `App.spec` that the body sets; None for one to remove."""
         made = {
             "hostname": self.hostname,
             "exposure": self.exposure.as_spec() if self.exposure is not None else None,

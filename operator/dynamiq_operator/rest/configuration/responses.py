@@ -17,7 +17,7 @@ class KeyRefShape(ResponseModel):
 
 
 class Variable(ResponseModel):
-    """An environment variable. What a Secret holds is never told."""
+    """An environment variable. The value in a Secret is never returned."""
 
     name: str
     value: str | None
@@ -35,7 +35,7 @@ class ExposureShape(ResponseModel):
 
 
 class Configuration(ResponseModel):
-    """What of an App outlives its deployments."""
+    """The settings of an App that outlive its deployments."""
 
     model_config = example(
         object_version="74234e98af-74234e98af-5d3e0a5b1c-74234e98af-74234e98af-4f53cda18c",

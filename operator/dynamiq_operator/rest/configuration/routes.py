@@ -1,4 +1,4 @@
-"""The configuration of an App: read with its version, and changed over that version alone."""
+"""Reads the configuration of an App with its version, and changes it over that version alone."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ ONE = One[responses.Configuration]
 
 @router.get("", responses=documented(ONE, 404, 422))
 def configuration(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
-    """What of the App outlives its deployments, and the version that a change of it names."""
+    """Returns the settings of the App that outlive its deployments, and the version that a change of them names."""
     return Json({"data": serialize.configuration(context.read(session, APPS, context.find(APPS, app_id)))})
 
 
 @router.patch("", responses=documented(ONE, 404, 409, 413, 415, 422))
 def change_configuration(context: ContextOf, session: SessionOf, app_id: AppId, body: ConfigurationChange) -> Json:
-    """Changes what is given, and leaves the rest. Where somebody changed the configuration since it was read, nothing is written: 409, and
-    `details` has what is so `now`, by field, and the new `object_version`.
+    """Changes the given fields, and leaves the rest.
 
-    A hostname that another App has is taken all the same: the App then says so among the `problems`, and its callers are not led there.
+    If somebody changed the configuration since it was read, nothing is written: 409. `details` then has the current value `now` of each
+    such field, and the new `object_version`. A hostname that another App has is accepted: the App lists it in its `problems`, and gets none
+    of that hostname's callers.
     """
     app = context.read(session, APPS, context.find(APPS, app_id))
     try:

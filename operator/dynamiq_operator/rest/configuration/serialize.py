@@ -12,11 +12,11 @@ from dynamiq_operator.plan.status.conditions import CHILDREN, VARIABLES
 from dynamiq_operator.rest.shared.serialize import Data, condition
 
 NAMES = {"displayName": "name", "access": "access_type"}
-"""The contract's names of fields of `App.spec`, where they are others."""
+"""The contract's names of fields of `App.spec`, if they differ."""
 
 
 def configuration(raw: Manifest) -> Data:
-    """The configuration of an App."""
+    """Serializes the configuration of an App."""
     meta, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
     return {
         "object_version": version_of(raw),
@@ -34,18 +34,23 @@ def configuration(raw: Manifest) -> Data:
     }
 
 
-def _exposure(given: Mapping[str, Any]) -> Data:
-    parent = given.get("parentRef") or {}
+def _exposure(exposure: Mapping[str, Any]) -> Data:
+    parent = exposure.get("parentRef") or {}
     gateway = "/".join(part for part in (parent.get("namespace"), parent.get("name")) if part)
     return {
-        "type": given.get("type"),
-        "class": given.get("className"),
-        "tls_secret": (given.get("tls") or {}).get("secretName"),
+        "type": exposure.get("type"),
+        "class": exposure.get("className"),
+        "tls_secret": (exposure.get("tls") or {}).get("secretName"),
         "gateway": gateway or None,
         "gateway_section": parent.get("sectionName"),
-        "annotations": given.get("annotations") or {},
+        "annotations": exposure.get("annotations") or {},
     }
 
 
-def _variable(given: Mapping[str, Any]) -> Data:
-    return {"name": given["name"], "value": given.get("value"), "secret": given.get("secret"), "config_map": given.get("configMap")}
+def _variable(variable: Mapping[str, Any]) -> Data:
+    return {
+        "name": variable["name"],
+        "value": variable.get("value"),
+        "secret": variable.get("secret"),
+        "config_map": variable.get("configMap"),
+    }

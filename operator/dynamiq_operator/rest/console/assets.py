@@ -1,4 +1,4 @@
-"""The console's files, read once: a page and what it loads, with what is served beside each. What is not here is not served."""
+"""Reads the console's files once: a page and what it loads, with the headers of each. Other files are not served."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TYPES = {
     "webmanifest": "application/manifest+json",
     "woff2": "font/woff2",
 }
-"""Extensions of assets; a path with none of them is a page, which the shell shows."""
+"""Extensions of assets. A path with none of them is a page, which the shell shows."""
 PAGE_TYPE = "text/html; charset=utf-8"
 FOR_EVER = "public, max-age=31536000, immutable"
 A_WHILE = "public, max-age=3600"
@@ -31,7 +31,7 @@ A_WHILE = "public, max-age=3600"
 
 @dataclass(frozen=True)
 class Asset:
-    """One file. `gzip` is None where that would not be smaller. `cached`: its Cache-Control."""
+    """One file. `gzip`: None if it would not be smaller. `cached`: its Cache-Control."""
 
     content: bytes
     gzip: bytes | None
@@ -48,14 +48,14 @@ class Asset:
 
 @dataclass(frozen=True)
 class Assets:
-    """`shell` is None where the console was not built. `files` are by their path under /console/."""
+    """The files of the console. `shell`: None if the console was not built. `files`: by their path under /console/."""
 
     shell: Asset | None
     files: Mapping[str, Asset]
 
     @classmethod
     def load(cls, folder: Path) -> Assets:
-        """The files of a folder that were built. What is no asset, or is a link out of it, is left out."""
+        """Reads the built files of a folder. It leaves out what is no asset, and links that lead out of the folder."""
         files, root = {}, folder.resolve()
         for path in sorted(folder.rglob("*")):
             name, kind = path.relative_to(folder).as_posix(), extension(path.name)
@@ -66,6 +66,6 @@ class Assets:
 
 
 def extension(path: str) -> str | None:
-    """The extension of an asset; None for the path of a page."""
-    name, dot, found = path.rpartition("/")[2].rpartition(".")
-    return found if name and dot and found in TYPES else None
+    """Returns the extension of an asset; None for the path of a page."""
+    name, dot, kind = path.rpartition("/")[2].rpartition(".")
+    return kind if name and dot and kind in TYPES else None

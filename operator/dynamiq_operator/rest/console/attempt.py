@@ -1,6 +1,6 @@
-"""One attempt to sign in with OIDC. It waits in a cookie of the browser, which is taken at the callback alone, and nowhere here.
+"""One attempt to sign in with OIDC. It is stored in a cookie of the browser until the callback, and not in this process.
 
-The cookie is SameSite=Lax: a Strict one would not come along when the provider sends the browser back. It holds no token.
+The cookie holds no token.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ from dynamiq_operator.rest.http import cookies
 
 NAME = "__Host-oidc"
 LIVES, APART = 600, 30
-"""Seconds: how long an attempt may take, and by how much the clocks of two replicas may differ."""
+"""Seconds: how long an attempt may take, and how far the clocks of two replicas may differ."""
 REMOVED = f"{NAME}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """`state` and `nonce` tie the answer of the provider and its ID token to this browser, `verifier` the code (RFC 7636). `began`: Unix time."""
+    """The values of one attempt.
+
+    `state` and `nonce` tie the provider's response and its ID token to this browser, `verifier` ties the code to it (RFC 7636). `began`:
+    Unix time.
+    """
 
     state: str
     nonce: str
@@ -41,25 +45,26 @@ class Attempt:
 
     @classmethod
     def of(cls, headers: Headers) -> Attempt | None:
-        """The attempt of a request's cookie; None where there is none, or it is too old."""
+        """Returns the attempt of a request's cookie; None if there is none, or it is too old."""
         try:
-            told = json.loads(base64.urlsafe_b64decode(cookies.read(headers).get(NAME) or ""))
-            found = cls(**told)
+            fields = json.loads(base64.urlsafe_b64decode(cookies.read(headers).get(NAME) or ""))
+            attempt = cls(**fields)
         except (TypeError, ValueError, RecursionError, binascii.Error):
             return None
-        if not all(isinstance(each, str) and each.isascii() for each in (found.state, found.nonce, found.verifier, found.target)):
+        if not all(isinstance(each, str) and each.isascii() for each in (attempt.state, attempt.nonce, attempt.verifier, attempt.target)):
             return None
-        if type(found.began) is not int or not -APART <= time.time() - found.began <= LIVES:
+        if type(attempt.began) is not int or not -APART <= time.time() - attempt.began <= LIVES:
             return None
-        return cls(found.state, found.nonce, found.verifier, safe_target(found.target), found.began)
+        return cls(attempt.state, attempt.nonce, attempt.verifier, safe_target(attempt.target), attempt.began)
 
     @property
     def challenge(self) -> str:
-        """The verifier's S256."""
+        """The S256 challenge of the verifier."""
         return base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).decode().rstrip("=")
 
     @property
     def cookie(self) -> str:
         """The header Set-Cookie."""
         value = base64.urlsafe_b64encode(json.dumps(asdict(self), separators=(",", ":")).encode()).decode()
+        # Lax, because browsers do not send a Strict cookie when the provider redirects back.
         return f"{NAME}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={LIVES}"

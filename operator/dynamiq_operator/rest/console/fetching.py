@@ -1,4 +1,4 @@
-"""Requests to the provider of OIDC: of bounded size and time, to where they are sent and nowhere else."""
+"""Sends requests to the OIDC provider, with bounded size and time. It follows no redirect."""
 
 from __future__ import annotations
 
@@ -12,34 +12,37 @@ from urllib.parse import urlencode
 import urllib3
 
 ANSWER_MOST = 1024 * 1024
-"""Bytes."""
+"""Bytes of a response, at most."""
 CONNECT_WITHIN, SILENT_MOST, ANSWERED_WITHIN = 5.0, 5.0, 10.0
-"""Seconds: until there is a connection, between two parts of an answer, and until it is whole."""
+"""Seconds: until there is a connection, between two parts of a response, and until it is complete."""
 
 
 class ProviderError(Exception):
-    """The provider does not answer, or not as it should. The message is for the log of this process: nothing that anybody else wrote is in it."""
+    """The provider does not respond, or not as it should.
+
+    The message is for the log of this process. Nothing that anybody else wrote is in it.
+    """
 
 
 class Fetch:
-    """Sends requests. No redirect is followed, and nothing is sent twice: a code is taken once. Thread-safe."""
+    """A client of the provider. It follows no redirect, and sends nothing twice: a code is valid once. Thread-safe."""
 
     def __init__(self, ca: Path | None) -> None:
         trust: dict[str, Any] = {"ca_certs": str(ca)} if ca is not None else {}
         self._pool = urllib3.PoolManager(num_pools=4, maxsize=4, cert_reqs="CERT_REQUIRED", **trust)
 
     def get(self, url: str) -> dict[str, Any]:
-        """The JSON object at a URL. Raises ProviderError."""
-        status, found = self._sent("GET", url, {}, None)
-        if status != 200 or found is None:
+        """Returns the JSON object at a URL. Raises ProviderError."""
+        status, answer = self._send("GET", url, {}, None)
+        if status != 200 or answer is None:
             raise ProviderError(f"{url} answered {status}, and has to answer 200 with a JSON object")
-        return found
+        return answer
 
     def post(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> tuple[int, dict[str, Any] | None]:
-        """Sends a form; the status of the answer, and its JSON object where it is one. Raises ProviderError."""
-        return self._sent("POST", url, {**headers, "Content-Type": "application/x-www-form-urlencoded"}, urlencode(fields))
+        """Sends a form; returns the status of the response, and its JSON object, None if it has none. Raises ProviderError."""
+        return self._send("POST", url, {**headers, "Content-Type": "application/x-www-form-urlencoded"}, urlencode(fields))
 
-    def _sent(self, method: str, url: str, headers: Mapping[str, str], body: str | None) -> tuple[int, dict[str, Any] | None]:
+    def _send(self, method: str, url: str, headers: Mapping[str, str], body: str | None) -> tuple[int, dict[str, Any] | None]:
         deadline = time.monotonic() + ANSWERED_WITHIN
         sent = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "dynamiq-console", **headers}
         timeout = urllib3.Timeout(connect=CONNECT_WITHIN, read=SILENT_MOST)
@@ -62,7 +65,7 @@ class Fetch:
 
 def _parsed(read: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(read)
+        parsed = json.loads(read)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return parsed if isinstance(parsed, dict) else None

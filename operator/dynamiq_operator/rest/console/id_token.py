@@ -1,4 +1,7 @@
-"""Whether an ID token is one of the provider's, for this client and this sign-in. What it may do in the cluster the API server judges."""
+"""Verifies that an ID token is one of the provider's, for this client and this sign-in.
+
+The API server judges what it may do in the cluster.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 import jwt
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""By a private key that the provider alone has: never `none`, and no secret that both have."""
+"""Algorithms with a private key that only the provider has: never `none`, and none with a shared secret."""
 LEEWAY = 30.0
 """Seconds by which clocks may differ."""
 REQUIRED = ["iss", "sub", "aud", "exp", "iat"]
@@ -25,21 +28,21 @@ class WrongNonce(WrongToken):
 
 
 def key_id(token: str) -> str | None:
-    """The id of the key that signed a token; None where it names none. Raises WrongToken."""
-    found = _header(token).get("kid")
-    return found if isinstance(found, str) else None
+    """Returns the id of the key that signed a token; None if it names none. Raises WrongToken."""
+    kid = _header(token).get("kid")
+    return kid if isinstance(kid, str) else None
 
 
 def verify(token: str, keys: Iterable[Mapping[str, Any]], issuer: str, client_id: str, nonce: str) -> None:
-    """Raises WrongToken. `keys`: the provider's (RFC 7517)."""
+    """Verifies a token. Raises WrongToken. `keys`: the provider's (RFC 7517)."""
     claims = _claims(token, [key for key in keys if _fits(key, _header(token))], issuer, client_id)
     audience, party = claims["aud"], claims.get("azp")
     if party is not None and party != client_id:
         raise WrongToken("its azp is another client")
     if party is None and isinstance(audience, list) and len(audience) > 1:
         raise WrongToken("it is for several audiences, and names no azp")
-    given = claims.get("nonce")
-    if not isinstance(given, str) or not hmac.compare_digest(given.encode(), nonce.encode()):
+    token_nonce = claims.get("nonce")
+    if not isinstance(token_nonce, str) or not hmac.compare_digest(token_nonce.encode(), nonce.encode()):
         raise WrongNonce("its nonce is not that of this sign-in")
 
 
@@ -47,7 +50,7 @@ def _claims(token: str, keys: Iterable[Mapping[str, Any]], issuer: str, client_i
     algorithm, why = _header(token)["alg"], "no key of the provider fits it"
     for key in keys:
         try:
-            found: dict[str, Any] = jwt.decode(
+            claims: dict[str, Any] = jwt.decode(
                 token,
                 jwt.PyJWK(dict(key), algorithm),
                 algorithms=list(ALGORITHMS),
@@ -59,22 +62,22 @@ def _claims(token: str, keys: Iterable[Mapping[str, Any]], issuer: str, client_i
         except (jwt.PyJWTError, TypeError, ValueError, RecursionError) as error:
             why = type(error).__name__
         else:
-            return found
+            return claims
     raise WrongToken(why)
 
 
 def _header(token: str) -> dict[str, Any]:
     try:
-        found = jwt.get_unverified_header(token)
+        header = jwt.get_unverified_header(token)
     except (jwt.PyJWTError, RecursionError) as error:
         raise WrongToken(type(error).__name__) from None
-    if found.get("alg") not in ALGORITHMS:
+    if header.get("alg") not in ALGORITHMS:
         raise WrongToken("its algorithm is not one that is taken")
-    return found
+    return header
 
 
 def _fits(key: Mapping[str, Any], header: Mapping[str, Any]) -> bool:
-    """Whether a key may have signed a token: by its id where the token names one, for signatures, and of the algorithm's type."""
+    """Returns True if a key may have signed a token: its id is the named one, its type the algorithm's, and it is for signatures."""
     algorithm = header["alg"]
     return (
         key.get("kty") == ("OKP" if algorithm == "EdDSA" else _TYPES[algorithm[0]])

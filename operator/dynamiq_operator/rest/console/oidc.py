@@ -1,4 +1,7 @@
-"""Signing in with OIDC: to the provider, back from it, and into the cookies. What went wrong a page is told by a code alone; the log says more."""
+"""Signs people in with OIDC: redirects to the provider, takes its response, and sets the cookies.
+
+Pages get only a code of an error; the log has more.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,14 @@ from dynamiq_operator.rest.kube.client import begin_deadline
 LOG = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)
 WINDOW = (("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"))
-"""What a browser says of a request that leads a whole window somewhere."""
+"""Headers of a request by which a browser opens a page in a whole window."""
 ANYBODYS = frozenset({"expired", "state"})
-"""What anybody can bring about, who has nothing to do with a sign-in."""
+"""Codes of failures that anybody can cause, without a sign-in."""
 
 
 @router.get(START)
 async def start(request: Request, console: ConsoleOf) -> Response:
-    """To the provider. `to`: the page to come back to."""
+    """Redirects to the provider. `to`: the page to return to."""
     sign_in, attempt = _sign_in(request, console), Attempt.new(request.query_params.get("to", HOME))
     try:
         return _redirect(await sign_in.begin(attempt, _address(request)), 302, [attempt.cookie])
@@ -40,7 +43,7 @@ async def start(request: Request, console: ConsoleOf) -> Response:
 
 @router.get(CALLBACK)
 async def callback(request: Request, context: ContextOf, console: ConsoleOf) -> Response:
-    """Back from the provider. The attempt's cookie is taken here, once, whatever comes of it."""
+    """Signs in with the provider's response. The attempt's cookie is removed here, whatever the result."""
     sign_in, attempt = _sign_in(request, console), Attempt.of(request.headers)
     target = attempt.target if attempt is not None else HOME
     try:
@@ -52,23 +55,28 @@ async def callback(request: Request, context: ContextOf, console: ConsoleOf) -> 
 
 
 def _sign_in(request: Request, console: Console) -> SignIn:
-    """Raises HttpProblem where there is no provider, or something else than a browser's window asks, at the console's address."""
+    """Returns the sign-in.
+
+    Raises HttpProblem if there is no provider, at another address than the console's, and for requests that do not open a window.
+    """
     if console.sign_in is None or console.options.address is None:
         raise HttpProblem(404, "no provider is set up here: start the API with --oidc-issuer, or sign in with a token")
     if not console.options.address.has_host(request.headers.get("host", "")):
         raise HttpProblem(403, f"the console is at {console.options.address.origin}/console/, and was called by another name")
-    if any(request.headers.get(name, wanted) != wanted for name, wanted in WINDOW):
+    if any(request.headers.get(name, value) != value for name, value in WINDOW):
         raise HttpProblem(403, "one signs in by going to this page in a window: a script, a frame or an image cannot")
     return console.sign_in
 
 
 def _address(request: Request) -> str:
-    """Returns where the connection comes from; behind an ingress that is the ingress: no header is believed about it."""
+    """Returns the address of the peer; behind an ingress that is the ingress."""
+    # No header is believed about it: anybody can send one.
     return request.client.host if request.client is not None else ""
 
 
 async def _judge(context: ApiContext, token: str) -> None:
-    """Raises Failed where the API server does not take the token. A provider's word alone signs nobody in."""
+    """Raises Failed if the API server does not accept the token."""
+    # The provider alone signs nobody in: the API server has to know the user.
     begin_deadline()
     try:
         await context.reviews.session(token)
@@ -88,6 +96,6 @@ def _failed(console: Console, why: Failed, target: str) -> Response:
 
 def _redirect(url: str, status: int, set_cookies: Iterable[str]) -> Response:
     response = RedirectResponse(url, status)
-    for each in set_cookies:
-        response.headers.append("Set-Cookie", each)
+    for cookie in set_cookies:
+        response.headers.append("Set-Cookie", cookie)
     return response

@@ -10,15 +10,14 @@ from dynamiq_operator.rest.http.console_address import LOCAL, ConsoleAddress, na
 from dynamiq_operator.rest.http.cookie_rules import CookieRules
 
 SCOPES = "openid email profile"
-"""What every provider knows. Groups come by a scope that some have (Dex, Okta) and others refuse (Google), or by the client's settings."""
+"""Scopes that every provider knows. Groups need a scope that some know (Dex, Okta) and others refuse (Google), or the client's settings."""
 
 
 @dataclass(frozen=True)
 class OidcOptions:
-    """A provider of OpenID Connect, and this API as its client.
+    """A provider of OpenID Connect, with this API as its client.
 
-    `secret`: the file of the client's secret; None for a public client. `ca`: the file of the certificates that the provider is trusted
-    by; None for those of the system.
+    `secret`: the file of the client's secret; None for a public client. `ca`: the file of the trusted certificates; None for the system's.
     """
 
     issuer: str
@@ -30,13 +29,13 @@ class OidcOptions:
 
     @classmethod
     def of(cls, issuer: str, client_id: str, name: str | None, scopes: str | None, *, secret: Path | None, ca: Path | None) -> OidcOptions:
-        """With a name and scopes of its own where none are given."""
+        """Returns the options; a name and scopes that are None get their defaults."""
         return cls(issuer, client_id, name or str(urlsplit(issuer).hostname), secret, scopes or SCOPES, ca)
 
 
 @dataclass(frozen=True)
 class ConsoleOptions:
-    """How the console is served. `address`: None where it is used on this machine alone; `oidc` needs one."""
+    """The settings of the console. `address`: None if it is used on this machine alone; `oidc` needs one."""
 
     is_on: bool = True
     address: ConsoleAddress | None = None
@@ -48,7 +47,7 @@ class ConsoleOptions:
 
 
 def check_issuer(text: str) -> str:
-    """An issuer's URL, as it is. Raises ValueError with a sentence where it is none, or is plain HTTP of another machine."""
+    """Returns an issuer's URL, unchanged. Raises ValueError with a sentence if it is none, or is plain HTTP of another machine."""
     parts = urlsplit(text)
     if (
         not text.isascii()
@@ -64,6 +63,6 @@ def check_issuer(text: str) -> str:
 
 
 def is_safe(url: str) -> bool:
-    """Whether a URL of a provider is HTTPS, or HTTP of this machine."""
+    """Returns True if a provider's URL is HTTPS, or HTTP of this machine."""
     parts = urlsplit(url)
     return (parts.scheme == "https" and bool(parts.hostname)) or (parts.scheme == "http" and name_of(parts.netloc.lower()) in LOCAL)

@@ -1,4 +1,4 @@
-"""The pages of the console: one shell for every path, and the assets that it loads."""
+"""Serves the pages of the console: one shell for every path, and the assets that it loads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dynamiq_operator.rest.http.errors import HttpProblem
 
 router = APIRouter(include_in_schema=False)
 STATIC = Path(__file__).parents[1] / "static"
-"""What `make console-build` makes."""
+"""The output of `make console-build`."""
 _REFUSED = re.compile(r"0(?:\.0*)?")
 
 
@@ -26,20 +26,20 @@ async def without_slash() -> Response:
 
 @router.api_route(f"{CONSOLE}/{{path:path}}", methods=["GET", "HEAD"])
 async def page(request: Request, console: ConsoleOf, path: str) -> Response:
-    """An asset, or the shell, whose script knows what the path shows."""
+    """Serves an asset, or the shell, whose script knows what the path shows."""
     assets = console.assets
     if assets.shell is None:
         raise HttpProblem(
             404, "the console is not part of this installation: run `make console-build`, or use an image that was built with it"
         )
-    if (found := assets.files.get(path)) is not None:
-        return _served(request, found)
+    if (asset := assets.files.get(path)) is not None:
+        return _respond(request, asset)
     if extension(path) is not None:
         raise HttpProblem(404, "the console has no such file: load the page again")
-    return _served(request, assets.shell)
+    return _respond(request, assets.shell)
 
 
-def _served(request: Request, asset: Asset) -> Response:
+def _respond(request: Request, asset: Asset) -> Response:
     packed = asset.gzip if _takes_gzip(request) else None
     headers = {"Cache-Control": asset.cached}
     if asset.gzip is not None:
@@ -54,13 +54,13 @@ def _served(request: Request, asset: Asset) -> Response:
 
 
 def _tags(request: Request) -> set[str]:
-    """What the browser has already. A proxy that packed an answer itself has made the tag a weak one."""
+    """Returns the tags that the browser has already. A proxy that compresses a response itself makes its tag a weak one."""
     return {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
 
 
 def _takes_gzip(request: Request) -> bool:
-    for each in request.headers.get("accept-encoding", "").lower().split(","):
-        coding, _, parameters = each.partition(";")
+    for entry in request.headers.get("accept-encoding", "").lower().split(","):
+        coding, _, parameters = entry.partition(";")
         if coding.strip() == "gzip":
             return _REFUSED.fullmatch(parameters.replace(" ", "").removeprefix("q=")) is None
     return False

@@ -1,4 +1,4 @@
-"""Who is signed in to the console: the token is in the browser's cookies, the API server says whose it is, and nothing is kept here."""
+"""Serves the console's session. The token is in the browser's cookies, the API server decides whose it is, and nothing is stored here."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ from dynamiq_operator.rest.shared.serialize import Data
 
 router = APIRouter(tags=["console"], route_class=StrictRoute)
 ANYBODY = {"security": list[dict[str, list[str]]]()}
-"""In the OpenAPI document: a call that needs no token."""
+"""The OpenAPI extra of a call that needs no token."""
 
 
 @router.get(SESSION, responses=documented(One[responses.ConsoleSession]), openapi_extra=ANYBODY)
 async def session(request: Request, context: ContextOf, console: ConsoleOf) -> Json:
-    """Who is signed in by the cookies of this request, and how one can sign in. 503 where a token is there and the cluster cannot be asked."""
+    """Returns who is signed in by the cookies of this request, and how one can sign in. It answers 503 if there is a token and the
+    cluster does not respond.
+    """
     token = None
     if "authorization" not in request.headers:
         with suppress(HttpProblem):
@@ -50,7 +52,7 @@ async def session(request: Request, context: ContextOf, console: ConsoleOf) -> J
     openapi_extra=ANYBODY,
 )
 async def sign_in(context: ContextOf, console: ConsoleOf, body: NewSession) -> Json:
-    """Signs in with a token. 401 where the API server does not take it. For pages of the console alone."""
+    """Signs in with a token. 401 if the API server does not accept it. For pages of the console alone."""
     token = body.token.strip()
     if not cookies.TOKEN.fullmatch(token):
         raise invalid_field("token", "a token has no spaces, quotes, commas, semicolons or backslashes: copy it whole, and nothing else")
@@ -65,7 +67,7 @@ async def sign_out() -> Response:
 
 
 async def _user(context: ApiContext, token: str) -> User | None:
-    """Whose a token is; None where it is not valid, or may not even ask that. Raises HttpProblem 503 and errors.ApiError."""
+    """Returns the user of a token; None if it is invalid, or its user may not even ask that. Raises HttpProblem 503 and errors.ApiError."""
     try:
         return (await context.reviews.session(token)).user
     except NotAllowed:
@@ -90,6 +92,6 @@ def _answer(console: Console, user: User | None, token: str | None, status: int,
 
 
 def _with_cookies(response: Response, set_cookies: Iterable[str]) -> Response:
-    for each in set_cookies:
-        response.headers.append("Set-Cookie", each)
+    for cookie in set_cookies:
+        response.headers.append("Set-Cookie", cookie)
     return response

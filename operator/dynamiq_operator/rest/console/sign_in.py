@@ -1,4 +1,4 @@
-"""Signing in with OIDC, as far as the browser and the provider are concerned: few at once, each within a time, and each attempt once."""
+"""Signs in with OIDC, between the browser and the provider: few at once, each within a time limit, and each attempt once."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.serving.lanes import Lane
 
 AT_ONCE, EACH, WAITING = 16, 8, 64
-"""Requests at once, those of one address, and how many more of it wait: who signs in has no name yet, and an attempt costs nothing to make."""
+"""Concurrent requests, those of one address, and how many more may wait. Callers have no name yet, and an attempt costs nothing."""
 WITHIN = 20.0
-"""Seconds for all that is asked of the provider for one request."""
+"""Seconds for all calls to the provider in one request."""
 SPENT_MOST = 10_000
 _T = TypeVar("_T")
 
 
 class Failed(Exception):  # noqa: N818 - most are no error of this program
-    """Nobody is signed in. `code`: what the page is told; the message is for the log, and has no text that anybody sent."""
+    """Nobody was signed in. `code`: for the page. The message is for the log, and has no text that anybody sent."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class Failed(Exception):  # noqa: N818 - most are no error of this program
 
 
 class SignIn:
-    """Signing in with one provider. For the event loop."""
+    """The sign-in with one provider. For the event loop."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
@@ -48,12 +48,12 @@ class SignIn:
         """Returns the provider's page for an attempt of a browser at `address`. Raises Failed."""
         return await self._in_a_thread(address, partial(self._provider.authorization_url, attempt))
 
-    async def finish(self, given: Sequence[tuple[str, str]], attempt: Attempt | None, address: str) -> str:
-        """Returns the ID token for what the provider sent back with the browser at `address`. Raises Failed."""
+    async def finish(self, parameters: Sequence[tuple[str, str]], attempt: Attempt | None, address: str) -> str:
+        """Returns the ID token for the provider's response, sent by the browser at `address`. Raises Failed."""
         if attempt is None:
             raise Failed("expired", "there is no attempt of this browser, or it took too long")
-        values = dict(given)
-        is_single = max(Counter(name for name, _ in given).values(), default=0) <= 1
+        values = dict(parameters)
+        is_single = max(Counter(name for name, _ in parameters).values(), default=0) <= 1
         if not is_single or not hmac.compare_digest(values.get("state", "").encode(), attempt.state.encode()):
             raise Failed("state", "the answer is not to this browser's attempt")
         self._spend(attempt.state)
@@ -68,7 +68,7 @@ class SignIn:
         return self._provider.exchange(values["code"], attempt)
 
     def _spend(self, state: str) -> None:
-        """Notes that an attempt was used. Its cookie is removed; a copy of it is of no use here any more."""
+        """Marks an attempt as used: its cookie is removed, and a copy of it becomes worthless. Raises Failed if it was used before."""
         now = time.monotonic()
         for old in [each for each, until in self._spent.items() if until < now]:
             del self._spent[old]

@@ -1,4 +1,4 @@
-"""What the console's calls need: its settings, its files, and how people sign in with OIDC."""
+"""The state that the console's calls share: its settings, its files, and the sign-in with OIDC."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dynamiq_operator.rest.console.targets import CALLBACK
 
 @dataclass(frozen=True)
 class Console:
-    """One per process. `sign_in`: None where no provider is set up."""
+    """The console of a process. `sign_in`: None if no provider is set up."""
 
     options: ConsoleOptions
     assets: Assets

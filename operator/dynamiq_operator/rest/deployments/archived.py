@@ -1,4 +1,4 @@
-"""A history across the cluster and the archive: the cluster's rows are the newest, and a row that both have is shown once."""
+"""Reads a history across the cluster and the archive. The cluster's rows are the newest; a row that both have is listed once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AWAY = (501, 503)
 
 
 class Page(NamedTuple):
-    """Some rows of a history. `names`: of those in the cluster. `archive`: what is told of the archive, None of an App that has none."""
+    """One page of a history. `names`: of the rows in the cluster. `archive`: facts about the archive; None if the App has none."""
 
     rows: list[Manifest]
     total: int
@@ -33,7 +33,10 @@ class Page(NamedTuple):
 
 
 def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging, accepts: Accepts | None) -> Page:
-    """A page of an App's history. Raises errors.ApiError, and HttpProblem where rows of the page are in an archive that does not answer."""
+    """Returns a page of an App's history.
+
+    Raises errors.ApiError, and HttpProblem if the page has rows of an archive that does not answer.
+    """
     archive = archive_of(context, session, app)
     if archive is None:
         return _in_cluster(context, session, app, paging, accepts, None)
@@ -41,28 +44,31 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
         return _in_cluster(context, session, app, paging, accepts, {"rows": None, "says": FILTERED})
     rows.check_listable(context, session, app)
     try:
-        found = _merged_page(context, session, app, paging, archive)
+        merged = _merged_page(context, session, app, paging, archive)
     except HttpProblem as problem:
         count = context.index.of(RECORDS).count(groups_of(app))
         if problem.status not in AWAY or paging.sort != "-created_at" or paging.begin >= max(count, 1):
             raise
         return _in_cluster(context, session, app, paging, None, {"rows": None, "says": f"{UNREACHED}{problem}"})
-    return found
+    return merged
 
 
 def row(context: ApiContext, session: CallerSession, app: Entry, uid: str, field: str = "") -> Manifest:
-    """A row of the App whole, from wherever it is. Raises HttpProblem 404, also where it is another App's, and errors.ApiError."""
+    """Returns a row of the App whole, from the cluster or the archive.
+
+    Raises errors.ApiError, and HttpProblem 404, also for another App's row.
+    """
     is_unknown = is_id(uid) and context.index.of(RECORDS).get(uid.lower()) is None
     if is_unknown and (archive := archive_of(context, session, app)) is not None:
         rows.check_listable(context, session, app)
-        found = archive.row(uid.lower())
-        if found is not None and found["metadata"]["uid"] == uid.lower():
-            return found
+        archived_row = archive.row(uid.lower())
+        if archived_row is not None and archived_row["metadata"]["uid"] == uid.lower():
+            return archived_row
     return read_row(context, session, app, uid, field)[1]
 
 
 def before(context: ApiContext, session: CallerSession, app: Entry, after: Manifest) -> Manifest | None:
-    """The row that was rolled out before this one. Raises as `row` does."""
+    """Returns the row that was rolled out before this one; None if there is none. Raises as `row` does."""
     entry = context.index.of(RECORDS).get(after["metadata"]["uid"])
     older = rows.before(context, app, entry) if entry is not None else None
     if older is not None:
@@ -74,22 +80,25 @@ def before(context: ApiContext, session: CallerSession, app: Entry, after: Manif
 
 
 def api_for(context: ApiContext, session: CallerSession, app: Entry, restores: str) -> tuple[Api, Manifest | None]:
-    """What a deploy is previewed and made with: where it restores a row that is in the archive alone, with that row, which is told. Raises HttpProblem."""
+    """Returns the API with which a deploy is previewed and made, and the archived row that it restores, None if it restores none.
+
+    Raises HttpProblem.
+    """
     is_unknown = is_id(restores) and context.index.of(RECORDS).get(restores.lower()) is None
     if not is_unknown or (archive := archive_of(context, session, app)) is None:
         return session.api, None
-    found = archive.row(restores.lower())
-    if found is None or found["metadata"]["uid"] != restores.lower():
+    archived_row = archive.row(restores.lower())
+    if archived_row is None or archived_row["metadata"]["uid"] != restores.lower():
         return session.api, None
-    pinned = found["spec"].get("pinned")
-    made = WithArchivedRow(session.api, found, archive.flow(pinned["workflowHash"]) if pinned else None)
+    pinned = archived_row["spec"].get("pinned")
+    made = WithArchivedRow(session.api, archived_row, archive.flow(pinned["workflowHash"]) if pinned else None)
     return made, made.row
 
 
-def api_of(context: ApiContext, session: CallerSession, app: Entry, *found: Manifest | None) -> Api:
-    """What these rows are compared with: those that are in the archive alone have their flows there, too. Raises HttpProblem."""
+def api_of(context: ApiContext, session: CallerSession, app: Entry, *compared: Manifest | None) -> Api:
+    """Returns the API with which these rows are compared. It also has the flows of rows that only the archive has. Raises HttpProblem."""
     api: Api = session.api
-    for row in found:
+    for row in compared:
         if row is not None and is_archived(row) and (archive := archive_of(context, session, app)) is not None:
             pinned = row["spec"].get("pinned")
             api = WithArchivedRow(api, row, archive.flow(pinned["workflowHash"]) if pinned else None)
@@ -97,21 +106,21 @@ def api_of(context: ApiContext, session: CallerSession, app: Entry, *found: Mani
 
 
 def is_archived(row: Manifest) -> bool:
-    """Whether a row that was read whole is in the archive alone, which keeps nothing of what was of the cluster."""
+    """Returns True if a row that was read whole is only in the archive, which keeps none of the cluster's own fields."""
     return "resourceVersion" not in row["metadata"]
 
 
 def flow(context: ApiContext, session: CallerSession, app: Entry, flow_hash: str) -> str | None:
-    """A flow from the archive, of an App that has one."""
+    """Returns a flow from the App's archive; None if the App has no archive or the archive no such flow."""
     archive = archive_of(context, session, app)
     return archive.flow(flow_hash) if archive is not None else None
 
 
 def _in_cluster(
-    context: ApiContext, session: CallerSession, app: Entry, paging: Paging, accepts: Accepts | None, told: dict[str, Any] | None
+    context: ApiContext, session: CallerSession, app: Entry, paging: Paging, accepts: Accepts | None, archive: dict[str, Any] | None
 ) -> Page:
-    found = rows.page(context, session, app, paging, accepts)
-    return Page(found.rows, found.total, frozenset(each["metadata"]["name"] for each in found.rows), told)
+    listed = rows.page(context, session, app, paging, accepts)
+    return Page(listed.rows, listed.total, frozenset(each["metadata"]["name"] for each in listed.rows), archive)
 
 
 def _merged_page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging, archive: Archive) -> Page:
@@ -127,22 +136,25 @@ def _merged_page(context: ApiContext, session: CallerSession, app: Entry, paging
             for at in places[paging.begin : paging.begin + paging.page_size]
         ]
         entries = [each for each in shown if isinstance(each, Entry)]
-        there = rows.read(context, session, app, entries)
-        gone = [entry for entry in entries if entry.uid not in there]
-        if not gone or attempt == rows.TRIES - 1:
+        by_uid = rows.read(context, session, app, entries)
+        missing = [entry for entry in entries if entry.uid not in by_uid]
+        if not missing or attempt == rows.TRIES - 1:
             break
-        for entry in gone:
-            index.remove(entry.uid)  # retention let it go, which the index has not heard of yet: now it is in the archive
+        for entry in missing:
+            index.remove(entry.uid)  # retention deleted it, and the index does not know yet: now it is in the archive
     of_archive = _read(archive, [each for each in shown if isinstance(each, int)])
-    found = [there.get(each.uid) if isinstance(each, Entry) else of_archive.get(each) for each in shown]
+    manifests = [by_uid.get(each.uid) if isinstance(each, Entry) else of_archive.get(each) for each in shown]
     names = frozenset(entry.name for entry in entries)
-    return Page([each for each in found if each is not None], total, names, {"rows": archived, "says": None})
+    return Page([each for each in manifests if each is not None], total, names, {"rows": archived, "says": None})
 
 
 def _merged(members: Sequence[Entry], keys: Sequence[Key]) -> list[Entry | int]:
-    """The cluster's rows with those of the archive that are as young and not among them, by their place in the archive; newest first."""
-    uids, named = {each.uid for each in members}, {(each.sequence, each.name) for each in members}
-    between = [(key, at) for at, key in enumerate(keys) if key.uid not in uids and (key.sequence, key.name) not in named]
+    """Merges the cluster's rows with archived ones that are as young and not among them, newest first.
+
+    Archived rows are given by their places.
+    """
+    uids, known = {each.uid for each in members}, {(each.sequence, each.name) for each in members}
+    between = [(key, at) for at, key in enumerate(keys) if key.uid not in uids and (key.sequence, key.name) not in known]
     merged: list[Entry | int] = []
     for entry in members:
         while between and entry.sequence and between[0][0].sequence > entry.sequence:
@@ -152,7 +164,7 @@ def _merged(members: Sequence[Entry], keys: Sequence[Key]) -> list[Entry | int]:
 
 
 def _read(archive: Archive, places: Sequence[int]) -> dict[int, Manifest]:
-    """Archived rows by their places, which lie close together."""
+    """Returns archived rows by their places, which must be close together."""
     if not places:
         return {}
     first = min(places)

@@ -1,4 +1,4 @@
-"""Deploys and promotes what a body says was confirmed: in the words of the contract, compared with what would be deployed now."""
+"""Deploys and promotes what a request confirmed, after comparing it with what would be deployed now, in terms of the contract."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from dynamiq_operator.rest.deployments.serialize import side
 from dynamiq_operator.rest.shared.serialize import guard
 
 
-def deploy(api: Api, request: DeployRequest, claim: KeyClaim | None, given: Confirmed, elsewhere: Iterable[str]) -> Performed:
+def deploy(api: Api, request: DeployRequest, claim: KeyClaim | None, confirmation: Confirmed, elsewhere: Iterable[str]) -> Performed:
     """Deploys what was confirmed. Raises Changed, and as planning and performing do."""
-    if claim is not None and (found := idempotency.find_claimed_row(api, [request.namespace, *elsewhere], claim)) is not None:
-        return Performed(found, is_replayed=True)
+    if claim is not None and (row := idempotency.find_claimed_row(api, [request.namespace, *elsewhere], claim)) is not None:
+        return Performed(row, is_replayed=True)
     plan = plan_again(api, plan_unseen(request, claim))
-    _check(plan, given)
+    _check(plan, confirmation)
     return perform_deploy(api, confirmed.spelled_out(api, plan), elsewhere=elsewhere)
 
 
-def promote(api: Api, plan: PromotionPlan, given: Confirmed) -> Performed:
+def promote(api: Api, plan: PromotionPlan, confirmation: Confirmed) -> Performed:
     """Promotes what was confirmed. Raises Changed, and as performing does."""
-    _check(plan.deploy, given)
+    _check(plan.deploy, confirmation)
     return perform_promotion(api, spelled_out_promotion(api, plan))
 
 
-def _check(plan: PreviewedDeploy, given: Confirmed) -> None:
-    wanted, then, live = given.given(), plan.preview.then, plan.preview.now
+def _check(plan: PreviewedDeploy, confirmation: Confirmed) -> None:
+    expected, then, live = confirmation.given(), plan.preview.then, plan.preview.now
     now = {
         **side(then.as_json()),
         "from": side(live.as_json()) if live is not None else None,
@@ -39,15 +39,15 @@ def _check(plan: PreviewedDeploy, given: Confirmed) -> None:
         "guards": [guard(each.as_json()) for each in plan.preview.guards],
         "begins_hold": plan.preview.begins_hold,
     }
-    # A side tells compute twice: what differs is told once, and a config that says nothing of it is compared without.
-    inner = (wanted.get("config") or {}).get("config") or {}
-    # What has another shape than a config differs, and is told as it was given.
-    if wanted.get("config") and isinstance(inner, dict) and ("resources" in wanted or "resources" not in inner):
-        wanted, now = _without_compute(wanted), _without_compute(now)
-    confirmed.check(wanted, now)
+    # A side has the resources twice: a difference is reported once, and a config without them is compared without.
+    inner = (expected.get("config") or {}).get("config") or {}
+    # Anything of another shape than a config differs, and is reported unchanged.
+    if expected.get("config") and isinstance(inner, dict) and ("resources" in expected or "resources" not in inner):
+        expected, now = _without_compute(expected), _without_compute(now)
+    confirmed.check(expected, now)
 
 
-def _without_compute(of: Mapping[str, Any]) -> dict[str, Any]:
-    config = of["config"]
-    named = {name: value for name, value in (config.get("config") or {}).items() if name != "resources"}
-    return {**of, "config": {**config, "config": named}}
+def _without_compute(part: Mapping[str, Any]) -> dict[str, Any]:
+    config = part["config"]
+    fields = {name: value for name, value in (config.get("config") or {}).items() if name != "resources"}
+    return {**part, "config": {**config, "config": fields}}

@@ -1,4 +1,4 @@
-"""The filters of a history: which rows a request asks for, decided by what the index keeps of each."""
+"""Filters the rows of a history by what the index has of each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _USER_MAX, _NAME_MAX = 1024, 253
 
 @dataclass(frozen=True)
 class Filters:
-    """What a row has to be: what is None is anything. `since`, `until`: seconds of Unix time; `q` is folded, see `searched`."""
+    """The conditions on a row. None: no condition. `since`, `until`: seconds of Unix time. `q` is folded, see `searched`."""
 
     statuses: frozenset[str] | None = None
     author: str | None = None
@@ -34,7 +34,7 @@ class Filters:
 
     @property
     def accepts(self) -> Accepts | None:
-        """Whether an entry is asked for; None where all are."""
+        """The predicate on entries; None if there is no condition."""
         checks = list(self._checks())
         if not checks:
             return None
@@ -56,11 +56,11 @@ class Filters:
         if q := self.q:
             number = q.removeprefix("#")
             sequence = int(number) if number.isascii() and number.isdecimal() else None
-            yield lambda name, row: _is_found(q, name, row) or (row.sequence == sequence and row.sequence > 0)
+            yield lambda name, row: _matches(q, name, row) or (row.sequence == sequence and row.sequence > 0)
 
 
-def _is_found(q: str, name: str, row: RowFacts) -> bool:
-    """Whether the letters are in what people wrote of a row, or read of it."""
+def _matches(q: str, name: str, row: RowFacts) -> bool:
+    """Returns True if the letters occur in a text of a row that people write or read."""
     texts = (row.message, row.description, name, row.version, row.phase.casefold())
     return any(q in text for text in texts) or q in searched(row.author)
 
@@ -91,17 +91,18 @@ async def _filters(
 
 
 def _seconds(parameter: str, text: str | None) -> float | None:
-    """Seconds of Unix time. Raises as `moment` does."""
-    found = moment(parameter, text)
-    return found.timestamp() if found is not None else None
+    """Returns a time as seconds of Unix time. Raises as `moment` does."""
+    parsed = moment(parameter, text)
+    return parsed.timestamp() if parsed is not None else None
 
 
 FiltersOf = Annotated[Filters, Depends(_filters)]
 
 
 def choices(entries: Iterable[Entry]) -> dict[str, Any]:
-    """What the rows of a history can be filtered by, and how many there are of each: statuses and authors the most first, versions and
-    runtimes the newest first.
+    """Returns the values by which the rows of a history can be filtered, with the number of rows for each.
+
+    Statuses and authors: the most frequent first. Versions and runtimes: the newest first.
     """
     rows = [entry.row for entry in entries if entry.row is not None]
     began = [row.began for row in rows]
@@ -125,7 +126,7 @@ def _newest_first(values: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _counted(values: Iterable[str]) -> Iterable[tuple[str, int]]:
-    """How often there is each value; a row that has none of them is left out."""
+    """Returns each value with its number of rows. Rows without a value are left out."""
     return ((value, count) for value, count in Counter(values).items() if value)
 
 

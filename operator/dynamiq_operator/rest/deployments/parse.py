@@ -1,4 +1,4 @@
-"""Parses the body of a deploy into the request of the action. Ids that do not fit together are refused before anything is written."""
+"""Parses the body of a deploy into the request of the action. It refuses ids that do not fit together before anything is written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from dynamiq_operator.rest.shared.parse import Named, resolve
 def deploy_request(
     context: ApiContext, session: CallerSession, app: Manifest, body: NewDeployment, archived: Manifest | None = None
 ) -> DeployRequest:
-    """The deploy that the body asks for. `archived`: the row that it restores, where that is in the archive alone. Raises HttpProblem and errors.ApiError."""
+    """Returns the deploy that the body describes. Raises HttpProblem and errors.ApiError.
+
+    `archived`: the row that it restores, if only the archive has it.
+    """
     if body.restores is not None and body.workflow_version_id is not None:
         raise invalid_field("restores", "leave out workflow_version_id: restores takes the version of the deployment that it names")
     if body.with_config and body.restores is None:
@@ -28,22 +31,22 @@ def deploy_request(
         raise invalid_field("with_config", "leave out deployment_config: the config of the deployment that restores names comes back")
     namespace, name = app["metadata"]["namespace"], app["metadata"]["name"]
     if body.workflow_id is not None:
-        named = resolve(context, session, namespace, body.workflow_id, body)
+        resolved = resolve(context, session, namespace, body.workflow_id, body)
     elif body.restores is not None:
         runtime = context.find(RUNTIMES, body.runtime_id, "runtime_id").name if body.runtime_id is not None else None
-        named = Named(app["spec"]["workflow"], None, runtime)
+        resolved = Named(app["spec"]["workflow"], None, runtime)
     else:
         raise invalid_field("workflow_id", "name the workflow that the App runs: only with restores it may be left out")
-    if named.workflow != app["spec"]["workflow"]:
-        raise invalid_field("workflow_id", f"this App runs workflow {app['spec']['workflow']}, not {named.workflow}")
+    if resolved.workflow != app["spec"]["workflow"]:
+        raise invalid_field("workflow_id", f"this App runs workflow {app['spec']['workflow']}, not {resolved.workflow}")
     restored = _restored(context, session, app, body.restores, archived) if body.restores is not None else None
     config = body.deployment_config.as_record() if body.deployment_config is not None else None
     return DeployRequest(
         namespace,
         name,
-        version=named.version,
+        version=resolved.version,
         restores=restored["metadata"]["name"] if restored is not None else None,
-        runtime=named.runtime,
+        runtime=resolved.runtime,
         config=config_of(restored) if restored is not None and body.with_config else config,
         message=body.message,
         hold=body.hold,
@@ -52,7 +55,7 @@ def deploy_request(
 
 
 def _restored(context: ApiContext, session: CallerSession, app: Manifest, row_id: str, archived: Manifest | None) -> Manifest:
-    """The row with this id, which must be one of the App's that went live. Raises HttpProblem."""
+    """Returns the row with this id, which must be one of the App's that went live. Raises HttpProblem."""
     row = archived if archived is not None else _in_cluster(context, session, app, row_id)
     if (why_not := why_not_restorable(history.typed(Record, row))) is not None:
         raise invalid_field("restores", why_not)

@@ -1,4 +1,4 @@
-"""The pins of the live row: what a deploy that leaves something out will run with."""
+"""Reads the pins of the live row, which a deploy keeps unless it names others."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ Pins = Mapping[str, Any]
 
 
 def kept_pins(context: ApiContext, session: CallerSession, app: Manifest, runtime: str | None, restores: str | None = None) -> Pins | None:
-    """The pins of the live row; None where nothing is live or readable. In place of its runtime stands `runtime` where a deploy names one,
-    else that of the row that it restores.
+    """Returns the pins of the live row; None if nothing is live or readable.
+
+    Their runtime is replaced by `runtime` if a deploy names one, else by that of the row `restores`.
     """
     namespace, live = app["metadata"]["namespace"], (app.get("status") or {}).get("live")
     pins = _pins(context, session, namespace, live["row"]) if live else None
@@ -35,26 +36,27 @@ def kept_pins(context: ApiContext, session: CallerSession, app: Manifest, runtim
 
 
 def config_to_be(session: CallerSession, app: Manifest) -> Mapping[str, Any] | None:
-    """The config of a deploy that names none, of an App of which nothing is live: else the operator keeps that one's.
+    """Returns the config of a deploy that names none, for an App without a live row; None if the caller may not read it.
 
-    It stays what the App's newest row has, which is what the App is told to have; and the first row's is serverless. None: it may not be read.
+    It is the config of the App's newest row, which the API shows as the App's. A first row is serverless.
     """
     meta = app["metadata"]
     try:
-        found = history.rows(session.api, meta["namespace"], meta["name"], meta["uid"])
+        rows = history.rows(session.api, meta["namespace"], meta["name"], meta["uid"])
     except errors.Denied as error:
         if error.status == 401:
             raise
         return None
-    own = [row["spec"] for row in found]
+    own = [row["spec"] for row in rows]
     return ((own[0].get("pinned") or {}).get("config") or own[0].get("config")) if own else FIRST_CONFIG
 
 
 def _pins(context: ApiContext, session: CallerSession, namespace: str, name: str) -> Pins | None:
-    """The pins of a row. They never change, so a row from the API server's watch cache will do as soon as it has them."""
+    """Returns the pins of a row; None if it has none or the caller may not read them."""
     uid = context.id_of(RECORDS, namespace, name)
     if uid is not None and (known := context.pins.get(session.token_hash, uid)) is not None:
         return known
+    # Pins never change, so a row from the API server's watch cache suffices once it has them.
     for query in (IN_MEMORY, None):
         with contextlib.suppress(errors.NotFound, errors.Denied):
             row = session.api.request("GET", RECORDS.path(namespace, name), query=query)

@@ -16,7 +16,7 @@ from dynamiq_operator.rest.kube.visibility import may_read
 
 
 def target_of(context: ApiContext, session: CallerSession, app: Entry, body: Promotion) -> str:
-    """The namespace to promote to: by id, else by labels in the index, since few callers may list namespaces. Raises Refusal and HttpProblem.
+    """Returns the namespace to promote to: by id, else by labels in the index. Raises Refusal and HttpProblem.
 
     A namespace that the caller may not read is no target.
     """
@@ -25,28 +25,29 @@ def target_of(context: ApiContext, session: CallerSession, app: Entry, body: Pro
         if not may_read(session.api, target.name):
             raise unknown_id("project", body.project_id, "project_id")
         return target.name
-    every = {each.name: each.labels for each in context.index.of(NAMESPACES).all()}
-    own = every.get(app.namespace, {})
+    # From the index, because few callers may list namespaces.
+    labels_by_name = {each.name: each.labels for each in context.index.of(NAMESPACES).all()}
+    own = labels_by_name.get(app.namespace, {})
     project = own.get(PROJECT_LABEL)
-    found = {
+    candidates = {
         name: labels
-        for name, labels in every.items()
+        for name, labels in labels_by_name.items()
         if project and labels.get(PROJECT_LABEL) == project and (name == app.namespace or may_read(session.api, name))
     }
-    return promoting.target_among(found, app.namespace, own, body.environment)
+    return promoting.target_among(candidates, app.namespace, own, body.environment)
 
 
 def promote(context: ApiContext, session: CallerSession, app: Entry, body: Promotion, key: Key | None) -> Performed:
     """Promotes; returns the row. Raises HttpProblem, Refusal and errors.ApiError."""
     request = request_of(context, app, body)
-    given = body.confirmed
+    confirmation = body.confirmed
 
     def perform(planned: promoting.PromotionPlan) -> Performed:
-        if given is None:
+        if confirmation is None:
             return promoting.perform_promotion(session.api, planned)
-        return confirmations.promote(session.api, planned, given)
+        return confirmations.promote(session.api, planned, confirmation)
 
-    if (claim := promoting.promotion_claim(request, app.uid, key, given.given() if given is not None else None)) is None:
+    if (claim := promoting.promotion_claim(request, app.uid, key, confirmation.given() if confirmation is not None else None)) is None:
         return perform(plan(context, session, app, body))
     return promoting.promote_once(
         session.api,
@@ -59,12 +60,12 @@ def promote(context: ApiContext, session: CallerSession, app: Entry, body: Promo
 
 
 def plan(context: ApiContext, session: CallerSession, app: Entry, body: Promotion) -> promoting.PromotionPlan:
-    """The plan of the promotion, for its preview. Raises HttpProblem, Refusal and errors.ApiError."""
+    """Returns the plan of the promotion, for its preview. Raises HttpProblem, Refusal and errors.ApiError."""
     return promoting.plan_promotion(session.api, request_of(context, app, body), target_of(context, session, app, body))
 
 
 def request_of(context: ApiContext, app: Entry, body: Promotion) -> promoting.PromotionRequest:
-    """The promotion that the body asks for. Raises HttpProblem."""
+    """Returns the promotion that the body describes. Raises HttpProblem."""
     target = context.find(NAMESPACES, body.project_id, "project_id").name if body.project_id is not None else None
     return promoting.PromotionRequest(
         app.namespace,

@@ -28,10 +28,11 @@ class ConfirmedSide(RequestModel):
 
 
 class Confirmed(ConfirmedSide):
-    """What was previewed: `to` of a preview, whole or in part. Where a part of it would be another one now, nothing is made, and 409 tells both.
+    """The preview that was confirmed: its `to`, whole or in part.
 
-    What is made then names all that the preview showed, so that nothing is left open. `from` and `under_way` of the preview are compared where
-    they are given: then nothing is made where somebody else deployed in between, either.
+    If a part would be another one now, nothing is made: 409 with both values. Otherwise the new row names all that the preview showed, so
+    that nothing is left open. `from` and `under_way` of the preview are compared if they are given: a deploy by somebody else in between
+    then also leads to 409.
     """
 
     row: Annotated[str | None, Field(description="Not compared: what would be made has no row yet.")] = None
@@ -50,7 +51,7 @@ class Confirmed(ConfirmedSide):
     begins_hold: Annotated[bool | None, Field(description="Whether what Git asks for waits after it: `begins_hold` of the preview.")] = None
 
     def given(self) -> dict[str, Any]:
-        """The parts that were given."""
+        """Returns the parts that were sent."""
         return self.model_dump(exclude_unset=True, by_alias=True)
 
 
@@ -73,7 +74,7 @@ Confirms = Annotated[
 
 
 class NewDeployment(RequestModel):
-    """A deploy: a new row of the App's history. Each part that is left out keeps what is live."""
+    """A deploy: a new row of the App's history. Omitted parts keep what is live."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -113,7 +114,7 @@ class NewDeployment(RequestModel):
 
 
 class Promotion(RequestModel):
-    """Where to promote what the App serves."""
+    """The target to which what the App serves is promoted."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"environment": "production", "message": "Accepted by support"}]})
 

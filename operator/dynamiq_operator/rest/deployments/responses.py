@@ -38,7 +38,7 @@ PREVIEW: dict[str, Any] = {
 
 
 class LastGood(ResponseModel):
-    """What to roll back to."""
+    """The deployment to roll back to."""
 
     model_config = example(deployment=DEPLOYMENT, reason=None, warnings=[])
 
@@ -69,7 +69,7 @@ class PreviewSide(ResponseModel):
 
 
 class PreviewShape(ResponseModel):
-    """What a deploy would do."""
+    """The effects of a deploy."""
 
     model_config = example(**PREVIEW)
 
@@ -93,7 +93,7 @@ class PreviewShape(ResponseModel):
 
 
 class PromotionPreview(PreviewShape):
-    """What a promotion would do."""
+    """The effects of a promotion."""
 
     model_config = example(**PREVIEW, project_id=PROJECT, environment="production", new_app=False, new_version="v1")
 
@@ -109,7 +109,7 @@ class Count(ResponseModel):
 
 
 class HistoryFilters(ResponseModel):
-    """What the rows of a history can be filtered by."""
+    """The values by which the rows of a history can be filtered."""
 
     model_config = example(
         statuses=[{"value": "Superseded", "count": 409}, {"value": "Failed", "count": 2}, {"value": "Live", "count": 1}],
@@ -195,7 +195,7 @@ class Change(ResponseModel):
 
 
 class ComparisonShape(ResponseModel):
-    """What changed from one row to another."""
+    """The changes from one row to another."""
 
     model_config = example(
         **{
@@ -228,7 +228,7 @@ class ComparisonShape(ResponseModel):
 
 
 class ArchiveShape(ResponseModel):
-    """What is told of the archive of an App that has one."""
+    """Facts about the archive of an App that has one."""
 
     rows: Annotated[int | None, Field(description="Rows that are in it; none where they are not among these.")]
     says: Annotated[str | None, Field(description="Why its rows are not among these; none where they are.")]
@@ -241,7 +241,7 @@ class History(Many[Deployment]):
 
 
 class LiveAtShape(ResponseModel):
-    """What an App served at a time."""
+    """The deployment that an App served at a time."""
 
     model_config = example(
         time="2026-11-24T23:00:00Z",
@@ -273,7 +273,7 @@ class SettingChangeShape(ResponseModel):
 
 
 class AppChangeShape(ResponseModel):
-    """What changed of an App beside its deployments."""
+    """A change of an App besides its deployments."""
 
     model_config = example(
         id="b1c1f1de-6a3c-4c39-9d3e-4a5b1f2c7d80",
@@ -343,7 +343,7 @@ class SettingsVerification(ResponseModel):
 
 
 class Verification(ResponseModel):
-    """Whether anybody changed or removed a row of a history."""
+    """The verification of a history, which finds rows that anybody changed or removed."""
 
     model_config = example(
         rows=412,

@@ -1,4 +1,4 @@
-"""Deploying an App, rolling it back, and promoting what it serves: each makes one row, and each has a preview."""
+"""Deploys an App, rolls it back, and promotes what it serves. Each makes one row, and each has a preview."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ ERRORS = (404, 409, 413, 415, 422)
 def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeployment, key: KeyOf = None) -> Json:
     """Deploys a version: by default the newest. An older version, or `restores`, is a rollback: one more row.
 
-    With `confirmed`, what was previewed is deployed, or 409: `details` has, by field, what was `confirmed` and what is so `now`. With its
-    `from` and `under_way` that is so, too, where somebody else deployed in between.
+    With `confirmed`, it deploys what was previewed, or answers 409: `details` has, by field, the `confirmed` value and the value `now`.
+    With its `from` and `under_way`, a deploy by somebody else in between also leads to 409.
     """
     entry, app = context.open_cached(session, APPS, app_id)
     api, archived_row = archived.api_for(context, session, entry, body.restores) if body.restores is not None else (session.api, None)
@@ -54,7 +54,7 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
         row, is_replayed = perform_deploy(session.api, plan_unseen(request, claim), elsewhere=elsewhere)
     context.index.of(RECORDS).put(row)
     if body.deployment_config is None:
-        # The row exists: an API server that does not answer this read has not failed the deploy.
+        # The row exists: the deploy has not failed if the API server does not answer this read.
         with contextlib.suppress(errors.ApiError):
             kept = kept_pins(context, session, app, request.runtime, request.restores)
     serialized = serialize_deployment(row, entry.uid, context, app["spec"]["workflow"], kept)
@@ -63,7 +63,7 @@ def deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeplo
 
 @router.post("/deploy/preview", responses=documented(One[responses.PreviewShape], *ERRORS))
 def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: NewDeployment) -> Json:
-    """What the deploy would do: from what to what, the diff of the flow, whether pods restart. Nothing is made."""
+    """Returns what the deploy would do: the changes, the diff of the flow, and whether pods restart. It makes nothing."""
     entry = context.find(APPS, app_id)
     app = context.read(session, APPS, entry)
     api, archived_row = archived.api_for(context, session, entry, body.restores) if body.restores is not None else (session.api, None)
@@ -80,7 +80,7 @@ def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: 
 def promote(
     context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[Promotion | None, Body()] = None, key: KeyOf = None
 ) -> Json:
-    """Deploys what the App serves to the App of this name in another environment of the project, which is made where it is not there."""
+    """Deploys what the App serves to the App of this name in another environment of the project. A missing App is created there."""
     entry = context.find(APPS, app_id)
     context.read(session, APPS, entry)
     row, is_replayed = promotions.promote(context, session, entry, body or Promotion(), key)
@@ -89,10 +89,11 @@ def promote(
 
 
 def _promoted(context: ContextOf, session: SessionOf, name: str, row: Manifest) -> Data:
-    """The row of a promotion. It exists: an API server that does not answer what is read for it has not failed the promotion."""
+    """Serializes the row of a promotion."""
     namespace = row["metadata"]["namespace"]
     known = context.index.of(APPS).named(namespace, name)
     uid, workflow, kept = known.uid if known is not None else "", None, None
+    # The row exists: the promotion has not failed if the API server does not answer these reads.
     with contextlib.suppress(errors.ApiError):
         app = session.api.request("GET", APPS.path(namespace, name))
         context.index.of(APPS).put(app)
@@ -103,7 +104,7 @@ def _promoted(context: ContextOf, session: SessionOf, name: str, row: Manifest) 
 
 @router.post("/promote/preview", responses=documented(One[responses.PromotionPreview], *ERRORS))
 def preview_promotion(context: ContextOf, session: SessionOf, app_id: AppId, body: Annotated[Promotion | None, Body()] = None) -> Json:
-    """What the promotion would do, and what the target lacks. Nothing is made."""
+    """Returns what the promotion would do, and what the target lacks. It makes nothing."""
     entry = context.find(APPS, app_id)
     context.read(session, APPS, entry)
     planned = promotions.plan(context, session, entry, body or Promotion())

@@ -1,4 +1,4 @@
-"""A page of an App's history: the index has its order, and the rows of the page alone are read, with the caller's token.
+"""Reads a page of an App's history. The index has the order, and only the rows of the page are read, with the caller's token.
 
 Only the fields that a response needs are decoded: managedFields alone are half of what the API server sends.
 """
@@ -25,9 +25,9 @@ from dynamiq_operator.rest.kube.visibility import or_none
 from dynamiq_operator.rest.shared.rows import groups_of
 
 LISTED_MOST = kube_api.PAGE
-"""Rows of an App that one request lists; of a longer history each row of a page is read by itself."""
+"""Rows of an App up to which one request lists them all. In a longer history each row of a page is read by itself."""
 READ_MOST = 6
-"""Rows that are read each by itself where all can be listed at once."""
+"""Rows that are read one by one although all could be listed at once."""
 TRIES = 3
 
 
@@ -55,15 +55,16 @@ _LIST = msgspec.json.Decoder(_List)
 
 
 class Page(NamedTuple):
-    """Some rows of a history, in the order that was asked for, and how many there are of it."""
+    """One page of a history in the requested order, and the number of rows in all."""
 
     rows: list[Manifest]
     total: int
 
 
 def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging, accepts: Accepts | None = None) -> Page:
-    """A page of an App's rows, of those that a filter `accepts`. Raises errors.ApiError; Denied where the caller may not list rows of the
-    namespace.
+    """Returns a page of an App's rows, of those that a filter `accepts`.
+
+    Raises errors.ApiError; Denied if the caller may not list rows of the namespace.
     """
     check_listable(context, session, app)
     index = context.index.of(RECORDS)
@@ -71,34 +72,35 @@ def page(context: ApiContext, session: CallerSession, app: Entry, paging: Paging
     for _ in range(TRIES):
         newest_first = paging.sort == "-created_at"
         entries, total = index.part(groups_of(app), paging.begin, paging.page_size, newest_first=newest_first, accepts=accepts)
-        found = read(context, session, app, entries)
-        rows = [found[entry.uid] for entry in entries if entry.uid in found]
+        by_uid = read(context, session, app, entries)
+        rows = [by_uid[entry.uid] for entry in entries if entry.uid in by_uid]
         if len(rows) == len(entries):
             break
         for entry in entries:
-            if entry.uid not in found:
-                index.remove(entry.uid)  # it was deleted, which the index has not heard of yet
+            if entry.uid not in by_uid:
+                index.remove(entry.uid)  # it was deleted, and the index does not know yet
     return Page(rows, total)
 
 
 def listed(context: ApiContext, session: CallerSession, app: Entry) -> list[Entry]:
-    """What the index has of the App's rows, newest first, for a caller who may list them. Raises as `page` does."""
+    """Returns the index's entries of the App's rows, newest first, for a caller who may list them. Raises as `page` does."""
     check_listable(context, session, app)
     return context.index.of(RECORDS).members(groups_of(app), newest_first=True)
 
 
 def check_listable(context: ApiContext, session: CallerSession, app: Entry) -> None:
-    """Asks with the caller's token for a list of one row: RBAC says whether they may read rows here, and the API server how many there are,
-    which is waited for. Raises errors.ApiError; Denied where the caller may not list rows of the namespace.
+    """Checks that the caller may list rows of the namespace, and waits until the index has as many as the API server.
+
+    It lists one row with the caller's token. Raises errors.ApiError; Denied if the caller may not list rows.
     """
-    told = session.api.request("GET", RECORDS.path(app.namespace), query={"limit": 1}, accept=kube_api.METADATA)
-    more = told["metadata"].get("remainingItemCount")
-    if more is not None or not told["metadata"].get("continue"):
-        context.index.of(RECORDS).catch_up(app.namespace, len(told["items"] or ()) + (more or 0))
+    answer = session.api.request("GET", RECORDS.path(app.namespace), query={"limit": 1}, accept=kube_api.METADATA)
+    more = answer["metadata"].get("remainingItemCount")
+    if more is not None or not answer["metadata"].get("continue"):
+        context.index.of(RECORDS).catch_up(app.namespace, len(answer["items"] or ()) + (more or 0))
 
 
 def before(context: ApiContext, app: Entry, entry: Entry) -> Entry | None:
-    """The newest row of the App that was rolled out before this one; None where there is none."""
+    """Returns the newest row of the App that was rolled out before this one; None if there is none."""
     newest_first = iter(context.index.of(RECORDS).members(groups_of(app), newest_first=True))
     if all(each.uid != entry.uid for each in newest_first):
         return None
@@ -106,28 +108,31 @@ def before(context: ApiContext, app: Entry, entry: Entry) -> Entry | None:
 
 
 def read(context: ApiContext, session: CallerSession, app: Entry, entries: Sequence[Entry]) -> dict[str, Manifest]:
-    """The rows of the entries by uid, without those that are gone, for a caller who may list rows. Raises errors.ApiError."""
-    found = {entry.uid: row for entry in entries if (row := context.rows.get(entry)) is not None}
-    missing = [entry for entry in entries if entry.uid not in found]
-    # Of all rows, not of those that a filter takes: a list has no such filter.
+    """Returns the rows of the entries by uid, without deleted ones, for a caller who may list rows. Raises errors.ApiError."""
+    by_uid = {entry.uid: row for entry in entries if (row := context.rows.get(entry)) is not None}
+    missing = [entry for entry in entries if entry.uid not in by_uid]
+    # Counts all rows, not those that a filter accepts: a list has no such filter.
     is_short = context.index.of(RECORDS).count(groups_of(app)) <= LISTED_MOST
     answered = _read_many(session, app) if len(missing) > READ_MOST and is_short else []
-    # A list may be short of some: it has the rows of a deleted App of this name, too, until they are collected.
+    # A list may lack some: it also has the rows of a deleted App of this name, until they are collected.
     listed = {row["metadata"]["uid"] for row in answered}
     alone = [entry for entry in missing if entry.uid not in listed]
     answered += [row for row in context.map_parallel(lambda entry: _row(session, entry), alone) if row is not None]
     for row in answered:
         version = int(row["metadata"].pop("resourceVersion"))
-        found[row["metadata"]["uid"]] = row
+        by_uid[row["metadata"]["uid"]] = row
         if _is_closed(row):
             context.rows.put(version, row)
-    return found
+    return by_uid
 
 
-def reverts(context: ApiContext, session: CallerSession, app: Entry, found: Iterable[Manifest]) -> frozenset[str]:
-    """Returns the names of rows by which the operator went back from one of `found`; none where the caller may not list rows. Raises errors.ApiError."""
+def reverts(context: ApiContext, session: CallerSession, app: Entry, manifests: Iterable[Manifest]) -> frozenset[str]:
+    """Returns the names of the rows by which the operator reverted one of these; empty if the caller may not list rows.
+
+    Raises errors.ApiError.
+    """
     index = context.index.of(RECORDS)
-    by_name = (index.named(app.namespace, names.revert_row(app.name, row["metadata"]["name"])) for row in found)
+    by_name = (index.named(app.namespace, names.revert_row(app.name, row["metadata"]["name"])) for row in manifests)
     entries = [entry for entry in by_name if entry is not None]
 
     def live() -> frozenset[str]:
@@ -138,7 +143,7 @@ def reverts(context: ApiContext, session: CallerSession, app: Entry, found: Iter
 
 
 def _read_many(session: CallerSession, app: Entry) -> list[Manifest]:
-    """The first rows of all Apps of this name, in the order of their names."""
+    """Reads the first rows of all Apps of this name, in the order of their names."""
     query: dict[str, str | int] = {"fieldSelector": f"spec.app={app.name}", "limit": LISTED_MOST}
     path = RECORDS.path(app.namespace)
     try:
@@ -148,9 +153,9 @@ def _read_many(session: CallerSession, app: Entry) -> list[Manifest]:
 
 
 def _row(session: CallerSession, entry: Entry) -> Manifest | None:
-    """One row; None where it is gone, or another has its name."""
+    """Reads one row; None if it is deleted, or another row has its name."""
     path = RECORDS.path(entry.namespace, entry.name)
-    # What has ended does not change: the API server's memory will do, where it has heard of the end.
+    # A row that has ended does not change: the API server's watch cache suffices if it has the end.
     for query in (IN_MEMORY, {}) if entry.is_closed else ({},):
         try:
             row = cast(Manifest, _ONE.decode(session.api.read(path, query)))

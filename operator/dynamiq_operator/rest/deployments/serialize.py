@@ -14,49 +14,49 @@ from dynamiq_operator.views.live_at import LiveAt
 from dynamiq_operator.views.preview import Side
 
 
-def preview(given: Mapping[str, Any]) -> Data:
-    """A preview. `given`: the JSON data of `views.preview`."""
+def preview(data: Mapping[str, Any]) -> Data:
+    """Serializes a preview. `data`: the JSON data of `views.preview`."""
     return {
-        "from": side(given["from"]) if given["from"] else None,
-        "to": side(given["to"]),
-        "flow_diff": given["flowDiff"],
-        "pods_restart": given["podsRestart"],
-        "no_op": given["noOp"],
-        "strategy": given["strategy"],
-        "pods_warm": given["podsWarm"],
-        "pods_to_start": given["podsToStart"],
-        "asleep": given["asleep"],
-        "under_way": given["underWay"],
-        "guards": [guard(each) for each in given["guards"]],
-        "waits": given["waits"],
-        "begins_hold": given["beginsHold"],
-        "bypass_reason": given["bypassReason"],
-        "warnings": given["warnings"],
+        "from": side(data["from"]) if data["from"] else None,
+        "to": side(data["to"]),
+        "flow_diff": data["flowDiff"],
+        "pods_restart": data["podsRestart"],
+        "no_op": data["noOp"],
+        "strategy": data["strategy"],
+        "pods_warm": data["podsWarm"],
+        "pods_to_start": data["podsToStart"],
+        "asleep": data["asleep"],
+        "under_way": data["underWay"],
+        "guards": [guard(each) for each in data["guards"]],
+        "waits": data["waits"],
+        "begins_hold": data["beginsHold"],
+        "bypass_reason": data["bypassReason"],
+        "warnings": data["warnings"],
     }
 
 
-def side(given: Mapping[str, Any]) -> Data:
-    """A side of a preview, as data of `views.preview`."""
+def side(data: Mapping[str, Any]) -> Data:
+    """Serializes a side of a preview. `data`: the JSON data of `views.preview`."""
     return {
-        "row": given["row"],
-        "sequence": given["sequence"],
-        "version": given["version"],
-        "flow_hash": given["flowHash"],
-        "runtime": given["runtime"],
-        "runtime_name": given["runtimeName"],
-        "image": given["image"],
-        "config": config(given["config"]),
-        "resources": given["config"].get("resources"),
-        "restores": given["restores"],
+        "row": data["row"],
+        "sequence": data["sequence"],
+        "version": data["version"],
+        "flow_hash": data["flowHash"],
+        "runtime": data["runtime"],
+        "runtime_name": data["runtimeName"],
+        "image": data["image"],
+        "config": config(data["config"]),
+        "resources": data["config"].get("resources"),
+        "restores": data["restores"],
     }
 
 
 COMPLETED = ("sequence", "pinned", "released", "verified", "outcome")
-"""Fields of a row that the operator completes; the others are what was asked."""
+"""Fields of a row that the operator completes. The others are from the request."""
 
 
 def details(raw: Manifest, serialized: Data, ready: Data | None, flow: str | None) -> Data:
-    """A whole row. `serialized`: the same as a list has it; `flow`: its text, where it can be read."""
+    """Serializes a whole row. `serialized`: the row as a list has it; `flow`: its text, None if it cannot be read."""
     spec = raw["spec"]
     return {
         **serialized,
@@ -71,49 +71,49 @@ def details(raw: Manifest, serialized: Data, ready: Data | None, flow: str | Non
     }
 
 
-def live_at(found: LiveAt, row: Data | None, rolling_out: Data | None) -> Data:
-    """What was live at a time. `row`, `rolling_out`: the rows that `found` names, serialized."""
+def live_at(answer: LiveAt, row: Data | None, rolling_out: Data | None) -> Data:
+    """Serializes what was live at a time. `row`, `rolling_out`: the rows that `answer` names, serialized."""
     return {
-        "time": found.time,
-        "known": found.unknown is None,
+        "time": answer.time,
+        "known": answer.unknown is None,
         "deployment": row,
-        "live_from": found.row.live_from if found.row is not None else None,
-        "live_until": found.row.live_until if found.row is not None else None,
+        "live_from": answer.row.live_from if answer.row is not None else None,
+        "live_until": answer.row.live_until if answer.row is not None else None,
         "rolling_out": rolling_out,
-        "says": found.says,
+        "says": answer.says,
     }
 
 
-def comparison(found: Comparison, before: Manifest | None, after: Manifest) -> Data:
-    """What changed from one row to another. `before`, `after`: the rows as they are stored."""
+def comparison(result: Comparison, before: Manifest | None, after: Manifest) -> Data:
+    """Serializes what changed from one row to another. `before`, `after`: the rows as stored."""
     return {
-        "from": _compared(found.before, before) if found.before is not None and before is not None else None,
-        "to": _compared(found.after, after),
-        "flow_diff": "\n".join(found.flow_diff or ()),
-        "changes": list(_changes(found.before, found.after)) if found.before is not None else [],
-        "warnings": [f"the flows differ, and {UNREAD}"] if found.flow_diff is None else [],
+        "from": _compared(result.before, before) if result.before is not None and before is not None else None,
+        "to": _compared(result.after, after),
+        "flow_diff": "\n".join(result.flow_diff or ()),
+        "changes": list(_changes(result.before, result.after)) if result.before is not None else [],
+        "warnings": [f"the flows differ, and {UNREAD}"] if result.flow_diff is None else [],
     }
 
 
-def _compared(of: Side, raw: Manifest) -> Data:
+def _compared(part: Side, raw: Manifest) -> Data:
     row = HistoryRow.of(raw)
-    return {**side(of.as_json()), "id": row.uid, "created_at": row.date, "created_by": author(row.created_by)}
+    return {**side(part.as_json()), "id": row.uid, "created_at": row.date, "created_by": author(row.created_by)}
 
 
 def _changes(before: Side, after: Side) -> Iterator[Data]:
-    """What is not the same, by the names of a deployment's fields."""
+    """Yields the differences, by the names of a deployment's fields."""
     old, new = dict(_fields(before)), dict(_fields(after))
     for field in dict.fromkeys([*new, *old]):
         if (values := (old.get(field), new.get(field)))[0] != values[1]:
             yield {"field": field, "from": values[0], "to": values[1]}
 
 
-def _fields(of: Side) -> Iterator[tuple[str, str]]:
-    yield from (("version", of.version), ("runtime", of.runtime), ("runtime_name", of.runtime_name), ("image", of.image))
-    given, name = of.config, "deployment_config.config"
-    yield "deployment_config.deployment_type", SERVERLESS if given.get("type") == "serverless" else SERVER
-    scaling = given.get("autoscaling") or {}
+def _fields(part: Side) -> Iterator[tuple[str, str]]:
+    yield from (("version", part.version), ("runtime", part.runtime), ("runtime_name", part.runtime_name), ("image", part.image))
+    stored, name = part.config, "deployment_config.config"
+    yield "deployment_config.deployment_type", SERVERLESS if stored.get("type") == "serverless" else SERVER
+    scaling = stored.get("autoscaling") or {}
     yield from ((f"{name}.autoscaling.{ours}", str(scaling[theirs])) for ours, theirs in SCALING if theirs in scaling)
-    yield from ((f"{name}.{ours}", str(given[theirs])) for ours, theirs in SERVERLESS_CONFIG if theirs in given)
-    for part, amounts in (given.get("resources") or {}).items():
+    yield from ((f"{name}.{ours}", str(stored[theirs])) for ours, theirs in SERVERLESS_CONFIG if theirs in stored)
+    for part, amounts in (stored.get("resources") or {}).items():
         yield from ((f"resources.{part}.{amount}", str(value)) for amount, value in amounts.items())

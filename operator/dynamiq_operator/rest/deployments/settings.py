@@ -1,4 +1,4 @@
-"""What changed of an App's settings, with the caller's token."""
+"""Reads the changes of an App's settings, with the caller's token."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from dynamiq_operator.views.app_changes import ChangeRow, newest_first
 
 
 def records(session: CallerSession, app: Entry) -> Iterator[Manifest]:
-    """The records of the App's settings, in no order, without those of a deleted App of the name. Raises errors.ApiError."""
-    found = rows(session, app.namespace, f"spec.app={app.name}", APP_CHANGES)
-    return (raw for raw in found if may_be_of(app.uid, raw))
+    """Returns the records of the App's settings, unordered, without those of a deleted App of this name. Raises errors.ApiError."""
+    manifests = rows(session, app.namespace, f"spec.app={app.name}", APP_CHANGES)
+    return (raw for raw in manifests if may_be_of(app.uid, raw))
 
 
 def changes(session: CallerSession, app: Entry) -> list[ChangeRow]:
-    """What changed, newest first. Raises errors.ApiError."""
+    """Returns the changes, newest first. Raises errors.ApiError."""
     return newest_first(records(session, app))
 
 
-def change(found: ChangeRow) -> Data:
-    """A change as JSON."""
+def change(row: ChangeRow) -> Data:
+    """Serializes a change."""
     return {
-        "id": found.uid,
-        "name": found.name,
-        "sequence": found.sequence,
-        "reason": found.reason,
-        "created_at": found.date,
-        "after": found.after,
-        "by": author(found.by),
-        "by_verified": found.by_verified,
-        "changes": [{key: each.get(key) for key in ("field", "name", "change", "from", "to")} for each in found.changes],
-        "says": found.summary,
-        "digest": found.digest,
+        "id": row.uid,
+        "name": row.name,
+        "sequence": row.sequence,
+        "reason": row.reason,
+        "created_at": row.date,
+        "after": row.after,
+        "by": author(row.by),
+        "by_verified": row.by_verified,
+        "changes": [{key: each.get(key) for key in ("field", "name", "change", "from", "to")} for each in row.changes],
+        "says": row.summary,
+        "digest": row.digest,
     }

@@ -19,15 +19,16 @@ from dynamiq_operator.rest.shared.serialize import Data
 from dynamiq_operator.views.verdict import sentence, settings_sentence
 
 ARCHIVED_MOST = 20_000
-"""Rows of an archive that one request verifies."""
+"""Archived rows that one request verifies, at most."""
 TOLD_MOST = 100
-"""Misfits that are told one by one."""
+"""Misfits that a response lists, at most."""
 
 
 def verify(context: ApiContext, session: CallerSession, app: Entry, expected: str | None) -> Data:
-    """How the App's history verifies, in the cluster and in its archive as one chain. `expected`: a digest that some row or record must have.
+    """Returns the verification of the App's history, in the cluster and in its archive as one chain.
 
-    Raises errors.ApiError, and HttpProblem where the archive does not answer, or is too long for one request.
+    `expected`: a digest that some row or record must have. Raises errors.ApiError, and HttpProblem if the archive does not answer, or is
+    too long for one request.
     """
     ids: dict[str, tuple[str, int | None]] = {}
     archive = archive_of(context, session, app)
@@ -41,18 +42,23 @@ def verify(context: ApiContext, session: CallerSession, app: Entry, expected: st
             yield row
 
     of_settings = _settings(session, app, expected)
-    is_there = of_settings is not None and of_settings.expected_row is not None
-    verdict = chain.verify(noted(), expected=None if is_there else expected)
-    told = settings_sentence(of_settings) if of_settings is not None and of_settings.misfits else None
-    nobody = (None, None)
+    is_in_settings = of_settings is not None and of_settings.expected_row is not None
+    verdict = chain.verify(noted(), expected=None if is_in_settings else expected)
+    settings_problem = settings_sentence(of_settings) if of_settings is not None and of_settings.misfits else None
+    unknown = (None, None)
     misfits = [each for each in verdict.misfits if each.row in ids]
-    newest_id, newest = ids.get(verdict.newest_row or "", nobody)
-    found_id, found = ids.get(verdict.expected_row or "", nobody)
+    newest_id, newest = ids.get(verdict.newest_row or "", unknown)
+    expected_id, expected_sequence = ids.get(verdict.expected_row or "", unknown)
     return {
         "rows": verdict.rows,
-        "fits": not verdict.misfits and told is None,
+        "fits": not verdict.misfits and settings_problem is None,
         "newest": {"deployment_id": newest_id, "sequence": newest, "digest": verdict.newest} if newest_id is not None else None,
-        "expected": {"digest": expected, "deployment_id": found_id, "sequence": found, "found": is_there or found_id is not None}
+        "expected": {
+            "digest": expected,
+            "deployment_id": expected_id,
+            "sequence": expected_sequence,
+            "found": is_in_settings or expected_id is not None,
+        }
         if expected
         else None,
         "misfit_count": len(misfits),
@@ -60,13 +66,14 @@ def verify(context: ApiContext, session: CallerSession, app: Entry, expected: st
             {"deployment_id": ids[each.row][0], "name": each.row, "sequence": ids[each.row][1], "says": each.reason}
             for each in misfits[:TOLD_MOST]
         ],
-        "settings": _told(of_settings) if of_settings is not None else None,
-        "says": sentence(verdict) if told is None or verdict.misfits else told,
+        "settings": _serialize(of_settings) if of_settings is not None else None,
+        "says": sentence(verdict) if settings_problem is None or verdict.misfits else settings_problem,
     }
 
 
 def _everywhere(session: CallerSession, app: Entry, archive: Archive | None) -> Iterator[Manifest]:
-    """The cluster's rows first: one that leaves it meanwhile has been read, and is not missing."""
+    """Yields the cluster's rows, then the archive's."""
+    # The cluster comes first: a row that leaves it meanwhile has been read, and is not missing.
     in_cluster = InCluster()
     for row in rows(session, app.namespace, f"spec.app={app.name}"):
         if may_be_of(app.uid, row):  # a deleted App may have had its name
@@ -77,14 +84,14 @@ def _everywhere(session: CallerSession, app: Entry, archive: Archive | None) -> 
 
 
 def _settings(session: CallerSession, app: Entry, expected: str | None) -> chain.Verdict | None:
-    """How the records of the App's settings verify; None where the caller may not read them, or the cluster has no such records."""
+    """Verifies the records of the App's settings; None if the caller may not read them, or the cluster has no such kind."""
     try:
         return chain.verify_changes(settings.records(session, app), expected=expected)
     except (errors.Denied, errors.NotFound):
         return None
 
 
-def _told(verdict: chain.Verdict) -> Data:
+def _serialize(verdict: chain.Verdict) -> Data:
     return {
         "records": verdict.rows,
         "fits": not verdict.misfits,

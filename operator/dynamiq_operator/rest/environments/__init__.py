@@ -1,1 +1,1 @@
-"""The environments of an App's project, and where in them the same App is."""
+"""The environments of an App's project, and the same App in each."""

@@ -1,4 +1,4 @@
-"""The environments that an App can be promoted to: the namespaces of its project that the caller may read."""
+"""Lists the environments that an App can be promoted to: the namespaces of its project that the caller may read."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ OWN = "an App is promoted to another environment than its own"
 
 @dataclass(frozen=True)
 class _Place:
-    """A namespace of the project. `app`: the App of the same name there, None where there is none; `is_hidden`: where it may not be read;
-    `has_version`: whether the caller may read that a version of the name of the one that is promoted is there.
+    """A namespace of the project.
+
+    `app`: the App of the same name there; None if there is none. `is_hidden`: the caller may not read that App. `has_version`: the caller
+    can read that a version with the promoted version's name exists there.
     """
 
     namespace: Entry
@@ -51,19 +53,22 @@ class _Place:
 
 @router.get("", responses=documented(All[responses.Environment], 404, 422))
 def environments(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
-    """The environments of the App's project that the caller may read, its own first, then production; of each, whether they may promote to it."""
+    """Returns the environments of the App's project that the caller may read, its own first, then production.
+
+    Each shows if the caller may promote to it.
+    """
     entry = context.find(APPS, app_id)
     source = context.read(session, APPS, entry)
     own, others = context.index.of(NAMESPACES).named("", entry.namespace), other_environments(context, entry.namespace)
     readable = context.map_parallel(lambda other: may_read(session.api, other.name), others)
-    seen = [other for other, is_readable in zip(others, readable, strict=True) if is_readable]
-    places = context.map_parallel(lambda other: _place(session, other, source), seen)
-    asked = {place.namespace.uid: list(_asked(source, place)) for place in places}
-    allowed = rights.ask(context, session, (each for some in asked.values() for each in some))
-    told = [_told(context, source, place, _lacking(asked[place.namespace.uid], allowed)) for place in places]
+    visible = [other for other, is_readable in zip(others, readable, strict=True) if is_readable]
+    places = context.map_parallel(lambda other: _place(session, other, source), visible)
+    required = {place.namespace.uid: list(_required_rights(source, place)) for place in places}
+    allowed = rights.ask(context, session, (each for some in required.values() for each in some))
+    serialized = [_serialize(context, source, place, _lacking(required[place.namespace.uid], allowed)) for place in places]
     if own is not None:
-        told.insert(0, _told(context, source, _Place(own, source), OWN) | {"is_own": True, "needs_hostname": False})
-    return Json({"data": told})
+        serialized.insert(0, _serialize(context, source, _Place(own, source), OWN) | {"is_own": True, "needs_hostname": False})
+    return Json({"data": serialized})
 
 
 def _place(session: CallerSession, namespace: Entry, source: Manifest) -> _Place:
@@ -80,7 +85,7 @@ def _place(session: CallerSession, namespace: Entry, source: Manifest) -> _Place
 
 
 def _has_version(session: CallerSession, namespace: str, source: Manifest) -> bool:
-    """Whether a version of this name is there. Whether it has this flow is not read: a preview says that."""
+    """Returns True if the caller can read that a version of this name exists. It does not read its flow: a preview compares that."""
     if (version := _live(source).get("workflowVersion")) is None:
         return False
     path = VERSIONS.path(namespace, workflow_version(source["spec"]["workflow"], version))
@@ -90,8 +95,11 @@ def _has_version(session: CallerSession, namespace: str, source: Manifest) -> bo
         return False
 
 
-def _asked(source: Manifest, place: _Place) -> Iterator[Asked]:
-    """The rights that a promotion to a place takes, as far as the caller may read what is there: of what they may not, the right to make it."""
+def _required_rights(source: Manifest, place: _Place) -> Iterator[Asked]:
+    """Yields the rights that a promotion to a place takes.
+
+    An App that the caller may not read counts as existing, a version that they may not read as missing.
+    """
     namespace = place.namespace.name
     yield Asked(rights.PROMOTE, namespace)
     yield Asked(rights.PROMOTE_ROW, namespace)
@@ -101,8 +109,8 @@ def _asked(source: Manifest, place: _Place) -> Iterator[Asked]:
         yield Asked(rights.PROMOTE_VERSION, namespace)
 
 
-def _lacking(asked: list[Asked], allowed: Mapping[Asked, bool]) -> str | None:
-    return next((one.needs for one in asked if not allowed[one]), None)
+def _lacking(required: list[Asked], allowed: Mapping[Asked, bool]) -> str | None:
+    return next((right.needs for right in required if not allowed[right]), None)
 
 
 def _live(app: Manifest | None) -> Mapping[str, Any]:
@@ -110,7 +118,7 @@ def _live(app: Manifest | None) -> Mapping[str, Any]:
     return live or {}
 
 
-def _told(context: ApiContext, source: Manifest, place: _Place, needs: str | None) -> Data:
+def _serialize(context: ApiContext, source: Manifest, place: _Place, needs: str | None) -> Data:
     app = place.app
     return {
         "environment": place.environment,

@@ -1,1 +1,1 @@
-"""Rules for deploys: rows that wait, approvals, rejected versions, suspension, and what would hold a deploy now."""
+"""Guards of deploys: waiting rows, approvals, rejected versions, suspension, and what would block a deploy now."""

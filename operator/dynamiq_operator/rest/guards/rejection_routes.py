@@ -1,4 +1,4 @@
-"""Rejected versions of an App's workflow: their list, a new one, and its withdrawal."""
+"""Lists the rejections in an App's namespace, rejects versions, and withdraws rejections."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ RejectionId = Annotated[Id, Path(description="The rejection's id: its metadata.u
 
 @router.get("", responses=documented(All[responses.Rejection], 404, 422))
 def every_rejection(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
-    """What was rejected in the App's namespace, newest first, and what was withdrawn since; none where the caller may not read it.
+    """Returns the rejections in the App's namespace, newest first, including withdrawn ones; none if the caller may not read them.
 
-    A flow is rejected under whatever name: what was rejected as another workflow's version may be the flow of one of this workflow.
+    A flow is rejected under whatever name: a rejected version of another workflow may have the flow of one of this workflow.
     """
     app, _ = context.open_cached(session, APPS, app_id)
     try:
-        found = kube_api.items(session.api, REJECTIONS, app.namespace)
+        manifests = kube_api.items(session.api, REJECTIONS, app.namespace)
     except (errors.NotFound, errors.Denied) as error:
         if error.status == 401:
             raise
-        found = []
-    return Json({"data": [serialize.rejection(each) for each in actions.newest_first(found)]})
+        manifests = []
+    return Json({"data": [serialize.rejection(each) for each in actions.newest_first(manifests)]})
 
 
 @router.post(
@@ -49,7 +49,9 @@ def every_rejection(context: ContextOf, session: SessionOf, app_id: AppId) -> Js
     responses=documented(One[responses.Rejection], 404, 409, 413, 415, 422, status=201, says="The rejection, or one that says the same."),
 )
 def reject(context: ContextOf, session: SessionOf, app_id: AppId, body: NewRejection) -> Json:
-    """Rejects a version: nobody deploys its flow from then on, under whatever name, here or by a promotion from here, until it is withdrawn."""
+    """Rejects a version: nobody can deploy its flow, under whatever name, here or by a promotion from here, until the rejection is
+    withdrawn.
+    """
     app, raw = context.open_cached(session, APPS, app_id)
     row, version = None, None
     if body.deployment_id is not None:
@@ -64,21 +66,21 @@ def reject(context: ContextOf, session: SessionOf, app_id: AppId, body: NewRejec
 
 @router.post("/{rejection_id}/withdraw", responses=documented(One[responses.Rejection], 404, 409, 413, 415, 422))
 def withdraw(context: ContextOf, session: SessionOf, app_id: AppId, rejection_id: RejectionId, body: Withdrawal) -> Json:
-    """Withdraws what stands against the flow of a rejection, which can be done once: the version may be deployed again."""
+    """Withdraws the valid rejections of a flow, which can be done once: the version may be deployed again."""
     app, _ = context.open_cached(session, APPS, app_id)
     plan = actions.plan_withdrawal(session.api, app.namespace, app.name, None, body.reason, uid=rejection_id.lower())
     withdrawn = actions.perform_withdrawal(session.api, plan)
-    # Where the one that was named was withdrawn before, and another of its flow stood, it is that one.
-    named = next((each for each in withdrawn if each["metadata"]["uid"] == rejection_id.lower()), withdrawn[0])
-    return Json({"data": serialize.rejection(named)})
+    # If the given rejection was withdrawn before, and another one of its flow was valid, it is that one.
+    chosen = next((each for each in withdrawn if each["metadata"]["uid"] == rejection_id.lower()), withdrawn[0])
+    return Json({"data": serialize.rejection(chosen)})
 
 
 def _version(context: ApiContext, session: CallerSession, namespace: str, workflow: str, uid: str) -> str:
-    """The version of this id, which must be one of the App's workflow. Raises HttpProblem."""
-    found = context.find_all(session, workflow_version_id=(VERSIONS, uid))["workflow_version_id"]
-    if found.namespace != namespace:
+    """Returns the version of this id, which must be one of the App's workflow. Raises HttpProblem."""
+    entry = context.find_all(session, workflow_version_id=(VERSIONS, uid))["workflow_version_id"]
+    if entry.namespace != namespace:
         raise unknown_id("workflow version", uid, "workflow_version_id")
-    named, version = workflow_and_version(found.name)
-    if named != workflow:
-        raise invalid_field("workflow_version_id", f"{found.name} is a version of workflow {named}, not of {workflow}")
+    owner, version = workflow_and_version(entry.name)
+    if owner != workflow:
+        raise invalid_field("workflow_version_id", f"{entry.name} is a version of workflow {owner}, not of {workflow}")
     return version

@@ -1,4 +1,4 @@
-"""Requests about rows that wait, rejected versions and suspension."""
+"""Requests about waiting rows, rejected versions and suspension."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Reason = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"\S")]
 
 
 class NewApproval(RequestModel):
-    """A word on a deployment that waits."""
+    """A decision on a waiting deployment."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"purpose": "Approve", "message": "Read the diff, and tried it in staging"}]})
 
@@ -34,7 +34,7 @@ class NewApproval(RequestModel):
 
 
 class NewRejection(RequestModel):
-    """A version that nobody is to deploy: by its id, or by a deployment that ran it, where its WorkflowVersion is gone."""
+    """A version to reject: by its id, or by a deployment that ran it, if its WorkflowVersion is deleted."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -50,7 +50,7 @@ class NewRejection(RequestModel):
 
 
 class Withdrawal(RequestModel):
-    """That a rejected version may be deployed again."""
+    """A withdrawal of rejections, after which the version may be deployed again."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "It was the mail server"}]})
 

@@ -1,4 +1,4 @@
-"""Responses about rules for deploys, for the OpenAPI document."""
+"""Responses about guards of deploys, for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _APPROVAL: dict[str, Any] = {
 
 
 class Approval(ResponseModel):
-    """A word on a deployment. Whether an approval counts, the operator says: in `waits` of the deployment, and in its `released`."""
+    """A decision on a deployment. The operator decides if an approval counts: see `waits` of the deployment, and its `released`."""
 
     model_config = example(**_APPROVAL)
 
@@ -45,7 +45,7 @@ class Approval(ResponseModel):
 
 
 class MadeApproval(Approval):
-    """A word that was given."""
+    """A decision that was just made."""
 
     model_config = example(
         **_APPROVAL, says=["approved #13 (support-x8cc4) of support", "1 more approval is needed"], is_no_op=False, warnings=[]
@@ -57,7 +57,7 @@ class MadeApproval(Approval):
 
 
 class WaitingPreview(PreviewShape):
-    """What a deployment that waits would do, over what is live now: what its author saw, and what an approver is asked about."""
+    """The effects of a waiting deployment, compared with what is live now: what its author saw, and what an approver decides about."""
 
     model_config = example(
         **{
@@ -84,7 +84,7 @@ class WaitingPreview(PreviewShape):
 
 
 class Standing(ResponseModel):
-    """What would hold a deployment of the App that is asked for now, and what waits already."""
+    """The guards that would block a new deployment of the App, and the deployments that wait already."""
 
     model_config = example(
         suspended=False,
@@ -123,7 +123,7 @@ class WithdrawnShape(ResponseModel):
 
 
 class Rejection(ResponseModel):
-    """A version that nobody is to deploy, by the hash of its flow: under whatever name, and in what is promoted from here."""
+    """A version that nobody can deploy, by the hash of its flow: under whatever name, and in promotions from here."""
 
     model_config = example(
         id="8a0c6d0e-7f5b-4a53-8b39-3f3f0cf0d1d4",
@@ -151,7 +151,7 @@ class Rejection(ResponseModel):
 
 
 class Policy(ResponseModel):
-    """A DeployPolicy: rules for deploys into the namespaces that it selects."""
+    """A DeployPolicy: guards of deploys into the namespaces that it selects."""
 
     model_config = example(
         id="6d1c4f0a-0a4f-4a0b-8f40-0b5b8e5c1d6e",

@@ -1,4 +1,4 @@
-"""Rows that wait and what is said of them, what would hold a deploy now, suspension, and the policies of the cluster."""
+"""Serves waiting rows and their approvals, the guards that would block a deploy now, suspension, and the policies of the cluster."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ BODY = (404, 409, 413, 415, 422)
 
 @router.get("/apps/{app_id}/guards", responses=documented(One[responses.Standing], 404, 422))
 def standing(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
-    """What would hold a deployment of the App that is asked for now, and until when; and what waits already.
+    """Returns the guards that would block a new deployment of the App, until when, and the deployments that wait already.
 
-    The sentences are the operator's own: reading them takes no right but that of reading the App.
+    The sentences are the operator's own: reading them takes only the right to read the App.
     """
-    told = read_details(context, session, context.find(APPS, app_id))
-    return Json({"data": {name: told[name] for name in responses.Standing.model_fields}})
+    details = read_details(context, session, context.find(APPS, app_id))
+    return Json({"data": {name: details[name] for name in responses.Standing.model_fields}})
 
 
 @router.post("/apps/{app_id}/suspend", responses=documented(One[AppDetails], *BODY))
 def suspend(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
-    """Deploys nothing of the App until this is taken off, a bypass included. What runs goes on."""
-    return _suspended(context, session, app_id, suspend=True)
+    """Suspends deploys of the App, bypasses included, until this is taken off. Running pods stay."""
+    return _set_suspended(context, session, app_id, suspend=True)
 
 
 @router.post("/apps/{app_id}/unsuspend", responses=documented(One[AppDetails], *BODY))
 def unsuspend(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
-    """Takes the suspension off: what waited for that alone is deployed."""
-    return _suspended(context, session, app_id, suspend=False)
+    """Takes the suspension off: rows that waited only for that are deployed."""
+    return _set_suspended(context, session, app_id, suspend=False)
 
 
 @router.get("/apps/{app_id}/deployments/{deployment_id}/preview", responses=documented(One[responses.WaitingPreview], 404, 409, 422))
 def preview_waiting(context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId) -> Json:
-    """What a deployment that waits would do, over what is live now: what its author saw. One that has ended answers 409."""
+    """Returns the effects of a waiting deployment, compared with what is live now: what its author saw. 409 if it has ended."""
     app, _ = context.open_cached(session, APPS, app_id)
     _, row = read_row(context, session, app, deployment_id)
     shown, spec = preview(waiting.preview_of(session.api, row).as_json()), row["spec"]
@@ -75,7 +75,7 @@ def preview_waiting(context: ContextOf, session: SessionOf, app_id: AppId, deplo
 
 @router.get("/apps/{app_id}/deployments/{deployment_id}/approvals", responses=documented(All[responses.Approval], 404, 422))
 def approvals(context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId) -> Json:
-    """What was said of the deployment, oldest first; none where the caller may not read Approvals."""
+    """Returns the decisions on the deployment, oldest first; none if the caller may not read Approvals."""
     app, _ = context.open_cached(session, APPS, app_id)
     _, row = read_row(context, session, app, deployment_id)
     return Json({"data": [serialize.approval(each, row) for each in actions.approvals_of(session.api, app.namespace, row)]})
@@ -89,32 +89,32 @@ def approvals(context: ContextOf, session: SessionOf, app_id: AppId, deployment_
 def approve(
     context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId, body: NewApproval, key: KeyOf = None
 ) -> Json:
-    """Approves, resumes, rejects or withdraws a deployment that waits. It never changes: to take an approval back, reject.
+    """Approves, resumes, rejects or withdraws a waiting deployment. A decision never changes: to revoke an approval, reject.
 
-    One that has ended or waits for nothing answers 409, and so does another `digest` than the deployment's.
+    409 if the deployment has ended, waits for nothing, or has another `digest`.
     """
     app, _ = context.open_cached(session, APPS, app_id)
     _, row = read_row(context, session, app, deployment_id)
     request = ApprovalRequest(app.namespace, app.name, Purpose(body.purpose), row["metadata"]["name"], body.message, body.digest)
     plan = actions.plan_approval(session.api, request, user=session.user.username, key=key)
     made, is_replayed = (plan.said, False) if plan.said is not None else actions.perform_approval(session.api, plan)
-    said = {"says": actions.said(plan, made), "is_no_op": plan.said is not None, "warnings": list(plan.warnings)}
-    return Json({"data": serialize.approval(made, row) | said}, 201, REPLAYED if is_replayed else None)
+    summary = {"says": actions.said(plan, made), "is_no_op": plan.said is not None, "warnings": list(plan.warnings)}
+    return Json({"data": serialize.approval(made, row) | summary}, 201, REPLAYED if is_replayed else None)
 
 
 @router.get("/deploy-policies", responses=documented(All[responses.Policy], 422))
 def policies(session: SessionOf) -> Json:
-    """The DeployPolicies of the cluster, by name: for those who may read them. What holds an App is told with the App."""
+    """Returns the DeployPolicies of the cluster, by name, for callers who may read them. The guards of an App are also in the App."""
     try:
-        found = kube_api.items(session.api, DEPLOY_POLICIES)
+        listed = kube_api.items(session.api, DEPLOY_POLICIES)
     except errors.Denied as error:
         if error.status == 401:
             raise
         raise HttpProblem(403, f"{error}: what holds an App is told by its guards, without this right") from None
-    return Json({"data": [serialize.policy(each) for each in sorted(found, key=lambda each: str(each["metadata"]["name"]))]})
+    return Json({"data": [serialize.policy(each) for each in sorted(listed, key=lambda each: str(each["metadata"]["name"]))]})
 
 
-def _suspended(context: ApiContext, session: CallerSession, app_id: str, *, suspend: bool) -> Json:
+def _set_suspended(context: ApiContext, session: CallerSession, app_id: str, *, suspend: bool) -> Json:
     entry = context.find(APPS, app_id)
     context.read(session, APPS, entry)
     changed = perform_suspension(session.api, plan_suspension(session.api, entry.namespace, entry.name, suspend=suspend))

@@ -8,7 +8,7 @@ from dynamiq_operator.rest.shared.serialize import Data, author
 
 
 def approval(raw: Manifest, row: Manifest) -> Data:
-    """An Approval of a row."""
+    """Serializes an Approval of a row."""
     meta, spec = raw["metadata"], raw["spec"]
     return {
         "id": meta["uid"],

@@ -1,1 +1,1 @@
-"""What every call goes through, whichever resource it is about: HTTP, sessions, errors, pages, idempotency keys and the OpenAPI document."""
+"""The steps that all calls share: HTTP, sessions, errors, pages, idempotency keys and the OpenAPI document."""

@@ -1,4 +1,4 @@
-"""Reads the body of a request whose caller is known, under limits of size and time, and parses it once, strictly."""
+"""Reads the body of a known caller's request, within limits of size and time, and parses it once, strictly."""
 
 from __future__ import annotations
 
@@ -17,30 +17,33 @@ from dynamiq_operator.rest.http.errors import HttpProblem
 
 BODY_MAX = 2 * 1024 * 1024
 SMALL = 16 * 1024
-"""Bytes. A body up to this is parsed on the event loop: that takes less time than the hand-over to a worker thread."""
+"""Bytes of a body that is parsed on the event loop, at most: this takes less time than the hand-over to a worker thread."""
 DEPTH_MAX = 200
-"""`pydantic_core.from_json` allows one level more, and no other number: a body is parsed inside a list of its own."""
+"""Levels of nesting, at most.
+
+`pydantic_core.from_json` allows one level more, and no other number: a body is parsed inside a list of its own.
+"""
 CONTAINERS_MAX = 100_000
-"""Objects and lists in one body: more would stop everything else for too long while they are made."""
+"""Objects and lists in one body, at most: creating more would block everything else for too long."""
 DIGITS_MAX = 1000
 LENGTH_DIGITS = 19
-"""Digits of a Content-Length that are more than zeros: HTTP allows any number of these before."""
+"""Digits of a Content-Length after leading zeros, of which HTTP allows any number."""
 SILENT_MOST = 15.0
-"""Seconds between two parts of a body."""
+"""Seconds between two parts of a body, at most."""
 BODY_WITHIN = 60.0
 """Seconds from a body's first part to its last."""
 WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 CLOSES = {"Connection": "close"}
-"""Header of an answer before which the body was not read to its end: the connection cannot be used for another request."""
+"""Header of a response that is sent before the body was read to its end: the connection cannot serve another request."""
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-"""A string, or what comes after a quote that nothing closes: each byte is looked at once, whatever is sent."""
+"""A string, or everything after an unclosed quote. Each byte is examined once, whatever is sent."""
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (DIGITS_MAX + 1))
 
 
 def announced(headers: Headers) -> int | None:
-    """Bytes of the body that a request says it has; None where it does not say how many come."""
+    """Returns the bytes of the body that a request announces; None if it announces no length."""
     if "transfer-encoding" in headers:
         return None
     length = headers.get("content-length", "0")
@@ -48,7 +51,7 @@ def announced(headers: Headers) -> int | None:
 
 
 async def read_body(headers: Headers, receive: Receive, most: int = BODY_MAX) -> bytes:
-    """The whole body, of at most `most` bytes, of a request that says it has one. Raises HttpProblem 400, 408, 413, 415."""
+    """Reads the whole body, at most `most` bytes. Raises HttpProblem 400, 408, 413, 415."""
     length = announced(headers)
     if length is not None and length > most:
         raise _too_large(most)
@@ -72,7 +75,7 @@ async def read_body(headers: Headers, receive: Receive, most: int = BODY_MAX) ->
 
 
 async def parse_body(body: bytes) -> Any:
-    """The value of a body. Raises HttpProblem 422."""
+    """Parses a body. Raises HttpProblem 422."""
     return _parse(body) if len(body) <= SMALL else await run_in_threadpool(_parse, body)
 
 
@@ -93,20 +96,20 @@ def _parse(body: bytes) -> Any:
         raise HttpProblem(422, f"the body has more than {CONTAINERS_MAX} objects and lists", {"body": "too many objects and lists"})
     if _LONG_NUMBER.search(body) is None:
         try:
-            found = from_json(b"[" + body + b"]", allow_inf_nan=False)
+            parsed = from_json(b"[" + body + b"]", allow_inf_nan=False)
         except ValueError:
-            found = ()  # it is none, is nested too deeply, or has half of a surrogate pair
-        if len(found) == 1:
-            return found[0]
+            parsed = ()  # it is not JSON, is nested too deeply, or has half of a surrogate pair
+        if len(parsed) == 1:
+            return parsed[0]
     return _parse_exactly(body)
 
 
 def _parse_exactly(body: bytes) -> Any:
-    """Python's parser, more strictly: it takes what the quick one refuses and is JSON, and says where something is none."""
+    """Parses a body with Python's parser, more strictly. It takes JSON that the quick parser refuses, and locates errors."""
     if max(accumulate(map(_STEP.__getitem__, _brackets(body))), default=0) > DEPTH_MAX:
         raise HttpProblem(422, f"the body is nested deeper than {DEPTH_MAX} levels", {"body": "nested too deeply"})
     try:
-        # What is refused is refused by the first pass; numbers are converted by the second.
+        # The first pass refuses what is not taken; the second one converts numbers.
         text = body.decode()
         json.loads(text, parse_constant=_no_constant, parse_float=_number, parse_int=_number)
         return json.loads(text)
@@ -117,7 +120,7 @@ def _parse_exactly(body: bytes) -> Any:
 
 
 def _brackets(body: bytes) -> bytes:
-    """The brackets outside of strings."""
+    """Returns the brackets outside of strings."""
     return _STRING.sub(b"", body).translate(None, delete=_NO_BRACKETS)
 
 

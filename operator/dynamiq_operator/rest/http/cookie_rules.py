@@ -1,9 +1,4 @@
-"""When a request may be made with the console's cookies: by a page of the console itself, and by nothing else.
-
-Apps are sibling subdomains, which for SameSite=Strict are the same site: a page of theirs can send requests that carry the cookies. So a
-request has to name the console's host, its browser has to say that it is of the same origin, and what is more than a read has to have a
-header that no form and no other origin can send. What is refused is refused before any cookie is read.
-"""
+"""Decides if a request may use the console's cookies: only a page of the console itself may. It refuses before any cookie is read."""
 
 from __future__ import annotations
 
@@ -27,13 +22,16 @@ def is_console(path: str) -> bool:
 
 @dataclass(frozen=True)
 class CookieRules:
-    """`address`: the console's; None where it is called on this machine alone, by any port."""
+    """The rules for cookies. `address`: the console's; None if it is used on this machine alone, at any port."""
 
     is_on: bool
     address: ConsoleAddress | None
 
     def check(self, scope: Scope, headers: Headers) -> None:
-        """Raises HttpProblem 403 where the request is not one of the console's own."""
+        """Raises HttpProblem 403 if the request is not one of the console's own."""
+        # Apps are sibling subdomains, which for SameSite=Strict are the same site: a page of theirs can send requests with the cookies.
+        # So a request has to name the console's host, its browser has to declare the same origin, and a write has to have a header
+        # that no form and no other origin can send.
         address = self._addressed(scope, headers)
         fetched, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
         if any(each != address.origin for each in origins):
@@ -47,9 +45,9 @@ class CookieRules:
         hosts = headers.getlist("host")
         host = hosts[0] if len(hosts) == 1 else ""
         if self.address is None:
-            if (found := ConsoleAddress.local(scope["scheme"], host)) is None:
+            if (local := ConsoleAddress.local(scope["scheme"], host)) is None:
                 raise _refused("without --console-url the console is used at localhost alone: start the API with --console-url https://…")
-            return found
+            return local
         if not self.address.has_host(host):
             raise _refused(f"the console is at {self.address.origin}/console/, and was called by another name")
         return self.address

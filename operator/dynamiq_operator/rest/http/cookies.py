@@ -1,7 +1,7 @@
-"""The cookies of the console: a token in pieces that browsers take, under names that no sibling domain can set.
+"""Reads and writes the console's cookies: a token in pieces that browsers accept, under names that no sibling domain can set.
 
-A name that begins with `__Host-` is only taken with Secure, without Domain and for the whole host. The first piece says how many there
-are: where one is missing, or one is there twice, there is no session. Nothing of it is kept here.
+A name that begins with `__Host-` is accepted only with Secure, without Domain and for the whole host. The first piece has the number of
+pieces: if one is missing or duplicate, there is no session. Nothing is stored here.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from dynamiq_operator.rest.http.reviews import TOKEN_MAX
 
 PREFIX = "__Host-dynamiq-"
 PIECE = 3500
-"""Bytes of a piece: browsers take 4,096 for name, value and attributes."""
+"""Bytes of a piece: browsers accept 4,096 for name, value and attributes."""
 PIECES = -(-(TOKEN_MAX + 2) // PIECE)
 TOKEN = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+")
-"""What a cookie can hold unchanged. Every token of RFC 6750 is that."""
+"""Text that a cookie can hold unchanged. Every token of RFC 6750 is such text."""
 _COUNTED = re.compile(r"([1-9])\.(.*)")
 
 
 def of_token(token: str, expires_at: float | None) -> Iterator[str]:
-    """The headers Set-Cookie for a token, which `TOKEN` fits. Pieces that an earlier token may have left are removed.
+    """Yields the headers Set-Cookie for a token that `TOKEN` matches. They also remove pieces that an earlier token may have left.
 
-    `expires_at`: when the token ends, in seconds of Unix time; without it the cookies end with the browser.
+    `expires_at`: when the token expires, in seconds of Unix time; without it the cookies end with the browser.
     """
     text = f"{-(-(len(token) + 2) // PIECE)}.{token}"
     lives = "" if expires_at is None else f"; Max-Age={max(0, int(expires_at - time.time()))}"
@@ -37,35 +37,34 @@ def of_token(token: str, expires_at: float | None) -> Iterator[str]:
 
 
 def removed(first: int = 0) -> Iterator[str]:
-    """The headers Set-Cookie that remove the pieces from `first` on. Which there are is not known: a Strict cookie is not always sent."""
+    """Yields the headers Set-Cookie that remove the pieces from `first` on."""
+    # All of them: a Strict cookie is not always sent, so it is unknown which ones the browser has.
     for number in range(first, PIECES):
         yield f"{PREFIX}{number}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0"
 
 
 def read(headers: Headers) -> Mapping[str, str | None]:
-    """The cookies of a request by name; None for a name that is there twice.
-
-    Nothing but spaces and tabs is taken off a name: a browser lets a sibling domain set what begins with another kind of space.
-    """
-    found: dict[str, str | None] = {}
+    """Returns the cookies of a request by name; None for a duplicate name."""
+    by_name: dict[str, str | None] = {}
     for header in headers.getlist("cookie"):
         for pair in header.split(";"):
+            # Only spaces and tabs: a browser lets a sibling domain set a name that begins with another kind of space.
             name, _, value = pair.strip(" \t").partition("=")
-            found[name] = None if name in found else value
-    return found
+            by_name[name] = None if name in by_name else value
+    return by_name
 
 
 def are_there(headers: Headers) -> bool:
-    """Whether a request has any piece of a token."""
+    """Returns True if a request has any piece of a token."""
     return any(name.startswith(PREFIX) for name in read(headers))
 
 
 def token(headers: Headers) -> str | None:
-    """The token of a request's cookies; None where it is not whole."""
-    given = read(headers)
-    counted = _COUNTED.fullmatch(given.get(f"{PREFIX}0") or "")
+    """Returns the token of a request's cookies; None if it is incomplete."""
+    by_name = read(headers)
+    counted = _COUNTED.fullmatch(by_name.get(f"{PREFIX}0") or "")
     if counted is None:
         return None
-    pieces = [counted[2], *(given.get(f"{PREFIX}{number}") for number in range(1, int(counted[1])))]
+    pieces = [counted[2], *(by_name.get(f"{PREFIX}{number}") for number in range(1, int(counted[1])))]
     whole = "".join(piece or "" for piece in pieces)
     return whole if all(pieces) and len(whole) <= TOKEN_MAX and TOKEN.fullmatch(whole) else None

@@ -1,4 +1,4 @@
-"""The responses of a route in the OpenAPI document: the model of the good one, and each error that it can have."""
+"""Describes the responses of a route in the OpenAPI document: the model of the good one, and each error that it can have."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ _WAITING = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type"
 def documented(
     model: type[BaseModel] | None, *problems: int, status: int = 200, says: str = "Done.", shown: BaseModel | None = None
 ) -> Responses:
-    """The documented responses of a route that can fail with the statuses `problems`, and with those of every route.
+    """Returns the responses of a route: the good one, the errors `problems`, and those of every route.
 
-    `shown`: the example of a model, or of what is in it, that carries none itself.
+    `shown`: the example of the model, or of the model inside it, if that has none itself.
     """
-    found: Responses = {status: {"description": says, "headers": _REQUEST_ID, **({"model": model} if model else {})}}
+    described: Responses = {status: {"description": says, "headers": _REQUEST_ID, **({"model": model} if model else {})}}
     if model is not None and (example := _example(model, shown)) is not None:
-        found[status]["content"] = {"application/json": {"example": example}}
+        described[status]["content"] = {"application/json": {"example": example}}
     for code in sorted({*_EVERY, *problems, *(_OF_A_BODY if 413 in problems else ())}):
         says = _RECORDER_AWAY if code == 503 and 501 in problems else _SAYS[code]
         example = {"error": {"code": CODES[code], "message": says, "details": {}}}
-        found[code] = {"model": Error, "description": says, "content": {"application/json": {"example": example}}}
-        found[code]["headers"] = _REQUEST_ID | (_WAITING if code in (429, 503) else {})
-    return found
+        described[code] = {"model": Error, "description": says, "content": {"application/json": {"example": example}}}
+        described[code]["headers"] = _REQUEST_ID | (_WAITING if code in (429, 503) else {})
+    return described
 
 
 def _example(model: type[BaseModel], shown: BaseModel | None) -> Any:
-    """The example of a model, or of `One`, `All` or `Many` of a model that has one, and of what adds fields to these that need not be there."""
+    """Returns the example of a model, of the one inside `One`, `All` or `Many`, or inside a model that adds optional fields to these."""
     bases = (each.__pydantic_generic_metadata__ for each in model.__mro__ if issubclass(each, BaseModel) and each is not BaseModel)
     (inner, *_) = next((each["args"] for each in bases if each["args"]), (model,))
     extra = cast(dict[str, Any], inner.model_config.get("json_schema_extra") or {})

@@ -1,4 +1,4 @@
-"""JSON responses without a response model: data, or bytes that are JSON already."""
+"""Encodes JSON responses without a response model, from data or from bytes that are JSON already."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ class Json(Response):
         super().__init__(content, status, headers)
 
     def render(self, content: Any) -> bytes:
-        """Bytes are sent unchanged."""
+        """Returns the encoded content; bytes stay unchanged."""
         return content if isinstance(content, bytes) else dumps(content)

@@ -1,9 +1,9 @@
-"""Errors as the contract answers them: `{"error": {"code", "message", "details"}}`.
+"""Turns errors into the contract's responses: `{"error": {"code", "message", "details"}}`.
 
-`problem_of` chooses the status of every error that is not an HttpProblem already: by `STATUSES`, but for those in `PASSED_ON` and for an
-object that is too large to store. What is one has its status from where it was raised: the middleware chooses 400, 408, 413, 415 and 422
-for a body that it cannot take, 401 without a token and 503 while it starts, the lanes 429 and 503, a connection 400, 408 and 431 for headers; a path
-or method that does not exist is the router's 404 or 405.
+`problem_of` chooses the status of every error that is not an HttpProblem, by `STATUSES`. Exceptions are the statuses in `PASSED_ON`, and an
+object that is too large to store. An HttpProblem has its status from where it was raised. The middleware raises 400, 408, 413, 415 and 422
+for a body, 401 without a token, and 503 while it starts. The lanes raise 429 and 503, a connection 400, 408 and 431 for headers. The router
+raises 404 and 405 for a path or method that does not exist.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (RequestValidationError, 422),
     (Exception, 500),
 )
-"""The status of each kind of error: of the first line that it is an instance of. `LeftBehind` has its cause's."""
+"""The status of each kind of error. The first line that matches counts. `LeftBehind` has its cause's status."""
 PASSED_ON = frozenset({401, 413, 429})
 """Statuses of the API server that are passed on, whatever the kind of error."""
 TOLD_MOST, SHOWN_MOST = 20, 300
-"""Of a request, the fields that are told to be wrong, and the letters of each."""
+"""Wrong fields that a response lists, and letters of each, at most."""
 
 
 def unauthorized(message: str = "the token is not valid: send `Authorization: Bearer <token>` with a token of this cluster") -> HttpProblem:
@@ -61,7 +61,7 @@ def unauthorized(message: str = "the token is not valid: send `Authorization: Be
 
 
 def unknown_id(what: str, uid: str, field: str = "") -> HttpProblem:
-    """404 of an id: the same for one that does not exist and for one that the caller may not see. `field`: the body's field that holds it."""
+    """Returns a 404 for an id, the same if it does not exist and if the caller may not see it. `field`: the body's field that holds it."""
     return HttpProblem(404, str(unknown_object(what, uid)), {field: "unknown"} if field else None)
 
 
@@ -70,12 +70,12 @@ def invalid_field(field: str, message: str) -> HttpProblem:
 
 
 def invalid_request(wrong: Sequence[tuple[str, str]]) -> HttpProblem:
-    """422 of fields, or query parameters, with what is wrong with each: the first of them, as long as they can be read."""
+    """Returns a 422 for fields or query parameters, each with its problem. It lists only the first ones, shortened."""
     details: dict[str, Any] = {}
-    for where, said in wrong[:TOLD_MOST]:
-        details.setdefault(_shortened(where), _shortened(said))
+    for where, problem in wrong[:TOLD_MOST]:
+        details.setdefault(_shortened(where), _shortened(problem))
     more = [f"and {len(wrong) - TOLD_MOST} more are wrong"] if len(wrong) > TOLD_MOST else []
-    return HttpProblem(422, "; ".join([*(f"{where}: {said}" for where, said in details.items()), *more]), details)
+    return HttpProblem(422, "; ".join([*(f"{where}: {problem}" for where, problem in details.items()), *more]), details)
 
 
 def _shortened(text: str) -> str:
@@ -88,7 +88,7 @@ def invalid_body(message: str) -> HttpProblem:
 
 @contextlib.contextmanager
 def hidden_as_unknown(what: str, uid: str) -> Iterator[None]:
-    """Answers NotFound and Denied of the calls inside as an unknown id, so that a caller learns nothing about what they may not see."""
+    """Turns NotFound and Denied of the calls inside into an unknown id, so that callers learn nothing about what they may not see."""
     try:
         yield
     except errors.NotFound:
@@ -102,11 +102,11 @@ def unavailable(message: str, after: int | None = None) -> HttpProblem:
 
 
 _TOO_LARGE = ("request is too large", "larger than max")
-"""What the API server says where its storage, which takes less than it does, refused an object."""
+"""Texts of the API server for an object that its storage refuses. The storage accepts less than the server does."""
 
 
 def problem_of(error: Exception) -> HttpProblem:
-    """The response for any error: of the API server, of an action, of validation, or one that was not expected."""
+    """Returns the response for any error: of the API server, of an action, of validation, or an unexpected one."""
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
     match error:
         case LeftBehind():
@@ -135,10 +135,10 @@ def _api_error(status: int, error: errors.ApiError) -> HttpProblem:
     if status == 429:
         return HttpProblem(status, f"the API server asks to wait: {error}", headers={"Retry-After": str(error.retry_after or 1)})
     if isinstance(error, errors.Invalid):
-        return HttpProblem(status, str(refused(error)), {_field(field): said for field, said in error.causes})
+        return HttpProblem(status, str(refused(error)), {_field(field): cause for field, cause in error.causes})
     if status != 503:
         return HttpProblem(status, said_by_admission(error) or str(error))
-    if any(said in str(error) for said in _TOO_LARGE):
+    if any(text in str(error) for text in _TOO_LARGE):
         return invalid_body("this is more than the cluster stores in one object, where each quote counts twice: make it smaller")
     return unavailable(str(error), error.retry_after)
 
@@ -147,10 +147,10 @@ def _invalid_request(error: RequestValidationError) -> HttpProblem:
     return invalid_request(
         [
             (
-                ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0]),
-                in_words(found),
+                ".".join(str(part) for part in problem["loc"][1:]) or str(problem["loc"][0]),
+                in_words(problem),
             )
-            for found in error.errors()
+            for problem in error.errors()
         ]
     )
 
@@ -179,7 +179,7 @@ _FIELDS = {
 
 
 def _field(theirs: str) -> str:
-    """The contract's name of an object's field."""
+    """Returns the contract's name of an object's field."""
     if theirs.startswith("spec.config.resources"):
         return f"deployment_config.config.{theirs.removeprefix('spec.config.')}"
     return _FIELDS.get(theirs) or theirs.removeprefix("spec.") or "body"

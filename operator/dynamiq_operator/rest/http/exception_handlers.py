@@ -1,4 +1,4 @@
-"""The exception handlers of the application: every error that a route raises on purpose becomes a response. The others are the middleware's."""
+"""Registers the exception handlers: every error that a route raises on purpose becomes a response. The middleware handles all others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def _error(_: Request, error: Exception) -> Response:
 
 
 async def _http(request: Request, error: Exception) -> Response:
-    """An unknown path, or a method that the path does not have."""
+    """Answers for an unknown path, or a method that the path does not have."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     says = {
         404: "there is no such path: see /openapi.json",
@@ -38,13 +38,13 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """The methods of the path over all of its routes; Starlette's own header Allow has those of the first alone."""
-    found: set[str] = set()
+    """Returns the methods of the path over all of its routes. Starlette's own header Allow has only those of the first."""
+    methods: set[str] = set()
     for method in METHODS:
         scope = {**request.scope, "method": method}
         if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
-            found.add(method)
-    return sorted(found)
+            methods.add(method)
+    return sorted(methods)
 
 
 HANDLERS: dict[Any, Any] = {

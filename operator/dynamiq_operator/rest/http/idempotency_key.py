@@ -1,4 +1,4 @@
-"""Parses the header Idempotency-Key. `actions.idempotency` says what a key means."""
+"""Parses the header Idempotency-Key. `actions.idempotency` defines what a key means."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What /metrics of the API shows: requests by method, route and status, and how long their answers took to begin.
+"""Counts the API's requests by method, route and status, and measures how long their responses took to begin.
 
-A route is the template of a path, never a path, and a method one of HTTP's: what callers write makes no series.
+A route is the template of a path, and a method is one of HTTP's: nothing that callers write makes a series.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER = "other"
 NO_ANSWER = "none"
-"""In place of a status: the caller left before there was one."""
+"""The code of a request whose caller left before there was a status."""
 
 
 class Metrics:
-    """One registry for one process of the API."""
+    """The metrics of one process of the API, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -35,7 +35,7 @@ class Metrics:
         )
 
     def count(self, scope: Scope, status: int, seconds: float) -> None:
-        """Counts a request; `status`: 0 where there was no answer."""
+        """Counts a request. `status`: 0 if there was no response."""
         route = getattr(scope.get("route"), "path", UNMATCHED)
         method = scope["method"] if scope["method"] in METHODS else OTHER
         self._requests.labels(method, route, str(status or NO_ANSWER)).inc()

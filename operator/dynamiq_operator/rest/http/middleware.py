@@ -1,8 +1,8 @@
-"""ASGI middleware before every route: request ids and the access log, authentication, limits, the body, and the headers of every response.
+"""Runs before every route: request ids and the access log, authentication, limits, the body, and the headers of every response.
 
-The token comes first: without a valid one neither path nor body is examined. It is in the header Authorization, or in the cookies of the
-console, see `cookie_rules`; no cookie goes further than here. What a caller may have under way at once is bounded, see `lanes`, and a body
-is read up to its limit and no further. What is under /console needs no token: its pages, and the calls that sign in.
+The token comes first: without a valid one, neither path nor body is examined. It is in the header Authorization, or in the cookies of the
+console, see `cookie_rules`; cookies are not passed on. Concurrent requests of a caller are limited, see `lanes`, and a body is read only up
+to its limit. Paths under /console need no token: its pages, and the calls that sign in.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 PUBLIC = PROBES | {"/openapi.json", "/docs"}
 HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 EACH = 16
-"""Requests of one caller that are served at once; `WAITING` more wait."""
+"""Requests of one caller that are served at once; `WAITING` more may wait."""
 WAITING = 48
 ARRIVING, ARRIVING_EACH = 512, 64
-"""Requests whose body, of any size, is being read: a connection whose body does not come is one of those of its address."""
+"""Requests whose body, of any size, is being read: in all, and for one caller or address."""
 BODIES, BODIES_EACH = 32, 8
-"""Requests with a body of more than `SMALL` bytes that are read, or held, at once."""
+"""Requests with a body of more than `SMALL` bytes that are read, or held, at once: in all, and for one caller."""
 LARGE = 128 * 1024
-"""Bytes. What is parsed takes many times the memory of its text, so few bodies of more than this are served at once."""
+"""Bytes of a large body. Its parsed value takes many times the memory of its text, so few are served at once."""
 LARGE_ONES, LARGE_EACH = 4, 2
 SIGNS_IN = frozenset({"POST", "DELETE"})
 SIGNING_IN = 256
-"""Requests to sign in whose body is being read: they have no caller yet, and take nothing of what callers have."""
+"""Requests to sign in whose body is being read. They have no caller yet, and use none of the callers' slots."""
 SIGN_IN_MAX = TOKEN_MAX + 1024
-"""Bytes of the body of one."""
+"""Bytes of the body of a sign-in, at most."""
 
 
 class Middleware:
-    """Puts `session`, `body`, the raw bytes, and `json`, their value, into the request's state."""
+    """The middleware. It puts `session`, `body`, the raw bytes, and `json`, their value, into the request's state."""
 
     def __init__(self, app: ASGIApp, reviews: Reviews, index: IdIndex, rules: CookieRules, metrics: Metrics) -> None:
         self._app, self._reviews, self._index, self._rules, self._metrics = app, reviews, index, rules, metrics
@@ -123,7 +123,7 @@ class Middleware:
             await problem.response()(scope, receive, send)
 
     async def _console(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        """What is under /console: pages and reads of them have no body, and the calls that sign in and out obey the rules of cookies."""
+        """Serves paths under /console. Pages and reads have no body; the calls that sign in and out obey the rules of cookies."""
         begin_deadline()
         if self._rules.is_on and scope["method"] not in WITH_BODY:
             await self._app(scope, receive, send)
@@ -138,7 +138,7 @@ class Middleware:
             await problem.response()(scope, receive, send)
 
     def _check_sign_in(self, scope: Scope, headers: Headers) -> None:
-        """Raises HttpProblem where a request with a body is not one of the console's that signs in or out."""
+        """Raises HttpProblem if a request with a body is not one by which the console signs in or out."""
         if not self._rules.is_on:
             raise HttpProblem(404, "the console is off here: start the API with --console")
         is_session = scope["path"] == SESSION
@@ -162,7 +162,7 @@ class Middleware:
             await self._pass_on(body, scope, receive, send)
 
     def _lane(self, scope: Scope) -> Lane:
-        """What a request takes its slot of."""
+        """Returns the lane in which a request takes its slot."""
         if is_stream(scope):
             return self._streams
         if is_export(scope):
@@ -178,27 +178,27 @@ class Middleware:
 
     async def _session(self, scope: Scope, headers: Headers) -> CallerSession:
         token = self._token(scope, headers)
-        begin_deadline()  # a request that was sent ahead of an answer would have what the one before it had left
+        begin_deadline()  # a pipelined request would have only the time that the one before it had left
         session = await self._reviews.session(token)
         if not self._index.is_ready:
             raise unavailable("this replica is starting")
         return session
 
     def _token(self, scope: Scope, headers: Headers) -> str:
-        """The token of a request: with a header Authorization its cookies mean nothing. Raises HttpProblem."""
-        given = headers.getlist("authorization")
-        found = token_of(given[0]) if len(given) == 1 else None
-        if not given and self._rules.is_on and cookies.are_there(headers):
+        """Returns the token of a request. With a header Authorization, its cookies are ignored. Raises HttpProblem."""
+        authorizations = headers.getlist("authorization")
+        token = token_of(authorizations[0]) if len(authorizations) == 1 else None
+        if not authorizations and self._rules.is_on and cookies.are_there(headers):
             self._rules.check(scope, headers)
-            if (found := cookies.token(headers)) is None:
+            if (token := cookies.token(headers)) is None:
                 raise unauthorized("a part of this sign-in is missing: sign in again")
-        if found is None:
+        if token is None:
             raise unauthorized("send `Authorization: Bearer <token>` with a token of this cluster, once")
-        return found
+        return token
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body, which was read here, to the application."""
+    """Returns a `receive` that replays the body, which was read here, to the application."""
     given = False
 
     async def again() -> Message:

@@ -1,4 +1,4 @@
-"""The models that every resource's requests and responses are made of. A model's name is its name in the OpenAPI document."""
+"""The base models of all resources' requests and responses. A model's name is its name in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _T = TypeVar("_T")
 
 
 def example(**fields: Any) -> ConfigDict:
-    """The config of a model with an example."""
+    """Returns the config of a model with an example."""
     return ConfigDict(extra="forbid", json_schema_extra={"examples": [fields]})
 
 
 class RequestModel(BaseModel):
-    """A part of a request's body. Strict: a number is no string and a string no number; a field that is not known here is refused."""
+    """A part of a request's body. It is strict: it converts no numbers and strings, and refuses unknown fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class ResponseModel(BaseModel):
-    """A part of a response, for the OpenAPI document alone: what is answered is serialized by hand and validated by no model."""
+    """A part of a response, for the OpenAPI document alone. Responses are serialized by hand, and no model validates them."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -59,7 +59,7 @@ class One(ResponseModel, Generic[_T]):
 
 
 class All(ResponseModel, Generic[_T]):
-    """A list that is never long: it has no pages."""
+    """A list without pages, because it is never long."""
 
     data: list[_T]
 

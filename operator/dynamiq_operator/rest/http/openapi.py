@@ -1,4 +1,4 @@
-"""The OpenAPI document, and the same as a page without scripts and without anything from elsewhere."""
+"""Serves the OpenAPI document, also as a page without scripts and without anything from elsewhere."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form
 
 
 def document(app: FastAPI) -> Document:
-    """The OpenAPI document; made once."""
+    """Returns the OpenAPI document. It is made once."""
     if app.openapi_schema is None:
         made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = made.setdefault("components", {})
@@ -48,20 +48,20 @@ def document(app: FastAPI) -> Document:
 
 @functools.lru_cache(1)
 def _written(app: FastAPI) -> tuple[bytes, bytes]:
-    """The document and the page. Whoever asks for them has no token, so they are made once."""
+    """Returns the document and the page. They are made once, because anybody may request them without a token."""
     made = document(app)
     return dumps(made), "".join(_page(made)).encode()
 
 
 @router.get("/openapi.json")
 async def openapi(request: Request) -> Json:
-    """The document."""
+    """Returns the document."""
     return Json(_written(request.app)[0])
 
 
 @router.get("/docs")
 async def docs(request: Request) -> Response:
-    """The document as a page."""
+    """Returns the document as a page."""
     return Response(
         _written(request.app)[1],
         media_type="text/html; charset=utf-8",
@@ -94,10 +94,10 @@ def _call(made: Document, method: str, path: str, call: Mapping[str, Any]) -> It
     yield f"<h3><b>{method.upper()}</b> {escape(path)}</h3><p>{escape(call.get('description', ''))}</p>"
     if parameters := call.get("parameters"):
         yield "<table>"
-        for each in parameters:
-            needed = "required" if each.get("required") else ""
-            yield f"<tr><td><code>{escape(each['name'])}</code></td><td>{escape(each['in'])} {needed}</td>"
-            yield f"<td>{escape(each.get('description', ''))}</td></tr>"
+        for parameter in parameters:
+            needed = "required" if parameter.get("required") else ""
+            yield f"<tr><td><code>{escape(parameter['name'])}</code></td><td>{escape(parameter['in'])} {needed}</td>"
+            yield f"<td>{escape(parameter.get('description', ''))}</td></tr>"
         yield "</table>"
     content = (call.get("requestBody") or {}).get("content", {}).get("application/json", {})
     if content and (example := _example(made, content)) is not None:
@@ -116,7 +116,7 @@ def _call(made: Document, method: str, path: str, call: Mapping[str, Any]) -> It
 
 
 def _example(made: Document, content: Mapping[str, Any]) -> Any:
-    """The example of a body, or of the model that it has."""
+    """Returns the example of a body, or of its model; None if there is none."""
     if "example" in content:
         return content["example"]
     schema = content.get("schema", {})

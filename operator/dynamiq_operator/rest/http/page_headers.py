@@ -1,4 +1,4 @@
-"""Headers of whatever a browser is given under /console: nothing of another origin is loaded, asked, framed, or shares its window."""
+"""Headers of every response under /console: nothing of another origin is loaded, requested, framed, or shares its window."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ PAGE_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
-"""Beside those of every answer."""
+"""They are sent in addition to the headers of every response."""

@@ -1,4 +1,4 @@
-"""Pagination of lists, as the contract has it."""
+"""Paginates lists as the contract defines it."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ Sort = Literal["created_at", "-created_at"]
 
 
 class Paging(BaseModel):
-    """The page and the order that a request asks for."""
+    """The page and the order of a request."""
 
     page: int = 1
     page_size: int = PAGE_SIZE
     sort: Sort = "-created_at"
 
     def of(self, newest_first: Sequence[_Item], serialize: Callable[[_Item], Any], **more: Any) -> Json:
-        """The response. `serialize` is called for the items of the page alone; `more` are fields beside the list."""
+        """Returns the response. `serialize` is called only for the items of the page; `more` are fields beside the list."""
         return self.answer(self.shown(newest_first), len(newest_first), serialize, **more)
 
     def shown(self, newest_first: Sequence[_Item]) -> Sequence[_Item]:
-        """The items of the page."""
+        """Returns the items of the page."""
         ordered = newest_first if self.sort == "-created_at" else newest_first[::-1]
         return ordered[self.begin : self.begin + self.page_size]
 
     @property
     def begin(self) -> int:
-        """How many items are before the page."""
+        """The number of items before the page."""
         return (self.page - 1) * self.page_size
 
     def answer(self, items: Sequence[_Item], total: int, serialize: Callable[[_Item], Any], **more: Any) -> Json:
-        """The response with the items of this page, of `total` altogether."""
+        """Returns the response with the items of this page, of `total` in all."""
         pagination = {
             "page": self.page,
             "page_size": self.page_size,
@@ -51,7 +51,7 @@ class Paging(BaseModel):
 
 
 def newest(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Objects sorted newest first; those of one second by name."""
+    """Returns objects sorted newest first; those of the same second by name."""
     return sorted(items, key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["name"]), reverse=True)
 
 

@@ -1,4 +1,4 @@
-"""The members of a request's body as raw JSON text: a flow is stored and returned with its numbers, escapes and key order unchanged."""
+"""Reads the members of a body as raw JSON text: a flow is stored and returned with its numbers, escapes and key order unchanged."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dynamiq_operator.rest.http.errors import invalid_field
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _KEPT = re.compile(r'(?:"(?:[^"\\]++|\\.)*+"|[^" \t\n\r]++)++', re.DOTALL)
-"""What stands between white space, strings whole. Nothing else runs while a text is matched, so it is matched in pieces as long as can be."""
+"""Text between white space, with whole strings. Nothing else runs during a match, so the matched pieces are as long as possible."""
 
 
 def members(body: bytes) -> dict[str, str]:
-    """By name, the compact JSON of each member of a body that is a JSON object; of any other body, nothing.
+    """Returns the compact JSON of each member of a body, by name; empty if the body is not a JSON object.
 
     Raises as `check_names` does.
     """
@@ -25,16 +25,16 @@ def members(body: bytes) -> dict[str, str]:
 
 
 def check_names(body: bytes) -> None:
-    """Raises HttpProblem where an object of a body, which is JSON, has a key twice: what it means would depend on who reads it."""
+    """Raises HttpProblem if an object in a JSON body has a duplicate key: its meaning would depend on the parser."""
     _as_written(body)
 
 
 def _as_written(body: bytes) -> dict[str, str]:
     text = body.decode()
     at = _skip(text, 0)
-    found: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     if text[at : at + 1] != "{" or text[_skip(text, at + 1)] == "}":
-        return found
+        return by_name
     decoder = json.JSONDecoder(object_pairs_hook=_once, parse_float=len, parse_int=len)
     while text[at] != "}":
         name, at = scanstring(text, _skip(text, at + 1) + 1, True)
@@ -43,15 +43,15 @@ def _as_written(body: bytes) -> dict[str, str]:
             _, end = decoder.raw_decode(text, begin)
         except _Twice as twice:
             raise invalid_field(name, f"the key {twice} is there twice in one object") from None
-        if name in found:
+        if name in by_name:
             raise invalid_field(name, "this field is there twice")
-        found[name] = text[begin:end]
+        by_name[name] = text[begin:end]
         at = _skip(text, end)
-    return found
+    return by_name
 
 
 class _Twice(Exception):  # noqa: N818 - it never leaves this module
-    """A key that an object has twice."""
+    """A duplicate key of an object."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> None:
@@ -63,9 +63,9 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
 
 
 def _skip(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    assert found is not None  # noqa: S101 - it matches nothing, too
-    return found.end()
+    match = _SPACE.match(text, at)
+    assert match is not None  # noqa: S101 - it matches nothing, too
+    return match.end()
 
 
 def _members(request: Request) -> dict[str, str]:

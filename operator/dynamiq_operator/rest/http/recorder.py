@@ -1,7 +1,8 @@
-"""Requests to the recorder, which has the runs: with the caller's own token, and answered as its answer comes, without holding it.
+"""Forwards requests to the recorder, which has the runs, with the caller's own token.
 
-Nothing else of a caller's request goes there, and nothing but status, body and Retry-After comes back. A recorder that is slow or away costs
-a request its time and its slot among those about runs, and no thread: whoever asks for something else does not notice.
+A response is passed on as it arrives, without holding it. Nothing else of a caller's request is sent, and only status, body and Retry-After
+are returned. A slow or missing recorder costs a request its time and its slot among those about runs, but no thread. Other requests do not
+notice.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ from dynamiq_operator.serving.encoding import dumps
 
 LOG = logging.getLogger(__name__)
 RUNS, RUNS_EACH = 64, 16
-"""Requests about runs that are served at once, and those of one caller. They take none of the slots of other requests."""
+"""Requests about runs that are served at once: in all, and of one caller. They use none of the slots of other requests."""
 EXPORTS, EXPORTS_EACH = 8, 2
-"""The same of exports, which take as long as there are runs."""
+"""Exports that are served at once: in all, and of one caller. They take as long as there are runs."""
 READS = 16
-"""Threads that look whether a caller may see an App, for requests about its runs."""
+"""Threads that check if a caller may see an App, for requests about its runs."""
 CONNECT_WITHIN, SILENT_MOST, EXPORT_SILENT_MOST = 3.0, 15.0, 60.0
-"""Seconds: until there is a connection, and between two parts of an answer, and of an export."""
+"""Seconds: until there is a connection, between two parts of a response, and between two parts of an export."""
 ERROR_MOST = 64 * 1024
-"""Bytes of an error's body that are read."""
+"""Bytes of an error's body that are read, at most."""
 READ_WHOLE_MOST = 64 * 1024 * 1024
-"""Bytes of an answer that is read whole: a page of archived rows."""
+"""Bytes of a response that is read whole, such as a page of archived rows, at most."""
 PASSED_ON = {400: 422, 403: 403, 404: 404, 422: 422, 429: 429, 503: 503}
-"""This API's status for each of the recorder's errors; 401 is told as everywhere, and any other is 503."""
+"""This API's status for each of the recorder's errors. 401 is reported as everywhere, and any other status becomes 503."""
 JSON, JSON_LINES = "application/json", "application/jsonl"
 NO_RECORDER = "no recorder is installed, so no run is recorded: docs/runs.md says how to install one; the API is told of it by --recorder"
 _OF_AN_APP = r"/v1/apps/[^/]+/(?:runs|metrics|verdicts|sessions|recorder|deployments/[^/]+/comparison)"
@@ -50,25 +51,28 @@ Query = Sequence[tuple[str, str]]
 
 
 def is_about_runs(scope: Scope) -> bool:
-    """Whether the recorder answers a request."""
+    """Returns True if the recorder answers a request."""
     return _PATH.fullmatch(scope["path"]) is not None
 
 
 def is_export(scope: Scope) -> bool:
-    """Whether a request asks for runs without end."""
+    """Returns True if a request exports runs."""
     return _EXPORT.fullmatch(scope["path"]) is not None
 
 
 @dataclass(frozen=True)
 class RecorderOptions:
-    """`url`: where the recorder is, without a path. `ca`: certificates (PEM) by which it is trusted; those of the system where it is None."""
+    """The settings of the recorder's client.
+
+    `url`: its address, without a path. `ca`: the trusted certificates (PEM); None for the system's.
+    """
 
     url: str
     ca: Path | None = None
 
 
 class Recorder:
-    """The recorder of this installation, or that there is none. For one event loop."""
+    """The client of this installation's recorder, if there is one. For one event loop."""
 
     def __init__(self, options: RecorderOptions | None = None) -> None:
         self._options = options
@@ -76,22 +80,25 @@ class Recorder:
         self.threads = anyio.CapacityLimiter(READS)
 
     def require(self) -> None:
-        """Raises HttpProblem 501 where there is none."""
+        """Raises HttpProblem 501 if there is no recorder."""
         if self._options is None:
             raise HttpProblem(501, NO_RECORDER)
 
     async def forward(self, authorization: str | None, method: str, path: str, query: Query = (), body: Any = None) -> Response:
-        """The recorder's answer. `authorization`: the caller's header. Raises HttpProblem, 503 where the recorder does not answer."""
+        """Returns the recorder's response.
+
+        `authorization`: the caller's header. Raises HttpProblem, 503 if the recorder does not answer.
+        """
         within = aiohttp.ClientTimeout(total=ANSWERED_WITHIN, connect=CONNECT_WITHIN, sock_read=SILENT_MOST)
         return _Passed(await self._ask(authorization, method, path, query, body, within, JSON), JSON)
 
     @property
     def is_there(self) -> bool:
-        """Whether this API was told of one."""
+        """True if this API has the address of a recorder."""
         return self._options is not None
 
     async def read(self, authorization: str | None, path: str, query: Query = ()) -> Any:
-        """The recorder's answer to a GET, which is read whole. Raises as `forward` does."""
+        """Returns the recorder's response to a GET, read whole and parsed. Raises as `forward` does."""
         within = aiohttp.ClientTimeout(total=ANSWERED_WITHIN, connect=CONNECT_WITHIN, sock_read=SILENT_MOST)
         answer = await self._ask(authorization, "GET", path, query, None, within, JSON)
         try:
@@ -111,7 +118,7 @@ class Recorder:
         raise unavailable("what the recorder answers cannot be read: try again")
 
     async def export(self, authorization: str | None, path: str, query: Query) -> Response:
-        """Lines of JSON, however many they are. Raises as `forward` does."""
+        """Returns lines of JSON, however many they are. Raises as `forward` does."""
         within = aiohttp.ClientTimeout(total=None, connect=CONNECT_WITHIN, sock_read=EXPORT_SILENT_MOST)
         return _Passed(await self._ask(authorization, "GET", path, query, None, within, JSON_LINES), JSON_LINES)
 
@@ -123,7 +130,7 @@ class Recorder:
         self, authorization: str | None, method: str, path: str, query: Query, body: Any, within: aiohttp.ClientTimeout, accept: str
     ) -> aiohttp.ClientResponse:
         self.require()
-        client = self._client = self._client or self._opened()
+        client = self._client = self._client or self._open_client()
         headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": "dynamiq-api", request_log.HEADER: request_log.current()}
         if authorization is not None:
             headers["Authorization"] = authorization
@@ -145,14 +152,17 @@ class Recorder:
         assert self._options is not None  # noqa: S101 - required before
         return URL(self._options.url)
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def _open_client(self) -> aiohttp.ClientSession:
         ca = self._options.ca if self._options is not None else None
         connector = aiohttp.TCPConnector(limit=RUNS + EXPORTS, ssl=trust_of(str(self._url), ca))
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
 
 
 class _Passed(StreamingResponse):
-    """An answer of the recorder as it comes. Whoever asked and leaves ends it; where the recorder breaks off, the connection breaks, too."""
+    """A response of the recorder, passed on as it arrives.
+
+    A caller who leaves ends it. If the recorder breaks off, so does the connection.
+    """
 
     def __init__(self, answer: aiohttp.ClientResponse, media_type: str) -> None:
         headers = {"Content-Length": str(answer.content_length)} if answer.content_length is not None else {}
@@ -170,7 +180,7 @@ class _Passed(StreamingResponse):
 
 
 async def _problem(answer: aiohttp.ClientResponse) -> HttpProblem:
-    """What an answer that is an error becomes. Raises what reading it raises."""
+    """Returns the problem for an error of the recorder. Raises what reading it raises."""
     try:
         read = await answer.content.read(ERROR_MOST)
     finally:
@@ -178,21 +188,21 @@ async def _problem(answer: aiohttp.ClientResponse) -> HttpProblem:
     if answer.status == 401:
         return unauthorized()
     after = answer.headers.get("Retry-After", "")
-    status, said = PASSED_ON.get(answer.status), _error(read)
-    if status is None or said is None:
+    status, body = PASSED_ON.get(answer.status), _error(read)
+    if status is None or body is None:
         LOG.warning("the recorder answers %d", answer.status)
         return unavailable(f"the recorder answered {answer.status}: try again", int(after) if _is_seconds(after) else None)
     headers = {"Retry-After": after if _is_seconds(after) else "1"} if status in (429, 503) else {}
-    return HttpProblem(status, str(said.get("message") or "the recorder refused this"), said.get("details") or {}, headers)
+    return HttpProblem(status, str(body.get("message") or "the recorder refused this"), body.get("details") or {}, headers)
 
 
 def _error(read: bytes) -> dict[str, Any] | None:
-    """The error of the contract's shape in a body; None where there is none."""
+    """Returns the error in a body of the contract's shape; None if there is none."""
     try:
-        found = orjson.loads(read)
+        parsed = orjson.loads(read)
     except ValueError:
         return None
-    error = found.get("error") if isinstance(found, dict) else None
+    error = parsed.get("error") if isinstance(parsed, dict) else None
     return error if isinstance(error, dict) and isinstance(error.get("details") or {}, dict) else None
 
 

@@ -1,4 +1,4 @@
-"""Who a token belongs to, asked of the API server under a bound: however many tokens nobody knows, those that are known are served."""
+"""Asks the API server whose a token is, within a limit: no number of unknown tokens delays the known ones."""
 
 from __future__ import annotations
 
@@ -13,26 +13,29 @@ from dynamiq_operator.rest.http.errors import HttpProblem, unauthorized
 from dynamiq_operator.rest.http.sessions import CallerSession, Sessions, hash_of
 
 TOKEN_MAX = 16 * 1024
-"""Bytes; the API server takes no longer header by itself."""
+"""Bytes of a token, at most. The API server itself accepts no longer header."""
 AT_ONCE = 8
 WAITING_MOST = 64
 REFUSED_FOR = 3.0
-"""Seconds in which a token that the API server refused is refused without asking."""
+"""Seconds for which a token that the API server refused is refused without another review."""
 REFUSED_MOST = 10_000
 
 
 class Reviews:
-    """One review of a token at a time, and few of different ones. Tokens that were good before are not behind those that never were."""
+    """The reviews of tokens: one at a time for each token, and few in all.
+
+    Tokens that were valid before do not queue behind those that never were.
+    """
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._asked: dict[str, asyncio.Task[CallerSession]] = {}
+        self._tasks: dict[str, asyncio.Task[CallerSession]] = {}
         self._refused: OrderedDict[str, float] = OrderedDict()
         self._pending = {False: 0, True: 0}
         self._limiters = {is_known: anyio.CapacityLimiter(AT_ONCE) for is_known in (False, True)}
 
     async def session(self, token: str) -> CallerSession:
-        """The session of a token. Raises HttpProblem 401 and 503, NotAllowed, errors.ApiError."""
+        """Returns the session of a token. Raises HttpProblem 401 and 503, NotAllowed, errors.ApiError."""
         if (session := self._sessions.known(token)) is not None:
             return session
         if len(token) > TOKEN_MAX:
@@ -40,12 +43,12 @@ class Reviews:
         digest = hash_of(token)
         if self._refused.get(digest, 0.0) > time.monotonic():
             raise unauthorized()
-        if (task := self._asked.get(digest)) is None:
+        if (task := self._tasks.get(digest)) is None:
             is_known = self._sessions.was_known(digest)
             if self._pending[is_known] >= AT_ONCE + WAITING_MOST:
                 raise HttpProblem(503, "too many tokens are looked at in this moment: try again", headers={"Retry-After": "1"})
             self._pending[is_known] += 1
-            task = self._asked[digest] = asyncio.create_task(self._ask(token, digest, is_known))
+            task = self._tasks[digest] = asyncio.create_task(self._ask(token, digest, is_known))
         return await asyncio.shield(task)
 
     async def _ask(self, token: str, digest: str, is_known: bool) -> CallerSession:
@@ -59,4 +62,4 @@ class Reviews:
             raise
         finally:
             self._pending[is_known] -= 1
-            del self._asked[digest]
+            del self._tasks[digest]

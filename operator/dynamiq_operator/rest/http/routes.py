@@ -1,4 +1,4 @@
-"""The class of every route of the API: query parameters that it does not have are refused, and a body is parsed once."""
+"""The class of every route of the API. It refuses unknown query parameters, and has a body parsed only once."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dynamiq_operator.rest.http.errors import invalid_body, invalid_request
 from dynamiq_operator.rest.http.raw_body import check_names
 
 FIELDS_MAX = 1000
-"""Each field that is wrong is an error of its own, which are made on the event loop."""
+"""Fields of a body, at most. Each wrong field is an error of its own, created on the event loop."""
 FREE = frozenset({"flow", "flow_ui"})
 """Fields that hold any JSON, and are validated as one value."""
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class StrictRoute(APIRoute):
-    """A route whose handler gets no query parameter that the OpenAPI document does not list, and none twice but a list."""
+    """A route that refuses query parameters missing from the OpenAPI document, and duplicates of those that are not lists."""
 
     def get_route_handler(self) -> Handler:
         handler = super().get_route_handler()
@@ -34,15 +34,15 @@ class StrictRoute(APIRoute):
         once = {each.alias for each in parameters if get_origin(each.field_info.annotation) is not list}
 
         async def strict(request: Request) -> Response:
-            given = Counter(name for name, _ in request.query_params.multi_items())
-            if wrong := [(name, _says(name, known)) for name, times in given.items() if name not in known or (times > 1 and name in once)]:
+            counts = Counter(name for name, _ in request.query_params.multi_items())
+            if wrong := [(name, _says(name, known)) for name, times in counts.items() if name not in known or (times > 1 and name in once)]:
                 raise invalid_request(wrong)
             # The middleware has parsed the body: Starlette would do it again, on the event loop.
             if hasattr(request.state, "json"):
                 if _has_too_many_fields(request.state.json):
                     raise invalid_body(f"the body has more than {FIELDS_MAX} fields besides the flow and its layout, which no call has")
                 if isinstance(request.state.json, dict) and "flow" not in request.state.json:
-                    await _check_names(request.state.body)  # of a flow the route takes the members itself
+                    await _check_names(request.state.body)  # a route with a flow reads the members itself
                 request._json = request.state.json
             return await handler(request)
 
@@ -67,10 +67,10 @@ def _has_too_many_fields(body: Any) -> bool:
 
 
 def _fields(body: Any) -> Iterator[Any]:
-    """Every value of a body, without what is in a flow or its layout."""
-    left = [value for name, value in body.items() if name not in FREE] if isinstance(body, dict) else [body]
-    while left:
-        value = left.pop()
+    """Yields every value of a body, except those inside a flow or its layout."""
+    stack = [value for name, value in body.items() if name not in FREE] if isinstance(body, dict) else [body]
+    while stack:
+        value = stack.pop()
         yield value
         if isinstance(value, (dict, list)):
-            left += value.values() if isinstance(value, dict) else value
+            stack += value.values() if isinstance(value, dict) else value

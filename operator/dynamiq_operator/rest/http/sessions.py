@@ -1,4 +1,4 @@
-"""Authentication: the bearer token of a request, and the user that the API server says it belongs to."""
+"""Authenticates requests by their bearer tokens. The API server decides whose a token is."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class User:
 
     username: str
     names: tuple[str, str] = ("", "")
-    """First and last name, from the claims given_name and family_name where the API server passes them on."""
+    """First and last name, from the claims given_name and family_name if the API server passes them on."""
 
     @property
     def id(self) -> str:
@@ -54,7 +54,7 @@ class User:
         return self.username.startswith(SERVICE_ACCOUNT)
 
     def as_author(self) -> dict[str, Any]:
-        """The contract's `created_by`."""
+        """Returns the contract's `created_by`."""
         return {"id": self.id, "email": self.email, "username": self.username}
 
 
@@ -68,7 +68,7 @@ class CallerSession:
 
     @property
     def expires_at(self) -> float | None:
-        """When the caller's token ends, as `expires_at` says."""
+        """The time at which the caller's token expires, as `expires_at` returns it."""
         return expires_at(token_of(self.api.credentials[0]) or "")
 
 
@@ -81,14 +81,14 @@ class Sessions:
         self._lock = threading.Lock()
 
     def known(self, token: str) -> CallerSession | None:
-        """The session of a cached token; None where it is not cached or its entry expired."""
+        """Returns the session of a cached token; None if it is not cached or its entry expired."""
         digest = hash_of(token)
         with self._lock:
             until, user = self._known.get(digest, (0.0, None))
         return CallerSession(self._server.of(token), user, digest) if user is not None and until > time.monotonic() else None
 
     def was_known(self, token_hash: str) -> bool:
-        """Whether the token was good before, and its entry may have expired."""
+        """Returns True if the token was valid before. Its entry may have expired."""
         with self._lock:
             return token_hash in self._known
 
@@ -96,15 +96,15 @@ class Sessions:
         """Reviews the token with the API server (SelfSubjectReview). Raises NotAllowed, errors.Denied with status 401, other errors.ApiError."""
         api = self._server.of(token)
         try:
-            found = api.request("POST", REVIEWS, body=REVIEW)["status"]["userInfo"]
+            user_info = api.request("POST", REVIEWS, body=REVIEW)["status"]["userInfo"]
         except errors.Denied as error:
             if error.status == 401:
                 with self._lock:
                     self._known.pop(hash_of(token), None)
                 raise
             raise NotAllowed(f"you may not ask who you are, which this API does for every caller: {error}") from None
-        extra = found.get("extra") or {}
-        user = User(str(found["username"]), (_first(extra, "given_name"), _first(extra, "family_name")))
+        extra = user_info.get("extra") or {}
+        user = User(str(user_info["username"]), (_first(extra, "given_name"), _first(extra, "family_name")))
         digest = hash_of(token)
         with self._lock:
             self._known[digest] = (time.monotonic() + KNOWN_FOR, user)
@@ -115,24 +115,27 @@ class Sessions:
 
 
 def token_of(header: str | None) -> str | None:
-    """The bearer token of an Authorization header; None where it holds none."""
-    found = _TOKEN.fullmatch((header or "").strip())
-    return found[1] if found else None
+    """Returns the bearer token of an Authorization header; None if it has none."""
+    match = _TOKEN.fullmatch((header or "").strip())
+    return match[1] if match else None
 
 
 def expires_at(token: str) -> float | None:
-    """When a token ends by its own claim exp, in seconds of Unix time; None where it says nothing. Whether it is true, the API server judges."""
+    """Returns when a token expires by its own claim exp, in seconds of Unix time; None without it.
+
+    Only the API server judges if that is true.
+    """
     _, *payload = token.split(".", 2)
     try:
         claims = json.loads(base64.urlsafe_b64decode(f"{payload[0]}=="))
-        found = float(claims["exp"])
+        expiry = float(claims["exp"])
     except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError, binascii.Error):
         return None
-    return found if math.isfinite(found) and 0 <= found < TIME_MOST else None
+    return expiry if math.isfinite(expiry) and 0 <= expiry < TIME_MOST else None
 
 
 def hash_of(token: str) -> str:
-    """What a token is known by here."""
+    """Returns the hash by which a token is known here."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""Streams of events: who is told of a change of the index, how their reads share the process, and how all of them end at a shutdown.
+"""Manages streams of events: who is notified of changes in the index, how their reads share the process, and how they end at a shutdown.
 
-A stream holds no thread, and asks the API server nothing while nothing changes. The index only wakes it: what it tells is read again with the
-caller's token.
+A stream holds no thread, and sends no request while nothing changes. The index only wakes it: its data is read again with the caller's
+token.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from dynamiq_operator.serving.encoding import dumps
 from dynamiq_operator.serving.lanes import Lane
 
 STREAMS, STREAMS_EACH = 2048, 256
-"""Streams of a process, and of one caller. They take none of the slots of requests."""
+"""Streams of a process, and of one caller. They use none of the slots of requests."""
 READS, READS_EACH = 16, 4
-"""Reads for streams that are under way at once, each in a worker thread of its own, and those of one caller."""
+"""Reads for streams at once, each in its own worker thread: in all, and for one caller."""
 ASKING = 4
-"""Threads that ask the index for streams. It answers at once, so none of them waits for a read."""
+"""Threads that query the index for streams. It answers at once, so none of them waits for a read."""
 _PATH = re.compile(r"/v1/(?:apps|(?:apps|projects)/[^/]+)/watch")
 EVERYWHERE = ""
-"""The namespace of a stream that is told of the changes in all of them."""
+"""The namespace of a stream that gets the changes in all namespaces."""
 _T = TypeVar("_T")
 
 
 def is_stream(scope: Scope) -> bool:
-    """Whether a request asks for a stream."""
+    """Returns True if a request opens a stream."""
     return scope["method"] == "GET" and _PATH.fullmatch(scope["path"]) is not None
 
 
 def event(kind: str, data: Any) -> bytes:
-    """One event. JSON has no line break outside of its escapes, so nothing that a user wrote begins a line."""
+    """Returns one event. JSON has no line break outside of its escapes, so users' text never begins a line."""
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), dumps(data))
 
 
 class EventStream(StreamingResponse):
-    """A response of events. Its connection is closed after it, and does not count among those that may be closed for others."""
+    """A response of events. Its connection is closed after it, and is none of those that may be closed for others."""
 
     media_type = "text/event-stream"
 
@@ -67,7 +67,7 @@ class EventStream(StreamingResponse):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What the index heard of an object: it is new, has changed, or is gone."""
+    """A change of an object in the index: it is new, has changed, or is deleted."""
 
     kind: str
     entry: Entry
@@ -75,7 +75,7 @@ class Change:
 
 
 class Stream(Protocol):
-    """One stream. Both are called in the event loop, and return at once."""
+    """One stream. Both methods are called in the event loop, and return at once."""
 
     def hear(self, change: Change) -> None: ...
 
@@ -83,7 +83,10 @@ class Stream(Protocol):
 
 
 class Streams:
-    """The streams of a process, by namespace. `open`, `read` and `ask` are for the event loop, `end` for any thread and for a signal handler."""
+    """The streams of a process, by namespace.
+
+    `open`, `read` and `ask` are for the event loop, `end` is for any thread and for a signal handler.
+    """
 
     def __init__(self, index: IdIndex) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -94,27 +97,27 @@ class Streams:
         self._asking = anyio.CapacityLimiter(ASKING)
         self._under_way: set[asyncio.Task[Any]] = set()
         for resource in (APPS, RECORDS):
-            index.of(resource).listen(partial(self._heard, resource.kind))
+            index.of(resource).listen(partial(self._on_change, resource.kind))
 
     @contextlib.contextmanager
     def open(self, namespace: str, stream: Stream) -> Iterator[None]:
-        """Tells the stream of every change in the namespace, or EVERYWHERE, while the block runs."""
+        """Notifies the stream of every change in the namespace, or EVERYWHERE, while the block runs."""
         self._loop = asyncio.get_running_loop()
-        there = self._by_namespace.setdefault(namespace, set())
-        there.add(stream)
+        streams = self._by_namespace.setdefault(namespace, set())
+        streams.add(stream)
         try:
             if self._is_ending:
                 stream.end()
             yield
         finally:
-            there.discard(stream)
-            if not there:
+            streams.discard(stream)
+            if not streams:
                 self._by_namespace.pop(namespace, None)
 
     async def read(self, caller: str, call: Callable[[], _T]) -> _T:
-        """Runs the call in a worker thread, of which callers have the same share. Raises HttpProblem 429 or 503 where none gets free.
+        """Runs the call in a worker thread, of which all callers have the same share. Raises HttpProblem 429 or 503 if none becomes free.
 
-        Who is cancelled no longer waits for it. A call that has begun keeps its slot until it ends: its request to the API server goes on.
+        A cancelled caller stops waiting for it. A call that has begun keeps its slot until it ends: its request to the API server goes on.
         """
         async with contextlib.AsyncExitStack() as held:
             await held.enter_async_context(self._reads.slot(caller))
@@ -124,7 +127,7 @@ class Streams:
         return await asyncio.shield(reading)
 
     async def ask(self, call: Callable[[], _T]) -> _T:
-        """Runs a call that asks the index alone in a worker thread: it may be locked for a moment."""
+        """Runs a call that only queries the index in a worker thread: the index may be locked for a moment."""
         return await anyio.to_thread.run_sync(call, limiter=self._asking)
 
     async def _read(self, held: contextlib.AsyncExitStack, call: Callable[[], _T]) -> _T:
@@ -132,7 +135,7 @@ class Streams:
             return await anyio.to_thread.run_sync(call, limiter=self._threads)
 
     def end(self) -> None:
-        """Ends every stream that there is or will be: this process stops."""
+        """Ends every present and future stream: this process stops."""
         self._is_ending = True
         self._later(self._end)
 
@@ -140,17 +143,17 @@ class Streams:
         for stream in [each for some in self._by_namespace.values() for each in some]:
             stream.end()
 
-    def _heard(self, kind: str, entry: Entry, is_gone: bool) -> None:
-        """Called by a thread of the index, which has it locked."""
+    def _on_change(self, kind: str, entry: Entry, is_gone: bool) -> None:
+        """Schedules a notification. A thread of the index calls this with the index locked."""
         if entry.namespace in self._by_namespace or EVERYWHERE in self._by_namespace:
-            self._later(self._tell, Change(kind, entry, is_gone))
+            self._later(self._notify, Change(kind, entry, is_gone))
 
-    def _tell(self, change: Change) -> None:
+    def _notify(self, change: Change) -> None:
         for namespace in (change.entry.namespace, EVERYWHERE):
             for stream in self._by_namespace.get(namespace, ()):
                 stream.hear(change)
 
-    def _later(self, call: Callable[..., None], *given: Any) -> None:
+    def _later(self, call: Callable[..., None], *arguments: Any) -> None:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
-                self._loop.call_soon_threadsafe(call, *given)
+                self._loop.call_soon_threadsafe(call, *arguments)

@@ -1,4 +1,4 @@
-"""TLS of the API's own port: a certificate that is read again when its files change, while connections go on with the one they have."""
+"""Serves TLS on the API's own port. The certificate is read again when its files change, while connections keep the one they have."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 
 LOG = logging.getLogger(__name__)
 LOOKED_AT_EVERY = 10.0
-"""Seconds. A kubelet takes a minute or more to change a mounted Secret."""
+"""Seconds between two checks of the files. A kubelet takes a minute or more to change a mounted Secret."""
 HANDSHAKE_WITHIN = 10.0
 Pair = tuple[Path, Path]
 """The files of a certificate chain and of its private key."""
 
 
 class Certificate:
-    """A context for a server, and the thread that keeps it up to date until `close`."""
+    """The TLS context of a server. A thread keeps it up to date until `close`."""
 
     def __init__(self, pair: Pair) -> None:
-        """Raises OSError where the files cannot be read or do not belong together."""
+        """Reads the files. Raises OSError if they cannot be read or do not belong together."""
         self._pair = pair
         self._seen = _state(pair)
         self._current = _context(pair)
@@ -36,7 +36,10 @@ class Certificate:
         self._ends.set()
 
     def refresh(self) -> bool:
-        """Reads the files where they changed; whether they did. What cannot be read is said once, and the certificate before it stays."""
+        """Reads the files if they changed; returns True if it uses them.
+
+        Unusable files are logged once, and the earlier certificate stays.
+        """
         try:
             now = _state(self._pair)
             if now == self._seen:
@@ -66,10 +69,11 @@ def _context(pair: Pair) -> ssl.SSLContext:
 
 
 def _state(pair: Pair) -> tuple[tuple[str, int, int], ...]:
-    """What differs once a file was changed, or a link to it: a kubelet changes a mounted Secret by one link."""
-    found = []
+    """Returns values that differ once a file, or a link to it, was changed."""
+    state = []
     for path in pair:
+        # A kubelet changes a mounted Secret by one link.
         real = os.path.realpath(path)
         stat = os.stat(real)  # noqa: PTH116
-        found.append((real, stat.st_mtime_ns, stat.st_size))
-    return tuple(found)
+        state.append((real, stat.st_mtime_ns, stat.st_size))
+    return tuple(state)

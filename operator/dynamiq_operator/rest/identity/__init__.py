@@ -1,1 +1,1 @@
-"""Who calls, and where: the user, the organisation, and the projects."""
+"""The caller, the organisation and the projects."""

@@ -1,4 +1,4 @@
-"""Which namespaces a caller may read."""
+"""Finds the namespaces that a caller may read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dynamiq_operator.rest.kube.visibility import may_read
 
 
 def readable_projects(context: ApiContext, session: CallerSession) -> list[Entry]:
-    """The namespaces that the caller may read or list Apps in. Raises errors.ApiError."""
+    """Returns the namespaces that the caller may read, or list Apps in. Raises errors.ApiError."""
     known = context.index.of(NAMESPACES)
     try:
         pages = kube_api.pages(session.api, NAMESPACES, accept=kube_api.METADATA)

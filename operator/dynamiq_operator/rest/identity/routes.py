@@ -1,4 +1,4 @@
-"""Who calls, and where: the user, the cluster as one organisation, and the namespaces that the caller may read as projects."""
+"""Serves the user of a token, the cluster as one organisation, and as projects the namespaces that the caller may read."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from dynamiq_operator.rest.shared.serialize import Data
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute)
 CLUSTER = "kube-system"
-"""The namespace whose uid stands for the cluster's."""
+"""The namespace whose uid is used as the cluster's."""
 
 
 @router.get("/me", tags=["identity"], responses=documented(One[responses.Me]))
 def me(session: SessionOf) -> Json:
-    """The user of the token. 403 for a service account, which is no user: its token is valid all the same."""
+    """Returns the user of the token. 403 for a service account, which is not a user; its token is valid all the same."""
     user = session.user
     if user.is_service_account:
         raise HttpProblem(403, f"{user.username} is a service account, which is no user; its token is valid")
@@ -36,34 +36,34 @@ def me(session: SessionOf) -> Json:
 
 @router.get("/orgs", tags=["identity"], responses=documented(Many[responses.Organisation], 422))
 def organisations(context: ContextOf, paging: PagingOf) -> Json:
-    """The cluster, as one organisation."""
-    return paging.of([_organisation(context)], lambda found: found)
+    """Returns the cluster, as the only organisation."""
+    return paging.of([_organisation(context)], lambda item: item)
 
 
 @router.get("/orgs/{org_id}", tags=["identity"], responses=documented(One[responses.Organisation], 404, 422))
 def organisation(context: ContextOf, org_id: Annotated[Id, Path()]) -> Json:
-    """The cluster."""
-    found = _organisation(context)
-    if found["id"] != org_id.lower():
+    """Returns the cluster."""
+    cluster = _organisation(context)
+    if cluster["id"] != org_id.lower():
         raise unknown_id("organisation", org_id)
-    return Json({"data": found})
+    return Json({"data": cluster})
 
 
 @router.get("/projects", tags=["identity"], responses=documented(Many[responses.Project], 404, 422))
 def every_project(
     context: ContextOf, session: SessionOf, paging: PagingOf, org_id: Annotated[Id | None, Query(description="The cluster's id.")] = None
 ) -> Json:
-    """The namespaces that the caller may read, or may list Apps in."""
+    """Returns the namespaces that the caller may read, or list Apps in."""
     organisation = _organisation(context)["id"]
     if org_id is not None and org_id.lower() != organisation:
         raise unknown_id("organisation", org_id, "org_id")
-    found = sorted(readable_projects(context, session), key=lambda entry: (entry.created, entry.name), reverse=True)
-    return paging.of(found, lambda entry: serialize.project(entry.uid, entry.name, entry.labels, organisation))
+    entries = sorted(readable_projects(context, session), key=lambda entry: (entry.created, entry.name), reverse=True)
+    return paging.of(entries, lambda entry: serialize.project(entry.uid, entry.name, entry.labels, organisation))
 
 
 @router.get("/projects/{project_id}", tags=["identity"], responses=documented(One[responses.Project], 404, 422))
 def project(context: ContextOf, session: SessionOf, project_id: Annotated[Id, Path()]) -> Json:
-    """A namespace."""
+    """Returns a namespace."""
     entry = context.find(NAMESPACES, project_id)
     if not may_read(session.api, entry.name):
         raise unknown_id("project", project_id)
@@ -71,7 +71,7 @@ def project(context: ContextOf, session: SessionOf, project_id: Annotated[Id, Pa
 
 
 def _organisation(context: ContextOf) -> Data:
-    found = context.index.of(NAMESPACES).named("", CLUSTER)
-    if found is None:
+    entry = context.index.of(NAMESPACES).named("", CLUSTER)
+    if entry is None:
         raise unavailable("the cluster's id is not known yet")
-    return {"id": found.uid, "name": "kubernetes"}
+    return {"id": entry.uid, "name": "kubernetes"}

@@ -9,5 +9,5 @@ from dynamiq_operator.rest.shared.serialize import Data
 
 
 def project(uid: str, name: str, labels: Mapping[str, str], organisation: str) -> Data:
-    """A namespace."""
+    """Serializes a namespace."""
     return {"id": uid, "name": name, "org_id": organisation, "environment": labels.get(ENVIRONMENT_LABEL)}

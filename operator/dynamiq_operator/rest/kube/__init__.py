@@ -1,1 +1,1 @@
-"""Access to the API server: the client that sends a caller's token, the index of ids, and the cache of pins."""
+"""Access to the API server: the client that sends a caller's token, the index of ids, and the caches."""

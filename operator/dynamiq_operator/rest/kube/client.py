@@ -1,4 +1,4 @@
-"""Requests to the API server with the caller's own bearer token, over one bounded pool of connections.
+"""Sends requests to the API server with the caller's own bearer token, over one bounded pool of connections.
 
 The pool for callers' requests holds no certificate and no token of this program: a request is authenticated as the caller or not at all.
 """
@@ -26,17 +26,17 @@ from dynamiq_operator.model.objects import Manifest
 
 CONNECT_TIMEOUT = 5.0  # seconds
 READ_TIMEOUT = 15.0
-"""Seconds in which the API server sends nothing."""
+"""Seconds without data from the API server, at most."""
 ANSWERED_WITHIN = 25.0
-"""Seconds from the begin of a caller's request after which no further one is sent for it, and none is waited for."""
+"""Seconds from the begin of a caller's request, after which nothing more is sent or awaited for it."""
 UNDONE_WITHIN = 4.0
-"""Seconds more that a DELETE has: where the time was over halfway, what was made is taken back."""
+"""Extra seconds of a DELETE: if the time ran out halfway, it removes what was made."""
 CONNECTIONS = 64
 """Requests of callers that are served at once."""
 POOL = 3 * CONNECTIONS
-"""Connections: a request may have several under way."""
+"""Connections of the pool: a request may use several at once."""
 RETRY_AFTER = 2
-"""Seconds in the header Retry-After where the API server names none."""
+"""Seconds in the header Retry-After if the API server names none."""
 
 _DEADLINE: ContextVar[float] = ContextVar("deadline", default=math.inf)
 _NOT_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.EmptyPoolError)
@@ -45,12 +45,12 @@ Answer = urllib3.BaseHTTPResponse
 
 
 def begin_deadline() -> None:
-    """Begins the time that the request of this context has for all that is asked of the API server for it."""
+    """Begins the time limit for everything that the request of this context asks of the API server."""
     _DEADLINE.set(time.monotonic() + ANSWERED_WITHIN)
 
 
 class ApiServer:
-    """One API server: its address and its CA. `own` sends this program's credentials, `of` a caller's and nothing else."""
+    """One API server: its address and its CA. `own` sends this program's credentials, `of` only a caller's."""
 
     def __init__(self, configuration: Any) -> None:
         self._configuration = configuration
@@ -60,7 +60,7 @@ class ApiServer:
 
     @classmethod
     def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> ApiServer:
-        """By kubeconfig (its path, else $KUBECONFIG, else ~/.kube/config), or by the pod's service account inside a cluster.
+        """Connects by kubeconfig (its path, else $KUBECONFIG, else ~/.kube/config), or by the pod's service account inside a cluster.
 
         Raises kubernetes.config.ConfigException.
         """
@@ -73,12 +73,12 @@ class ApiServer:
         return cls(configuration)
 
     def of(self, token: str) -> ApiClient:
-        """A client that authenticates with a caller's token."""
+        """Returns a client that authenticates with a caller's token."""
         return ApiClient(self.host, self._callers, lambda: f"Bearer {token}")
 
     @property
     def own(self) -> ApiClient:
-        """A client that authenticates as this program; a service account's token is read again when it is rotated."""
+        """A client that authenticates as this program. The token of a service account is read again when it is rotated."""
         return ApiClient(self.host, self._own, lambda: self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization"))
 
 
@@ -103,14 +103,14 @@ class ApiClient:
         content_type: str = PLAIN,
         accept: str = PLAIN,
     ) -> Manifest:
-        """The JSON of the answer. Raises kube.errors.ApiError, with `causes` and `retry_after` where the API server gives them."""
-        return _parsed(self._answered(method, path, query, body, content_type, accept), f"{method} {path}")
+        """Returns the JSON of the response. Raises kube.errors.ApiError, with `causes` and `retry_after` if the API server sends them."""
+        return _parsed(self._exchange(method, path, query, body, content_type, accept), f"{method} {path}")
 
     def read(self, path: str, query: Mapping[str, str | int]) -> bytes:
-        """The raw body of a GET's response. Raises as `request` does."""
-        return self._answered("GET", path, query, None, PLAIN, PLAIN)
+        """Returns the raw body of a GET's response. Raises as `request` does."""
+        return self._exchange("GET", path, query, None, PLAIN, PLAIN)
 
-    def _answered(self, method: str, path: str, query: Mapping[str, str | int] | None, body: Any, content_type: str, accept: str) -> bytes:
+    def _exchange(self, method: str, path: str, query: Mapping[str, str | int] | None, body: Any, content_type: str, accept: str) -> bytes:
         response = self._send(method, path, query, body, content_type, accept, READ_TIMEOUT)
         if response.status >= 400:
             raise _failure(response, f"{method} {path}")
@@ -119,9 +119,9 @@ class ApiClient:
     def stream(
         self, path: str, query: Mapping[str, str | int], accept: str, silence: float, opened: Callable[[], None]
     ) -> Generator[Manifest]:
-        """The events of a watch, until the API server ends it or is silent for longer than `silence`, seconds. Raises ApiError.
+        """Yields the events of a watch, until the API server ends it or is silent for more than `silence` seconds. Raises ApiError.
 
-        `opened` is called once the API server has begun to answer.
+        `opened` is called once the API server has begun to respond.
         """
         response = self._send("GET", path, query, None, PLAIN, accept, silence, stream=True)
         try:
@@ -162,10 +162,10 @@ class ApiClient:
         tries = 2 if method == "GET" else 1
         while True:
             tries -= 1
-            if (left := _DEADLINE.get() + (UNDONE_WITHIN if method == "DELETE" else 0) - time.monotonic()) <= 0:
+            if (seconds_left := _DEADLINE.get() + (UNDONE_WITHIN if method == "DELETE" else 0) - time.monotonic()) <= 0:
                 raise errors.Unavailable(f"the Kubernetes API server was too slow: this took {ANSWERED_WITHIN:g} s, and is given up")
-            timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, left), read=min(read_timeout, left))
-            options["pool_timeout"] = min(CONNECT_TIMEOUT, left)
+            timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, seconds_left), read=min(read_timeout, seconds_left))
+            options["pool_timeout"] = min(CONNECT_TIMEOUT, seconds_left)
             try:
                 return connections.urlopen(method, url, body=data, headers=headers, timeout=timeout, **options)
             except urllib3.exceptions.ProtocolError as error:
@@ -183,12 +183,12 @@ def _silent(method: str, error: Exception) -> errors.Unavailable:
 
 @functools.lru_cache(8)
 def _connections(pool: urllib3.PoolManager, host: str) -> tuple[urllib3.HTTPConnectionPool, str]:
-    """The pool of the one host, and the prefix of its paths. Cached: a pool manager looks both up for each request."""
+    """Returns the pool of the one host, and the prefix of its paths. Cached: a pool manager finds both anew for each request."""
     return pool.connection_from_url(host), urllib3.util.parse_url(host).path or ""
 
 
 def _pool(configuration: Any, *, with_certificate: bool) -> urllib3.PoolManager:
-    """A connection pool; only with `with_certificate` does it hold this program's client certificate."""
+    """Returns a connection pool. It holds this program's client certificate only with `with_certificate`."""
     trust: dict[str, Any] = {"cert_reqs": "CERT_REQUIRED" if configuration.verify_ssl else "CERT_NONE"}
     if configuration.ssl_ca_cert:
         trust["ca_certs"] = configuration.ssl_ca_cert
@@ -200,23 +200,24 @@ def _pool(configuration: Any, *, with_certificate: bool) -> urllib3.PoolManager:
 
 
 def _written(body: Any) -> bytes:
-    """Compact JSON in UTF-8: escaping every letter would make a flow in a non-Latin script larger than a request may be."""
+    """Returns compact JSON in UTF-8."""
+    # Not ASCII: escaping every letter would make a flow in a non-Latin script larger than a request may be.
     try:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:  # a lone surrogate
         return json.dumps(body, separators=(",", ":")).encode()
 
 
-def _parsed(raw: bytes, asked: str) -> Manifest:
+def _parsed(raw: bytes, request: str) -> Manifest:
     try:
         parsed = orjson.loads(raw)
     except ValueError:
-        parsed = nesting.parse(raw, asked)
+        parsed = nesting.parse(raw, request)
     return parsed if isinstance(parsed, dict) else {}
 
 
-def _failure(response: Answer, asked: str) -> errors.ApiError:
-    failure = errors.from_answer(response.status, response.data, asked)
+def _failure(response: Answer, request: str) -> errors.ApiError:
+    failure = errors.from_answer(response.status, response.data, request)
     if (after := response.headers.get("Retry-After", "")).isdecimal():
         failure.retry_after = int(after)
     return failure

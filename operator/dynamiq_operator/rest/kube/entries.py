@@ -1,6 +1,6 @@
-"""What the index keeps of an object: its names and ids, and of a row what its App's history is ordered and filtered by.
+"""The index's entry of an object: its names and ids, and for a row the values that order and filter its App's history.
 
-Many thousands are kept, so they are small: what rows have in common is one string, and of what people wrote the beginning is kept.
+Many thousands are kept, so they are small: equal values of rows share one string, and only the beginning of users' text is kept.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dynamiq_operator.rest.kube.groups import Member
 from dynamiq_operator.views.history import at_path
 
 SEARCHED_MOST = 512
-"""Letters of a description and of a message that are kept, and found by a search."""
+"""Letters of a description and of a message that are kept and searched."""
 _NONE: Mapping[str, str] = {}
 _KEPT = ("app", "sequence", "status", "version", "runtime", "created_by", "date", "description", "message")
 _COLUMNS = tuple(column for column in COLUMNS if column.key in _KEPT)
@@ -30,9 +30,9 @@ _COLUMNS = tuple(column for column in COLUMNS if column.key in _KEPT)
 
 @dataclass(frozen=True, slots=True)
 class RowFacts:
-    """Of a row, what its App's history is ordered and filtered by: what is not pinned yet is empty.
+    """The values of a row that order and filter its App's history. Values that are not pinned yet are empty.
 
-    `began`: when the deploy began, in seconds of Unix time. `description`, `message`: their beginning, folded for comparison without case.
+    `began`: when the deploy began, in seconds of Unix time. `description`, `message`: their beginning, case-folded.
     """
 
     sequence: int
@@ -46,7 +46,7 @@ class RowFacts:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], created: str) -> RowFacts:
-        """`values`: by the key of their column."""
+        """Returns the facts. `values`: by the key of their column."""
 
         def text(key: str) -> str:
             return str(values.get(key) or "")
@@ -65,10 +65,10 @@ class RowFacts:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object. `labels` are a namespace's, `row` is of a row.
+    """One object. `labels`: of a namespace; `row`: of a row.
 
-    `group` is what it is found by with others: for a row its App's uid, see `owned_by`, once the operator has numbered it and set the
-    App as its owner, and before that the namespace and name of the App; for a version the namespace and name of its workflow.
+    `group`: a key that it shares with others. For a row it is its App's uid, see `owned_by`, once the operator has numbered it and set its
+    owner. Before, it is the namespace and name of the App. For a version it is the namespace and name of its workflow.
     """
 
     namespace: str
@@ -79,29 +79,29 @@ class Entry:
     group: str = ""
     labels: Mapping[str, str] = field(default_factory=lambda: _NONE)
     first: int = 0
-    """The first resourceVersion observed: of two objects created in one second, the lower one is the older object."""
+    """The first resourceVersion observed. If two objects were created in one second, the one with the lower value is older."""
     row: RowFacts | None = None
 
     @property
     def sequence(self) -> int:
-        """Of a row, its place in the history; 0 before the operator has numbered it."""
+        """A row's place in the history; 0 before the operator has numbered it."""
         return self.row.sequence if self.row is not None else 0
 
     @property
     def is_closed(self) -> bool:
-        """Whether a row has ended for good: nothing but its metadata changes any more."""
+        """True for a row that has ended for good: only its metadata changes any more."""
         return self.row is not None and self.row.phase in CLOSED
 
     @property
     def member(self) -> Member:
-        """Its place in its group: rows that have no sequence yet are newer than all that have one, and those that never get one older."""
+        """Its place in its group. Rows without a sequence yet are newer than all that have one, and those that never get one are older."""
         if self.sequence:
             return Member((self.sequence,), self.uid)
         return Member((0 if self.is_closed else math.inf, self.created, self.first, natural(self.name)), self.uid)
 
     @classmethod
     def of(cls, resource: ApiResource, raw: Manifest) -> Entry:
-        """The entry of an object; of a kind that is no row, its metadata is enough."""
+        """Returns the entry of an object. Except for rows, its metadata is enough."""
         meta = raw["metadata"]
         if resource.kind == RECORDS.kind:
             return cls.of_row(meta, {column.key: at_path(raw, column.path) for column in _COLUMNS})
@@ -113,7 +113,7 @@ class Entry:
 
     @classmethod
     def of_row(cls, meta: Mapping[str, Any], values: Mapping[str, Any]) -> Entry:
-        """The entry of a row. `values`: by the key of their column of a history."""
+        """Returns the entry of a row. `values`: by the key of their column of a history."""
         namespace, version, created = meta.get("namespace", ""), int(meta.get("resourceVersion") or 0), _created(meta)
         owners = (owned_by(namespace, uid) for uid in ownership.owners({"metadata": meta}))
         group = next(owners, f"{namespace}/{values['app']}")
@@ -122,35 +122,37 @@ class Entry:
 
 
 Accepts = Callable[[Entry], bool]
-"""Whether a filter takes an entry."""
+"""A predicate of a filter: True if it accepts an entry."""
 
 
 def owned_by(namespace: str, app_uid: str) -> str:
-    """The group of an App's rows: an owner in another namespace is none, whatever a row says."""
+    """Returns the group of an App's rows."""
+    # With the namespace: an owner in another one is none, whatever a row claims.
     return f"{namespace} {app_uid}"
 
 
 def searched(text: str) -> str:
-    """Text as a search compares it: without case, and the beginning alone."""
+    """Returns text as a search compares it: case-folded, and only its beginning."""
     return text[:SEARCHED_MOST].casefold()
 
 
 def accepted(resource: ApiResource, metadata: str) -> str:
-    """What the API server is asked for: metadata, and of rows what `kubectl get` prints, since their order and their end are in no metadata."""
+    """Returns the media type to request: metadata, but for rows the table of `kubectl get`."""
+    # The order and the end of rows are in no metadata.
     return kube_api.TABLE if resource.kind == RECORDS.kind else metadata
 
 
 class Reader:
-    """Reads what the API server sends for one resource as `accepted`: the objects of a list, or the one of an event."""
+    """A parser of what the API server sends for one resource as `accepted`: the objects of a list, or the one of an event."""
 
     def __init__(self, resource: ApiResource) -> None:
         self._resource = resource
         self._columns: tuple[str, ...] = ()
 
     def read(self, page: Manifest) -> Iterator[Entry]:
-        """The entries of a page of a list, or of an event's object.
+        """Yields the entries of a page of a list, or of an event's object.
 
-        Of a watch of tables the first event alone has the names of the columns, and where nothing changes that is a bookmark.
+        In a watch of tables, only the first event has the names of the columns. If nothing changes, that is a bookmark.
         """
         self.columns(page)
         if self._resource.kind != RECORDS.kind:
@@ -161,7 +163,7 @@ class Reader:
             yield Entry.of_row(row["object"]["metadata"], {column.key: cells.get(column.title) for column in _COLUMNS})
 
     def columns(self, table: Manifest) -> None:
-        """Learns the names of the columns, where they are told."""
+        """Stores the names of the columns, if the table has them."""
         self._columns = tuple(column["name"].upper() for column in table.get("columnDefinitions") or ()) or self._columns
 
 
@@ -170,7 +172,7 @@ def _created(meta: Mapping[str, Any]) -> str:
 
 
 def _seconds(*times: str) -> float:
-    """The first of these that is a time, in seconds of Unix time."""
+    """Returns the first of these texts that is a time, in seconds of Unix time; 0 if none is."""
     for text in times:
         try:
             return parse_time(text).timestamp()

@@ -1,4 +1,4 @@
-"""Groups of an index's objects in the order of a history, oldest first, so that a page of one costs the same however long it is."""
+"""Orders an index's objects in groups as a history does, oldest first. A page of a group costs the same however long the group is."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Groups:
                 del self._members[group]
 
     def uids(self, group: str) -> list[str]:
-        """The members of one group, oldest first."""
+        """Returns the members of one group, oldest first."""
         return [member.uid for member in self._members.get(group, ())]
 
     def newest(self, group: str) -> str | None:
@@ -42,10 +42,10 @@ class Groups:
         return sum(len(self._members.get(group, ())) for group in groups)
 
     def part(self, groups: Iterable[str], begin: int, size: int, *, newest_first: bool) -> list[str]:
-        """Some of the members of several groups in one order."""
-        found = [members for group in groups if (members := self._members.get(group))]
+        """Returns some of the members of several groups in one order."""
+        lists = [members for group in groups if (members := self._members.get(group))]
         # A sort of lists that are sorted themselves merges them, in a pass.
-        merged = found[0] if len(found) == 1 else sorted(member for members in found for member in members)
+        merged = lists[0] if len(lists) == 1 else sorted(member for members in lists for member in members)
         return [member.uid for member in _slice(merged, begin, size, newest_first)]
 
 

@@ -1,9 +1,8 @@
-"""An index of objects by uid and by name: the metadata of namespaces and of our kinds, listed once and then watched.
+"""Indexes objects by uid and by name: the metadata of namespaces and of our kinds, listed once and then watched. Thread-safe.
 
-It holds names and ids alone, and of rows what a history is ordered and filtered by (see `entries`), under this program's own account;
-whatever is read of an object is read with the caller's token, and who filters a history by it has been asked whether they may list rows.
-An id that is not here is no answer yet: another replica may have made the object a moment ago, so `find` catches up, under a bound, before
-it says so. Thread-safe.
+It has only names and ids, and for rows the values that order and filter a history (see `entries`), read by this program's own account.
+Everything else of an object is read with the caller's token, and only callers who may list rows may filter a history. A missing id is no
+answer yet: another replica may have made the object a moment ago. Therefore `find` catches up, within a limit, before it returns None.
 """
 
 from __future__ import annotations
@@ -28,28 +27,26 @@ from dynamiq_operator.rest.kube.groups import Groups
 LOG = logging.getLogger(__name__)
 WATCH_SECONDS = 280
 SILENCE = 330.0
-"""Seconds. A watch that sends nothing for longer than the API server lets it live is dead."""
+"""Seconds. A watch that is silent for longer than the API server lets it live is dead."""
 PAUSE_MOST = 5.0
-"""Most seconds between two retries: so long the index stays stale after an API server is back."""
+"""Seconds between two retries, at most. The index stays stale for that long after an API server is back."""
 INDEXED = (NAMESPACES, APPS, RECORDS, WORKFLOWS, VERSIONS, RUNTIMES)
 SHUT_OUT_AFTER = 15.0
-"""Seconds for which the API server may not take this replica's credentials before it says that it is not ready."""
+"""Seconds for which the API server may reject this replica's credentials before the replica reports that it is not ready."""
 GONE_KEPT = 10_000
 WAITING_MOST = 48
-"""Most requests that wait at once for a relist that may have their id."""
+"""Requests that wait at once for a relist that may have their id, at most."""
 FIND_WITHIN = 10.0  # seconds
 HEARD_WITHIN = 0.5
-"""Seconds in which a change is heard of, where the watch goes on."""
+"""Seconds within which a working watch reports a change."""
 LISTED_MOST = 2_000
-"""Objects up to which a list is quicker than a watch that hears of what it missed, and of more the watch is tried first: 60,000 rows are
-listed in half a minute.
-"""
+"""Objects up to which a list is quicker than a watch of what was missed. A list of 60,000 rows takes half a minute."""
 HEARD_SECONDS = 3
-"""The API server tells how far a watch is two seconds before it ends."""
+"""Seconds of a watch that catches up. The API server reports how far a watch is two seconds before it ends."""
 RELIST_PAUSE_FACTOR = 4.0
-"""After a relist for unknown ids none begins for this many times its duration, and for half of FIND_WITHIN at most: who asks then is answered."""
+"""The pause after a relist for unknown ids, in multiples of its duration: half of FIND_WITHIN at most, so that requests get an answer."""
 Listener = Callable[[Entry, bool], None]
-"""Is told of an object that is new, changed or gone (True). Called with the index locked: it returns at once and asks the index nothing."""
+"""A callback for an object that is new, changed or deleted (True). The index is locked: it returns at once, and queries nothing."""
 
 
 class KindIndex:
@@ -76,11 +73,11 @@ class KindIndex:
 
     @property
     def is_shut_out(self) -> bool:
-        """Whether the API server answers, and has not taken this replica's credentials for a while. Each replica has a token of its own."""
+        """True if the API server answers, but has rejected this replica's credentials for a while. Each replica has its own token."""
         return (since := self._shut_out_since) is not None and time.monotonic() - since >= SHUT_OUT_AFTER
 
     def listen(self, listener: Listener) -> None:
-        """Tells `listener` of every change from now on."""
+        """Calls `listener` for every change from now on."""
         with self._changed:
             self._listeners.append(listener)
 
@@ -99,7 +96,7 @@ class KindIndex:
             return [self._by_id[uid] for uid in self._groups.uids(group)]
 
     def newest(self, group: str) -> Entry | None:
-        """The newest of a group."""
+        """Returns the newest object of a group; None if the group is empty."""
         with self._changed:
             uid = self._groups.newest(group)
             return self._by_id[uid] if uid else None
@@ -107,47 +104,47 @@ class KindIndex:
     def part(
         self, groups: Sequence[str], begin: int, size: int, *, newest_first: bool, accepts: Accepts | None = None
     ) -> tuple[list[Entry], int]:
-        """Some of the members of several groups in one order, of those that `accepts` takes, and how many these are."""
+        """Returns some of the members of several groups in one order, only those that `accepts` accepts, and how many these are in all."""
         if accepts is not None:
-            found = [entry for entry in self.members(groups, newest_first=newest_first) if accepts(entry)]
-            return found[begin : begin + size], len(found)
+            matches = [entry for entry in self.members(groups, newest_first=newest_first) if accepts(entry)]
+            return matches[begin : begin + size], len(matches)
         with self._changed:
             uids = self._groups.part(groups, begin, size, newest_first=newest_first)
             return [self._by_id[uid] for uid in uids], self._groups.count(groups)
 
     def count(self, groups: Sequence[str]) -> int:
-        """How many members several groups have."""
+        """Returns how many members several groups have."""
         with self._changed:
             return self._groups.count(groups)
 
     def members(self, groups: Sequence[str], *, newest_first: bool) -> list[Entry]:
-        """All members of several groups in one order. What is done with them is done by the caller, with nothing locked."""
+        """Returns all members of several groups in one order. The caller uses them with nothing locked."""
         with self._changed:
             uids = self._groups.part(groups, 0, self._groups.count(groups), newest_first=newest_first)
             return [self._by_id[uid] for uid in uids]
 
     def catch_up(self, namespace: str, count: int) -> None:
-        """Waits until the index has as many objects of a namespace as there were at the call; relists where it does not hear of them.
+        """Waits until the index has as many objects of a namespace as there were at the call; relists if it does not get them.
 
         Raises errors.ApiError.
         """
         with self._changed:
             is_behind = self._counts[namespace] < count
 
-            def is_there() -> bool:
-                there = self._counts[namespace]
-                return there >= count if is_behind else there <= count
+            def is_caught_up() -> bool:
+                known = self._counts[namespace]
+                return known >= count if is_behind else known <= count
 
-            if self._changed.wait_for(is_there, HEARD_WITHIN):
+            if self._changed.wait_for(is_caught_up, HEARD_WITHIN):
                 return
         self.relist()
 
     def put(self, raw: Manifest) -> None:
-        """Stores an object from a write of ours; an older version than the stored one is ignored."""
+        """Stores an object that this process wrote. A version older than the stored one is ignored."""
         self.add(Entry.of(self.resource, raw))
 
     def add(self, entry: Entry) -> None:
-        """The same of an entry."""
+        """Stores an entry, as `put` does."""
         with self._changed:
             self._put(entry)
             self._changed.notify_all()
@@ -158,7 +155,7 @@ class KindIndex:
             self._changed.notify_all()
 
     def relist(self) -> None:
-        """Catches up with the API server, or waits for a time that began after the call and did. Raises errors.ApiError."""
+        """Catches up with the API server, or waits until another call that began later has done so. Raises errors.ApiError."""
         deadline = time.monotonic() + FIND_WITHIN
         with self._changed:
             mine = self._relists_begun + 1
@@ -176,58 +173,58 @@ class KindIndex:
                 raise self._failure
 
     def _relist(self) -> None:
-        """Catches up once, with the condition released meanwhile: a list, unless a watch of many objects tells the same."""
+        """Catches up once, with the condition released meanwhile: by a list, unless a watch of many objects suffices."""
         self._is_relisting = True
         self._relists_begun += 1
         number = self._relists_begun
         self._changed.release()
-        began, has_heard = time.monotonic(), False
+        began, is_caught_up = time.monotonic(), False
         failure: errors.ApiError | None = None
         try:
-            if not (has_heard := self._hears_all()):
+            if not (is_caught_up := self._catches_up_by_watch()):
                 self.list()
         except errors.Denied as error:
-            # This program's own rights: the caller's may be as good as any.
+            # This program lacks the right, and the caller may have it.
             failure = errors.Unavailable(f"this API itself may not list {self.resource.plural} now: {error}")
         except errors.ApiError as error:
             failure = error
         finally:
             self._changed.acquire()
             ended = time.monotonic()
-            if not has_heard:
+            if not is_caught_up:
                 self._may_relist_at = ended + min(RELIST_PAUSE_FACTOR * (ended - began), FIND_WITHIN / 2)
             self._is_relisting, self._relists_ended, self._failure = False, number, failure
             self._changed.notify_all()
 
     def list(self) -> str:
         """Lists everything; returns the resourceVersion to watch from. Raises errors.ApiError."""
-        found: list[Entry] = []
+        entries: list[Entry] = []
         version = ""
         reader = Reader(self.resource)
         for page in kube_api.pages(self._api, self.resource, accept=accepted(self.resource, kube_api.METADATA)):
             version = version or page["metadata"]["resourceVersion"]
-            found += reader.read(page)
+            entries += reader.read(page)
         with self._changed:
-            self._replace(found, int(version))
+            self._replace(entries, int(version))
             self._complete_to = max(self._complete_to, int(version))
         self.listed.set()
         return version
 
-    def _hears_all(self) -> bool:
-        """Whether a watch of a moment, from what is complete on, told all that the API server had at the call.
+    def _catches_up_by_watch(self) -> bool:
+        """Returns True if a short watch, from what is complete on, reported all that the API server had at the call.
 
-        It costs the same however many objects there are. False where they are few, and where the watch cannot tell.
+        It costs the same however many objects there are. It returns False if they are few, or if the watch cannot decide that.
         """
         begin = self._complete_to
         if len(self._by_id) <= LISTED_MOST or not begin:
             return False
         try:
             now = self._api.request("GET", self.resource.path(), query={"limit": 1}, accept=kube_api.METADATA)
-            wanted = int(now["metadata"]["resourceVersion"])
-            if self._complete_to >= wanted:
+            target = int(now["metadata"]["resourceVersion"])
+            if self._complete_to >= target:
                 return True
             with closing(self._events(str(begin), HEARD_SECONDS, 2.0 * HEARD_SECONDS)) as versions:
-                return any(int(version) >= wanted for version in versions)
+                return any(int(version) >= target for version in versions)
         except errors.ApiError as error:
             LOG.info("index of %s: a watch does not tell what is new, so everything is listed: %s", self.resource.plural, error)
         except Exception:
@@ -258,8 +255,8 @@ class KindIndex:
     def _watch(self, version: str) -> str:
         """Consumes one watch until it ends; returns the resourceVersion to watch from next. Raises errors.ApiError."""
         try:
-            for told in self._events(version, WATCH_SECONDS, SILENCE):
-                version = told
+            for complete_to in self._events(version, WATCH_SECONDS, SILENCE):
+                version = complete_to
         except errors.Unavailable as error:
             if error.status:
                 raise
@@ -267,7 +264,7 @@ class KindIndex:
         return version
 
     def _events(self, version: str, seconds: int, silence: float) -> Generator[str]:
-        """Takes what a watch of so many seconds tells, and yields the resourceVersion up to which it has told all. Raises errors.ApiError."""
+        """Applies the events of a watch of `seconds`; yields the resourceVersion up to which it is complete. Raises errors.ApiError."""
         query: dict[str, str | int] = {
             "watch": 1,
             "allowWatchBookmarks": "true",
@@ -275,7 +272,7 @@ class KindIndex:
             "timeoutSeconds": seconds,
         }
         accept, reader = accepted(self.resource, kube_api.METADATA_ONE), Reader(self.resource)
-        with closing(self._api.stream(self.resource.path(), query, accept, silence, self._fed)) as events:
+        with closing(self._api.stream(self.resource.path(), query, accept, silence, self._on_opened)) as events:
             for event in events:
                 kind, raw = event["type"], event["object"]
                 if kind == "ERROR":
@@ -288,16 +285,16 @@ class KindIndex:
                         self.remove(entry.uid)
                     else:
                         self.add(entry)
-                told = raw["metadata"]["resourceVersion"]
+                complete_to = raw["metadata"]["resourceVersion"]
                 with self._changed:
-                    self._complete_to = max(self._complete_to, int(told))
-                yield told
+                    self._complete_to = max(self._complete_to, int(complete_to))
+                yield complete_to
 
-    def _fed(self) -> None:
+    def _on_opened(self) -> None:
         self._shut_out_since = None
 
-    def _replace(self, found: Iterable[Entry], version: int) -> None:
-        listed = {entry.uid: entry for entry in found}
+    def _replace(self, entries: Iterable[Entry], version: int) -> None:
+        listed = {entry.uid: entry for entry in entries}
         for entry in [entry for entry in self._by_id.values() if entry.uid not in listed and entry.version <= version]:
             self._remove(entry.uid)
         for entry in listed.values():
@@ -314,7 +311,7 @@ class KindIndex:
             self._counts[entry.namespace] += 1
         self._by_id[entry.uid] = entry
         key = (entry.namespace, entry.name)
-        if (named := self._by_name.get(key)) is None or named.version <= entry.version:
+        if (current := self._by_name.get(key)) is None or current.version <= entry.version:
             self._by_name[key] = entry
         if entry.group:
             self._groups.add(entry.group, entry.member)
@@ -354,36 +351,35 @@ class IdIndex:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every kind has been listed once."""
+        """True if every kind has been listed once."""
         return all(kind.listed.is_set() for kind in self._kinds.values())
 
     @property
     def is_shut_out(self) -> bool:
-        """Whether the API server has not taken this replica's credentials for a while."""
+        """True if the API server has rejected this replica's credentials for a while."""
         return any(kind.is_shut_out for kind in self._kinds.values())
 
     def of(self, resource: ApiResource) -> KindIndex:
         return self._kinds[resource.kind]
 
     def versions(self, namespace: str, workflow: str) -> list[str]:
-        """The releases of a workflow, such as `v3`: a WorkflowVersion is named `<workflow>-<version>`."""
+        """Returns the releases of a workflow, such as `v3`: a WorkflowVersion is named `<workflow>-<version>`."""
         return [workflow_and_version(entry.name)[1] for entry in self.of(VERSIONS).group(f"{namespace}/{workflow}")]
 
     def places_of(self, row: str, namespace: str) -> set[str]:
-        """The namespaces that may hold a row of this name: those where the index has it, and all of the project of `namespace`, since the
-        index may lag.
-        """
-        every, rows = self.of(NAMESPACES).all(), self.of(RECORDS)
-        project = next((each.labels.get(PROJECT_LABEL) for each in every if each.name == namespace), None)
+        """Returns the namespaces that may hold a row of this name: those where the index has it, and all of the project of `namespace`."""
+        # All of the project, because the index may lag.
+        known, rows = self.of(NAMESPACES).all(), self.of(RECORDS)
+        project = next((each.labels.get(PROJECT_LABEL) for each in known if each.name == namespace), None)
         return {
-            each.name for each in every if (project and each.labels.get(PROJECT_LABEL) == project) or rows.named(each.name, row) is not None
+            each.name for each in known if (project and each.labels.get(PROJECT_LABEL) == project) or rows.named(each.name, row) is not None
         }
 
     def find(self, resource: ApiResource, uid: str) -> Entry | None:
-        """The object of an id; None where a relist that began after the call does not have it either. Raises errors.ApiError."""
+        """Returns the object of an id; None if a relist that began after the call does not have it either. Raises errors.ApiError."""
         kind = self.of(resource)
-        if (found := kind.get(uid)) is not None:
-            return found
+        if (entry := kind.get(uid)) is not None:
+            return entry
         if not self._waiting.acquire(blocking=False):
             raise errors.Unavailable("too many unknown ids are looked for at this moment")
         try:
@@ -394,10 +390,10 @@ class IdIndex:
 
 
 def _whole(resources: Iterable[ApiResource]) -> Iterable[ApiResource]:
-    """The resources without the selectors that the operator watches with."""
+    """Returns the resources without the selectors with which the operator watches them."""
     return (ApiResource(each.group, each.version, each.plural, each.kind, each.namespaced) for each in resources)
 
 
 def newest_of(versions: Sequence[str]) -> str | None:
-    """The newest of versions such as `v2` and `v10`."""
+    """Returns the newest of versions such as `v2` and `v10`; None if there is none."""
     return max(versions, key=natural, default=None)

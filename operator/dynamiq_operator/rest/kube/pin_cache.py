@@ -1,4 +1,4 @@
-"""A cache of the pins of rows, by token and row: pins never change, and every deploy answers with those of the live row."""
+"""Caches the pins of rows, by token and row. Pins never change, and the response of every deploy has those of the live row."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Pins = Mapping[str, Any]
 
 
 class PinCache:
-    """Thread-safe. What was read with one token is given to no other."""
+    """The cache. Thread-safe. Pins that were read with one token are not returned for another."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], tuple[float, Pins]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, token_hash: str, row: str) -> Pins | None:
-        """The pins of the row of this uid; None where they are not cached or expired."""
+        """Returns the pins of the row of this uid; None if they are not cached or expired."""
         with self._lock:
             until, pins = self._known.get((token_hash, row), (0.0, None))
         return pins if until > time.monotonic() else None

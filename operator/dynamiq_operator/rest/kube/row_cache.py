@@ -1,6 +1,6 @@
-"""A cache of rows that have ended, by uid and resourceVersion: they never change, and a history is mostly of them.
+"""Caches rows that have ended, by uid and resourceVersion: they never change, and a history consists mostly of them.
 
-It answers nobody by itself: whoever is given a row of it has just listed rows of its namespace with their own token.
+It checks no rights: a caller must have just listed rows of the namespace with their own token.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.kube.entries import Entry
 
 KEPT_MOST = 4_000
-"""Rows of a few kB each."""
+"""Rows, of a few kB each."""
 
 
 class RowCache:
-    """Thread-safe."""
+    """The cache. Thread-safe."""
 
     def __init__(self) -> None:
         self._rows: OrderedDict[str, tuple[int, Manifest]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, entry: Entry) -> Manifest | None:
-        """The row as the index knows it; None where it is not here, or is another by now."""
+        """Returns the row as the index knows it; None if it is not cached, or has changed."""
         with self._lock:
             version, row = self._rows.get(entry.uid, (0, None))
             if row is None or version != entry.version or not entry.is_closed:

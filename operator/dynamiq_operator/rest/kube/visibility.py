@@ -1,4 +1,4 @@
-"""What a caller may read. The API server decides, asked with the caller's token; nothing is decided here."""
+"""Finds what a caller may read. The API server decides, for the caller's token; nothing is decided here."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _T = TypeVar("_T")
 
 
 def may_read(api: Api, namespace: str) -> bool:
-    """Whether the caller may get the namespace, or list Apps in it. Raises errors.ApiError."""
+    """Returns True if the caller may get the namespace, or list Apps in it. Raises errors.ApiError."""
     return may(api, "get", NAMESPACES, namespace, namespace) or may(api, "list", APPS, namespace)
 
 
 def or_empty(read: Callable[[], list[Manifest]]) -> list[Manifest]:
-    """The result of a list; empty where the caller may not list. Raises errors.ApiError."""
+    """Returns the result of a list; empty if the caller may not list. Raises errors.ApiError."""
     return or_none(read) or []
 
 
 def or_none(read: Callable[[], _T]) -> _T | None:
-    """The result of a read; None where the caller may not read it. Raises errors.ApiError."""
+    """Returns the result of a read; None if the caller may not read it. Raises errors.ApiError."""
     try:
         return read()
     except errors.Denied as error:

@@ -1,4 +1,4 @@
-"""Workflows read as a Table of the API server: without their flows, which may be large."""
+"""Reads workflows as a Table of the API server, without their flows, which may be large."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dynamiq_operator.model.objects import Manifest
 
 
 def list_workflows(api: Api, namespace: str) -> list[Manifest]:
-    """The workflows of a namespace, or of all: `metadata` and `description`. Raises errors.ApiError."""
+    """Returns the workflows of a namespace, or of all: `metadata` and `description`. Raises errors.ApiError."""
     return [each for page in kube_api.pages(api, WORKFLOWS, namespace, accept=kube_api.TABLE) for each in _lines(page)]
 
 
 def read_workflow(api: Api, namespace: str, name: str) -> Manifest:
-    """One workflow in the same form. Raises errors.ApiError."""
+    """Returns one workflow in the same form. Raises errors.ApiError."""
     return _lines(api.request("GET", WORKFLOWS.path(namespace, name), accept=kube_api.TABLE))[0]
 
 

@@ -1,1 +1,1 @@
-"""The pods of a deployment: how they do, their Events, and what they log."""
+"""The pods of a deployment: their state, their Events, and their logs."""

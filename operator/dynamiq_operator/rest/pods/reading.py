@@ -1,4 +1,4 @@
-"""Reads the pods of a row, and what is told of them, with the caller's token: a few requests, however many pods there are."""
+"""Reads the pods of a row and their Events with the caller's token: a few requests, however many pods there are."""
 
 from __future__ import annotations
 
@@ -25,31 +25,34 @@ from dynamiq_operator.rest.shared.serialize import Data
 
 PODS_MOST = 50
 EVENT_PAGES_MOST = 4
-"""Pages of the Events of a namespace's pods that are looked through: 2,000, which are kept for an hour."""
+"""Pages of the Events of a namespace's pods that are read, at most: 2,000 Events, which are kept for an hour."""
 
 
 def read_pods(context: ApiContext, session: CallerSession, app_id: str, row_id: str) -> list[Data]:
-    """The row's pods, newest first. Raises HttpProblem 404, Denied where the caller may not list pods, and other errors.ApiError."""
+    """Returns the row's pods, newest first. Raises HttpProblem 404, Denied if the caller may not list pods, and other errors.ApiError."""
     app, row = _app_and_row(context, session, app_id, row_id)
-    found = newest(pods_of_row(session.api, app, row))[:PODS_MOST]
-    if not found:
+    pods = newest(pods_of_row(session.api, app, row))[:PODS_MOST]
+    if not pods:
         return []
     namespace, name = app["metadata"]["namespace"], app["metadata"]["name"]
     calls: list[Callable[[], Any]] = [partial(_selected, session, namespace, name), partial(_events, session, namespace)]
     selected, events = context.in_parallel(*calls)
-    return [serialize.pod(raw, selected, events.get(raw["metadata"]["uid"], ())) for raw in found]
+    return [serialize.pod(raw, selected, events.get(raw["metadata"]["uid"], ())) for raw in pods]
 
 
 def read_pod(context: ApiContext, session: CallerSession, app_id: str, row_id: str, name: str) -> Manifest:
-    """A pod, which has to be one of the row's. Raises HttpProblem 404, Denied where the caller may not get pods, and other errors.ApiError."""
+    """Returns a pod, which must be one of the row's.
+
+    Raises HttpProblem 404, Denied if the caller may not get pods, and other errors.ApiError.
+    """
     app, row = _app_and_row(context, session, app_id, row_id)
     try:
-        found = session.api.request("GET", PODS.path(app["metadata"]["namespace"], name))
+        pod = session.api.request("GET", PODS.path(app["metadata"]["namespace"], name))
     except errors.NotFound:
         raise unknown_pod(name) from None
-    if not RowPods(app, row).has(found):
+    if not RowPods(app, row).has(pod):
         raise unknown_pod(name)
-    return found
+    return pod
 
 
 def unknown_pod(name: str) -> HttpProblem:
@@ -62,7 +65,7 @@ def _app_and_row(context: ApiContext, session: CallerSession, app_id: str, row_i
 
 
 def _selected(session: CallerSession, namespace: str, app: str) -> str:
-    """What the App's Service selects pods by; where it may not be read, any pod that is Ready is taken to serve."""
+    """Returns the label by which the App's Service selects pods. If that may not be read, every Ready pod counts as serving."""
     try:
         return selected_label(session.api, namespace, app)
     except (errors.NotFound, errors.Denied):
@@ -70,17 +73,16 @@ def _selected(session: CallerSession, namespace: str, app: str) -> str:
 
 
 def _events(session: CallerSession, namespace: str) -> dict[str, list[Manifest]]:
-    """The Events of the namespace's pods, by the uid of each pod. One list: a selector by pod would have the API server go through all of them
-    for each.
-    """
-    found: dict[str, list[Manifest]] = defaultdict(list)
+    """Returns the Events of the namespace's pods, by the uid of each pod."""
+    by_pod: dict[str, list[Manifest]] = defaultdict(list)
     try:
+        # One list: with a selector by pod, the API server would go through all Events for each pod.
         for event in _listed_events(session, namespace):
-            found[event["involvedObject"].get("uid") or ""].append(event)
+            by_pod[event["involvedObject"].get("uid") or ""].append(event)
     except errors.Denied as error:
         if error.status == 401:
             raise
-    return found
+    return by_pod
 
 
 def _listed_events(session: CallerSession, namespace: str) -> Iterator[Manifest]:

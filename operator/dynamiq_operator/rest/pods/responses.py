@@ -10,7 +10,7 @@ from dynamiq_operator.rest.http.models import ResponseModel, Time, example
 
 
 class PodEvent(ResponseModel):
-    """What Kubernetes says of a pod."""
+    """An Event of Kubernetes about a pod."""
 
     type: Annotated[str, Field(description="Normal or Warning.")]
     reason: str
@@ -56,7 +56,7 @@ class Pod(ResponseModel):
 
 
 class PodLog(ResponseModel):
-    """The end of what a pod has logged."""
+    """The end of a pod's log."""
 
     model_config = example(
         pod="support-6d5f7b9c4-x2x9q",

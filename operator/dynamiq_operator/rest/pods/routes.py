@@ -1,4 +1,4 @@
-"""The pods of a deployment, with their Events, and the end of their logs, under the caller's own rights to them."""
+"""Serves the pods of a deployment with their Events, and the end of their logs, with the caller's own rights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ POD = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
 
 @router.get("", responses=documented(All[responses.Pod], 404, 409, 422))
 def every_pod(context: ContextOf, session: SessionOf, app_id: AppId, deployment_id: DeploymentId) -> Json:
-    """The pods that run what the deployment runs, the newest 50; deployments that run the same have them in common."""
+    """Returns the pods that run what the deployment runs, the newest 50. Deployments that run the same share them."""
     return Json({"data": read_pods(context, session, app_id, deployment_id)})
 
 
@@ -38,10 +38,10 @@ def logs(
     lines: Annotated[int, Query(ge=1, le=LINES_MOST, description="So many of the newest lines, of at most 256 KiB together.")] = LINES,
     previous: Annotated[bool, Query(description="Of the container before its last restart.")] = False,
 ) -> Json:
-    """The end of what the deployment's pod has logged, with the caller's right to `pods/log`."""
-    found = read_pod(context, session, app_id, deployment_id, pod)
+    """Returns the end of the log of the deployment's pod. Needs the right to `pods/log`."""
+    manifest = read_pod(context, session, app_id, deployment_id, pod)
     try:
-        tail = read_tail(session, found["metadata"]["namespace"], pod, lines, previous=previous)
+        tail = read_tail(session, manifest["metadata"]["namespace"], pod, lines, previous=previous)
     except errors.NotFound:
         raise unknown_pod(pod) from None
     return Json({"data": {"pod": pod, "lines": tail.lines, "is_cut": tail.is_cut, "previous": previous, "message": tail.message}})

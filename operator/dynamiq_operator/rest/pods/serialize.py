@@ -1,6 +1,6 @@
 """Serializes pods and their Events as the contract's JSON. Pure.
 
-What Events and pods say is anybody's text: it is bounded, and stays text.
+Events and pods contain untrusted text: it is bounded, and stays text.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from dynamiq_operator.rest.shared.serialize import Data
 
 EVENTS_MOST = 20
 MESSAGE_MOST = 2048
-"""Letters of a message."""
+"""Letters of a message, at most."""
 
 
 def pod(raw: Manifest, selected: str, events: Iterable[Manifest]) -> Data:
-    """A pod. `selected`: the pins label that the App's Service selects by, empty where it takes any pod; `events`: its own."""
+    """Serializes a pod.
+
+    `selected`: the pins label by which the App's Service selects, empty if it selects any pod. `events`: the pod's own.
+    """
     meta, seen = raw["metadata"], Pod.of(raw)
     reason, message = _why(raw, seen)
     return {
@@ -38,7 +41,7 @@ def pod(raw: Manifest, selected: str, events: Iterable[Manifest]) -> Data:
 
 
 def _why(raw: Manifest, seen: Pod) -> tuple[str | None, str | None]:
-    """Why a pod is not Ready: in the words in which a deploy fails for it, else in its own."""
+    """Returns why a pod is not Ready: as a deploy that fails for it reports it, else in the pod's own words."""
     if is_ending(raw):
         return "Terminating", None
     if seen.ready:
@@ -62,6 +65,6 @@ def _event(raw: Manifest) -> Data:
 
 
 def _last(raw: Manifest) -> str:
-    """When it was said last, by whichever of an Event's fields says so."""
+    """Returns when an Event last occurred, from whichever of its fields has that."""
     times = ((raw.get("series") or {}).get("lastObservedTime"), raw.get("lastTimestamp"), raw.get("eventTime"), raw.get("firstTimestamp"))
     return next((time for time in times if time), "")

@@ -1,4 +1,4 @@
-"""Reads the rows of a report with the caller's token, and no more of them than a request can take."""
+"""Reads the rows of a report with the caller's token, up to a limit."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from dynamiq_operator.rest.shared.row_pages import rows
 from dynamiq_operator.views.report import Reading
 
 READ_MOST = 20_000
-"""Rows that are read: those of all times, since a history is verified whole."""
+"""Rows that are read, at most. They are of all times, since a history is verified whole."""
 TOLD_MOST = 5_000
-"""Deploys of one report."""
+"""Deploys of one report, at most."""
 NARROWER = "ask for one project, or make the report with kubectl dynamiq, which has no such limit"
 
 
 def read(context: ApiContext, session: CallerSession, project: Entry | None, reading: Reading) -> None:
-    """Adds the rows of a project, or of every one whose rows the caller may list, to a report.
+    """Adds the rows of a project, or of every project whose rows the caller may list, to a report.
 
-    Raises HttpProblem 422 where there are too many, and errors.ApiError: Denied where the caller may not list those of the project.
+    Raises HttpProblem 422 if there are too many, and errors.ApiError: Denied if the caller may not list those of the project.
     """
     for number, row in enumerate(_rows(context, session, project), 1):
         if number > READ_MOST:
@@ -40,7 +40,7 @@ def read(context: ApiContext, session: CallerSession, project: Entry | None, rea
 
 
 def _rows(context: ApiContext, session: CallerSession, project: Entry | None) -> Iterator[Manifest]:
-    """Those in the cluster, then those in archives."""
+    """Yields the rows in the cluster, then those in archives."""
     in_cluster = InCluster()
     for row in rows(session, project.name) if project is not None else _everywhere(context, session):
         if _is_of_app(context, row):
@@ -52,8 +52,8 @@ def _rows(context: ApiContext, session: CallerSession, project: Entry | None) ->
 
 
 def _with_archive(context: ApiContext, session: CallerSession, project: Entry | None) -> list[str]:
-    """The uids of Apps that have an archive, as far as the caller may read Apps and rows."""
-    found: dict[str, list[str]] = {}
+    """Returns the uids of Apps that have an archive, as far as the caller may read Apps and rows."""
+    by_namespace: dict[str, list[str]] = {}
     known = [project.name] if project is not None else sorted({entry.namespace for entry in context.index.of(APPS).all()})
     for namespace in known if project is not None or not may(session.api, "list", APPS, "") else [""]:
         try:
@@ -63,13 +63,13 @@ def _with_archive(context: ApiContext, session: CallerSession, project: Entry | 
                 raise
             continue
         for app in filter(has_archive, apps):
-            found.setdefault(app["metadata"]["namespace"], []).append(app["metadata"]["uid"])
-    # Asked once of a namespace, and not of each of its Apps.
-    return [uid for namespace, uids in found.items() if may(session.api, "list", RECORDS, namespace) for uid in uids]
+            by_namespace.setdefault(app["metadata"]["namespace"], []).append(app["metadata"]["uid"])
+    # Once for each namespace, and not for each of its Apps.
+    return [uid for namespace, uids in by_namespace.items() if may(session.api, "list", RECORDS, namespace) for uid in uids]
 
 
 def _everywhere(context: ApiContext, session: CallerSession) -> Iterator[Manifest]:
-    """The rows of all namespaces by one list, or, where the caller may not have that, namespace by namespace."""
+    """Yields the rows of all namespaces from one list, or namespace by namespace if the caller may not have that."""
     known = sorted({entry.namespace for entry in context.index.of(RECORDS).all()})
     for namespace in [""] if may(session.api, "list", RECORDS, "") else known:
         try:
@@ -80,6 +80,6 @@ def _everywhere(context: ApiContext, session: CallerSession) -> Iterator[Manifes
 
 
 def _is_of_app(context: ApiContext, row: Manifest) -> bool:
-    """Whether a row is not one of a deleted App, whose name another may have by now: rows that nobody owns are nobody else's."""
+    """Returns False for a row of a deleted App whose name another App has by now. A row without an owner counts as the App's."""
     app = context.index.of(APPS).named(row["metadata"]["namespace"], row["spec"]["app"])
     return may_be_of(app.uid if app is not None else "", row)

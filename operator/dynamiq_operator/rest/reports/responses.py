@@ -53,7 +53,7 @@ _HISTORY: dict[str, Any] = {
 
 
 class ReportedDeploy(ResponseModel):
-    """One deploy, as CSV has it as well."""
+    """One deploy, with the same values as in CSV."""
 
     model_config = example(**_DEPLOY)
 
@@ -108,7 +108,7 @@ class ReportedHistory(ResponseModel):
 
 
 class DeployReport(ResponseModel):
-    """Every deploy of a time."""
+    """All deploys of a period."""
 
     model_config = example(
         since="2026-11-01T00:00:00Z",

@@ -1,4 +1,4 @@
-"""A report of the deploys of a time: as data, as a spreadsheet, or to be read."""
+"""Serves a report of the deploys of a period: as data, for spreadsheets, or as a document."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from dynamiq_operator.views import report as view
 router = APIRouter(prefix="/v1/report", tags=["reports"], route_class=StrictRoute)
 CSV, MARKDOWN = "text/csv", "text/markdown"
 SAID = "X-Dynamiq-Report"
-"""Header with the report in a sentence: no line of a CSV says whether the histories fit."""
+"""Header with the report in a sentence: no line of a CSV shows if the histories fit."""
 SPAN, SPAN_MOST = timedelta(days=30), timedelta(days=366)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 """No deploy is as old as this."""
@@ -41,7 +41,7 @@ SAYS = (
 
 
 class Form(StrEnum):
-    """What a report comes as."""
+    """The format of a report."""
 
     JSON = "json"
     CSV = "csv"
@@ -49,12 +49,12 @@ class Form(StrEnum):
 
 
 def _documented() -> Responses:
-    found = documented(One[responses.DeployReport], 404, 422)
+    described = documented(One[responses.DeployReport], 404, 422)
     says = {"description": "How many deploys there are, and whether the histories fit, in a sentence.", "schema": {"type": "string"}}
-    found[200]["headers"] = {**found[200]["headers"], SAID: says}
-    found[200]["content"][CSV] = {"schema": {"type": "string"}, "example": "namespace,app,sequence,…\r\n"}
-    found[200]["content"][MARKDOWN] = {"schema": {"type": "string"}, "example": "# Deploys\n"}
-    return found
+    described[200]["headers"] = {**described[200]["headers"], SAID: says}
+    described[200]["content"][CSV] = {"schema": {"type": "string"}, "example": "namespace,app,sequence,…\r\n"}
+    described[200]["content"][MARKDOWN] = {"schema": {"type": "string"}, "example": "# Deploys\n"}
+    return described
 
 
 @router.get("", description=SAYS, responses=_documented())
@@ -70,17 +70,17 @@ async def report(
     project_id: Annotated[Id | None, Query(description="Deploys of this project alone.")] = None,
     form: Annotated[Form, Query(alias="format", description="json, csv for a spreadsheet, or md to be read.")] = Form.JSON,
 ) -> Response:
-    """Every deploy of a time."""
+    """Returns every deploy of a period."""
     begin, end = _span(since, until)
     project = context.find(NAMESPACES, project_id, "project_id") if project_id is not None else None
-    # Seconds of a processor for thousands of rows: few at once, and of one caller one.
+    # Thousands of rows take seconds of a processor: few requests at once, and one for each caller.
     async with context.verifications.slot(session.user.id):
-        made = await run_in_threadpool(_made, context, session, project, view.Reading(begin, end))
-        return await run_in_threadpool(_written, made, form)
+        made = await run_in_threadpool(_make, context, session, project, view.Reading(begin, end))
+        return await run_in_threadpool(_respond, made, form)
 
 
 def _span(since: str | None, until: str | None) -> tuple[str, str | None]:
-    """The begin and the end, None for now, as RFC 3339. Raises HttpProblem 422."""
+    """Returns the begin and the end as RFC 3339; the end is None for now. Raises HttpProblem 422."""
     begin, end, now = moment("since", since), moment("until", until), datetime.now(UTC)
     last = min(end or now, now)
     if last <= EARLIEST:
@@ -93,7 +93,7 @@ def _span(since: str | None, until: str | None) -> tuple[str, str | None]:
     return _text(begin), _text(end) if end is not None and end <= now else None
 
 
-def _made(context: ApiContext, session: CallerSession, project: Entry | None, reading: view.Reading) -> view.Report:
+def _make(context: ApiContext, session: CallerSession, project: Entry | None, reading: view.Reading) -> view.Report:
     try:
         read(context, session, project, reading)
     except errors.Denied as error:
@@ -103,7 +103,7 @@ def _made(context: ApiContext, session: CallerSession, project: Entry | None, re
     return reading.report(format_time(datetime.now(UTC)))
 
 
-def _written(made: view.Report, form: Form) -> Response:
+def _respond(made: view.Report, form: Form) -> Response:
     if form is Form.JSON:
         return Json({"data": view.as_data(made, str)}, headers={SAID: made.says})
     text, kind = (view.as_csv(made), CSV) if form is Form.CSV else (view.as_markdown(made), MARKDOWN)

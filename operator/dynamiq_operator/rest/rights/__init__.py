@@ -1,1 +1,1 @@
-"""What a caller may do with an App, and in a project, before they try."""
+"""The rights of a caller for an App, and in a project, before they try."""

@@ -14,7 +14,7 @@ _NO = {"allowed": False, "needs": "get pods/log in demo: the role dynamiq-deploy
 
 
 class AppRights(ResponseModel):
-    """What the caller may do with an App."""
+    """The rights of the caller for an App."""
 
     model_config = example(
         deploy=_YES,
@@ -64,7 +64,7 @@ class AppRights(ResponseModel):
 
 
 class ProjectRights(ResponseModel):
-    """What the caller may do in a project."""
+    """The rights of the caller in a project."""
 
     model_config = example(
         create_app=_YES, release={**_NO, "needs": "create workflowversions.dynamiq.getdynamiq.ai in demo: the role dynamiq-edit has it"}

@@ -1,4 +1,4 @@
-"""What the caller may do: one review of the API server for each right, so that a page offers what will be taken."""
+"""Serves the rights of the caller: one review of the API server for each right, so that a page offers only what will be accepted."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ ANOTHER = "another environment of the project"
 
 @router.get("/apps/{app_id}/rights", responses=documented(One[responses.AppRights], 404, 422))
 def app_rights(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
-    """What the caller may do with the App. What is not allowed says which right is missing, and which role has it."""
+    """Returns what the caller may do with the App. An action that is not allowed names the missing right, and a role that has it."""
     entry = context.find(APPS, app_id)
     context.read(session, APPS, entry, METADATA_ONE)
     namespace, app = entry.namespace, entry.name
     keys = names.access_keys(app)
     deploy = (Asked(rights.CREATE_ROW, namespace), Asked(rights.DEPLOY, namespace))
-    asked: dict[str, tuple[Asked, ...]] = {
+    required: dict[str, tuple[Asked, ...]] = {
         "deploy": deploy,
         "roll_back": deploy[:1],
         "approve": (Asked(rights.CREATE_APPROVAL, namespace), Asked(rights.APPROVE, namespace)),
@@ -56,10 +56,10 @@ def app_rights(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
         "runs_delete": (Asked(rights.DELETE_RUNS, namespace, app),),
     }
     targets = [_promotion(target.name) for target in other_environments(context, namespace)]
-    found = rights.ask(context, session, (one for each in (*asked.values(), *targets) for one in each))
-    answer = {name: rights.answer_all(each, found) for name, each in asked.items()}
-    # The namespace is not named: one may not create rows in may be one that one may not see.
-    may_promote = any(all(found[one] for one in each) for each in targets)
+    allowed = rights.ask(context, session, (right for each in (*required.values(), *targets) for right in each))
+    answer = {name: rights.answer_all(each, allowed) for name, each in required.items()}
+    # The namespace is not named: callers who may not create rows in it may not be allowed to see it.
+    may_promote = any(all(allowed[right] for right in each) for each in targets)
     answer["promote"] = rights.answer(may_promote, Asked(rights.PROMOTE, "", where=ANOTHER).needs)
     return Json({"data": {name: answer[name] for name in responses.AppRights.model_fields}})
 
@@ -70,11 +70,11 @@ def _promotion(target: str) -> tuple[Asked, ...]:
 
 @router.get("/projects/{project_id}/rights", responses=documented(One[responses.ProjectRights], 404, 422))
 def project_rights(context: ContextOf, session: SessionOf, project_id: Annotated[Id, Path()]) -> Json:
-    """What the caller may do in the project."""
+    """Returns what the caller may do in the project."""
     entry = context.find(NAMESPACES, project_id)
     if not may_read(session.api, entry.name):
         raise unknown_id("project", project_id)
     create = tuple(Asked(right, entry.name) for right in (rights.CREATE_APP, rights.CREATE_ROW, rights.DEPLOY))
     release = (Asked(rights.RELEASE, entry.name),)
-    found = rights.ask(context, session, (*create, *release))
-    return Json({"data": {"create_app": rights.answer_all(create, found), "release": rights.answer_all(release, found)}})
+    allowed = rights.ask(context, session, (*create, *release))
+    return Json({"data": {"create_app": rights.answer_all(create, allowed), "release": rights.answer_all(release, allowed)}})

@@ -1,1 +1,1 @@
-"""Runs, their figures and their verdicts: what the recorder has of an App, asked with the caller's own token."""
+"""Runs, their figures and their comparisons: what the recorder has of an App, requested with the caller's own token."""

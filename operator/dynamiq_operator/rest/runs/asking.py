@@ -1,4 +1,4 @@
-"""How a request about an App's runs becomes one to the recorder: whether the caller may see the App, and ids by their names."""
+"""Turns a request about an App's runs into one to the recorder: checks that the caller may see the App, and replaces ids by names."""
 
 from __future__ import annotations
 
@@ -19,26 +19,29 @@ NO_FILTERS = RunFilters([], None, None)
 
 
 async def path_of(context: ApiContext, session: CallerSession, app_id: str) -> str:
-    """The App's path at the recorder. Raises HttpProblem: 501 without a recorder, 404 where the App is not there for the caller."""
+    """Returns the App's path at the recorder. Raises HttpProblem: 501 without a recorder, 404 if the caller cannot see the App."""
     path, _ = await filtered(context, session, app_id, NO_FILTERS)
     return path
 
 
-async def filtered(context: ApiContext, session: CallerSession, app_id: str, asked: RunFilters) -> tuple[str, Pairs]:
-    """The same, and the filters as the recorder takes them. Raises as `path_of` does, also for the id of an unknown version or trigger."""
+async def filtered(context: ApiContext, session: CallerSession, app_id: str, conditions: RunFilters) -> tuple[str, Pairs]:
+    """Returns the App's path, and the filters as the recorder takes them.
+
+    Raises as `path_of` does, also for the id of an unknown version or trigger.
+    """
     context.recorder.require()
-    return await anyio.to_thread.run_sync(partial(_filtered, context, session, app_id, asked), limiter=context.recorder.threads)
+    return await anyio.to_thread.run_sync(partial(_filtered, context, session, app_id, conditions), limiter=context.recorder.threads)
 
 
-def _filtered(context: ApiContext, session: CallerSession, app_id: str, asked: RunFilters) -> tuple[str, Pairs]:
+def _filtered(context: ApiContext, session: CallerSession, app_id: str, conditions: RunFilters) -> tuple[str, Pairs]:
     entry = context.find(APPS, app_id)
-    app = context.read(session, APPS, entry, kube_api.METADATA_ONE if asked.trigger_id is None else kube_api.PLAIN)
-    pairs = list(asked.pairs)
-    if asked.version_id is not None:
-        version = context.find(VERSIONS, asked.version_id, "workflow_version_id")
+    app = context.read(session, APPS, entry, kube_api.METADATA_ONE if conditions.trigger_id is None else kube_api.PLAIN)
+    pairs = list(conditions.pairs)
+    if conditions.version_id is not None:
+        version = context.find(VERSIONS, conditions.version_id, "workflow_version_id")
         if version.namespace != entry.namespace:
-            raise unknown_id(WORDS[VERSIONS], asked.version_id, "workflow_version_id")
+            raise unknown_id(WORDS[VERSIONS], conditions.version_id, "workflow_version_id")
         pairs.append(("workflow_version", workflow_and_version(version.name)[1]))
-    if asked.trigger_id is not None:
-        pairs.append(("trigger", triggers.find(app, asked.trigger_id)["name"]))
+    if conditions.trigger_id is not None:
+        pairs.append(("trigger", triggers.find(app, conditions.trigger_id)["name"]))
     return f"/v1/apps/{entry.uid}", pairs

@@ -1,4 +1,7 @@
-"""Runs of the App that the other examples of the OpenAPI document are of: its second row is slower than its first, and a node is to blame."""
+"""Example runs, of the same App as the other examples of the OpenAPI document.
+
+Its second row is slower than its first, because of one node.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an App's runs come to: metrics, verdicts of rows, comparisons, sessions, and how whole the record is."""
+"""Serves the figures of an App's runs: metrics, comparisons of rows, sessions, and how complete the runs are."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ async def metrics(
     interval: Annotated[MetricsInterval | None, Query(description="The width of a point; left out: what suits the time.")] = None,
     group_by: Annotated[MetricsGroup | None, Query(description="A series for each; left out: one for all runs.")] = None,
 ) -> Response:
-    """Runs, failures, times, tokens and cost over time; of the last 24 hours where no time is named."""
+    """Returns runs, failures, times, tokens and cost over time; of the last 24 hours if no time is given."""
     pairs = [*times(begin, end)]
     pairs += [("interval", interval.value)] if interval is not None else []
     pairs += [("group_by", group_by.value)] if group_by is not None else []
-    return await _asked(context, session, app_id, "metrics", pairs)
+    return await _forward(context, session, app_id, "metrics", pairs)
 
 
 @router.get("/deployments/{deployment_id}/comparison", responses=documented(One[RunComparison], 404, 501, shown=examples.COMPARISON))
@@ -55,11 +55,13 @@ async def comparison(
         ),
     ] = PREVIOUS,
 ) -> Response:
-    """Whether the deploy made it slower, dearer or more often fail: each figure against another deployment's, with interval and verdict."""
+    """Compares each figure of the deployment's runs with another deployment's, with interval and result: slower, more expensive or less
+    reliable.
+    """
     if not is_id(deployment_id):
         raise unknown_id("deployment", deployment_id)
     pairs = [("baseline", baseline.lower())]
-    return await _asked(context, session, app_id, f"deployments/{deployment_id.lower()}/comparison", pairs)
+    return await _forward(context, session, app_id, f"deployments/{deployment_id.lower()}/comparison", pairs)
 
 
 @router.get("/verdicts", responses=documented(All[RowVerdict], 404, 501, shown=examples.VERDICT))
@@ -71,8 +73,8 @@ async def verdicts(
         list[IdInput], Query(min_length=1, max_length=VERDICTS_MOST, description="Of these deployments: one, or several of them.")
     ],
 ) -> Response:
-    """Figures and verdict of deployments, each against what ran before it: what a history shows of their runs."""
-    return await _asked(context, session, app_id, "verdicts", [("deployment_id", each.lower()) for each in deployment_id])
+    """Returns figures and result of deployments, each compared with what ran before it, as a history shows them."""
+    return await _forward(context, session, app_id, "verdicts", [("deployment_id", each.lower()) for each in deployment_id])
 
 
 @router.get("/sessions", responses=documented(SessionPage, 404, 501, shown=examples.SESSIONS))
@@ -85,17 +87,17 @@ async def sessions(
     began_to: ToOf = None,
     user_id: Annotated[Text, Query(description="Of this user.")] = None,
 ) -> Response:
-    """The sessions that callers of the App named, that of the newest run first."""
+    """Returns the sessions that callers of the App named, that of the newest run first."""
     pairs = [*times(began_from, began_to), *page, *([("user_id", user_id)] if user_id is not None else [])]
-    return await _asked(context, session, app_id, "sessions", pairs)
+    return await _forward(context, session, app_id, "sessions", pairs)
 
 
 @router.get("/recorder", responses=documented(One[RecorderState], 404, 501, shown=examples.STATE))
 async def recorder_state(context: ContextOf, session: SessionOf, app_id: AppId) -> Response:
-    """How whole the record of the App's runs is: what is known to be missing, and what may be."""
-    return await _asked(context, session, app_id, "recorder", [])
+    """Returns how complete the runs of the App are: what is known to be missing, and what may be."""
+    return await _forward(context, session, app_id, "recorder", [])
 
 
-async def _asked(context: ContextOf, session: SessionOf, app_id: str, what: str, pairs: Pairs) -> Response:
+async def _forward(context: ContextOf, session: SessionOf, app_id: str, what: str, pairs: Pairs) -> Response:
     path = await path_of(context, session, app_id)
     return await context.recorder.forward(session.api.credentials[0], "GET", f"{path}/{what}", pairs)

@@ -1,4 +1,4 @@
-"""The filters of runs, as the recorder is asked for them."""
+"""Parses the filters of runs into the recorder's parameters."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WhoseOf = Annotated[
 
 @dataclass(frozen=True)
 class RunFilters:
-    """Which runs are asked for. `pairs` go to the recorder as they are; the two ids are those of objects, which it knows by their names."""
+    """The filters of runs. `pairs` go to the recorder unchanged; the two ids are of objects that it knows by their names."""
 
     pairs: Pairs
     version_id: str | None
@@ -70,7 +70,7 @@ async def _filters(
     min_duration_ms: Annotated[float | None, Query(ge=0, le=DURATION_MOST, description="That took so long, or longer.")] = None,
     min_cost_usd: Annotated[float | None, Query(ge=0, le=COST_MOST, description="That cost so much, or more.")] = None,
 ) -> RunFilters:
-    given: dict[str, object] = {
+    values: dict[str, object] = {
         "deployment_id": deployment_id and deployment_id.lower(),
         "workflow_version": workflow_version,
         "trigger": trigger,
@@ -81,16 +81,16 @@ async def _filters(
         "min_duration_ms": min_duration_ms,
         "min_cost_usd": min_cost_usd,
     }
-    pairs = [(name, str(value)) for name, value in given.items() if value is not None]
+    pairs = [(name, str(value)) for name, value in values.items() if value is not None]
     pairs += [("status", each.value) for each in status] + [("tag", each) for each in tag]
     return RunFilters([*pairs, *times(began_from, began_to)], workflow_version_id, trigger_id)
 
 
 def times(begin: str | None, end: str | None) -> Iterator[tuple[str, str]]:
-    """The two times as the recorder takes them. Raises HttpProblem 422."""
+    """Yields the two times as the recorder takes them. Raises HttpProblem 422."""
     for name, text in (("from", begin), ("to", end)):
-        if (found := moment(name, text)) is not None:
-            yield name, written(found)
+        if (parsed := moment(name, text)) is not None:
+            yield name, written(parsed)
 
 
 def written(time: datetime) -> str:

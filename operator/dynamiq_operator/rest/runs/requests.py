@@ -12,7 +12,7 @@ NUMBER_MOST = 1e12
 
 
 class NewScore(RequestModel):
-    """What somebody thinks of a run; a second one of this name by the same person takes the first one's place."""
+    """A person's score of a run. A second score of this name by the same person replaces the first."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "helpful", "value": 1.0, "comment": "as asked"}]})
 

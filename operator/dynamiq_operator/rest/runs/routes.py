@@ -1,4 +1,4 @@
-"""The runs of an App: lists by filter, one run with its nodes, its trace, what people think of it, and their deletion."""
+"""Serves the runs of an App: lists by filter, one run with its nodes, its trace, its scores, and deletion."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ RunId = Annotated[Id, Path(description="The run's id: X-Dynamiq-Run-Id of the Ap
 
 
 def _exported() -> Responses:
-    found = documented(None, 404, 501, says="A run a line, each as GET /v1/runs/{run_id} has it.")
-    for answer in found.values():
+    described = documented(None, 404, 501, says="A run a line, each as GET /v1/runs/{run_id} has it.")
+    for answer in described.values():
         if answer.pop("model", None) is not None:  # FastAPI would say that an error comes as lines, too
             answer["content"]["application/json"]["schema"] = {"$ref": "#/components/schemas/Error"}
-    found[200]["content"] = {JSON_LINES: {"schema": {"type": "string"}, "example": f"{examples.RUN.model_dump_json()}\n"}}
-    return found
+    described[200]["content"] = {JSON_LINES: {"schema": {"type": "string"}, "example": f"{examples.RUN.model_dump_json()}\n"}}
+    return described
 
 
 @router.get("/apps/{app_id}/runs", responses=documented(RunPage, 404, 501, shown=examples.PAGE))
@@ -40,22 +40,25 @@ async def every_run(
     context: ContextOf,
     session: SessionOf,
     app_id: AppId,
-    asked: FiltersOf,
+    conditions: FiltersOf,
     page: PageOfRuns,
     sort: SortOf = RunSort.NEWEST,
     cursor: CursorOf = None,
 ) -> Response:
-    """The App's runs that all of the filters take. A list counts up to 10,000 and no further; `next_cursor` goes on behind any page."""
-    path, pairs = await filtered(context, session, app_id, asked)
-    pairs += [*page, ("sort", sort.value), *_given("cursor", cursor)]
+    """Returns the App's runs that match all filters. A list counts up to 10,000 and no further; `next_cursor` continues after any page."""
+    path, pairs = await filtered(context, session, app_id, conditions)
+    pairs += [*page, ("sort", sort.value), *_optional("cursor", cursor)]
     return await context.recorder.forward(session.api.credentials[0], "GET", f"{path}/runs", pairs)
 
 
 @router.get("/apps/{app_id}/runs.jsonl", response_class=Response, responses=_exported())
-async def export_runs(context: ContextOf, session: SessionOf, app_id: AppId, asked: FiltersOf, include: ContentOf = None) -> Response:
-    """All runs that the filters take, oldest first, each whole and on a line of its own: it comes as it is read, however much it is."""
-    path, pairs = await filtered(context, session, app_id, asked)
-    return await context.recorder.export(session.api.credentials[0], f"{path}/runs.jsonl", [*pairs, *_given("include", include)])
+async def export_runs(context: ContextOf, session: SessionOf, app_id: AppId, conditions: FiltersOf, include: ContentOf = None) -> Response:
+    """Returns all runs that match the filters, oldest first, each whole and on its own line.
+
+    They are sent while they are read, however many they are.
+    """
+    path, pairs = await filtered(context, session, app_id, conditions)
+    return await context.recorder.export(session.api.credentials[0], f"{path}/runs.jsonl", [*pairs, *_optional("include", include)])
 
 
 @router.delete("/apps/{app_id}/runs", responses=documented(One[DeletedRuns], 404, 413, 501, shown=examples.DELETED))
@@ -67,12 +70,15 @@ async def delete_runs(
     session_id: Annotated[Text, Query(description="Runs of this session.")] = None,
     user_id: Annotated[Text, Query(description="Runs of this user.")] = None,
 ) -> Response:
-    """Deletes runs of the App for good, with their content and scores; exactly one of the three says which. Needs delete apps/runs."""
+    """Deletes runs of the App for good, with their content and scores.
+
+    Exactly one of the three parameters selects them. Needs delete apps/runs.
+    """
     time = moment("before", before)
     chosen = [
-        *_given("before", written(time) if time is not None else None),
-        *_given("session_id", session_id),
-        *_given("user_id", user_id),
+        *_optional("before", written(time) if time is not None else None),
+        *_optional("session_id", session_id),
+        *_optional("user_id", user_id),
     ]
     if len(chosen) != 1:
         raise invalid_request([("before", "give exactly one of before, session_id and user_id")])
@@ -82,19 +88,22 @@ async def delete_runs(
 
 @router.get("/runs/{run_id}", responses=documented(One[RunDetail], 404, 501, shown=examples.RUN))
 async def run(context: ContextOf, session: SessionOf, run_id: RunId, include: ContentOf = None, of: WhoseOf = None) -> Response:
-    """One run with its nodes, their times, tokens and cost. `content` says whether inputs and outputs are in it, and if not, why."""
+    """Returns one run with its nodes, their times, tokens and cost. `content` shows if inputs and outputs are in it, and if not, why."""
     return await context.recorder.forward(session.api.credentials[0], "GET", _path(context, run_id), _which(include, of))
 
 
 @router.delete("/runs/{run_id}", status_code=204, responses=documented(None, 404, 409, 413, 501, status=204))
 async def delete_run(context: ContextOf, session: SessionOf, run_id: RunId, of: WhoseOf = None) -> Response:
-    """Deletes a run for good, with its content and scores. Needs delete apps/runs. Of several Apps' runs none is unless the App is named (409)."""
-    return await context.recorder.forward(session.api.credentials[0], "DELETE", _path(context, run_id), _given("app_id", of))
+    """Deletes a run for good, with its content and scores.
+
+    Needs delete apps/runs. If several Apps have the run, it answers 409 unless the App is named.
+    """
+    return await context.recorder.forward(session.api.credentials[0], "DELETE", _path(context, run_id), _optional("app_id", of))
 
 
 @router.get("/runs/{run_id}/trace", responses=documented(One[RunTrace], 404, 501, shown=examples.TRACE))
 async def trace(context: ContextOf, session: SessionOf, run_id: RunId, include: ContentOf = None, of: WhoseOf = None) -> Response:
-    """The run as the product's SDK sends it: runs of the workflow, its flow and its nodes."""
+    """Returns the run as the product's SDK sends it: runs of the workflow, its flow and its nodes."""
     path = f"{_path(context, run_id)}/trace"
     return await context.recorder.forward(session.api.credentials[0], "GET", path, _which(include, of))
 
@@ -108,12 +117,12 @@ async def score(context: ContextOf, session: SessionOf, run_id: RunId, body: New
     """Scores the run: the caller's score of this name, set or replaced. Needs update apps/runs."""
     path = f"{_path(context, run_id)}/scores"
     return await context.recorder.forward(
-        session.api.credentials[0], "POST", path, _given("app_id", of), body.model_dump(exclude_none=True)
+        session.api.credentials[0], "POST", path, _optional("app_id", of), body.model_dump(exclude_none=True)
     )
 
 
 def _path(context: ContextOf, run_id: str) -> str:
-    """The run's path at the recorder, which alone knows whose it is. Raises HttpProblem 501, and 404 for what is no id."""
+    """Returns the run's path at the recorder, which alone knows its App. Raises HttpProblem 501, and 404 if the id is none."""
     context.recorder.require()
     if not is_id(run_id):
         raise unknown_id("run", run_id)
@@ -121,8 +130,8 @@ def _path(context: ContextOf, run_id: str) -> str:
 
 
 def _which(include: str | None, of: str | None) -> Pairs:
-    return [*_given("include", include), *_given("app_id", of)]
+    return [*_optional("include", include), *_optional("app_id", of)]
 
 
-def _given(name: str, value: str | None) -> Pairs:
+def _optional(name: str, value: str | None) -> Pairs:
     return [(name, value)] if value is not None else []

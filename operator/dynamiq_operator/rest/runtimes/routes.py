@@ -1,4 +1,4 @@
-"""Runtimes: the list that a deployment's Runtime is chosen from."""
+"""Lists the Runtimes among which a deployment chooses."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def every_runtime(
     paging: PagingOf,
     include_deprecated: Annotated[bool, Query(description="False: without those that are deprecated.")] = True,
 ) -> Json:
-    """The Runtimes of the cluster, newest first: the first that is not deprecated is what a first deployment gets that names none."""
+    """Returns the Runtimes of the cluster, newest first. A first deployment that names none gets the first that is not deprecated."""
     try:
-        found = kube_api.items(session.api, RUNTIMES)
+        runtimes = kube_api.items(session.api, RUNTIMES)
     except errors.Denied as error:
         if error.status == 401:
             raise
         raise HttpProblem(403, f"{error}: ask for the role dynamiq-runtimes, bound by a ClusterRoleBinding") from None
-    chosen = [raw for raw in found if include_deprecated or not raw["spec"].get("deprecated")]
+    chosen = [raw for raw in runtimes if include_deprecated or not raw["spec"].get("deprecated")]
     return paging.of(sorted(chosen, key=_age, reverse=True), serialize.runtime)
 
 
 def _age(raw: Manifest) -> tuple[object, ...]:
-    """As `model.completion.newest_runtime` sorts."""
+    """Returns the sort key of a Runtime, as `model.completion.newest_runtime` sorts."""
     return raw["metadata"]["creationTimestamp"], natural(raw["spec"]["version"])

@@ -8,7 +8,7 @@ from dynamiq_operator.rest.shared.serialize import Data
 
 
 def runtime(raw: Manifest) -> Data:
-    """A Runtime."""
+    """Serializes a Runtime."""
     meta, spec = raw["metadata"], raw["spec"]
     return {
         "id": meta["uid"],

@@ -1,1 +1,1 @@
-"""What Apps and deployments share: parts of their requests and responses, and how these are parsed and serialized."""
+"""The parts of requests and responses that Apps and deployments share, and their parsing and serialization."""

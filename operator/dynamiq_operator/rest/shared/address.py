@@ -1,4 +1,4 @@
-"""What clients call an App by. Pure."""
+"""Finds the address at which clients call an App. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from dynamiq_operator.model.settings import Settings
 
 
 def answered_at(raw: Manifest, settings: Settings) -> tuple[str, bool]:
-    """What a client calls, and whether callers need a key. An App that this version cannot read is told as far as it can be: a list has others."""
+    """Returns what a client calls, and whether callers need a key.
+
+    An App that this version cannot parse is described as far as possible: a list has other Apps, too.
+    """
     status = raw.get("status") or {}
-    if isinstance(found := read(App, raw), Unreadable):
-        return _called(status.get("hostname") or "", status.get("url")), (raw["spec"].get("access") or {}).get("type") != "public"
-    hostname = found.status.hostname or exposure.hostname(found, settings)
-    return _called(hostname, found.status.url or exposure.url(found, settings)), found.spec.is_private
+    if isinstance(app := read(App, raw), Unreadable):
+        return _as_called(status.get("hostname") or "", status.get("url")), (raw["spec"].get("access") or {}).get("type") != "public"
+    hostname = app.status.hostname or exposure.hostname(app, settings)
+    return _as_called(hostname, app.status.url or exposure.url(app, settings)), app.spec.is_private
 
 
-def _called(hostname: str, url: str | None) -> str:
-    """The hostname where `https://` before it is what to call, which clients put there; else the whole URL."""
+def _as_called(hostname: str, url: str | None) -> str:
+    """Returns the hostname if clients can call it with `https://` before it, as they do; else the whole URL."""
     return hostname if url in (None, f"https://{hostname}") else str(url)

@@ -1,6 +1,6 @@
-"""The archive of an App's rows, where it has one: asked of the recorder, with the caller's token, from the thread of a request.
+"""Reads the archive of an App's rows from the recorder, with the caller's token, in the thread of a request.
 
-A recorder that does not answer is a problem of the request and no empty archive: a history without its older part is not told as if it were whole.
+If the recorder does not answer, the request fails: a history without its older part must not look complete.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PAGE = 200
 
 
 class Key(NamedTuple):
-    """By what an archived row is known again: a restore gives it another uid."""
+    """The values that identify an archived row. A restore gives the row another uid."""
 
     uid: str
     sequence: int
@@ -36,34 +36,37 @@ class Key(NamedTuple):
 
 
 class Archive:
-    """Every call raises HttpProblem: 501 where this API was told of no recorder, 503 where that does not answer."""
+    """The archive of one App.
+
+    Every call raises HttpProblem: 501 if this API has no recorder, 503 if the recorder does not answer.
+    """
 
     def __init__(self, context: ApiContext, session: CallerSession, app_uid: str) -> None:
         self._context, self._session, self._path = context, session, f"/v1/apps/{app_uid}/archive"
 
     def keys(self, first: int) -> tuple[list[Key], int]:
-        """Of the rows from a sequence on, newest first, at most 5,000; and how many rows the archive has."""
-        found = self._get("/keys", [("from", str(first))])
-        return [Key(each["uid"], each["sequence"], each["name"]) for each in found["data"]], found["pagination"]["total_count"]
+        """Returns the keys of at most 5,000 rows from a sequence on, newest first, and how many rows the archive has."""
+        page = self._get("/keys", [("from", str(first))])
+        return [Key(each["uid"], each["sequence"], each["name"]) for each in page["data"]], page["pagination"]["total_count"]
 
     def rows(self, begin: int, count: int) -> list[Manifest]:
-        """So many rows after `begin` others, newest first."""
-        found: list[Manifest] = []
-        while len(found) < count:
-            limit = min(PAGE, count - len(found))
-            some = self._get("", [("offset", str(begin + len(found))), ("limit", str(limit))])["data"]
-            found += some
-            if len(some) < limit:
+        """Returns `count` rows after the newest `begin`, newest first."""
+        rows: list[Manifest] = []
+        while len(rows) < count:
+            limit = min(PAGE, count - len(rows))
+            batch = self._get("", [("offset", str(begin + len(rows))), ("limit", str(limit))])["data"]
+            rows += batch
+            if len(batch) < limit:
                 break
-        return found
+        return rows
 
     def older_than(self, sequence: int, count: int) -> list[Manifest]:
-        """The newest rows before a sequence."""
-        found: list[Manifest] = self._get("", [("cursor", f"{sequence}.0"), ("limit", str(count))])["data"]
-        return found
+        """Returns the newest rows before a sequence."""
+        rows: list[Manifest] = self._get("", [("cursor", f"{sequence}.0"), ("limit", str(count))])["data"]
+        return rows
 
     def walk(self) -> Iterator[Manifest]:
-        """All rows, newest first, a page at a time."""
+        """Yields all rows, newest first, page by page."""
         cursor: str | None = None
         while True:
             page = self._get("", [("limit", str(PAGE)), *([("cursor", cursor)] if cursor is not None else [])])
@@ -73,25 +76,25 @@ class Archive:
                 return
 
     def count(self) -> int:
-        """How many rows there are."""
+        """Returns how many rows there are."""
         return self.keys(FIRST_OF_NONE)[1]
 
     def around(self, time: str) -> list[Manifest]:
-        """Those that tell what was live at a time."""
-        found: list[Manifest] = self._get("/at", [("time", time)])["data"]
-        return found
+        """Returns the rows that decide what was live at a time."""
+        rows: list[Manifest] = self._get("/at", [("time", time)])["data"]
+        return rows
 
-    def row(self, wanted: str) -> Manifest | None:
-        """The row of an id."""
-        found: Manifest | None = self._one(f"/rows/{wanted}")
-        return found
+    def row(self, uid: str) -> Manifest | None:
+        """Returns the row of an id; None if it is missing."""
+        row: Manifest | None = self._entry(f"/rows/{uid}")
+        return row
 
     def flow(self, flow_hash: str) -> str | None:
-        """The flow of a hash; None where it is not there, or the caller may not read it."""
-        found = self._one(f"/flows/{flow_hash}")
-        return found["flow"] if found is not None else None
+        """Returns the flow of a hash; None if it is missing, or the caller may not read it."""
+        entry = self._entry(f"/flows/{flow_hash}")
+        return entry["flow"] if entry is not None else None
 
-    def _one(self, path: str) -> Any:
+    def _entry(self, path: str) -> Any:
         try:
             return self._get(path)["data"]
         except HttpProblem as problem:
@@ -105,11 +108,11 @@ class Archive:
 
 
 def archive_of(context: ApiContext, session: CallerSession, app: Entry) -> Archive | None:
-    """The archive of an App that has one. None where this API was told of no recorder, and for a caller who may not read the App."""
+    """Returns the archive of an App that has one; None without a recorder, and for a caller who may not read the App."""
     if not context.recorder.is_there:
         return None
     try:
-        found = session.api.request("GET", APPS.path(app.namespace, app.name), query=IN_MEMORY)
+        raw = session.api.request("GET", APPS.path(app.namespace, app.name), query=IN_MEMORY)
     except (errors.NotFound, errors.Denied):
         return None
-    return Archive(context, session, app.uid) if found["metadata"]["uid"] == app.uid and has_archive(found) else None
+    return Archive(context, session, app.uid) if raw["metadata"]["uid"] == app.uid and has_archive(raw) else None

@@ -1,9 +1,9 @@
-"""The fields of a deployment config: as the contract names them, and as a record does."""
+"""Maps the fields of a deployment config between the contract and stored rows."""
 
 from __future__ import annotations
 
 FIRST_CONFIG = {"type": "serverless"}
-"""Of a first row that names none, as the product has it."""
+"""The config of a first row that names none, as in the product."""
 Pairs = tuple[tuple[str, str], ...]
 
 SCALING: Pairs = (

@@ -1,4 +1,4 @@
-"""The environments of a project, as the index knows them: whether the caller may see one is asked by whoever tells of it."""
+"""Finds the environments of a project in the index. It does not check if the caller may see them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.kube.entries import Entry
 
 MOST = 32
-"""Environments of a project that one request asks about."""
+"""Environments of a project that one request reads, at most."""
 
 
 def other_environments(context: ApiContext, namespace: str) -> list[Entry]:
-    """The other namespaces of its project that are an environment: production first, then by environment and name, and the first `MOST`."""
+    """Returns the other environments of the namespace's project: production first, then by environment and name, at most `MOST`."""
     project = context.labels_of(namespace).get(PROJECT_LABEL)
     if not project:
         return []
-    every = context.index.of(NAMESPACES).all()
-    others = [each for each in every if each.name != namespace and each.labels.get(PROJECT_LABEL) == project]
+    namespaces = context.index.of(NAMESPACES).all()
+    others = [each for each in namespaces if each.name != namespace and each.labels.get(PROJECT_LABEL) == project]
     return sorted((each for each in others if each.labels.get(ENVIRONMENT_LABEL)), key=_order)[:MOST]
 
 

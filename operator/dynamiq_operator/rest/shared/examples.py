@@ -1,4 +1,4 @@
-"""One App, its workflow and its row, as the examples of the OpenAPI document show them."""
+"""One App, its workflow and its row, for the examples of the OpenAPI document."""
 
 from __future__ import annotations
 

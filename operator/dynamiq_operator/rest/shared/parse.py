@@ -1,4 +1,4 @@
-"""Resolves the ids of a body, and validates its config. What does not fit together is refused."""
+"""Resolves the ids of a body, and validates its config. It refuses what does not fit together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class NamesVersion(Protocol):
 
 
 class Named(NamedTuple):
-    """What the ids of a body name. `version` is one such as `v3`."""
+    """The objects that the ids of a body name. `version` is one such as `v3`."""
 
     workflow: str
     version: str | None
@@ -35,36 +35,36 @@ class Named(NamedTuple):
 
 
 def resolve(context: ApiContext, session: CallerSession, namespace: str, workflow_id: str, body: NamesVersion) -> Named:
-    """What a body names by these ids: a workflow of the namespace, and a version of that workflow. Raises HttpProblem."""
-    found = context.find_all(
+    """Returns what these ids of a body name: a workflow of the namespace, and a version of that workflow. Raises HttpProblem."""
+    entries = context.find_all(
         session,
         workflow_id=(WORKFLOWS, workflow_id),
         workflow_version_id=(VERSIONS, body.workflow_version_id),
         runtime_id=(RUNTIMES, body.runtime_id),
     )
-    workflow, version, runtime = found["workflow_id"], found.get("workflow_version_id"), found.get("runtime_id")
+    workflow, version, runtime = entries["workflow_id"], entries.get("workflow_version_id"), entries.get("runtime_id")
     if workflow.namespace != namespace:
-        # The caller may not see it, so it is as unknown as an id of nothing.
+        # The caller may not see it, so it is as unknown as an id that does not exist.
         raise unknown_id("workflow", workflow_id, "workflow_id")
     if version is None:
         return Named(workflow.name, None, runtime.name if runtime else None)
-    named, _, number = version.name.rpartition("-")
+    owner, _, number = version.name.rpartition("-")
     if version.namespace != namespace:
         raise unknown_id("workflow version", body.workflow_version_id or "", "workflow_version_id")
-    if named != workflow.name:
-        raise invalid_field("workflow_version_id", f"{version.name} is a version of workflow {named}, not of {workflow.name}")
+    if owner != workflow.name:
+        raise invalid_field("workflow_version_id", f"{version.name} is a version of workflow {owner}, not of {workflow.name}")
     return Named(workflow.name, number, runtime.name if runtime else None)
 
 
-def check_config(given: DeploymentConfig | None, live: Mapping[str, Any] | None) -> None:
+def check_config(requested: DeploymentConfig | None, live: Mapping[str, Any] | None) -> None:
     """Raises HttpProblem 422 for a config with which the operator would fail the row, whatever the cluster has."""
-    if given is None:
+    if requested is None:
         return
-    for field in given.foreign():
-        raise invalid_field(f"deployment_config.config.{field}", f"a config of {given.deployment_type} has no {field}: leave it out")
-    found = complete_config(Config.model_validate(given.as_record()), Config.model_validate(live) if live else None, _NO_RUNTIME)
-    if isinstance(found, Refused):
-        raise invalid_field("deployment_config", _in_words_of_the_contract(found.message))
+    for field in requested.foreign():
+        raise invalid_field(f"deployment_config.config.{field}", f"a config of {requested.deployment_type} has no {field}: leave it out")
+    completed = complete_config(Config.model_validate(requested.as_record()), Config.model_validate(live) if live else None, _NO_RUNTIME)
+    if isinstance(completed, Refused):
+        raise invalid_field("deployment_config", _in_words_of_the_contract(completed.message))
 
 
 def _in_words_of_the_contract(message: str) -> str:

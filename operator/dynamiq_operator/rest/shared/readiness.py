@@ -1,4 +1,4 @@
-"""How many pods of a row are Ready, told beside what the App serves meanwhile."""
+"""Counts the Ready pods of a row, beside what the App serves meanwhile."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from dynamiq_operator.rest.shared.serialize import Data
 
 
 def read_ready(api: Api, row: Manifest, app: Manifest | None) -> Data | None:
-    """The pods of a row, with the caller's rights; None where it has ended, where there is no workload for it, or it may not be read.
+    """Returns the pods of a row, read with the caller's rights; None if it has ended, has no workload, or may not be read.
 
-    `app`: the App, where it is known. Raises errors.ApiError.
+    `app`: the App, if it is known. Raises errors.ApiError.
     """
     if (row.get("status") or {}).get("phase") in CLOSED:
         return None
     return ready(workloads_of(api, row["metadata"]["namespace"], row["spec"]["app"], app_uid(row)), row, app)
 
 
-def ready(found: Workloads | None, row: Manifest, app: Manifest | None) -> Data | None:
-    """The same of workloads that were read."""
-    pods = found.ready_of(row) if found is not None else None
+def ready(workloads: Workloads | None, row: Manifest, app: Manifest | None) -> Data | None:
+    """Returns the pods of a row from workloads that were read, as `read_ready` does."""
+    pods = workloads.ready_of(row) if workloads is not None else None
     if pods is None:
         return None
     live: dict[str, Any] = ((app or {}).get("status") or {}).get("live") or {}

@@ -1,4 +1,4 @@
-"""What requests about Apps and deployments share: the App's id in the path, and the deployment config."""
+"""The parts that requests about Apps and deployments share: the App's id in the path, and the deployment config."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AppId = Annotated[Id, Path(description="The App's id: its metadata.uid.")]
 
 
 class Autoscaling(RequestModel):
-    """Replicas of a server-based App. What is left out keeps what is live."""
+    """Replicas of a server-based App. Omitted fields keep what is live."""
 
     min_replicas: Annotated[int | None, Field(ge=1, le=1000, description="Fewest pods.")] = None
     max_replicas: Annotated[int | None, Field(ge=1, le=1000, description="Most pods.")] = None
@@ -32,11 +32,14 @@ QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"
 _Text = Annotated[str, Field(min_length=1, max_length=32, pattern=QUANTITY)]
 
 
-def _as_text(given: object) -> object:
-    """Returns a number as the text that is stored: as the policy `dynamiq-amounts` writes what comes by other ways, to which 2.0 is "2"."""
-    if isinstance(given, float) and given.is_integer():
-        return str(given).removesuffix(".0")
-    return str(given) if isinstance(given, int | float) and not isinstance(given, bool) else given
+def _as_text(value: object) -> object:
+    """Returns a number as the text that is stored.
+
+    The policy `dynamiq-amounts` does the same for objects from other clients: 2.0 becomes "2" there, too.
+    """
+    if isinstance(value, float) and value.is_integer():
+        return str(value).removesuffix(".0")
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 Quantity = Annotated[_Text, BeforeValidator(_as_text, json_schema_input_type=_Text | Annotated[int, Field(ge=0, le=10**15)])]
@@ -50,19 +53,22 @@ class Amounts(RequestModel):
 
 
 class Resources(RequestModel):
-    """Compute for each pod. What is left out keeps what is live, whatever the type."""
+    """Compute for each pod. Omitted fields keep what is live, whatever the type."""
 
     requests: Annotated[Amounts | None, Field(description="What a pod asks for; first the runtime's, else 100m and 256Mi.")] = None
     limits: Annotated[Amounts | None, Field(description="What a pod may use at most.")] = None
 
     def as_record(self) -> dict[str, Any]:
-        """The resources of a record's config: what was given."""
-        given: dict[str, Any] = self.model_dump(exclude_none=True)
-        return {part: amounts for part, amounts in given.items() if amounts}
+        """Returns the resources of a row's config: the fields that were sent."""
+        parts: dict[str, Any] = self.model_dump(exclude_none=True)
+        return {part: amounts for part, amounts in parts.items() if amounts}
 
 
 class TypeConfig(RequestModel):
-    """`{}`, or what is to be otherwise than it is live, or than the type's default. But for resources, each field is of one type alone."""
+    """The fields that differ from what is live, or from the type's default; none in `{}`.
+
+    Except for resources, each is of one type only.
+    """
 
     resources: Annotated[Resources | None, Field(description="Of either type: what each pod asks for, and may use at most.")] = None
     autoscaling: Annotated[Autoscaling | None, Field(description="For server_based.")] = None
@@ -76,7 +82,7 @@ class TypeConfig(RequestModel):
 
 
 class DeploymentConfig(RequestModel):
-    """How an App is run."""
+    """The type of an App, and its config."""
 
     deployment_type: Annotated[
         Literal["serverless", "server_based"],
@@ -85,21 +91,21 @@ class DeploymentConfig(RequestModel):
     config: TypeConfig | None = None
 
     def as_record(self) -> dict[str, Any]:
-        """The config of a record."""
-        given = self.config or TypeConfig()
-        resources = given.resources.as_record() if given.resources is not None else {}
+        """Returns the config of a row."""
+        config = self.config or TypeConfig()
+        resources = config.resources.as_record() if config.resources is not None else {}
         compute = {"resources": resources} if resources else {}
         if self.deployment_type == "serverless":
-            return {"type": "serverless", **_named(given, SERVERLESS_CONFIG), **compute}
-        scaling = _named(given.autoscaling, SCALING)
+            return {"type": "serverless", **_renamed(config, SERVERLESS_CONFIG), **compute}
+        scaling = _renamed(config.autoscaling, SCALING)
         return {"type": "server", **({"autoscaling": scaling} if scaling else {}), **compute}
 
     def foreign(self) -> list[str]:
-        """The fields that were given and are of the other type."""
+        """Returns the fields that were sent and are of the other type."""
         others = ["autoscaling"] if self.deployment_type == "serverless" else [name for name, _ in SERVERLESS_CONFIG]
         return [name for name in others if getattr(self.config, name, None) is not None]
 
 
-def _named(given: RequestModel | None, names: Pairs) -> dict[str, Any]:
-    """What was given, by the names that a record has for it."""
-    return {theirs: value for ours, theirs in names if (value := getattr(given, ours, None)) is not None}
+def _renamed(model: RequestModel | None, names: Pairs) -> dict[str, Any]:
+    """Returns the fields that were sent, by the names that a stored row has for them."""
+    return {theirs: value for ours, theirs in names if (value := getattr(model, ours, None)) is not None}

@@ -111,7 +111,7 @@ class RowRef(ResponseModel):
 
 
 class Waits(ResponseModel):
-    """What a row waits for."""
+    """The guards that block a waiting row."""
 
     reason: Annotated[str, Field(json_schema_extra={"enum": GUARDS}, description="The first thing that it waits for.")]
     message: Annotated[str, Field(description="All of it, as a sentence: kubectl and the plugin say the same.")]
@@ -122,7 +122,7 @@ class Waits(ResponseModel):
 
 
 class Released(ResponseModel):
-    """When nothing held the row any more."""
+    """The admission of a row that waited."""
 
     at: Time
     guards: Annotated[list[str], Field(description="What it had waited for.")]
@@ -131,7 +131,7 @@ class Released(ResponseModel):
 
 
 class Verified(ResponseModel):
-    """That the row's new pods passed its cases before a caller reached them."""
+    """The smoke test of a row's new pods: they passed its cases before a caller reached them."""
 
     at: Time
     cases: int
@@ -142,7 +142,7 @@ class Verified(ResponseModel):
 
 
 class Guard(ResponseModel):
-    """What would hold a deployment that is asked for now."""
+    """A guard that would block a new deployment."""
 
     reason: Annotated[str, Field(json_schema_extra={"enum": GUARDS}, description="Why it would wait.")]
     message: Annotated[str, Field(description="That, as a sentence: kubectl and the plugin say the same.")]
@@ -155,7 +155,7 @@ class Guard(ResponseModel):
 
 
 class DeployableShape(ResponseModel):
-    """Whether a row could be brought back now."""
+    """The evaluation of a row for a rollback to it now."""
 
     ok: Annotated[bool | None, Field(description="None where it is not known, since the caller may not read all that it takes.")]
     reasons: Annotated[list[str], Field(description="Why it can't be brought back, or what is not known, in sentences.")]
@@ -168,7 +168,7 @@ class DeployableShape(ResponseModel):
 
 
 class Deployment(ResponseModel):
-    """One row of an App's history; the fields after `message` say where it came from."""
+    """One row of an App's history. The fields after `message` show where it came from."""
 
     model_config = example(**DEPLOYMENT)
 
@@ -215,7 +215,7 @@ class Deployment(ResponseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The schema, with those columns of a history that no field above says more of."""
+        """Returns the schema, with the columns of a history that have no field of their own above."""
         made = handler(core_schema)
         schema = handler.resolve_ref_schema(made)
         for column in of_rest():

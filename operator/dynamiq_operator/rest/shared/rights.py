@@ -1,4 +1,4 @@
-"""What a caller may do, and which role has it: asked of the API server's own authorizer, in the caller's name."""
+"""Finds what a caller may do, and which role allows it. The API server's own authorizer decides, in the caller's name."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ DELETE_RUNS = Right("delete", APPS, "dynamiq-edit", "runs")
 
 @dataclass(frozen=True)
 class Asked:
-    """A right in a namespace, to one object of it where `name` is given. `where`: how the namespace is called, if not by its name."""
+    """A right in a namespace, to one object of it if `name` is set. `where`: how the namespace is called, if not by its name."""
 
     right: Right
     namespace: str
@@ -58,7 +58,7 @@ class Asked:
 
     @property
     def question(self) -> tuple[str, ...]:
-        """What the API server is asked: the same right is in several roles."""
+        """The request to the API server. It is the same for rights that differ only in the role."""
         right = self.right
         return right.verb, right.resource.group, right.resource.plural, right.subresource, self.namespace, self.name
 
@@ -72,25 +72,25 @@ class Asked:
         return f"{right.verb} {what}{named} in {self.where or self.namespace}: the role {right.role} has it"
 
 
-def ask(context: ApiContext, session: CallerSession, asked: Iterable[Asked]) -> dict[Asked, bool]:
-    """Which of the rights the caller has; each is asked for once. Raises errors.ApiError."""
-    named = {one: one.question for one in asked}
-    each = {question: one for one, question in named.items()}
-    found = dict(zip(each, context.map_parallel(lambda one: _may(session, one), each.values()), strict=True))
-    return {one: found[question] for one, question in named.items()}
+def ask(context: ApiContext, session: CallerSession, required: Iterable[Asked]) -> dict[Asked, bool]:
+    """Returns which of the rights the caller has. Each is requested once. Raises errors.ApiError."""
+    questions = {right: right.question for right in required}
+    by_question = {question: right for right, question in questions.items()}
+    answers = dict(zip(by_question, context.map_parallel(lambda right: _may(session, right), by_question.values()), strict=True))
+    return {right: answers[question] for right, question in questions.items()}
 
 
 def answer(is_allowed: bool, needs: str) -> Data:
-    """A right as the contract has it."""
+    """Returns a right as the contract has it."""
     return {"allowed": is_allowed, "needs": None if is_allowed else needs}
 
 
-def answer_all(asked: Iterable[Asked], found: Mapping[Asked, bool]) -> Data:
-    """What takes several rights: the first that the caller lacks is told."""
-    lacking = next((one for one in asked if not found[one]), None)
+def answer_all(required: Iterable[Asked], allowed: Mapping[Asked, bool]) -> Data:
+    """Returns several rights as one. If some are missing, it names the first."""
+    lacking = next((right for right in required if not allowed[right]), None)
     return answer(lacking is None, lacking.needs if lacking is not None else "")
 
 
-def _may(session: CallerSession, asked: Asked) -> bool:
-    right = asked.right
-    return may(session.api, right.verb, right.resource, asked.namespace, asked.name, right.subresource)
+def _may(session: CallerSession, required: Asked) -> bool:
+    right = required.right
+    return may(session.api, right.verb, right.resource, required.namespace, required.name, right.subresource)

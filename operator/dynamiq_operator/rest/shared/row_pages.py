@@ -1,6 +1,6 @@
-"""Rows, or what else is of a history, with the caller's token, a page at a time, so that of thousands few are held at once.
+"""Reads rows, or other objects of a history, with the caller's token, page by page: of thousands, few are held at once.
 
-Only the fields that are looked at are decoded: managedFields alone are half of what the API server sends.
+Only the fields that are used are decoded: managedFields alone are half of what the API server sends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from dynamiq_operator.rest.http.sessions import CallerSession
 PAGE = 250
 """Rows that are decoded at once."""
 PAUSE_EVERY, PAUSE = 4, 1e-6
-"""After so many rows, a millisecond of a processor where each is verified, the interpreter is left to other requests."""
+"""Rows after which other requests get the interpreter, and the pause in seconds.
+
+Verifying so many rows takes a millisecond of a processor.
+"""
 
 
 class _Owner(TypedDict, total=False):
@@ -51,7 +54,7 @@ _PAGE = msgspec.json.Decoder(_Page)
 
 
 def rows(session: CallerSession, namespace: str, field: str = "", resource: ApiResource = RECORDS) -> Iterator[Manifest]:
-    """The rows of a namespace, or of all where it is empty, which the field selector limits. Raises errors.ApiError."""
+    """Yields the rows of a namespace, or of all if it is empty, that the field selector matches. Raises errors.ApiError."""
     path, query = resource.path(namespace), dict[str, str | int](limit=PAGE)
     if field:
         query["fieldSelector"] = field

@@ -1,4 +1,4 @@
-"""One row of an App, by its id."""
+"""Reads one row of an App by its id."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _ID = re.compile(ID_PATTERN)
 
 
 def is_id(text: str) -> bool:
-    """Whether a text has the form of an id."""
+    """Returns True if a text has the form of an id."""
     return _ID.fullmatch(text) is not None
 
 
 def read_row(context: ApiContext, session: CallerSession, app: Entry, uid: str, field: str = "") -> tuple[Entry, Manifest]:
-    """A row of the App, read whole. Raises HttpProblem 404, also where it is another App's, and errors.ApiError.
+    """Reads a row of the App whole. Raises errors.ApiError, and HttpProblem 404, also for another App's row.
 
     `field`: the query parameter that names it.
     """
@@ -40,5 +40,5 @@ def read_row(context: ApiContext, session: CallerSession, app: Entry, uid: str, 
 
 
 def groups_of(app: Entry) -> tuple[str, str]:
-    """Where the index has the App's rows: those that it owns, and those of its name that nobody owns yet."""
+    """Returns the index's groups with the App's rows: those that it owns, and those of its name that have no owner yet."""
     return owned_by(app.namespace, app.uid), f"{app.namespace}/{app.name}"

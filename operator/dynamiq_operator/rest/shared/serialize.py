@@ -1,4 +1,4 @@
-"""Serializes rows and their parts as the contract's JSON. Pure; ids that an object does not hold are looked up in `Ids`."""
+"""Serializes rows and their parts as the contract's JSON. Pure. `Ids` finds the ids that an object does not have."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ _DEFAULT_SCALING, _DEFAULT_SERVERLESS = DEFAULT_AUTOSCALING.as_json(), DEFAULT_S
 _DEFAULT_RESOURCES = {"requests": DEFAULT_REQUESTS.as_json()}
 _COLUMNS = tuple(of_rest())
 RESTORED_WITHIN = timedelta(hours=1)
-"""Longest time between two objects of one backup that are made anew."""
+"""The longest time between two objects of one backup that are created anew."""
 _IN_ORDER = dict.fromkeys(Deployment.model_fields)
-"""The names of a row's fields, so that they come in the order of the OpenAPI document."""
+"""The names of a row's fields, in the order of the OpenAPI document."""
 
 
 class Ids(Protocol):
-    """Looks up ids by name."""
+    """A source of ids by name."""
 
     def id_of(self, resource: ApiResource, namespace: str, name: str) -> str | None:
-        """The uid of an object; None where there is none of that name."""
+        """Returns the uid of an object; None if there is none of that name."""
 
     def created_at(self, resource: ApiResource, namespace: str, name: str) -> str | None:
-        """When an object was made."""
+        """Returns when an object was created; None if there is none of that name."""
 
     def newest_version(self, namespace: str, workflow: str) -> str | None:
-        """The newest release of a workflow, such as `v3`."""
+        """Returns the newest release of a workflow, such as `v3`; None if there is none."""
 
     def sequence_of(self, namespace: str, row: str) -> int | None:
-        """The sequence of a row; None where there is no such row, or it has none yet."""
+        """Returns the sequence of a row; None if there is no such row, or it has none yet."""
 
 
 def serialize_deployment(
@@ -55,9 +55,10 @@ def serialize_deployment(
     kept: Mapping[str, Any] | None = None,
     reverts: Container[str] = (),
 ) -> Data:
-    """Serializes one row. For a row that is not pinned yet, `workflow` is its App's workflow, and `kept` the pins of the live row.
+    """Serializes one row.
 
-    `reverts`: as `model.endings.ending` takes them.
+    For a row that is not pinned yet, `workflow` is its App's workflow, and `kept` the pins of the live row. `reverts`: as
+    `model.endings.ending` takes them.
     """
     meta, spec = raw["metadata"], raw["spec"]
     row = HistoryRow.of(raw, reverts)
@@ -93,57 +94,55 @@ def serialize_deployment(
 
 
 def _id_then(ids: Ids, row: Manifest, resource: ApiResource, namespace: str, name: str) -> str | None:
-    """The id of what a row ran; None where that was deleted, although another object has its name by now.
-
-    What a row ran was there before the row ended. A backup's objects are all made anew, in any order: a row that was made after its own
-    end is of one, and what it ran may be somewhat younger than the row.
-    """
+    """Returns the id of what a row ran; None if that was deleted, even if another object has its name by now."""
     made = ids.created_at(resource, namespace, name)
     if made is None:
         return None
+    # What a row ran existed before the row ended. But a backup's objects are all created anew, in any order: a row that was created
+    # after its own end is from a backup, and what it ran may be somewhat younger than the row.
     if (ended := (row["spec"].get("outcome") or {}).get("at")) is not None and parse_time(made) > parse_time(ended):
-        anew = parse_time(row["metadata"]["creationTimestamp"])
-        if anew <= parse_time(ended) or parse_time(made) > anew + RESTORED_WITHIN:
+        restored = parse_time(row["metadata"]["creationTimestamp"])
+        if restored <= parse_time(ended) or parse_time(made) > restored + RESTORED_WITHIN:
             return None
     return ids.id_of(resource, namespace, name)
 
 
-def waits(given: Mapping[str, Any] | None) -> Data | None:
-    """What a row waits for. `given`: of its status."""
-    if not given:
+def waits(raw: Mapping[str, Any] | None) -> Data | None:
+    """Serializes what a row waits for. `raw`: from its status."""
+    if not raw:
         return None
     return {
-        "reason": given["reason"],
-        "message": given["message"],
-        "until": given.get("until"),
-        "approvals": given.get("approvals"),
-        "approvals_needed": given.get("approvalsNeeded"),
-        "resumable": bool(given.get("resumable")),
+        "reason": raw["reason"],
+        "message": raw["message"],
+        "until": raw.get("until"),
+        "approvals": raw.get("approvals"),
+        "approvals_needed": raw.get("approvalsNeeded"),
+        "resumable": bool(raw.get("resumable")),
     }
 
 
-def guard(given: Mapping[str, Any]) -> Data:
-    """What would hold a row that is asked for now. `given`: of an App's status."""
+def guard(raw: Mapping[str, Any]) -> Data:
+    """Serializes a guard that would block a new row. `raw`: from an App's status."""
     return {
-        "reason": given["reason"],
-        "message": given["message"],
-        "applies_to": list(given.get("appliesTo") or ()),
-        "policy": given.get("policy"),
-        "until": given.get("until"),
+        "reason": raw["reason"],
+        "message": raw["message"],
+        "applies_to": list(raw.get("appliesTo") or ()),
+        "policy": raw.get("policy"),
+        "until": raw.get("until"),
     }
 
 
-def _released(given: Mapping[str, Any] | None) -> Data | None:
-    if not given:
+def _released(raw: Mapping[str, Any] | None) -> Data | None:
+    if not raw:
         return None
-    by = [author(each) for each in given.get("by") or ()]
-    return {"at": given["at"], "guards": list(given["guards"]), "by": by, "approvals": list(given.get("approvals") or ())}
+    by = [author(each) for each in raw.get("by") or ()]
+    return {"at": raw["at"], "guards": list(raw["guards"]), "by": by, "approvals": list(raw.get("approvals") or ())}
 
 
-def _verified(given: Mapping[str, Any] | None) -> Data | None:
-    if not given:
+def _verified(raw: Mapping[str, Any] | None) -> Data | None:
+    if not raw:
         return None
-    return {name: given.get(name) for name in ("at", "cases", "calls", "seconds", "score", "message")}
+    return {name: raw.get(name) for name in ("at", "cases", "calls", "seconds", "score", "message")}
 
 
 def author(username: str | None) -> Data | None:
@@ -155,22 +154,22 @@ def _author(username: str) -> Data:
     return User(username).as_author()
 
 
-def config(given: Mapping[str, Any] | None) -> Data:
-    """A record's config as the contract's `deployment_config`; what is left out has its default.
+def config(stored: Mapping[str, Any] | None) -> Data:
+    """Serializes a row's config as the contract's `deployment_config`; omitted fields have their defaults.
 
-    Of a serverless one the contract has `{}`: our fields are in it where they are not the defaults.
+    The contract has `{}` for a serverless config: our fields are in it only if they are not the defaults.
     """
-    given = given or {}
-    resources = given.get("resources")
-    if given.get("type") == "serverless":
+    stored = stored or {}
+    resources = stored.get("resources")
+    if stored.get("type") == "serverless":
         own = {
-            ours: given[theirs]
+            ours: stored[theirs]
             for ours, theirs in SERVERLESS_CONFIG
-            if given.get(theirs, default := _DEFAULT_SERVERLESS[theirs]) != default
+            if stored.get(theirs, default := _DEFAULT_SERVERLESS[theirs]) != default
         }
         compute = {"resources": resources} if resources not in (None, _DEFAULT_RESOURCES) else {}
         return {"deployment_type": SERVERLESS, "config": {**own, **compute}}
-    scaling = {**_DEFAULT_SCALING, **(given.get("autoscaling") or {})}
+    scaling = {**_DEFAULT_SCALING, **(stored.get("autoscaling") or {})}
     return {
         "deployment_type": SERVER,
         "config": {"autoscaling": {ours: scaling[theirs] for ours, theirs in SCALING}, "resources": resources},
@@ -178,31 +177,35 @@ def config(given: Mapping[str, Any] | None) -> Data:
 
 
 def _runtime_to_be(spec: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The runtime of a row that is not pinned yet."""
+    """Returns the runtime of a row that is not pinned yet."""
     if "runtime" not in spec:
         return kept
     return kept if kept is not None and kept["name"] == spec["runtime"] else {"name": spec["runtime"]}
 
 
-def _merged(asked: Mapping[str, Any] | None, live: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The config of a row that is not pinned yet: what it asks for, over what is live. Of another type, compute alone is kept."""
-    asked, live = asked or {}, live or {}
-    merged = {**asked, "resources": _merged_resources(asked.get("resources") or {}, live.get("resources"))}
-    if asked.get("type", live.get("type")) != live.get("type"):
+def _merged(requested: Mapping[str, Any] | None, live: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Returns the config of a row that is not pinned yet: the requested fields over those that are live.
+
+    If the type changes, only resources are kept.
+    """
+    requested, live = requested or {}, live or {}
+    merged = {**requested, "resources": _merged_resources(requested.get("resources") or {}, live.get("resources"))}
+    if requested.get("type", live.get("type")) != live.get("type"):
         return merged
-    return {**live, **merged, "autoscaling": {**(live.get("autoscaling") or {}), **(asked.get("autoscaling") or {})}}
+    return {**live, **merged, "autoscaling": {**(live.get("autoscaling") or {}), **(requested.get("autoscaling") or {})}}
 
 
-def _merged_resources(asked: Mapping[str, Any], live: Mapping[str, Any] | None) -> Data | None:
-    """Where nothing is live, what is asked alone, None for nothing: the rest is the runtime's, which is chosen when the row is pinned."""
+def _merged_resources(requested: Mapping[str, Any], live: Mapping[str, Any] | None) -> Data | None:
+    """Returns the requested resources over those that are live."""
+    # The rest is the runtime's, which is chosen when the row is pinned.
     if live is None:
-        return dict(asked) or None
-    parts = {part: {**(live.get(part) or {}), **(asked.get(part) or {})} for part in ("requests", "limits")}
+        return dict(requested) or None
+    parts = {part: {**(live.get(part) or {}), **(requested.get(part) or {})} for part in ("requests", "limits")}
     return {part: amounts for part, amounts in parts.items() if amounts}
 
 
 def condition(raw: Mapping[str, Any]) -> Data:
-    """One condition of an App or a row."""
+    """Serializes one condition of an App or a row."""
     return {
         "type": raw["type"],
         "status": raw["status"],
@@ -213,7 +216,7 @@ def condition(raw: Mapping[str, Any]) -> Data:
 
 
 def changed_at(meta: Mapping[str, Any]) -> str:
-    """When the object was last written by anyone, writes of its status apart."""
+    """Returns when anyone last wrote the object, apart from its status."""
     times: list[str] = [
         each["time"] for each in meta.get("managedFields") or () if each.get("time") and each.get("subresource") != "status"
     ]

@@ -9,10 +9,10 @@ from dynamiq_operator.rest.triggers.requests import TriggerConfig, TriggerInput
 
 
 def times(config: TriggerConfig) -> Times:
-    """When it runs."""
+    """Returns when the trigger runs."""
     return Times(config.timezone, config.schedule, config.run_at, config.expires_at)
 
 
-def transformer(given: TriggerInput | None) -> dict[str, Any] | None:
-    """What makes the input of a run."""
-    return given.model_dump(exclude_none=True) if given is not None else None
+def transformer(input_: TriggerInput | None) -> dict[str, Any] | None:
+    """Returns the transformer that makes the input of a run; None if there is none."""
+    return input_.model_dump(exclude_none=True) if input_ is not None else None

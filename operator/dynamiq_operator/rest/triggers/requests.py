@@ -19,12 +19,12 @@ Name = Annotated[
 ]
 
 
-def _provider(given: Any) -> Any:
-    if given == "pipedream":
+def _provider(value: Any) -> Any:
+    if value == "pipedream":
         raise PydanticCustomError("provider", "pipedream belongs to the product's cloud: here a trigger has the provider schedule")
-    if given != PROVIDER:
+    if value != PROVIDER:
         raise PydanticCustomError("provider", "the provider is schedule")
-    return given
+    return value
 
 
 Provider = Annotated[
@@ -48,7 +48,7 @@ class TriggerConfig(RequestModel):
 
 
 class TriggerInput(RequestModel):
-    """Makes the input of a run, as a node's input_transformer does."""
+    """The transformer that makes the input of a run, as a node's input_transformer does."""
 
     path: Annotated[str | None, Field(max_length=1024, description="JSONPath of the part to take.")] = None
     selector: Annotated[
@@ -72,7 +72,7 @@ class NewTrigger(RequestModel):
 
 
 class TriggerChange(RequestModel):
-    """What is to be different of a trigger. What is left out stays; config is replaced as a whole."""
+    """The fields of a trigger to change. Omitted fields stay; config is replaced as a whole."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Every working day", "config": CONFIG}]})
 

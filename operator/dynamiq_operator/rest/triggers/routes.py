@@ -1,4 +1,4 @@
-"""Triggers of an App: a part of its spec, so that Git and this API say the same."""
+"""Serves the triggers of an App. They are a part of its spec, so Git and this API have the same ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BODY = (404, 409, 413, 415, 422)
 
 @router.get("", responses=documented(Many[responses.Trigger], 404, 422))
 def every_trigger(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: AppId) -> Json:
-    """The App's triggers, the one that was added last first."""
+    """Returns the App's triggers, the last one added first."""
     app = _app(context, session, app_id)
     now = _now()
     return paging.of(actions.of_app(app)[::-1], lambda raw: serialize.trigger(app["metadata"]["uid"], raw, now))
@@ -48,19 +48,19 @@ def create_trigger(context: ContextOf, session: SessionOf, app_id: AppId, body: 
     plan = actions.plan_addition(
         app, body.name, parse.times(body.config), parse.transformer(body.input_transformer), _now(), str(uuid.uuid4())
     )
-    return _performed(session, plan, 201)
+    return _perform(session, plan, 201)
 
 
 @router.get("/{trigger_id}", responses=documented(ONE, 404, 422))
 def trigger(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId) -> Json:
-    """One trigger."""
+    """Returns one trigger."""
     app = _app(context, session, app_id)
     return _response(app["metadata"]["uid"], actions.find(app, trigger_id))
 
 
 @router.put("/{trigger_id}", responses=documented(ONE, *BODY))
 def change_trigger(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId, body: TriggerChange) -> Json:
-    """Changes a trigger, which stays active or not; its id stays, whatever it is called."""
+    """Changes a trigger. It stays active or inactive, and keeps its id, whatever its name is."""
     plan = actions.plan_change(
         _app(context, session, app_id),
         trigger_id,
@@ -69,7 +69,7 @@ def change_trigger(context: ContextOf, session: SessionOf, app_id: AppId, trigge
         times=parse.times(body.config) if body.config is not None else None,
         transformer=parse.transformer(body.input_transformer) if "input_transformer" in body.model_fields_set else actions.KEEP,
     )
-    return _performed(session, plan)
+    return _perform(session, plan)
 
 
 @router.delete("/{trigger_id}", status_code=204, responses=documented(None, 404, 409, 413, 415, 422, status=204))
@@ -82,13 +82,13 @@ def delete_trigger(context: ContextOf, session: SessionOf, app_id: AppId, trigge
 @router.post("/{trigger_id}/activate", responses=documented(ONE, *BODY))
 def activate(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId) -> Json:
     """Makes a trigger active. One that has expired is refused with 409."""
-    return _performed(session, actions.plan_activation(_app(context, session, app_id), trigger_id, _now()))
+    return _perform(session, actions.plan_activation(_app(context, session, app_id), trigger_id, _now()))
 
 
 @router.post("/{trigger_id}/deactivate", responses=documented(ONE, *BODY))
 def deactivate(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId) -> Json:
     """Makes an active trigger inactive. A draft stays a draft."""
-    return _performed(session, actions.plan_deactivation(_app(context, session, app_id), trigger_id))
+    return _perform(session, actions.plan_deactivation(_app(context, session, app_id), trigger_id))
 
 
 @router.post(
@@ -97,7 +97,7 @@ def deactivate(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id
     responses=documented(One[responses.TriggerEvent], *BODY, status=202, says="The run, which has begun."),
 )
 def run(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: TriggerId, key: KeyOf = None) -> Json:
-    """Runs an active trigger now: makes a Job, for which the caller needs the right. Its end is among the events."""
+    """Runs an active trigger now: creates a Job, for which the caller needs the right. Its end is among the events."""
     app = _app(context, session, app_id)
     job, is_replayed = actions.perform_run(session.api, actions.plan_run(session.api, app, trigger_id, context.settings, _now(), key))
     return Json({"data": serialize.event(trigger_id.lower(), job)}, 202, REPLAYED if is_replayed else None)
@@ -105,23 +105,23 @@ def run(context: ContextOf, session: SessionOf, app_id: AppId, trigger_id: Trigg
 
 @router.get("/{trigger_id}/events", responses=documented(Many[responses.TriggerEvent], 404, 422))
 def events(context: ContextOf, session: SessionOf, paging: PagingOf, app_id: AppId, trigger_id: TriggerId) -> Json:
-    """What the trigger has run, newest first: its Jobs, with how they ended."""
+    """Returns the runs of the trigger, newest first: its Jobs, with how they ended."""
     app = _app(context, session, app_id)
-    found = actions.find(app, trigger_id)
-    name = found["name"]
+    entry = actions.find(app, trigger_id)
+    name = entry["name"]
     meta = app["metadata"]
     label = ",".join(f"{key}={value}" for key, value in names.run_selector(meta["name"], name).items())
     jobs = kube_api.items(session.api, JOBS, meta["namespace"], label=label)
-    uid = triggers.id_of(meta["uid"], found)
-    told = {each["job"]: each.get("message") for each in (app.get("status") or {}).get("triggers", ())}
-    return paging.of(newest(jobs), lambda job: serialize.event(uid, job, told.get(job["metadata"]["name"])))
+    uid = triggers.id_of(meta["uid"], entry)
+    messages = {each["job"]: each.get("message") for each in (app.get("status") or {}).get("triggers", ())}
+    return paging.of(newest(jobs), lambda job: serialize.event(uid, job, messages.get(job["metadata"]["name"])))
 
 
 def _app(context: ApiContext, session: CallerSession, app_id: str) -> Manifest:
     return context.read(session, APPS, context.find(APPS, app_id))
 
 
-def _performed(session: CallerSession, plan: TriggersPlan, status: int = 200) -> Json:
+def _perform(session: CallerSession, plan: TriggersPlan, status: int = 200) -> Json:
     return _response(plan.app["metadata"]["uid"], actions.perform_triggers(session.api, plan), status)
 
 

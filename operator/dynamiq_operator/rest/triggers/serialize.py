@@ -13,7 +13,7 @@ from dynamiq_operator.rest.triggers.requests import PROVIDER
 
 
 def trigger(app_id: str, raw: Mapping[str, Any], now: datetime) -> Data:
-    """A trigger as the App's spec has it."""
+    """Serializes a trigger of the App's spec."""
     transformer = raw.get("inputTransformer")
     return {
         "id": triggers.id_of(app_id, raw),
@@ -31,8 +31,8 @@ def trigger(app_id: str, raw: Mapping[str, Any], now: datetime) -> Data:
     }
 
 
-def event(trigger_id: str, job: Manifest, told: str | None = None) -> Data:
-    """A run. `told`: the message about it in the App's status."""
+def event(trigger_id: str, job: Manifest, message: str | None = None) -> Data:
+    """Serializes a run. `message`: the one about it in the App's status."""
     meta, status = job["metadata"], job.get("status") or {}
     ends = {each["type"]: each for each in status.get("conditions") or () if each.get("status") == "True"}
     failed = ends.get("Failed")
@@ -44,10 +44,10 @@ def event(trigger_id: str, job: Manifest, told: str | None = None) -> Data:
         "created_at": meta["creationTimestamp"],
         "started_at": status.get("startTime"),
         "ended_at": failed.get("lastTransitionTime") if failed else status.get("completionTime"),
-        "message": (told or failed.get("message") or failed.get("reason")) if failed else None,
+        "message": (message or failed.get("message") or failed.get("reason")) if failed else None,
     }
 
 
 def _time(text: str | None) -> str | None:
-    found = triggers.moment(text)
-    return format_time(found) if found else text
+    parsed = triggers.moment(text)
+    return format_time(parsed) if parsed else text

@@ -1,1 +1,1 @@
-"""Streams of events about one App, or about the Apps of a project: what changed, read with the caller's token."""
+"""Streams of events about one App, or about the Apps of a project: changes, read with the caller's token."""

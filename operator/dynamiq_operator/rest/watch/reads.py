@@ -1,4 +1,7 @@
-"""Reads for a stream, with the caller's token: what is not theirs to read is not told, and what cannot be read now is left for later."""
+"""Reads objects for a stream, with the caller's token.
+
+It skips what the caller may not read, and leaves what cannot be read now for later.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ NOT_THEIRS = frozenset({403, 404})
 
 @dataclass(frozen=True)
 class Round:
-    """What a round of reads found. `left`: what could not be read now; `is_last`: the stream ends after these events."""
+    """The result of a round of reads. `left`: changes that cannot be read now; `is_last`: the stream ends after these events."""
 
     events: Sequence[bytes] = ()
     left: Sequence[Change] = ()
@@ -31,39 +34,39 @@ class Round:
 
 
 class Over(Exception):  # noqa: N818 - it is no error that what a stream is about was deleted
-    """There is nothing more to tell."""
+    """The stream has nothing more to report."""
 
 
 def read_each(changes: Sequence[Change], read: Callable[[Change], Iterable[bytes]]) -> Round:
-    """The events of each change. An object that cannot be told is logged: the stream goes on without it."""
+    """Returns the events of all changes. An object that fails is logged, and the stream continues without it."""
     begin_deadline()
-    told: list[bytes] = []
+    events: list[bytes] = []
     for at, change in enumerate(changes):
         try:
-            told += read(change)
+            events += read(change)
         except Over:
-            return Round([*told, DELETED], is_last=True)
+            return Round([*events, DELETED], is_last=True)
         except (HttpProblem, errors.ApiError) as error:
             if error.status == 401:
-                return Round([*told, EXPIRED], is_last=True)
+                return Round([*events, EXPIRED], is_last=True)
             if error.status not in NOT_THEIRS:
-                return Round(told, changes[at:])
+                return Round(events, changes[at:])
         except Exception:
             LOG.exception("%s %s of %s is not told to a stream", change.kind, change.entry.name, change.entry.namespace)
-    return Round(told)
+    return Round(events)
 
 
 def read_object(session: CallerSession, resource: ApiResource, entry: Entry) -> Manifest | None:
-    """The object of an entry; None where it is gone, or another has its name. Raises errors.ApiError."""
+    """Returns the object of an entry; None if it is deleted, or another has its name. Raises errors.ApiError."""
     try:
-        found = session.api.request("GET", resource.path(entry.namespace, entry.name))
+        manifest = session.api.request("GET", resource.path(entry.namespace, entry.name))
     except errors.NotFound:
         return None
-    return found if found["metadata"]["uid"] == entry.uid else None
+    return manifest if manifest["metadata"]["uid"] == entry.uid else None
 
 
 def require_list(session: CallerSession, namespace: str) -> None:
-    """Raises errors.ApiError where the caller may not list the Apps of a namespace."""
+    """Raises errors.ApiError if the caller may not list the Apps of a namespace."""
     session.api.request("GET", APPS.path(namespace), query={"limit": 1}, accept=kube_api.METADATA)
 
 

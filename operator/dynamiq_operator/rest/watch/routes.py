@@ -1,4 +1,4 @@
-"""Streams of server-sent events: what happens to an App and its rows, to the Apps of a project, and to those of all projects."""
+"""Serves streams of server-sent events about an App and its rows, the Apps of a project, and those of all projects."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _EXAMPLE = 'event: ready\ndata: {}\n\nevent: removed\ndata: {"id":"fd5c5c25-d384
 
 
 def _documented(says: str) -> Responses:
-    found = documented(None, 404, 422, says=says)
-    for answer in found.values():
+    described = documented(None, 404, 422, says=says)
+    for answer in described.values():
         if answer.pop("model", None) is not None:  # FastAPI would say that an error comes as a stream, too
             answer["content"]["application/json"]["schema"] = {"$ref": "#/components/schemas/Error"}
-    found[200]["content"] = {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}
-    return found
+    described[200]["content"] = {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}
+    return described
 
 
 @router.get(
@@ -43,11 +43,11 @@ def _documented(says: str) -> Responses:
     responses=_documented("Events: ready (read now what you show), app, deployment, removed; deleted, expired or ending before it ends."),
 )
 async def watch_app(context: ContextOf, session: SessionOf, app_id: AppId) -> EventStream:
-    """What happens to the App and its deployments, as it happens: server-sent events.
+    """Streams the changes of the App and its deployments as server-sent events.
 
-    `app` has the App as `GET /v1/apps/{app_id}` does, `deployment` a deployment as the list does, and `ready`: how many of its pods are.
-    `removed` has the id of a deployment. It ends after `deleted` (the App), `expired` (the token), and `ending`, where this replica stops:
-    connect again at once.
+    `app` has the App as `GET /v1/apps/{app_id}` returns it. `deployment` has a deployment as the list does, and `ready`: how many of its
+    pods are. `removed` has the id of a deployment. The stream ends after `deleted` (the App), `expired` (the token), and `ending` (this
+    replica stops): connect again at once.
     """
     app = await context.streams.read(session.user.id, partial(_app, context, session, app_id))
     return EventStream(Feed(context.streams, session, AppSubject(context, session, app)).events())
@@ -61,7 +61,7 @@ async def watch_app(context: ContextOf, session: SessionOf, app_id: AppId) -> Ev
     responses=_documented("Events: ready (read now what you show), app, removed; expired or ending before it ends."),
 )
 async def watch_apps(context: ContextOf, session: SessionOf) -> EventStream:
-    """What happens to the Apps of every project in which the caller may list them: `app` and `removed` events, as those of an App."""
+    """Streams the changes of the Apps of every project in which the caller may list them: `app` and `removed` events, as for an App."""
     return EventStream(Feed(context.streams, session, EveryProjectSubject(context, session)).events())
 
 
@@ -73,7 +73,7 @@ async def watch_apps(context: ContextOf, session: SessionOf) -> EventStream:
     responses=_documented("Events: ready (read now what you show), app, removed; expired or ending before it ends."),
 )
 async def watch_project(context: ContextOf, session: SessionOf, project_id: Annotated[Id, Path()]) -> EventStream:
-    """What happens to the Apps of a project that the caller may read: `app` and `removed` events, as those of an App."""
+    """Streams the changes of the Apps of a project that the caller may read: `app` and `removed` events, as for an App."""
     namespace = await context.streams.read(session.user.id, partial(_listable, context, session, project_id))
     return EventStream(Feed(context.streams, session, ProjectSubject(context, session, namespace)).events())
 
@@ -85,7 +85,7 @@ def _app(context: ApiContext, session: CallerSession, app_id: str) -> Entry:
 
 
 def _listable(context: ApiContext, session: CallerSession, project_id: str) -> str:
-    """The namespace of a project whose Apps the caller may list."""
+    """Returns the namespace of a project whose Apps the caller may list. Raises HttpProblem 404."""
     namespace = context.find(NAMESPACES, project_id).name
     with hidden_as_unknown("project", project_id):
         require_list(session, namespace)

@@ -1,4 +1,4 @@
-"""What a stream is about: one App with its rows, the Apps of a project, or those of every project."""
+"""The subjects of streams: one App with its rows, the Apps of a project, or those of every project."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from dynamiq_operator.rest.shared.serialize import Data, serialize_deployment
 from dynamiq_operator.rest.watch.reads import NOT_THEIRS, Over, Round, read_each, read_object, removed, require_list
 
 NEWEST = 3
-"""Rows among which one may be under way: those before them are decided."""
+"""Rows among which one may be under way. Older ones are decided."""
 BARRED_FOR = 600.0
-"""Seconds until a stream of every project asks again whether its reader may list the Apps of a project that they might not."""
+"""Seconds until a stream of every project checks again if its reader may list the Apps of a project that was denied."""
 
 
 class AppSubject:
-    """An App and its rows. Of a row that is being rolled out, the pods that are Ready are looked at: no object of ours says each of them."""
+    """An App and its rows. The Ready pods of a row in a rollout are checked repeatedly: our objects do not change with each of them."""
 
     def __init__(self, context: ApiContext, session: CallerSession, app: Entry) -> None:
         self._context, self._session, self._app = context, session, app
@@ -38,7 +38,7 @@ class AppSubject:
         self._rolling: dict[str, Entry] = {}
         """The rows that are being rolled out, by their ids."""
         self._last: tuple[Manifest, Manifest | None, Data | None] | None = None
-        """The row that was told last, the App as it was then, and how many pods of the row were Ready."""
+        """The row that was sent last, the App as it was then, and how many pods of the row were Ready."""
 
     def begin(self) -> None:
         newest, _ = self._context.index.of(RECORDS).part(self._groups, 0, NEWEST, newest_first=True)
@@ -63,7 +63,7 @@ class AppSubject:
         return bool(self._rolling)
 
     def read(self, changes: Sequence[Change]) -> Round:
-        # The App last: what it says of its rows is then not older than they are.
+        # The App last: its status is then not older than its rows.
         return read_each(sorted(changes, key=lambda change: change.kind == APPS.kind), self._read)
 
     def look(self) -> Round:
@@ -77,7 +77,7 @@ class AppSubject:
         if change.is_gone or row is None:
             yield removed(change.entry)
         else:
-            yield self._told(row)
+            yield self._row_event(row)
 
     def _read_app(self) -> Data:
         try:
@@ -89,18 +89,18 @@ class AppSubject:
 
     def _look(self, change: Change) -> Iterator[bytes]:
         if self._last is not None and self._last[0]["metadata"]["uid"] == change.entry.uid:
-            row, app, told = self._last
-            if self._ready(row, app) == told:
+            row, app, ready_before = self._last
+            if self._ready(row, app) == ready_before:
                 return
         try:
-            found = read_object(self._session, RECORDS, change.entry)
+            current = read_object(self._session, RECORDS, change.entry)
         except errors.Denied:
             self._leave(change.entry.uid)
             raise
-        if found is not None:
-            yield self._told(found)
+        if current is not None:
+            yield self._row_event(current)
 
-    def _told(self, row: Manifest) -> bytes:
+    def _row_event(self, row: Manifest) -> bytes:
         app = read_object(self._session, APPS, self._app)
         phase = (row.get("status") or {}).get("phase")
         if phase != Phase.PROGRESSING:
@@ -112,7 +112,10 @@ class AppSubject:
         return event("deployment", serialize_deployment(row, self._app.uid, self._context, workflow, kept) | {"ready": pods})
 
     def _ready(self, row: Manifest, app: Manifest | None) -> Data | None:
-        """The pods of a row; None where there is no workload for it yet, or it may not be read, and then the row is not looked at any more."""
+        """Returns the pods of a row; None if it has no workload yet, or may not be read.
+
+        In the latter case the row is no longer checked.
+        """
         try:
             return ready(read_workloads(self._session.api, self._app.namespace, self._app.name, self._app.uid), row, app)
         except errors.Denied as error:
@@ -122,7 +125,7 @@ class AppSubject:
             return None
 
     def _leave(self, uid: str) -> None:
-        """Does not look at a row any more, until it changes."""
+        """Stops the checks of a row until it changes."""
         self._rolling.pop(uid, None)
 
 
@@ -131,7 +134,7 @@ def _is_rolling(entry: Entry) -> bool:
 
 
 class ProjectSubject:
-    """The Apps of a project. A change of a row is one of its App, whose state it may be."""
+    """The Apps of a project. A change of a row counts as one of its App, whose state may have changed with it."""
 
     is_gone = False
 
@@ -139,7 +142,7 @@ class ProjectSubject:
         self._context, self._session, self.namespace = context, session, namespace
 
     def begin(self) -> None:
-        """Nothing of a project is looked at."""
+        """Does nothing, because nothing of a project is checked."""
 
     def concerns(self, change: Change) -> Change | None:
         if change.kind == APPS.kind:
@@ -158,23 +161,23 @@ class ProjectSubject:
         return Round()
 
     def _read(self, change: Change) -> Iterator[bytes]:
-        # Of what is gone the API server still says whether the caller might have read it.
-        found = read_object(self._session, APPS, change.entry)
-        if change.is_gone or found is None:
+        # For a deleted App, too, the API server decides if the caller may read it.
+        app = read_object(self._session, APPS, change.entry)
+        if change.is_gone or app is None:
             yield removed(change.entry)
         else:
             yield event("app", read_details(self._context, self._session, change.entry))
 
 
 class EveryProjectSubject(ProjectSubject):
-    """The Apps of every project in which the caller may list them: of a project it is asked at its first change."""
+    """The Apps of every project in which the caller may list them. A project's first change triggers that check."""
 
     def __init__(self, context: ApiContext, session: CallerSession) -> None:
         super().__init__(context, session, EVERYWHERE)
         self._listed: set[str] = set()
         """Namespaces whose Apps the caller may list."""
         self._barred: dict[str, float] = {}
-        """Those whose Apps they may not, until when that holds, by the monotonic clock."""
+        """Namespaces whose Apps they may not list, and until when that holds, by the monotonic clock."""
 
     def concerns(self, change: Change) -> Change | None:
         return super().concerns(change) if self._barred.get(change.entry.namespace, 0.0) <= time.monotonic() else None

@@ -1,4 +1,4 @@
-"""The node types that a flow may have here."""
+"""Lists the node types that a flow may have here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def node_types(
     paging: PagingOf,
     group: Annotated[str | None, Query(max_length=64, description="Of this family alone, such as tools, utils or llms.")] = None,
 ) -> Json:
-    """The node types that the newest Runtime runs: a flow of others does not go Live on it. `complete` says whether they are all."""
+    """Returns the node types that the newest Runtime runs. A flow with others does not go Live on it. `complete` shows if these are all."""
     version, engine, message = _engine(session)
     more = {"runtime": version, "engine": engine, "complete": message is None, "message": message}
     return paging.of([name for name in NODE_TYPES if group is None or f".nodes.{group}." in name], _serialize, **more)
@@ -42,17 +42,17 @@ def _serialize(name: str) -> dict[str, str]:
 
 
 def _engine(session: CallerSession) -> tuple[str | None, str | None, str | None]:
-    """The version and the engine of the newest Runtime, and why the list kept here is not complete for it, or None."""
+    """Returns the version and the engine of the newest Runtime, and why this list is incomplete for it, None if it is complete."""
     try:
-        found = newest_runtime(
+        runtime = newest_runtime(
             [each for raw in kube_api.items(session.api, RUNTIMES) if not isinstance(each := read(Runtime, raw), Unreadable)]
         )
     except errors.Denied as error:
         if error.status == 401:
             raise
         return None, None, f"you may not list Runtimes: {EVERY}"
-    if found is None:
+    if runtime is None:
         return None, None, f"there is no Runtime that is not deprecated: {EVERY}"
-    engine = found.spec.engine or Engine.TINY
-    why = f"what the SDK in the image of Runtime {found.meta.name} runs beyond these is not known here: {EVERY}"
-    return found.spec.version, engine.value, None if engine is Engine.TINY else why
+    engine = runtime.spec.engine or Engine.TINY
+    why = f"what the SDK in the image of Runtime {runtime.meta.name} runs beyond these is not known here: {EVERY}"
+    return runtime.spec.version, engine.value, None if engine is Engine.TINY else why

@@ -11,17 +11,17 @@ FLOW_UI_MAX_BYTES = 256 * 1024
 
 
 def flow_in(members: Mapping[str, str]) -> str:
-    """The flow of a body, as it is stored. Raises HttpProblem."""
+    """Returns the flow of a body, as it is stored. Raises HttpProblem."""
     return _bounded("flow", members["flow"], FLOW_MAX_BYTES, "900 KiB")
 
 
 def flow_ui_in(members: Mapping[str, str]) -> str | None:
-    """The layout of a body, as it is stored; None for none. Raises HttpProblem."""
+    """Returns the layout of a body, as it is stored; None if it has none. Raises HttpProblem."""
     text = members.get("flow_ui", "null")
     return None if text == "null" else _bounded("flow_ui", text, FLOW_UI_MAX_BYTES, "256 KiB")
 
 
-def _bounded(field: str, text: str, most: int, said: str) -> str:
+def _bounded(field: str, text: str, most: int, limit: str) -> str:
     if (size := len(text.encode())) > most:
-        raise invalid_field(field, f"it has {size} bytes as compact JSON, and at most {said} ({most} bytes) are kept")
+        raise invalid_field(field, f"it has {size} bytes as compact JSON, and at most {limit} ({most} bytes) are kept")
     return text

@@ -19,14 +19,14 @@ _NODES = {
 }
 
 
-def _flow(given: Any) -> Any:
-    if not isinstance(given, dict):
+def _flow(value: Any) -> Any:
+    if not isinstance(value, dict):
         raise PydanticCustomError("flow", "a flow is an object")
-    nodes = given.get("nodes")
+    nodes = value.get("nodes")
     listed = list(nodes.values()) if isinstance(nodes, dict) else nodes
     if not isinstance(listed, list) or not listed or not all(isinstance(node, dict) for node in listed):
         raise PydanticCustomError("flow", "a flow has nodes: a list of objects, or objects by id, and at least one")
-    return given
+    return value
 
 
 Flow = Annotated[
@@ -68,7 +68,7 @@ class NewWorkflow(RequestModel):
 
 
 class WorkflowChange(RequestModel):
-    """What is told of a workflow. What is left out stays."""
+    """The fields of a workflow to change. Omitted fields stay."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "support", "description": "Answers customers' questions"}]})
 
@@ -77,7 +77,7 @@ class WorkflowChange(RequestModel):
 
 
 class Draft(RequestModel):
-    """The draft, as it shall be from now on."""
+    """The new draft."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"flow": FLOW, "flow_ui": FLOW_UI}]})
 
@@ -88,7 +88,7 @@ class Draft(RequestModel):
 
 
 class ConfirmedDraft(RequestModel):
-    """What was looked at before a release. Where it is another by now, nothing is released, and 409 tells both."""
+    """The state that was seen before a release. If it is another by now, nothing is released: 409 with both."""
 
     draft: Annotated[str | None, Field(description="`object_version` of the workflow whose draft was looked at.")] = None
     before: Annotated[str | None, Field(description="The newest version there was, such as v6; null: there was none.")] = None

@@ -131,7 +131,7 @@ class FlowRef(ResponseModel):
 
 
 class FlowDifference(ResponseModel):
-    """What changed in the flow of a workflow."""
+    """The changes in the flow of a workflow."""
 
     model_config = example(
         **{
@@ -166,7 +166,7 @@ class RequirementForm(ResponseModel):
 
 
 class Requirement(ResponseModel):
-    """What each caller of a workflow brings along, such as an account of their own."""
+    """Something that each caller of a workflow has to have, such as an account of their own."""
 
     model_config = example(
         id="6f1e7c39-8d8e-4d0a-8f0e-7b8d2b0d6a3c",
@@ -191,7 +191,7 @@ class NodeType(ResponseModel):
 
 
 class NodeTypes(ResponseModel):
-    """A list of node types, and whether they are all that the runtime runs."""
+    """A list of node types, which may be all that the runtime runs."""
 
     model_config = example(
         data=[

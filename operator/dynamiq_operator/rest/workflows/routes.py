@@ -1,4 +1,4 @@
-"""Workflows: their drafts, which one call alone changes, and their releases, which nothing changes."""
+"""Serves workflows: their drafts, which only one call changes, and their releases, which nothing changes."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ def every_workflow(
     project_id: Annotated[Id | None, Query(description="Workflows of this project alone.")] = None,
     with_newest_version: Annotated[bool, Query(description="Whether to tell the newest release of each.")] = False,
 ) -> Json:
-    """The workflows that the caller may list, without their flows."""
+    """Returns the workflows that the caller may list, without their flows."""
     namespace = context.find(NAMESPACES, project_id, "project_id").name if project_id is not None else ""
     try:
-        found = list_workflows(session.api, namespace)
+        workflows = list_workflows(session.api, namespace)
     except errors.Denied as error:
         if error.status == 401:
             raise
         if project_id is not None:
             raise unknown_id("project", project_id, "project_id") from None
-        found = _of_each_namespace(context, session)
-    released = releases.newest_of(context, session, found) if with_newest_version else {}
-    return paging.of(newest(found), lambda raw: serialize.listed(raw, context, released.get(raw["metadata"]["uid"])))
+        workflows = _of_each_namespace(context, session)
+    released = releases.newest_of(context, session, workflows) if with_newest_version else {}
+    return paging.of(newest(workflows), lambda raw: serialize.listed(raw, context, released.get(raw["metadata"]["uid"])))
 
 
 @router.post("", status_code=201, responses=documented(DETAIL, *BODY, status=201, says="The workflow."))
@@ -75,7 +75,7 @@ def create_workflow(context: ContextOf, session: SessionOf, body: NewWorkflow, m
 
 @router.get("/{workflow_id}", responses=documented(DETAIL, 404, 422))
 def workflow(context: ContextOf, session: SessionOf, workflow_id: WorkflowId) -> Json:
-    """The workflow with its draft: the flow as it was written."""
+    """Returns the workflow with its draft: the flow as it was written."""
     return serialize.detail(context, context.read(session, WORKFLOWS, context.find(WORKFLOWS, workflow_id)))
 
 
@@ -90,16 +90,16 @@ def change_workflow(context: ContextOf, session: SessionOf, workflow_id: Workflo
         )
     if "description" not in body.model_fields_set:
         return serialize.detail(context, context.read(session, WORKFLOWS, entry))
-    return serialize.detail(context, _written(session, entry, {"description": body.description}))
+    return serialize.detail(context, _write(session, entry, {"description": body.description}))
 
 
 @router.post("/{workflow_id}/save", responses=documented(DETAIL, *BODY))
 def save(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, body: Draft, members: MembersOf) -> Json:
-    """Replaces the draft: the only call that changes it. What runs is not touched."""
+    """Replaces the draft, as the only call that changes it. It does not affect what runs."""
     entry = context.find(WORKFLOWS, workflow_id)
     spec = {"flow": parse.flow_in(members)}
     layout = {"flowUI": parse.flow_ui_in(members)} if "flow_ui" in body.model_fields_set else {}
-    return serialize.detail(context, _written(session, entry, {**spec, **layout}))
+    return serialize.detail(context, _write(session, entry, {**spec, **layout}))
 
 
 @router.post(
@@ -111,10 +111,10 @@ def release(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, bod
     """Releases the flow of the body, or the draft, as the next version, which never changes. The draft stays as it is."""
     entry = context.find(WORKFLOWS, workflow_id)
     parse.flow_ui_in(members)
-    given = parse.flow_in(members) if "flow" in members else None
-    if given is None and (body.confirmed is None or body.confirmed.draft is None):
+    flow = parse.flow_in(members) if "flow" in members else None
+    if flow is None and (body.confirmed is None or body.confirmed.draft is None):
         raise invalid_field("flow", "send a flow, or name the draft by its object_version: `confirmed.draft`")
-    draft = releases.released_flow(context, session, entry, given)
+    draft = releases.released_flow(context, session, entry, flow)
     description = body.name or draft.description
     plan = plan_release(
         session.api, entry.namespace, entry.name, description=description, flow=draft.text, is_compared=False, force=body.force
@@ -126,18 +126,18 @@ def release(context: ContextOf, session: SessionOf, workflow_id: WorkflowId, bod
     made = perform_release(session.api, plan)
     context.index.of(VERSIONS).put(made)
     spec = made["spec"]
-    told = {"metadata": made["metadata"], "version": spec["version"], "description": spec.get("description")}
-    return Json({"data": serialize.version(told, entry.uid)}, 201)
+    summary = {"metadata": made["metadata"], "version": spec["version"], "description": spec.get("description")}
+    return Json({"data": serialize.version(summary, entry.uid)}, 201)
 
 
 @router.get("/{workflow_id}/versions", responses=documented(Many[responses.Version], 404, 422))
 def versions(context: ContextOf, session: SessionOf, paging: PagingOf, workflow_id: WorkflowId) -> Json:
-    """Every release of the workflow, newest first, without their flows; of each that was rejected, why."""
+    """Returns every release of the workflow, newest first, without their flows; for each that was rejected, the reason."""
     entry = context.find(WORKFLOWS, workflow_id)
     with hidden_as_unknown("workflow", workflow_id):
-        found = releases.released(session.api, entry)
-    rejected = releases.rejections_of(context, session, entry.namespace, paging.shown(found))
-    return paging.of(found, lambda raw: serialize.version(raw, entry.uid, rejected.get(raw["metadata"]["uid"])))
+        listed = releases.released(session.api, entry)
+    rejected = releases.rejections_of(context, session, entry.namespace, paging.shown(listed))
+    return paging.of(listed, lambda raw: serialize.version(raw, entry.uid, rejected.get(raw["metadata"]["uid"])))
 
 
 @router.get("/{workflow_id}/versions/{version_id}/diff", responses=documented(One[responses.FlowDifference], 404, 422))
@@ -154,9 +154,9 @@ def difference(
         ),
     ] = None,
 ) -> Json:
-    """What changed in the flow from one release of the workflow to another, or to its draft."""
+    """Returns what changed in the flow from one release of the workflow to another, or to its draft."""
     workflow = context.find(WORKFLOWS, workflow_id)
-    # Of a workflow that the caller may not see, no release is told to be there or not.
+    # Before any release: if the caller may not see the workflow, nothing reveals if a release exists.
     context.read(session, WORKFLOWS, workflow, METADATA_ONE)
     before: serialize.FlowOf | None
     before = after = releases.one(context, session, workflow, version_id)
@@ -171,21 +171,21 @@ def difference(
 
 @router.get("/{workflow_id}/requirements", responses=documented(Many[responses.Requirement], 404, 422))
 def requirements(context: ContextOf, session: SessionOf, paging: PagingOf, workflow_id: WorkflowId) -> Json:
-    """What each caller of the workflow brings along: always none. Here the variables of an App hold its credentials."""
+    """Returns what each caller of the workflow has to have: always nothing. Here the variables of an App hold its credentials."""
     entry = context.find(WORKFLOWS, workflow_id)
     with hidden_as_unknown("workflow", workflow_id):
-        found = read_workflow(session.api, entry.namespace, entry.name)
-    if found["metadata"]["uid"] != entry.uid:
+        current = read_workflow(session.api, entry.namespace, entry.name)
+    if current["metadata"]["uid"] != entry.uid:
         raise unknown_id("workflow", workflow_id)
     return paging.of((), str)
 
 
-def _written(session: CallerSession, entry: Entry, spec: Mapping[str, Any]) -> Manifest:
+def _write(session: CallerSession, entry: Entry, spec: Mapping[str, Any]) -> Manifest:
     return perform_draft(session.api, plan_draft(entry.namespace, entry.name, entry.uid, spec))
 
 
 def _of_each_namespace(context: ApiContext, session: CallerSession) -> list[Manifest]:
-    """The workflows of every namespace in which the caller may list them."""
-    there = sorted({entry.namespace for entry in context.index.of(WORKFLOWS).all()})
-    listed = context.map_parallel(lambda namespace: or_empty(lambda: list_workflows(session.api, namespace)), there)
+    """Returns the workflows of every namespace in which the caller may list them."""
+    namespaces = sorted({entry.namespace for entry in context.index.of(WORKFLOWS).all()})
+    listed = context.map_parallel(lambda namespace: or_empty(lambda: list_workflows(session.api, namespace)), namespaces)
     return [each for some in listed for each in some]

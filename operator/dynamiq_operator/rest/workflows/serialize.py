@@ -31,7 +31,7 @@ class FlowOf(NamedTuple):
 
 
 def workflow(raw: Manifest, ids: Ids) -> Data:
-    """A workflow without its draft: its metadata, and `description`."""
+    """Serializes a workflow without its draft, from its metadata and `description`."""
     meta = raw["metadata"]
     return {
         "id": meta["uid"],
@@ -43,13 +43,15 @@ def workflow(raw: Manifest, ids: Ids) -> Data:
 
 
 def listed(raw: Manifest, ids: Ids, newest: Entry | None) -> Data:
-    """A workflow of a list. `newest`: its newest release."""
-    told = None if newest is None else {"id": newest.uid, "version": workflow_and_version(newest.name)[1], "created_at": newest.created}
-    return {**workflow(raw, ids), "newest_version": told}
+    """Serializes a workflow of a list. `newest`: its newest release."""
+    serialized = (
+        None if newest is None else {"id": newest.uid, "version": workflow_and_version(newest.name)[1], "created_at": newest.created}
+    )
+    return {**workflow(raw, ids), "newest_version": serialized}
 
 
 def version(raw: Manifest, workflow_id: str, rejection: Manifest | None = None) -> Data:
-    """A release without its flow: its metadata, `version` and `description`. `rejection`: the one that stands of its flow."""
+    """Serializes a release without its flow, from its metadata, `version` and `description`. `rejection`: the valid one of its flow."""
     return {
         "id": raw["metadata"]["uid"],
         "workflow_id": workflow_id,
@@ -68,18 +70,18 @@ def _rejected(version: str, rejection: Manifest | None) -> Data:
 
 
 def difference(before: FlowOf | None, after: FlowOf, rejections: Mapping[str, Manifest]) -> Data:
-    """What changed from one flow of a workflow to another. `rejections`: by the hash of a flow, the one that stands of it."""
+    """Serializes what changed from one flow of a workflow to another. `rejections`: the valid ones, by the hash of a flow."""
 
-    def reference(of: FlowOf) -> Data:
-        told = {"id": of.id, "version": of.version, "description": of.description, "created_at": of.created_at}
-        return told | _rejected(of.version, rejections.get(flow_hash(of.text)))
+    def reference(flow: FlowOf) -> Data:
+        serialized = {"id": flow.id, "version": flow.version, "description": flow.description, "created_at": flow.created_at}
+        return serialized | _rejected(flow.version, rejections.get(flow_hash(flow.text)))
 
     diff = flow_diff(before.text, after.text, before.version, after.version) if before is not None else ()
     return {"from": reference(before) if before is not None else None, "to": reference(after), "flow_diff": "\n".join(diff)}
 
 
 def detail(context: ApiContext, raw: Manifest, status: int = 200) -> Json:
-    """The response with a workflow and its draft. A flow that is stored as JSON is sent unchanged."""
+    """Returns the response with a workflow and its draft. A flow that is stored as JSON is sent unchanged."""
     spec = raw["spec"]
     try:
         flow, wrong = flows.as_json(spec["flow"]), None
@@ -89,12 +91,12 @@ def detail(context: ApiContext, raw: Manifest, status: int = 200) -> Json:
     meta = raw["metadata"]
     serialized |= {"updated_at": changed_at(meta), "object_version": meta["resourceVersion"], "flow_error": wrong}
     layout = _layout(spec.get("flowUI"))
-    told = dumps(serialized)[:-1] + f',"flow":{flow},"flow_ui":{layout}}}'.encode()
-    return Json(b'{"data":' + told + b"}", status)
+    encoded = dumps(serialized)[:-1] + f',"flow":{flow},"flow_ui":{layout}}}'.encode()
+    return Json(b'{"data":' + encoded + b"}", status)
 
 
 def _layout(text: str | None) -> str:
-    """A layout as JSON; text that kubectl stored and that is not JSON becomes a string."""
+    """Returns a layout as JSON. Text that kubectl stored and that is not JSON becomes a string."""
     if text is None:
         return "null"
     try:

@@ -1,4 +1,4 @@
-"""The releases of a workflow: their list, and what changed between two of them."""
+"""Reads the releases of a workflow, and its draft. It compares none."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ from dynamiq_operator.rest.shared.serialize import changed_at
 from dynamiq_operator.rest.workflows.serialize import FlowOf
 
 DRAFT = "draft"
-"""In the place of a release's id and number: the workflow's draft."""
+"""The version of the draft, which has neither an id nor a number."""
 
 
 def released(api: Api, entry: Entry) -> list[Manifest]:
-    """The releases of a workflow, newest first, without their flows: metadata, version and description. Raises errors.ApiError."""
+    """Returns the releases of a workflow, newest first, without their flows: metadata, version and description. Raises errors.ApiError."""
     pages = kube_api.pages(api, VERSIONS, entry.namespace, field=f"spec.workflow={entry.name}", accept=kube_api.TABLE)
-    found: list[Manifest] = [
+    releases: list[Manifest] = [
         {"metadata": meta, "version": cells["VERSION"], "description": cells["DESCRIPTION"] or None}
         for page in pages
         for meta, cells in kube_api.table_rows(page)
     ]
-    return sorted(found, key=lambda each: natural(each["version"]), reverse=True)
+    return sorted(releases, key=lambda each: natural(each["version"]), reverse=True)
 
 
 def rejections_of(context: ApiContext, session: CallerSession, namespace: str, shown: Sequence[Manifest]) -> Mapping[str, Manifest]:
-    """By the uid of a release, the Rejection that stands of its flow, whatever it was rejected as. Releases are read where anything is rejected."""
-    found = rejected_flows(session, namespace)
-    if not found:
+    """Returns the valid Rejection of each release's flow, by the uid of the release, under whatever name it was rejected."""
+    rejections = rejected_flows(session, namespace)
+    # Releases are read only if anything is rejected.
+    if not rejections:
         return {}
 
     def hash_of(meta: Manifest) -> str | None:
@@ -48,16 +49,16 @@ def rejections_of(context: ApiContext, session: CallerSession, namespace: str, s
 
     metas = [each["metadata"] for each in shown]
     hashes = context.map_parallel(hash_of, metas)
-    return {meta["uid"]: found[each] for meta, each in zip(metas, hashes, strict=True) if each in found}
+    return {meta["uid"]: rejections[each] for meta, each in zip(metas, hashes, strict=True) if each in rejections}
 
 
 def rejected_flows(session: CallerSession, namespace: str) -> dict[str, Manifest]:
-    """By the hash of a flow, the newest Rejection that stands of it; none where the caller may not read them. Raises errors.ApiError."""
+    """Returns the newest valid Rejection of each flow, by its hash; empty if the caller may not read them. Raises errors.ApiError."""
     return by_hash(standing(session.api, namespace))
 
 
 def _read_hash(api: Api, meta: Manifest) -> str | None:
-    """The hash of a release's flow; None where another has its name by now, or it may not be read."""
+    """Returns the hash of a release's flow; None if another release has its name by now, or it may not be read."""
     try:
         raw = kube_api.get(api, VERSIONS, meta["namespace"], meta["name"])
     except (errors.NotFound, errors.Denied) as error:
@@ -68,7 +69,7 @@ def _read_hash(api: Api, meta: Manifest) -> str | None:
 
 
 def one(context: ApiContext, session: CallerSession, workflow: Entry, uid: str, field: str = "") -> FlowOf:
-    """A release of the workflow. Raises HttpProblem 404, also where it is another workflow's, and errors.ApiError."""
+    """Returns a release of the workflow. Raises errors.ApiError, and HttpProblem 404, also for another workflow's release."""
     entry = context.find(VERSIONS, uid, field)
     if (entry.namespace, workflow_and_version(entry.name)[0]) != (workflow.namespace, workflow.name):
         raise unknown_id("workflow version", uid, field)
@@ -78,7 +79,9 @@ def one(context: ApiContext, session: CallerSession, workflow: Entry, uid: str, 
 
 
 def newest_of(context: ApiContext, session: CallerSession, workflows: Sequence[Manifest]) -> Mapping[str, Entry]:
-    """By a workflow's uid, its newest release as the index has it, of the namespaces in which the caller may list releases."""
+    """Returns the newest release of each workflow in the index, by the workflow's uid, for namespaces in which the caller may list
+    releases.
+    """
     namespaces = sorted({each["metadata"]["namespace"] for each in workflows})
     if not namespaces:
         return {}
@@ -88,23 +91,23 @@ def newest_of(context: ApiContext, session: CallerSession, workflows: Sequence[M
 
     answers = [True] * len(namespaces) if is_shown("") else context.map_parallel(is_shown, namespaces)
     shown = {namespace for namespace, allowed in zip(namespaces, answers, strict=True) if allowed}
-    found: dict[str, Entry] = {}
+    by_uid: dict[str, Entry] = {}
     for meta in (each["metadata"] for each in workflows):
         entries = context.index.of(VERSIONS).group(f"{meta['namespace']}/{meta['name']}") if meta["namespace"] in shown else ()
         if entries:
-            found[meta["uid"]] = max(entries, key=_number)
-    return found
+            by_uid[meta["uid"]] = max(entries, key=_number)
+    return by_uid
 
 
 def before(context: ApiContext, session: CallerSession, workflow: Entry, version: FlowOf) -> FlowOf | None:
-    """The release before this one, of those that are there; None for the first. Raises as `one` does."""
+    """Returns the release before this one that still exists; None for the first. Raises as `one` does."""
     entries = context.index.of(VERSIONS).group(f"{workflow.namespace}/{workflow.name}")
     older = [entry for entry in entries if _number(entry) < natural(version.version)]
     return one(context, session, workflow, max(older, key=_number).uid) if older else None
 
 
 class Released(NamedTuple):
-    """What would be released. `description`: the workflow's; `object_version`: of the workflow as it was read."""
+    """A flow to release. `description`: the workflow's; `object_version`: of the workflow as it was read."""
 
     text: str
     description: str | None
@@ -112,19 +115,19 @@ class Released(NamedTuple):
 
 
 def released_flow(context: ApiContext, session: CallerSession, workflow: Entry, flow: str | None) -> Released:
-    """The flow that was given, or the draft, with what its workflow says. Raises HttpProblem 404 and errors.ApiError."""
+    """Returns the given flow, else the draft, with the description of its workflow. Raises HttpProblem 404 and errors.ApiError."""
     if flow is None:
         raw = context.read(session, WORKFLOWS, workflow)
         return Released(raw["spec"]["flow"], raw["spec"].get("description"), raw["metadata"]["resourceVersion"])
     with hidden_as_unknown("workflow", workflow.uid):
-        found = read_workflow(session.api, workflow.namespace, workflow.name)
-    if found["metadata"]["uid"] != workflow.uid:
+        current = read_workflow(session.api, workflow.namespace, workflow.name)
+    if current["metadata"]["uid"] != workflow.uid:
         raise unknown_id("workflow", workflow.uid)
-    return Released(flow, found["description"], found["metadata"]["resourceVersion"])
+    return Released(flow, current["description"], current["metadata"]["resourceVersion"])
 
 
 def draft(context: ApiContext, session: CallerSession, workflow: Entry) -> FlowOf:
-    """The workflow's draft. Raises HttpProblem 404 and errors.ApiError."""
+    """Returns the workflow's draft. Raises HttpProblem 404 and errors.ApiError."""
     raw = context.read(session, WORKFLOWS, workflow)
     return FlowOf(None, DRAFT, changed_at(raw["metadata"]), raw["spec"]["flow"])
 
