@@ -1,4 +1,4 @@
-"""The alerts of `manifests/monitoring`: Prometheus takes them, each fires when it should and else not, and each has its page."""
+"""The alerts of `manifests/monitoring`: Prometheus accepts them, each fires when it should and only then, and each has its page."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_each_alert_fires_in_one_test_and_stays_silent_in_another(tmp_path: Path
 
 @pytest.mark.parametrize(("change", "told"), [("vector(0) > 1", "got:[]"), ("vector(1)", "exp:[]")], ids=["never fires", "always fires"])
 def test_an_alert_that_is_wrong_is_found(tmp_path: Path, change: str, told: str) -> None:
-    """Of the tests above: that they would fail."""
+    """The tests above would fail for a wrong alert."""
     spec: dict[str, Any] = rules.spec()
     for group in spec["groups"]:
         for rule in group["rules"]:

@@ -1,4 +1,4 @@
-"""Commands of README.md and docs/ that no shell session of tests/system runs: each is run here, or, without Docker, looked up."""
+"""Commands of README.md and docs/ that no shell session of tests/system runs. Each is run here, or checked without Docker."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_programs_that_the_documents_name_say_what_they_are(cluster: Cluster
 
 
 def pushed(block: str) -> dict[str, str]:
-    """The images that a block builds and pushes, by the targets of the Dockerfile."""
+    """Returns the images that a block builds and pushes, by target of the Dockerfile."""
     built = dict(re.findall(r"docker build --target (\w+) -t (\S+) \.", block))
     targets = re.findall(r"^FROM \S+ AS (\S+)$", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE)
     assert set(built) <= set(targets)
@@ -55,17 +55,17 @@ def pushed(block: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def helm() -> Path:
-    """The folder of helm, which is built where the cache does not have it."""
+    """Returns the folder of helm, which is built if the cache does not have it."""
     return chart.program().parent
 
 
 def helmed(helm: Path, script: str, cluster: Cluster, folder: Path) -> list[Manifest]:
-    """What a script says that ends with `helm template`."""
+    """Runs a script that ends with `helm template`, and returns its objects."""
     return parsed(shell(f"PATH={helm}:$PATH; HELM_CACHE_HOME={folder}/helm\n{script}", cluster, folder))
 
 
 def images_of(objects: list[Manifest]) -> dict[str, str]:
-    """The image of each workload."""
+    """Returns the image of each workload."""
     return {
         each["metadata"]["name"]: each["spec"]["template"]["spec"]["containers"][0]["image"]
         for each in objects
@@ -74,7 +74,7 @@ def images_of(objects: list[Manifest]) -> dict[str, str]:
 
 
 def triggers_of(objects: list[Manifest]) -> set[str]:
-    """The images that operator and API are told of, which call Apps for their triggers."""
+    """Returns the image of triggers that the operator and the API are configured with."""
     told = [each["spec"]["template"]["spec"]["containers"][0]["env"] for each in objects if each["apiVersion"] == "apps/v1"]
     return {variable["value"] for variables in told for variable in variables if variable["name"] == "DYNAMIQ_TRIGGER_IMAGE"}
 
@@ -82,7 +82,7 @@ def triggers_of(objects: list[Manifest]) -> set[str]:
 def test_the_page_on_installing_names_the_images_that_were_pushed_by_helm_and_by_kustomize(
     cluster: Cluster, helm: Path, tmp_path: Path
 ) -> None:
-    """Docker is not needed: that its targets are there is read from the Dockerfile."""
+    """Docker is not needed: the targets are read from the Dockerfile."""
     images, install, values, *_, by_kustomize = blocks(INSTALL)
     built = pushed(images)
     assert set(built) == {"operator", "runtime", "recorder"}
@@ -108,7 +108,7 @@ def test_the_page_on_installing_names_the_images_that_were_pushed_by_helm_and_by
 
 
 def test_the_page_on_installing_names_the_commands_that_tests_run(cluster: Cluster) -> None:
-    """What it shows of an upgrade, a rollback and an uninstallation is what tests/system/test_chart_installed.py does."""
+    """The commands of an upgrade, a rollback and an uninstallation are those that tests/system/test_chart_installed.py runs."""
     page = "".join(blocks(INSTALL))
     for command in ("helm test", "helm upgrade", "helm rollback", "helm uninstall"):
         assert re.search(f"^{command} dynamiq ", page, re.MULTILINE)
@@ -116,7 +116,7 @@ def test_the_page_on_installing_names_the_commands_that_tests_run(cluster: Clust
 
 
 def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of_it(cluster: Cluster, tmp_path: Path) -> None:
-    """Docker, and a server, are not needed: the overlays are made by what stands in the document, and rendered."""
+    """Docker and a server are not needed: the overlays are written by the document's commands, and rendered."""
     shutil.copytree(REPOSITORY / "manifests", tmp_path / "manifests")
     page = blocks(RUNS)
     sqlite, postgres, gate = (
@@ -150,7 +150,7 @@ def test_the_overlays_of_the_recorder_name_what_was_pushed_and_tell_everybody_of
 
 
 def _rendered(block: str, cluster: Cluster, folder: Path) -> list[Manifest]:
-    """What an overlay that a block writes has in it."""
+    """Returns the objects of an overlay that a block writes."""
     (written,) = re.findall("^(mkdir .*?^END\n)", block, re.MULTILINE | re.DOTALL)
     name = re.findall(r"^mkdir (?:-p )?(\S+) ", written)[0]
     return parsed(shell(f"{written}kubectl kustomize {name}; rm -r {name}", cluster, folder))
@@ -158,9 +158,9 @@ def _rendered(block: str, cluster: Cluster, folder: Path) -> list[Manifest]:
 
 @dataclass(frozen=True)
 class Page:
-    """What the blocks of a page are run with: the namespace of `on` in the place of `demo`, and an App of it in that of the documents'.
+    """The blocks of a page, with the namespace of `on` instead of `demo` and the App `app` instead of the documents' App.
 
-    `folder`: where they are run. `logged_in`: a kubeconfig whose namespace is the stage's.
+    `folder`: where they run. `logged_in`: a kubeconfig whose namespace is the stage's.
     """
 
     on: HistoryStage
@@ -189,7 +189,7 @@ def logged_in(module_stage: HistoryStage, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def support(module_stage: HistoryStage) -> None:
-    """The documents' App, with two rows, the newest of them live."""
+    """Makes the documents' App with two rows, the newest of them live."""
     module_stage.app(APP, workflow=WORKFLOW)
     module_stage.live(APP, "v1", runtime=module_stage.default_runtime)
     module_stage.live(APP, "v2")
@@ -244,7 +244,7 @@ def test_the_commands_of_the_page_on_rollouts(page: Page) -> None:
 
 
 def test_the_commands_of_the_page_on_promotion(page: Page) -> None:
-    """Those to another cluster are for who has two: tests/soak/test_other_cluster.py."""
+    """Promotion to another cluster needs two: tests/soak/test_other_cluster.py runs its commands."""
     within, _to_context, to_file = page.blocks(PROMOTION)
     target = f"shop-{page.on.namespace}"[:63].rstrip("-")
     said = page.shell(re.sub(r"\bshop\b", target, within).replace("project=support", f"project={page.on.namespace}"))
@@ -257,7 +257,7 @@ def test_the_commands_of_the_page_on_promotion(page: Page) -> None:
 
 
 def test_the_commands_of_the_plugins_page(page: Page) -> None:
-    # Those about runs are for a cluster with a recorder: tests/api/test_plugin_runs.py.
+    # The commands about runs need a cluster with a recorder: tests/api/test_plugin_runs.py.
     page = replace(page, app="plugged")
     stage = page.on
     session, types, rules, _runs, _verdict = page.blocks(PLUGIN)
@@ -300,7 +300,7 @@ def test_the_commands_of_the_page_on_gitops(page: Page) -> None:
 
 
 def test_the_commands_of_the_page_on_backups(page: Page) -> None:
-    """It takes the namespace away, and is the last of the module. Velero's commands are looked up: it is in tests/soak."""
+    """It deletes the namespace, so it is the last test of the module. Velero's commands are only checked: Velero runs in tests/soak."""
     stage = page.on
     before, keys = stage.rows(APP), restores.keys(stage, APP)
     by_hand, _, by_velero = (block.splitlines(keepends=True) for block in page.blocks(BACKUP))

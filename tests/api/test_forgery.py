@@ -1,4 +1,4 @@
-"""Rows in another's name: created in every way, under every kind of identity, each names who really created it."""
+"""Rows in another user's name: created in every way under every kind of identity, each names its real author."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NAMES = (
     " admin",
     '{"user": "ada"}',
 )
-"""In whose name rows are created."""
+"""Names that the created rows claim as their author."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,14 @@ def identities(cluster: Cluster, accounts_of: str) -> list[Identity]:
 
 @pytest.fixture(scope="module")
 def accounts_of(cluster: Cluster) -> Iterator[str]:
-    """A namespace of service accounts, and of the rows that are created."""
+    """Yields a namespace for service accounts and for the rows that are created."""
     with fresh_namespace(Api.of(cluster), "forgery") as namespace:
         allow_rows(Api.of(cluster), namespace)
         yield namespace
 
 
 def forgeries(identities: list[Identity], count: int) -> Iterator[Forged]:
-    """Each identity in each way first, then at random; the same ones each time."""
+    """Yields each identity in each way first, then random pairs; the same each time."""
     chance = random.Random(SEED)  # noqa: S311 - a test that is the same each time
     every = [(by, way) for by in identities for way in WAYS]
     for number in range(count):

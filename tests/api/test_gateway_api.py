@@ -1,4 +1,4 @@
-"""Apps of type Gateway on a real API server, which serves HTTPRoutes or does not, and may come to or cease to while the operator runs."""
+"""Apps of type Gateway on a real API server. It may start or stop to serve HTTPRoutes while the operator runs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.support.waiting import eventually
 GATEWAY = "gateways/public"
 PARENT = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "gateways", "name": "public"}
 DELETED_WITHIN = 400.0
-"""The API server looks for what is left of a definition every 5 s, for a minute, before it tries the definition anew."""
+"""Seconds for the deletion of a definition. The API server checks every 5 s for remaining objects, for a minute, before it retries."""
 ROUTE = "HTTPRoute"
 
 
 @contextlib.contextmanager
 def gateway_api(cluster: Cluster) -> Iterator[None]:
-    """The Gateway API's definitions, served while the block runs."""
+    """Serves the Gateway API's definitions while the block runs."""
     kubectl, path = Kubectl(cluster), str(builds.ensure([components.GATEWAY_API])[components.GATEWAY_API_CRDS])
     api = Api.of(cluster)
 

@@ -1,4 +1,4 @@
-"""Deploys from Git: a change of `spec.deploy` is one row, and nothing that a GitOps tool repeats is one, or undoes one."""
+"""Deploys from Git: a change of `spec.deploy` makes one row. Repeated applies of a GitOps tool make no row and revert none."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_an_app_created_again_under_its_name_deploys_what_git_asks(module_stage:
 
 
 def _next_after(stage: HistoryStage, app: str, uid: str) -> Manifest:
-    """A row other than that of `uid`, once it has ended."""
+    """Waits for a row other than that of `uid` to end, and returns it."""
     return eventually(
         "a row of the new App ends",
         lambda: next((row for row in stage.rows(app) if row["metadata"]["uid"] != uid and "outcome" in row["spec"]), None),
@@ -114,7 +114,7 @@ WAYS = {
 
 @dataclass
 class SelfHeal:
-    """Applies what Git has every second, as GitOps tools do, in a thread of its own."""
+    """A thread that applies Git's content every second, as GitOps tools do."""
 
     apply: Callable[[], None]
     applied: int = 0
@@ -122,7 +122,7 @@ class SelfHeal:
     _end: threading.Event = field(default_factory=threading.Event)
 
     def wait(self, more: int = 2) -> None:
-        """Until so many more applies have begun and ended."""
+        """Waits until `more` further applies have begun and ended."""
         until = self.applied + more
         eventually("Git is applied again", lambda: self.applied >= until or self.failed)
         assert not self.failed, self.failed

@@ -1,4 +1,4 @@
-"""A deploy waits, says so in the same words on every surface, and goes on by the word of somebody else, whichever surface they gave it on."""
+"""A deploy waits, is shown with the same message on every surface, and continues after somebody else's approval on any of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 
 @dataclass(frozen=True)
 class Place:
-    """A project in which one approval is asked for. `app`: the id of an App that serves v1; `bert` approves, and `carl` is on call."""
+    """A project that requires one approval. `app`: the id of an App that serves v1. `bert` approves; `carl` is on call."""
 
     at: Rehearsal
     app: str
@@ -39,13 +39,13 @@ class Place:
         return f"/v1/apps/{self.app}{more}"
 
     def plugin(self, who: Client) -> Plugin:
-        """The plugin, logged in with somebody's token."""
+        """Returns the plugin, logged in with this caller's token."""
         kubeconfig = self.folder / f"{(who.token or '')[-8:]}.kubeconfig"
         rest_rehearsal.login(self.at.stage, who.token or "", kubeconfig)
         return Plugin(self.at.stage.cluster, self.namespace, self.folder, more={"KUBECONFIG": str(kubeconfig)})
 
     def waits(self, version: str) -> Manifest:
-        """Deploys a version as Anna, by REST; returns the row once it waits."""
+        """Deploys a version as Anna by REST, and returns the row once it waits."""
         asked = {"workflow_id": self.at.ids["workflow"], "workflow_version_id": self.at.ids[version]}
         row = self.at.caller.post(self.path("/deploy"), asked)
         return eventually("it waits", lambda: found if (found := self.row(row["id"]))["waits"] else None)
@@ -139,7 +139,7 @@ def test_every_surface_says_the_same_words(place: Place) -> None:
 
 
 def _ended(place: Place, row: Manifest, word: str) -> None:
-    """Its author takes it back."""
+    """Withdraws or rejects the row as its author, and waits for its end."""
     place.plugin(place.at.caller).said(word, place.name, row["name"], "--yes")
     eventually("it has ended", lambda: place.stored(row["name"])["spec"].get("outcome"))
     assert "withdrawn by" in place.row(row["id"])["reason"]

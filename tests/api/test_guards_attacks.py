@@ -1,4 +1,6 @@
-"""Attacks on guards that the API server decides: who may deploy, approve and bypass, whose word it is, and what policies select by."""
+"""Attacks on guards that the API server stops: who may deploy, approve and bypass, who an approval is from, and labels that policies select
+by.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ SEED = 14
 
 @pytest.fixture(scope="module")
 def place(cluster: Cluster, guarded: None) -> Iterator[Place]:
-    """A production whose row waits, and everybody who is about."""
+    """Yields a production with a waiting row, and all attackers."""
     api = Api.of(cluster)
     with fresh_namespace(api, "guards-attacks") as namespace:
         guard_attacks.install(api, namespace)
@@ -141,7 +143,7 @@ def test_who_may_bypass_and_deploy_deploys_past_the_rules(api: Api, place: Place
         api.delete(rest.of_user("bruno", place.namespace, "dynamiq-deployer"))
 
 
-# Apps of somebody who may change them, and not deploy.
+# Apps of a user who may change them, and not deploy.
 
 
 def test_an_app_that_deploys_stays_anybodys_to_change_but_for_that(api: Api, place: Place) -> None:
@@ -166,7 +168,7 @@ def test_a_job_that_is_there_already_stays(api: Api, place: Place) -> None:
     assert "verify" not in made(vito.merge(app, {"spec": {"rollout": {"verify": None}}}))["spec"]["rollout"]
 
 
-# Words stay, and end with their row.
+# Approvals cannot be changed, and end with their row.
 
 
 def test_only_the_operator_and_the_cluster_end_a_word(api: Api, place: Place) -> None:
@@ -273,7 +275,7 @@ def test_without_stamps_a_word_names_its_own_author_or_is_refused(cluster: Clust
 
 
 def test_every_refusal_says_what_would_be_needed(api: Api, place: Place) -> None:
-    """By somebody whom RBAC lets do all of it, so that each sentence is ours."""
+    """Rita has every RBAC right here, so each refusal is our own sentence."""
     here, rita = in_namespace(place.namespace), api.acting_as("rita")
     said = [
         rita.create(row_manifest("said", here, asking(workflowVersion="v1"))),

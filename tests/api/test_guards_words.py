@@ -1,4 +1,4 @@
-"""Attacks on guards that the operator decides: whose word counts, for which row, and what changes meanwhile."""
+"""Attacks on guards that the operator stops: whose approval counts, for which row, and changes meanwhile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.usefixtures("guarded"), pytest.mark.timeout(900)]
 
 BOTH, ROBOT = "bea", "robot"
-"""Who deploys and approves, and a service account that approves."""
+"""A user who deploys and approves, and a service account that approves."""
 FIRST = {"reason": "the first one"}
 
 
@@ -36,7 +36,7 @@ def policy(name: str, namespace: str, **spec: Any) -> Manifest:
 
 @pytest.fixture(scope="module")
 def staged(guarded: None, module_stage: HistoryStage) -> Iterator[HistoryStage]:
-    """Rows of this namespace need somebody else's word."""
+    """Yields a stage whose rows need an approval of somebody other than the author."""
     api, namespace = module_stage.api, module_stage.namespace
     guard_attacks.install(api, namespace)
     for role in ("dynamiq-deployer", "dynamiq-approver"):
@@ -49,19 +49,19 @@ def staged(guarded: None, module_stage: HistoryStage) -> Iterator[HistoryStage]:
 
 
 def live(stage: HistoryStage, app: str) -> str:
-    """An App that serves v1, by a row past the rules; the name of the row."""
+    """Makes an App that serves v1 by a bypass, and returns the row's name."""
     stage.app(app, workflow=APP)
     return stage.live(app, "v1", runtime=stage.default_runtime, bypass=FIRST)
 
 
 def workloads(stage: HistoryStage, app: str) -> dict[str, Manifest]:
-    """The workloads of an App, by name."""
+    """Returns the workloads of an App, by name."""
     found = stage.api.get("Deployment", "", stage.namespace, api_version="apps/v1", labelSelector=f"{names.APP_LABEL}={app}").body["items"]
     return {each["metadata"]["name"]: each for each in found}
 
 
 def asked(stage: HistoryStage, by: str, app: str, version: str, reason: str = "AwaitingApproval", **more: Any) -> Manifest:
-    """A row that somebody asks for, once it waits."""
+    """Deploys a version as `by`, and returns the row once it waits."""
     sent = row_manifest(f"{app}-{version}-{by}", in_namespace(stage.namespace), with_spec(app=app, workflowVersion=version, **more))
     made(stage.api.acting_as(by).create(sent))
     return eventually(f"{by}'s row waits: {reason}", lambda: _waiting(stage, sent, reason))
@@ -73,7 +73,7 @@ def _waiting(stage: HistoryStage, row: Manifest, reason: str) -> Manifest | None
 
 
 def word(api: Api, row: Manifest, *, name: str = "", **spec: Any) -> Manifest:
-    """Somebody's word on a row, of its digest, or as `spec` has it."""
+    """Creates an Approval of a row, for its digest unless `spec` has another."""
     meta = row["metadata"]
     said = {"row": meta["name"], "digest": row["spec"]["pinned"]["digest"], **spec}
     sent = approval_manifest(in_namespace(meta["namespace"]), with_spec(**said))
@@ -82,7 +82,7 @@ def word(api: Api, row: Manifest, *, name: str = "", **spec: Any) -> Manifest:
 
 
 def ended(stage: HistoryStage, row: Manifest, result: str) -> str:
-    """The reason for which a row has ended so."""
+    """Waits until a row ends with `result`, and returns the reason."""
 
     def outcome() -> Manifest | None:
         found: Manifest | None = stage.row(row["metadata"]["name"])["spec"].get("outcome")
@@ -135,7 +135,7 @@ def test_who_asks_by_an_app_is_its_rows_author(staged: HistoryStage) -> None:
 
 
 def test_another_strategy_brings_no_variables_that_nobody_approved(staged: HistoryStage) -> None:
-    """The live row was approved; what its App asks of pods was changed since, and waits for a row."""
+    """The live row was approved. Later changes of its App's variables wait for a new row."""
     live(staged, "converted")
     word(staged.api.acting_as("grace"), row := asked(staged, "dora", "converted", "v2"))
     staged.until(row["metadata"]["name"], "Live")
@@ -189,7 +189,7 @@ def test_on_call_goes_back_to_what_was_live_and_to_nothing_else(staged: HistoryS
 
 
 def test_what_cannot_be_read_holds(cluster: Cluster, account: Path, stage: HistoryStage, tmp_path: Path) -> None:
-    """Without the right to read policies the operator takes none for granted: only rollbacks and what bypasses are deployed."""
+    """Without the right to read policies, the operator assumes there may be some: it deploys only rollbacks and bypasses."""
     name = "dynamiq-operator"
     role = made(stage.api.read({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}}))
     less = [{**rule, "resources": [each for each in rule["resources"] if each != "deploypolicies"]} for rule in role["rules"]]

@@ -1,4 +1,4 @@
-"""The operator tells of what no longer protects the history, and of what may be weakened, on a real API server."""
+"""The operator reports on a real API server when policies that protect the history are missing, and when rules may be weakened."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROWS = names.FROZEN_DEFINITIONS[0]
 
 @pytest.fixture
 def lacking(stage: HistoryStage) -> Iterator[None]:
-    """An installation that lost a binding, and in which a rule may go for an hour."""
+    """Yields an installation that lost a binding, and in which a rule may be weakened for an hour."""
     until = format_time(datetime.now(UTC) + timedelta(hours=1))
     stage.kubectl("delete", "validatingadmissionpolicybinding", "dynamiq-status")
     stage.kubectl("annotate", "crd", ROWS, f"{names.WEAKENING_ANNOTATION}=field spec.a", f"{names.WEAKENING_UNTIL_ANNOTATION}={until}")
@@ -40,7 +40,7 @@ LOST = "ValidatingAdmissionPolicyBinding dynamiq-status"
 
 
 def told(stage: HistoryStage) -> list[tuple[str, str]]:
-    """Reasons and messages of the Events about the schema; operators of other tests, which ran without policies, told of these as well."""
+    """Returns reasons and messages of the Events about the schema. Operators of earlier tests without policies reported these too."""
     found = stage.api.get("Event", "", "default", fieldSelector=f"involvedObject.name={ROWS}").body["items"]
     return [(event["reason"], event["message"]) for event in found]
 

@@ -1,4 +1,4 @@
-"""What a real Prometheus reads of us by our own monitors, and what it answers every dashboard and every alert with."""
+"""A real Prometheus scrapes us by our own monitors, and answers the queries of every dashboard and alert."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 
 SCRAPED_WITHIN = 240.0
 ANSWERED_WITHIN = 240.0
-"""Seconds: the recorder counts what is missing each 30 s."""
+"""Seconds for an answer: the recorder counts missing runs every 30 s."""
 
 
 class Watched(NamedTuple):
@@ -74,7 +74,7 @@ def test_every_alert_has_something_to_compare(watched: Watched) -> None:
 
 
 def _asked(prometheus: Prometheus, query: str) -> list[dict[str, Any]]:
-    """Its series: they are away for a moment after a scrape that was late."""
+    """Returns the series of a query once it has any: after a late scrape they are missing for a moment."""
     return eventually(f"{query} has an answer", lambda: prometheus.ask(query), SCRAPED_WITHIN, 0.5)
 
 
@@ -94,7 +94,7 @@ def _answered(prometheus: Prometheus, asked: dict[str, str]) -> None:
 
 
 def test_operator_and_gate_speak_of_apps_and_a_pod_of_nobody_but_itself(watched: Watched) -> None:
-    """The labels that would be the pod's own stay what they say of an App, where we say it; and what a pod says is put aside."""
+    """The operator and the gate set labels of an App, and these are kept. A pod's own labels with the same names are renamed."""
     scene, prometheus = watched
     of_app = f'{{namespace="{scene.on.namespace}", app="{APP}"}}'
     live = _asked(prometheus, f"dynamiq_app_live_row{of_app}")

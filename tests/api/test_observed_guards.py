@@ -1,4 +1,4 @@
-"""Policies, Approvals, Rejections and labels of namespaces: what becomes of rows as they come, change and go, and where they cannot be read."""
+"""Policies, Approvals, Rejections and namespace labels are created, changed, deleted or unreadable: the effect on rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rules(stage: HistoryStage) -> Iterator[Rules]:
 
 
 class Rules:
-    """The policies of a test, of this namespace alone, and gone after it."""
+    """The policies of a test, for this namespace alone. They are deleted after it."""
 
     def __init__(self, stage: HistoryStage) -> None:
         self._stage, self._made = stage, dict[str, Manifest]()
@@ -53,12 +53,12 @@ class Rules:
 
 
 def told(stage: HistoryStage) -> list[str]:
-    """Why a deploy would wait that is asked for now."""
+    """Returns the messages of why a new deploy would wait now."""
     return [each["message"] for each in stage.get(kinds.APP.kind, APP).get("status", {}).get("guards", ())]
 
 
 def ask(stage: HistoryStage, row: str, user: str = ANNA, **asked: Any) -> None:
-    """A row of a user who may do everything: what it waits for are rules, and no rights."""
+    """Creates a row as a user with every right: it can only wait for rules."""
     made(admin(stage.api, user).create(given.row_manifest(row, given.in_namespace(stage.namespace), given.asking(**asked))))
 
 
@@ -69,7 +69,7 @@ def say(stage: HistoryStage, row: str, user: str = BO, purpose: str = "Approve")
 
 
 def until_waiting(stage: HistoryStage, row: str, reason: str) -> str:
-    """The sentence of a row, once it waits for this."""
+    """Waits until a row waits for this reason, and returns its message."""
 
     def seen() -> str | None:
         waits = stage.row(row)["status"].get("waits") or {}
@@ -121,14 +121,14 @@ def test_a_policy_that_is_changed_or_deleted_and_a_label_that_changes_are_notice
 
 
 def may_list(stage: HistoryStage, plural: str) -> bool:
-    """Whether the operator may."""
+    """Returns True if the operator may list this resource."""
     asked = ("auth", "can-i", "list", f"{plural}.{DEPLOY_POLICIES.group}", "-A", f"--as={OPERATOR}")
     return stage.kubectl(*asked, check=False).stdout.strip() == "yes"
 
 
 @contextlib.contextmanager
 def without_right(cluster: Cluster, stage: HistoryStage, plural: str) -> Iterator[None]:
-    """An installation whose operator may not list this."""
+    """Removes the operator's right to list this resource while the block runs."""
     (role,) = (
         each
         for each in yaml.safe_load_all((RBAC / "operator.yaml").read_text())

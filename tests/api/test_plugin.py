@@ -1,4 +1,4 @@
-"""`kubectl dynamiq` on a real API server, by a real kubectl and on a terminal. What each command asks and prints is decided in tests/unit/cli."""
+"""`kubectl dynamiq` on a real API server, by a real kubectl and on a terminal. tests/unit/cli tests each command's requests and output."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHOWN = r"\x1b]0;owned\x07\x1b[2J\nerror: forged"
 
 @pytest.fixture(scope="module")
 def told(module_stage: HistoryStage) -> str:
-    """An App whose history is v1 with a hostile message, v2, and a failed row; no test changes it."""
+    """Makes an App whose history is v1 with a hostile message, v2, and a failed row. No test changes it."""
     module_stage.app("told", workflow=APP)
     module_stage.live("told", "v1", runtime=module_stage.default_runtime, message=HOSTILE)
     module_stage.live("told", "v2", config={"autoscaling": {"minReplicas": 2, "maxReplicas": 3}})
@@ -156,7 +156,7 @@ def test_kubectl_completes_names_of_the_cluster(module_stage: HistoryStage, plug
 
 
 def _completed(plugin: Plugin, typed: list[str]) -> list[str]:
-    """What kubectl offers after `kubectl dynamiq` and these words."""
+    """Returns the completions that kubectl offers after `kubectl dynamiq` and these words."""
     command = [str(plugin.cluster.kubectl), "__complete", "dynamiq", typed[0], f"-n={plugin.namespace}", *typed[1:]]
     done = subprocess.run(command, env=plugin.environment(), capture_output=True, text=True, timeout=ENDS_WITHIN, check=True)
     *lines, directive = done.stdout.splitlines()
@@ -214,7 +214,7 @@ def test_a_terminal_shows_colours_where_it_wants_them_and_does_nothing_that_user
 
 @pytest.fixture
 def signals_by_default() -> Iterator[None]:
-    """What is started within ends at SIGHUP, also where these tests were started by nohup."""
+    """Resets SIGHUP to its default, so that programs started here end at it even if nohup started the tests."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)

@@ -1,4 +1,4 @@
-"""Asks the API server whether it would take objects, for which it has to have their namespaces."""
+"""Asks the API server by a dry run whether it would accept objects. The namespaces of the objects are made for it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from tests.support.waiting import eventually
 
 @contextlib.contextmanager
 def namespaces_of(api: Api, objects: list[Manifest]) -> Iterator[None]:
-    """Those that the objects are in and bring along, since a dry run makes none, or expect, as settings of Argo CD do."""
+    """Makes the missing namespaces of the objects while the block runs: those among the objects, and those that they expect to exist."""
     names = {each["metadata"]["name"] for each in objects if each["kind"] == "Namespace"}
     names |= {each["metadata"]["namespace"] for each in objects if "namespace" in each["metadata"]}
     every = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(names)]
     wanted = [each for each in every if not api.read(each).ok]
+    # A dry run makes no namespace, and settings of Argo CD expect one.
     for each in wanted:
         assert api.create(each).ok
     try:
@@ -28,8 +29,9 @@ def namespaces_of(api: Api, objects: list[Manifest]) -> Iterator[None]:
 
 
 def taken(api: Api, kubectl: Kubectl, objects: list[Manifest]) -> None:
-    """Asserts that it would, strictly by its schemas. In earnest they would meet other tests."""
+    """Asserts that the API server would accept the objects, strictly by its schemas."""
     with namespaces_of(api, objects):
+        # It is a dry run: real objects would disturb other tests.
         arguments = ("apply", "--server-side", "--force-conflicts", "--validate=strict", "--dry-run=server", "-f", "-")
         said = kubectl(*arguments, input=objects).stdout
     assert len(said.splitlines()) == len(objects)

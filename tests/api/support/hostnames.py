@@ -1,4 +1,4 @@
-"""What there is of an App's hostname: its route, the condition that says why it has none, and the claim."""
+"""Reads and changes the state of an App's hostname: its route, its condition and its claim."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def routes(stage: HistoryStage, app: str) -> bool:
 
 
 def settled(stage: HistoryStage, app: str) -> bool:
-    """Whether the App has a route, or a condition that says why not."""
+    """Returns True if the App has a route, or a condition that says why it has none."""
     return routes(stage, app) or stage.condition(app, "ChildrenApplied").get("reason") == "HostnameTaken"
 
 
 def refused(stage: HistoryStage, app: str) -> str:
-    """What the App's conditions say of its hostname, once they do."""
+    """Waits until the App's condition refuses its hostname, and returns the condition's message."""
     said = str(stage.until_condition(app, "ChildrenApplied", "False", reason="HostnameTaken")["message"])
     assert not routes(stage, app)
     assert stage.condition(app, "Ready")["status"] == "False"
@@ -34,12 +34,13 @@ def claim(hostname: str) -> Manifest:
 
 
 def asked_long_ago(stage: HistoryStage, hostname: str) -> None:
-    """Turns the clock of a claim that another App asks for: its grace has passed."""
+    """Moves the time of a claim that another App requests into the past: its grace is over."""
     _asked(stage, hostname, timedelta(seconds=-61))
 
 
 def asked_later(stage: HistoryStage, hostname: str) -> None:
-    """Turns it on: the grace lasts as long as a garbage collector on a busy machine may take."""
+    """Moves the time of a claim that another App requests into the future."""
+    # A garbage collector on a busy machine may take long: the grace has to last as long.
     _asked(stage, hostname, timedelta(minutes=10))
 
 
