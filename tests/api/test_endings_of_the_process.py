@@ -96,7 +96,7 @@ def test_the_process_ends_where_it_could_recover_anew_and_lives_on_otherwise(api
     assert end_of(unheard.operator) == NOT_RECOVERING
     assert unheard.operator.said(f"/pods for {PATIENCE:.0f} s, in which the API server answered others")
 
-    # These processes had other faults to survive: either they could not help it by ending, or they recovered.
+    # These operators had faults as long, and run on: a new process would not have helped, or they recovered.
     assert rotated.operator.alive
     assert down.operator.alive
     deploys.deploy(api, rotated.namespace, "b")

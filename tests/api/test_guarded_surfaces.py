@@ -139,7 +139,7 @@ def test_every_surface_says_the_same_words(place: Place) -> None:
 
 
 def _ended(place: Place, row: Manifest, word: str) -> None:
-    """Withdraws or rejects the row as its author, and waits for its end."""
+    """Withdraws the row as its author, and waits for its end."""
     place.plugin(place.at.caller).said(word, place.name, row["name"], "--yes")
     eventually("it has ended", lambda: place.stored(row["name"])["spec"].get("outcome"))
     assert "withdrawn by" in place.row(row["id"])["reason"]

@@ -1,6 +1,4 @@
-"""Attacks on guards that the API server stops: who may deploy, approve and bypass, who an approval is from, and labels that policies select
-by.
-"""
+"""Attacks on guards that the API server stops: rights to deploy, approve and bypass, authors of approvals, and labels."""
 
 from __future__ import annotations
 

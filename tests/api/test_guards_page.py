@@ -85,12 +85,11 @@ class Page:
     def until_ends(self, version: str, result: str) -> str:
         """Deploys a version until one of its rows ends with `result`, and returns the reason."""
 
+        # The operator may see a rejection of the version only after the first row.
         def ended() -> Manifest | None:
             row = self.on.deploy(self.app, version)
             found: Manifest = eventually(f"row {row} has ended", lambda: self.on.row(row)["spec"].get("outcome"))
             return found if found["result"] == result else None
-
-        # The operator may see a rejection of the version only after the first row.
 
         return str(eventually(f"a row of {version} ends: {result}", ended)["reason"])
 

@@ -1,4 +1,4 @@
-"""A recorder is installed, moved and removed on the real API server: no pod is recreated for it, and each App shows whether it is recorded."""
+"""A recorder is installed, moved and removed on the real API server. No pod is recreated for it, and each App shows whether it is recorded."""
 
 from __future__ import annotations
 

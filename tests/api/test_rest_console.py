@@ -1,4 +1,6 @@
-"""REST on a real API server, with an operator and without policies: sign-ins, streams, configurations, chains, and requests with one key at once."""
+"""REST on a real API server with an operator and without policies: sign-ins, streams, configurations, chains, and concurrent requests with
+one key.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,12 @@ from tests.support.waiting import eventually
 SESSION = "/console/session"
 OWN = {"Sec-Fetch-Site": "same-origin", "X-Dynamiq-Console": "1"}
 AT_ONCE = 3
-"""Times that each of two requests is sent under one key."""
+"""Times that each of two requests is sent with one key."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A rehearsal, of whose project are two more namespaces by their environments. `app`: the id of an App that serves v1."""
+    """A rehearsal with two more namespaces of its project, by environment. `app`: the id of an App that serves v1."""
 
     at: Rehearsal
     others: Mapping[str, str]
@@ -44,7 +46,7 @@ class Place:
 
     @property
     def name(self) -> str:
-        """The object's name of the App."""
+        """The App's object name."""
         return self.at.named(self.app)
 
 
@@ -73,7 +75,7 @@ def nobody(at: Rehearsal) -> Client:
 
 @contextmanager
 def reading(client: Client, path: str) -> Iterator[Iterator[Event]]:
-    """The events of a stream that has begun."""
+    """Yields the events of a stream that is ready."""
     with client("GET", path, stream=True) as answer:
         stream = events(answer)
         until(stream, "ready")
@@ -191,7 +193,7 @@ def test_a_configuration_is_changed_field_by_field_and_refused_by_the_schema(pla
 
 
 def test_a_history_that_nobody_touched_fits_and_a_row_that_is_taken_out_shows(at: Rehearsal) -> None:
-    """Without the policies, which let nobody take it out."""
+    """Without the policies, which prevent it, a row can be deleted."""
     app = at.new_app("Robbed")
     for version in ("v2", "v3"):
         at.deploy(app, version)
@@ -213,11 +215,11 @@ def test_a_history_that_nobody_touched_fits_and_a_row_that_is_taken_out_shows(at
     assert [(each["deployment_id"], "does not follow" in each["says"]) for each in told["misfits"]] == [(newest["id"], True)]
 
 
-# Requests with one key at once.
+# Concurrent requests with one key.
 
 
 def _at_once(client: Client, path: str, bodies: list[Manifest], key: str) -> list[Any]:
-    """Sends each of two requests several times at once under one key, of which one is done; returns what was answered of that."""
+    """Sends each of two requests several times at once with one key, and returns the answers to the accepted one."""
 
     def send(body: Manifest) -> requests.Response:
         return client.at(client.url)("POST", path, body, headers={"Idempotency-Key": key})

@@ -1,4 +1,4 @@
-"""`spec.history.limit`: the oldest rows go, and with them flows that no kept row names; what is kept verifies and can be brought back."""
+"""`spec.history.limit`: the oldest rows are deleted, with flows that no kept row names. Kept rows verify and can be restored by a rollback."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def limit(stage: HistoryStage, rows: int | None) -> None:
 
 
 def until_kept(stage: HistoryStage, rows: int = LIMIT) -> list[int]:
-    """The sequences that are there once so many rows are left."""
+    """Waits until `rows` rows are left, and returns their sequences."""
     eventually(f"{rows} rows are left: {len(stage.rows(APP))}", lambda: len(stage.rows(APP)) == rows)
     return [row["spec"]["sequence"] for row in stage.rows(APP)]
 

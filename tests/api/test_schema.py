@@ -1,4 +1,4 @@
-"""Every rule of the resources on the real API server, in a new object and in a change, by turns in each way in which an object gets there."""
+"""Every rule of the resources on the real API server, for a new object and for a change, with the ways of sending it in turn."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MUTABLE = ("App", "Workflow", "DeployPolicy")
 
 @pytest.fixture(scope="module")
 def namespace(cluster: Cluster) -> Iterator[str]:
-    """One namespace for all: nearly every request is a dry run."""
+    """Yields one namespace for all tests: nearly every request is a dry run."""
     with fresh_namespace(Api.of(cluster), "schema") as name:
         yield name
 

@@ -1,4 +1,4 @@
-"""What docs/versions.md says of the Kubernetes that runs: on a newer one all of it is there, on an older one what the table says in place of it."""
+"""docs/versions.md about the running Kubernetes: a newer one has every feature, an older one the table's replacement."""
 
 from __future__ import annotations
 
