@@ -22,7 +22,7 @@ SENT: dict[str, tuple[Modifier, ...]] = {
     "with another's name": (with_spec(createdBy="mallory"),),
 }
 OVERRIDDEN = ("with Argo CD's options", "with another's name")
-"""Cases in which a policy changes the applied content: a client-side apply sends it each time, and the API server renews managedFields."""
+"""Cases in which a policy changes the applied content. A client-side apply sends it each time, and the API server renews managedFields."""
 
 REPEATS = 2
 

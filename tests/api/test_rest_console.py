@@ -1,5 +1,5 @@
-"""REST on a real API server with an operator and without policies: sign-ins, streams, configurations, chains, and concurrent requests with
-one key.
+"""REST on a real API server with an operator, without policies: sign-ins, streams, configurations, chains, concurrent requests with one
+key.
 """
 
 from __future__ import annotations

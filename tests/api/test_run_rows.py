@@ -1,6 +1,4 @@
-"""Each run belongs to its row, under traffic and all kinds of rows: deploys, scaling, the same flow, rollbacks, waiting or failed rows, a
-restore.
-"""
+"""Each run belongs to its row, under traffic and every kind of row: deploys, scaling, rollbacks, waiting or failed rows, a restore."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Rights that the operator seldom uses, used under its own account: it reads the owner of a name in use, and keeps digests of keys at the
-gate.
+"""Rights that the operator seldom uses: it reads the owner of a name in use, and keeps digests of keys at the gate.
 
 `python -m tests.rights` counts a right as needed if its use was seen: without this module some uses would depend on chance.
 """

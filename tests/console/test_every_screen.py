@@ -1,4 +1,4 @@
-"""Every screen over answers in which each text of users is long, and over an API that finds nothing: it fits, and says so."""
+"""Every screen with very long texts of users, and with an API that finds nothing: it fits, and shows the error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHERS = pytest.mark.long(
 
 
 def told(page_as: PageAs, status: int = 200, more: str = "", **options: Any) -> tuple[Window, dict[str, str]]:
-    """A window to which every read is answered, each text of users with `more` behind it; and the addresses of the screens."""
+    """Returns a window with prepared answers to every read, and the addresses of the screens. `more`: is added to each text of users."""
     window = page_as("viewer", None, **options)
     everything = answers.Everything(lambda text: text + more, status)
     everything.given_to(window.page)
@@ -30,7 +30,7 @@ def told(page_as: PageAs, status: int = 200, more: str = "", **options: Any) -> 
 
 
 def opened(window: Window, name: str, path: str) -> Page:
-    """The page when the screen is there, and the dialog where it is one."""
+    """Returns the page once the screen is shown, or its dialog is open."""
     page = window.go_on(path)
     if name in DIALOGS:
         expect(page.locator("dialog[open]")).to_be_visible()

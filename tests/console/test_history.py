@@ -1,4 +1,4 @@
-"""The history of an App: each deployment told, filtered by the address, verified, compared, exported and printed."""
+"""The history of an App: each deployment is shown, filtered by the address, verified, compared, exported and printed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FORMULA = '=HYPERLINK("https://evil.example","look")'
 
 @dataclass(frozen=True)
 class Told:
-    """An App with four rows: v1, one that failed, v2, and v1 brought back."""
+    """An App with four rows: v1, a failed one, v2, and a rollback to v1."""
 
     stage: HistoryStage
     app_id: str
@@ -40,7 +40,7 @@ class Told:
 
     @property
     def reason(self) -> str:
-        """Why the second row failed."""
+        """Returns why the second row failed."""
         return str(self.stage.row(self.names[1])["spec"]["outcome"]["reason"])
 
     def uid(self, sequence: int) -> str:
@@ -56,7 +56,7 @@ def told(stage: HistoryStage) -> Told:
     asked: dict[str, Any] = {"runtime": stage.default_runtime, "config": {"type": "server"}}
     first = stage.live(APP, "v1", message="The first", **asked)
     live_at = parse_time(stage.row(first)["spec"]["outcome"]["at"])
-    # Times have whole seconds: of rows that were live in the same one the newest is what was live then.
+    # Times have whole seconds: among rows that were live in the same second, the newest counts as the live one.
     eventually("the next row is of another second", lambda: datetime.now(UTC) - live_at >= timedelta(seconds=1))
     failed = stage.deploy(APP, "v1", message="No such config", runtime=stage.default_runtime, config={"idleSeconds": 9})
     stage.until(failed, "Failed")
@@ -206,7 +206,7 @@ def test_the_history_is_verified_against_a_digest_that_was_kept(page_as: PageAs,
 
 
 def exported(page: Page, kind: str) -> str:
-    """The file that Export makes."""
+    """Exports the history, and returns the file's text."""
     page.get_by_role("button", name="Export", exact=True).click()
     dialog = page.get_by_role("dialog", name="Export")
     dialog.get_by_text(kind, exact=True).click()
@@ -252,7 +252,7 @@ def test_an_audit_report_is_printed(page_as: PageAs, told: Told) -> None:
 
 
 LOCAL = "(time) => { const at = new Date(time); return new Date(at - at.getTimezoneOffset() * 60000).toISOString().slice(0, 19) }"
-"""A time as an input has it, in the zone of the browser."""
+"""Formats a time as an input does, in the browser's time zone."""
 
 
 def test_what_was_live_at_a_time(page_as: PageAs, told: Told) -> None:
@@ -308,7 +308,7 @@ def test_deploys_of_a_time_are_reported_into_a_file(page_as: PageAs, told: Told)
 
 
 def read_further_up(page: Page, pixels: int) -> FloatRect:
-    """Turns the wheel at the end of the page, which lets go of the row that was gone to. Returns where the oldest row is then."""
+    """Scrolls up from the end of the page, so that it no longer follows the chosen row. Returns the new place of the oldest row."""
     painted(page)
     box = row(page, 1).bounding_box()
     assert box is not None

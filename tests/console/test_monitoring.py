@@ -1,4 +1,4 @@
-"""What an App's runs come to over time, and whether a deploy made it worse: in Monitoring, in the history, and in a comparison."""
+"""An App's run figures over time, and the effect of a deploy on them: in Monitoring, in the history, and in a comparison."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PHONE = {"width": 320, "height": 640}
 
 @pytest.fixture(scope="module")
 def history(stage: HistoryStage) -> LongHistory:
-    """A history whose newest rows are of the last day."""
+    """Returns a history whose newest rows are of the last day."""
     stage.app("monitored", factories.public(), workflow="long")
     made = LongHistory(rest.uid(stage.api, kinds.APP.kind, "monitored", stage.namespace), ROWS)
     now = datetime.now(UTC)
@@ -95,7 +95,7 @@ def test_time_and_group_stand_in_the_address_and_are_what_is_asked(page_as: Page
     expect(page).to_have_url(re.compile("group=workflow_version"))
     expect(chart(page, "Duration, p95").locator(".legend")).to_contain_text(re.compile(r"v\d"))
     asked = [dict(query) for _, path, query in recorded.asked if path.endswith("/metrics")]
-    # Both are asked for again every half minute: which of them came last is a matter of time.
+    # Both are requested every half minute: either may be the later one.
     assert any({"interval": "minute", "group_by": "workflow_version"}.items() <= each.items() for each in asked)
     page.reload()
     settled(page)

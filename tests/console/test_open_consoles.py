@@ -1,4 +1,4 @@
-"""How soon a change on the cluster is on the screen, and what consoles that are open cost while nothing changes: figures, with SOAK=1 of all that is asked for."""
+"""How soon a change in the cluster is shown, and the cost of open consoles while nothing changes. SOAK=1 measures all required figures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHANGES, CONSOLES, CALLS = 200, 100, 300
 REST = 60
 """Seconds for which the requests of the API server are counted."""
 REQUESTS_MOST = 1.2
-"""Times the requests with one open console that there may be with a hundred."""
+"""How many times the requests of one open console a hundred consoles may cause."""
 
 SHOWN = """(() => {
   window.shownAt = {};
@@ -39,7 +39,7 @@ SHOWN = """(() => {
     for (const each of document.querySelectorAll("h1, .history-table [data-place]")) window.shownAt[each.textContent] ??= Date.now();
   }).observe(document, {childList: true, subtree: true, characterData: true});
 })()"""
-"""Notes when a text was first in the heading, or in a row of the history."""
+"""Notes when a text was first shown in the heading, or in a row of the history."""
 
 FOUND = "(said) => Object.entries(window.shownAt).find(([text]) => text.includes(said))?.[1]"
 
@@ -57,7 +57,7 @@ def address(stage: HistoryStage, app: str) -> str:
 
 
 def watched(page_as: PageAs, path: str) -> Window:
-    """A window at a path, once its stream is on."""
+    """Returns a window at a path, once its stream is open."""
     window = page_as("viewer", "/console/workflows", is_new=True)
     window.page.add_init_script(SHOWN)
     window.page.goto("about:blank")  # what the page before still asks for is not counted
@@ -68,7 +68,7 @@ def watched(page_as: PageAs, path: str) -> Window:
 
 
 def shown(page: Page, said: str, since: float) -> float:
-    """Milliseconds from a time of `time.time()` until the page had a text."""
+    """Returns the milliseconds from `since`, as of `time.time()`, until the page showed a text."""
     found = page.wait_for_function(FOUND, arg=said).json_value()
     return float(found - since * 1000)
 
@@ -142,7 +142,8 @@ def come_to_rest(windows: Sequence[Window]) -> None:
 
 
 def _is_quiet(windows: Sequence[Window]) -> bool:
-    """Whether none of them has asked for anything in three seconds: a stream that was silent is opened again after one, or polls stand in."""
+    """Returns True if no window has sent a request in three seconds."""
+    # A silent stream is reopened after one second, or polls replace it.
     asked = asked_by(windows)
     time.sleep(3)  # the length of the look
     return asked_by(windows) == asked
@@ -153,7 +154,7 @@ def asked_by(windows: Sequence[Window]) -> int:
 
 
 def requests(stage: HistoryStage) -> float:
-    """What the API server has answered so far."""
+    """Returns the number of requests that the API server has answered so far."""
     metrics = stage.kubectl("get", "--raw", "/metrics").stdout
     return sum(float(value) for value in re.findall(r"^apiserver_request_total\{.*\} (\S+)$", metrics, re.MULTILINE))
 

@@ -1,4 +1,4 @@
-"""Rules for deploys in the console: rows that wait and who says what of them, holds, freezes, suspension, rejected versions and bypasses."""
+"""Rules for deploys in the console: waiting rows and decisions on them, holds, freezes, suspension, rejected versions and bypasses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def deploying(stage: HistoryStage, users: dict[str, User]) -> Deploying:
 
 @pytest.fixture
 def rule(deploying: Deploying) -> Iterator[Rule]:
-    """`rule(app, "Frozen", freezes=[…])`: a DeployPolicy of the namespace, and the App knows by now that a deploy would wait for that."""
+    """Yields `rule(app, "Frozen", freezes=[…])`: it makes a DeployPolicy of the namespace, and waits until the App's guards have that
+    reason.
+    """
     stage = deploying.stage
     name = f"{stage.namespace}-rule"
     selector = {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}}
@@ -54,7 +56,7 @@ def rule(deploying: Deploying) -> Iterator[Rule]:
 
 
 def reasons(stage: HistoryStage, app: str) -> list[str]:
-    """Why a deploy of the App would wait now."""
+    """Returns the reasons for which a deploy of the App would wait now."""
     return [each["reason"] for each in stage.get(kinds.APP.kind, app).get("status", {}).get("guards") or ()]
 
 
@@ -67,7 +69,7 @@ def rules(page: Page) -> Locator:
 
 
 def deploy(page: Page, version: str, says: str = "") -> None:
-    """Deploys a version by the panel that is open, once its preview says this."""
+    """Deploys a version by the open panel, once its preview has this text."""
     panel = dialog(page, "Deploy")
     option = panel.get_by_label("Source version").locator("option", has_text=re.compile(f"^{version} ")).first
     panel.get_by_label("Source version").select_option(label=option.inner_text())
@@ -78,7 +80,7 @@ def deploy(page: Page, version: str, says: str = "") -> None:
 
 
 def settled_row(deploying: Deploying, app: str, result: str) -> dict[str, Any]:
-    """The newest row's spec, once it has ended so."""
+    """Waits until the newest row ends with `result`, and returns its spec."""
 
     def ended() -> dict[str, Any] | None:
         spec: dict[str, Any] = deploying.stage.rows(app)[-1]["spec"]
@@ -158,14 +160,14 @@ def test_it_is_rejected_by_keyboard_with_two_actions_from_the_list(page_as: Page
 
 
 def git(deploying: Deploying, app: str, version: str) -> str:
-    """What Git asks for from now on; the App's id."""
+    """Sets the version in Git, and returns the App's id."""
     stage = deploying.stage
     stage.apply(stage.declared(version, factories.public(), factories.with_spec(workflow=deploying.workflow), name=app))
     return rest.uid(stage.api, kinds.APP.kind, app, stage.namespace)
 
 
 def rolled_back(page_as: PageAs, deploying: Deploying, app: str) -> Page:
-    """An App of Git's that was rolled back to its first row, in the console: at its own page."""
+    """Rolls an App that deploys from Git back to its first row in the console, and returns its page."""
     uid = git(deploying, app, "v1")
     deploying.stage.until_served("v1", app)
     git(deploying, app, "v2")
@@ -327,7 +329,7 @@ def test_the_rules_are_gone_past_by_who_may_with_a_reason_that_stays(page_as: Pa
 
 
 def rejected(deploying: Deploying, app: str, **parts: str) -> None:
-    """The flow of the App's first row is known to be bad."""
+    """Rejects the flow of the App's first row."""
     stage = deploying.stage
     made = {"apiVersion": API_VERSION, "kind": kinds.REJECTION.kind, "metadata": {"namespace": stage.namespace, "generateName": "bad-"}}
     spec = {"workflowHash": stage.rows(app)[0]["spec"]["pinned"]["workflowHash"], "reason": WHY, **parts}
@@ -335,7 +337,7 @@ def rejected(deploying: Deploying, app: str, **parts: str) -> None:
 
 
 def older_than_all_that_are_listed(window: Window, deploying: Deploying, version: str) -> None:
-    """The page of such a version says that it is rejected, as that of another."""
+    """Asserts that the page of such a version shows its rejection like any other page."""
     newest_two_alone(window.page)
     found = rest.uid(deploying.stage.api, kinds.WORKFLOW_VERSION.kind, f"{deploying.workflow}-{version}", deploying.stage.namespace)
     page = window.goto(f"/console/workflows/{deploying.workflow_id}/versions/{found}")

@@ -1,4 +1,4 @@
-"""The runs of an App: a list of thousands that grows while it is read. What its screens say and ask is shown in a DOM: `operator/console/tests`."""
+"""The runs of an App: a list of thousands that grows while it is read. `operator/console/tests` tests the screens' texts in a DOM."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 RENDERED_MOST = 60
 ROWS, RUNS = 12, 12_000
 LOOKED_AGAIN_AFTER, LOOKED_AT_FIGURES_AFTER = 4_000, 30_000
-"""Milliseconds."""
+"""Milliseconds until the page reads runs and figures again."""
 
 COUNTED = """(() => {
   const asked = window.fetch;
@@ -31,7 +31,7 @@ COUNTED = """(() => {
     return asked(address, ...more);
   };
 })()"""
-"""Counts in the page what it asks of the recorder: the test hears of it later, on a busy machine after it has looked."""
+"""Counts in the page its requests to the recorder. On a busy machine the test would see them too late."""
 
 
 class Opened(Protocol):
@@ -46,7 +46,7 @@ def history(stage: HistoryStage) -> LongHistory:
 
 @pytest.fixture(scope="module")
 def many(history: LongHistory) -> Recorded:
-    """Ten thousand runs and more, which no test changes."""
+    """Returns more than ten thousand runs, which no test changes."""
     return runs.of_history(history, count=RUNS)
 
 
@@ -57,7 +57,7 @@ def few(history: LongHistory) -> Recorded:
 
 @pytest.fixture
 def opened(page_as: PageAs, history: LongHistory) -> Opened:
-    """Opens a page of the App over runs that are made up; with `clock` its time goes on as the test says."""
+    """Returns a function that opens a page of the App over made-up runs. `clock`: the test sets the page's time."""
 
     def at(recorded: Recorded, rest: str = "/runs", user: str = "admin", clock: bool = False) -> Page:
         window = page_as(user, None, is_new=clock)
@@ -74,17 +74,17 @@ def opened(page_as: PageAs, history: LongHistory) -> Opened:
 
 
 def links(page: Page) -> Locator:
-    """The runs that are rendered, by their links."""
+    """Returns the links of the rendered runs."""
     return runs.table(page).get_by_role("link")
 
 
 def short(*found: object) -> list[str]:
-    """What people read of the ids of runs."""
+    """Returns the first eight characters of runs' ids, as the page shows them."""
     return [str(getattr(run, "id"))[:8] for run in found]  # noqa: B009
 
 
 def asked(recorded: Recorded, path: str) -> list[dict[str, str]]:
-    """The queries of a path so far."""
+    """Returns the queries of a path so far."""
     return [dict(query) for _, each, query in recorded.asked if each.endswith(path)]
 
 

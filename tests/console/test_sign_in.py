@@ -1,4 +1,4 @@
-"""Signing in to the console with a token, out again, and where the token never is."""
+"""Signing in to the console with a token, and signing out. The token is never stored where scripts could read it."""
 
 from __future__ import annotations
 

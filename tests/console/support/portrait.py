@@ -210,9 +210,7 @@ def _recorded(stage: HistoryStage, rows: list[Manifest]) -> Recorded:
 
 
 def _screens(stage: HistoryStage, rows: list[Manifest], waiting: Manifest, run: str) -> dict[str, str]:
-    """Returns the addresses of the screens that are drawn, by the names of their pictures. tests/console/support/screens.py lists the
-    screens.
-    """
+    """Returns the addresses of the drawn screens of tests/console/support/screens.py, by the names of their pictures."""
     uids = {
         name: each["metadata"]["uid"]
         for name, each in {

@@ -1,4 +1,4 @@
-"""A word on a row that waits: which row it is on, what it does, what is still missing, and who gives it in vain."""
+"""An Approval of a waiting row: the row that it is for, its effect, the remaining requirements, and approvals that would have no effect."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def of(purpose: Purpose, row: str | int | None = None, message: str | None = Non
 
 
 def stage(*rows: Manifest, app: Manifest | None = None, by: str = "otto") -> Script:
-    """An App with these rows, for a caller of this name."""
+    """Returns a script of an App with these rows, for a caller of this name."""
     script = holding(app or given.app_manifest(), LIVE, *rows)
     script.on("POST", PATH, rules.stamping(by))
     return script.on("POST", REVIEWS, {"status": {"userInfo": {"username": by}}})
@@ -39,7 +39,7 @@ def waits(name: str = "chat-b", sequence: int = 2, needed: int = 1) -> Manifest:
 
 
 def told(plan: ApprovalPlan) -> list[str]:
-    """What is said of a word that the API server stamped."""
+    """Returns the messages about an Approval that the API server stamped."""
     return said(plan, {"spec": {"by": plan.by}})
 
 
@@ -77,14 +77,14 @@ def test_what_is_still_missing_is_said(row: given.Modifier, purpose: Purpose, mi
     ],
 )
 def test_an_approval_that_would_have_no_effect_is_refused(by: str, why: str) -> None:
-    """Its giver would go home, and the row would wait on."""
+    """Otherwise the approver would leave, and the row would wait on."""
     script = stage(waits(), by=by)
     with pytest.raises(NotAllowed, match=why):
         plan_approval(ScriptedApi(script), APPROVE)
 
 
 def test_after_an_approval_only_what_else_is_needed_is_said() -> None:
-    """The row's status is from before the approval, and still asks for it."""
+    """The row's status is older than the approval, and still requires it."""
     row = waits()
     frozen = "Frozen until 2026-11-30T06:00:00Z (freeze weekend of policy production), then someone who may deploy runs `…`"
     for message in (
@@ -147,14 +147,14 @@ BACK = given.stored(given.row_manifest("chat-a", given.live(1, "v1", holds=HOLDS
 
 
 def holding_back(*rows: Manifest, by: str = "otto", holds: Manifest = HOLDS) -> Script:
-    """An App of which what Git asks for waits."""
+    """Returns a script of an App whose changes from Git are on hold."""
     live = {"row": "chat-a", "sequence": 1, "workflowVersion": "v1", "runtime": "1.0.0"}
     script = holding(given.app_manifest(given.with_status(holds=holds, live=live)), *rows)
     return script.on("POST", REVIEWS, {"status": {"userInfo": {"username": by}}})
 
 
 def test_a_hold_is_lifted_where_nothing_waits_yet() -> None:
-    """The word is on the row that runs, and holds."""
+    """The Resume is for the live row, which carries the hold."""
     plan = plan_approval(ScriptedApi(holding_back(BACK)), of(Purpose.RESUME))
     assert plan.manifest["spec"]["row"] == "chat-a"
     assert told(plan)[1:] == ["changes from Git are applied again"]
@@ -208,7 +208,7 @@ def test_where_nothing_can_be_resumed_it_is_said_what_waits_for_what() -> None:
 
 
 def test_a_resume_of_a_freeze_does_not_stand_for_the_one_after_it() -> None:
-    """It was given while the freeze went on; the operator counts what is said after its end."""
+    """The Resume was given during the freeze. The operator counts only one that is given after its end."""
     row = given.stored(given.row_manifest("chat-b", rules.held(2)))
     script = stage(row).on("GET", PATH, listed(rules.approval(row, "otto", "Resume")))
     plan = plan_approval(ScriptedApi(script), of(Purpose.RESUME))
@@ -217,7 +217,7 @@ def test_a_resume_of_a_freeze_does_not_stand_for_the_one_after_it() -> None:
     assert plan_approval(ScriptedApi(lifted), of(Purpose.RESUME)).said is not None
 
 
-# What counts for nothing.
+# Approvals without effect.
 
 
 def unverified(row: Manifest) -> Manifest:

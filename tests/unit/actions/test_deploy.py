@@ -1,4 +1,4 @@
-"""Planning a deploy and performing it: what is previewed is what is written, under a key once."""
+"""Planning and performing a deploy: the written row matches the preview, and a key deploys once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def scaled(fewest: int) -> Manifest:
 
 @pytest.fixture
 def script() -> Script:
-    """An App that serves v1 of two versions."""
+    """Returns a script of an App that serves v1 of two versions."""
     row = given.row_manifest("chat-1", given.live(1, "v1"))
     releases = (given.version_manifest("v1"), given.version_manifest("v2"))
     keyed = [claim.row for asked in (REQUEST, ANY) if (claim := deploy_claim(asked, given.an_app().meta.uid, KEY)) is not None]
@@ -138,7 +138,7 @@ def test_what_waits_for_a_release_that_never_was_is_unknown() -> None:
 
 
 def test_a_preview_takes_the_rights_of_a_reader(script: Script) -> None:
-    """It tries nothing; where it may not even be asked what the caller may do, nothing is said of it."""
+    """A preview makes no dry run. If the caller may not review their own rights, it has no warning about them."""
     script.on("POST", ROWS, FORBIDDEN).on("POST", REVIEWS.path(), FORBIDDEN)
     assert plan_deploy(ScriptedApi(script), REQUEST).preview.warnings == ()
     assert written(script) == []
@@ -156,7 +156,7 @@ def test_a_preview_takes_the_rights_of_a_reader(script: Script) -> None:
     ids=["a deploy", "a rollback", "one that does not hold", "one past the rules", "a deploy past the rules"],
 )
 def test_a_preview_says_which_verbs_its_caller_lacks(script: Script, asked: DeployRequest, verbs: list[str]) -> None:
-    """They may create rows, and so go back, and nothing else."""
+    """The caller may only create rows, which suffices for a rollback."""
     permitting(script, but=[("deploy", "deployments"), ("bypass", "deployments")])
     assert plan_deploy(ScriptedApi(script), asked).preview.warnings == tuple(
         f"you could not do this: you may not {verb} deployments.dynamiq.getdynamiq.ai in namespace demo" for verb in verbs

@@ -1,4 +1,4 @@
-"""What rows are brought back from, as a caller may read it."""
+"""The state from which a row can be restored by a rollback, as far as the caller may read it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROWS = [
 
 
 def kept(*versions: str) -> list[Manifest]:
-    """ConfigMaps of flows, as a list of metadata has them."""
+    """Returns the ConfigMaps of flows, as a list of metadata has them."""
     return [{"metadata": {"annotations": {names.FLOW_HASH_ANNOTATION: given.flow_hash(version)}}} for version in versions]
 
 

@@ -1,4 +1,4 @@
-"""An App that was deleted and made again: surfaces show and use what is the new one's, while the first one's is being collected."""
+"""An App that was deleted and recreated: surfaces show and use the new one's objects while the old one's are collected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Triggers of an App: what a change leaves, what is refused, and a run that begins now."""
+"""Triggers of an App: the effect of a change, refusals, and a run that starts now."""
 
 from __future__ import annotations
 

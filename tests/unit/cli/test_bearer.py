@@ -1,4 +1,4 @@
-"""The token that the recorder is asked with: of the flag, or of whatever the kubeconfig's user logs in with."""
+"""The token for the recorder: from the flag, or from the login of the kubeconfig's user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ V1 = "client.authentication.k8s.io/v1"
 
 
 def sent(plugin: ScriptedPlugin, *options: str) -> str:
-    """The token that arrives."""
+    """Returns the token that the recorder receives."""
     plugin.script.has_recorder = True
     done = plugin("run", RUN, *options)
     assert done.code == 0, done.err
@@ -26,7 +26,7 @@ def sent(plugin: ScriptedPlugin, *options: str) -> str:
 
 
 def refused(plugin: ScriptedPlugin, *options: str) -> str:
-    """What is said where there is none: one sentence, and nothing was asked but whether there is a recorder."""
+    """Returns the error without a token: one sentence, and the only request was whether there is a recorder."""
     plugin.script.has_recorder = True
     done = plugin("run", RUN, *options)
     assert (done.code, {sent.path for sent in plugin.script.recorded}) == (1, {f"{PROXY}/healthz"})

@@ -1,4 +1,4 @@
-"""What goes wrong on the way to the API server: one sentence with the next step, and an exit code."""
+"""Failures on the way to the API server: one sentence with the next step, and an exit code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_CLUSTER = "nothing answers at localhost:8080, where kubectl looks when it kno
 
 
 def text(status: int, said: str) -> Reply:
-    """As `kubectl proxy` itself answers: no object."""
+    """Returns a plain text, as `kubectl proxy` itself answers."""
     return Reply(status, f"{said}\n".encode())
 
 

@@ -1,4 +1,4 @@
-"""`list`, `version`, and the forms that `-o` prints."""
+"""`list`, `version`, and the formats of `-o`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READY = {"type": "Ready", "status": "True", "reason": "Serving"}
 
 @pytest.fixture
 def apps(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """One App that serves, one that rolls out for the first time, and one of another namespace with a hostile reason."""
+    """Returns a plugin on a serving App, one in its first rollout, and one of another namespace with a hostile reason."""
     rolling = [
         {"type": "Ready", "status": "False", "reason": "NotDeployed"},
         {"type": "Progressing", "status": "True", "reason": "Deploying"},
