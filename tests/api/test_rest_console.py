@@ -1,6 +1,4 @@
-"""REST on a real API server with an operator, without policies: sign-ins, streams, configurations, chains, concurrent requests with one
-key.
-"""
+"""REST on a real API server with an operator, without policies: sign-ins, streams, configurations, chains, and one key used twice at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every rule of the resources on the real API server, for a new object and for a change, with the ways of sending it in turn."""
+"""Every rule of the resources on the real API server, for new objects and changes, with the ways of sending them in turn."""
 
 from __future__ import annotations
 

@@ -18,14 +18,16 @@ from tests.support.history_stage import APP, HistoryStage
 NO_FILE = {"error": {"code": "not_found", "message": "the console has no such file: load the page again", "details": {}}}
 WAS_HIDDEN = """(() => {
   const look = () => {
-    # The page shows the message after five seconds, and a test on a busy machine may check later.
     const told = document.querySelector(".not-yet");
     window.wasHidden = told !== null && getComputedStyle(told).visibility === "hidden";
     if (!window.wasHidden) requestAnimationFrame(look);
   };
   requestAnimationFrame(look);
 })()"""
-"""Notes whether the page hides its message that it is still loading."""
+"""Notes whether the page hides its message that it is still loading, which it shows after five seconds.
+
+A test on a busy machine may check later.
+"""
 AWAY = {"error": {"code": "unavailable", "message": "the cluster does not answer", "details": {}}}
 
 

@@ -1,4 +1,4 @@
-"""The cost of a long history for its reader, beside a short one, on a real API server: 10,000 rows with SOAK=1, a tenth in `make test`."""
+"""The cost of a long history for its reader, compared with a short one, on a real API server. SOAK=1 has 10,000 rows, `make test` a tenth."""
 
 from __future__ import annotations
 

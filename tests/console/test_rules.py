@@ -39,9 +39,7 @@ def deploying(stage: HistoryStage, users: dict[str, User]) -> Deploying:
 
 @pytest.fixture
 def rule(deploying: Deploying) -> Iterator[Rule]:
-    """Yields `rule(app, "Frozen", freezes=[…])`: it makes a DeployPolicy of the namespace, and waits until the App's guards have that
-    reason.
-    """
+    """Yields `rule(app, "Frozen", freezes=[…])`, which makes a DeployPolicy and waits until the App's guards have that reason."""
     stage = deploying.stage
     name = f"{stage.namespace}-rule"
     selector = {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}}

@@ -1,4 +1,4 @@
-"""`report` and `at`: whole calls, from the command line to the bytes that are printed."""
+"""`report` and `at`: whole calls, from the command line to the printed bytes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def owned(row: Manifest, uid: str = OWNER, namespace: str = NAMESPACE) -> Manife
 
 
 def history(uid: str = OWNER, namespace: str = NAMESPACE) -> list[Manifest]:
-    """Three rows in a chain, the last of which is live since the hour of all of them."""
+    """Returns three rows in a chain. All are of the same hour, and the last one is live."""
     made = (
         given.row_manifest("chat-a", given.superseded(1, "v1"), given.asking(createdBy="anna")),
         given.row_manifest("chat-b", given.failed(2, "v2"), given.asking(createdBy="bo", message="the other\nteam")),
@@ -40,7 +40,7 @@ def history(uid: str = OWNER, namespace: str = NAMESPACE) -> list[Manifest]:
 
 
 def holds(plugin: ScriptedPlugin, apps: Sequence[Manifest], rows: Sequence[Manifest]) -> None:
-    """What the cluster has, in lists of the namespace and of all, and one by one."""
+    """Adds Apps and rows to the cluster: to the lists of the namespace and of all namespaces, and by name."""
     for namespace in (NAMESPACE, ""):
         inside = [[each for each in some if namespace in ("", each["metadata"]["namespace"])] for some in (apps, rows)]
         plugin.script.on("GET", APPS.path(namespace), listed(*inside[0])).on("GET", RECORDS.path(namespace), listed(*inside[1]))
@@ -50,7 +50,7 @@ def holds(plugin: ScriptedPlugin, apps: Sequence[Manifest], rows: Sequence[Manif
 
 @pytest.fixture
 def told(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """App chat with three rows."""
+    """Returns a plugin on App chat with three rows."""
     holds(plugin, [app_manifest()], history())
     return plugin
 
@@ -103,7 +103,7 @@ def test_a_history_that_does_not_fit_is_said_whatever_is_printed(told: ScriptedP
 
 
 def test_rows_of_a_deleted_app_of_the_same_name_are_nobodys(plugin: ScriptedPlugin) -> None:
-    """They await garbage collection: with them the history of the new App would not fit."""
+    """They wait for garbage collection: with them the new App's history would not fit."""
     before = [{**row, "metadata": {**row["metadata"], "name": f"old-{number}"}} for number, row in enumerate(history("gone"))]
     holds(plugin, [app_manifest()], [*before, *history()])
     assert plugin("report").out == TABLE
@@ -112,7 +112,7 @@ def test_rows_of_a_deleted_app_of_the_same_name_are_nobodys(plugin: ScriptedPlug
 
 
 def test_rows_without_an_owner_are_reported(plugin: ScriptedPlugin) -> None:
-    """Those of a restore that has just begun, and those that somebody made for an App that never came."""
+    """Such rows are of a restore that has just begun, or were made for an App that never existed."""
     rows = history()
     for row in rows:
         del row["metadata"]["ownerReferences"]

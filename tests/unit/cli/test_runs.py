@@ -1,4 +1,4 @@
-"""Runs from a terminal: whole calls, from the command line to what the recorder is asked and to the bytes that are printed."""
+"""Runs in a terminal: whole calls, from the command line to the recorder's requests and the printed bytes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RUN                                    STARTED                STATUS      DURATI
 
 @pytest.fixture(autouse=True)
 def app(plugin: ScriptedPlugin) -> None:
-    """App chat, two rows of it, and a recorder."""
+    """Sets up App chat, two rows of it, and a recorder."""
     live = given.with_status(live={"row": "chat-b", "sequence": 2, "workflowVersion": "v2", "runtime": "1.0.0"})
     plugin.app(given.stored(given.app_manifest(live)))
     rows = [given.row_manifest("chat-a", given.superseded(1, "v1")), given.row_manifest("chat-b", given.live(2, "v2"))]
@@ -375,12 +375,12 @@ def test_a_deletion_names_one_kind_of_runs(plugin: ScriptedPlugin, options: tupl
     assert plugin("delete-runs", "chat", *options).code == 2
 
 
-# An App that is gone.
+# A deleted App.
 
 
 @pytest.fixture
 def gone(plugin: ScriptedPlugin) -> str:
-    """The uid of one, which the cluster knows nothing of."""
+    """Returns the uid of a deleted App, of which the cluster has nothing."""
     uid = "55555555-0000-4000-8000-000000000001"
     plugin.script.on("GET", APPS.path(given.NAMESPACE, "chat"), missing("apps", "chat"))
     return uid

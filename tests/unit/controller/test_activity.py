@@ -1,4 +1,4 @@
-"""What pods say of their calls: read in the background, only where something is decided by it, and taken for no more than it is."""
+"""Pods' reports of their calls: read in the background, only where a decision needs them, and checked before they are used."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SERVES_A = {"row": "a", "sequence": 1, "workflowVersion": "v1", "runtime": "1.0.
 
 
 def reverts(made: Manifest) -> None:
-    """The App serves row `a`, and takes bad versions back."""
+    """Makes the App serve row `a` and revert bad versions."""
     given.with_spec(rollout={"revert": {"seconds": 60}})(made)
     given.with_status(live=SERVES_A)(made)
 
@@ -58,7 +58,7 @@ CANDIDATE = given.row_manifest("b", given.progressing(2, "v2"))
 
 
 class Pods:
-    """A server in the place of an App's pods, all of which are at 127.0.0.1. `asked`: how often."""
+    """A server in place of an App's pods, which are all at 127.0.0.1. `asked`: the number of requests."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -90,7 +90,7 @@ async def process(client: Client, script: Script, pods: Pods) -> AsyncIterator[P
 
 
 def seen(process: Process, *rows: Manifest, app: given.Modifier = REVERTS) -> None:
-    """The watches reported an App, its rows and one pod that runs."""
+    """Reports an App, its rows and a running pod, as the watches do."""
     process.informers.on_watch_event(APPS, "ADDED", given.stored(given.app_manifest(app)))
     for row in rows:
         process.informers.on_watch_event(RECORDS, "ADDED", given.stored(row))
@@ -110,7 +110,7 @@ def running(*modifiers: given.Modifier, name: str = "chat-0") -> Manifest:
 
 
 async def requeued(process: Process) -> Snapshot:
-    """The first observation, and the one that the pod's answer, or its silence, asked for."""
+    """Observes once, waits until the pod's answer or silence requeues the App, and returns the second observation."""
     process.queue.done(await process.queue.get())  # what the watches reported
     first = await process.observer.observe(KEY)
     assert first.activity == {}, "nobody waits for a pod"
@@ -290,7 +290,7 @@ async def test_row_that_may_take_a_version_back_is_asked_whose_it_is(process: Pr
 
 
 def test_a_pod_that_never_answers_is_asked_less_and_less_often() -> None:
-    """With a thousand Apps on such a runtime it would be most of what the operator does."""
+    """With a thousand such Apps it would be most of the operator's work."""
     readings, now = Readings(), given.NOW
     pauses = []
     for _ in range(14):

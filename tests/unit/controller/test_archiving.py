@@ -1,4 +1,4 @@
-"""Rows on their way to the archive: sent with their flows, and taken for archived where the answer says so of their digests, and only there."""
+"""Sending rows to the archive: they are sent with their flows, and count as archived only if the answer has their digests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Body = dict[str, Any]
 
 
 def history(count: int) -> list[Manifest]:
-    """Rows as they are stored; the last one is live."""
+    """Returns rows as they are stored; the last one is live."""
     made = [
         given.row_manifest(
             f"r{number:02d}",
@@ -56,12 +56,12 @@ STORED = datetime(2020, 1, 1, 12, 0, 0, 1, UTC)
 
 
 def has(*uids: str, problem: str = "") -> Archive:
-    """The archive stored and acknowledged these rows."""
+    """Returns an archive that stored and acknowledged these rows."""
     return Archive(frozenset(uids), dict.fromkeys(uids, STORED), problem)
 
 
 def told(rows: list[Body], **changes: Any) -> list[Body]:
-    """What a recorder says of rows that it has."""
+    """Returns a recorder's acknowledgement of rows."""
     return [
         {
             "uid": row["metadata"]["uid"],
@@ -75,7 +75,7 @@ def told(rows: list[Body], **changes: Any) -> list[Body]:
 
 
 class Recorder:
-    """A server in the place of the recorder. `bodies`: of the requests. `keys`: by uid, since when it has rows."""
+    """A server in place of the recorder. `bodies`: of its requests. `keys`: since when it has each row, by uid."""
 
     def __init__(self) -> None:
         self.bodies: list[Body] = []
@@ -127,7 +127,7 @@ async def process(client: Client, script: Script, recorder: Recorder, tmp_path: 
 
 
 async def observed(process: Process) -> Archive:
-    """What is known once a hand-over, which nobody waits for, has ended."""
+    """Returns the archive's state after a background hand-over has ended."""
     first = await process.observer.observe(KEY)
     assert first.archive.acknowledged == frozenset()
     async with asyncio.timeout(240):
@@ -205,7 +205,7 @@ async def test_it_is_tried_less_and_less_often_and_at_once_again_after_it_went_w
 
 
 async def test_an_acknowledgement_of_long_ago_counts_for_nothing(process: Process, recorder: Recorder) -> None:
-    """By the time that the row may go, the recorder's store may be that of an older backup."""
+    """When the row may be deleted, the recorder's store may be that of an older backup."""
     assert (await observed(process)).acknowledged == set(UIDS[:3])
     process.clock.later(ACKNOWLEDGED_FOR - 1)
     assert (await process.observer.observe(KEY)).archive.acknowledged == set(UIDS[:3])
@@ -218,7 +218,7 @@ async def test_an_acknowledgement_of_long_ago_counts_for_nothing(process: Proces
 
 
 async def test_what_the_archive_has_is_sent_again_once_it_has_rested(process: Process, recorder: Recorder) -> None:
-    """So a new leader asks for each App once, and reads no row for it."""
+    """A new leader asks for each App once, and reads no row for it."""
     recorder.keys = dict.fromkeys(UIDS[:3], f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z")
     found = await observed(process)
     assert (found.acknowledged, set(found.stored), recorder.bodies) == (frozenset(), set(UIDS[:3]), [])
@@ -245,7 +245,7 @@ async def test_a_recorder_that_does_not_say_since_when_it_has_a_row_is_understoo
 async def test_while_the_recorder_is_away_the_rows_of_other_apps_are_not_read_for_it(
     process: Process, script: Script, recorder: Recorder, status: int
 ) -> None:
-    """Thousands of Apps may wait for it, and each would read a hundred objects in vain."""
+    """Thousands of Apps may wait for the recorder, and each would read a hundred objects in vain."""
     good, recorder.answer = recorder.answer, lambda _: web.Response(status=status)
     assert f"status {status}" in (await observed(process)).problem
     ledger, other = (await process.observer.observe(KEY)).ledger, Archiving()
@@ -311,7 +311,7 @@ async def test_no_request_is_longer_than_a_recorder_takes(process: Process, reco
 async def test_each_request_has_the_flows_of_its_own_rows(
     process: Process, script: Script, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, is_there: bool
 ) -> None:
-    """Also where the rows before named the same one, and it is nowhere: what does not come along is looked for in the archive."""
+    """It is so even if earlier rows named the same flow, and if it is missing: the archive is searched for missing flows."""
     monkeypatch.setattr(archiving, "BYTES_MOST", len(json.dumps(ROWS[0])))
     same = given.row_manifest("r02", given.superseded(2, "v2"), given.with_meta(ownerReferences=OWNERS))
     script.on("GET", at(RECORDS, "r02"), given.stored(same))
@@ -326,7 +326,7 @@ async def test_each_request_has_the_flows_of_its_own_rows(
 async def test_a_request_is_measured_as_it_is_sent(
     process: Process, script: Script, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """JSON writes a control character with six letters."""
+    """JSON writes a control character as six letters."""
     most = 200_000
     monkeypatch.setattr(archiving, "BYTES_MOST", most)
     for number, row in enumerate(ROWS[:3], 1):
@@ -358,7 +358,7 @@ async def test_an_app_without_an_archive_sends_nothing(process: Process, script:
     assert recorder.bodies == []
 
 
-# What is brought back.
+# Restored rows.
 
 GONE = given.stored(given.row_manifest("gone", given.superseded(1, "v9"), given.with_meta(ownerReferences=OWNERS)))
 BACK = given.stored(given.row_manifest("back", given.asking(restores="gone")))
@@ -366,7 +366,7 @@ BACK = given.stored(given.row_manifest("back", given.asking(restores="gone")))
 
 @pytest.fixture
 def reads(recorder: Recorder, script: Script, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the recorder answers to a GET, by the end of its path; 404 for all else. Nothing of row `gone` is in the cluster."""
+    """Returns the recorder's answers to GET requests, by the end of their path; others get 404. The cluster has nothing of row `gone`."""
     answers: dict[str, Any] = {"rows/gone": GONE, f"flows/{given.flow_hash('v9')}": {"flow": given.flow("v9")}}
     post = recorder.handle
 
@@ -386,7 +386,7 @@ def reads(recorder: Recorder, script: Script, monkeypatch: pytest.MonkeyPatch) -
 
 
 def read(recorder: Recorder) -> list[str]:
-    """The paths of rows and flows that were asked for."""
+    """Returns the paths of rows and flows that were requested."""
     return [path for method, path, _ in recorder.asked if method == "GET" and not path.endswith("/keys")]
 
 
@@ -423,7 +423,7 @@ async def test_a_row_waits_while_what_it_restores_cannot_be_read(reads: dict[str
 
 
 async def test_a_row_waits_while_the_flow_of_what_it_restores_cannot_be_read(reads: dict[str, Any], process: Process) -> None:
-    """Else it would be said to be nowhere, and the row fails."""
+    """Otherwise the flow would count as missing, and the row would fail."""
     reads[f"flows/{given.flow_hash('v9')}"] = web.Response(status=503)
     process.informers.on_watch_event(RECORDS, "ADDED", BACK)
     found = await process.observer.observe(KEY)
@@ -434,7 +434,7 @@ async def test_a_row_waits_while_the_flow_of_what_it_restores_cannot_be_read(rea
 async def test_while_the_recorder_is_away_no_row_that_waits_asks_it_again_and_what_was_read_stays(
     reads: dict[str, Any], process: Process, script: Script, recorder: Recorder
 ) -> None:
-    """A reconcile waits for each answer, up to 5 s: a tenant's rows would keep the workers from others."""
+    """A reconcile waits for each answer, up to 5 s: one tenant's rows would keep the workers from others."""
     process.informers.on_watch_event(RECORDS, "ADDED", BACK)
     assert "gone" in (await process.observer.observe(KEY)).archive.rows
     reads["rows/another"] = web.Response(status=503)

@@ -1,4 +1,4 @@
-"""Informers: what is listed and watched is in the cache, and the Apps that it affects are queued."""
+"""Informers: listed and watched objects are in the cache, and the affected Apps are queued."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOON = 240.0  # seconds
 
 
 async def queued(process: Process) -> tuple[str, str]:
-    """The next App that is to be reconciled."""
+    """Returns the next App to reconcile."""
     return await asyncio.wait_for(process.queue.get(), SOON)
 
 
@@ -194,7 +194,7 @@ async def test_a_kind_whose_lists_fail_from_the_start_on_keeps_no_app_waiting(
 
 
 def _deep() -> dict[str, Any]:
-    """An App whose managedFields somebody filled."""
+    """Returns an App whose managedFields somebody filled."""
     app = stored(given.app_manifest(name="deep"), 6)
     app["metadata"]["managedFields"] = [{"manager": "x", "fieldsV1": "here"}]
     return app

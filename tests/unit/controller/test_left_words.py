@@ -1,4 +1,4 @@
-"""Approvals of rows that are not there are deleted, some at a time; those of the history stay."""
+"""Approvals of missing rows are deleted, some at a time. Approvals of the history are kept."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def said(process: Process, script: Script, name: str, row: str, *modifiers: give
 
 
 async def swept(process: Process, script: Script) -> list[str]:
-    """Names of what a sweep deletes."""
+    """Returns the names of the Approvals that a sweep deletes."""
     process.clock.later(left_words.SWEPT_EVERY + 1)
     await process.lead()
     await process.left_words.sweep()

@@ -1,4 +1,4 @@
-"""The log of something that goes on failing stays readable."""
+"""The log stays readable while something keeps failing."""
 
 from __future__ import annotations
 
