@@ -209,7 +209,7 @@ async def test_a_clock_that_jumps_is_told_from_the_api_servers(client: Client, s
 
 
 async def test_requests_that_hang_do_not_keep_the_lease_waiting(client: Client, script: Script) -> None:
-    """As many requests as are allowed at once wait for an answer that never arrives."""
+    """The allowed number of requests at once waits for answers that never arrive."""
     going_on = threading.Event()
 
     def hang(_: Sent) -> Reply:

@@ -1,4 +1,4 @@
-"""The operator tells sinks of what it does, reads their Secrets in its own namespace, and goes on where the leader before ended."""
+"""The operator notifies sinks of its changes, reads their Secrets in its own namespace, and continues where the previous leader ended."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def process(client: Client, script: Script) -> Process:
 
 
 def ending(name: str = "a", sequence: int = 1) -> operations.Plan:
-    """A plan that ends a row: its Event, and what it tells of."""
+    """Returns a plan that ends a row, with its Event and its notification."""
     row = given.a_row(name, given.progressing(sequence))
     outcome = given.a_row(name, given.failed(sequence)).outcome
     assert outcome is not None
@@ -70,7 +70,7 @@ SEEN = Snapshot(*KEY, given.NOW, Settings(), app=given.an_app())
 
 
 async def end(process: Process, script: Script, name: str = "a", sequence: int = 1) -> None:
-    """The operator ends a row."""
+    """Ends a row as the operator."""
     script.on("POST", at(EVENTS), stored({"metadata": {"name": "any"}}))
     script.on("PATCH", at(RECORDS, name), stored(given.row_manifest(name, given.failed(sequence)), 9))
     with process.notifier.during(SEEN) as tell:
@@ -137,7 +137,7 @@ async def test_the_lease_says_until_when_all_was_told_and_costs_no_request_for_i
 
 
 async def test_what_the_leader_before_had_not_told_is_told_by_the_next_one(process: Process, script: Script, receiver: Receiver) -> None:
-    """A row that went live is watched, one that failed is closed: its App's status names it."""
+    """A row that went live is in the cache. A failed one is not: its App's status names it."""
     now = process.client.now()
     _two_rows(process, script, now - timedelta(seconds=90), now - timedelta(seconds=30))
     process.notifier.begin({names.TOLD_ANNOTATION: f"{format_time(now - timedelta(seconds=60))} 2"})
@@ -152,7 +152,7 @@ async def test_what_the_leader_before_had_not_told_is_told_by_the_next_one(proce
 async def test_a_note_that_nobody_has_kept_up_for_weeks_does_not_bring_back_weeks(
     process: Process, script: Script, receiver: Receiver
 ) -> None:
-    """An operator of before led meanwhile, and told nobody."""
+    """An older operator, which notifies nobody, led meanwhile."""
     now = process.client.now()
     _two_rows(process, script, now - timedelta(days=20), now - timedelta(days=10))
     process.notifier.begin({names.TOLD_ANNOTATION: f"{format_time(now - timedelta(days=30))} 0"})
@@ -161,7 +161,7 @@ async def test_a_note_that_nobody_has_kept_up_for_weeks_does_not_bring_back_week
 
 
 def _two_rows(process: Process, script: Script, one: datetime, other: datetime) -> None:
-    """Row `a` went live, and later row `b` failed; so did one of an App that had the name before, which is about to be collected."""
+    """Adds row `a`, live at `one`, and row `b`, failed at `other`. A failed row of a deleted App of the same name is being collected."""
     rows = [given.stored(_row("a", given.live(1), one)), given.stored(_row("b", given.failed(2, "v2"), other))]
     app = given.app_manifest(given.with_status(failed={"row": "b", "sequence": 2, "reason": "no pod became Ready"}))
     process.cache.update(APPS, stored(app))

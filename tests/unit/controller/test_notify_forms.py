@@ -1,4 +1,4 @@
-"""What is sent: a CloudEvent with a signature, and a message in which tenants' text is text."""
+"""The sent notifications: a CloudEvent with a signature, and a message in which texts of tenants stay plain text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""New pods are asked in the background by a key of their own, and what they answer decides: no more of it is told than may be."""
+"""Verifying new pods: cases are sent in the background with their own key, the answers decide, and messages show no secrets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WITHIN = 20.0
 
 
 class Pods:
-    """A server in the place of an App's new pods. `asked`: bodies of the calls; `knows`: whether they have heard of the key."""
+    """A server in place of an App's new pods. `asked`: bodies of the calls. `knows`: the status for whether they have the key."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
@@ -55,7 +55,7 @@ class Pods:
 
 
 class Asking:
-    """One App's verification, asked of two pods at 127.0.0.1."""
+    """The verification of one App, over two pods at 127.0.0.1."""
 
     def __init__(self, reader: VerificationReader, port: int, client: Client, news: asyncio.Event) -> None:
         self.reader, self.port, self.client, self.news, self.found = reader, port, client, news, Verification()
@@ -79,7 +79,7 @@ class Asking:
 
 
 async def soon(what: Callable[[], bool]) -> None:
-    """Waits for what nobody is told of."""
+    """Waits until the condition is true; nothing signals it."""
     async with asyncio.timeout(WITHIN):
         while not what():  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.01)
@@ -203,7 +203,7 @@ async def test_what_is_asked_is_given_up_at_once_for_another_row(asking: Asking,
 
 
 class Made:
-    """What an execution writes to: the Secret of the Job's key, over the scripted API server."""
+    """The executor as far as it is needed: it writes the Secret of the Job's key to the scripted API server."""
 
     def __init__(self, asking: Asking) -> None:
         self.asking = asking

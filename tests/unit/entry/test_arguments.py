@@ -152,7 +152,10 @@ def test_wrong_options_are_named(arguments: tuple[str, ...], told: str, capsys: 
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[int, str]]]:
-    """Runs the program with arguments and variables; returns its exit code and what it said. It logs as before after the test."""
+    """Returns a function that runs the program with arguments and variables, and returns its exit code and output.
+
+    Logging is restored after the test.
+    """
     root = logging.getLogger()
     handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in ("", "kopf", "aiohttp.access")}
 

@@ -1,4 +1,4 @@
-"""How often the gate asks pods that are not ready: no App has it ask so often that it has time for nothing else."""
+"""How often the gate probes pods that are not ready: no App takes all its time for probes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUESTIONS = 2000
 
 
 class Starting:
-    """Pods at every address of one port, none of which is ready. `asked`: how often, by the first two parts of the address behind 127."""
+    """Pods at every address of one port, none of which is ready. `asked`: probes by the first two parts of the address after 127."""
 
     def __init__(self, port: int) -> None:
         self.port, self.asked = port, Counter[str]()

@@ -1,6 +1,6 @@
-"""A gate that is a process of its own, and a tenant who attacks it in every way at once: no other tenant's call is lost or refused.
+"""A gate in its own process, and a tenant who attacks it in every way at once: no other tenant's call is lost or refused.
 
-Its memory is a quarter of what the manifests give it, and the attack as much smaller.
+Its memory is a quarter of the manifests' limit, and the attack is smaller by the same factor.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FILES = 8192
 
 @pytest.fixture(autouse=True)
 def files() -> Iterator[None]:
-    """As many as the attack has connections."""
+    """Raises the limit of open files to the number of the attack's connections."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], min(FILES, before[1])), before[1]))
     yield
@@ -38,7 +38,7 @@ def files() -> Iterator[None]:
 
 
 class Attack:
-    """Connections at one port, each of which sends something and waits."""
+    """Connections to one port, each of which sends something and waits."""
 
     def __init__(self) -> None:
         self._writers: list[asyncio.StreamWriter] = []
@@ -67,7 +67,7 @@ async def attacked() -> AsyncIterator[Attack]:
 
 
 async def statuses(stage: GateStage, port: int, count: int, path: str = "/") -> Counter[object]:
-    """What a tenant hears who calls so often, ten at a time."""
+    """Returns the statuses of `count` calls of a tenant, ten at a time."""
     slots = asyncio.Semaphore(10)
 
     async def one() -> object:

@@ -1,4 +1,4 @@
-"""What passes through the gate, and how: byte by byte, both ways, without an end by time, and never twice."""
+"""Forwarding by the gate: byte by byte, in both directions, without a time limit, and never twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IN_FLIGHT = 'dynamiq_gate_in_flight{app="chat",namespace="team"}'
 
 
 async def awake(stage: GateStage, pod: FakePod, **options: object) -> int:
-    """The gate's port of an App whose pod is ready."""
+    """Starts the gate, and returns its port of an App whose pod is ready."""
     port = stage.asleep()
     stage.serving("chat", pod)
     await stage.start(**options)
@@ -25,7 +25,7 @@ async def awake(stage: GateStage, pod: FakePod, **options: object) -> int:
 
 
 async def raw(port: int, request: bytes) -> bytes:
-    """All that comes back for these bytes, until the connection ends."""
+    """Sends these bytes, and returns everything that is answered until the connection ends."""
     reader, writer = await asyncio.open_connection(HOST, port)
     writer.write(request)
     try:
@@ -381,7 +381,7 @@ async def test_a_gate_that_is_cut_off_with_a_call_under_way_leaves_nothing_behin
 
 
 async def answering(stage: GateStage, answer: bytes, **options: object) -> int:
-    """The gate's port of an App whose pod answers with these bytes, and keeps its connection."""
+    """Starts the gate, and returns its port of an App whose pod answers with these bytes and keeps the connection."""
 
     async def sending(request: web.BaseRequest) -> web.StreamResponse:
         assert request.transport is not None
@@ -434,7 +434,7 @@ async def test_a_large_head_of_an_answer_takes_of_its_namespaces_share(stage: Ga
 async def test_a_call_under_way_is_answered_where_its_namespaces_share_has_shrunk(
     stage: GateStage, calls: int, of_another: int, lines: int
 ) -> None:
-    """Its pod has carried it out: what another namespace takes meanwhile refuses new calls alone."""
+    """The pod has carried out the call. The growth of another namespace refuses new calls alone."""
     carried_out = asyncio.Event()
 
     async def late(request: web.BaseRequest) -> web.StreamResponse:

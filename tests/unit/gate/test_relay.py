@@ -1,4 +1,4 @@
-"""Runs that programs outside send to a sleeping App reach the recorder, in the gate's name and of that App, and wake nothing."""
+"""Runs of outside programs of a sleeping App: the gate sends them to the recorder in its own name for that App, and wakes nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def token(tmp_path: Path) -> Path:
 
 
 async def recorded(stage: GateStage, token: Path, answer: Any = None, **options: Any) -> tuple[int, FakePod]:
-    """A sleeping private App, and the recorder; returns the gate's port for that App."""
+    """Starts a gate with a sleeping private App and a recorder. Returns the gate's port of that App, and the recorder."""
     port = stage.asleep(private=True)
     stage.keys("chat", "right")
     stage.wakeable()
@@ -38,7 +38,7 @@ async def recorded(stage: GateStage, token: Path, answer: Any = None, **options:
 
 
 async def sent(stage: GateStage, port: int, body: Any = RUNS, path: str = "/v1/traces", **headers: str) -> tuple[int, Any, Any]:
-    """Status, body and headers of the answer to a post."""
+    """Posts a body, and returns status, body and headers of the answer."""
     async with stage.session.post(f"http://{HOST}:{port}{path}", data=body, headers={**KEY, **headers}) as answer:
         return answer.status, await answer.json(), answer.headers
 
@@ -86,7 +86,7 @@ async def test_without_a_recorder_it_is_said_that_runs_are_kept_nowhere(stage: G
 
 
 async def test_of_a_public_app_nobody_sends_runs(stage: GateStage, token: Path) -> None:
-    """Nobody has shown a key, and anybody could."""
+    """Callers of a public App show no key: anybody could send runs."""
     port = stage.asleep()
     stage.wakeable()
     recorder = await stage.pod(9)
@@ -162,7 +162,7 @@ async def test_a_body_that_comes_slowly_never_reaches_the_recorder(stage: GateSt
 
 
 async def test_one_app_takes_no_room_for_bodies_that_others_need(stage: GateStage, token: Path) -> None:
-    """It has half of its namespace's half, and another namespace half of what that leaves: a whole body fits."""
+    """The App has half of its namespace's half. Another namespace has half of the rest, where a whole body fits."""
     port, recorder = await recorded(stage, token, answering(200), limits=Limits(runs=8 * BODY_MAX))
     beside, apart = stage.asleep("beside", private=True), stage.asleep("apart", private=True, namespace="other")
     stage.keys("beside", "right")
@@ -185,7 +185,7 @@ async def test_one_app_takes_no_room_for_bodies_that_others_need(stage: GateStag
 
 
 async def is_known(stage: GateStage, port: int) -> bool:
-    """Whether a call with the right key passes at a port."""
+    """Returns True if the gate accepts a call with the right key at a port."""
     try:
         return (await sent(stage, port))[0] == 200
     except OSError:

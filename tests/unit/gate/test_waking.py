@@ -1,4 +1,4 @@
-"""A call at a sleeping App wakes it, waits, and gets the answer of the pod."""
+"""A call to a sleeping App wakes it, waits, and gets the answer of the pod."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def call(stage: GateStage, port: int, path: str = "/", **options: object) 
 
 
 def appears(stage: GateStage, pod: FakePod, *, ready: bool = False, app: str = "chat") -> None:
-    """After a wake the pod is in its Service's slice."""
+    """Adds the pod to its Service's slice after a wake."""
 
     def woken(_sent: Sent) -> None:
         stage.serving(app, pod, ready=ready)
@@ -280,7 +280,7 @@ async def test_an_app_whose_pod_is_on_its_way_is_not_woken_again(stage: GateStag
 
 
 async def test_a_pod_that_was_ready_and_is_not_any_more_is_asked_again(stage: GateStage) -> None:
-    """Its container may have been started anew at the same address: that it was ready once says nothing."""
+    """Its container may have been restarted at the same address: its earlier readiness does not count."""
     port, pod = stage.asleep(), await stage.pod()
     stage.serving("chat", pod, ready=False)
     await stage.start()

@@ -1,4 +1,4 @@
-"""How the chart is made: marked places, defaults that stand in the manifests, values that are documented, and what helm test asks in a pod."""
+"""Making the chart: marked places, defaults from the manifests, documented values, and the requests of `helm test` in a pod."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_stale_file_and_one_that_nothing_is_generated_for_any_more_are_named(
     assert chart.main(["--check"]) == 0
 
 
-# What helm test asks.
+# The requests of helm test.
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def server(script: Script) -> Iterator[ScriptedServer]:
 
 
 def tried(server: ScriptedServer, account: Path, *, within: float = 240, **more: str) -> tuple[int, list[str]]:
-    """The exit code, and what it said."""
+    """Returns the exit code and the output."""
     urls = {"API": f"{server.url}/readyz", "CONSOLE": f"{server.url}/console/", "GATE": "", "RECORDER": ""}
     known = {"SERVER": server.url, "ACCOUNT": str(account), "ACCOUNT_NAME": "dynamiq-test", "STAMPED": "true", "WITHIN": str(within)}
     program = (chart.CHART / "files" / "installed.py").read_text()

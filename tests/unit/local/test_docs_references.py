@@ -1,4 +1,4 @@
-"""The references of the site say all that models, OpenAPI and parsers know, and nothing of whoever builds them."""
+"""The references of the site have everything in models, OpenAPI and parsers, and nothing of the machine that builds them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANCHOR = re.compile(r"\{ #(\S+) \}")
 
 
 def _fields(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """The section that each field stands in, its name, and its schema."""
+    """Yields the section, the name and the schema of each field."""
     for name, field in schema.get("properties", {}).items():
         yield path, name, field
         below, inner = f"{path}.{name}", field

@@ -1,4 +1,4 @@
-"""The environment's Python: another build of it is taken only where it is known to serve."""
+"""The environment's Python: another build of it is used only if it is known to work."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_faster_python_is_taken_with_what_is_installed(tmp_path: Path) -> None
     installed.write_text("print('installed')\n")
     programs.mkdir()
     faster = programs / "python3"
-    # it answers the question for its time at once, and is this Python in all else
+    # It measures as fastest, and behaves like this Python otherwise.
     faster.write_text(f'#!/bin/sh\n[ "$2" = -c ] && echo 0.000001 && exit\nexec {Path(sys.executable).resolve()} "$@"\n')
     faster.chmod(0o755)
 

@@ -1,4 +1,4 @@
-"""What a bill of materials says of an image or a wheel, and that it is what the file has."""
+"""The bill of materials of an image or a wheel lists exactly the parts in the file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DIGEST = "sha256:" + "ab" * 32
 
 
 def an_archive(folder: Path, files: dict[str, str]) -> Path:
-    """The OCI archive of an image with these files."""
+    """Returns the OCI archive of an image with these files."""
     root = folder / "root"
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What is said of each Kubernetes that is built here, and what `make test-versions` expects of it."""
+"""The documents about each Kubernetes that is built here, and the expectations of `make test-versions`."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_the_end_is_a_table_and_the_first_failure(tmp_path_factory: pytest.TempP
 
 
 def test_no_mark_is_of_a_test_that_only_one_version_would_run() -> None:
-    """A mark is for what a run on every version meets: elsewhere nobody would see that it is wrong."""
+    """A mark is for tests that run on every version: elsewhere a wrong mark would not be noticed."""
     run_everywhere = {file for files in run.VERSION_FILES.values() for file in files}
     marked = {
         str(path.relative_to(REPOSITORY))

@@ -1,4 +1,4 @@
-"""Names stay within their limits, differ where what they name differs, and sort as people expect."""
+"""Names stay within their limits, differ for different things, and sort as people expect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retention of an App with an archive: nothing leaves the cluster that the archive has not acknowledged."""
+"""Retention of an App with an archive: no row is deleted before the archive has acknowledged it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def keep(world: World, **policy: Any) -> None:
 
 @pytest.fixture
 def world() -> World:
-    """An App with 14 rows that keeps 10 in the cluster, and the others in the archive."""
+    """Returns an App with 14 rows that keeps 10 in the cluster, and the others in the archive."""
     made = a_long_history(14)
     made.settings = made.settings.model_copy(update={"recorder": RECORDER})
     keep(made, limit=10, archive=True)
@@ -37,12 +37,12 @@ def world() -> World:
 
 
 def wanted(world: World) -> list[int]:
-    """Sequences of the rows that the archive is to acknowledge."""
+    """Returns the sequences of the rows that the archive should acknowledge."""
     return [row.sequence for row in hand_over(world.snapshot(), world.app).asked]
 
 
 def acknowledge(world: World, *sequences: int, ago: timedelta = RESTS, by: bool = True) -> None:
-    """The archive has these rows since so long `ago`, and, where `by` is, has acknowledged them a moment ago."""
+    """Stores these rows in the archive since `ago`. `by`: it has also acknowledged them just now."""
     uids = {row.meta.uid for row in world.rows.values() if row.sequence in sequences}
     stored = dict.fromkeys(uids, world.snapshot().now - ago)
     archive = world.archive
@@ -65,7 +65,7 @@ def test_what_is_beyond_the_limit_is_handed_over_and_stays_until_it_is_acknowled
 
 
 def test_an_archived_row_rests_for_a_day_and_then_goes_once_it_is_acknowledged_again(world: World) -> None:
-    """A database that fails over may have lost what it acknowledged last."""
+    """A database that fails over may have lost its last acknowledgements."""
     acknowledge(world, 1, 2, 3, 4, ago=RESTS - timedelta(seconds=60))
     assert wanted(world) == []
     assert world.plan().requeue_after == 60
@@ -114,7 +114,7 @@ def test_flows_that_no_row_names_go_while_archived_rows_rest(world: World) -> No
 
 
 def test_rows_go_from_the_oldest_on_up_to_the_first_that_is_not_there(world: World) -> None:
-    """So what is left in the cluster is one chain, and so is the archive."""
+    """The rest in the cluster is one chain, and so is the archive."""
     acknowledge(world, 1, 2, 4)
     world.run()
     assert kept(world) == list(range(3, 15))
@@ -164,7 +164,7 @@ def test_without_a_limit_nothing_is_handed_over(world: World) -> None:
 
 
 def let_go(world: World) -> None:
-    """The four oldest rows are in the archive alone; the first, `a`, ran v3, whose flow nothing in the cluster has any more."""
+    """Leaves the four oldest rows in the archive alone. The first, `a`, ran v3, whose flow is no longer in the cluster."""
     acknowledge(world, 1, 2, 3, 4)
     first = world.rows["a"]
     world.run()

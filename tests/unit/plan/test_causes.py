@@ -1,4 +1,6 @@
-"""What a pod's status says of a rollout, and how long that may last: what a kubelet will get over fails no deploy at once."""
+"""Causes in pods' statuses that fail a rollout, and how long each may last: a deploy does not fail at once for what a kubelet recovers
+from.
+"""
 
 from __future__ import annotations
 

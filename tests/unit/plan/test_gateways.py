@@ -1,4 +1,4 @@
-"""An App of type Gateway: the HTTPRoute it gets, what it is told where it can get none, and that it is served until then as before."""
+"""An App of type Gateway: its HTTPRoute, the message if it cannot have one, and its old route, which is served until then."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_an_app_without_a_hostname_gets_no_route_that_would_catch_every_hostname
 
 
 def test_a_route_takes_the_place_of_an_ingress_and_stands_before_that_goes() -> None:
-    """It may be refused: what serves goes on serving until the other is there."""
+    """The new route may be refused: the old one serves until the new one exists."""
     assert planned(a_snapshot(an_app(), the_ingress())) == ["create HTTPRoute"]
     assert planned(a_snapshot(an_app(), the_ingress(), the_route(an_app()))) == ["delete Ingress"]
 

@@ -1,4 +1,4 @@
-"""Rows that wait: for whom, until when, and what becomes of them."""
+"""Waiting rows: what they wait for, until when, and how they end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PRODUCTION = {"approvals": {"count": 1}}
 
 
 def rows_with(*versions: str, **policy: Any) -> GuardedRows:
-    """Rows that went live one after the other, and the policy `production` from then on."""
+    """Returns rows that went live one after the other, and then the policy `production`."""
     rows = GuardedRows()
     for version in versions:
         rows.ask(workflowVersion=version)
@@ -456,7 +456,7 @@ def test_older_ask_of_git_does_not_come_back_over_a_newer_one_of_automation() ->
     assert [version_of(rows, row) for row in rows.waiting] == ["v4"]
 
 
-# Freezes, suspension, what is unknown, bypass.
+# Freezes, suspension, unknown guards, bypass.
 
 
 def test_frozen_row_waits_for_the_end_and_then_for_somebody() -> None:
@@ -552,7 +552,7 @@ def test_what_cannot_be_read_holds_all_but_rollbacks() -> None:
     assert rows.live == asked
 
 
-# Versions that are known to be bad.
+# Rejected versions.
 
 
 def test_rejected_version_is_deployed_by_nobody_under_no_name() -> None:

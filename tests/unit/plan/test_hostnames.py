@@ -1,4 +1,4 @@
-"""Whose a hostname is: what each state of its claim makes the plan do, and say."""
+"""The owner of a hostname: the plan and the messages for each state of its claim."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def routed(snapshot: Snapshot) -> bool:
 
 
 def abandoned(seconds: float | None) -> HostnameClaim:
-    """Another App's, which is gone; asked for so long ago, or not yet."""
+    """Returns the claim of a deleted App, which was requested `seconds` ago; None if it was not requested yet."""
     since = given.NOW - timedelta(seconds=seconds) if seconds is not None else None
     return HostnameClaim(ClaimState.ABANDONED, ("other", "web"), since, RAW)
 
@@ -107,13 +107,13 @@ def test_names_made_of_app_and_namespace_are_reserved(hostname: str | None, rese
     assert routed(a_snapshot(hostname, HostnameClaim(ClaimState.OURS))) is not reserved
 
 
-# What serves.
+# Serving routes.
 
 
 def serving(
     claim: HostnameClaim, *, host: str = HOST, gateway: bool = False, hostname: str = HOST, domain: str | None = DOMAIN
 ) -> Snapshot:
-    """An App with a route for `host`, as the operator made it."""
+    """Returns a snapshot of an App with a route for `host`, as the operator made it."""
     app = given.an_app(given.with_hostname(hostname), *([given.exposed("Gateway")] if gateway else []))
     spec: Manifest = {"hostnames": [host]} if gateway else {"rules": [{"host": host}]}
     resource = HTTP_ROUTE if gateway else INGRESS

@@ -1,4 +1,4 @@
-"""What is told of rows: each thing that became of one once, when it has been written, under an id that a repeat has as well."""
+"""Notifications of rows: each event once, after it has been written, with an id that a repeat has as well."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.world import World
 POLICY = {"apiVersion": "v1", "kind": "DeployPolicy", "metadata": {"name": "production"}, "spec": {"namespaceSelector": {}}}
 
 STAMPED = given.NOW - timedelta(days=1)
-"""Since when the API server has said who makes rows and Approvals."""
+"""Since when the API server has stamped the authors of rows and Approvals."""
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def world() -> World:
 
 
 def run(world: World) -> list[Notification]:
-    """Everything that is told until nothing is to be done any more, with pods becoming Ready."""
+    """Returns all notifications until nothing is left to do, while pods become Ready."""
     told: list[Notification] = []
     for _ in range(30):
         snapshot = replace(world.snapshot(), authors_stamped_since=STAMPED)

@@ -1,4 +1,4 @@
-"""Installing a recorder, moving it and taking it away restarts no pod; the App says which of its pods send their runs there."""
+"""Installing, moving and removing a recorder restarts no pod. The App's status shows which pods send their runs there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ELSEWHERE = "https://runs.example.com"
 
 
 def told(world: World, recorder: str | None) -> None:
-    """The operator is started anew, with this recorder or without one."""
+    """Restarts the operator with this recorder, or without one."""
     world.settings = world.settings.model_copy(update={"recorder": recorder})
 
 
@@ -32,13 +32,13 @@ def recorded(world: World) -> tuple[str, str, str] | None:
 
 
 def written(world: World) -> list[Manifest]:
-    """Workloads that were made or applied since the world began."""
+    """Returns the workloads that were created or applied since the world began."""
     wrote = (each.manifest for each in world.written if isinstance(each, ApplyChild | CreateChild))
     return [made for made in wrote if made["kind"] == WORKLOAD.kind]
 
 
 def restarted(world: World, after: float) -> None:
-    """Somebody runs `kubectl rollout restart` so many seconds from now."""
+    """Runs `kubectl rollout restart` after `after` seconds."""
     world.later(after)
     made = world.child(WORKLOAD.kind)
     made["spec"]["template"]["metadata"].setdefault("annotations", {})["kubectl.kubernetes.io/restartedAt"] = format_time(world.now)
@@ -129,7 +129,7 @@ def test_what_is_no_time_restarts_nothing() -> None:
 
 
 def test_an_app_that_sleeps_gets_the_recorder_at_once() -> None:
-    """Its next pod is made of the template that is there by then."""
+    """Its next pod is made from the template of that moment."""
     world = a_world(given.public())
     world.install_gate("gate-a")
     world.deploy("a", "v1", config={"type": "serverless", "idleSeconds": 60})
@@ -152,7 +152,7 @@ def test_an_app_that_sleeps_gets_the_recorder_at_once() -> None:
 
 
 def test_the_condition_has_the_time_from_which_a_restart_counts() -> None:
-    """It is not moved by what is said of fewer or of more pods."""
+    """The time does not change when the numbers of pods do."""
     world = serving("v1", given.with_spec(access={"type": "public"}))
     told(world, RECORDER)
     world.run()

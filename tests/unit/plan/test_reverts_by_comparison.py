@@ -1,4 +1,4 @@
-"""A version that takes longer or costs more than the one before is taken back by what the recorder says of both, looked at once."""
+"""A version that is slower or more expensive than the previous one is reverted, by the recorder's comparison, which is evaluated once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SAME = Figure(1.02)
 
 
 def watched(*, recorder: str | None = RECORDER, **policy: Any) -> World:
-    """Row `b`, v2, has been live for 30 s in place of `a`, v1; no run of it has failed."""
+    """Returns a world whose row `b`, v2, has been live for 30 s after `a`, v1. No run of it has failed."""
     limits = {"seconds": UNTIL, "minRuns": 100, "maxP95Ratio": 1.2, "maxCostRatio": 1.5, **policy}
     world = a_world(given.with_spec(rollout={"revert": {name: limit for name, limit in limits.items() if limit is not None}}))
     world.settings = world.settings.model_copy(update={"recorder": recorder})
@@ -41,14 +41,14 @@ def watched(*, recorder: str | None = RECORDER, **policy: Any) -> World:
 
 
 def said(world: World, *, runs: int = 100, p95: Figure = SAME, cost: Figure = SAME, **more: Any) -> None:
-    """What the recorder says of row `b`, and the operator acts on it."""
+    """Sets the recorder's comparison of row `b`, and lets the operator act on it."""
     told = {"too_few": False, "baseline": 1, **more}
     world.comparison = Comparison(world.rows["b"].meta.uid, runs, p95=p95, cost=cost, **told)
     world.settle()
 
 
 def noted(world: World) -> None:
-    """The recorder says that row `b` is worse, the operator notes it, and has not acted on it yet."""
+    """Lets the operator note that row `b` is worse, before it acts on it."""
     world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
     world.perform(world.plan().operations)
 
@@ -198,7 +198,7 @@ def test_what_is_found_in_the_last_second_of_the_watch_takes_it_back_all_the_sam
 
 @pytest.mark.parametrize("later", [GRACE.total_seconds(), 14 * 86400], ids=["grace", "weeks"])
 def test_what_was_found_counts_for_nothing_when_the_watch_is_long_over(later: float) -> None:
-    """Else an operator that was down, or that is the first to act on it, takes a version back that has served for weeks."""
+    """Otherwise an operator that was down, or the first that acts on it, would revert a version that has served for weeks."""
     world = watched()
     world.comparison = Comparison(world.rows["b"].meta.uid, 100, too_few=False, baseline=1, p95=WORSE)
     world.later(UNTIL - 30)
@@ -210,7 +210,7 @@ def test_what_was_found_counts_for_nothing_when_the_watch_is_long_over(later: fl
 
 
 def with_nothing_before() -> World:
-    """Row `a`, the first, was found to be worse, as a row may be whose predecessors were deleted; its watch is over."""
+    """Returns a world whose first row `a` was found to be worse, as after a deletion of older rows. Its watch is over."""
     world = a_world(given.with_spec(rollout={"revert": {"seconds": UNTIL, "minRuns": 100, "maxP95Ratio": 1.2}}))
     world.settings = world.settings.model_copy(update={"recorder": RECORDER})
     world.deploy("a", "v1")
@@ -267,7 +267,7 @@ def test_what_is_noted_takes_nothing_back_after_another_row_was_made() -> None:
 
 
 def test_it_is_looked_at_once() -> None:
-    """Looked at again and again, chance alone would take some version back."""
+    """Repeated evaluations would revert some version by chance alone."""
     world = watched()
     said(world)
     assert asked(world) is None
@@ -370,7 +370,7 @@ def test_what_is_looked_at_is_said_while_it_is_watched() -> None:
     ids=["old enough", "none", "begun before the row", "not reported", "none in flight"],
 )
 def test_recorder_is_told_of_the_runs_that_have_not_ended(told: Any, unended: int | None) -> None:
-    """A run counts 20 s after it began; the row is 30 s old."""
+    """A run counts 20 s after its start; the row is 30 s old."""
     world = watched()
     said(world, runs=10, matures_seconds=20.0)
     world.answered(succeeded=200, **told)
@@ -392,7 +392,7 @@ def test_nothing_is_known_of_unended_runs_while_a_pod_says_nothing_or_the_record
 
 
 def test_a_row_is_kept_only_once_its_runs_that_have_not_ended_count() -> None:
-    """The first question is asked before it is known when runs count: until then a row whose runs hang looks no worse."""
+    """The first request is sent before it is known when runs count: until then a row with hanging runs does not look worse."""
     world = watched()
     said(world, matures_seconds=20.0)
     trial = world.app.status.trial

@@ -1,4 +1,4 @@
-"""Annotations that an App asks for on its Ingress: which are passed on, which are refused, and what becomes of an Ingress that has one."""
+"""Annotations that an App sets for its Ingress: passed on, refused, and removed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def snapshot(app: App, *children: Manifest, settings: Settings | None = None) ->
 
 
 def ingress(found: Snapshot) -> dict[str, str] | None:
-    """The annotations of the Ingress that a plan makes or changes."""
+    """Returns the annotations of the Ingress that a plan creates or changes; None if it does neither."""
     for each in make_plan(found).operations:
         if isinstance(each, CreateChild | ApplyChild) and each.manifest["kind"] == INGRESS.kind:
             annotations: dict[str, str] = each.manifest["metadata"]["annotations"]
@@ -40,14 +40,14 @@ def ingress(found: Snapshot) -> dict[str, str] | None:
 
 
 def made(app: App, annotations: dict[str, str], host: str = HOST) -> Manifest:
-    """The Ingress as it is."""
+    """Returns the existing Ingress."""
     backend = {"service": {"name": given.NAME, "port": {"name": "http"}}}
     rules = [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]
     return child(app, INGRESS, app.meta.name, annotations=annotations, spec={"rules": rules})
 
 
 def told(found: Snapshot) -> str:
-    """What the App's condition says; empty where all is made."""
+    """Returns the message of the App's condition; empty if every child is applied."""
     (status,) = (each.status for each in make_plan(found).operations if isinstance(each, SetAppStatus))
     (condition,) = (each for each in status.conditions if each.type == "ChildrenApplied")
     if condition.status == "False":

@@ -1,4 +1,4 @@
-"""Verification before live: no caller reaches a version's pods before they have passed, whatever becomes of it, and whenever the operator stops."""
+"""Verification before live: callers reach a version's pods only after they have passed, whatever happens and whenever the operator stops."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CASE: Manifest = {"name": "refund", "input": '{"q": "how much?"}', "expect": {"c
 ONE: Manifest = {"cases": [CASE]}
 EVALUATION: Manifest = {"image": "registry.test/judge:1", "args": ["--least=0.9", "$(HOME)"]}
 NOBODY = f"{given.NAME}-{names.UNVERIFIED}"
-"""What is selected where no pod is to be reached."""
+"""The selector value that matches no pod."""
 
 
 def verifying(verify: Manifest, **rollout: Any) -> given.Modifier:
@@ -28,37 +28,37 @@ def verifying(verify: Manifest, **rollout: Any) -> given.Modifier:
 
 
 def verified_app(verify: Manifest | None = None) -> World:
-    """`a` is live with v1, and what comes after it is verified."""
+    """Returns a world whose row `a` is live with v1. Later rows are verified."""
     world = serving("v1", given.with_spec(rollout={"strategy": "Switch"}))
     edit_app(world, verifying(verify or ONE))
     return world
 
 
 def passes(world: World, calls: int = 1) -> None:
-    """The pods that are asked have answered as they should."""
+    """Lets the verified pods answer as expected."""
     world.answer(known=True, done=True, passed=1, calls=calls)
     world.run()
 
 
 def succeeded(world: World, row: str) -> tuple[str, str]:
-    """Reason and message of a row's condition."""
+    """Returns reason and message of a row's condition."""
     (found,) = world.rows[row].status.conditions
     return found.reason, found.message
 
 
 def asked(world: World) -> set[str]:
-    """Workloads of the pods that accept the key of a verification."""
+    """Returns the workloads of the pods that accept the key of a verification."""
     return {world._workload_of(pod) for pod in world.pods if Pod.of(pod).verification == VERIFICATION_KEY}
 
 
 def evaluation(world: World) -> str:
-    """The name of the Job that evaluates new pods."""
+    """Returns the name of the Job that evaluates new pods."""
     (name,) = (name for (_, kind, name) in world.objects if kind == JOB.kind)
     return name
 
 
 def reached_unverified(world: World) -> list[str]:
-    """From now on: each pod that callers reached before its row had passed."""
+    """Returns a list that gets each pod that callers reach before its row has passed, from now on."""
     found: list[str] = []
 
     def look() -> None:
@@ -277,7 +277,7 @@ def test_another_verification_restarts_nothing() -> None:
 
 
 def test_a_row_waits_until_its_app_has_come_to_strategy_switch() -> None:
-    """While strategy Rolling serves, each new pod would be reached at once."""
+    """With strategy Rolling each new pod would be reached at once."""
     world = serving("v1")
     reached = reached_unverified(world)
     edit_app(world, verifying(ONE))
@@ -315,7 +315,7 @@ def test_a_job_evaluates_the_new_pods_once_they_know_its_key_and_have_passed_the
 
 
 def evaluated(world: World, pod: EvaluationPod | None, **ended: Any) -> str:
-    """Why a version failed whose evaluation ended so."""
+    """Lets the evaluation of a version end like this, and returns why the version failed."""
     world.deploy("b", "v2")
     world.run()
     world.answer(known=True)
@@ -395,7 +395,7 @@ def test_the_job_of_a_version_that_was_overtaken_is_deleted() -> None:
 
 
 def forged(world: World, **meta: Any) -> Manifest:
-    """A Job of the evaluation's name and labels, which asks nothing and has ended well, in its place."""
+    """Replaces the evaluation by a successful Job of its name and labels that tests nothing."""
     key = (JOB.api_version, JOB.kind, evaluation(world))
     made = world.objects.pop(key)["metadata"]
     world._collect(made["uid"], keep=False)
@@ -415,7 +415,7 @@ def forged(world: World, **meta: Any) -> Manifest:
 
 @pytest.mark.parametrize("is_owned", [False, True])
 def test_a_job_that_the_operator_did_not_make_verifies_nothing(is_owned: bool) -> None:
-    """Whoever may make Jobs gives one any name, labels and owner; its uid is the API server's."""
+    """Anybody who may create Jobs chooses name, labels and owner; only the uid is the API server's."""
     world = only_evaluated()
     world.deploy("b", "v2")
     world.run()
