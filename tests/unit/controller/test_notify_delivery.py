@@ -1,4 +1,4 @@
-"""One attempt of a delivery: to the checked address alone, without redirects or proxies. Of the answer only the status is used."""
+"""One attempt of a delivery: to the checked address alone, without redirects or proxies. Only the status of the answer is used."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Causes in pods' statuses that fail a rollout, and how long each may last: a deploy does not fail at once for what a kubelet recovers
-from.
-"""
+"""Causes in pods' statuses that fail a rollout, and how long each may last. A cause that a kubelet recovers from fails no deploy at once."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Random histories: waiting rows, approvals and other decisions, freezes, holds, rollbacks, overtaken rows, and an operator that is killed
-at any write.
+"""Random histories: waiting rows, approvals, freezes, holds, rollbacks, overtaken rows, and an operator that is killed at any write.
 
 A model predicts what has to be live. It is independent of the plan: it has its own rows, and the rules as docs/guards.md describes them.
 """
@@ -75,7 +74,7 @@ class Model:
         return target is not None and target.holds and not target.lifted
 
     def ask(self, kind: str, version: str, scale: int | None) -> None:
-        """Creates a row. Of waiting rows from Git only the newest is kept."""
+        """Creates a row. Only the newest waiting row from Git is kept."""
         base, back = self.live, kind.startswith("rollback")
         target = self.candidate or self.live
         carries = kind in ("deploy", "scale") and target is not None and target.version == version and self._hold_of_target

@@ -1,4 +1,4 @@
-"""Rows at the recorder: what it takes before the operator deletes its own, from whom, and who reads them."""
+"""Rows at the recorder: those that it accepts before the operator deletes its own, their senders, and their readers."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_what_may_be_in_the_cluster_too_and_what_was_live_at_a_time_are_told(rec
 
 
 def test_the_operator_alone_hands_over(recorder: RecorderStage) -> None:
-    """A tenant's admin may do all with Apps and rows in their namespace: rows that never were are not among it."""
+    """A tenant's admin may do everything with Apps and rows in their namespace, but not invent archived rows."""
     for token in (ADMIN, VIEWER, READER, GATE, POD_TOKEN, STRANGER):
         problem(hand_over(recorder, history(1, app_uid=APP_UID), token), 403, "operator")
     recorder.users["forged"] = {"username": "system:serviceaccount:dynamiq-system:dynamiq-operator"}

@@ -1,4 +1,4 @@
-"""From OTLP to runs: what our runtime sends, what others send, and what nobody should."""
+"""Parsing OTLP into runs: the requests of our runtime, those of others, and invalid ones."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def the_run(body: Any, sender: Sender = POD) -> Run:
 
 
 def changed(run: dict[str, Any], place: int = 0, **given: Any) -> dict[str, Any]:
-    """The run with other attributes of a span; None takes one away. `__` for a dot."""
+    """Returns the run with other attributes of a span. None removes one; `__` stands for a dot."""
     made = copy.deepcopy(run)
     wanted = {key.replace("__", "."): value for key, value in given.items()}
     kept = [each for each in made["spans"][place]["attributes"] if each["key"] not in wanted]

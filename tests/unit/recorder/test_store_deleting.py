@@ -1,4 +1,4 @@
-"""What is deleted is nowhere any more; what is old goes in pieces, and its disk is given back."""
+"""Deletions leave no copy anywhere. Old data is deleted in pieces, and its disk space is freed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DAY = 24 * HOUR
 
 
 def _told(number: int, **changes: object) -> Run:
-    """A run with a person's words everywhere that words can be."""
+    """Returns a run with a person's text in every field that can hold text."""
     text = f"{SECRET} {number} "
     spans = (
         a_call(1, cost=5, input=f'"{text * 40}"', output=f'"{text}"', extra=f'{{"m": "{text}"}}'),
@@ -32,11 +32,11 @@ def _told(number: int, **changes: object) -> Run:
 
 
 _OF_PEOPLE = ["user_id", "session_id", "tags", "value", "folded", "error", "input", "output", "extra", "comment", "by_whom"]
-"""Columns with what a person is or wrote; others have what an App is made of, such as its nodes' names."""
+"""Columns about persons or with their texts. Other columns describe the App, such as names of its nodes."""
 
 
 def _found(address: str) -> list[str]:
-    """Where the secret is: the store's files, or the tables of a database."""
+    """Returns the places of the secret: files of the store, or tables of a database."""
     if address.startswith("sqlite"):
         folder = Path(address.removeprefix("sqlite://")).parent
         return [str(path) for path in folder.iterdir() if SECRET.encode() in path.read_bytes()]
@@ -84,7 +84,7 @@ def test_what_is_deleted_leaves_nothing_in_any_table_or_file(address: str, store
 def test_what_is_deleted_of_thousands_in_no_order_leaves_nothing_in_gaps_of_pages(
     tmp_path: Path, small: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page that is split or joined keeps copies of lines that are elsewhere then. Of a large store they go with the next retention."""
+    """A page that is split or joined keeps copies of lines that moved. For a large store the next retention deletes them."""
     if not small:
         monkeypatch.setattr(deleting, "SMALL", 0)
         monkeypatch.setattr(sqlite, "SMALL", 0)
@@ -145,7 +145,7 @@ def test_a_run_that_was_sent_again_leaves_none_of_what_was_replaced(address: str
 
 
 def _days(count: int, per_day: int = 40) -> list[Run]:
-    """Runs of so many days before noon, each with spans: one in ten failed, and the last of a day by far the slowest."""
+    """Returns runs with spans of the `count` days before noon. One in ten failed, and a day's last run is by far the slowest."""
     runs = []
     for number in range(count * per_day):
         day, within = divmod(number, per_day)

@@ -1,4 +1,4 @@
-"""Rollups say what a plain sum over the runs would: after writes, repeats, rows that move runs, deletes, and made anew."""
+"""Rollups equal a plain sum over the runs: after writes, repeats, rows that move runs, deletions, and when they are recomputed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ GROUPS = (None, MetricsGroup.DEPLOYMENT, MetricsGroup.WORKFLOW_VERSION, MetricsG
 
 
 def assert_same(store: Store, plain: Plain) -> None:
-    """Metrics by every interval and group, and figures of every row with its nodes."""
+    """Compares metrics by every interval and group, and figures of every row with its nodes."""
     for app in (APP, OTHER):
         for interval in MetricsInterval:
             for group in GROUPS:
@@ -166,7 +166,7 @@ def test_figures_are_in_the_order_asked_with_zeros_for_no_runs_and_without_what_
 
 
 def test_writers_at_once_of_the_same_runs_count_each_once(address: str) -> None:
-    """Three threads: of two recorders on PostgreSQL, on SQLite of the one that there can be."""
+    """Three threads write: on PostgreSQL with two recorders, on SQLite with the only one."""
     chance = random.Random(3)  # noqa: S311
     runs = [drawn(chance, number) for number in range(300)]
     rows = [a_row(sequence) for sequence in range(1, 5)]

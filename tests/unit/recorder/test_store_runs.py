@@ -1,4 +1,4 @@
-"""Runs that are written and read again: whole, once, in any order and by any filter."""
+"""Runs that are written and read: complete, once, in any order and by any filter."""
 
 from __future__ import annotations
 
@@ -135,11 +135,11 @@ def test_text_that_no_database_takes_is_stored_all_the_same(store: Store) -> Non
 
 SORTS = [Sort(by, descending) for by in ("started_at", "duration", "cost") for descending in (True, False)]
 SEVERAL = 6
-"""Filters of several kinds, drawn anew for each store."""
+"""Number of filters that combine several kinds, drawn for each store."""
 
 
 def _filters(chance: random.Random) -> list[Filter]:
-    """Each kind alone, and drawn ones of several."""
+    """Returns filters of each kind alone, and random ones of several kinds."""
     made: dict[str, Callable[[], object]] = {
         "row_uid": lambda: chance.choice(["row-1", "row-2", "row-9"]),
         "workflow_version": lambda: chance.choice(["v1", "v9"]),
@@ -174,7 +174,7 @@ def _stored(store: Store, chance: random.Random, count: int = 400) -> Plain:
 
 @pytest.mark.full_count
 def test_pages_are_those_of_the_filter_in_order_each_run_once(store: Store) -> None:
-    """All runs in each order; with SOAK=1 those of each filter, too, which otherwise has two orders."""
+    """All runs are read in each order. Each filter has two orders; with SOAK=1 all of them."""
     seed = random.randrange(10**6)  # noqa: S311
     print("seed", seed)
     chance = random.Random(seed)  # noqa: S311
@@ -312,12 +312,12 @@ def test_runs_of_the_sdk_and_of_a_foreign_program_have_their_source(store: Store
 
 MANY = 21_000
 EACH = 1_000
-"""One in so many has what half of all have and what the other half has."""
+"""One run in this many has both what one half has and what the other half has."""
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def halves(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, list[Run]]]:
-    """A store, and its runs, of which each half is too many to be looked at one by one; tests read them alone."""
+    """Yields a store and its runs, which tests only read. Each half has too many runs to be checked one by one."""
     if request.param == "sqlite":
         address = f"sqlite://{tmp_path_factory.mktemp('halves')}/runs.db"
     else:

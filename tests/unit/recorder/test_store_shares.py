@@ -1,4 +1,4 @@
-"""What the runs of each App take of a disk, and what goes first where it is too much. A database that does not know its disk counts nothing."""
+"""The disk space of each App's runs, and the order of deletions when it is too much. A database that does not know its disk counts nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def taken(store: Store) -> dict[str, int]:
 
 
 def counted_anew(store: Store, folder: Path) -> dict[str, int]:
-    """What a store says that gets all that is in this one."""
+    """Returns the space of each App in another store with the same runs."""
     other = opened(f"sqlite://{folder}/other.db")
     for app in (APP, OTHER):
         other.write([batch(*store.every(Filter(app_uid=app), content=True))])
@@ -99,7 +99,7 @@ def test_nothing_that_a_sender_names_makes_a_run_seem_small(tmp_path: Path, name
 
 
 def test_what_an_app_has_beside_its_runs_counts_too_and_goes_last(store: Store, tmp_path: Path) -> None:
-    """Scores, processes, and figures, each of which a sender can make many of, with names as long as may be."""
+    """A sender can make many scores, processes and figures, with names of the greatest length."""
     chance = random.Random(7)  # noqa: S311 - any will do
     store.write([batch(a_run(1), a_run(2, app_uid=OTHER, app="beside"))])
     with contextlib.closing(sqlite3.connect(tmp_path / "runs.db")) as file:
@@ -158,7 +158,7 @@ def test_runs_of_an_older_programs_store_are_counted_later(tmp_path: Path, monke
 
 
 def test_the_oldest_details_of_an_app_go_first_and_then_its_oldest_runs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures stay, as they do when runs are too old; nothing of another App goes."""
+    """Figures are kept, as they are when runs are too old. No data of another App is deleted."""
     monkeypatch.setattr(retention, "FEW", 3)
     monkeypatch.setattr(retention, "TRIMMED", 1)
     runs = [_told(number, started_at=NOON + number // 4 * SECOND, status=RunStatus.FAILED) for number in range(8)]

@@ -1,4 +1,4 @@
-"""Whose a token is, and what they may: asked once, remembered for a while, bounded, and never guessed while the API server is away."""
+"""The user and the rights of a token: requested once, cached for a while, bounded, and never guessed while the API server is away."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 
 def jwt(audience: Any, token: str) -> str:
-    """A token that claims an audience; a scripted server looks at its last part alone."""
+    """Returns a token that claims an audience. A scripted server reads only its last part."""
     claims = base64.urlsafe_b64encode(json.dumps({"aud": audience}).encode()).rstrip(b"=").decode()
     return f"header.{claims}.{token}"
 

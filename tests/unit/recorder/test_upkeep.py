@@ -1,4 +1,4 @@
-"""What a recorder does beside requests: its disk, what is too old, rows that come later, prices and options that change."""
+"""The recorder's work beside requests: its disk, old data, rows that arrive later, changing prices and options."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OWNER = {"apiVersion": API_VERSION, "kind": "App", "name": "chat", "uid": APP_UI
 
 
 def a_row(name: str, *modifiers: Any, owner: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A row of the stage's App, pinned since before any test."""
+    """Returns a row of the stage's App that was pinned before any test."""
     owners = with_meta(ownerReferences=[owner or OWNER], namespace=NAMESPACE, uid=f"uid-of-{name}", resourceVersion="450")
     return row_manifest(name, *modifiers, owners)
 
@@ -229,7 +229,7 @@ def test_prices_are_read_again_and_one_that_is_wrong_changes_nothing(tmp_path: P
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[int, str]]]:
-    """Runs the program with arguments; returns its exit code and what it said, by either stream. It logs as before after the test."""
+    """Returns a function that runs the program, and returns its exit code and all its output. Logging is restored after the test."""
     root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn.error")
     handlers, levels = root.handlers[:], (root.level, uvicorn.level)
 
@@ -291,7 +291,7 @@ def test_a_password_is_read_from_a_file_and_shown_nowhere(tmp_path: Path) -> Non
 
 
 def test_a_port_that_is_taken_is_told(stage: RecorderStage) -> None:
-    """A program by itself: it has begun to serve, and handles signals."""
+    """The program runs as its own process, because it starts to serve and handles signals."""
     stage.start()
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "operator"), "KUBECONFIG": str(stage.folder / "kubeconfig.yaml")}
     store, port = f"sqlite://{stage.folder}/other.db", str(stage.port)

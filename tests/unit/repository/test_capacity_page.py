@@ -1,4 +1,4 @@
-"""docs/capacity.md says what was measured and nothing else: its figures are those of the log, its limits those of the code."""
+"""The figures of docs/capacity.md are those of the measured log, and its limits are those of the code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FLOWS = MANY * 10 * 40 / 2**20
 
 
 def gate_memory() -> dict[str, float]:
-    """What the page says of the parts of the gate's memory, by the code, and what was measured of it."""
+    """Returns the page's figures about parts of the gate's memory, with the code's values, and the measured ones."""
     limits = Limits.within(1 << 30, 1000, 5000, 1 << 30)
     parts = {
         "calls": limits.calls,
@@ -72,7 +72,7 @@ MEASURED = (
         "298 KiB",
     ),
 )
-"""What `python -m tests.bench.gate_memory` measured, and of what."""
+"""Figures on the page that `python -m tests.bench.gate_memory` measured, and what they describe."""
 LIMITS = {
     "40 KiB": 40,
     "3.8 GiB": FLOWS,
@@ -93,7 +93,7 @@ LIMITS = {
     "1 GiB": 1,
     **gate_memory(),
 }
-"""What the page says of the code and of Kubernetes, with what that is here. Every other figure has to be a measured one."""
+"""The page's limits of the code and of Kubernetes, with their values. Every other figure has to be measured."""
 FEW, HALF = Size(1000, 20), Size(500, 20)
 SIZES = (FEW, Size(3000, 20), HALF, Size(500, 60), Size(500, 60, large=2))
 
@@ -104,7 +104,7 @@ def values(first: float) -> dict[str, float]:
 
 @pytest.fixture
 def log() -> str:
-    """As the program that measures writes it: of each size the figures."""
+    """Returns a log with figures of each size, as the measuring program writes it."""
     points = [(size, values(first)) for size, first in zip(SIZES, (100.0, 300.0, 60.0, 80.0, 177.65625), strict=True)]
     told = [line for size, found in points for line in ("", *figures.section(size, found), "What is new was written in 9 s.")]
     return "\n".join(["make soak: Kubernetes", *told])

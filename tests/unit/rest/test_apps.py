@@ -350,7 +350,7 @@ def test_a_config_that_cannot_be(stage: RestStage, config: dict[str, Any], says:
 def test_a_new_app_sleeps_unless_it_is_asked_for_otherwise(
     stage: RestStage, asked: dict[str, Any] | None, recorded: dict[str, Any], told: dict[str, Any]
 ) -> None:
-    """What has its default is not told: the contract has `{}`."""
+    """The answer leaves out fields with their default: the contract has `{}`."""
     made = stage.call("POST", "/v1/apps", _new(stage, deployment_config=asked)).data
     App.model_validate(made)
     assert stage.created(RECORDS)[0]["spec"]["config"] == recorded
@@ -391,7 +391,7 @@ def test_a_key_makes_one_app(stage: RestStage) -> None:
     ("reply", "replayed"), [(failure(409, "AlreadyExists"), None), (failure(403, "Forbidden", "the quota is used up"), "true")]
 )
 def test_a_key_whose_row_another_replica_makes_at_this_moment(stage: RestStage, reply: Reply, replayed: str | None) -> None:
-    """The App is made here, its row there: both answers tell of the same."""
+    """This replica creates the App, and another one its row: both answers describe the same row."""
     made: list[Manifest] = []
 
     def elsewhere(sent: Sent) -> Reply:
