@@ -206,7 +206,7 @@ def test_a_row_is_compared_with_the_one_before_it_that_went_live(stage: Recorder
 
 
 def test_runs_of_the_live_row_count_by_when_they_began(stage: RecorderStage) -> None:
-    """Earlier runs took 100 s, and now they take 200 s. Of the newest runs, only the short ones have ended."""
+    """Earlier runs took 100 s, and now they take 200 s. Only the short ones of the newest runs have ended."""
     with_rows(stage)
     hour_ago, just_now = time.time_ns() - 3600 * 10**9, time.time_ns() - 2 * 10**9
     before = [a_run(seq=seq, began=hour_ago, milliseconds=100_000 + seq) for seq in range(1, 101)]

@@ -1,4 +1,4 @@
-"""A kind of child is one entry: an entry in the table is enough for it to be watched, observed, created, waited for, repaired and removed."""
+"""A kind of child is one entry: once it is in the table, it is watched, observed, created, waited for, repaired and removed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Suites that run in parallel: failures are reported, an interrupt lets each suite end its clusters, and a layer below its coverage is
-named.
-"""
+"""Suites in parallel: failures are reported, an interrupt lets each suite end its clusters, and a layer below its coverage is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of what a cluster like this has none of: clients ask for them, as the product's own does here, and get none in place of 404."""
+"""Lists that are empty in a cluster like this: clients request them, as the product's own does, and get an empty list instead of 404."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changed of an App beside its deployments over REST, and that nobody changed these records."""
+"""AppChanges over REST, and the verification of their chain."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOLD = [
 
 
 def records(*specs: dict[str, Any]) -> list[Manifest]:
-    """Records of settings as they are stored, each over the one before it."""
+    """Returns AppChanges as they are stored, each linked to the one before it."""
     made: list[Manifest] = []
     for sequence, more in enumerate(({}, *specs), 1):
         before = {"previousDigest": made[-1]["spec"]["digest"]} if made else {}
@@ -35,7 +35,7 @@ def records(*specs: dict[str, Any]) -> list[Manifest]:
 
 @pytest.fixture
 def changed(stage: RestStage) -> RestStage:
-    """A stage whose App was deployed twice, and changed after the first time."""
+    """Returns a stage whose App was deployed twice, and changed after the first time."""
     first = stage.put(row("chat-a", make.superseded(1, "v1"), make.created(1)))
     stage.put(row("chat-b", make.live(2, "v1", previousDigest=first["spec"]["pinned"]["digest"]), make.created(2)))
     spec = {"reason": "Changed", "after": 1, "by": "bo@example.com", "changes": TOLD, "summary": "hostname a.test → b.test"}

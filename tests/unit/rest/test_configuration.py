@@ -35,14 +35,14 @@ def _app(*modifiers: make.Modifier) -> Manifest:
 
 
 def _sent(stage: RestStage) -> Any:
-    """The spec of the one change that was sent."""
+    """Returns the spec of the only change that was sent."""
     (body,) = stage.script.bodies("PATCH", APP)
     return body["spec"]
 
 
 @pytest.fixture
 def configured(stage: RestStage) -> RestStage:
-    """App chat with two variables, a hostname and an Ingress."""
+    """Returns App chat with two variables, a hostname and an Ingress."""
     ingress = make.exposed("Ingress", className="nginx", tls={"secretName": "chat-tls"}, annotations={"a.example/b": "c"})
     stage.put(_app(ingress, make.with_hostname("chat.example.com"), make.with_spec(displayName="Chat", description="Answers")))
     return stage
@@ -160,7 +160,7 @@ def test_a_change_of_what_is_given_and_of_nothing_else(configured: RestStage) ->
     ],
 )
 def test_each_field_is_written_whole(configured: RestStage, change: dict[str, Any], spec: Any) -> None:
-    """A merge would keep of an object what is not named: the class of an Ingress, or an annotation."""
+    """A merge would keep the fields of an object that the change does not name: the class of an Ingress, or an annotation."""
     body = {"object_version": _read(configured)["object_version"], **change}
     assert configured.call("PATCH", _path(configured), body).status == 200
     sent = _sent(configured)
@@ -183,7 +183,7 @@ def test_a_change_over_another_configuration_is_refused_with_what_is_so_now(conf
 
 
 def test_other_changes_of_the_app_are_none_of_its_configuration(configured: RestStage) -> None:
-    """Status, triggers, what Git deploys: each writes the same object."""
+    """Status, triggers and deploys from Git write the same object."""
     read = _read(configured)
     now = configured.object(APPS, "chat")
     spec = {**now["spec"], "deploy": {"workflowVersion": "v2"}, "triggers": [{"name": "nightly", "schedule": "0 3 * * *"}]}

@@ -1,4 +1,4 @@
-"""Signing in with OIDC: by a code, tied to the browser that began it, and never by what anybody else says."""
+"""Signing in with OIDC: by a code that is bound to the browser which began it, and never by anybody else's data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.unit.support.oidc_provider import CLIENT, REFRESH, SECRET, Key, Provi
 CALLBACK = "/console/oidc/callback"
 TARGET = "/console/apps/005c60c5-18dd-4f38-a146-a82be134a95f?tab=history"
 GOES = {"Host": HOST, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-"""A browser's window that a link of another site leads somewhere."""
+"""Headers of a browser window that a link of another site opens here."""
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def go(stage: RestStage, path: str, **headers: str) -> Answered:
 
 
 def start(stage: RestStage, to: str = TARGET) -> tuple[str, dict[str, str]]:
-    """The provider's page, and the browser's cookies."""
+    """Begins a sign-in, and returns the provider's URL and the browser's cookies."""
     answered = go(stage, f"/console/oidc/start?to={to.replace('?', '%3F').replace('&', '%26')}")
     assert answered.status == 302, answered
     return answered.headers["location"], kept(answered.cookies)
@@ -77,13 +77,13 @@ def back(stage: RestStage, query: str, cookies: dict[str, str]) -> Answered:
 
 
 def signed_in(stage: RestStage, provider: Provider, **more: str) -> Answered:
-    """What the callback answers after a whole sign-in. `more`: parameters that the provider sends back."""
+    """Returns the callback's answer after a whole sign-in. `more`: parameters that the provider sends back."""
     url, cookies = start(stage)
     return back(stage, provider.authorize(url, **more), cookies)
 
 
 def code_of(answered: Answered) -> str:
-    """The code with which a sign-in failed: nobody is signed in, and the attempt is over."""
+    """Returns the code of a failed sign-in: nobody is signed in, and the attempt is over."""
     assert answered.status == 303
     parts = urlsplit(answered.headers["location"])
     assert (parts.netloc, parts.path) == ("", "/console/sign-in")
@@ -92,7 +92,7 @@ def code_of(answered: Answered) -> str:
     return parse_qs(parts.query)["error"][0]
 
 
-# The good one.
+# The successful sign-in.
 
 
 def test_who_signs_in_comes_back_to_the_page_that_was_asked_for(stage: RestStage, provider: Provider) -> None:
@@ -164,7 +164,7 @@ def test_a_new_key_is_looked_for_and_not_all_the_time(stage: RestStage, provider
     assert provider.asked["/jwks"] == 2
 
 
-# Who answers.
+# Whose answer is accepted.
 
 
 def test_an_answer_to_somebody_elses_attempt_is_refused(stage: RestStage, provider: Provider) -> None:
@@ -325,7 +325,7 @@ def test_a_token_for_this_client(stage: RestStage, provider: Provider, claims: d
     assert signed_in(stage, provider).headers["location"] == TARGET
 
 
-# A provider that does something else.
+# A provider that deviates from the standard.
 
 
 @pytest.mark.parametrize(
@@ -413,7 +413,7 @@ def test_what_a_provider_may_not_say_of_itself(wrong: dict[str, Any]) -> None:
         Metadata.of({**DOCUMENT, **wrong}, ISSUER)
 
 
-# Where it leads, and from where.
+# The target after a sign-in, and its origin.
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Signing in to the console: the token is in cookies, which are taken from the console's own pages and from nobody else."""
+"""Signing in to the console: the token is in cookies, which are accepted from the console's own pages alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def stage() -> Iterator[RestStage]:
 
 
 def ask(stage: RestStage, method: str, path: str, headers: dict[str, str], body: Any = None) -> Answered:
-    """A request as a browser sends it, which has no header Authorization."""
+    """Sends a request as a browser does, without the header Authorization."""
     return stage.call(method, path, body, token=None, headers=headers)
 
 
@@ -39,7 +39,7 @@ def signed_in(stage: RestStage, token: str) -> Answered:
     return ask(stage, "POST", SESSION, WRITES, {"token": token})
 
 
-# Who is signed in.
+# The signed-in user.
 
 
 def test_a_sign_in_lasts_as_long_as_its_token(stage: RestStage) -> None:
@@ -157,7 +157,7 @@ def test_a_cookie_that_somebody_else_may_have_set_is_none(stage: RestStage, give
     ask(stage, "GET", "/v1/apps", {**OWN, "Cookie": given}).error(401)
 
 
-# From whom.
+# Origins of requests.
 
 
 def without(headers: dict[str, str], name: str) -> dict[str, str]:

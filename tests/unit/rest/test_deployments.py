@@ -66,7 +66,7 @@ LONG = rows.LISTED_MOST + 40
 
 @pytest.fixture
 def long(stage: RestStage) -> RestStage:
-    """A stage whose App has a long history, in which the names of rows say nothing about their order."""
+    """Returns a stage whose App has a long history, in which the names of rows are not in their order."""
     for number in range(3, LONG + 1):
         made = make.live(number, "v2") if number == LONG else make.superseded(number, "v1")
         stage.put(row(f"chat-{number * 7919 % 100_003}", made, make.created(number)))
@@ -274,7 +274,7 @@ OWNED_ELSEWHERE = [{"apiVersion": APPS.api_version, "kind": APPS.kind, "name": "
     ids=["the first", "after one under way", "after one that failed", "after one of kubectl", "after a deleted App's of this name"],
 )
 def test_a_deploy_before_anything_is_live(stage: RestStage, earlier: list[make.Modifier], config: dict[str, Any] | None) -> None:
-    """It keeps what the App is told to have: the config of its newest row. The first of all sleeps, as the product's do."""
+    """The deploy keeps the config of the App's newest row. The first one of all sleeps, as the product's do."""
     made = stage.put(make.app_manifest(name="new"))
     if earlier:
         stage.put(make.row_manifest("new-a", make.of_app("new"), *earlier))
@@ -298,7 +298,7 @@ def test_a_rollback_names_the_deployment_that_it_restores(stage: RestStage) -> N
 
 
 def test_a_rollback_needs_no_workflow(stage: RestStage) -> None:
-    """It may be deleted: the row has pinned all that comes back."""
+    """The workflow may be deleted: the row has pinned everything that a rollback restores."""
     stage.context.index.of(WORKFLOWS).remove(stage.uid(WORKFLOWS, "chat"))
     for call in ("deploy/preview", "deploy"):
         assert stage.call("POST", _path(stage, call), {"restores": stage.uid(RECORDS, "chat-a")}).status < 300
@@ -374,7 +374,7 @@ def test_the_first_deploy_of_an_app(stage: RestStage) -> None:
 
 
 def test_what_is_live_is_read_once_a_minute(stage: RestStage) -> None:
-    """Each deploy tells of the pins of the live row, which never change."""
+    """Each deploy returns the pins of the live row, which never change."""
     for _ in range(3):
         stage.call("POST", _path(stage, "deploy"), _asked(stage)).data  # noqa: B018 - it asserts
     reads = [sent for sent in stage.script.sent if sent.path == RECORDS.path("demo", "chat-b")]
@@ -383,7 +383,7 @@ def test_what_is_live_is_read_once_a_minute(stage: RestStage) -> None:
 
 
 def test_what_is_not_live_yet_is_looked_up_once(stage: RestStage) -> None:
-    """A deploy that names its Runtime and config reads nothing more after its row: the second read of the Runtime told nothing new."""
+    """A deploy that names its Runtime and config reads nothing after its row: the second read of the Runtime had no new information."""
     made = stage.put(make.app_manifest(name="new"))
     named = {"runtime_id": stage.uid(RUNTIMES, make.RUNTIME_NAME), "deployment_config": {"deployment_type": "server_based"}}
     stage.script.on("GET", RUNTIMES.path("", make.RUNTIME_NAME), failure(404, "NotFound"))
@@ -476,11 +476,11 @@ def test_what_the_caller_may_not_see_is_not_deployed(stage: RestStage, call: str
     assert stage.created(RECORDS) == []
 
 
-# What was deleted and made again.
+# Objects that were deleted and recreated.
 
 
 def _made_again(stage: RestStage, uid: str = UNKNOWN) -> Manifest:
-    """Version v1 with another content, which was made long after the rows had ended."""
+    """Returns version v1 with other content, created long after the rows had ended."""
     return make.version_manifest("v1", make.with_meta(uid=uid, resourceVersion="99", creationTimestamp="2027-01-01T00:00:00Z"))
 
 
@@ -515,7 +515,7 @@ def test_the_id_of_a_version_that_was_made_again_is_unknown_though_nothing_was_h
 
 
 def _with_key(stage: RestStage) -> Manifest:
-    """Deploys v1 under a key; the row is there from then on."""
+    """Deploys v1 with a key. The row exists from then on."""
     stage.call("POST", _path(stage, "deploy"), _asked(stage, "v1"), key="a key").data  # noqa: B018 - it asserts
     sent = stage.created(RECORDS)[0]
     stage.script.on("POST", RECORDS.path("demo"), failure(409, "AlreadyExists"))
@@ -567,11 +567,11 @@ def test_a_preview_for_who_may_not_deploy_warns(stage: RestStage) -> None:
     assert "you could not do this" in stage.call("POST", _path(stage, "deploy/preview"), _asked(stage)).data["warnings"][0]
 
 
-# What was confirmed.
+# Confirmed deploys.
 
 
 def _shown(stage: RestStage, **asked: Any) -> dict[str, Any]:
-    """The `to` of a preview."""
+    """Returns the `to` of a preview."""
     told: dict[str, Any] = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, **asked)).data["to"]
     return told
 

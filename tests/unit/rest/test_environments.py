@@ -1,4 +1,4 @@
-"""Environments over HTTP: where an App can be promoted to, and what is of it there."""
+"""Environments over HTTP: the targets to which an App can be promoted, and its state there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _told(stage: RestStage) -> list[Any]:
 
 
 def _later(made: Manifest) -> Manifest:
-    """The same object, changed since the index heard of it."""
+    """Returns the same object, changed after the index has seen it."""
     return {**made, "metadata": {**made["metadata"], "resourceVersion": "2"}}
 
 

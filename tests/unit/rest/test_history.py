@@ -1,4 +1,4 @@
-"""A history over HTTP: its filters, one row whole, what changed between two, and its verification."""
+"""A history over HTTP: its filters, one row in full, the changes between two rows, and its verification."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_row_to_roll_back_to_is_found_where_it_is_old(stage: RestStage) -> N
 
 
 def test_each_row_says_how_it_ended_where_its_status_does_not(stage: RestStage) -> None:
-    """Also one that an older operator ended, and whose revert is on another page."""
+    """It is so even for a row that an older operator ended, and whose revert is on another page."""
     stage.put(row(names.revert_row("chat", "chat-a"), make.superseded(3, "v1", source="Revert")))
     stage.put(row("chat-c", make.overtaken(4, "v2")))
     found = stage.get(_path(stage, "/deployments?page_size=2&sort=created_at"))
@@ -80,7 +80,7 @@ def test_each_row_says_how_it_ended_where_its_status_does_not(stage: RestStage) 
 
 @pytest.fixture
 def many(stage: RestStage) -> RestStage:
-    """Rows of several people, runtimes and days."""
+    """Returns a stage with rows of several people, runtimes and days."""
     newer = make.a_runtime(make.with_spec(version="2.0.0"), name="tiny-2")
     by_berta = make.asking(createdBy="berta", message="Zurück: die STRASSE war gesperrt")
     by_carl = make.asking(createdBy="carl@example.com")
@@ -261,7 +261,7 @@ def test_a_flow_that_the_caller_may_not_read_is_not_told(stage: RestStage) -> No
 
 
 def _workload(pins: Pins, status: dict[str, int], label: str = "") -> Manifest:
-    """A workload that the operator made for these pins."""
+    """Returns a workload that the operator made for these pins."""
     note = f'{{"pins": "{pins.digest}"}}'
     return {
         "metadata": {
@@ -323,7 +323,7 @@ def test_the_ready_pods_of_a_row_that_has_a_workload_of_its_own(stage: RestStage
 
 
 def _elsewhere(stage: RestStage) -> list[str]:
-    """Ids that are of no row of the App: of nothing, of another App's row, of a deleted App's of its name, of another namespace's."""
+    """Returns ids of no row of the App: an unknown one, and those of rows of another App, a deleted App of its name, and another namespace."""
     made = [
         stage.put(make.row_manifest("other-a", make.superseded(1), make.of_app("other"), make.with_meta(ownerReferences=[]))),
         stage.put(row("chat-old", make.superseded(1), OF_A_DELETED_APP)),
@@ -354,13 +354,13 @@ def test_a_row_that_the_caller_may_not_read_is_unknown(stage: RestStage) -> None
 
 @pytest.mark.parametrize("more", ["", "/diff"])
 def test_of_an_app_that_the_caller_may_not_see_no_row_is_told_to_be_there(stage: RestStage, more: str) -> None:
-    """They may see rows of the namespace, even."""
+    """The caller may even see rows of the namespace."""
     stage.script.on("GET", APPS.path("demo", "chat"), failure(403, "Forbidden"))
     there = stage.call("GET", _row_path(stage, "chat-b", more)).error(404)
     assert there == stage.call("GET", _path(stage, f"/deployments/{UNKNOWN}{more}")).error(404)
 
 
-# What changed.
+# The changes between two rows.
 
 
 def test_what_changed_from_one_row_to_another(stage: RestStage) -> None:
@@ -425,7 +425,7 @@ def test_flows_that_nobody_has_any_more_are_said_to_be_so(stage: RestStage) -> N
     assert "--- v1 (#1)" in stage.get(_row_path(stage, "chat-b", "/diff"))["flow_diff"]
 
 
-# What changed in a workflow.
+# The changes of a workflow.
 
 
 def _versions(stage: RestStage, version: str, asked: str = "") -> Any:
@@ -479,7 +479,7 @@ def test_a_release_of_another_workflow_is_unknown(stage: RestStage) -> None:
 
 @pytest.fixture
 def chained(stage: RestStage) -> RestStage:
-    """A stage whose App has a history of three rows, each over the one before it."""
+    """Returns a stage whose App has a history of three rows, each linked to the one before it."""
     previous: dict[str, Any] = {}
     for number, name in enumerate(("chat-a", "chat-b", "chat-c"), 1):
         state = make.live if number == 3 else make.superseded

@@ -1,4 +1,4 @@
-"""What somebody sends who wants to break it, and what odd objects do to those who have nothing to do with them."""
+"""Requests that try to break the API, and odd objects: other callers and objects are not affected."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.scripted import Reply, Sent, failure
 
 PATIENCE = 240.0  # seconds
 TRIES = 6
-"""What stops all others does so each time."""
+"""Number of tries: whatever stops all others does so each time."""
 
 
 def _path(stage: RestStage, more: str = "") -> str:
@@ -41,14 +41,14 @@ def test_a_body_that_is_no_object_is_refused(stage: RestStage, body: bytes) -> N
     assert list(stage.call("POST", _path(stage, "/deploy"), body).error(422)["details"]) == ["body"]
 
 
-# Requests that would stop all others, or the answer to themselves.
+# Requests that would block all others, or their own answer.
 
 
 def _longest_stop(stage: RestStage, method: str, path: str, body: Any = None) -> tuple[Answered, float]:
-    """The answer, and the longest time in which the event loop served nobody, in times of what it takes to parse as much JSON.
+    """Returns the answer, and the longest pause of the event loop, as a multiple of the time to parse as much JSON.
 
-    Both are time of this process on a CPU, of all its threads: what other programs take from it counts for neither. A machine that
-    gets slower between the two is asked again.
+    Both are processor time of all threads of this process, so other programs do not count. It repeats the measurement if the machine gets
+    slower in between.
     """
     raw = encoded(body)  # not on the loop that is measured
 
@@ -106,7 +106,7 @@ def _stopping_nobody(stage: RestStage, method: str, path: str, body: Any = None)
     ]
 )
 def ask(request: pytest.FixtureRequest, stage: RestStage) -> Callable[..., Answered]:
-    """Sends a request, and where that is asked for measures that the event loop serves others meanwhile."""
+    """Returns a function that sends a request, and in one variant checks that the event loop serves others meanwhile."""
     return functools.partial(request.param, stage)
 
 
@@ -271,7 +271,7 @@ def test_a_workflow_of_another_project_is_no_empty_list(stage: RestStage) -> Non
     assert set(stage.call("GET", f"/v1/apps?{query}").error(404)["details"]) == {"workflow_id"}, "who may not see it is told nothing of it"
 
 
-# This program's own rights, and time.
+# The API's own rights, and time.
 
 
 @pytest.mark.parametrize(("status", "reason"), [(401, "Unauthorized"), (403, "Forbidden")])
@@ -282,7 +282,7 @@ def test_where_its_own_rights_fail_the_caller_is_not_told_that_theirs_do(stage: 
 
 
 def _kept(stage: RestStage, reply: Reply, monkeypatch: pytest.MonkeyPatch) -> int:
-    """The status of readiness once lists and watches were answered so for as long as it takes."""
+    """Returns the status of readiness after lists and watches have got this answer for long enough."""
     tried, ends = threading.Semaphore(0), threading.Event()
 
     def answer(_: Sent) -> Reply:

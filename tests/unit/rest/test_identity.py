@@ -1,4 +1,4 @@
-"""Who calls, and where: /v1/me, /v1/orgs, /v1/projects."""
+"""The caller and their places: /v1/me, /v1/orgs, /v1/projects."""
 
 from __future__ import annotations
 

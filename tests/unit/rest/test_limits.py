@@ -1,4 +1,4 @@
-"""What one caller may have under way at once, and how long anybody waits."""
+"""Limits of a caller's concurrent requests, and of waiting times."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATIENCE = 240.0  # seconds
 
 @contextlib.asynccontextmanager
 async def held(lane: Lane, *callers: str) -> AsyncIterator[list[str]]:
-    """Slots of callers while the block runs."""
+    """Holds slots of callers while the block runs."""
     async with contextlib.AsyncExitStack() as stack:
         for caller in callers:
             await stack.enter_async_context(lane.slot(caller))
@@ -101,13 +101,13 @@ def test_who_goes_away_while_waiting_takes_no_slot_along() -> None:
 
 
 def _user(name: str) -> Reply:
-    """The answer to who asks who they are."""
+    """Returns the answer to a review of the caller."""
     return Reply(201, {"status": {"userInfo": {"username": name}}})
 
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, Any]]]:
-    """The lines of the log, as they are written."""
+    """Yields the lines of the log, as they are written."""
     lines: list[dict[str, Any]] = []
     handler = logging.Handler()
     formatter = request_log.JsonLines()

@@ -52,7 +52,7 @@ NOT_READY = {"phase": "Pending", "conditions": [{"type": "Ready", "status": "Fal
 
 @pytest.fixture
 def running(stage: RestStage) -> RestStage:
-    """Two pods of v2, which is live, and one of v1, which is left of a rollout."""
+    """Returns a stage with two pods of v2, which is live, and one of v1, left over from a rollout."""
     made = [pod("old", "v1"), pod("new-1", "v2", seconds=5), pod("new-2", "v2", NOT_READY, seconds=9)]
     stage.script.on("GET", LIST, listed(*made)).on("GET", EVENTS.path("demo"), listed())
     stage.script.on("GET", BY_KIND[SERVICE.kind].path("demo", "chat"), service(None))

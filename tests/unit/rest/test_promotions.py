@@ -1,4 +1,4 @@
-"""Promoting over HTTP what an App serves to another environment of its project, and the preview of that."""
+"""Promoting an App to another environment of its project over HTTP, and its preview."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _path(stage: RestStage, more: str = "") -> str:
 
 
 def _promote(stage: RestStage, body: dict[str, Any] | None = None, **more: Any) -> Any:
-    """Promotes; the App and the row are there from then on."""
+    """Promotes. The App and the row exist from then on."""
     stage.script.on("POST", APPS.path("prod"), lambda sent: Reply(201, stage.put(sent.body)))
     stage.script.on("PATCH", APPS.path("demo", "chat"), {})
     answered = stage.call("POST", _path(stage), body, **more)
@@ -180,7 +180,7 @@ def test_a_key_makes_one_promotion(stage: RestStage) -> None:
 
 
 def test_a_promotion_that_another_replica_makes_at_this_moment(stage: RestStage) -> None:
-    """Its row is there when this one is refused: it is the answer."""
+    """The other replica's row exists when this one is refused: it is the answer."""
 
     def elsewhere(sent: Sent) -> Reply:
         stage.put(sent.body)
@@ -193,7 +193,7 @@ def test_a_promotion_that_another_replica_makes_at_this_moment(stage: RestStage)
 
 
 def test_a_row_of_the_key_that_is_there_and_cannot_be_read_is_no_answer(stage: RestStage) -> None:
-    """It may be gone a moment later, with a deleted App of this name."""
+    """It may be deleted a moment later, with a deleted App of this name."""
     stage.put(make.app_manifest(make.in_namespace("prod")))
     stage.put(make.version_manifest("v2", make.in_namespace("prod")))
     stage.script.on("PATCH", APPS.path("demo", "chat"), {})
@@ -203,7 +203,7 @@ def test_a_row_of_the_key_that_is_there_and_cannot_be_read_is_no_answer(stage: R
 
 
 def test_where_the_row_of_a_key_may_be_is_asked_of_every_environment(stage: RestStage) -> None:
-    """Of those that may not be read, too: there it is asked for, and not found."""
+    """Unreadable environments are also asked, and have no such row."""
     stage.put(a_namespace("qa", project="support", environment="qa"))
     stage.script.on("GET", RECORDS.path("qa"), failure(403, "Forbidden"))
     _promote(stage, key="a key")

@@ -1,4 +1,4 @@
-"""What was live at a time, and a report of deploys, over HTTP."""
+"""The live row at a time, and a report of deploys, over HTTP."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def report(stage: RestStage, asked: str = "since=2026-11-01&until=2026-11-28") -
 
 
 def begun(name: str, minutes: float, *modifiers: make.Modifier) -> Any:
-    """A row of App chat whose deploy began so long after noon of November 24, and ended ten minutes later."""
+    """Returns a row of App chat whose deploy began `minutes` after noon of November 24, and ended ten minutes later."""
 
     def modify(made: Any) -> None:
         made["spec"]["pinned"]["createdAt"] = format_time(make.NOW + timedelta(minutes=minutes))
@@ -49,12 +49,12 @@ def begun(name: str, minutes: float, *modifiers: make.Modifier) -> Any:
     return row(name, *modifiers, modify)
 
 
-# What was live at a time. The rows are #1 v1 and #2 v2, of the same second, and these.
+# The live row at a time. The rows are #1 v1 and #2 v2, of the same second, and these.
 
 
 @pytest.fixture
 def days(stage: RestStage) -> RestStage:
-    """Four days with a deploy each, of which that of the second failed."""
+    """Returns a stage with four days, each with a deploy. The second day's deploy failed."""
     stage.put(begun("chat-c", DAY, make.failed(3, "v3")))
     stage.put(begun("chat-d", 2 * DAY, make.superseded(4, "v4")))
     stage.put(begun("chat-e", 3 * DAY, make.live(5, "v5")))
@@ -139,7 +139,7 @@ def test_who_may_not_list_rows_is_told_of_no_time(days: RestStage) -> None:
 
 @pytest.fixture
 def chained(stage: RestStage) -> RestStage:
-    """Three rows in a chain, the last of the day after."""
+    """Returns a stage with three rows in a chain; the last one is of the next day."""
     made = [row("chat-a", make.superseded(1, "v1")), row("chat-b", make.superseded(2, "v2")), begun("chat-c", DAY, make.live(3, "v3"))]
     for made_row, record in zip(made, make.a_history(*made), strict=True):
         stage.put({**made_row, "spec": dict(record.raw_spec)})

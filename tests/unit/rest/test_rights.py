@@ -1,4 +1,4 @@
-"""Rights over HTTP: what a caller may do, and which role has what they may not."""
+"""Rights over HTTP: what a caller may do, and the roles for what they may not."""
 
 from __future__ import annotations
 

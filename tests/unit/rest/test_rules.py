@@ -1,4 +1,4 @@
-"""Rules for deploys over HTTP: rows that wait and what is said of them, rejected versions, suspension, and what would hold a deploy."""
+"""Rules for deploys over HTTP: waiting rows and decisions on them, rejected versions, suspension, and the guards of a deploy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _of_row(stage: RestStage, more: str, name: str = "chat-c") -> str:
 
 @pytest.fixture
 def held(stage: RestStage) -> RestStage:
-    """App chat serves v2; a third row, of otto, waits for one approval of two; and the App says what would hold others."""
+    """Returns a stage whose App chat serves v2. otto's third row has one of two approvals, and the App's status has guards."""
     app = stage.object(APPS, "chat")
     holds = {"row": "chat-b", "sequence": 2}
     stage.put({**app, "status": {**app["status"], "holds": holds, "guards": [rules.WOULD_AWAIT, rules.WOULD_BE_FROZEN]}})
@@ -256,7 +256,7 @@ def test_rejections_are_listed_and_releases_and_previews_say_so(held: RestStage)
 
 
 def test_a_release_is_rejected_by_its_flow_whatever_it_is_called(held: RestStage) -> None:
-    """v3 has the flow of v1, which was rejected as v7; v2 was rejected, deleted and made again with another flow."""
+    """v3 has the flow of v1, which was rejected as v7. v2 was rejected, deleted and recreated with another flow."""
     held.put(make.version_manifest("v3", make.with_spec(flow=make.flow("v1"))))
     old = rules.rejection("v2", by=OTTO, workflowHash=make.flow_hash("v8"))
     nameless = rules.rejection("v1", by=OTTO, named="v7")

@@ -1,4 +1,4 @@
-"""Runtimes over HTTP: the list that a deployment's Runtime is chosen from."""
+"""Runtimes over HTTP: the list from which a deployment's Runtime is chosen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API as a process: it serves over a socket, is ready once everything was listed, and ends well on SIGTERM."""
+"""The API as a process: it serves over a socket, is ready once everything was listed, and ends cleanly on SIGTERM."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.scripted import Reply, Script, ScriptedServer, Sent, kubeconf
 
 @pytest.fixture
 def signals() -> Iterator[None]:
-    """`serve` handles the signals of its process."""
+    """Restores the signal handlers of this process, which `serve` replaces."""
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
     yield
     for each, handler in before.items():
@@ -40,8 +40,9 @@ PATIENCE = 240.0  # seconds
 
 
 def _serve(tmp_path: Path, script: Script, ask: Callable[[str, Callable[[], None]], None], metrics_port: int | None = None) -> int:
-    """The exit code of a server over a scripted API server. `ask` gets its URL once it is ready, and what stops it, which it is at the latest
-    after `ask`.
+    """Runs a server over a scripted API server, and returns its exit code.
+
+    `ask` gets its URL once it is ready, and a function that stops it. After `ask` it is stopped in any case.
     """
     over, stopped = threading.Event(), threading.Event()
 

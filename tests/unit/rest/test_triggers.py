@@ -23,12 +23,12 @@ OBJECT = APPS.path("demo", "chat")
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who lost to another write waits a moment, by chance, before the next try."""
+    """Removes the random pause before a retry after a conflict."""
     monkeypatch.setattr("time.sleep", lambda _: None)
 
 
 def _app(stage: RestStage, *given: Manifest, **status: Any) -> str:
-    """Gives App chat these triggers; returns their path."""
+    """Gives App chat these triggers, and returns their path."""
     live = {"row": "chat-b", "sequence": 2, "workflowVersion": "v2", "runtime": "1.0.0"}
     stage.put(make.app_manifest(make.with_triggers(*given), make.with_status(**{"live": live, **status})))
     return f"/v1/apps/{stage.uid(APPS, 'chat')}/triggers"
@@ -39,7 +39,7 @@ def _id(stage: RestStage, name: str) -> str:
 
 
 def _written(stage: RestStage) -> list[Manifest] | None:
-    """The triggers of the App as they were last written."""
+    """Returns the triggers of the App as they were last written."""
     found: list[Manifest] | None = stage.script.bodies("PATCH", OBJECT)[-1]["spec"]["triggers"]
     return found
 

@@ -1,4 +1,4 @@
-"""Streams of events: what changes is told at once, read with the caller's token; at rest nothing is asked; each has its end."""
+"""Streams of events: changes are sent at once, read with the caller's token. At rest nothing is requested, and each stream ends."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def begun(stream: Reading) -> None:
     assert await stream.event() == ("ready", {})
 
 
-# What is told.
+# Events.
 
 
 def test_a_change_of_an_app_is_told_as_the_app_is_read(stage: RestStage) -> None:
@@ -202,7 +202,7 @@ def change_app_in_the_index_alone(stage: RestStage, made: Manifest, number: int)
     stage.context.index.of(APPS).put({**made, "metadata": {**made["metadata"], "resourceVersion": str(number)}})
 
 
-# Who may not, or not any more.
+# Callers without the right, or who lost it.
 
 
 def test_who_may_not_read_an_app_gets_no_stream_of_it(stage: RestStage) -> None:

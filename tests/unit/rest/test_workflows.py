@@ -19,7 +19,7 @@ from tests.support.scripted import Answer, Reply, failure, listed
 OBJECT = WORKFLOWS.path("demo", "chat")
 COMPACT = json.dumps(FLOW, separators=(",", ":"))
 ODD = '{"nodes":[{"id":"\\u00e9","n":1.0e400,"m":12345678901234567890123,"z":1,"a":2}]}'
-"""A flow that no parser gives back as it was written."""
+"""A flow that no parser returns as it was written."""
 
 
 def _path(stage: RestStage, more: str = "") -> str:

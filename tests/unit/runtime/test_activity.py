@@ -1,4 +1,4 @@
-"""What the operator reads of a pod on the port for metrics: readiness, idle time, calls in flight, and whose doing the runs' ends were."""
+"""A pod's report on its metrics port: readiness, idle time, calls in flight, and whether runs ended well or by whose fault."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_port_that_is_taken_is_named_with_its_variable(tmp_path: Path) -> None
 
 
 def test_a_stop_waits_for_nobody_who_reads_figures(tmp_path: Path) -> None:
-    """Which a machine that stands still meanwhile does not show: it is stopped again."""
+    """A paused machine can hide it: the test then stops the server again."""
     eventually("it has stopped before a body is given up", lambda: _stop_with_readers(tmp_path) < BODY_WAITED_FOR)
 
 
@@ -172,7 +172,7 @@ def test_an_answer_is_in_flight_until_its_reader_has_taken_it(tmp_path: Path, pa
 
 @contextmanager
 def _half_read(served: Served, path: str = "/") -> Iterator[socket.socket]:
-    """A caller whose answer has begun, and who takes no more of it."""
+    """Yields a caller whose answer has begun, and who reads no more of it."""
     with socket.socket() as caller:
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         caller.settimeout(DEADLINE)
@@ -265,7 +265,7 @@ def test_runs_end_by_the_servers_doing_or_the_callers(doing: Served, call: Calla
 
 
 def _has_counted(served: Served, expected: dict[str, int]) -> None:
-    """Whether the operator and Prometheus are told the same, and that is `expected`."""
+    """Asserts that the operator and Prometheus get equal counts, and that these are `expected`."""
     nothing = {"succeeded": 0, "failed": 0, "refused": 0}
     assert served.activity["runs"] == nothing | expected
     samples = served.request("GET", "/metrics", port=served.metrics_port).body

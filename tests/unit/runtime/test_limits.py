@@ -1,4 +1,4 @@
-"""What a server does when too much is asked of it, and that its bounds can be set."""
+"""A server that gets too many requests, and the settings of its limits."""
 
 from __future__ import annotations
 

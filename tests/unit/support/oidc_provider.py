@@ -1,4 +1,4 @@
-"""A small provider of OpenID Connect: it does what the standard says, until a test lets it do something else."""
+"""A small provider of OpenID Connect that follows the standard until a test changes its behaviour."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ Answer = tuple[int, Any] | None
 
 
 class Provider:
-    """Use it as a context manager. `issuer` is its URL; a test signs in by `authorize`, as a browser with a user would."""
+    """The provider as a context manager. `issuer`: its URL. A test signs in by `authorize`, as a browser with a user would."""
 
     def __init__(self) -> None:
         self.keys = [Key("first")]
         self.claims: dict[str, Any] = {}
-        """Put over those of an ID token; None leaves one out."""
+        """Claims that replace those of an ID token; None removes one."""
         self.metadata: dict[str, Any] = {}
         self.sign: Callable[[dict[str, Any]], str] = lambda claims: self.keys[-1].sign(claims)
         self.answer: Callable[[str], Answer] = lambda _: None
-        """By path: what is answered in place of what the standard says: bytes as they are, a location for a status of 3xx, or data."""
+        """Answers that replace the standard's, by path: bytes as they are, a location for a status of 3xx, or data."""
         self.asked = Counter[str]()
         self.methods = ["client_secret_basic"]
         self.is_public = False
@@ -50,7 +50,7 @@ class Provider:
         self._server.stop()
 
     def authorize(self, url: str, **more: str) -> str:
-        """The query with which the browser is sent back, after somebody signed in at this URL. `more`: parameters put over its own."""
+        """Returns the query of the redirect after a user signed in at this URL. `more`: parameters that replace its own."""
         assert url.startswith(f"{self.issuer}/authorize?"), url
         asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
         assert (asked["response_type"], asked["client_id"], asked["code_challenge_method"]) == ("code", CLIENT, "S256")
@@ -113,7 +113,7 @@ class Provider:
 
 
 class Key:
-    """A key with an id; of one id there may be several keys, by `number`."""
+    """A key with an id. Several keys may share an id and differ by `number`."""
 
     def __init__(self, name: str, number: int = 0) -> None:
         self.name, self.private = name, _private(name, number)
@@ -134,5 +134,5 @@ class Key:
 
 @functools.cache
 def _private(name: str, number: int) -> rsa.RSAPrivateKey:
-    """Made once in a process: that takes a while."""
+    """Makes a private key, once in a process, because it takes a while."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -1,4 +1,4 @@
-"""A process that writes runs to a store until it is killed: `python -m tests.unit.support.store_writer ADDRESS FIRST`, from 1.
+"""`python -m tests.unit.support.store_writer ADDRESS FIRST`: writes runs from FIRST on to a store until it is killed.
 
 It prints the number of each batch's last run when the batch is acknowledged.
 """

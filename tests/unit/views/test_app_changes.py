@@ -1,4 +1,4 @@
-"""What changed of an App's settings, as a history shows it."""
+"""AppChanges, as a history shows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an App is in one word: over the statuses that the operator writes, from its first deploy on."""
+"""The state of an App in one word: over the statuses that the operator writes, from its first deploy on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _state(world: World) -> AppState:
 
 
 def _told(world: World) -> tuple[str, str | None]:
-    """Word and reason."""
+    """Returns word and reason."""
     state = _state(world)
     return state.word.value, state.reason
 
@@ -87,7 +87,7 @@ def test_what_is_live_and_not_as_it_should_be_is_degraded() -> None:
 
 
 def test_an_app_that_sleeps_is_told_so() -> None:
-    """The reason is the operator's: `test_sleep` of the views holds the two together."""
+    """The reason is the operator's: `test_sleep` of the views compares the two."""
     ready = {"type": "Ready", "status": "True", "reason": "Asleep", "message": "v1 is live; it is asleep: the next call wakes it"}
     app = given.app_manifest(given.with_status(conditions=[ready], live={"row": "a"}))
     assert app_state(app, None) == AppState(AppWord.ASLEEP, "Asleep", ready["message"])

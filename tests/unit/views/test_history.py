@@ -1,4 +1,4 @@
-"""How a history reads: its order, where a row came from, and values in words."""
+"""The text of a history: its order, the origin of a row, and values in words."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_where_a_row_came_from(made: Manifest, said: str | None) -> None:
     ],
 )
 def test_how_long_a_deploy_took(made: Manifest, seconds: float | None) -> None:
-    """A clock that was set back makes no deploy end before it began."""
+    """A clock that was set back must not end a deploy before its start."""
     assert HistoryRow.of(made).duration == seconds
 
 

@@ -1,4 +1,4 @@
-"""What was live at a time, by the rows of an App alone."""
+"""The live row at a time, from the rows of an App alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def at(minutes: float) -> str:
 
 
 def row(sequence: int, result: str | None, began: float, ended: float | None = None, **pins: Any) -> Manifest:
-    """The row `chat-<sequence>` of version `v<sequence>`: its deploy began and ended so many minutes after noon."""
+    """Returns the row `chat-<sequence>` of version `v<sequence>`, whose deploy began and ended these minutes after noon."""
     end = [given.ended(result, "why", seconds=60 * ended)] if result is not None and ended is not None else []
     previous = {"previousDigest": given.UNSEALED} if sequence > 1 else {}
     modifiers = [given.pinned(sequence, f"v{sequence}", createdAt=at(began), **{**previous, **pins}), *end]

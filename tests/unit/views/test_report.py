@@ -1,4 +1,4 @@
-"""A report of deploys: which rows are in it, what is said of each, and whether all histories verify."""
+"""A report of deploys: its rows, their description, and whether all histories verify."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def at(minutes: float) -> str:
 
 
 def begun(name: str, minutes: float, *modifiers: given.Modifier) -> Manifest:
-    """A row whose deploy began so many minutes after noon, and ended a minute later."""
+    """Returns a row whose deploy began `minutes` after noon, and ended a minute later."""
 
     def modify(made: Manifest) -> None:
         made["spec"]["pinned"]["createdAt"] = at(minutes)
@@ -58,7 +58,7 @@ def report(*rows: Manifest, since: str | None = None, until: str | None = None) 
     [(None, None, [1, 2, 3]), (10, None, [2, 3]), (None, 10, [1]), (10, 20, [2]), (11, 20, []), (0, 21, [1, 2, 3])],
 )
 def test_a_deploy_is_of_the_time_in_which_it_began(since: float | None, until: float | None, sequences: list[int]) -> None:
-    """So each is in one of two reports that follow one another."""
+    """Each deploy is therefore in exactly one of two consecutive reports."""
     found = report(*history()[::-1], since=at(since) if since is not None else None, until=at(until) if until is not None else None)
     assert [each.row.sequence for each in found.rows] == sequences
 
