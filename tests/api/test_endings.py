@@ -273,7 +273,7 @@ def test_rows_and_flows_go_with_their_namespace(cluster: Cluster, api: Api, besi
     with fresh_namespace(api, "ends") as namespace, contextlib.ExitStack() as until_the_end:
         app, _ = history(api, namespace, ROWS, history={"protect": protected})
         until_the_end.enter_context(beside(app, protected))
-        # A row that was sent with an owner and a finalizer ends as well.
+        # A finalizer in the request must not block the end of the namespace.
         loose = api.create(row_manifest("loose", in_namespace(namespace), with_meta(finalizers=["a.test/b"])))
         if versions.stamps(cluster):
             made(loose)

@@ -172,7 +172,7 @@ def test_claims_that_are_lost_are_made_again_and_no_route_is(two: Stages, operat
 def route_beside(ours: HistoryStage, theirs: HistoryStage, app: str, other: str) -> None:
     """Makes a route of App `other` with the hostname of App `app`, a second younger, as lost claims would have allowed.
 
-    It leads to the Service of `app`, so the operator would change it: it never deletes a contested route.
+    It leads to the Service of `app`, so the operator repairs it: contested routes are maintained as well.
     """
     first, second = ours.get("Ingress", app), theirs.get(kinds.APP.kind, other)
     owner = {**first["metadata"]["ownerReferences"][0], "name": other, "uid": second["metadata"]["uid"]}

@@ -319,7 +319,7 @@ def test_runs_are_of_the_row_that_made_their_pod(place: Place) -> None:
 
 
 def test_pods_that_outlive_their_app_send_runs_of_nothing(place: Place) -> None:
-    """The recorder asks the API server about an App that its watch has not seen before it refuses it: the watch may be late."""
+    """The recorder reads an App that its watch has not seen from the API server before it refuses its runs: the watch may be late."""
     namespace = place.namespaces[MINE]
     app = recorders.an_app(place.api, namespace, name="leaving")
     pod = recorders.a_pod(place.api, namespace, app, name="leaving")

@@ -310,7 +310,7 @@ def test_every_answer_is_documented_and_none_is_a_server_error(place: Place, tmp
 
 @contextlib.contextmanager
 def asked_meanwhile(api: Api) -> Iterator[list[str]]:
-    """Asks the API server itself while the block runs. The list gets its failures, and pauses of the whole machine."""
+    """Polls the API server itself while the block runs. The list gets its failures, and pauses of the whole machine."""
     away: list[str] = []
     ends = threading.Event()
 

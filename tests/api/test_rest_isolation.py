@@ -40,7 +40,7 @@ SHARED = {"org_id", "runtime_id"}
 """Ids of cluster-scoped things that belong to no project: the organisation, and Runtimes, which every row may name."""
 
 ALWAYS_EMPTY = "/v1/services"
-"""A list that is always empty, for every caller."""
+"""A list that is empty even for the owner: ids of others are answered like unknown ones all the same."""
 
 NAMED = ("name", "pod")
 """Parameters of paths that are names, not ids: an Access Key and a pod. None here has that name."""

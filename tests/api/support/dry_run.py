@@ -1,4 +1,4 @@
-"""Asks the API server by a dry run whether it would accept objects. The namespaces of the objects are made for it."""
+"""Checks by a dry run that the API server accepts objects. The namespaces of the objects are made for it."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class _CalledOff(_Observer):
         return await super().observe(key)
 
     def app(self, _: AppKey) -> None:
-        """Ignores the App: nothing is to be counted."""
+        """Returns None: there is no App whose status could show the failure."""
 
 
 async def test_a_wait_that_is_called_off_within_a_reconcile_costs_no_worker() -> None:

@@ -213,7 +213,7 @@ def test_a_flow_that_is_kept_warm_stays_though_no_row_names_it() -> None:
     assert ("v1", "ConfigMap", names.flow(given.NAME, given.flow_hash("v1"))) in world.objects
 
 
-# The operator is ended after every second write, alternating between tests.
+# The operator is ended after every second write; the seed decides which ones.
 
 SEED = random.randrange(1_000_000)  # noqa: S311 - no secret
 

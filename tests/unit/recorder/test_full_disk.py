@@ -54,7 +54,7 @@ class Filling(Held):
         return self.full
 
     def bytes(self) -> int:
-        """Returns the bytes of everything except runs: zero by default."""
+        """Returns the size of the store that the test sets: with 0 it is the size of the runs alone."""
         return self.beside
 
     def trim(self, app_uid: str) -> int:

@@ -323,7 +323,7 @@ def test_the_ready_pods_of_a_row_that_has_a_workload_of_its_own(stage: RestStage
 
 
 def _elsewhere(stage: RestStage) -> list[str]:
-    """Returns ids of no row of the App: an unknown one, and those of rows of another App, a deleted App of its name, and another namespace."""
+    """Returns ids of no row of the App: unknown ones, and rows of another App, a deleted App of its name, and another namespace."""
     made = [
         stage.put(make.row_manifest("other-a", make.superseded(1), make.of_app("other"), make.with_meta(ownerReferences=[]))),
         stage.put(row("chat-old", make.superseded(1), OF_A_DELETED_APP)),
