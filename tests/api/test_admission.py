@@ -102,11 +102,11 @@ COMPLETED = {"sequence": numbered(1), "pinned and outcome": live(1)}
 
 @pytest.mark.parametrize("what", COMPLETED)
 def test_a_completed_row_is_created_by_the_operator_or_a_restorer(api: Api, namespace: str, what: str) -> None:
-    asked = row(namespace, COMPLETED[what])
-    refused(api.create(asked), "written by the operator, not by admin: leave them out", "dynamiq:restorers")
+    manifest = row(namespace, COMPLETED[what])
+    refused(api.create(manifest), "written by the operator, not by admin: leave them out", "dynamiq:restorers")
     for name, who in (("second", operator(api)), ("third", restorer(api))):
-        asked["metadata"]["name"] = name
-        assert made(who.create(asked))["spec"]["sequence"] == 1
+        manifest["metadata"]["name"] = name
+        assert made(who.create(manifest))["spec"]["sequence"] == 1
 
 
 SYNC_OPTIONS = {
@@ -266,8 +266,8 @@ def deploys(api: Api, namespace: str, user: str, deploy: Manifest | None) -> str
     found["spec"].pop("deploy", None)
     if deploy is not None:
         found["spec"]["deploy"] = deploy
-    said: str | None = made(admin(api, user).replace(found))["spec"].get("deploy", {}).get("changedBy")
-    return said
+    changed_by: str | None = made(admin(api, user).replace(found))["spec"].get("deploy", {}).get("changedBy")
+    return changed_by
 
 
 @pytest.mark.stamped
@@ -350,12 +350,12 @@ def test_who_changed_settings(api: Api, namespace: str) -> None:
         ("ada", {"suspend": True}, "ada"),
         (OPERATOR, {"suspend": True}, "ada"),
     ]
-    said = []
+    authors = []
     for user, fields, _ in table:
         found = made(api.read(app(namespace)))
         found["spec"] = {name: value for name, value in {**found["spec"], **fields}.items() if value is not None}
-        said.append(made(admin(api, user).replace(found))["spec"]["settingsChangedBy"])
-    assert said == [by for *_, by in table]
+        authors.append(made(admin(api, user).replace(found))["spec"]["settingsChangedBy"])
+    assert authors == [by for *_, by in table]
     patched = made(admin(api, "eve").merge(app(namespace), {"spec": {"description": "Answers questions"}}))
     assert patched["spec"]["settingsChangedBy"] == "eve"
     assert made(admin(api, "bob").merge(patched, {"metadata": {"labels": {"team": "a"}}}))["spec"] == patched["spec"]
@@ -510,10 +510,10 @@ def test_where_nothing_stamps_nothing_is_forged(cluster: Cluster, api: Api, name
         refused(creates(with_spec(createdBy="mallory")), "createdBy of a row is whoever creates it, which is admin: leave it out")
         for metadata in ({"ownerReferences": [STRANGER]}, {"finalizers": ["a.test/b"]}):
             refused(creates(with_meta(**metadata)), "leave them out")
-        asked = {"workflowVersion": "v1"}
-        made(creates(with_spec(deploy=asked), make=app))
-        refused(creates(with_spec(deploy={**asked, "changedBy": "mallory"}), make=app), "which is admin")
-        found = made(api.create(app(namespace, with_spec(deploy={**asked, "changedBy": ADMIN}))))
+        deploy = {"workflowVersion": "v1"}
+        made(creates(with_spec(deploy=deploy), make=app))
+        refused(creates(with_spec(deploy={**deploy, "changedBy": "mallory"}), make=app), "which is admin")
+        found = made(api.create(app(namespace, with_spec(deploy={**deploy, "changedBy": ADMIN}))))
         refused(api.merge(found, {"spec": {"deploy": {"changedBy": "mallory"}}}), "leave changedBy as it is")
         made(admin(api, "bob").merge(found, {"spec": {"description": "unchanged is who asked"}}))
         refused(creates(with_spec(settingsChangedBy="mallory"), make=app), "which is admin", "set it to null")

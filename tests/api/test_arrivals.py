@@ -62,7 +62,7 @@ def test_a_row_waits_for_its_version(on: Stage) -> None:
     eventually("the row says what it lacks", lambda: said(on.row("early-first")) == lacks)
     eventually("so does its App", lambda: (on.condition("early", "Progressing") or {}).get("reason") == "Waiting")
     # If the operator saw the row before its App, another event reports that too.
-    eventually("so does an event", lambda: any(told.endswith(lacks) for told in on.told("early-first", "Waiting")))
+    eventually("so does an event", lambda: any(message.endswith(lacks) for message in on.told("early-first", "Waiting")))
     on.release("v7")
     on.until("early-first", "Live")
     on.until_condition("early", "Ready", "True")
@@ -105,8 +105,8 @@ def test_a_row_that_waits_in_vain_fails_at_the_deadline_and_says_what_was_missin
     on.deploy("vain", "v8", row="vain-second")
     row = on.until("vain-second", "Failed", DEADLINE + LIVE_WITHIN)
     assert row["spec"]["sequence"] == 2
-    wanted = f"WorkflowVersion answers-v8 does not exist in namespace {on.namespace}, {DEADLINE} s after the row was created"
-    assert said(row) == wanted
+    message = f"WorkflowVersion answers-v8 does not exist in namespace {on.namespace}, {DEADLINE} s after the row was created"
+    assert said(row) == message
     assert "pinned" not in row["spec"]
     assert on.condition("vain", "Ready")["status"] == "True"
 

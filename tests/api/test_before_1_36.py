@@ -86,8 +86,8 @@ def test_a_version_is_rejected_with_kubectl_and_ones_own_name_alone(stage: Histo
     stage.app(APP, public(), workflow=APP)
     stage.live(APP, "v1", runtime=stage.default_runtime)
     assert f"set spec.by to {ADMIN}" in plugin.refused("reject-version", APP, "v2", "-m", "loses invoices", "--yes")
-    asked = {"workflow": APP, "version": "v2", "workflowHash": flow_hash(stage.get("WorkflowVersion", f"{APP}-v2")["spec"]["flow"])}
-    stage.create(rejection_manifest(in_namespace(stage.namespace), with_spec(**asked, by=ADMIN), name="invoices"))
+    spec = {"workflow": APP, "version": "v2", "workflowHash": flow_hash(stage.get("WorkflowVersion", f"{APP}-v2")["spec"]["flow"])}
+    stage.create(rejection_manifest(in_namespace(stage.namespace), with_spec(**spec, by=ADMIN), name="invoices"))
     operator.restart()  # so that it has listed the Rejection before it hears of the row
     stage.until(stage.deploy(APP, "v2"), "Failed")
     stage.live(APP, "v3")

@@ -156,8 +156,8 @@ def test_bounds(api: Api, namespace: str, stored: dict[str, Manifest], kind: str
         made["spec"] = None
         for bound, value in zip(group, values, strict=True):
             made["spec"] = _placed(_spec(kind), bound.steps[1:], value, made["spec"])
-        said = [(each["field"], each["message"]) for each in way(api, stored[kind], made).body.get("details", {}).get("causes", ())]
-        return [bound for bound in group if any(bound.path == field and bound.says in text for field, text in said)]
+        causes = [(each["field"], each["message"]) for each in way(api, stored[kind], made).body.get("details", {}).get("causes", ())]
+        return [bound for bound in group if any(bound.path == field and bound.says in text for field, text in causes)]
 
     for way, group in itertools.product((new, changed), _together(kind)):
         assert outside(way, group, (bound.inside for bound in group)) == [], way.__name__

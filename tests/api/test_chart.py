@@ -66,10 +66,10 @@ def test_a_chart_that_is_newer_than_the_definitions_is_refused_with_what_to_do(h
     path, definition, fields = fields_of_apps(copied)
     fields["jitterSeconds"] = {"type": "integer"}
     path.write_text(json.dumps(definition))
-    said = helm.refused({}, *AGAINST_CLUSTER, chart=copied)
-    assert "the cluster's definition of apps.dynamiq.getdynamiq.ai is older than this chart" in said
-    assert "it has no v1alpha1.spec.triggers[].jitterSeconds" in said
-    assert "helm show crds CHART | kubectl apply --server-side --force-conflicts -f -" in said
+    message = helm.refused({}, *AGAINST_CLUSTER, chart=copied)
+    assert "the cluster's definition of apps.dynamiq.getdynamiq.ai is older than this chart" in message
+    assert "it has no v1alpha1.spec.triggers[].jitterSeconds" in message
+    assert "helm show crds CHART | kubectl apply --server-side --force-conflicts -f -" in message
     assert helm.rendered({"crds": {"check": False}}, *AGAINST_CLUSTER, chart=copied)
 
 

@@ -138,8 +138,8 @@ def test_a_workload_scaled_to_nothing_is_back_at_its_minimum(children: Children)
 def test_a_repair_is_told(children: Children) -> None:
     on = children.on
     on.change("Service", APP, spec={"ports": [{"name": "http", "port": 83, "targetPort": "http", "protocol": "TCP"}]})
-    told = eventually("the user is told", lambda: on.events(APP).get("Repaired"))
-    assert f"{APP} had been changed at " in told
+    message = eventually("the user is told", lambda: on.events(APP).get("Repaired"))
+    assert f"{APP} had been changed at " in message
 
 
 # The hostname.
@@ -201,5 +201,5 @@ def test_deleted_keys_are_made_anew(children: Children) -> None:
 def _has_looked(on: Stage, app: str) -> None:
     """Waits until the operator has acted on a change of the App: it has then decided everything before it."""
     on.change("App", app, spec={"displayName": "Looked at"})
-    wanted = on.get("App", app)["metadata"]["generation"]
-    eventually("the operator has looked", lambda: on.get("App", app)["status"]["observedGeneration"] == wanted)
+    generation = on.get("App", app)["metadata"]["generation"]
+    eventually("the operator has looked", lambda: on.get("App", app)["status"]["observedGeneration"] == generation)

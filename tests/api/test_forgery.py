@@ -110,7 +110,7 @@ def forgeries(identities: list[Identity], count: int) -> Iterator[Forged]:
 
 @pytest.mark.full_count
 async def test_nobody_creates_a_row_in_anothers_name(cluster: Cluster, api: Api, identities: list[Identity], accounts_of: str) -> None:
-    asked = list(forgeries(identities, counted(CREATES)))
+    attempts = list(forgeries(identities, counted(CREATES)))
     answers: dict[Forged, Answer] = {}
     async with AsyncExitStack() as stack:
         swarms: dict[Any, Swarm] = {}
@@ -121,13 +121,13 @@ async def test_nobody_creates_a_row_in_anothers_name(cluster: Cluster, api: Api,
         async def create(_: int, forged: Forged) -> None:
             answers[forged] = await swarms[forged.by.credentials].send(forged.request(accounts_of))
 
-        await shared(asked, create)
-    said = {forged: made(answer)["spec"]["createdBy"] for forged, answer in answers.items()}
-    assert [(str(forged.by), forged.as_, forged.way) for forged, name in said.items() if name == forged.as_] == []
-    assert {forged.by.name: name for forged, name in said.items() if name != forged.by.name} == {}
+        await shared(attempts, create)
+    authors = {forged: made(answer)["spec"]["createdBy"] for forged, answer in answers.items()}
+    assert [(str(forged.by), forged.as_, forged.way) for forged, name in authors.items() if name == forged.as_] == []
+    assert {forged.by.name: name for forged, name in authors.items() if name != forged.by.name} == {}
     stored = made(api.request("GET", f"/apis/dynamiq.getdynamiq.ai/v1alpha1/namespaces/{accounts_of}/deployments"))["items"]
-    assert Counter(row["spec"]["createdBy"] for row in stored) == Counter(forged.by.name for forged in asked)
-    print(f"{len(said)} creates in another's name, by {len(identities)} identities in {len(WAYS)} ways: 0 accepted as sent")
+    assert Counter(row["spec"]["createdBy"] for row in stored) == Counter(forged.by.name for forged in attempts)
+    print(f"{len(authors)} creates in another's name, by {len(identities)} identities in {len(WAYS)} ways: 0 accepted as sent")
 
 
 def test_an_impersonated_request_is_that_of_the_impersonated_user(kubectl: Kubectl, api: Api, namespace: str) -> None:

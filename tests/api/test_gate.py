@@ -108,8 +108,8 @@ def workload(api: Api, namespace: str, app: str) -> Manifest:
 
 
 def members(api: Api, slice_: Manifest, *pods: GateProcess) -> None:
-    wanted = sorted(each.name for each in pods)
-    eventually(f"{wanted} are in the slice", lambda: sorted(gates.endpoints(api, slice_)) == wanted)
+    expected = sorted(each.name for each in pods)
+    eventually(f"{expected} are in the slice", lambda: sorted(gates.endpoints(api, slice_)) == expected)
 
 
 def test_replicas_join_wake_an_app_once_leave_and_are_taken_away_when_they_are_dead(

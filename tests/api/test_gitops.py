@@ -65,9 +65,9 @@ def test_a_rollback_by_hand_stays_until_somebody_resumes_what_git_asks_for_next(
     stage.until_condition(app, OVERRIDDEN, "False", reason="AsDeclared")
     first, declared = (row["metadata"]["name"] for row in stage.rows(app))
     by_hand = stage.live(app, restores=first, message="v2 answers nonsense")
-    said = stage.until_condition(app, OVERRIDDEN, "True", reason="NewerRow")["message"]
-    assert f"asks v2 (#2, {declared})" in said
-    assert by_hand in said
+    message = stage.until_condition(app, OVERRIDDEN, "True", reason="NewerRow")["message"]
+    assert f"asks v2 (#2, {declared})" in message
+    assert by_hand in message
     stage.apply(stage.declared("v2", name=app))
     stage.quiet(app)
     assert stage.until_served("v1", app, rows=3) == by_hand
@@ -177,8 +177,8 @@ def test_rollbacks_by_hand_outlive_self_heal(module_stage: HistoryStage, monkeyp
 def test_a_row_that_git_drops_is_pruned_by_nobody(module_stage: HistoryStage, app: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECTL_APPLYSET", "true")
     stage = module_stage
-    declared, asked = stage.manifest(name=app), given.asking(app=app, workflowVersion="v1", runtime=stage.default_runtime)
-    row = given.row_manifest("dropped-first", given.in_namespace(stage.namespace), asked)
+    declared, manual = stage.manifest(name=app), given.asking(app=app, workflowVersion="v1", runtime=stage.default_runtime)
+    row = given.row_manifest("dropped-first", given.in_namespace(stage.namespace), manual)
     prune = ("--prune", "--applyset=configmaps/dropping")
     stage.apply(declared, row, flags=prune)
     stage.until_served("v1", app, rows=1)

@@ -56,7 +56,7 @@ def place(cluster: Cluster, guarded: None) -> Iterator[Place]:
 @pytest.mark.full_count
 async def test_no_forged_request_gets_past_a_guard(cluster: Cluster, api: Api, place: Place) -> None:
     before = place.now(api)
-    asked = Drawn(place, SEED).attacks(counted(FORGED))
+    attacks = Drawn(place, SEED).attacks(counted(FORGED))
     answers: dict[Attack, Answer] = {}
     taken: dict[Attack, Answer] = {}
     async with swarm(cluster) as requests:
@@ -66,12 +66,14 @@ async def test_no_forged_request_gets_past_a_guard(cluster: Cluster, api: Api, p
             if attack.by_rights:
                 taken[attack] = await requests.send(attack.asked_by_an_administrator())
 
-        await shared(asked, send)
+        await shared(attacks, send)
     assert [(str(attack), answer.message) for attack, answer in answers.items() if not attack.failed(answer)] == []
     assert [(str(attack), answer.message) for attack, answer in taken.items() if not answer.ok] == [], "not even an administrator may"
     assert place.now(api) == before
-    said = Counter(attack.about for attack in asked)
-    print(f"{len(asked)} forged requests of {len(said)} kinds, seed {SEED}: 0 accepted as sent; {len(taken)} of them only lacked a right")
+    counts = Counter(attack.about for attack in attacks)
+    print(
+        f"{len(attacks)} forged requests of {len(counts)} kinds, seed {SEED}: 0 accepted as sent; {len(taken)} of them only lacked a right"
+    )
 
 
 # Impersonation.
@@ -226,8 +228,8 @@ def test_a_backup_brings_words_back_as_history(api: Api, place: Place) -> None:
 def test_other_labels_of_a_namespace_are_its_owners(api: Api, place: Place) -> None:
     nora = api.acting_as("nora")
     assert nora.merge(place.project, {"metadata": {"labels": {"team": "a"}, "annotations": {"a": "b"}}}, dry_run=True).ok
-    said = nora.merge(place.project, {"metadata": {"labels": {names.ENVIRONMENT_LABEL: "dev"}}})
-    refused(said, "decide which DeployPolicies hold in it, and nora may not change them", "ClusterRole dynamiq-policies gives")
+    answer = nora.merge(place.project, {"metadata": {"labels": {names.ENVIRONMENT_LABEL: "dev"}}})
+    refused(answer, "decide which DeployPolicies hold in it, and nora may not change them", "ClusterRole dynamiq-policies gives")
     found = made(nora.merge(place.project, {"metadata": {"labels": {"kubernetes.io/metadata.name": "other"}}}, dry_run=True))
     assert found["metadata"]["labels"]["kubernetes.io/metadata.name"] == place.namespace
 
@@ -261,8 +263,8 @@ def test_without_stamps_a_word_names_its_own_author_or_is_refused(cluster: Clust
         refused(restorer.create(approval_manifest(here, backup, name="word"), dry_run=True), "true for members of dynamiq:restorers")
         assert made(restorer.create(approval_manifest(here, backup, with_spec(restored=True), name="word"), dry_run=True))
         withdrawn = {"reason": "fine"}
-        for said in (withdrawn, {**withdrawn, "by": "eve"}):
-            refused(grace.merge(rejection, {"spec": {"withdrawn": said}}, dry_run=True), "withdrawn.by", "set it to grace")
+        for spec in (withdrawn, {**withdrawn, "by": "eve"}):
+            refused(grace.merge(rejection, {"spec": {"withdrawn": spec}}, dry_run=True), "withdrawn.by", "set it to grace")
         assert grace.merge(rejection, {"spec": {"withdrawn": {**withdrawn, "by": "grace"}}}, dry_run=True).ok
         owned = {"finalizers": ["a.test/b"]}
         for make in (approval_manifest, rejection_manifest):
@@ -275,7 +277,7 @@ def test_without_stamps_a_word_names_its_own_author_or_is_refused(cluster: Clust
 def test_every_refusal_says_what_would_be_needed(api: Api, place: Place) -> None:
     """Rita has every RBAC right here, so each refusal is our own sentence."""
     here, rita = in_namespace(place.namespace), api.acting_as("rita")
-    said = [
+    answers = [
         rita.create(row_manifest("said", here, asking(workflowVersion="v1"))),
         rita.create(row_manifest("said", here, asking(restores="older"), with_spec(bypass={"reason": "why not"}))),
         rita.create(row_manifest("said", here, asking(restores="older"), with_spec(released=COMPLETED["released"]))),
@@ -284,6 +286,6 @@ def test_every_refusal_says_what_would_be_needed(api: Api, place: Place) -> None
         rita.delete(place.approval),
         rita.merge(place.app, {"spec": {"suspend": True}}),
     ]
-    for answer in said:
+    for answer in answers:
         refused(answer, "rita")
         assert re.search(r"which ClusterRole dynamiq-[a-z-]+ gives|leave them out|it ends with its row", answer.message), answer.message

@@ -75,8 +75,8 @@ def _waiting(stage: HistoryStage, row: Manifest, reason: str) -> Manifest | None
 def word(api: Api, row: Manifest, *, name: str = "", **spec: Any) -> Manifest:
     """Creates an Approval of a row, for its digest unless `spec` has another."""
     meta = row["metadata"]
-    said = {"row": meta["name"], "digest": row["spec"]["pinned"]["digest"], **spec}
-    sent = approval_manifest(in_namespace(meta["namespace"]), with_spec(**said))
+    fields = {"row": meta["name"], "digest": row["spec"]["pinned"]["digest"], **spec}
+    sent = approval_manifest(in_namespace(meta["namespace"]), with_spec(**fields))
     sent["metadata"] = {"generateName": "word-", "namespace": meta["namespace"]}
     return made(api.create(sent))
 

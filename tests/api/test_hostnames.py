@@ -105,8 +105,8 @@ def test_a_holder_made_again_within_the_grace_period_keeps_it(two: Stages, opera
     theirs.app("waiting", given.with_hostname(host(two)))
     refused(theirs, "waiting")
     ours.delete(kinds.APP.kind, "holder")
-    said = f"hostname {host(two)} was another App's until lately: it is free 60 s after it was asked for"
-    eventually("the other is told", lambda: said in theirs.condition("waiting", "ChildrenApplied")["message"])
+    message = f"hostname {host(two)} was another App's until lately: it is free 60 s after it was asked for"
+    eventually("the other is told", lambda: message in theirs.condition("waiting", "ChildrenApplied")["message"])
     asked_later(theirs, host(two))
     eventually("the route is gone", lambda: not routes(ours, "holder"))
     ours.app("holder", given.with_hostname(host(two)))
@@ -206,8 +206,8 @@ def test_the_operators_namespace_deleted_and_made_again_touches_no_route(
         running.start()
         for name in hosts.values():
             eventually(f"the claim of {name} is there again", lambda name=name: ours.api.get("ConfigMap", names.claim(name), home).ok)  # type: ignore[misc]
-        said = f"hostname {hosts['app-3']} was another App's until lately: it is free 60 s after it was asked for"
-        eventually("it is kept for a while", lambda: said in theirs.condition("app-3", "ChildrenApplied")["message"])
+        message = f"hostname {hosts['app-3']} was another App's until lately: it is free 60 s after it was asked for"
+        eventually("it is kept for a while", lambda: message in theirs.condition("app-3", "ChildrenApplied")["message"])
         assert not routes(theirs, "app-3")
         theirs.until_condition("app-0", "ChildrenApplied", "False", reason="HostnameContested")
         for app in list(hosts)[1:3]:

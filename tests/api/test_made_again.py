@@ -55,8 +55,8 @@ def make(stage: HistoryStage, chance: random.Random, number: int) -> bool:
     deploys, rows = chance.randint(0, 1), chance.sample([f"row-{number}", "row"], chance.randint(0, 2))
     stage.app(APP, *([given.with_deploy(workflowVersion=chance.choice(RELEASES), runtime=stage.default_runtime)] * deploys), workflow=APP)
     for name in rows:
-        asked = given.asking(workflowVersion=chance.choice(RELEASES), runtime=stage.default_runtime, message=str(number))
-        row = given.row_manifest(name, given.in_namespace(stage.namespace), asked)
+        modifier = given.asking(workflowVersion=chance.choice(RELEASES), runtime=stage.default_runtime, message=str(number))
+        row = given.row_manifest(name, given.in_namespace(stage.namespace), modifier)
         eventually(f"the name {name} is free", lambda row=row: stage.api.create(row).ok)  # type: ignore[misc]
     return bool(deploys or rows)
 

@@ -44,16 +44,16 @@ def watched(cluster: Cluster, account: Path, prometheus: None, tmp_path_factory:
 
 def test_each_pod_is_found_once_with_the_labels_that_queries_name(watched: Watched) -> None:
     scene, prometheus = watched
-    wanted = {(job, pod["metadata"]["namespace"], pod["spec"]["containers"][0]["name"], "") for job, pod in scene.pods.items()}
-    wanted.add(("dynamiq-apps", scene.on.namespace, "runtime", APP))
+    expected = {(job, pod["metadata"]["namespace"], pod["spec"]["containers"][0]["name"], "") for job, pod in scene.pods.items()}
+    expected.add(("dynamiq-apps", scene.on.namespace, "runtime", APP))
 
     def all_up() -> list[Mapping[str, str]]:
         targets = prometheus.targets()
         return [each["labels"] for each in targets] if all(each["health"] == "up" for each in targets) else []
 
-    labels = eventually("every target is up", lambda: found if len(found := all_up()) >= len(wanted) else None, SCRAPED_WITHIN, 0.5)
-    assert {(each["job"], each["namespace"], each["container"], each.get("app", "")) for each in labels} == wanted
-    assert len(labels) == len(wanted), labels
+    labels = eventually("every target is up", lambda: found if len(found := all_up()) >= len(expected) else None, SCRAPED_WITHIN, 0.5)
+    assert {(each["job"], each["namespace"], each["container"], each.get("app", "")) for each in labels} == expected
+    assert len(labels) == len(expected), labels
     for each in labels:
         assert set(each) - {"app"} == {"job", "namespace", "container", "pod", "endpoint", "instance"}
         assert each["endpoint"] == "metrics"

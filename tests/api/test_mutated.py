@@ -83,9 +83,9 @@ IS_MUTATED: dict[str, Callable[[HistoryStage], bool]] = {
 @pytest.mark.parametrize("kind", [ALL, *(OF_WORKLOADS if os.environ.get("SOAK") else ())])
 def test_what_admission_changes_is_no_drift(stage: HistoryStage, proxy: Proxy, tmp_path: Path, kind: str) -> None:
     """Deploys go Live and a rollback works. At rest nothing is written, not even by the next operator, and no pod restarts."""
-    asked: tuple[Mutation, ...] = OF_WORKLOADS.get(kind) or (*(each for some in OF_WORKLOADS.values() for each in some), *OF_OTHERS)
+    chosen: tuple[Mutation, ...] = OF_WORKLOADS.get(kind) or (*(each for some in OF_WORKLOADS.values() for each in some), *OF_OTHERS)
     is_mutated = [IS_MUTATED[name] for name in IS_MUTATED if kind in (name, ALL)]
-    with mutations.at_work(stage.api, stage.namespace, *asked):
+    with mutations.at_work(stage.api, stage.namespace, *chosen):
         with operators.running(proxy.url, stage.namespace, tmp_path):
             stage.app(APP, *EVERYTHING, workflow=APP)
             first = stage.live(APP, "v1", runtime=stage.default_runtime)

@@ -109,5 +109,5 @@ def test_each_request_is_signed_and_none_is_sent_where_only_the_clusters_own_mac
 
 def test_the_commands_of_the_document_make_secrets(cluster: Cluster, account: Path, tmp_path: Path) -> None:
     (block,) = [each for each in blocks(REPOSITORY / "docs" / "notifications.md") if "create secret" in each]
-    said = shell(block.replace("create secret", "create --dry-run=server -o name secret"), cluster, tmp_path)
-    assert said.split() == ["secret/event-bus", "secret/slack-on-call"]
+    output = shell(block.replace("create secret", "create --dry-run=server -o name secret"), cluster, tmp_path)
+    assert output.split() == ["secret/event-bus", "secret/slack-on-call"]

@@ -84,7 +84,7 @@ def test_a_row_waits_by_a_policy_and_is_deployed_once_it_is_approved_and_ends_by
     stage.app(APP, given.public(), workflow=APP)
     stage.live(APP, "v1", runtime=stage.default_runtime)
     rules.apply(approvals=ONE)
-    eventually("the App says it before anybody asks", lambda: any("have to approve it" in said for said in told(stage)))
+    eventually("the App says it before anybody asks", lambda: any("have to approve it" in message for message in told(stage)))
     ask(stage, "a", workflowVersion="v2")
     assert "Needs 1 approval" in until_waiting(stage, "a", "AwaitingApproval")
     say(stage, "a")
@@ -108,13 +108,13 @@ def test_a_policy_that_is_changed_or_deleted_and_a_label_that_changes_are_notice
     assert told(stage) == [], "it selects another tier"
     namespace = ("label", "--overwrite", "namespace", stage.namespace)
     stage.kubectl(*namespace, f"{TIER}=production")
-    eventually("the label counts", lambda: any("someone else would" in said for said in told(stage)))
+    eventually("the label counts", lambda: any("someone else would" in message for message in told(stage)))
     rules.apply(by={TIER: "production"}, approvals={"count": 2})
-    eventually("the change counts", lambda: any("2 others would" in said for said in told(stage)))
+    eventually("the change counts", lambda: any("2 others would" in message for message in told(stage)))
     stage.kubectl(*namespace, f"{TIER}=test")
     eventually("the other label counts", lambda: told(stage) == [])
     rules.apply(approvals={"count": 3})
-    eventually("the other selector counts", lambda: any("3 others would" in said for said in told(stage)))
+    eventually("the other selector counts", lambda: any("3 others would" in message for message in told(stage)))
     rules.delete()
     eventually("it is gone", lambda: told(stage) == [])
     stage.live(APP, "v2")
@@ -122,8 +122,8 @@ def test_a_policy_that_is_changed_or_deleted_and_a_label_that_changes_are_notice
 
 def may_list(stage: HistoryStage, plural: str) -> bool:
     """Returns True if the operator may list this resource."""
-    asked = ("auth", "can-i", "list", f"{plural}.{DEPLOY_POLICIES.group}", "-A", f"--as={OPERATOR}")
-    return stage.kubectl(*asked, check=False).stdout.strip() == "yes"
+    command = ("auth", "can-i", "list", f"{plural}.{DEPLOY_POLICIES.group}", "-A", f"--as={OPERATOR}")
+    return stage.kubectl(*command, check=False).stdout.strip() == "yes"
 
 
 @contextlib.contextmanager
@@ -155,9 +155,9 @@ def test_without_the_right_to_see_policies_rollbacks_go_on_and_deploys_wait_with
     with without_right(cluster, stage, DEPLOY_POLICIES.plural):
         operator.start()
         ask(stage, "deploy", workflowVersion="v3")
-        said = until_waiting(stage, "deploy", "GuardsUnknown")
-        assert "DeployPolicies cannot be listed" in said
-        assert "only rollbacks and bypasses are deployed" in said
+        message = until_waiting(stage, "deploy", "GuardsUnknown")
+        assert "DeployPolicies cannot be listed" in message
+        assert "only rollbacks and bypasses are deployed" in message
         ask(stage, "back", restores=first)
         stage.until("back", "Live")
         assert stage.row("deploy")["spec"]["outcome"]["result"] == "Overtaken"

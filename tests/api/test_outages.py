@@ -66,8 +66,8 @@ def test_it_comes_to_the_same_end(
         assert operator.alive
     assert all(fault.count > 0 for fault in proxy.faults), "nothing went wrong"
     # A failed write of an Event blocks nothing, so some may be missing. None is repeated but ReconcileFailed, which reports a retry.
-    said = Counter(event for event in end.said if not event.endswith(": ReconcileFailed"))
-    assert said <= Counter(expected.said)
+    events = Counter(event for event in end.said if not event.endswith(": ReconcileFailed"))
+    assert events <= Counter(expected.said)
     assert replace(end, said=[]) == replace(expected, said=[])
 
 

@@ -139,8 +139,12 @@ def _is_taken(recorder: Recorder, token: str, body: Any) -> bool:
 
 
 def _may(api: Api, user: str, namespace: str) -> bool:
-    asked = {"group": "dynamiq.getdynamiq.ai", "resource": "apps", "subresource": "runs", "verb": "list", "namespace": namespace}
-    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {"user": user, "resourceAttributes": asked}}
+    attributes = {"group": "dynamiq.getdynamiq.ai", "resource": "apps", "subresource": "runs", "verb": "list", "namespace": namespace}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "resourceAttributes": attributes},
+    }
     return bool(api.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review).body["status"]["allowed"])
 
 
@@ -165,30 +169,30 @@ def expected(question: Question, rights: set[str]) -> int:
 
 def test_nobody_reads_a_run_that_is_not_theirs_to_read(place: Place) -> None:
     """Each caller, namespace, verb and content: the answer follows the rights, and leaks nothing that the caller may not read."""
-    asked, leaks, wrong = 0, [], []
+    count, leaks, wrong = 0, [], []
     for who, which, question in itertools.product(place.people, (MINE, THEIRS), QUESTIONS):
         rights = rights_of(who, which)
         spare = place.spare(which) if "{spare}" in question.path else ""
         path = question.path.format(app=place.uid(which), run=place.runs[which], spare=spare, row=uuid.uuid4())
         answer = place.recorder.call(question.method, path, place.people[who], json=question.body)
-        wanted = 401 if who in ("nobody", "liar", "another audience") else expected(question, rights)
-        if "{row}" in question.path and wanted == 200 and "comparison" in question.path:
-            wanted = 404  # nobody has such a row; that the App is seen says the message
+        status = 401 if who in ("nobody", "liar", "another audience") else expected(question, rights)
+        if "{row}" in question.path and status == 200 and "comparison" in question.path:
+            status = 404  # nobody has such a row; that the App is seen says the message
             assert "deployment" in answer.text
-        asked += 1
-        if answer.status_code != wanted:
-            wrong.append((who, which, question.method, path, answer.status_code, wanted))
+        count += 1
+        if answer.status_code != status:
+            wrong.append((who, which, question.method, path, answer.status_code, status))
         shows = "content" in rights and (question.content or question.verb == "list")
         if SECRET in answer.text and not shows and question.verb != "content":
             leaks.append((who, which, path))
         if question.content and "content" in rights:
             assert SECRET in answer.text, (who, path)
-        if wanted in (401, 403, 404) and (place.runs[which] in answer.text.replace(path, "") and question.path.count("{run}") == 0):
+        if status in (401, 403, 404) and (place.runs[which] in answer.text.replace(path, "") and question.path.count("{run}") == 0):
             leaks.append((who, which, path))
     print(
-        f"{asked} combinations of caller, namespace, verb and content: {len(leaks)} leaks, {len(wrong)} other answers than the rights say"
+        f"{count} combinations of caller, namespace, verb and content: {len(leaks)} leaks, {len(wrong)} other answers than the rights say"
     )
-    assert asked >= 200
+    assert count >= 200
     assert leaks == []
     assert wrong == []
 
@@ -200,9 +204,9 @@ def test_what_may_not_be_seen_is_answered_as_what_there_is_not(place: Place) -> 
         ("/v1/runs/{}/trace", place.runs[THEIRS]),
     ):
         none = str(uuid.uuid4())
-        said = place.recorder.call("GET", path.format(theirs), place.people["editor"])
+        answer = place.recorder.call("GET", path.format(theirs), place.people["editor"])
         nothing = place.recorder.call("GET", path.format(none), place.people["editor"])
-        assert said.text.replace(theirs, "-") == nothing.text.replace(none, "-")
+        assert answer.text.replace(theirs, "-") == nothing.text.replace(none, "-")
 
 
 def test_no_word_counts_for_what_it_is_not(place: Place) -> None:

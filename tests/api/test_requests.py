@@ -71,9 +71,9 @@ def test_apps_at_rest_are_not_written_and_looked_at_one_after_the_other(
     requests, took = at_rest.requests(), time.monotonic() - began
     print(audit.table(f"{APPS} Apps at rest for {took:.0f} s", requests))
     assert [request for request in requests if request.is_write or request.is_event] == []
-    asked = [request.what for request in requests if not request.is_lease and request.verb != "watch"]
+    sent = [request.what for request in requests if not request.is_lease and request.verb != "watch"]
     # The first one may have been requested earlier and answered late.
-    assert len(asked) <= took / RESYNC_EVERY + 2, asked
+    assert len(sent) <= took / RESYNC_EVERY + 2, sent
 
 
 def _deploy(api: Api, namespace: str, row: str) -> None:

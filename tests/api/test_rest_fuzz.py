@@ -286,8 +286,8 @@ def test_every_answer_is_documented_and_none_is_a_server_error(place: Place, tmp
     at = place.at
     in_full, began = history_stage.in_full(), time.monotonic()
     with asked_meanwhile(at.stage.api) as away:
-        code, said, report = run(place, tmp_path, *(IN_FULL if in_full else A_PART))
-    assert report.exists(), said
+        code, output, report = run(place, tmp_path, *(IN_FULL if in_full else A_PART))
+    assert report.exists(), output
     cases = Cases.of(report)
     document = [f"{method} {path}" for method, path, _ in calls(at)]
     lines = [
@@ -297,8 +297,8 @@ def test_every_answer_is_documented_and_none_is_a_server_error(place: Place, tmp
     ]
     print("\n".join(lines))
     if in_full:
-        LOG.write_text("\n".join([*lines, "", _without_token(said, at).replace(f"{tmp_path}/", "")]))
-    assert code == 0, found_wrong(said)
+        LOG.write_text("\n".join([*lines, "", _without_token(output, at).replace(f"{tmp_path}/", "")]))
+    assert code == 0, found_wrong(output)
     assert not [status for status in cases.by_status if status >= 500 and status != 503]
     assert cases.by_status[503] == 0 or away, "the API said that the API server is away, which answered all the time"
     called = {call for call in document if not call.endswith("/watch")}

@@ -128,8 +128,8 @@ def two(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactor
 
 def _ids(client: Client, ids: Mapping[str, str], app: str) -> dict[str, str]:
     """Makes a row and a trigger, and returns ids by the names of the parameters and fields that take them."""
-    asked = {"workflow_id": ids["workflow"], "workflow_version_id": ids["v2"], "runtime_id": ids["runtime"]}
-    row = client.post(f"/v1/apps/{app}/deploy", asked)["id"]
+    body = {"workflow_id": ids["workflow"], "workflow_version_id": ids["v2"], "runtime_id": ids["runtime"]}
+    row = client.post(f"/v1/apps/{app}/deploy", body)["id"]
     nightly = {"name": "nightly", "provider": "schedule", "config": {"timezone": "UTC", "schedule": "0 3 * * *"}}
     return {
         "app_id": app,
@@ -148,12 +148,12 @@ def _ids(client: Client, ids: Mapping[str, str], app: str) -> dict[str, str]:
 
 def _rejection(stage: HistoryStage) -> str:
     """Makes a Rejection of an unused flow, and returns its id."""
-    asked = {"workflowHash": f"sha256:{'0' * 64}", "workflow": APP, "version": "v9", "reason": "it loses invoices"}
+    spec = {"workflowHash": f"sha256:{'0' * 64}", "workflow": APP, "version": "v9", "reason": "it loses invoices"}
     made = {
         "apiVersion": API_VERSION,
         "kind": kinds.REJECTION.kind,
         "metadata": {"name": f"{APP}-v9", "namespace": stage.namespace},
-        "spec": asked,
+        "spec": spec,
     }
     answer = stage.api.create(made)
     assert answer.ok, answer.message
@@ -206,7 +206,7 @@ def _all_known(two: Two) -> None:
 
 def test_ids_of_others_in_paths_answer_as_ids_that_nobody_has(two: Two, unchanged: None) -> None:
     _all_known(two)
-    asked = 0
+    count = 0
     for method, path, call in two.calls:
         ids_of_path = [name for name in PATH_ID.findall(path) if name not in SHARED]
         if not ids_of_path:
@@ -220,10 +220,10 @@ def test_ids_of_others_in_paths_answer_as_ids_that_nobody_has(two: Two, unchange
             if ids is two.theirs:
                 unknown = two.caller(method, path.format(**nobodys), body, params=query)
                 assert _says(answer, two.theirs) == _says(unknown, nobodys), (method, path)
-            asked += 1
+            count += 1
             if ids_of_path == ["app_id"] or "app_id" not in ids_of_path:
                 break
-    assert asked >= len([path for _, path, _ in two.calls if PATH_ID.findall(path)]) - len(SHARED)
+    assert count >= len([path for _, path, _ in two.calls if PATH_ID.findall(path)]) - len(SHARED)
 
 
 def test_their_owner_is_answered(two: Two) -> None:
@@ -237,7 +237,7 @@ def test_their_owner_is_answered(two: Two) -> None:
 
 def test_ids_of_others_in_queries_show_nothing(two: Two, unchanged: None) -> None:
     """A query on the caller's own objects with an id of others is answered like a query with an unknown id."""
-    asked = 0
+    count = 0
     for method, path, call in two.calls:
         for parameter in call.get("parameters", ()):
             name = parameter["name"]
@@ -250,18 +250,18 @@ def test_ids_of_others_in_queries_show_nothing(two: Two, unchanged: None) -> Non
                 path,
                 name,
             )
-            asked += 1
+            count += 1
             if method != "GET":
                 continue  # the owner's would be done
             owners = two.otto(method, of_theirs, params={name: two.theirs[name]})
             assert owners.status_code == 200, (path, name, owners.text)
             assert path != of_mine or owners.json()["data"] or path == ALWAYS_EMPTY, "the owner sees something"
-    assert asked >= 10
+    assert count >= 10
 
 
 def test_pairs_of_ids_in_queries_tell_nothing_of_others(two: Two, unchanged: None) -> None:
     """Each id may be the caller's, the others', a third project's or unknown: ids that are not the caller's are answered like unknown ones."""
-    asked = 0
+    count = 0
     with fresh_namespace(two.at.stage.api, "third") as third:
         made = two.at.stage.api.create(factories.workflow_manifest(factories.in_namespace(third), name=APP))
         assert made.ok, made.message
@@ -280,12 +280,12 @@ def test_pairs_of_ids_in_queries_tell_nothing_of_others(two: Two, unchanged: Non
                 unknown = two.caller(method, path, params={**ids, **dict.fromkeys(hidden, UNKNOWN)})
                 if hidden:
                     assert _says(answer, hidden) == _says(unknown, {"": UNKNOWN}), (path, ids)
-                asked += 1
-    assert asked >= 16
+                count += 1
+    assert count >= 16
 
 
 def test_ids_of_others_in_bodies_are_unknown(two: Two, unchanged: None) -> None:
-    asked = 0
+    count = 0
     for method, path, call in two.calls:
         if "requestBody" not in call:
             continue
@@ -300,8 +300,8 @@ def test_ids_of_others_in_bodies_are_unknown(two: Two, unchanged: None) -> None:
             assert field in answer.json()["error"]["details"], (method, path, field, answer.text)
             unknown = two.caller(method, path.format(**two.mine), {**body, field: UNKNOWN})
             assert (answer.status_code, _says(answer, two.theirs)) == (unknown.status_code, _says(unknown, {"": UNKNOWN})), (path, field)
-            asked += 1
-    assert asked >= 9
+            count += 1
+    assert count >= 9
 
 
 def test_lists_have_nothing_of_others(two: Two) -> None:
@@ -386,11 +386,11 @@ def test_the_role_that_is_named_is_the_one_that_has_the_right(two: Two) -> None:
     assert api.apply(role).ok
     rest.bind(api, home, "asker", role["metadata"]["name"], home)
     eventually("it sees the App", lambda: reader("GET", path).status_code == 200)
-    told = reader.get(path)
-    AppRights.model_validate(told)
-    assert not any(each["allowed"] for each in told.values())
+    rights = reader.get(path)
+    AppRights.model_validate(rights)
+    assert not any(each["allowed"] for each in rights.values())
     bound = set()
-    for name, each in told.items():
+    for name, each in rights.items():
         role_named = each["needs"].removesuffix(" has it").rpartition("the role ")[2]
         where = two.production if name == "promote" else home
         if (role_named, where) not in bound:

@@ -176,7 +176,7 @@ def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Pa
             "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
         },
     }
-    asked = {
+    body = {
         "name": "Greeter",
         "project_id": project,
         "workflow_id": workflow,
@@ -185,7 +185,7 @@ def test_create_release_deploy_and_roll_back_by_curl(at: Rehearsal, tmp_path: Pa
         "access_control": {"access_type": "private"},
         "deployment_config": config,
     }
-    app = post("/v1/apps", asked)
+    app = post("/v1/apps", body)
     App.model_validate(app)
     shown = get(f"/v1/apps/{app['id']}")
     AppDetails.model_validate(shown)
@@ -222,9 +222,9 @@ def _same_on_every_surface(at: Rehearsal, name: str, rows: list[Any], with_deplo
             assert row["created_by"]["id"] == str(uuid.uuid5(USERS, row["created_by"]["username"]))
     login = rest_rehearsal.login(at.stage, at.token, folder / "anna.kubeconfig")
     plugin = Plugin(at.stage.cluster, at.stage.namespace, folder, more={"KUBECONFIG": str(login)})
-    for row, printed, told in zip(rows, plugin.data("history", name), with_deployable, strict=True):
+    for row, printed, shown in zip(rows, plugin.data("history", name), with_deployable, strict=True):
         assert {field: at_path(printed, field) for field in PRINTED} == {field: at_path(row, path) for field, path in PRINTED.items()}
-        assert printed["deployable"] == told["deployable"]
+        assert printed["deployable"] == shown["deployable"]
     plugin.nothing_left()
 
 

@@ -91,11 +91,11 @@ def test_a_flow_comes_back_as_it_was_written(place: Place) -> None:
     for name, flow in WRITTEN.items():
         ui = flow.replace('"nodes"', '"layout"')
         body = '{ "name": "%s" , "project_id": "%s" , "flow_ui" : %s , "flow":\n%s }' % (name, place.project, _spaced(ui), _spaced(flow))  # noqa: UP031 - of braces there are enough
-        told = [_raw(place.anna, "POST", "/v1/workflows", body)]
-        path = f"/v1/workflows/{json.loads(told[0])['data']['id']}"
-        told.append(_raw(place.anna, "POST", f"{path}/save", f'{{"flow":{_spaced(flow)},"flow_ui":{ui}}}'))
-        told.append(_raw(place.anna, "GET", path))
-        assert all(f'"flow":{flow},"flow_ui":{ui}' in answer for answer in told), name
+        answers = [_raw(place.anna, "POST", "/v1/workflows", body)]
+        path = f"/v1/workflows/{json.loads(answers[0])['data']['id']}"
+        answers.append(_raw(place.anna, "POST", f"{path}/save", f'{{"flow":{_spaced(flow)},"flow_ui":{ui}}}'))
+        answers.append(_raw(place.anna, "GET", path))
+        assert all(f'"flow":{flow},"flow_ui":{ui}' in answer for answer in answers), name
         _raw(place.anna, "POST", f"{path}/release", f'{{"flow":{_spaced(flow)},"force":true}}')
         assert place.spec("Workflow", name)["flow"] == place.spec("WorkflowVersion", f"{name}-v1")["flow"] == flow
 

@@ -60,8 +60,8 @@ def test_a_backup_in_any_order_ends_as_it_was(stage: HistoryStage, operator: Ope
 def test_each_thing_that_a_backup_lacks_is_named(stage: HistoryStage, operator: Operator) -> None:
     restores.a_history(stage)
     here = given.in_namespace(stage.namespace)
-    for row, asked in (("row-6", {"workflowVersion": "v8"}), ("row-7", {"runtime": "gone"}), ("row-8", {"restores": "row-0"})):
-        stage.create(given.row_manifest(row, here, given.asking(**asked)))
+    for row, fields in (("row-6", {"workflowVersion": "v8"}), ("row-7", {"runtime": "gone"}), ("row-8", {"restores": "row-0"})):
+        stage.create(given.row_manifest(row, here, given.asking(**fields)))
         stage.until(row, "Pending")
     backup, runtime = restores.without_uids(restores.export(stage)), stage.get(kinds.RUNTIME.kind, stage.default_runtime)
     restores.lose_the_namespace(stage)

@@ -107,14 +107,14 @@ def _deploy(stage: HistoryStage, app: str, number: int, draw: random.Random) -> 
 def _standing(stage: HistoryStage, app: str, kind: str, row: str) -> str:
     """Returns everything that explains why a row does not end."""
     workload = stage.workload(app)
-    told = {
+    state = {
         "asked": kind,
         "row": stage.row(row),
         "App": stage.get(kinds.APP.kind, app)["status"],
         "workload": {"replicas": workload["spec"]["replicas"], "generation": workload["metadata"]["generation"], **workload["status"]},
         "pods": [each["status"] for each in stage.pods(app)],
     }
-    return "\n".join([*stage.lines(app), json.dumps(told, indent=1)])
+    return "\n".join([*stage.lines(app), json.dumps(state, indent=1)])
 
 
 def _asked(stage: HistoryStage, app: str, kind: str, draw: random.Random) -> dict[str, Any]:
@@ -209,9 +209,9 @@ def _wrong_of(stage: HistoryStage, reader: Reader, app: str, sent: list[SentRun]
             wrong.append(f"{app}: {error}")
             return False
         for run in sent:
-            expected, said = _expected(rows, run), found.get(run.id)
-            if expected is None or said != expected.uid:
-                wrong.append(f"{app}: run {run.id} of {run.flow[:20]} {run.cpu} at {run.at} is of {said}, and {expected} made it")
+            expected, shown = _expected(rows, run), found.get(run.id)
+            if expected is None or shown != expected.uid:
+                wrong.append(f"{app}: run {run.id} of {run.flow[:20]} {run.cpu} at {run.at} is of {shown}, and {expected} made it")
         return not wrong
 
     with contextlib.suppress(AssertionError):

@@ -40,8 +40,8 @@ def test_objects_of_others_under_an_apps_names_are_looked_at_and_left_alone(stag
         stage.app(app, public(), with_spec(hostname=f"{app}.{stage.namespace}.example.test", network={"ingressFrom": []}), workflow=APP)
         stage.deploy(app, "v1", runtime=stage.default_runtime)
     for kind, app in apps.items():
-        said = stage.until_condition(app, "ChildrenApplied", "False", reason="NameTaken")["message"]
-        assert f"{kind} {app} exists and is not this App's" in said
+        message = stage.until_condition(app, "ChildrenApplied", "False", reason="NameTaken")["message"]
+        assert f"{kind} {app} exists and is not this App's" in message
     found = {kind: stage.get(kind, app) for kind, app in apps.items()}
     assert {kind: each["metadata"]["uid"] for kind, each in found.items()} == theirs
     assert not any(entry["manager"] == names.FIELD_MANAGER for each in found.values() for entry in each["metadata"]["managedFields"])

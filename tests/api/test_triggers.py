@@ -101,9 +101,9 @@ def test_a_schedule_is_a_cron_job_that_is_kept_as_it_is(on: HistoryStage) -> Non
         on.change("CronJob", CRON, **edit)
         eventually(f"{edit} is undone", lambda: _stated(on.get("CronJob", CRON)) == _stated(settled), SEEN_WITHIN)
     bare = {name: value for name, value in NIGHTLY.items() if name != "input"}
-    for wanted, access in ((bare, "public"), (NIGHTLY, "private")):
-        on.change("App", APP, spec={"triggers": [wanted], "access": {"type": access}})
-        _until_sends(on, (wanted is NIGHTLY, access == "private"))
+    for trigger, access in ((bare, "public"), (NIGHTLY, "private")):
+        on.change("App", APP, spec={"triggers": [trigger], "access": {"type": access}})
+        _until_sends(on, (trigger is NIGHTLY, access == "private"))
     assert _stated(on.get("CronJob", CRON)) == _stated(settled)
     assert on.get("CronJob", CRON)["metadata"]["uid"] == settled["metadata"]["uid"]
     on.delete("CronJob", CRON)

@@ -105,11 +105,11 @@ def test_a_hostname_that_both_sides_ask_for_at_once_is_one_apps(sides: tuple[Sid
 def test_an_operator_that_is_down_keeps_no_hostname_from_an_app_of_another(sides: tuple[Side, Side], gives_up: str) -> None:
     (here, _), (there, second) = sides
     holder, waiting = (f"{app}-{gives_up}" for app in ("holder", "waiting"))
-    wanted = host(sides[0], gives_up)
-    there.app(holder, given.with_hostname(wanted))
+    hostname = host(sides[0], gives_up)
+    there.app(holder, given.with_hostname(hostname))
     eventually("the holder has its route", lambda: routes(there, holder))
-    here.app(waiting, given.with_hostname(wanted))
-    assert refused(here, waiting) == f"hostname {wanted} is another App's: choose another"
+    here.app(waiting, given.with_hostname(hostname))
+    assert refused(here, waiting) == f"hostname {hostname} is another App's: choose another"
     second.stop()
     asks_again(here, waiting)
     eventually("it was looked at", lambda: here.seen(waiting))
@@ -119,16 +119,16 @@ def test_an_operator_that_is_down_keeps_no_hostname_from_an_app_of_another(sides
     else:
         there.change(kinds.APP.kind, holder, spec={"hostname": host(sides[0], "new")})
         asks_again(here, waiting)
-    asked_long_ago(here, wanted)
+    asked_long_ago(here, hostname)
     if gives_up == "renamed":
         asks_again(here, waiting)
-        eventually("the claim is given up", lambda: not here.api.read(claim(wanted)).ok)
+        eventually("the claim is given up", lambda: not here.api.read(claim(hostname)).ok)
         eventually("its route serves on", lambda: "is another App's" in refused(here, waiting))
         assert routes(there, holder)
         second.start()
-        eventually("its operator takes the claim for lost, and makes it again", lambda: here.api.read(claim(wanted)).ok)
+        eventually("its operator takes the claim for lost, and makes it again", lambda: here.api.read(claim(hostname)).ok)
         asks_again(here, waiting)
-        asked_long_ago(here, wanted)
+        asked_long_ago(here, hostname)
         asks_again(here, waiting)
     eventually("the other has the route", lambda: routes(here, waiting))
 

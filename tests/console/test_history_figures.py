@@ -122,10 +122,10 @@ def opened(page: Page, histories: Histories, name: str) -> float:
 
 def reads(page: Page, act: tuple[str, str, str, str]) -> tuple[float, int]:
     """Returns the milliseconds that an action on the page took, and the number of pages of rows that it read."""
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "/deployments?" in request.url else None)
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url) if "/deployments?" in request.url else None)
     took: float = page.evaluate(TIMED, list(act))
-    return took, len(asked)
+    return took, len(urls)
 
 
 def heap(page: Page) -> int:

@@ -120,10 +120,10 @@ def test_a_sign_in_comes_back_from_the_other_site_to_the_link_that_was_asked_for
 def test_the_request_has_a_challenge_a_state_and_a_nonce_of_its_own_each_time(window: Window) -> None:
     seen = []
     for _ in range(2):
-        with window.page.expect_request(re.compile(f"^{ISSUER}/auth")) as asked:
+        with window.page.expect_request(re.compile(f"^{ISSUER}/auth")) as request:
             window.goto("/console/")
             to_provider(window.page)
-        seen.append({name: values[0] for name, values in parse_qs(urlsplit(asked.value.url).query).items()})
+        seen.append({name: values[0] for name, values in parse_qs(urlsplit(request.value.url).query).items()})
     assert [(each["response_type"], each["code_challenge_method"], each["redirect_uri"]) for each in seen] == [
         ("code", "S256", CALLBACK)
     ] * 2

@@ -119,14 +119,14 @@ def test_open_consoles_ask_for_nothing_while_nothing_changes(
     call = path.replace("/console/", "/v1/")
     windows: list[Window] = []
     found = []
-    for wanted in (1, counted(CONSOLES)):
-        windows += [watched(page_as, screens[number % len(screens)]) for number in range(len(windows), wanted)]
+    for count in (1, counted(CONSOLES)):
+        windows += [watched(page_as, screens[number % len(screens)]) for number in range(len(windows), count)]
         come_to_rest(windows)
         times = [_timed(caller, call, places) for _ in range(counted(CALLS))]
-        before, asked = requests(stage), asked_by(windows)
+        before, requested = requests(stage), asked_by(windows)
         time.sleep(max(REST if in_full() else REST / 10, 2))  # as long as they are at rest
         found.append((requests(stage) - before, percentile(times, 95)))
-        assert asked_by(windows) == asked, "at rest a console asks for nothing"
+        assert asked_by(windows) == requested, "at rest a console asks for nothing"
     (few, alone), (many, beside) = found
     figures.note(
         f"{len(windows)} open consoles beside 1, on {len(screens)} screens, in one Chromium on the same machine, nothing changes",
@@ -144,9 +144,9 @@ def come_to_rest(windows: Sequence[Window]) -> None:
 def _is_quiet(windows: Sequence[Window]) -> bool:
     """Returns True if no window has sent a request in three seconds."""
     # A silent stream is reopened after one second, or polls replace it.
-    asked = asked_by(windows)
+    before = asked_by(windows)
     time.sleep(3)  # the length of the look
-    return asked_by(windows) == asked
+    return asked_by(windows) == before
 
 
 def asked_by(windows: Sequence[Window]) -> int:

@@ -70,12 +70,12 @@ class Load:
 def loaded(page: Page, path: str) -> Load:
     """Opens a path of the console, and measures the load."""
     page.goto("about:blank")  # what the page before still asks for is not counted
-    asked: dict[str, str] = {}
+    urls: dict[str, str] = {}
     received: dict[str, int] = {}
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     session.on("Network.loadingFinished", lambda event: received.update({event["requestId"]: int(event["encodedDataLength"])}))
-    session.on("Network.requestWillBeSent", lambda event: asked.update({event["requestId"]: event["request"]["url"]}))
+    session.on("Network.requestWillBeSent", lambda event: urls.update({event["requestId"]: event["request"]["url"]}))
     session.send(
         "Network.emulateNetworkConditions",
         {"offline": False, "latency": LATENCY, "downloadThroughput": LINE / 8, "uploadThroughput": LINE / 8},
@@ -88,9 +88,9 @@ def loaded(page: Page, path: str) -> Load:
     finally:
         session.detach()
     page.wait_for_function(REST_IS_THERE, arg=REST)  # so that it is in the browser's cache at the next visit, however soon that is
-    files = {each for each, url in asked.items() if urlsplit(url).path == "/console/" or "/assets/" in url}
+    files = {each for each, url in urls.items() if urlsplit(url).path == "/console/" or "/assets/" in url}
     of_files = sum(size for each, size in received.items() if each in files)
-    first = tuple(url for url in asked.values() if REST not in url)
+    first = tuple(url for url in urls.values() if REST not in url)
     return Load(painted, complete, of_files, sum(received.values()) - of_files, first)
 
 

@@ -56,10 +56,10 @@ def window(opened: tuple[Window, Prepared], request: pytest.FixtureRequest) -> I
         to.parent.mkdir(parents=True, exist_ok=True)
         made.page.screenshot(path=to)
         made.page.goto("about:blank")
-    told = [*answers.surprises, *made.seen.refused, *made.seen.errors]
+    problems = [*answers.surprises, *made.seen.refused, *made.seen.errors]
     for each in (answers.surprises, made.seen.refused, made.seen.errors):
         each.clear()
-    assert told == []
+    assert problems == []
 
 
 def press(here: Page | Locator, name: str) -> None:

@@ -16,16 +16,16 @@ def namespaces_of(api: Api, objects: list[Manifest]) -> Iterator[None]:
     names = {each["metadata"]["name"] for each in objects if each["kind"] == "Namespace"}
     names |= {each["metadata"]["namespace"] for each in objects if "namespace" in each["metadata"]}
     every = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(names)]
-    wanted = [each for each in every if not api.read(each).ok]
+    missing = [each for each in every if not api.read(each).ok]
     # A dry run makes no namespace, and settings of Argo CD expect one.
-    for each in wanted:
+    for each in missing:
         assert api.create(each).ok
     try:
         yield
     finally:
-        for each in wanted:
+        for each in missing:
             api.delete(each)
-    eventually("they are gone, before another folder brings them", lambda: not any(api.read(each).ok for each in wanted))
+    eventually("they are gone, before another folder brings them", lambda: not any(api.read(each).ok for each in missing))
 
 
 def taken(api: Api, kubectl: Kubectl, objects: list[Manifest]) -> None:
@@ -33,5 +33,5 @@ def taken(api: Api, kubectl: Kubectl, objects: list[Manifest]) -> None:
     with namespaces_of(api, objects):
         # It is a dry run: real objects would disturb other tests.
         arguments = ("apply", "--server-side", "--force-conflicts", "--validate=strict", "--dry-run=server", "-f", "-")
-        said = kubectl(*arguments, input=objects).stdout
-    assert len(said.splitlines()) == len(objects)
+        output = kubectl(*arguments, input=objects).stdout
+    assert len(output.splitlines()) == len(objects)

@@ -183,12 +183,12 @@ class Drawn:
         extras = {name: ASKED[name] for name in ("workflowVersion", "runtime", "config", "promotedFrom", "hold")}
         chosen = {name: value for name, value in extras.items() if self._chance.random() < 0.35}
         rollback = {"restores": "older"} if chosen and "workflowVersion" not in chosen and self._chance.random() < 0.7 else {}
-        asked = {**chosen, **rollback, **({"message": "quick"} if self._chance.random() < 0.3 else {})}
-        return self._creates("a deploy", row_manifest(self._name(), with_spec(**asked)), "otto", "vera", "grace", "bruno", "milo", "rita")
+        fields = {**chosen, **rollback, **({"message": "quick"} if self._chance.random() < 0.3 else {})}
+        return self._creates("a deploy", row_manifest(self._name(), with_spec(**fields)), "otto", "vera", "grace", "bruno", "milo", "rita")
 
     def _bypasses(self) -> Attack:
-        asked: Manifest = self._chance.choice([{"restores": "older"}, {"workflowVersion": "v1"}, {}])
-        sent = row_manifest(self._name(), with_spec(**asked, bypass={"reason": "prod is down"}))
+        fields: Manifest = self._chance.choice([{"restores": "older"}, {"workflowVersion": "v1"}, {}])
+        sent = row_manifest(self._name(), with_spec(**fields, bypass={"reason": "prod is down"}))
         return self._creates("a bypass", sent, "otto", "dora", "edda", "adam", "grace", "vito", "rita")
 
     def _blank(self) -> Attack:
@@ -215,8 +215,8 @@ class Drawn:
     def _approves(self) -> Attack:
         purpose = self._chance.choice(["Approve", "Reject", "Resume"])
         others = ("grace", "vera") if purpose == "Resume" else ("dora", "edda", "adam", "otto", "vito")
-        said = {"by": self._chance.choice(["grace", ADMIN])} if self._chance.random() < 0.4 else {}
-        return self._creates(f"{purpose} without the right", self._word(purpose=purpose, **said), *others, "rita", "milo")
+        author = {"by": self._chance.choice(["grace", ADMIN])} if self._chance.random() < 0.4 else {}
+        return self._creates(f"{purpose} without the right", self._word(purpose=purpose, **author), *others, "rita", "milo")
 
     def _in_anothers_name(self) -> Attack:
         purpose = self._chance.choice(["Approve", "Reject", "Withdraw"])
@@ -224,8 +224,8 @@ class Drawn:
         return replace(attack, by_rights=False, harmless=lambda body: body["spec"]["by"] == attack.by)
 
     def _as_restored(self) -> Attack:
-        said = self._chance.choice([{}, {"restored": False}, {"restored": True}])
-        attack = self._creates("an Approval of the restore group", self._word(by="grace", **said), "restorer", ways=("post", "apply"))
+        mark = self._chance.choice([{}, {"restored": False}, {"restored": True}])
+        attack = self._creates("an Approval of the restore group", self._word(by="grace", **mark), "restorer", ways=("post", "apply"))
         return replace(attack, by_rights=False, harmless=lambda body: body["spec"]["restored"] is True)
 
     def _changes_a_word(self) -> Attack:
@@ -309,10 +309,10 @@ class Drawn:
         return replace(self._changes("a deploy by an App", self._place.app, patch, "milo", "rita"), by_rights=True)
 
     def _makes_an_app(self) -> Attack:
-        asked: Manifest = self._chance.choice(
+        fields: Manifest = self._chance.choice(
             [{"deploy": {}}, {"deploy": {"workflowVersion": "v1"}}, {"suspend": True}, {"rollout": SWITCH}]
         )
-        return self._creates("an App that deploys", app_manifest(with_spec(**asked), name=self._name()), "milo", "rita")
+        return self._creates("an App that deploys", app_manifest(with_spec(**fields), name=self._name()), "milo", "rita")
 
     def _adds_a_job(self) -> Attack:
         if self._chance.random() < 0.5:

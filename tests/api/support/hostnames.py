@@ -23,10 +23,10 @@ def settled(stage: HistoryStage, app: str) -> bool:
 
 def refused(stage: HistoryStage, app: str) -> str:
     """Waits until the App's condition refuses its hostname, and returns the condition's message."""
-    said = str(stage.until_condition(app, "ChildrenApplied", "False", reason="HostnameTaken")["message"])
+    message = str(stage.until_condition(app, "ChildrenApplied", "False", reason="HostnameTaken")["message"])
     assert not routes(stage, app)
     assert stage.condition(app, "Ready")["status"] == "False"
-    return said
+    return message
 
 
 def claim(hostname: str) -> Manifest:

@@ -43,7 +43,7 @@ class Rehearsal:
     def new_app(self, name: str, version: str = "v1", caller: Client | None = None) -> str:
         """Creates an App, waits until its first row is Live, and returns its id."""
         ids = self.ids
-        asked = {
+        body = {
             "name": name,
             "project_id": ids["project"],
             "workflow_id": ids["workflow"],
@@ -51,14 +51,14 @@ class Rehearsal:
             "runtime_id": ids["runtime"],
             "deployment_config": rest.SERVER,
         }
-        app = (caller or self.caller).post("/v1/apps", asked)
+        app = (caller or self.caller).post("/v1/apps", body)
         self.until_live(app["id"], app["latest_deployment_id"])
         return str(app["id"])
 
     def deploy(self, app: str, version: str, **more: Any) -> str:
         """Deploys, waits until the row is Live, and returns its id."""
-        asked = {"workflow_id": self.ids["workflow"], "workflow_version_id": self.ids[version], **more}
-        row = self.caller.post(f"/v1/apps/{app}/deploy", asked)
+        body = {"workflow_id": self.ids["workflow"], "workflow_version_id": self.ids[version], **more}
+        row = self.caller.post(f"/v1/apps/{app}/deploy", body)
         self.until_live(app, row["id"])
         return str(row["id"])
 
@@ -89,11 +89,11 @@ class Rehearsal:
 def rehearsal(cluster: Cluster, account: Path, folder: Path, purpose: str, recorder: str | None = None) -> Iterator[Rehearsal]:
     """Yields the API, ready, and a running operator. `account`: the operator's kubeconfig. `recorder`: its URL."""
     kubeconfig = rest.install(cluster, folder)
-    told = ("--recorder", recorder) if recorder is not None else ()
+    options = ("--recorder", recorder) if recorder is not None else ()
     with (
         history_stage.stage(cluster, purpose) as stage,
-        Operator(account, folder, [stage.namespace], told),
-        rest.serving(kubeconfig, folder, *told) as url,
+        Operator(account, folder, [stage.namespace], options),
+        rest.serving(kubeconfig, folder, *options) as url,
     ):
         stage.create(factories.workflow_manifest(factories.in_namespace(stage.namespace), name=APP))
         caller = new_caller(stage, url, "anna")
@@ -102,14 +102,14 @@ def rehearsal(cluster: Cluster, account: Path, folder: Path, purpose: str, recor
 
 def ids(stage: HistoryStage) -> dict[str, str]:
     """Returns the ids of a stage's objects."""
-    wanted = {
+    objects = {
         "project": (kinds_namespace := "Namespace", stage.namespace),
         "workflow": (kinds.WORKFLOW.kind, APP),
         "runtime": (kinds.RUNTIME.kind, stage.default_runtime),
         **{version: (kinds.WORKFLOW_VERSION.kind, f"{APP}-{version}") for version in history_stage.RELEASES},
     }
     found = {}
-    for word, (kind, name) in wanted.items():
+    for word, (kind, name) in objects.items():
         namespace = "" if kind in (kinds_namespace, kinds.RUNTIME.kind) else stage.namespace
         found[word] = rest.uid(stage.api, kind, name, namespace)
     return found

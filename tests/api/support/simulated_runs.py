@@ -54,5 +54,5 @@ class SimulatedRuns:
 
     def _answer(self, sent: Sent) -> Reply:
         self.asked += 1
-        said = {"ready_seconds": 60.0, "idle_seconds": 0.0, "in_flight": 0, "standby": False, "runs": self.runs}
-        return Reply(body=said) if sent.path == PATH else Reply(404, b"")
+        activity = {"ready_seconds": 60.0, "idle_seconds": 0.0, "in_flight": 0, "standby": False, "runs": self.runs}
+        return Reply(body=activity) if sent.path == PATH else Reply(404, b"")

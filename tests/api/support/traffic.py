@@ -108,9 +108,9 @@ class Traffic:
         if uid not in self._instances:
             account = pod["spec"].get("serviceAccountName", "default")
             bound = {"kind": "Pod", "apiVersion": "v1", "name": pod["metadata"]["name"], "uid": uid}
-            wanted = {"audiences": [RECORDER_AUDIENCE], "expirationSeconds": 7200, "boundObjectRef": bound}
+            spec = {"audiences": [RECORDER_AUDIENCE], "expirationSeconds": 7200, "boundObjectRef": bound}
             path = f"/api/v1/namespaces/{self.stage.namespace}/serviceaccounts/{account}/token"
-            body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": wanted}
+            body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
             made = self.stage.api.request("POST", path, body)
             if not made.ok:
                 return None

@@ -113,8 +113,8 @@ def _apps(stage: HistoryStage, ending: str) -> None:
     here = factories.with_spec(workflow=SUPPORT, exposure={"type": "Ingress", "className": "contour"})
 
     def app(name: str, title: str, description: str, *modifiers: factories.Modifier) -> Manifest:
-        said = factories.with_spec(displayName=title, description=description, hostname=f"{name}{ending}.example.com")
-        return stage.manifest(here, said, *modifiers, name=name)
+        modifier = factories.with_spec(displayName=title, description=description, hostname=f"{name}{ending}.example.com")
+        return stage.manifest(here, modifier, *modifiers, name=name)
 
     variables = factories.with_variables(
         {"name": "GREETING", "value": "Hello"}, {"name": "OPENAI_API_KEY", "secret": {"name": "openai", "key": "key"}}

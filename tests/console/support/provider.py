@@ -89,8 +89,8 @@ def trusted(cluster: Cluster, places: Places) -> Iterator[None]:
     config = cluster.kubeconfig.parent / "etc" / "authentication.yaml"
     assert config.exists(), "the API server of this cluster cannot be told of a provider: these tests need one of `python -m local up`"
     before, api = config.read_text(), Api.of(cluster)
-    told = yaml.safe_load(before)
-    told["jwt"] = [
+    settings = yaml.safe_load(before)
+    settings["jwt"] = [
         {
             "issuer": {
                 "url": ISSUER,
@@ -102,7 +102,7 @@ def trusted(cluster: Cluster, places: Places) -> Iterator[None]:
         }
     ]
     reloads = _reloads(api)
-    _replace(config, yaml.safe_dump(told))
+    _replace(config, yaml.safe_dump(settings))
     try:
         eventually("the API server knows the provider", lambda: _reloads(api) > reloads, RELOADED_WITHIN, 0.5)
         yield

@@ -25,9 +25,9 @@ def given(page: Page | BrowserContext, recorded: Recorded) -> None:
     """Makes the page read these runs from now on."""
 
     def answer(route: Route) -> None:
-        asked, method = urlsplit(route.request.url), route.request.method
-        status, body = recorded.answer(method, asked.path, parse_qsl(asked.query), route.request.post_data_json)
-        _fulfil(route, method, asked.path, status, body)
+        url, method = urlsplit(route.request.url), route.request.method
+        status, body = recorded.answer(method, url.path, parse_qsl(url.query), route.request.post_data_json)
+        _fulfil(route, method, url.path, status, body)
 
     page.route(OF_THE_RECORDER, answer)
 
@@ -44,15 +44,15 @@ def dated(page: Page, recorded: Recorded) -> None:
 
 def refused(page: Page | BrowserContext, status: int = 501, code: str = "no_recorder", message: str = NO_RECORDER) -> list[str]:
     """Answers all requests for runs with this error from now on. Returns the list of their paths."""
-    asked: list[str] = []
+    paths: list[str] = []
 
     def answer(route: Route) -> None:
         path = urlsplit(route.request.url).path
-        asked.append(path)
+        paths.append(path)
         _fulfil(route, route.request.method, path, status, {"error": {"code": code, "message": message, "details": {}}})
 
     page.route(OF_THE_RECORDER, answer)
-    return asked
+    return paths
 
 
 def _fulfil(route: Route, method: str, path: str, status: int, body: Any) -> None:

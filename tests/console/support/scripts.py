@@ -140,11 +140,11 @@ def _row(stage: HistoryStage, version: str, runtime: str, text: str) -> Manifest
 def _say_of_pods(stage: HistoryStage, made: Written) -> None:
     """Writes the texts into the status of the App's pods, as kubelets copy them from programs and registries, and into Events."""
     (pod,) = stage.until_settled(NAME)
-    said = {"reason": ALL, "message": ALL}
-    states = {"state": {"waiting": said}, "lastState": {"terminated": {"exitCode": 1, **said}}, "ready": False}
+    texts = {"reason": ALL, "message": ALL}
+    states = {"state": {"waiting": texts}, "lastState": {"terminated": {"exitCode": 1, **texts}}, "ready": False}
     containers = [{**container, **states} for container in pod["status"]["containerStatuses"]]
-    conditions = [{**condition, **said, "status": "False"} for condition in pod["status"]["conditions"]]
-    status = {**said, "containerStatuses": containers, "conditions": conditions}
+    conditions = [{**condition, **texts, "status": "False"} for condition in pod["status"]["conditions"]]
+    status = {**texts, "containerStatuses": containers, "conditions": conditions}
     answer = stage.api.merge(stage.named("Pod", pod["metadata"]["name"]), {"status": status}, subresource="/status")
     assert answer.ok, answer.message
     made.fields |= {f"Pod {field}" for field in ("reason", "message")}
@@ -156,10 +156,10 @@ def _say_of_pods(stage: HistoryStage, made: Written) -> None:
 def _event(pod: Manifest, text: str) -> Manifest:
     meta, now = pod["metadata"], format_time(factories.NOW)
     about = {"apiVersion": "v1", "kind": "Pod", **{key: meta[key] for key in ("name", "namespace", "uid")}}
-    said = {"reason": text[:128], "message": text, "type": "Warning", "source": {"component": text}}
+    event = {"reason": text[:128], "message": text, "type": "Warning", "source": {"component": text}}
     seen = {"firstTimestamp": now, "lastTimestamp": now, "count": 1}
     named = {"apiVersion": "v1", "kind": "Event", "metadata": {"generateName": "said-", "namespace": meta["namespace"]}}
-    return {**named, "involvedObject": about, **said, **seen}
+    return {**named, "involvedObject": about, **event, **seen}
 
 
 def flow(text: str) -> str:

@@ -316,9 +316,9 @@ def test_only_the_author_withdraws() -> None:
 
 
 def test_another_digest_than_the_caller_saw_is_refused() -> None:
-    asked = ApprovalRequest(given.NAMESPACE, given.NAME, Purpose.APPROVE, digest=f"sha256:{'0' * 64}")
+    request = ApprovalRequest(given.NAMESPACE, given.NAME, Purpose.APPROVE, digest=f"sha256:{'0' * 64}")
     with pytest.raises(Changed, match="digest was sha256:0000"):
-        plan_approval(ScriptedApi(stage(waits())), asked)
+        plan_approval(ScriptedApi(stage(waits())), request)
 
 
 def test_a_key_makes_one_word_and_another_request_under_it_is_refused() -> None:

@@ -214,14 +214,14 @@ def test_a_row_of_a_deleted_app_of_the_same_name_is_not_taken_for_the_first() ->
 @pytest.mark.parametrize("version", ["v1", None], ids=["named", "the newest"])
 def test_an_app_whose_only_row_would_be_rejected_is_not_made(version: str | None) -> None:
     script = holding(given.version_manifest("v1"))
-    api, asked = ScriptedApi(script), replace(REQUEST, version=version)
+    api, request = ScriptedApi(script), replace(REQUEST, version=version)
     script.on("GET", REJECTIONS.path(given.NAMESPACE), listed(rules.rejection("v1", named="v0")))
     with pytest.raises(Rejected, match=r"v1 was rejected by otto: it loses invoices \(namespace demo\): deploy another version$"):
-        plan_app(api, asked, "anna", PROJECT)
+        plan_app(api, request, "anna", PROJECT)
     assert script.writes() == []
     script.on("GET", REJECTIONS.path(given.NAMESPACE), listed(rules.rejection("v2")))
-    assert plan_app(api, asked, "anna", PROJECT).there is None
+    assert plan_app(api, request, "anna", PROJECT).there is None
     # A caller who may not read releases is told by the row.
     script.on("GET", REJECTIONS.path(given.NAMESPACE), listed(rules.rejection("v1")))
     script.on("GET", VERSIONS.path(given.NAMESPACE), FORBIDDEN).on("GET", VERSIONS.path(given.NAMESPACE, "chat-v1"), FORBIDDEN)
-    assert plan_app(api, asked, "anna", PROJECT).there is None
+    assert plan_app(api, request, "anna", PROJECT).there is None

@@ -86,10 +86,10 @@ def test_a_first_promotion_makes_the_version_the_app_and_the_row() -> None:
     api = ScriptedApi(script)
     plan = plan_promotion(api, REQUEST)
     assert posted(script) == [], "a plan writes nothing"
-    said = "\n".join(plan.lines())
-    assert "promote demo/chat v1 (#7) to production" in said
-    assert "App chat is made in production" in said
-    assert "WorkflowVersion chat-v1 is put into production" in said
+    text = "\n".join(plan.lines())
+    assert "promote demo/chat v1 (#7) to production" in text
+    assert "App chat is made in production" in text
+    assert "WorkflowVersion chat-v1 is put into production" in text
     performed = perform_promotion(api, plan)
     assert posted(script) == [("WorkflowVersion", PRODUCTION), ("App", PRODUCTION), ("Deployment", PRODUCTION)]
     assert script.bodies("POST", RECORDS.path(PRODUCTION)) == [plan.deploy.record] == [plan.preview.record]
@@ -172,9 +172,9 @@ def test_where_it_cannot_go_is_said() -> None:
         (other_app, REQUEST, Taken, "runs workflow other"),
         (no_flow, REQUEST, Refusal, "is in no ConfigMap"),
     ]
-    for script, asked, kind, says in cases:
+    for script, request, kind, says in cases:
         with pytest.raises(kind, match=says):
-            plan_promotion(ScriptedApi(script), asked)
+            plan_promotion(ScriptedApi(script), request)
         assert posted(script) == []
 
 
@@ -289,9 +289,10 @@ def test_what_may_not_be_read_of_the_target_is_said() -> None:
 def test_whose_own_namespace_may_not_be_read_is_told_that_the_project_was_not_compared() -> None:
     script = staging().on("GET", NAMESPACES.path("", STAGING), FORBIDDEN)
     plan = plan_promotion(ScriptedApi(script), replace(REQUEST, target_namespace=PRODUCTION))
-    (said,) = [each for each in plan.preview.warnings if each.startswith("could not look")]
+    (warning,) = [each for each in plan.preview.warnings if each.startswith("could not look")]
     assert (
-        said == "could not look whether namespace production is of the same project: you may not read the namespace that you promote from"
+        warning
+        == "could not look whether namespace production is of the same project: you may not read the namespace that you promote from"
     )
 
 

@@ -49,8 +49,8 @@ def plan(script: Script, version: str | None = "v2", reason: str = "it loses inv
 
 @pytest.mark.parametrize("but", [(), ("v2",)], ids=["there", "deleted"])
 def test_a_version_is_rejected_by_its_flow(but: tuple[str, ...]) -> None:
-    asked = {"workflowHash": given.flow_hash("v2"), "workflow": given.NAME, "version": "v2", "reason": "it loses invoices"}
-    assert plan(stage(but=but)) == asked
+    spec = {"workflowHash": given.flow_hash("v2"), "workflow": given.NAME, "version": "v2", "reason": "it loses invoices"}
+    assert plan(stage(but=but)) == spec
 
 
 def test_what_nobody_released_or_ran_is_unknown() -> None:

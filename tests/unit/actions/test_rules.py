@@ -95,9 +95,9 @@ def test_who_approves_is_told_that_held_changes_take_effect() -> None:
         with_held_variables(rules.WOULD_AWAIT),
         given.row_manifest("chat-3", given.pinned(3, "v2", guards=[{"reason": "AwaitingApproval", "approvals": 1}])),
     )
-    said = waiting_preview(ScriptedApi(script), given.stored(waiting)).lines()
-    assert f"  {TAKES_EFFECT}" in said
-    assert "  pods are replaced one by one; requests go on being answered" in said
+    lines = waiting_preview(ScriptedApi(script), given.stored(waiting)).lines()
+    assert f"  {TAKES_EFFECT}" in lines
+    assert "  pods are replaced one by one; requests go on being answered" in lines
 
 
 GIT = {"deploy": {"workflowVersion": "v2"}}

@@ -80,9 +80,9 @@ def test_a_program_that_logs_in(plugin: ScriptedPlugin) -> None:
     assert sent(plugin) == "from-a-program"
     argument, variable, info = seen.read_text().splitlines()
     assert (argument, variable) == ("get-token", "yes")
-    told = json.loads(info)
-    assert (told["apiVersion"], told["kind"], told["spec"]["interactive"]) == (V1, "ExecCredential", False)
-    assert told["spec"]["cluster"]["server"] == "https://api.example.com"
+    data = json.loads(info)
+    assert (data["apiVersion"], data["kind"], data["spec"]["interactive"]) == (V1, "ExecCredential", False)
+    assert data["spec"]["cluster"]["server"] == "https://api.example.com"
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def test_a_program_that_is_not_there_says_how_to_install_it(plugin: ScriptedPlug
 )
 def test_who_has_no_token_is_told_how_to_get_one(plugin: ScriptedPlugin, user: dict[str, str], says: str) -> None:
     plugin.logs_in(user)
-    said = refused(plugin)
-    assert says in said
-    assert '--token "$(kubectl create token ACCOUNT)"' in said
+    message = refused(plugin)
+    assert says in message
+    assert '--token "$(kubectl create token ACCOUNT)"' in message
 
 
 def test_nobody_has_to_log_in_where_there_is_no_recorder(plugin: ScriptedPlugin) -> None:

@@ -409,9 +409,9 @@ def test_what_changed_while_it_was_asked_is_refused_with_both_values(serving: Sc
     serving.script.on("GET", path, listed(before), listed(after), query=selected)
     done = serving("deploy", "chat", typed="y\n")
     assert done.code == 4
-    (said,) = [line for line in done.err.splitlines() if "error: " in line]
-    assert "nothing was done, since what would be deployed has changed after the preview: config was " in said
-    assert said.index('"maxReplicas": 2') < said.index(" and is ") < said.index('"maxReplicas": 9')
+    (message,) = [line for line in done.err.splitlines() if "error: " in line]
+    assert "nothing was done, since what would be deployed has changed after the preview: config was " in message
+    assert message.index('"maxReplicas": 2') < message.index(" and is ") < message.index('"maxReplicas": 9')
     assert created(serving) == []
 
 

@@ -25,9 +25,9 @@ v1        What v1 does   Superseded                1.0.0     2026-11-24T12:00:00
 
 def rows() -> list[Manifest]:
     """Returns three rows as the API server lists them, unordered."""
-    asked = given.asking(createdBy="anna", message="the other\nteam")
+    modifier = given.asking(createdBy="anna", message="the other\nteam")
     return [
-        given.stored(given.row_manifest("chat-b", given.live(2, "v2", restores={"row": "chat-0", "sequence": 1}), asked)),
+        given.stored(given.row_manifest("chat-b", given.live(2, "v2", restores={"row": "chat-0", "sequence": 1}), modifier)),
         given.stored(given.row_manifest("chat-a", given.superseded(1, "v1"))),
         given.stored(given.row_manifest("chat-c", given.failed(3, "v3", "no pod became Ready"), given.asking(createdBy="bo"))),
     ]

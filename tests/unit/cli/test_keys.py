@@ -66,8 +66,8 @@ def test_a_new_key_is_printed_once_and_the_app_is_told(keyed: ScriptedPlugin) ->
     assert key not in done.err
     assert len(key) >= 40
     assert body["metadata"] == {"uid": "u", "resourceVersion": "7"}
-    (told,) = keyed.script.bodies("PATCH", APP)
-    assert list(told["metadata"]["annotations"]) == [names.KEYS_CHANGED_ANNOTATION]
+    (patch,) = keyed.script.bodies("PATCH", APP)
+    assert list(patch["metadata"]["annotations"]) == [names.KEYS_CHANGED_ANNOTATION]
     assert "in a few seconds" in done.err
     assert json.loads(keyed("keys", "create", NAME, "web", "-o", "json").out)["name"] == "web"
 
@@ -257,8 +257,8 @@ def _runs(process: int) -> bool:
 def test_what_a_terminal_cannot_show_is_escaped_and_ends_nothing(keyed: ScriptedPlugin) -> None:
     keyed.patch.setenv("PYTHONIOENCODING", "ascii")
     with keyed.started("keys", "list", NAME) as process:
-        said = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, said[0]) == (0, "NAME      KEY\nci        \\u2026\ndefault   a-lo\\u2026\n")
+        output = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, output[0]) == (0, "NAME      KEY\nci        \\u2026\ndefault   a-lo\\u2026\n")
 
 
 def test_a_key_that_no_runtime_would_read_is_not_made(keyed: ScriptedPlugin) -> None:

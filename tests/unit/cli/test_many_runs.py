@@ -55,10 +55,10 @@ def test_a_cursor_that_leads_nowhere_is_followed_once(plugin: ScriptedPlugin) ->
 
 def test_a_long_search_says_how_far_it_is(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "FIRST", 0.05)
-    said = threading.Event()
+    printed = threading.Event()
 
     def late(_: object) -> dict[str, object]:
-        said.wait(0.3)  # nobody sets it: the answer comes late
+        printed.wait(0.3)  # nobody sets it: the answer comes late
         return made.a_page()
 
     plugin.script.on("GET", RUNS, made.a_page(made.a_run(), cursor="a")).on("GET", RUNS, late, query={"cursor": "a"})
@@ -152,7 +152,7 @@ def test_watching_a_rare_filter_looks_no_further_back_the_longer_it_goes_on(sinc
     recorder.runs = [made.a_run(started_at="2026-11-28T10:00:01.000000Z")]
     now += timedelta(seconds=2)
     assert new.look() == recorder.runs
-    assert [asked[:16] for asked in recorder.asked] == [
+    assert [begin[:16] for begin in recorder.asked] == [
         "2026-11-26T10:00",
         "2026-11-26T10:00",
         "2026-11-26T11:00",

@@ -136,10 +136,10 @@ def guarded(staging: ScriptedPlugin, guard: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(("seconds", "waits"), [(60, False), (100 * 365 * 86400, True)])
 def test_a_soak_time_that_is_over_holds_nothing(staging: ScriptedPlugin, seconds: int, waits: bool) -> None:
-    said = f"a promoted version would have to be live at its source for {seconds} s (policy production)"
-    soak = {"reason": "Soaking", "message": said, "appliesTo": ["Promotion"], "policy": "production", "seconds": seconds}
+    message = f"a promoted version would have to be live at its source for {seconds} s (policy production)"
+    soak = {"reason": "Soaking", "message": message, "appliesTo": ["Promotion"], "policy": "production", "seconds": seconds}
     guarded(staging, soak)
-    assert (said in staging("promote", "chat", "--target-namespace", THERE, "--preview").out) is waits
+    assert (message in staging("promote", "chat", "--target-namespace", THERE, "--preview").out) is waits
     data = json.loads(staging("promote", "chat", "--target-namespace", THERE, "--preview", "-o", "json").out)
     assert [each.get("until", "")[:2] for each in data["guards"]] == (["21"] if waits else [])
 
@@ -171,8 +171,8 @@ def test_what_stands_in_the_way_is_one_sentence(staging: ScriptedPlugin) -> None
     assert refused("--to", "moon") == "error: project support has no environment moon; there are: production, staging\n"
     assert "demo is staging itself" in refused("--to", "staging")
     staging.script.on("POST", REVIEWS.path(), {"status": {"allowed": False}})
-    said = [*(f"create {plural}" for plural in MADE), "deploy deployments"]
-    lacking = [f"you may not {each}.dynamiq.getdynamiq.ai in namespace production" for each in said]
+    rights = [*(f"create {plural}" for plural in MADE), "deploy deployments"]
+    lacking = [f"you may not {each}.dynamiq.getdynamiq.ai in namespace production" for each in rights]
     assert refused("--hostname", "chat.example.com") == f"error: {' and '.join(lacking)}: ask for the role dynamiq-promoter there\n"
     shown = staging("promote", "chat", "--dry-run", "--hostname", "chat.example.com")
     assert (shown.code, [f"  you could not do this: {each}" in shown.out for each in lacking]) == (0, [True] * 4)
@@ -213,10 +213,10 @@ def test_a_flow_that_cannot_run_is_released_by_force_alone(drafted: ScriptedPlug
     broken = "nodes: [{id: answer, type: dynamiq.nodes.utils.Output, depends: [{node: anser}]}]"
     drafted.draft(given.stored(given.workflow_manifest(given.with_spec(flow=broken))))
     done = drafted("release", "chat", "--yes")
-    said = 'node "answer" depends on "anser", which is not in the flow'
-    assert (done.code, done.err) == (1, f"error: the flow cannot run: {said}; --force releases it as it is\n")
+    message = 'node "answer" depends on "anser", which is not in the flow'
+    assert (done.code, done.err) == (1, f"error: the flow cannot run: {message}; --force releases it as it is\n")
     assert released(drafted) == []
-    assert f"  {said}\n" in drafted("release", "chat", "--yes", "--force").out
+    assert f"  {message}\n" in drafted("release", "chat", "--yes", "--force").out
     assert len(released(drafted)) == 1
 
 

@@ -118,14 +118,17 @@ def test_it_reads_here_and_writes_there_and_the_row_says_where_it_comes_from(sta
 def test_the_rollout_is_followed_there(staging: ScriptedPlugin, prod: PluginScript, ready: str, reason: str, code: int, err: str) -> None:
     """A new App that is live and not Ready is no success: nobody can call it by its hostname."""
     live = {"row": "chat-p", "sequence": 1, "workflowVersion": "v2", "runtime": "1.0.0"}
-    said = {
+    condition = {
         "type": "Ready",
         "status": ready,
         "reason": reason,
         "message": "another App has it",
         "lastTransitionTime": "2026-11-24T12:00:00Z",
     }
-    absent, there = missing("apps", NAME), given.app_manifest(given.in_namespace(THERE), given.with_status(live=live, conditions=[said]))
+    absent, there = (
+        missing("apps", NAME),
+        given.app_manifest(given.in_namespace(THERE), given.with_status(live=live, conditions=[condition])),
+    )
     prod.on("GET", APPS.path(THERE, NAME), absent, absent, given.stored(there))
     done = staging(*TO_PROD, "--yes")
     assert "chat: v2 (#1, chat-p) is Live" in done.out
@@ -208,8 +211,8 @@ def test_the_same_namespace_in_another_cluster_is_another_one(staging: ScriptedP
 def test_a_runtime_of_the_same_name_that_is_another_one_is_told(staging: ScriptedPlugin, prod: PluginScript) -> None:
     other = given.stored(given.runtime_manifest(given.with_image("registry.prod/runtime:1")))
     prod.on("GET", RUNTIMES.path("", given.RUNTIME_NAME), other)
-    said = staging(*TO_PROD, "--preview").out
-    assert f"Runtime {given.RUNTIME_NAME} is another one there: registry.prod/runtime:1 in place of {given.IMAGE}" in said
+    output = staging(*TO_PROD, "--preview").out
+    assert f"Runtime {given.RUNTIME_NAME} is another one there: registry.prod/runtime:1 in place of {given.IMAGE}" in output
 
 
 def soak(seconds: int = 60, **more: Any) -> Manifest:

@@ -120,16 +120,16 @@ def test_a_word_is_previewed_once_and_a_refusal_not_at_all(held: ScriptedPlugin)
 
 
 def test_nobody_is_asked_where_nothing_is_to_be_done(held: ScriptedPlugin) -> None:
-    said = rules.approval(row(rules.awaiting(2), name="chat-b"), "otto")
-    held.script.on("GET", APPROVALS.path(NAMESPACE), listed(said))
+    approval = rules.approval(row(rules.awaiting(2), name="chat-b"), "otto")
+    held.script.on("GET", APPROVALS.path(NAMESPACE), listed(approval))
     done = held("approve", "chat")
     assert (done.code, done.out) == (0, "you have approved #2 (chat-b) already: nothing is to be done\n")
 
 
 def test_a_preview_of_a_word_gives_none(held: ScriptedPlugin) -> None:
     done = held("approve", "chat", "--preview", "-o", "json")
-    told = json.loads(done.out)
-    assert (told["row"], told["preview"]["to"]["version"], told["noOp"]) == ("chat-b", "v2", False)
+    data = json.loads(done.out)
+    assert (data["row"], data["preview"]["to"]["version"], data["noOp"]) == ("chat-b", "v2", False)
     assert made(held, APPROVALS.path(NAMESPACE)) == []
 
 
@@ -203,14 +203,14 @@ def test_policy_check_says_what_would_hold_each_kind_of_row(held: ScriptedPlugin
         f"  waiting     v2 (#2, chat-b): {rules.AWAITS}",
     ]
     assert held("policy", "check", "chat", "--for", "Rollback").code == 0
-    told = json.loads(held("policy", "check", "chat", "-o", "json").out)
-    assert (told["guards"][0]["message"], told["waiting"][0]["waits"]) == (rules.WOULD_AWAIT["message"], rules.AWAITS)
+    data = json.loads(held("policy", "check", "chat", "-o", "json").out)
+    assert (data["guards"][0]["message"], data["waiting"][0]["waits"]) == (rules.WOULD_AWAIT["message"], rules.AWAITS)
 
 
 def test_status_and_history_say_the_same_words(held: ScriptedPlugin) -> None:
-    told = held("status", "chat").out
-    assert f"  waits       {rules.AWAITS}" in told
-    assert f"  guard       Deploy, Promotion, Git: {rules.WOULD_AWAIT['message']}" in told
+    output = held("status", "chat").out
+    assert f"  waits       {rules.AWAITS}" in output
+    assert f"  guard       Deploy, Promotion, Git: {rules.WOULD_AWAIT['message']}" in output
     assert rules.AWAITS in held("history", "chat", "-o", "wide").out
 
 

@@ -48,14 +48,14 @@ def uid_of(row: str) -> str:
 def test_runs_are_shown_newest_first(plugin: ScriptedPlugin) -> None:
     done = plugin("runs", "chat")
     assert (done.code, done.out, done.err) == (0, TABLE, "")
-    (asked,) = plugin.script.recorded
-    assert (asked.path, list(asked.pairs)) == (RUNS, [("sort", "-started_at"), ("page_size", "25")])
+    (request,) = plugin.script.recorded
+    assert (request.path, list(request.pairs)) == (RUNS, [("sort", "-started_at"), ("page_size", "25")])
 
 
 def test_the_token_goes_in_a_header_of_its_own(plugin: ScriptedPlugin) -> None:
     plugin("runs", "chat")
-    (asked,) = plugin.script.recorded
-    assert asked.headers[TOKEN_HEADER] == "token-of-anna"
+    (request,) = plugin.script.recorded
+    assert request.headers[TOKEN_HEADER] == "token-of-anna"
     assert not [sent for sent in plugin.script.sent if sent not in plugin.script.recorded and TOKEN_HEADER in sent.headers]
 
 
@@ -65,8 +65,8 @@ def test_every_option_reaches_the_recorder(plugin: ScriptedPlugin) -> None:
         "--error quota --since 2026-11-24 --until 2026-11-25T01:00:00+01:00 --min-duration 1.5s --min-cost 0.05 --sort dearest --limit 3"
     )
     assert plugin("runs", "chat", *options.split()).code == 0
-    (asked,) = plugin.script.recorded
-    assert sorted(asked.pairs) == sorted(
+    (request,) = plugin.script.recorded
+    assert sorted(request.pairs) == sorted(
         [
             ("deployment_id", uid_of("chat-b")),
             ("workflow_version", "v2"),
@@ -113,8 +113,8 @@ def test_as_data_a_run_has_the_recorders_fields(plugin: ScriptedPlugin) -> None:
 def test_an_export_is_every_run_on_a_line(plugin: ScriptedPlugin) -> None:
     done = plugin("runs", "chat", "-o", "jsonl", "--content", "--status", "failed")
     assert [json.loads(line) for line in done.out.splitlines()] == [made.a_detail(), made.a_detail(id=FAILED_RUN)]
-    (asked,) = plugin.script.recorded
-    assert (asked.path, list(asked.pairs)) == (f"{RUNS}.jsonl", [("status", "failed"), ("include", "content")])
+    (request,) = plugin.script.recorded
+    assert (request.path, list(request.pairs)) == (f"{RUNS}.jsonl", [("status", "failed"), ("include", "content")])
     assert len(plugin("runs", "chat", "-o", "jsonl", "--limit", "1").out.splitlines()) == 1
 
 
@@ -275,9 +275,9 @@ def test_a_comparison_is_figures_side_by_side_and_a_sentence(plugin: ScriptedPlu
     assert failed.split()[1:] == ["0.8", "%", "0.6", "%", "1.33", "-0.8", "to", "+1.2", "points", "unchanged"]
     assert lines[-1] == f"regressed: {made.SENTENCE}"
     assert done.code == 0, "without --exit-code a verdict is no failure"
-    asked = plugin.script.recorded[-1]
-    assert asked.path == f"{PROXY}/v1/apps/{UID}/deployments/{uid_of('chat-b')}/comparison"
-    assert dict(asked.pairs) == {"baseline": "previous"}
+    request = plugin.script.recorded[-1]
+    assert request.path == f"{PROXY}/v1/apps/{UID}/deployments/{uid_of('chat-b')}/comparison"
+    assert dict(request.pairs) == {"baseline": "previous"}
 
 
 def test_rows_are_named_by_sequence_or_name(plugin: ScriptedPlugin) -> None:
@@ -301,17 +301,20 @@ def test_a_script_can_stop_at_a_verdict(plugin: ScriptedPlugin, verdict: str, co
 def test_a_history_has_the_figures_of_each_rows_runs(plugin: ScriptedPlugin) -> None:
     few = {**made.FIGURES, "runs": 0, "failed": 0, "p50_ms": None, "p95_ms": None, "cost_usd": None}
     plugin.keeps("v1", "v2")
-    told = [made.a_verdict(deployment_id=uid_of("chat-b")), made.a_verdict(deployment_id=uid_of("chat-a"), figures=few, verdict="unknown")]
-    plugin.script.on("GET", f"{PROXY}/v1/apps/{UID}/verdicts", {"data": told})
+    comparisons = [
+        made.a_verdict(deployment_id=uid_of("chat-b")),
+        made.a_verdict(deployment_id=uid_of("chat-a"), figures=few, verdict="unknown"),
+    ]
+    plugin.script.on("GET", f"{PROXY}/v1/apps/{UID}/verdicts", {"data": comparisons})
     done = plugin("history", "chat", "-o", "wide")
     newest, oldest = ([cell.strip() for cell in line.split("   ") if cell.strip()] for line in done.out.splitlines()[1:])
     assert newest[-7:-1] == ["500", "4", "2.10 s", "$1.2500", "regressed", "chat-b"]
     assert oldest[-7:-1] == ["0", "-", "-", "-", "-", "chat-a"]
     assert done.err == ""
-    asked = plugin.script.recorded
-    assert [value for _, value in asked[-1].pairs] == [uid_of("chat-b"), uid_of("chat-a")]
+    requests = plugin.script.recorded
+    assert [value for _, value in requests[-1].pairs] == [uid_of("chat-b"), uid_of("chat-a")]
     assert plugin("history", "chat").code == 0
-    assert len(plugin.script.recorded) == len(asked), "a plain history asks the recorder nothing"
+    assert len(plugin.script.recorded) == len(requests), "a plain history asks the recorder nothing"
 
 
 def test_a_history_without_a_recorder_is_whole_but_for_them(plugin: ScriptedPlugin) -> None:
@@ -344,9 +347,9 @@ def test_sessions_are_listed(plugin: ScriptedPlugin) -> None:
 def test_a_run_is_scored(plugin: ScriptedPlugin) -> None:
     done = plugin("score", RUN, "tone", "-0.5", "--comment", "too short")
     assert done.out == f"run {RUN} has the score tone -0.5 by anna@example.com\n"
-    asked = plugin.script.recorded[-1]
-    assert (asked.method, asked.path) == ("POST", f"{PROXY}/v1/runs/{RUN}/scores")
-    assert (asked.body, list(asked.pairs)) == ({"name": "tone", "value": -0.5, "comment": "too short"}, [])
+    request = plugin.script.recorded[-1]
+    assert (request.method, request.path) == ("POST", f"{PROXY}/v1/runs/{RUN}/scores")
+    assert (request.body, list(request.pairs)) == ({"name": "tone", "value": -0.5, "comment": "too short"}, [])
     assert plugin("score", RUN, "tone", "1", "--app-id", RUN).code == 0
     assert list(plugin.script.recorded[-1].pairs) == [("app_id", RUN)]
     assert plugin("score", RUN, "tone", "nan").code == 2
@@ -363,8 +366,8 @@ def test_runs_are_deleted_once_it_was_said_how_many(plugin: ScriptedPlugin) -> N
     assert all(sent.method == "GET" for sent in plugin.script.recorded)
     done = plugin("delete-runs", "chat", "--session", "s-1", "--yes")
     assert (done.code, done.err) == (0, "runs of chat that are deleted: 2\n")
-    asked = plugin.script.recorded[-1]
-    assert (asked.method, asked.path, dict(asked.pairs)) == ("DELETE", RUNS, {"session_id": "s-1"})
+    request = plugin.script.recorded[-1]
+    assert (request.method, request.path, dict(request.pairs)) == ("DELETE", RUNS, {"session_id": "s-1"})
     assert json.loads(plugin("delete-runs", "chat", "--user-id", "u-1", "--yes", "-o", "json").out) == {"deleted": 2}
     plugin("delete-runs", "chat", "--before", "2026-11-24", "--yes")
     assert dict(plugin.script.recorded[-1].pairs) == {"before": "2026-11-24T00:00:00.000000Z"}

@@ -130,14 +130,14 @@ def test_where_git_says_it_already_nothing_is_printed(cluster: ScriptedPlugin, d
 
 
 def test_a_row_of_git_that_is_live_is_what_git_says_though_it_named_no_version(cluster: ScriptedPlugin) -> None:
-    asked = {"runtime": given.RUNTIME_NAME, "message": "the newest"}
-    serves(cluster, given.row_manifest("chat-b", given.asking(**asked), given.live(6, "v1", source="App")))
-    declares(cluster, asked)
+    fields = {"runtime": given.RUNTIME_NAME, "message": "the newest"}
+    serves(cluster, given.row_manifest("chat-b", given.asking(**fields), given.live(6, "v1", source="App")))
+    declares(cluster, fields)
     assert cluster("sync", NAME, "--to-git").out == ""
     declares(cluster, {"message": "the newest, once more"})
     assert patch(cluster("sync", NAME, "--to-git"))["workflowVersion"] == "v1", "it may be another one by now"
-    serves(cluster, given.row_manifest("chat-b", given.asking(**asked), given.live(6, "v1")))
-    declares(cluster, asked)
+    serves(cluster, given.row_manifest("chat-b", given.asking(**fields), given.live(6, "v1")))
+    declares(cluster, fields)
     assert patch(cluster("sync", NAME, "--to-git"))["workflowVersion"] == "v1", "somebody else asked the same, at another time"
 
 

@@ -93,12 +93,12 @@ def test_no_row_and_no_answer_have_exit_codes_of_their_own(plugin: ScriptedPlugi
 def test_an_export_verifies_as_the_cluster_does_and_no_cluster_is_asked(plugin: ScriptedPlugin, tmp_path: Path, how: str) -> None:
     rows = history()
     plugin.rows(*rows)
-    said = plugin("verify", "chat").out
+    output = plugin("verify", "chat").out
     plugin.script.sent.clear()
     plugin.complains("error: the cluster is down\n")
     text = {"yaml": yaml.safe_dump(a_list(*rows)), "json": json.dumps(a_list(*rows)), "documents": yaml.safe_dump_all(rows)}[how]
     done = plugin("verify", "chat", "--file", exported(tmp_path, text))
-    assert (done.code, done.out, done.err) == (0, said, "")
+    assert (done.code, done.out, done.err) == (0, output, "")
     assert plugin.script.sent == []
 
 
@@ -170,8 +170,8 @@ def records(plugin: ScriptedPlugin, *changes: Manifest) -> list[Manifest]:
 def test_records_of_settings_are_walked_as_well(plugin: ScriptedPlugin) -> None:
     first, _, third = records(plugin, *a_chain("the App was created", "MODEL changed", "KEY added")[::-1])[::-1]
     done = plugin("verify", "chat")
-    said = f"chat: 3 records of its settings fit, from {first['spec']['digest']} to {third['spec']['digest']}"
-    assert (done.code, done.err, done.out.splitlines()[1:]) == (0, "", [said])
+    message = f"chat: 3 records of its settings fit, from {first['spec']['digest']} to {third['spec']['digest']}"
+    assert (done.code, done.err, done.out.splitlines()[1:]) == (0, "", [message])
     assert plugin("verify", "chat", "--expect", first["spec"]["digest"]).code == 0
     assert plugin("verify", "chat", "--expect", digests(history())[0]).code == 0
 

@@ -123,8 +123,8 @@ async def requeued(process: Process) -> Snapshot:
 async def test_what_pods_say_is_known_when_a_row_is_deployed_over_a_live_one(process: Process) -> None:
     seen(process, LIVE, CANDIDATE)
     activity = (await requeued(process)).activity
-    said = activity["uid-chat-0"]
-    assert said == Activity(said.at, 12.5, 0.0, 2, False, Runs(17, 3, 5))
+    report = activity["uid-chat-0"]
+    assert report == Activity(report.at, 12.5, 0.0, 2, False, Runs(17, 3, 5))
 
 
 async def test_pods_are_read_while_a_row_is_watched(process: Process, pods: Pods) -> None:
@@ -241,17 +241,17 @@ async def test_what_a_pod_said_is_dropped_when_it_says_nothing_any_more_and_it_i
 
 
 async def test_answer_that_comes_when_the_address_is_another_pods_is_not_taken(process: Process, pods: Pods) -> None:
-    asked, go_on = asyncio.Event(), asyncio.Event()
+    requested, go_on = asyncio.Event(), asyncio.Event()
 
     async def late() -> web.StreamResponse:
-        asked.set()
+        requested.set()
         await go_on.wait()
         return web.json_response(SAID)
 
     pods.answer = late
     seen(process, LIVE, CANDIDATE)
     await process.observer.observe(KEY)
-    await asked.wait()
+    await requested.wait()
     process.informers.on_watch_event(PODS, "DELETED", running())
     process.informers.on_watch_event(PODS, "ADDED", running(name="chat-1"))
     await process.observer.observe(KEY)

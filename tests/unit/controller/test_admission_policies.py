@@ -27,9 +27,9 @@ def definition(name: str, **annotations: str) -> Manifest:
 
 def installed(script: Script, *without: str, binding: dict[str, Any] | None = None) -> Script:
     """Installs all policies but those in `without`. `binding`: fields of each binding's spec besides the policy's name."""
-    for resources, wanted in ((VALIDATING_POLICIES, names.VALIDATING_POLICIES), (POLICIES, names.MUTATING_POLICIES)):
+    for resources, policies in ((VALIDATING_POLICIES, names.VALIDATING_POLICIES), (POLICIES, names.MUTATING_POLICIES)):
         for resource in resources:
-            named = [name for name in wanted if f"{resource.kind} {name}" not in without]
+            named = [name for name in policies if f"{resource.kind} {name}" not in without]
             specs = [{"policyName": name, **(binding or {})} if resource.kind.endswith("Binding") else {} for name in named]
             made = [{"metadata": {"name": name}, "spec": spec} for name, spec in zip(named, specs, strict=True)]
             script.on("GET", resource.path(), listed(*made))

@@ -89,8 +89,8 @@ class Recorder:
             return web.json_response({"data": [{"uid": uid, "archived_at": since} for uid, since in self.keys.items()]})
         body = await request.json()
         self.bodies.append(body)
-        said = self.answer(body)
-        return said if isinstance(said, web.StreamResponse) else web.json_response(said)
+        reply = self.answer(body)
+        return reply if isinstance(reply, web.StreamResponse) else web.json_response(reply)
 
 
 @pytest.fixture
@@ -398,9 +398,9 @@ async def test_what_a_row_restores_is_read_from_the_archive_with_its_flow(
     assert found.archive.rows["gone"].raw_spec == GONE["spec"]
     assert found.archive.flows == {given.flow_hash("v9"): given.flow("v9")}
     assert {row.name for row in found.records} == {"back", "r13"}, "it is no row of the cluster"
-    asked = read(recorder)
+    paths = read(recorder)
     await process.observer.observe(KEY)
-    assert read(recorder) == asked, "it is read once"
+    assert read(recorder) == paths, "it is read once"
 
 
 @pytest.mark.parametrize(
@@ -441,13 +441,13 @@ async def test_while_the_recorder_is_away_no_row_that_waits_asks_it_again_and_wh
     script.on("GET", at(RECORDS, "another"), failure(404, "NotFound"))
     more = given.stored(given.row_manifest("more", given.asking(restores="another")))
     process.informers.on_watch_event(RECORDS, "ADDED", more)
-    asked = len(read(recorder))
+    before = len(read(recorder))
     for _ in range(3):
         found = await process.observer.observe(KEY)
         assert "status 503" in found.unknown[RECORDS.kind, "more"]
         assert (RECORDS.kind, "back") not in found.unknown, "what it restores has been read"
         assert ("gone" in found.archive.rows, given.flow_hash("v9") in found.archive.flows) == (True, True)
-    assert len(read(recorder)) == asked + 1
+    assert len(read(recorder)) == before + 1
     reads["rows/another"] = {**GONE, "metadata": {**GONE["metadata"], "name": "another"}}
     process.clock.later(AWAY_FOR + 1)
     assert "another" in (await process.observer.observe(KEY)).archive.rows

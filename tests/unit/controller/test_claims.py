@@ -171,8 +171,8 @@ def route(name: str, namespace: str = given.NAMESPACE, labels: dict[str, str] | 
 )
 async def test_route_of_another_manager_holds_its_hostname(process: Process, script: Script, resource: Any, found: Manifest) -> None:
     script.on("GET", resource.path(), listed(found))
-    told = await of(process)
-    assert (told.state, told.stranger) == (ClaimState.HELD, resource.kind)
+    claimed = await of(process)
+    assert (claimed.state, claimed.stranger) == (ClaimState.HELD, resource.kind)
 
 
 async def test_route_of_another_manager_is_looked_for_again_after_a_while(process: Process, script: Script) -> None:
@@ -371,8 +371,8 @@ async def test_a_route_that_was_changed_does_not_stay_beside_one_that_was_not(pr
     """The gateway may prefer the older Ingress, which its tenant gave the hostname."""
     serves(process, given.NAME, OLD, generation=2)
     serves(process, "another", NEW)
-    for said in (claim("another", creationTimestamp=NEW), claim("another", annotations={names.CLAIMED_ANNOTATION: NEW})):
-        script.on("GET", PATH, said)
+    for answer in (claim("another", creationTimestamp=NEW), claim("another", annotations={names.CLAIMED_ANNOTATION: NEW})):
+        script.on("GET", PATH, answer)
         assert (await of(process)).state is ClaimState.HELD
 
 

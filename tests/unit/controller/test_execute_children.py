@@ -236,9 +236,9 @@ async def test_config_map_that_is_not_the_flow_or_may_change_is_left_alone(proce
     script.on("POST", at(BY_KIND[CONFIG_MAP.kind]), failure(409, "AlreadyExists")).on("GET", path, stored({**flow, **found}))
     with pytest.raises(errors.Conflict):
         await execute(process, APP, operations.CreateFlow(CHAT, given.flow_hash("v1"), "chat-v1"))
-    told = problem(process, flow)
-    assert told is not None
-    assert (told.reason, told.other_app) == (ProblemReason.TAKEN, "")
+    noted = problem(process, flow)
+    assert noted is not None
+    assert (noted.reason, noted.other_app) == (ProblemReason.TAKEN, "")
     assert [sent.method for sent in script.writes()] == ["POST"]
 
 
@@ -471,6 +471,6 @@ async def test_job_of_that_name_that_is_no_run_is_left_alone(process: Process, s
     found = {"metadata": {"name": "nightly-1", "labels": labels}}
     script.on("POST", at(JOBS), failure(409, "AlreadyExists")).on("GET", at(JOBS, "nightly-1"), stored(found))
     await execute(process, APP, operations.RunOnce(CHAT, job(), "d"))
-    told = problem(process, job())
-    assert told is not None
-    assert told.reason is ProblemReason.TAKEN
+    noted = problem(process, job())
+    assert noted is not None
+    assert noted.reason is ProblemReason.TAKEN

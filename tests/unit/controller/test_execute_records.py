@@ -159,9 +159,9 @@ async def test_row_that_nobody_owns_never_gets_an_owner_that_is_gone(process: Pr
     """Rows of a backup may be restored before their deleted App: with that owner, the garbage collector would delete the restored ledger."""
     app, pinned = given.an_app(), given.a_row("a", given.live(3)).pinned
     script.on("GET", APP_PATH, answer)
-    asked = operations.OwnRecord(app, restored()) if what == "own" else operations.CompleteRecord(app, restored(), None, pinned)
+    operation = operations.OwnRecord(app, restored()) if what == "own" else operations.CompleteRecord(app, restored(), None, pinned)
     with pytest.raises(errors.Conflict, match="App chat was deleted"):
-        await execute(process, APP, asked)
+        await execute(process, APP, operation)
     assert script.bodies("PATCH", ROW) == []
 
 

@@ -356,10 +356,10 @@ async def test_an_operator_of_some_namespaces_asks_for_the_rejection_at_the_sour
     script.on("GET", there, failure(403, "Forbidden", "no right"))
     found = await observed(process)
     assert found.at_source == {}
-    said = "Rejections in shop, from where a row promotes, cannot be listed: no right"
-    assert found.unknown == (said if is_promotion else "")
-    asked = [sent.query for sent in script.sent if sent.path == there]
-    assert {query["fieldSelector"] for query in asked} == ({f"spec.workflowHash={given.flow_hash('v2')}"} if is_promotion else set())
+    message = "Rejections in shop, from where a row promotes, cannot be listed: no right"
+    assert found.unknown == (message if is_promotion else "")
+    queries = [sent.query for sent in script.sent if sent.path == there]
+    assert {query["fieldSelector"] for query in queries} == ({f"spec.workflowHash={given.flow_hash('v2')}"} if is_promotion else set())
 
 
 @pytest.mark.parametrize("resource", [DEPLOY_POLICIES, APPROVALS, REJECTIONS])

@@ -183,11 +183,11 @@ async def test_a_kind_whose_lists_fail_from_the_start_on_keeps_no_app_waiting(
 ) -> None:
     monkeypatch.setattr(informers, "FAILS_FOR", 0.2)
     empty_cluster(script)
-    path, said = HTTP_ROUTES.path(), "conversion webhook failed"
-    script.on("GET", APPS.path(), listed(stored(given.app_manifest()), version="7")).on("GET", path, failure(500, "InternalError", said))
+    path, message = HTTP_ROUTES.path(), "conversion webhook failed"
+    script.on("GET", APPS.path(), listed(stored(given.app_manifest()), version="7")).on("GET", path, failure(500, "InternalError", message))
     lists = [asyncio.create_task(feed.list()) for feed in process.informers.feeds]
     await asyncio.wait_for(process.informers.until_synced(), SOON)
-    assert process.denials.of(given.NAMESPACE) == {HTTP_ROUTES: said}
+    assert process.denials.of(given.NAMESPACE) == {HTTP_ROUTES: message}
     script.on("GET", path, listed(version="8"))
     await asyncio.wait_for(asyncio.gather(*lists), SOON)
     assert process.denials.of(given.NAMESPACE) == {}

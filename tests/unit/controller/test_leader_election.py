@@ -363,6 +363,6 @@ async def test_a_replica_that_waits_for_one_that_serves_other_namespaces_says_so
     script.on("GET", LEASE, held, lease("", "2")).on("PUT", LEASE, echo)
     election = LeaderElection(client, SYSTEM, "dynamiq-operator", "replica-a", QUICK, serves="team-a")
     await asyncio.wait_for(election.acquire(), SOON)
-    told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert any("need a lease each (--lease-name)" in each for each in told) == is_told
+    messages = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert any("need a lease each (--lease-name)" in each for each in messages) == is_told
     assert script.writes()[-1].body["metadata"]["annotations"][names.SERVES_ANNOTATION] == "team-a"

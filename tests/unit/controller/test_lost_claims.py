@@ -70,10 +70,10 @@ async def test_each_hostname_that_is_served_and_that_nobody_has_claimed_is_the_o
     assert [sent.query["labelSelector"] for sent in script.sent if (sent.method, sent.path) == ("GET", PATH)] == [
         "dynamiq.getdynamiq.ai/claim=hostname"
     ]
-    told = script.bodies("POST", at(EVENTS))
-    assert {each["reason"] for each in told} == {"HostnameClaimed"}
-    assert len(told) == len(HOSTS) - 5
-    assert "another App serves it as well, not for as long" in told[0]["message"]
+    events = script.bodies("POST", at(EVENTS))
+    assert {each["reason"] for each in events} == {"HostnameClaimed"}
+    assert len(events) == len(HOSTS) - 5
+    assert "another App serves it as well, not for as long" in events[0]["message"]
 
 
 async def test_where_none_is_lost_one_list_is_all(process: Process, script: Script) -> None:

@@ -142,11 +142,11 @@ async def test_app_that_cannot_be_read_says_so_once_and_keeps_what_else_it_says(
         await leading.reconciler.process(await next_app(leading))
     (written,) = script.bodies("PATCH", APP_STATUS)
     assert set(written["status"]) == {"conditions"}, "all else stays as it is"
-    (before, told) = written["status"]["conditions"]
+    (before, condition) = written["status"]["conditions"]
     assert before == ready
-    assert (told["type"], told["status"], told["reason"]) == ("ReconcileFailed", "True", "Unreadable")
-    assert "App chat cannot be read" in told["message"]
-    assert "workflow (7)" in told["message"]
+    assert (condition["type"], condition["status"], condition["reason"]) == ("ReconcileFailed", "True", "Unreadable")
+    assert "App chat cannot be read" in condition["message"]
+    assert "workflow (7)" in condition["message"]
     assert "ReconcileFailed" in reasons(script)
     assert script.bodies("PATCH", STATUS)[0]["status"]["phase"] == "Pending", "its rows wait"
 
@@ -162,9 +162,9 @@ async def test_an_error_of_the_operator_is_said_once_with_a_reference_that_the_l
     for _ in range(4):
         leading.queue.add(KEY)
         await leading.reconciler.process(await next_app(leading))
-    (told,) = said(script)
-    assert (told["status"], told["reason"]) == ("True", "InternalError")
-    (reference,) = re.findall(r"reference (\w+)", told["message"])
+    (condition,) = said(script)
+    assert (condition["status"], condition["reason"]) == ("True", "InternalError")
+    (reference,) = re.findall(r"reference (\w+)", condition["message"])
     (logged,) = [record for record in caplog.records if reference in record.getMessage()]
     assert logged.exc_info
     assert reasons(script).count("ReconcileFailed") == 1

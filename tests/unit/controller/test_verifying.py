@@ -128,9 +128,9 @@ async def test_a_wrong_answer_is_told_with_its_case_input_and_what_was_expected(
         return web.json_response({"answer": "41" if number == 3 else "42"})
 
     pods.answer = flaky
-    said = await asking.fails({**CASE, "repeat": 50})
-    assert said.startswith("case refund failed at call ")
-    assert said.endswith('of 50: input {"q": "how much?"}; expected an answer that contains "42"; got {"answer": "41"}')
+    reading = await asking.fails({**CASE, "repeat": 50})
+    assert reading.startswith("case refund failed at call ")
+    assert reading.endswith('of 50: input {"q": "how much?"}; expected an answer that contains "42"; got {"answer": "41"}')
     assert len(pods.asked) < 50, "the first is enough"
 
 
@@ -264,8 +264,8 @@ async def test_with_a_job_that_is_made_again_its_key_is_another_and_the_time_goe
     asking.found.made(a_job("one"))
     asking.found.offered = asking.found.key = KEY
     asking.found.made(a_job("two"))
-    said = asking.found.reading
-    assert (said.job, said.digest, said.since) == ("two", "", began.since)
+    reading = asking.found.reading
+    assert (reading.job, reading.digest, reading.since) == ("two", "", began.since)
     assert (asking.found.key, asking.found.offered) == ("", "")
 
 
@@ -288,11 +288,11 @@ async def test_the_last_word_of_a_job_shows_nothing_secret(asking: Asking, scrip
     asking.found.offered = KEY
     data = {"key": base64.b64encode(b"sk-very-secret").decode()}
     script.on("GET", at(SECRETS, "model"), {"metadata": {"name": "model"}, "data": data})
-    said = f"Traceback\nAssertionError: got sk-very-secret by {KEY}"
-    assert last_word.said_by(await told(asking, said)) == (None, "AssertionError: got [redacted] by [redacted]")
+    output = f"Traceback\nAssertionError: got sk-very-secret by {KEY}"
+    assert last_word.said_by(await told(asking, output)) == (None, "AssertionError: got [redacted] by [redacted]")
     scored = json.dumps({"score": 0.5, "message": "sk\\u002dvery-secret"}).replace("\\\\", "\\")
     assert last_word.said_by(await told(asking, scored)) == (0.5, "[redacted]")
-    assert await told(asking, said, uid="of-somebody-else") == ""
+    assert await told(asking, output, uid="of-somebody-else") == ""
     script.on("GET", at(SECRETS, "model"), failure(403, "Forbidden"))
     assert last_word.said_by(await told(asking, '{"score": 0.5, "message": "sk-very-secret!"}')) == (0.5, "[redacted]")
 

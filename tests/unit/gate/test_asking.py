@@ -54,5 +54,5 @@ async def test_pods_that_do_not_begin_are_not_asked_more_often_than_the_gate_has
     assert monotonic() - began >= 0.5 * QUESTIONS / ASKED_AT_MOST, (
         "those that a machine at a stand answers later are told with the next ones"
     )
-    asked = starting.asked - before
-    assert asked["2.0"] * 50 > asked["1.0"], "one pod of another namespace is asked as often as if there were no others"
+    probes = starting.asked - before
+    assert probes["2.0"] * 50 > probes["1.0"], "one pod of another namespace is asked as often as if there were no others"

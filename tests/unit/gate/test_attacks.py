@@ -102,10 +102,10 @@ async def test_no_tenant_costs_another_one_a_call_or_the_gate_more_memory_than_i
             await attack.begin(port, CALL + HEADERS, 200)
         assert await beside == {200: 300}
         assert await statuses(stage, sleeps, 20) == {200: 20}
-        told = await asyncio.to_thread(gate.metrics)
-    held = sum(value for name, value in told.items() if name.startswith("dynamiq_gate_held") and EVIL in name)
+        metrics = await asyncio.to_thread(gate.metrics)
+    held = sum(value for name, value in metrics.items() if name.startswith("dynamiq_gate_held") and EVIL in name)
     assert 300 < held <= 500, "the attack goes on, with half of all calls"
-    assert told["process_resident_memory_bytes"] < MEMORY
+    assert metrics["process_resident_memory_bytes"] < MEMORY
 
 
 async def test_one_access_key_takes_nothing_that_other_senders_of_runs_need(stage: GateStage, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ async def test_ports_that_everybody_reaches_take_no_memory_that_calls_need(stage
     async with attacked() as attack:
         for port in (stage.metrics_port, stage.health_port):
             await attack.begin(port, b"GET /metrics HTTP/1.1\r\nHost: a\r\n" + b"".join(FEW % number for number in range(30)), 600)
-        told = await asyncio.to_thread(gate.metrics)
+        metrics = await asyncio.to_thread(gate.metrics)
         assert await statuses(stage, chat, 20) == {200: 20}
         assert await stage.is_ready()
-    assert told["process_resident_memory_bytes"] < MEMORY
+    assert metrics["process_resident_memory_bytes"] < MEMORY

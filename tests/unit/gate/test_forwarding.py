@@ -51,10 +51,10 @@ async def test_a_call_arrives_as_it_was_sent(stage: GateStage) -> None:
     }
     path = "/v1/runs//a%2Fb/../c?x=%20y&x=1+2&&"
     async with stage.session.post(URL(f"http://{HOST}:{port}{path}", encoded=True), data=b'{"input": {}}', headers=headers) as answer:
-        told = await answer.json()
-    found = [(name.lower(), value) for name, value in told["headers"]]
-    assert told["path"] == path
-    assert told["body"] == '{"input": {}}'
+        data = await answer.json()
+    found = [(name.lower(), value) for name, value in data["headers"]]
+    assert data["path"] == path
+    assert data["body"] == '{"input": {}}'
     for kept in ("Host", "X-Forwarded-For", "X-Forwarded-Proto", "Accept", "Cookie"):
         assert (kept.lower(), headers[kept]) in found
     assert not {"x-secret", "keep-alive", "te", "proxy-authorization", "upgrade"} & {name for name, _ in found}
@@ -64,8 +64,8 @@ async def test_a_call_arrives_as_it_was_sent(stage: GateStage) -> None:
 async def test_nothing_is_added_to_a_call(stage: GateStage) -> None:
     port = await awake(stage, await stage.pod())
     answer = await raw(port, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
-    told = json.loads(answer.partition(b"\r\n\r\n")[2])
-    assert sorted(name.lower() for name, _ in told["headers"]) == ["connection", "content-length", "host"]
+    data = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert sorted(name.lower() for name, _ in data["headers"]) == ["connection", "content-length", "host"]
 
 
 async def test_an_answer_comes_as_it_was_given(stage: GateStage) -> None:
@@ -319,16 +319,16 @@ async def test_what_is_no_http_is_refused_and_fills_no_log(stage: GateStage, cap
 
 async def test_what_names_the_whole_address_arrives_as_its_path(stage: GateStage) -> None:
     port = await awake(stage, await stage.pod())
-    for asked, told in ((b"http://chat.example.com/a?b", "/a?b"), (b"http://chat.example.com", "/")):
-        answer = await raw(port, b"GET " + asked + b" HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert json.loads(answer.partition(b"\r\n\r\n")[2])["path"] == told
+    for target, path in ((b"http://chat.example.com/a?b", "/a?b"), (b"http://chat.example.com", "/")):
+        answer = await raw(port, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["path"] == path
 
 
 async def test_an_upgrade_is_not_passed_on(stage: GateStage) -> None:
     port = await awake(stage, await stage.pod())
-    asked = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-    told = json.loads((await raw(port, asked)).partition(b"\r\n\r\n")[2])
-    assert "upgrade" not in {name.lower() for name, _ in told["headers"]}
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    data = json.loads((await raw(port, request)).partition(b"\r\n\r\n")[2])
+    assert "upgrade" not in {name.lower() for name, _ in data["headers"]}
 
 
 async def test_a_connection_that_sends_no_call_is_closed(stage: GateStage) -> None:

@@ -234,6 +234,6 @@ async def test_metrics_have_no_text_of_a_stranger(stage: GateStage) -> None:
     stage.wakeable()
     async with stage.session.request("CONNECT", f"http://{HOST}:{port}/") as answer:
         assert answer.status == 405
-    told = await stage.metrics()
-    assert not [name for name in told if "evil" in name]
-    assert told['dynamiq_gate_refused_total{app="other",code="method_not_allowed",namespace="team"}'] == 1
+    metrics = await stage.metrics()
+    assert not [name for name in metrics if "evil" in name]
+    assert metrics['dynamiq_gate_refused_total{app="other",code="method_not_allowed",namespace="team"}'] == 1

@@ -89,9 +89,9 @@ def test_where_it_is_ended_meanwhile_the_gate_comes_back_too(script: Script, log
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_heeds_signals) as running:
         eventually("it waits", lambda: [sent for sent in script.sent if sent.path == SLICES])
         running.send_signal(ends)
-        said = running.communicate()[1]
+        output = running.communicate()[1]
     assert (running.returncode, scaled(script)) == (1, [0, 2])
-    assert said.splitlines()[-1].endswith("the gate is back, with 2 replicas")
+    assert output.splitlines()[-1].endswith("the gate is back, with 2 replicas")
 
 
 def _heeds_signals() -> None:

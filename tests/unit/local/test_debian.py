@@ -106,16 +106,16 @@ def files(root: Path) -> dict[str, str]:
 
 
 def test_a_package_that_the_archive_has_no_more_comes_from_the_snapshot_and_stays(snapshot: Path, tmp_path: Path) -> None:
-    wanted = {
+    expected = {
         "usr/lib/tiny": "tiny",
         "usr/share/doc/tiny/copyright": "MIT",
         "var/lib/dpkg/status.d/tiny": "Package: tiny\nVersion: 1-1\nArchitecture: all\n",
     }
     debian.unpack(tmp_path / "root", Task("root", 1, Commands()))
-    assert files(tmp_path / "root") == wanted
+    assert files(tmp_path / "root") == expected
     snapshot.unlink()
     debian.unpack(tmp_path / "again", Task("root", 1, Commands()))
-    assert files(tmp_path / "again") == wanted
+    assert files(tmp_path / "again") == expected
 
 
 @pytest.mark.parametrize("content", [None, b"another"])

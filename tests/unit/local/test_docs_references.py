@@ -41,9 +41,9 @@ def _sections(page: str) -> dict[str, str]:
 def test_every_field_of_a_resource_stands_in_the_section_of_its_object(kind: Kind) -> None:
     found = _sections(resources.pages()[f"reference/resources/{kind.singular}.md"])
     root = crd.crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
-    told = [field for name in ("spec", "status") if name in root for field in _fields(root[name], name)]
-    assert told
-    for path, name, field in told:
+    fields = [field for name in ("spec", "status") if name in root for field in _fields(root[name], name)]
+    assert fields
+    for path, name, field in fields:
         (line,) = [line for line in found[path].splitlines() if re.match(rf"\| \[?`{re.escape(name)}`[\] ]", line)]
         assert text.plain(field.get("description", "")) in line.replace("\\|", "|")
 

@@ -195,9 +195,9 @@ def test_the_notes_are_the_section_of_the_version() -> None:
 
 def test_what_has_no_version_yet_is_told_with_the_release_that_has_it() -> None:
     assert changelog.unreleased(CHANGELOG) == "### Added\n- Something new."
-    told = changelog.notes(CHANGELOG, "0.2.0")
-    assert told.index("Something new.") < told.index("## [0.2.0]") < told.index("A fault.")
-    assert "The first one." not in told
+    notes = changelog.notes(CHANGELOG, "0.2.0")
+    assert notes.index("Something new.") < notes.index("## [0.2.0]") < notes.index("A fault.")
+    assert "The first one." not in notes
     finished = CHANGELOG.replace("\n### Added\n- Something new.\n", "")
     assert changelog.notes(finished, "0.2.0") == changelog.section(CHANGELOG, "0.2.0")
 

@@ -88,8 +88,8 @@ def test_of_our_locks_every_line_is_understood() -> None:
 
 def test_of_the_console_only_what_a_browser_gets_is_listed() -> None:
     found = parts.of_console((console_build.SOURCE / "package-lock.json").read_text())
-    asked = json.loads((console_build.SOURCE / "package.json").read_text())["dependencies"]
-    assert {each.name: each.version for each in found} == asked
+    dependencies = json.loads((console_build.SOURCE / "package.json").read_text())["dependencies"]
+    assert {each.name: each.version for each in found} == dependencies
     assert {each.licence for each in found} == {"MIT"}
 
 

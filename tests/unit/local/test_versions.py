@@ -75,8 +75,8 @@ def test_what_an_older_version_lacks_has_to_fail_there_and_as_it_is_expected(tmp
         "PYTHONPATH": os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "operator"))),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
-    said = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False).stdout
-    assert outcome in said.splitlines()[-1], said
+    output = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False).stdout
+    assert outcome in output.splitlines()[-1], output
 
 
 def test_every_version_runs_ledger_rollouts_and_surfaces_of_files_that_are_there() -> None:

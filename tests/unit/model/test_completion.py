@@ -254,10 +254,10 @@ def test_naming_the_runtime_that_is_kept_anyway_is_the_same_though_it_is_gone() 
 def test_a_restored_runtime_is_under_the_image_policy_but_what_runs_already_is_not() -> None:
     tagged = a_runtime(with_image("registry.test/runtime:latest"), name="tagged")
     old, served = a_row("old", superseded(1, "v1", runtime=tagged)), a_row("served", live(2, "v2", runtime=OLD_RUNTIME))
-    asked, policy = new(asking(restores="old")), ImagePolicy.DIGEST
-    assert "policy asks for a digest" in why_refused(asked, old, served=served, image_policy=policy)
+    row, policy = new(asking(restores="old")), ImagePolicy.DIGEST
+    assert "policy asks for a digest" in why_refused(row, old, served=served, image_policy=policy)
     still = a_row("served", live(2, "v2", runtime=tagged))
-    assert pins(asked, old, served=still, image_policy=policy).runtime.name == "tagged"
+    assert pins(row, old, served=still, image_policy=policy).runtime.name == "tagged"
 
 
 ONLY_LIVE = "only a row that went live can be restored"

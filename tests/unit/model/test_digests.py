@@ -25,8 +25,8 @@ def test_a_flow_is_hashed_by_its_bytes() -> None:
 
 
 def test_the_canonical_form_is_rfc_8785() -> None:
-    said = b'{"a":[1,true,null],"b":"\xe2\x82\xac"}'
-    assert digests.canonical({"b": "€", "a": [1.0, True, None]}) == f"sha256:{hashlib.sha256(said).hexdigest()}"
+    text = b'{"a":[1,true,null],"b":"\xe2\x82\xac"}'
+    assert digests.canonical({"b": "€", "a": [1.0, True, None]}) == f"sha256:{hashlib.sha256(text).hexdigest()}"
 
 
 def test_order_does_not_matter() -> None:

@@ -94,8 +94,8 @@ def test_a_text_that_is_no_mapping_is_an_error(text: str) -> None:
 
 def test_many_errors_are_told_in_one_line() -> None:
     nodes = [{"id": str(number), "type": INPUT, "depends": [{"node": "x"}]} for number in range(7)]
-    said = check_flow(json.dumps(listed(*nodes))).in_words()
-    assert (said.count("which is not in the flow"), said[-10:]) == (5, "and 2 more")
+    text = check_flow(json.dumps(listed(*nodes))).in_words()
+    assert (text.count("which is not in the flow"), text[-10:]) == (5, "and 2 more")
 
 
 def test_the_flows_of_our_examples_have_nothing_wrong() -> None:

@@ -45,19 +45,19 @@ def test_what_is_deployed_is_written_before_the_end_of_what_it_overtakes() -> No
     world.deploy("b", "v2")
     world.perform(world.plan().operations)
     world.deploy("c", restores="a")
-    said = shown(world.plan())
-    (changed,) = [place for place, each in enumerate(said) if "Deployment" in each]
-    (ended,) = [place for place, each in enumerate(said) if each.startswith("b: Overtaken")]
-    assert said.index("c: #3 pinned v1") < changed < ended, said
+    lines = shown(world.plan())
+    (changed,) = [place for place, each in enumerate(lines) if "Deployment" in each]
+    (ended,) = [place for place, each in enumerate(lines) if each.startswith("b: Overtaken")]
+    assert lines.index("c: #3 pinned v1") < changed < ended, lines
 
 
 def test_a_row_that_goes_past_the_rules_is_told_of_with_its_reason() -> None:
     world = serving("v1")
     world.deploy("b", "v2", bypass={"reason": "the shop is down"}, createdBy="dora")
     world.settle()
-    said = {(kind, message) for kind, reason, message in world.events.values() if reason == "Bypassed"}
-    assert {kind for kind, _ in said} == {"App", "Deployment"}
-    assert {message.partition(")")[2] for _, message in said} == {" goes past the rules for deploys, by dora: the shop is down"}
+    events = {(kind, message) for kind, reason, message in world.events.values() if reason == "Bypassed"}
+    assert {kind for kind, _ in events} == {"App", "Deployment"}
+    assert {message.partition(")")[2] for _, message in events} == {" goes past the rules for deploys, by dora: the shop is down"}
 
 
 def test_a_first_row_is_numbered_and_pinned_before_anything_runs_it() -> None:

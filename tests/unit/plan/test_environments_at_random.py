@@ -77,8 +77,8 @@ class Story:
         return strategy
 
     def rule(self) -> str:
-        said = self.chance.choice(("approvals", "approvals", "freeze", "none", "unreadable", "suspend", "resume", "recorder", "nights"))
-        match said:
+        event = self.chance.choice(("approvals", "approvals", "freeze", "none", "unreadable", "suspend", "resume", "recorder", "nights"))
+        match event:
             case "approvals":
                 self.world.rule(approvals={"count": 1})
             case "freeze":
@@ -92,8 +92,8 @@ class Story:
             case "recorder":
                 self.world.settings = Settings(recorder=self.chance.choice((None, "http://recorder")))
             case _:
-                self.world.patch(suspend=said == "suspend")
-        return said
+                self.world.patch(suspend=event == "suspend")
+        return event
 
     def ask(self) -> str:
         """Creates a row, which is pinned in the next plan."""
@@ -115,27 +115,27 @@ class Story:
 
     def break_(self) -> str:
         """Deletes or edits workloads as an authorized user, or lets their NetworkPolicy be refused."""
-        said = self.chance.choice(("all", "one", "note", "template", "refuse", "accept", "accept"))
+        event = self.chance.choice(("all", "one", "note", "template", "refuse", "accept", "accept"))
         found = sorted(self.world.workloads)
-        if said == "all":
+        if event == "all":
             self.world.delete_workloads()
-        elif said == "refuse":
+        elif event == "refuse":
             self.world.objects.pop(("networking.k8s.io/v1", *POLICY), None)
             self.world.refused[POLICY] = "a label value is invalid"
-        elif said == "accept":
+        elif event == "accept":
             self.world.refused.clear()
             self.world.problems.clear()
         elif found:
             made = self.world.workloads[self.chance.choice(found)]
-            if said == "one":
+            if event == "one":
                 del self.world.objects[("apps/v1", "Deployment", made["metadata"]["name"])]
-            elif said == "note":
+            elif event == "note":
                 made["metadata"]["annotations"][names.APPLIED_TEMPLATE_ANNOTATION] = "{}"
                 self.world.edited(made)
             else:
                 made["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "MINE", "value": "x"})
                 self.world.edited(made)
-        return said
+        return event
 
     # Acts of the operator.
 

@@ -99,8 +99,8 @@ def test_what_is_shown_is_one_short_line_without_control_characters() -> None:
 
 def test_what_is_secret_is_not_shown_however_json_writes_it() -> None:
     key = 'pa"ss\u00e9word'
-    said = json.dumps({"key": key, "name": "Ann"})
-    for text in (said, json.dumps({"key": key, "name": "Ann"}, ensure_ascii=False), f"the key is {key}"):
+    body = json.dumps({"key": key, "name": "Ann"})
+    for text in (body, json.dumps({"key": key, "name": "Ann"}, ensure_ascii=False), f"the key is {key}"):
         found = redacted(text, [key, "", "Ann"])
         assert "ss" not in found.replace("[redacted]", "")
         assert "Ann" in found or "the key" in found, "what is shorter than a secret stays"

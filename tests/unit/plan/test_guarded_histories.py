@@ -173,14 +173,14 @@ class Play:
         return self.chance.choice(VERSIONS), scale
 
     def _deploy(self, what: str, version: str, scale: int | None) -> None:
-        asked = {"workflowVersion": version, **({"config": {"autoscaling": {"maxReplicas": scale}}} if scale else {})}
+        spec = {"workflowVersion": version, **({"config": {"autoscaling": {"maxReplicas": scale}}} if scale else {})}
         if what == "git":
-            self.rows.app["deploy"] = {**asked, "changedBy": FLUX, "message": f"change {len(self.told)}"}
+            self.rows.app["deploy"] = {**spec, "changedBy": FLUX, "message": f"change {len(self.told)}"}
         elif what.startswith("rollback"):
             ran = (row for row in self.rows.history.rows if _succeeded(row) and row.pinned and row.pinned.workflow_version == version)
             self.rows.ask(ANNA, restores=next(ran).name, **({} if what == "rollback" else {"hold": False}))
         else:
-            self.rows.ask(ANNA, **asked)
+            self.rows.ask(ANNA, **spec)
         self.rows.settle()
         self.model.ask(what, version, scale)
         self.model.settle()

@@ -74,5 +74,5 @@ def test_the_oldest_is_made_first_whatever_the_order_in_which_they_are_found() -
 )
 def test_what_is_told_names_no_other_app(contested: bool, tied: bool, says: str) -> None:
     """The reader of one App may not be allowed to know of the other."""
-    told = events.claimed_again(given.an_app(), HOST, given.NOW, contested=contested, tied=tied)
-    assert (says in told.message, "another App" in told.message) == (True, contested)
+    event = events.claimed_again(given.an_app(), HOST, given.NOW, contested=contested, tied=tied)
+    assert (says in event.message, "another App" in event.message) == (True, contested)

@@ -69,6 +69,6 @@ def test_row_that_the_operator_makes_is_its_apps_from_the_beginning() -> None:
     made = world.objects[("dynamiq.getdynamiq.ai/v1alpha1", "App", given.NAME)]
     made["spec"]["deploy"] = {"workflowVersion": "v1"}
     world.edited(made)
-    (asked,) = world.plan().of(operations.CreateRecord)
-    world.perform([asked])
-    assert world.rows[asked.name].meta.owners == {world.app.meta.uid}
+    (created,) = world.plan().of(operations.CreateRecord)
+    world.perform([created])
+    assert world.rows[created.name].meta.owners == {world.app.meta.uid}

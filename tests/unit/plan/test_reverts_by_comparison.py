@@ -42,8 +42,8 @@ def watched(*, recorder: str | None = RECORDER, **policy: Any) -> World:
 
 def said(world: World, *, runs: int = 100, p95: Figure = SAME, cost: Figure = SAME, **more: Any) -> None:
     """Sets the recorder's comparison of row `b`, and lets the operator act on it."""
-    told = {"too_few": False, "baseline": 1, **more}
-    world.comparison = Comparison(world.rows["b"].meta.uid, runs, p95=p95, cost=cost, **told)
+    figures = {"too_few": False, "baseline": 1, **more}
+    world.comparison = Comparison(world.rows["b"].meta.uid, runs, p95=p95, cost=cost, **figures)
     world.settle()
 
 

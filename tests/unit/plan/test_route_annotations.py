@@ -175,8 +175,8 @@ def test_what_one_class_allows_is_taken_to_no_other() -> None:
         for each in make_plan(snapshot(before, settings=allowed)).operations
         if isinstance(each, CreateChild) and each.manifest["kind"] == INGRESS.kind
     )
-    for asked in (after, an_app({SNIPPET: "deny all;"})):
-        found = snapshot(asked, has, settings=allowed)
+    for app in (after, an_app({SNIPPET: "deny all;"})):
+        found = snapshot(app, has, settings=allowed)
         assert ingress(found) is None
         assert not [each for each in make_plan(found).operations if isinstance(each, DeleteChild)]
         assert "until then its Ingress stays as it is" in told(found)

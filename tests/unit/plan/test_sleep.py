@@ -664,19 +664,19 @@ def test_pods_that_are_idle_and_whose_app_does_not_sleep_are_not_asked_in_turns_
     world.say_idle(IDLE)
     world.settle()
     assert leads(world), "and no gate joins it"
-    asked = 0
+    count = 0
     for _ in range(20):
         moments = due(world.snapshot(), world.app)
         world.later(max(min((moment - world.now).total_seconds() for moment in moments.values()), 0))
         for uid in [uid for uid, moment in moments.items() if moment <= world.now]:
-            asked += 1
+            count += 1
             world.later(0.001)  # no two answer at the same moment
-            said = world.activity[uid]
-            idle = (said.idle_seconds or 0) + (world.now - said.at).total_seconds()
-            world.activity[uid] = replace(said, at=world.now, idle_seconds=idle)
+            activity = world.activity[uid]
+            idle = (activity.idle_seconds or 0) + (world.now - activity.at).total_seconds()
+            world.activity[uid] = replace(activity, at=world.now, idle_seconds=idle)
         world.settle()
     took = (world.now - given.NOW).total_seconds() - IDLE
-    assert took > asked * 5, f"{asked} questions within {took} s"
+    assert took > count * 5, f"{count} questions within {took} s"
 
 
 def test_a_pod_may_say_that_it_has_been_idle_for_longer_than_calendars_go_back() -> None:

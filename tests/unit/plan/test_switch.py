@@ -517,8 +517,8 @@ def test_an_app_under_strategy_rolling_says_nothing_of_it() -> None:
 def test_the_app_says_where_a_runtime_knows_no_standby(knows: bool | None) -> None:
     world = switched()
     (left,) = (pod["metadata"]["uid"] for pod in world.pods if pod["metadata"]["name"].startswith(of(world, "a")))
-    asked = due(world.snapshot(), world.app)
-    assert asked == {left: world.now + timedelta(seconds=15)}, "once the kubelet has had time to tell the pod"
+    question = due(world.snapshot(), world.app)
+    assert question == {left: world.now + timedelta(seconds=15)}, "once the kubelet has had time to tell the pod"
     world.later(16)
     if knows is None:
         world.silent = {left}

@@ -370,9 +370,9 @@ def test_how_an_evaluation_ended_is_waited_for_where_its_job_is_seen_to_end_befo
 
 def test_an_evaluation_that_never_begins_says_what_it_waits_for() -> None:
     waits = EvaluationPod("", None, "", "ImagePullBackOff: Back-off pulling image")
-    said = evaluated(only_evaluated(), waits)
-    assert said.startswith("its verification took longer than 300 s: its evaluation, Job chat-verification-")
-    assert said.endswith("had not ended: it waits for ImagePullBackOff: Back-off pulling image")
+    reason = evaluated(only_evaluated(), waits)
+    assert reason.startswith("its verification took longer than 300 s: its evaluation, Job chat-verification-")
+    assert reason.endswith("had not ended: it waits for ImagePullBackOff: Back-off pulling image")
     world = only_evaluated()
     world.deploy("b", "v2")
     world.run()

@@ -170,11 +170,11 @@ def test_each_span_of_a_collectors_batch_may_have_a_resource_of_its_own(read: Ca
 
 def test_what_stands_in_texts_does_not_count() -> None:
     began = str(time.time_ns())
-    said = json.dumps('{[,\\"' * 200_000 + "é")
-    sent = [{"traceId": "a", "spanId": str(number), "startTimeUnixNano": began, "name": said} for number in range(3)]
+    text = json.dumps('{[,\\"' * 200_000 + "é")
+    sent = [{"traceId": "a", "spanId": str(number), "startTimeUnixNano": began, "name": text} for number in range(3)]
     (group,) = spans.from_json(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": sent}]}]}).encode())
-    assert [span.name for span in group.spans] == [said] * 3
-    (run,) = sdk.from_json(json.dumps({"runs": [{"id": "a", "input": said, "output": [[said]]}]}).encode())
-    assert run["output"] == [[said]]
+    assert [span.name for span in group.spans] == [text] * 3
+    (run,) = sdk.from_json(json.dumps({"runs": [{"id": "a", "input": text, "output": [[text]]}]}).encode())
+    assert run["output"] == [[text]]
     deep = b"[" * clean.DEPTH_MAX + b'"' + b'[\\"' * 300_000 + b'",[0]' + b"]" * clean.DEPTH_MAX
     assert clean.depth(deep) == clean.DEPTH_MAX + 1

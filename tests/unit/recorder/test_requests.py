@@ -73,8 +73,8 @@ def test_every_form_of_a_body_is_taken(recorder: RecorderStage) -> None:
 
 def test_what_was_not_taken_is_told(recorder: RecorderStage) -> None:
     wrong = a_run(began=1)
-    said = recorder.send(request(wrong, a_run())).json()["partialSuccess"]
-    assert (said["rejectedSpans"], "clock" in said["errorMessage"]) == ("3", True)
+    result = recorder.send(request(wrong, a_run())).json()["partialSuccess"]
+    assert (result["rejectedSpans"], "clock" in result["errorMessage"]) == ("3", True)
     by_protobuf = recorder.send(as_protobuf(request(wrong)), Content_Type="application/x-protobuf")
     assert b"clock" in by_protobuf.content
     assert recorder.metrics()["dynamiq_recorder_runs_refused_total"] == 6
@@ -86,8 +86,8 @@ def test_whoever_has_a_key_does_not_change_what_a_pod_said(recorder: RecorderSta
     recorder.record(run)
     forged = [sdk_runs()[0] | {"id": run_id_of(run)}]
     for body in ({"runs": forged}, request(a_run(run_id_of(run)))):
-        said = recorder.send(body, X_Dynamiq_App_Id=APP_UID).json()["partialSuccess"]
-        assert (int(said["rejectedSpans"]) > 0, "stays as it is" in said["errorMessage"]) == (True, True)
+        result = recorder.send(body, X_Dynamiq_App_Id=APP_UID).json()["partialSuccess"]
+        assert (int(result["rejectedSpans"]) > 0, "stays as it is" in result["errorMessage"]) == (True, True)
     found = recorder.get(f"/v1/runs/{run_id_of(run)}")
     assert (found["status"], found["source"], len(found["nodes"])) == ("failed", "runtime", 2)
 

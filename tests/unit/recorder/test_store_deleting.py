@@ -26,9 +26,9 @@ def _told(number: int, **changes: object) -> Run:
         a_call(1, cost=5, input=f'"{text * 40}"', output=f'"{text}"', extra=f'{{"m": "{text}"}}'),
         a_span(2, error=text, name=text, node_id=text, type=text, error_type=text),
     )
-    said = {"user_id": SECRET, "session_id": f"{SECRET}-{number % 2}", "tags": (SECRET,), "models": (SECRET,), "trigger": SECRET}
+    fields = {"user_id": SECRET, "session_id": f"{SECRET}-{number % 2}", "tags": (SECRET,), "models": (SECRET,), "trigger": SECRET}
     content = {"input": f'"{text * 2000}"', "output": f'"{text}"', "error": text, "extra": f'{{"e": "{text}"}}', "reason": SECRET}
-    return a_run(number, spans=spans, node_count=2, workflow_version=SECRET, **said, **content, **changes)
+    return a_run(number, spans=spans, node_count=2, workflow_version=SECRET, **fields, **content, **changes)
 
 
 _OF_PEOPLE = ["user_id", "session_id", "tags", "value", "folded", "error", "input", "output", "extra", "comment", "by_whom"]
@@ -61,12 +61,12 @@ def _found(address: str) -> list[str]:
 )
 def test_what_is_deleted_leaves_nothing_in_any_table_or_file(address: str, store: Store, wanted: Filter) -> None:
     other = [a_run(number, started_at=NOON + 2 * DAY + number) for number in range(1000, 1040)]
-    told = [_told(number) for number in range(60)]
+    runs = [_told(number) for number in range(60)]
     store.write([batch(*other[:20])])
     for start in range(0, 60, 7):
-        store.write([batch(*told[start : start + 7])])
-    store.write([batch(*told[:30]), batch(*other[20:])])
-    assert store.add_score(APP, told[0].id, Score(name="good", value=1, comment=SECRET, by=SECRET, at=NOON))
+        store.write([batch(*runs[start : start + 7])])
+    store.write([batch(*runs[:30]), batch(*other[20:])])
+    assert store.add_score(APP, runs[0].id, Score(name="good", value=1, comment=SECRET, by=SECRET, at=NOON))
     if not address.startswith("sqlite"):
         with psycopg.connect(address, autocommit=True) as raw:
             raw.execute("ANALYZE")
@@ -93,9 +93,9 @@ def test_what_is_deleted_of_thousands_in_no_order_leaves_nothing_in_gaps_of_page
     runs = []
     for number in range(5_000):
         user = f"user-2{SECRET}" if chance.random() < 0.05 else f"user-{chance.randrange(300)}"
-        told = {"tags": (user,), "error": f"err {user}", "input": f'"{user}"'} if number % 2 else {}
+        content = {"tags": (user,), "error": f"err {user}", "input": f'"{user}"'} if number % 2 else {}
         session = f"{user}-{chance.randrange(5)}"
-        runs.append(a_run(number, started_at=NOON + chance.randrange(20 * HOUR), user_id=user, session_id=session, **told))
+        runs.append(a_run(number, started_at=NOON + chance.randrange(20 * HOUR), user_id=user, session_id=session, **content))
     for start in range(0, len(runs), 20):
         store.write([batch(*runs[start : start + 20])])
     left = [run for run in runs if SECRET not in str(run.user_id)]
@@ -197,7 +197,7 @@ def _with_spans(store: Store) -> set[str]:
 def test_spans_go_before_their_runs_but_for_those_that_failed_and_the_slowest(store: Store) -> None:
     runs = _days(4)
     store.write([batch(*runs)])
-    said = answers(store, APP, ())
+    before = answers(store, APP, ())
 
     store.retain(NOON + HOUR, Retention(spans=2 * 86400))
 
@@ -209,7 +209,7 @@ def test_spans_go_before_their_runs_but_for_those_that_failed_and_the_slowest(st
     assert read is not None
     assert (read.spans, read.node_count, read.input, read.content_kept) == ((), 2, None, False)
     store.rebuild_rollups()
-    assert answers(store, APP, ()) == said
+    assert answers(store, APP, ()) == before
 
 
 def test_of_spans_so_many_are_kept_as_the_ratio_says_and_the_same_at_each_look(store: Store) -> None:

@@ -67,14 +67,14 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged_and_counts_n
 
     store = opened(address)
     there = {run.seq for run in store.every(Filter(app_uid=APP), content=False)}
-    said = answers(store, APP, ["row-1"])
+    before = answers(store, APP, ["row-1"])
     store.rebuild_rollups()
     again = answers(store, APP, ["row-1"])
     missing = store.wholeness(APP, ["pod-1"]).missing
     store.close()
 
     assert set(range(1, last + 1)) <= there
-    assert again == said
+    assert again == before
     assert missing == 0
 
 
@@ -168,9 +168,9 @@ def test_a_full_disk_is_unavailable_loses_nothing_and_is_used_again_when_there_i
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     store.check()
     assert store.write([batch(a_run(20_000), a_run(0))]).new == 1
-    said = answers(store, APP, ())
+    before = answers(store, APP, ())
     store.rebuild_rollups()
-    assert answers(store, APP, ()) == said
+    assert answers(store, APP, ()) == before
     assert store.page(Filter(app_uid=APP)).total == stored + 1
     store.close()
 

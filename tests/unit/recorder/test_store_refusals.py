@@ -80,9 +80,9 @@ def test_a_pods_run_takes_the_place_of_one_that_was_sent_under_its_id_before(sto
     assert store.scores(APP, FAILED.id) == ()
     assert store.wholeness(APP).missing == 0
     assert store.page(Filter(app_uid=APP, user_id="bob")).total == 0
-    said = answers(store, APP, ["row-2"])
+    before = answers(store, APP, ["row-2"])
     store.rebuild_rollups()
-    assert answers(store, APP, ["row-2"]) == said
+    assert answers(store, APP, ["row-2"]) == before
     assert store.write([batch(FAILED)]) == Written(0, (0,))
 
 
@@ -141,8 +141,8 @@ def test_what_was_deleted_does_not_come_back_until_it_would_be_too_old(store: St
 def test_what_comes_late_or_again_for_an_hour_that_is_thinned_out_brings_nothing_back(store: Store, ratio: float) -> None:
     def told(number: int, **changes: Any) -> Run:
         spans = (a_call(1, cost=5, input='"secret"'), a_span(2))
-        said = {"input": '"secret"', "error": "secret", "status": RunStatus.REFUSED, "spans": spans, "node_count": 2, "cost": 5}
-        return a_run(number, started_at=NOON + number, **{**said, **changes})
+        fields = {"input": '"secret"', "error": "secret", "status": RunStatus.REFUSED, "spans": spans, "node_count": 2, "cost": 5}
+        return a_run(number, started_at=NOON + number, **{**fields, **changes})
 
     days = 9 if ratio == 1.0 else 1
     store.write([batch(told(1), told(2, duration=10**9), told(3, spans=(), node_count=0))])

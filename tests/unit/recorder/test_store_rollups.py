@@ -42,8 +42,8 @@ def assert_same(store: Store, plain: Plain) -> None:
         for interval in MetricsInterval:
             for group in GROUPS:
                 points = store.metrics(app, NOON, NOON + 40 * HOUR, interval, group)
-                said = {(point.at, point.key): point.sums for point in points}
-                assert said == plain.metrics(app, interval, group), (interval, group)
+                metrics = {(point.at, point.key): point.sums for point in points}
+                assert metrics == plain.metrics(app, interval, group), (interval, group)
                 assert [point.at for point in points] == sorted(point.at for point in points)
     uids = sorted(uid for uid, row in plain.rows.items() if row.app_uid == APP)
     for figures in store.figures(APP, uids, nodes=True):
@@ -97,9 +97,9 @@ def test_whatever_is_written_put_and_deleted_the_figures_are_those_of_the_runs(s
                 (a.uid if a else None) != (b.uid if b else None) for a, b in zip(before.values(), after.values(), strict=True)
             )
         elif what == "delete":
-            wanted = Filter(app_uid=APP, session_id=f"s{chance.randrange(30)}")
-            gone = plain.matching(wanted)
-            assert store.delete(wanted) == len(gone)
+            deleted = Filter(app_uid=APP, session_id=f"s{chance.randrange(30)}")
+            gone = plain.matching(deleted)
+            assert store.delete(deleted) == len(gone)
             for run in gone:
                 del plain.runs[run.id]
         assert_same(store, plain)
@@ -140,8 +140,8 @@ def test_a_node_has_its_name_its_failures_and_the_time_that_is_its_own(store: St
 
     (figures,) = store.figures(APP, ["row-1"], nodes=True)
 
-    said = {node.name: (node.sums.failed, node.caused, node.sums.duration, node.own_duration) for node in figures.nodes}
-    assert said == {"Outer": (1, 0, 1_000, 300), "Inner": (1, 1, 700, 700)}
+    nodes = {node.name: (node.sums.failed, node.caused, node.sums.duration, node.own_duration) for node in figures.nodes}
+    assert nodes == {"Outer": (1, 0, 1_000, 300), "Inner": (1, 1, 700, 700)}
 
 
 def test_metrics_begin_and_end_with_the_points_that_the_time_touches(store: Store) -> None:

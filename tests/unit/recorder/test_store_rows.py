@@ -140,7 +140,7 @@ def test_an_app_that_is_restored_takes_its_runs_and_rows_with_it(store: Store) -
     assert store.figures(OTHER, ["new-row-3"], nodes=True)[0].nodes[0].sums.cost == 5
     assert store.figures(OTHER, ["new-row-3"])[0].scores == {"good": (1.0, 1)}
     found = [Filter(app_uid=OTHER, tags=("eu",)), Filter(app_uid=OTHER, error="keyerror"), Filter(app_uid=OTHER, row_uid="new-row-1")]
-    assert [store.page(wanted).total for wanted in found] == [1, 1, 1]
+    assert [store.page(chosen).total for chosen in found] == [1, 1, 1]
     assert store.wholeness(OTHER).instances == 1
 
 
@@ -157,9 +157,9 @@ def test_a_restored_app_has_each_id_once_whatever_came_before_it_was_known(store
 
     durations = [50_000 if run.source is RunSource.RUNTIME else 7 for run in old[:-1]]
     assert [run.duration for run in store.every(Filter(app_uid=OTHER), content=False)] == durations
-    said = answers(store, OTHER, ["new-row-1"])
+    before = answers(store, OTHER, ["new-row-1"])
     store.rebuild_rollups()
-    assert answers(store, OTHER, ["new-row-1"]) == said
+    assert answers(store, OTHER, ["new-row-1"]) == before
     assert store.write([batch(old[-1], new[-1])]).new == 0
 
 

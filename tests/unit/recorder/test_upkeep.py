@@ -178,8 +178,8 @@ def test_what_began_before_runs_are_kept_is_not_taken_however_often_it_comes(sta
     stage.start(keep=Retention(runs=3600))
     old, new = (a_run(began=time.time_ns() - round(hours * 3600) * 10**9, seq=2) for hours in (2, 0.5))
     for _ in range(2):
-        said = stage.send(request(old, new)).json()["partialSuccess"]
-        assert (said["rejectedSpans"], "longer ago than runs are kept" in said["errorMessage"]) == ("3", True)
+        result = stage.send(request(old, new)).json()["partialSuccess"]
+        assert (result["rejectedSpans"], "longer ago than runs are kept" in result["errorMessage"]) == ("3", True)
     series = stage.get(f"/v1/apps/{APP_UID}/metrics")["series"]
     assert sum(each["total"]["runs"] for each in series) == 1
 
@@ -248,10 +248,10 @@ def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_help_teaches(ran: Callable[..., tuple[int, str]]) -> None:
-    code, said = ran("serve", "--help")
+    code, output = ran("serve", "--help")
     assert code == 0
     for word in ("sqlite:///", "postgresql://", "DYNAMIQ_RECORDER_KEEP_RUNS", "POST /v1/traces", "exit codes"):
-        assert word in said
+        assert word in output
 
 
 @pytest.mark.parametrize(
@@ -268,18 +268,18 @@ def test_help_teaches(ran: Callable[..., tuple[int, str]]) -> None:
     ],
 )
 def test_options_that_are_wrong(ran: Callable[..., tuple[int, str]], arguments: list[str], code: int, says: str) -> None:
-    ended, said = ran(*arguments)
-    assert ended == code, said
-    assert says in said
-    assert "hunter2" not in said
-    assert "Traceback" not in said
+    ended, output = ran(*arguments)
+    assert ended == code, output
+    assert says in output
+    assert "hunter2" not in output
+    assert "Traceback" not in output
 
 
 def test_a_kubeconfig_that_is_none_is_told(ran: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
-    code, said = ran("serve", "--store", f"sqlite://{tmp_path}/runs.db", "--kubeconfig", "/dev/null")
+    code, output = ran("serve", "--store", f"sqlite://{tmp_path}/runs.db", "--kubeconfig", "/dev/null")
     assert code == 1
-    assert "configuration cannot be read" in said
-    assert "Traceback" not in said
+    assert "configuration cannot be read" in output
+    assert "Traceback" not in output
 
 
 def test_a_password_is_read_from_a_file_and_shown_nowhere(tmp_path: Path) -> None:

@@ -67,8 +67,8 @@ def test_a_session_that_is_told_to_end_ends_its_workers_and_what_they_started(tm
                 os.kill(worker, signal.SIGINT)
             eventually("each worker ends", lambda: all((tmp_path / f"{worker}.ends").exists() for worker, _ in started))
         session.send_signal(signal.SIGINT if by_terminal else signal.SIGTERM)
-        said, _ = session.communicate(timeout=60)
-        assert session.returncode == pytest.ExitCode.INTERRUPTED, said
+        output, _ = session.communicate(timeout=60)
+        assert session.returncode == pytest.ExitCode.INTERRUPTED, output
         assert [pid for pids in started for pid in pids if Path("/proc", str(pid)).exists()] == []
     finally:
         session.kill()

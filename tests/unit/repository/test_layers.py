@@ -87,12 +87,12 @@ def lint(copied: Path) -> subprocess.CompletedProcess[str]:
 
 def refusals(report: str) -> dict[str, str]:
     """Returns what the report lists for each refusal: `plan, kube` if plan may not import kube, `cycles in PACKAGE`, `no layer`."""
-    said = " ".join(report.split()).replace(f"{OPERATOR}.", "")
-    said = re.sub(r"(\S+) is not allowed to import (\S+):", r"\n\1, \2:", said)
-    said = re.sub(r"No cycles are allowed in (\S+)\.", r"\ncycles in \1:", said)
-    said = said.replace("The following modules are not listed as layers:", f"\n{NO_LAYER}:")
+    text = " ".join(report.split()).replace(f"{OPERATOR}.", "")
+    text = re.sub(r"(\S+) is not allowed to import (\S+):", r"\n\1, \2:", text)
+    text = re.sub(r"No cycles are allowed in (\S+)\.", r"\ncycles in \1:", text)
+    text = text.replace("The following modules are not listed as layers:", f"\n{NO_LAYER}:")
     found: dict[str, str] = {}
-    for line in said.splitlines():
+    for line in text.splitlines():
         refusal, _, listed = line.partition(":")
         found[refusal] = found.get(refusal, "") + listed
     return found

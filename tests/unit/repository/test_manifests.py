@@ -117,18 +117,18 @@ def test_who_the_operator_is_says_one_object_and_no_policy() -> None:
     assert gate["subjects"] == [{"kind": "ServiceAccount", **{key: of_gate["metadata"][key] for key in ("name", "namespace")}}]
     (account,) = documents("base/service-account.yaml")
     assert binding["subjects"] == [{"kind": "ServiceAccount", **{key: account["metadata"][key] for key in ("name", "namespace")}}]
-    asked = set()
+    denying = set()
     for path in sorted((MANIFESTS / "admission").glob("*-*.yaml")):
         assert names.OPERATOR_NAMESPACE not in path.read_text()
         found = documents(str(path.relative_to(MANIFESTS)))
         wanting = {each["metadata"]["name"] for each in found if "paramKind" in each["spec"]}
-        told = {each["spec"]["policyName"]: each["spec"]["paramRef"] for each in found if "paramRef" in each["spec"]}
-        assert wanting == set(told)
-        assert {each["name"] for each in told.values()} <= {binding["metadata"]["name"], GATE}
-        asked |= {name for name, how in told.items() if how["parameterNotFoundAction"] == "Deny"}
+        params = {each["spec"]["policyName"]: each["spec"]["paramRef"] for each in found if "paramRef" in each["spec"]}
+        assert wanting == set(params)
+        assert {each["name"] for each in params.values()} <= {binding["metadata"]["name"], GATE}
+        denying |= {name for name, how in params.items() if how["parameterNotFoundAction"] == "Deny"}
     rows = {"dynamiq-rows", "dynamiq-rows-delete", "dynamiq-rows-rights"}
     apps = {"dynamiq-apps", "dynamiq-apps-deploy", "dynamiq-apps-rights", "dynamiq-apps-settings"}
-    assert asked == rows | apps | {"dynamiq-approvals", "dynamiq-rejections", "dynamiq-changes", "dynamiq-status", "dynamiq-flows"}
+    assert denying == rows | apps | {"dynamiq-approvals", "dynamiq-rejections", "dynamiq-changes", "dynamiq-status", "dynamiq-flows"}
 
 
 def test_who_restores_is_a_group_and_whom_the_same_object_names_in_every_policy() -> None:
@@ -216,8 +216,8 @@ def test_the_gate_lists_slices_and_its_own_secrets_and_writes_what_policies_narr
 def test_the_gates_own_slices_are_watched_by_the_labels_of_its_service() -> None:
     (service,) = documents("gate/service.yaml")
     assert (service["metadata"]["name"], service["spec"]["clusterIP"]) == (names.GATE_SERVICE, "None")
-    wanted = {names.MANAGED_BY: names.FIELD_MANAGER, names.ENDPOINTS_LABEL: names.WATCHED_ENDPOINTS}
-    assert wanted.items() <= service["metadata"]["labels"].items()
+    labels = {names.MANAGED_BY: names.FIELD_MANAGER, names.ENDPOINTS_LABEL: names.WATCHED_ENDPOINTS}
+    assert labels.items() <= service["metadata"]["labels"].items()
 
 
 def test_callers_reach_every_port_that_a_sleeping_app_may_have() -> None:

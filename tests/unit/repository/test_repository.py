@@ -128,8 +128,8 @@ def test_every_link_of_a_document_leads_to_what_is_there(pattern: str) -> None:
 @cache
 def anchors(document: Path) -> frozenset[str]:
     """Returns the anchors of a document's headings, as a forge and the site name them."""
-    said = HEADING.findall(FENCED.sub("", document.read_text()))
-    return frozenset(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in said)
+    headings = HEADING.findall(FENCED.sub("", document.read_text()))
+    return frozenset(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings)
 
 
 def test_every_session_of_a_document_is_run() -> None:

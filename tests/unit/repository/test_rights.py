@@ -80,7 +80,7 @@ def test_names_are_told_apart_where_a_right_reaches_certain_objects_alone() -> N
 
 
 def test_what_the_recorder_asks_about_somebody_is_their_use() -> None:
-    asked = {
+    review = {
         "spec": {
             "user": OPERATOR,
             "resourceAttributes": {"group": GROUP, "resource": "apps", "subresource": "runs", "verb": "get", "namespace": "demo"},
@@ -92,7 +92,12 @@ def test_what_the_recorder_asks_about_somebody_is_their_use() -> None:
         set(
             used(
                 line(
-                    "create", reviews, role="ClusterRole dynamiq-recorder", code=201, requestObject=asked, responseObject={"status": status}
+                    "create",
+                    reviews,
+                    role="ClusterRole dynamiq-recorder",
+                    code=201,
+                    requestObject=review,
+                    responseObject={"status": status},
                 )
             )
         )

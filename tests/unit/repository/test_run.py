@@ -123,10 +123,10 @@ def test_what_fails_for_one_reason_is_named_together_and_what_failed_comes_last(
     assert machine.split() == ["3.0", "s", "5", "core-s", "of", "the", "whole", "machine"]
     assert failed.strip("= ") == "failed"
     assert lines[-1].strip("= ") == "1 failed, 0 passed, 7 errors in 3.00s"
-    said = "\n".join(lines)
-    assert said.count("waited in vain") == 1
-    assert f"and {7 - NAMED} more\n" in said
-    assert "a sum" in said
+    text = "\n".join(lines)
+    assert text.count("waited in vain") == 1
+    assert f"and {7 - NAMED} more\n" in text
+    assert "a sum" in text
 
 
 def test_a_suite_without_tests_or_results_is_a_failure_and_its_log_is_shown(tmp_path: Path) -> None:

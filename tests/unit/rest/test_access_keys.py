@@ -69,8 +69,8 @@ def test_a_key_is_told_once(keyed: RestStage) -> None:
     assert (made["name"], made["begins"], made["is_announced"]) == ("website", made["value"][:4], True)
     assert len(made["value"]) >= 40
     assert answered.headers["cache-control"] == "no-store"
-    (told,) = keyed.script.bodies("PATCH", APPS.path("demo", "chat"))
-    assert list(told["metadata"]["annotations"]) == [names.KEYS_CHANGED_ANNOTATION]
+    (patch,) = keyed.script.bodies("PATCH", APPS.path("demo", "chat"))
+    assert list(patch["metadata"]["annotations"]) == [names.KEYS_CHANGED_ANNOTATION]
     assert keyed.call("POST", _path(keyed)).data["name"].startswith("key-")
 
 

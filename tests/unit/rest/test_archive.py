@@ -47,8 +47,8 @@ class Archived:
 
     def hand_over(self, rows: list[Manifest]) -> None:
         body = {"rows": rows, "flows": flows(rows)}
-        told = self.recorder.call("POST", f"/v1/apps/{APP_UID}/archive", OPERATOR, json=body).json()["data"]
-        assert told["refused"] == []
+        answer = self.recorder.call("POST", f"/v1/apps/{APP_UID}/archive", OPERATOR, json=body).json()["data"]
+        assert answer["refused"] == []
 
 
 def in_cluster(name: str, sequence: int, previous: str, *, is_live: bool = False) -> Manifest:
@@ -110,15 +110,15 @@ def test_a_row_in_the_archive_is_told_whole_with_its_flow(archived: Archived) ->
 def test_an_archived_row_is_brought_back_as_any_other(archived: Archived) -> None:
     """Its flow is in the archive too, and the preview compares with it."""
     wanted = ROWS[10]
-    asked = {"restores": wanted["metadata"]["uid"], "message": "back"}
-    preview = archived.stage.call("POST", archived.path("/deploy/preview"), asked).data
+    body = {"restores": wanted["metadata"]["uid"], "message": "back"}
+    preview = archived.stage.call("POST", archived.path("/deploy/preview"), body).data
     assert preview["to"]["version"] == "v3"
     assert any("return 'v3'" in line for line in preview["flow_diff"].splitlines())
-    answered = archived.stage.call("POST", archived.path("/deploy"), asked)
+    answered = archived.stage.call("POST", archived.path("/deploy"), body)
     assert answered.status == 201, answered.content
     (row_made,) = archived.stage.created(RECORDS)
     assert row_made["spec"]["restores"] == wanted["metadata"]["name"]
-    confirmed = {**asked, "confirmed": {"version": "v3"}}
+    confirmed = {**body, "confirmed": {"version": "v3"}}
     assert archived.stage.call("POST", archived.path("/deploy"), confirmed).status == 201
 
 

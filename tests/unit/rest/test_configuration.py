@@ -25,9 +25,9 @@ def _path(stage: RestStage) -> str:
 
 
 def _read(stage: RestStage) -> Any:
-    told = stage.get(_path(stage))
-    Configuration.model_validate(told)
-    return told
+    configuration = stage.get(_path(stage))
+    Configuration.model_validate(configuration)
+    return configuration
 
 
 def _app(*modifiers: make.Modifier) -> Manifest:
@@ -49,8 +49,8 @@ def configured(stage: RestStage) -> RestStage:
 
 
 def test_what_outlives_every_deploy(configured: RestStage) -> None:
-    told = _read(configured)
-    assert {name: value for name, value in told.items() if name != "object_version"} == {
+    configuration = _read(configured)
+    assert {name: value for name, value in configuration.items() if name != "object_version"} == {
         "name": "Chat",
         "description": "Answers",
         "hostname": "chat.example.com",
@@ -74,11 +74,16 @@ def test_what_outlives_every_deploy(configured: RestStage) -> None:
 
 
 def test_an_app_that_leaves_everything_to_the_operator(stage: RestStage) -> None:
-    told = _read(stage)
-    assert (told["name"], told["hostname"], told["exposure"]["type"], told["variables"]) == ("chat", None, None, [])
+    configuration = _read(stage)
+    assert (configuration["name"], configuration["hostname"], configuration["exposure"]["type"], configuration["variables"]) == (
+        "chat",
+        None,
+        None,
+        [],
+    )
     stage.put(make.app_manifest(make.exposed("Gateway", parentRef={"name": "main", "namespace": "edge", "sectionName": "https"})))
-    told = _read(stage)["exposure"]
-    assert (told["type"], told["gateway"], told["gateway_section"]) == ("Gateway", "edge/main", "https")
+    configuration = _read(stage)["exposure"]
+    assert (configuration["type"], configuration["gateway"], configuration["gateway_section"]) == ("Gateway", "edge/main", "https")
 
 
 def test_what_is_wrong_with_it_is_told_beside(stage: RestStage) -> None:
@@ -93,9 +98,9 @@ def test_what_is_wrong_with_it_is_told_beside(stage: RestStage) -> None:
     fine = {"type": "VariablesResolved", "status": "True", "reason": "Resolved", "message": "", "lastTransitionTime": since}
     other = {**taken, "type": "Progressing"}
     stage.put(make.app_manifest(make.with_status(conditions=[taken, fine, other], observedGeneration=1)))
-    told = _read(stage)
-    assert told["is_applied"] is True
-    assert [(each["type"], each["reason"], each["message"], each["since"]) for each in told["problems"]] == [
+    configuration = _read(stage)
+    assert configuration["is_applied"] is True
+    assert [(each["type"], each["reason"], each["message"], each["since"]) for each in configuration["problems"]] == [
         ("ChildrenApplied", "HostnameTaken", "another App has it", since)
     ]
 

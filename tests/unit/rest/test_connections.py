@@ -95,7 +95,7 @@ def _answer(connection: socket.socket) -> bytes:
     """Reads one answer with its body."""
     found, size = b"", re.compile(rb"content-length: (\d+)\r\n")
     with contextlib.suppress(ConnectionError):
-        while not (told := size.search(found)) or len(found.partition(b"\r\n\r\n")[2]) < int(told[1]):
+        while not (match := size.search(found)) or len(found.partition(b"\r\n\r\n")[2]) < int(match[1]):
             if not (piece := connection.recv(65536)):
                 break
             found += piece
@@ -179,8 +179,8 @@ def test_headers_have_to_come_in_time(begun: bytes) -> None:
             return
         for before in (b"", GET):
             # A caller who paused for as long was disconnected before that: the test tries again.
-            told = eventually("who is late with the rest is told so", lambda before=before: _given_up(port, before, begun))  # type: ignore[misc]
-            assert "0.2 s" in _error(told, 408)
+            answer = eventually("who is late with the rest is told so", lambda before=before: _given_up(port, before, begun))  # type: ignore[misc]
+            assert "0.2 s" in _error(answer, 408)
 
 
 def _given_up(port: int, before: bytes, begun: bytes) -> bytes:

@@ -97,17 +97,17 @@ def code_of(answered: Answered) -> str:
 
 def test_who_signs_in_comes_back_to_the_page_that_was_asked_for(stage: RestStage, provider: Provider) -> None:
     url, cookies = start(stage)
-    asked = parse_qs(urlsplit(url).query)
-    assert asked["redirect_uri"] == [f"{URL}{CALLBACK}"]
-    assert asked["scope"] == ["openid email profile"]
+    query = parse_qs(urlsplit(url).query)
+    assert query["redirect_uri"] == [f"{URL}{CALLBACK}"]
+    assert query["scope"] == ["openid email profile"]
     assert list(cookies) == ["__Host-oidc"]
     answered = back(stage, provider.authorize(url), cookies)
     assert (answered.status, answered.headers["location"]) == (303, TARGET)
     after = kept([*(f"{name}={value}" for name, value in cookies.items()), *answered.cookies])
     assert list(after) == ["__Host-dynamiq-0"], "the attempt is over"
-    told = stage.call("GET", SESSION, token=None, headers={**OWN, **cookie(after)}).data
-    assert told["user"]["username"] == ANNA
-    assert told["sign_in"]["oidc"] == {"name": "Dex"}
+    session = stage.call("GET", SESSION, token=None, headers={**OWN, **cookie(after)}).data
+    assert session["user"]["username"] == ANNA
+    assert session["sign_in"]["oidc"] == {"name": "Dex"}
     assert REFRESH not in json.dumps(after)
 
 
@@ -122,8 +122,8 @@ def test_the_cookie_of_an_attempt_is_lax_and_of_the_session_strict(stage: RestSt
 
 def test_the_api_server_judges_the_token(stage: RestStage, provider: Provider) -> None:
     signed_in(stage, provider)
-    (asked,) = (sent for sent in stage.script.sent if sent.path == sessions.REVIEWS)
-    claims = json.loads(base64.urlsafe_b64decode(asked.headers["Authorization"].split(".")[1] + "=="))
+    (review,) = (sent for sent in stage.script.sent if sent.path == sessions.REVIEWS)
+    claims = json.loads(base64.urlsafe_b64decode(review.headers["Authorization"].split(".")[1] + "=="))
     assert claims["iss"] == provider.issuer
     for reply, code in ((failure(401, "Unauthorized"), "token"), (failure(403, "Forbidden"), "token"), (Reply(503, b""), "cluster")):
         stage.script.on("POST", sessions.REVIEWS, reply)
@@ -188,8 +188,8 @@ def test_without_the_browsers_attempt_an_answer_is_none(stage: RestStage, provid
 @pytest.mark.parametrize(("age", "works"), [(590, True), (620, False), (-10, True), (-3600, False)])
 def test_an_attempt_has_ten_minutes(stage: RestStage, provider: Provider, age: int, works: bool) -> None:
     url, cookies = start(stage)
-    told = json.loads(base64.urlsafe_b64decode(cookies["__Host-oidc"]))
-    older = base64.urlsafe_b64encode(json.dumps({**told, "began": int(time.time()) - age}).encode()).decode()
+    attempt = json.loads(base64.urlsafe_b64decode(cookies["__Host-oidc"]))
+    older = base64.urlsafe_b64encode(json.dumps({**attempt, "began": int(time.time()) - age}).encode()).decode()
     answered = back(stage, provider.authorize(url), {"__Host-oidc": older})
     assert answered.headers["location"] == TARGET if works else code_of(answered) == "expired"
 
@@ -467,8 +467,8 @@ def test_a_target_that_is_none_of_the_consoles(stage: RestStage, provider: Provi
 
 def test_a_target_is_checked_again_when_it_comes_back(stage: RestStage, provider: Provider) -> None:
     url, cookies = start(stage)
-    told = json.loads(base64.urlsafe_b64decode(cookies["__Host-oidc"]))
-    cookies["__Host-oidc"] = base64.urlsafe_b64encode(json.dumps({**told, "target": "//evil.test"}).encode()).decode()
+    attempt = json.loads(base64.urlsafe_b64decode(cookies["__Host-oidc"]))
+    cookies["__Host-oidc"] = base64.urlsafe_b64encode(json.dumps({**attempt, "target": "//evil.test"}).encode()).decode()
     assert back(stage, provider.authorize(url), cookies).headers["location"] == "/console/"
 
 
@@ -537,7 +537,7 @@ def test_neither_a_code_nor_a_token_is_in_the_log(stage: RestStage, provider: Pr
     answered = back(stage, query, cookies)
     provider.claims["nonce"] = "wrong"
     signed_in(stage, provider)
-    said = caplog.text + "".join(str(vars(record)) for record in caplog.records)
-    assert "its nonce" in said
+    log = caplog.text + "".join(str(vars(record)) for record in caplog.records)
+    assert "its nonce" in log
     hidden = [*parse_qs(query)["code"], *parse_qs(query)["state"], SECRET, TOKEN, *kept(answered.cookies).values(), *cookies.values()]
-    assert not [each for each in hidden if each in said]
+    assert not [each for each in hidden if each in log]

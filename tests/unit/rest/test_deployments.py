@@ -34,15 +34,15 @@ def _asked(stage: RestStage, version: str | None = None, **fields: Any) -> dict[
 
 
 def test_the_history_is_every_row_newest_first(stage: RestStage) -> None:
-    told = stage.get(_path(stage, "deployments"))
-    for each in told:
+    answer = stage.get(_path(stage, "deployments"))
+    for each in answer:
         Deployment.model_validate(each)
-    assert [(each["sequence"], each["workflow_version"]["version"], each["status"]) for each in told] == [
+    assert [(each["sequence"], each["workflow_version"]["version"], each["status"]) for each in answer] == [
         (2, "v2", "Live"),
         (1, "v1", "Superseded"),
     ]
-    assert told[0]["digest"].startswith("sha256:")
-    assert told[0]["runtime_id"] == stage.uid(RUNTIMES, make.RUNTIME_NAME)
+    assert answer[0]["digest"].startswith("sha256:")
+    assert answer[0]["runtime_id"] == stage.uid(RUNTIMES, make.RUNTIME_NAME)
 
 
 def test_a_row_says_whether_it_could_be_brought_back_where_that_is_asked(stage: RestStage) -> None:
@@ -81,9 +81,9 @@ def test_of_a_long_history_the_rows_of_a_page_are_read_and_no_others(long: RestS
     path = _path(long, "deployments")
     for page in (1, 2, LONG // 25):
         before = len(long.script.sent)
-        told = long.get(f"{path}?page={page}")
+        answer = long.get(f"{path}?page={page}")
         newest = LONG - (page - 1) * 25
-        assert [each["sequence"] for each in told] == list(range(newest, newest - 25, -1))
+        assert [each["sequence"] for each in answer] == list(range(newest, newest - 25, -1))
         assert len(_reads(long, before)) <= 26
     oldest = long.call("GET", f"{path}?sort=created_at&page_size=3").json
     assert [each["sequence"] for each in oldest["data"]] == [1, 2, 3]
@@ -110,9 +110,9 @@ def test_who_may_not_list_rows_is_given_none_of_those_that_others_read(stage: Re
 def test_a_row_that_is_gone_and_of_which_nothing_was_heard_is_left_out(long: RestStage) -> None:
     name = f"chat-{(LONG - 1) * 7919 % 100_003}"
     long.script.on("GET", RECORDS.path("demo", name), failure(404, "NotFound"))
-    told = long.call("GET", _path(long, "deployments")).json
-    assert [each["sequence"] for each in told["data"]] == [LONG, *range(LONG - 2, LONG - 26, -1)]
-    assert told["pagination"]["total_count"] == LONG - 1
+    answer = long.call("GET", _path(long, "deployments")).json
+    assert [each["sequence"] for each in answer["data"]] == [LONG, *range(LONG - 2, LONG - 26, -1)]
+    assert answer["pagination"]["total_count"] == LONG - 1
 
 
 def test_rows_that_a_list_has_no_place_for_are_there_all_the_same(stage: RestStage) -> None:
@@ -122,9 +122,9 @@ def test_rows_that_a_list_has_no_place_for_are_there_all_the_same(stage: RestSta
     first = {"metadata": {"resourceVersion": "9", "continue": "x"}, "items": known}
     stage.script.on("GET", RECORDS.path("demo"), first, query={"fieldSelector": "spec.app=chat", "limit": str(rows.LISTED_MOST)})
     for _ in range(2):
-        told = stage.call("GET", _path(stage, "deployments")).json
-        assert [each["sequence"] for each in told["data"]] == list(range(rows.READ_MOST + 2, 0, -1))
-        assert told["pagination"]["total_count"] == rows.READ_MOST + 2
+        answer = stage.call("GET", _path(stage, "deployments")).json
+        assert [each["sequence"] for each in answer["data"]] == list(range(rows.READ_MOST + 2, 0, -1))
+        assert answer["pagination"]["total_count"] == rows.READ_MOST + 2
 
 
 def test_a_row_of_which_nothing_was_heard_yet_is_there(stage: RestStage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,22 +198,22 @@ def test_a_deploy_makes_one_row(stage: RestStage) -> None:
             "spec": {"app": "chat", "workflowVersion": "v1", "message": "v2 answers too slowly"},
         }
     ]
-    told = answered.data
-    assert (told["status"], told["message"], told["created_by"]["username"]) == ("Progressing", "v2 answers too slowly", ANNA)
-    assert told["workflow_version_id"] == stage.uid(VERSIONS, "chat-v1")
-    assert told["runtime"]["version"] == "1.0.0", "what is left out keeps what is live"
+    answer = answered.data
+    assert (answer["status"], answer["message"], answer["created_by"]["username"]) == ("Progressing", "v2 answers too slowly", ANNA)
+    assert answer["workflow_version_id"] == stage.uid(VERSIONS, "chat-v1")
+    assert answer["runtime"]["version"] == "1.0.0", "what is left out keeps what is live"
 
 
 def test_compute_can_be_asked_for_and_what_is_left_out_keeps_what_is_live(stage: RestStage) -> None:
     asked = {"requests": {"cpu": "250m"}, "limits": {"memory": "1Gi"}}
     config = {"deployment_type": "server_based", "config": {"resources": asked}}
     preview = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v2", deployment_config=config)).data
-    told = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v2", deployment_config=config)).data
-    Deployment.model_validate(told)
+    answer = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v2", deployment_config=config)).data
+    Deployment.model_validate(answer)
     (sent,) = stage.created(RECORDS)
     assert sent["spec"]["config"] == {"type": "server", "resources": asked}
     resources = {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
-    assert told["deployment_config"]["config"]["resources"] == resources
+    assert answer["deployment_config"]["config"]["resources"] == resources
     assert preview["to"]["config"]["config"]["resources"] == preview["to"]["resources"] == resources
     assert preview["from"]["config"]["config"]["resources"] == {"requests": {"cpu": "100m", "memory": "256Mi"}}
 
@@ -238,8 +238,8 @@ def test_what_is_no_amount_is_refused(stage: RestStage, given: object) -> None:
 def test_compute_is_kept_whatever_the_type(stage: RestStage) -> None:
     stage.put(row("chat-b", make.live(2, "v2", config={**make.CONFIG, "resources": {"requests": {"cpu": "2", "memory": "256Mi"}}})))
     sleeps = {"deployment_type": "serverless", "config": {}}
-    told = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v2", deployment_config=sleeps)).data["deployment_config"]
-    assert told == {"deployment_type": "serverless", "config": {"resources": {"requests": {"cpu": "2", "memory": "256Mi"}}}}
+    answer = stage.call("POST", _path(stage, "deploy"), _asked(stage, "v2", deployment_config=sleeps)).data["deployment_config"]
+    assert answer == {"deployment_type": "serverless", "config": {"resources": {"requests": {"cpu": "2", "memory": "256Mi"}}}}
     stage.put(row("chat-c", make.pinned(3, "v2", config=make.CONFIG | {"type": "serverless"}), make.created(9)))
     listed = stage.get(_path(stage, "deployments"))[0]["deployment_config"]
     assert listed == sleeps, "with the defaults a client of the product reads what it knows"
@@ -249,12 +249,12 @@ def test_each_part_can_be_asked_for(stage: RestStage) -> None:
     stage.put(make.runtime_manifest(make.with_spec(version="2.0.0"), name="tiny-2"))
     config = {"deployment_type": "server_based", "config": {"autoscaling": {"min_replicas": 2, "target_cpu_utilization_percentage": 50}}}
     body = _asked(stage, "v2", runtime_id=stage.uid(RUNTIMES, "tiny-2"), deployment_config=config)
-    told = stage.call("POST", _path(stage, "deploy"), body).data
+    answer = stage.call("POST", _path(stage, "deploy"), body).data
     (sent,) = stage.created(RECORDS)
     assert sent["spec"]["runtime"] == "tiny-2"
     assert sent["spec"]["config"] == {"type": "server", "autoscaling": {"minReplicas": 2, "targetCPUUtilizationPercentage": 50}}
-    assert told["runtime"]["version"] == "2.0.0"
-    assert told["deployment_config"]["config"]["autoscaling"]["max_replicas"] == 2
+    assert answer["runtime"]["version"] == "2.0.0"
+    assert answer["deployment_config"]["config"]["autoscaling"]["max_replicas"] == 2
 
 
 SERVER: dict[str, Any] = {"type": "server", "autoscaling": {"minReplicas": 3, "maxReplicas": 5}}
@@ -280,21 +280,21 @@ def test_a_deploy_before_anything_is_live(stage: RestStage, earlier: list[make.M
         stage.put(make.row_manifest("new-a", make.of_app("new"), *earlier))
     path = f"/v1/apps/{made['metadata']['uid']}/deploy"
     preview = stage.call("POST", f"{path}/preview", _asked(stage, "v1")).data["to"]["config"]
-    told = stage.call("POST", path, _asked(stage, "v1"), key="a key").data["deployment_config"]
+    answer = stage.call("POST", path, _asked(stage, "v1"), key="a key").data["deployment_config"]
     (sent,) = stage.created(RECORDS)
     assert sent["spec"].get("config") == config
-    if told["deployment_type"] == "server_based":
-        assert told["config"]["resources"] is None, "the runtime decides, which is chosen when the row is pinned"
-        told["config"]["resources"] = {"requests": {"cpu": "100m", "memory": "256Mi"}}
-    assert preview == told
-    assert told["deployment_type"] == ("serverless" if config is SLEEPS else "server_based")
+    if answer["deployment_type"] == "server_based":
+        assert answer["config"]["resources"] is None, "the runtime decides, which is chosen when the row is pinned"
+        answer["config"]["resources"] = {"requests": {"cpu": "100m", "memory": "256Mi"}}
+    assert preview == answer
+    assert answer["deployment_type"] == ("serverless" if config is SLEEPS else "server_based")
 
 
 def test_a_rollback_names_the_deployment_that_it_restores(stage: RestStage) -> None:
     body = _asked(stage, restores=stage.uid(RECORDS, "chat-a"))
-    told = stage.call("POST", _path(stage, "deploy"), body).data
+    answer = stage.call("POST", _path(stage, "deploy"), body).data
     assert stage.created(RECORDS)[0]["spec"] == {"app": "chat", "restores": "chat-a"}
-    assert told["restores"] == "chat-a"
+    assert answer["restores"] == "chat-a"
 
 
 def test_a_rollback_needs_no_workflow(stage: RestStage) -> None:
@@ -323,12 +323,12 @@ def test_a_rollback_can_bring_back_the_scaling_and_the_compute_of_its_row(stage:
     without = stage.call("POST", _path(stage, "deploy/preview"), body).data
     assert without["to"]["config"] == without["from"]["config"] != without["to"]["config"]["config"]["autoscaling"]
     preview = stage.call("POST", _path(stage, "deploy/preview"), {**body, "with_config": True}).data["to"]
-    told = stage.call("POST", _path(stage, "deploy"), {**body, "with_config": True, "confirmed": preview}).data
+    answer = stage.call("POST", _path(stage, "deploy"), {**body, "with_config": True, "confirmed": preview}).data
     config = {
         "autoscaling": {"min_replicas": 3, "max_replicas": 4, "target_cpu_utilization_percentage": 60},
         "resources": OTHER["resources"],
     }
-    assert preview["config"] == told["deployment_config"] == {"deployment_type": "server_based", "config": config}
+    assert preview["config"] == answer["deployment_config"] == {"deployment_type": "server_based", "config": config}
     (sent,) = stage.created(RECORDS)
     assert (sent["spec"]["restores"], sent["spec"]["config"]) == ("chat-a", OTHER)
 
@@ -369,8 +369,8 @@ def test_only_a_deployment_that_went_live_is_restored(stage: RestStage, state: m
 
 def test_the_first_deploy_of_an_app(stage: RestStage) -> None:
     made = stage.put(make.app_manifest(name="new"))
-    told = stage.call("POST", f"/v1/apps/{made['metadata']['uid']}/deploy", _asked(stage)).data
-    assert (told["workflow_version"]["version"], told["runtime"]) == ("v2", None)
+    answer = stage.call("POST", f"/v1/apps/{made['metadata']['uid']}/deploy", _asked(stage)).data
+    assert (answer["workflow_version"]["version"], answer["runtime"]) == ("v2", None)
 
 
 def test_what_is_live_is_read_once_a_minute(stage: RestStage) -> None:
@@ -395,15 +395,15 @@ def test_what_one_token_read_is_told_to_no_other(stage: RestStage) -> None:
     stage.call("POST", _path(stage, "deploy"), _asked(stage))
     stage.script.on("GET", RECORDS.path("demo", "chat-b"), failure(403, "Forbidden"))
     stage.script.on("POST", sessions.REVIEWS, of_user("berta"))
-    told = stage.call("POST", _path(stage, "deploy"), _asked(stage), token="token-of-berta").data
-    assert told["runtime"] is None
+    answer = stage.call("POST", _path(stage, "deploy"), _asked(stage), token="token-of-berta").data
+    assert answer["runtime"] is None
 
 
 def test_an_app_that_is_too_new_for_the_api_servers_memory(stage: RestStage) -> None:
     stage.script.on("GET", APPS.path("demo", "chat"), failure(404, "NotFound"), query={"resourceVersion": "0"})
     stage.script.on("GET", RECORDS.path("demo", "chat-b"), failure(404, "NotFound"), query={"resourceVersion": "0"})
-    told = stage.call("POST", _path(stage, "deploy"), _asked(stage)).data
-    assert told["runtime"]["version"] == "1.0.0"
+    answer = stage.call("POST", _path(stage, "deploy"), _asked(stage)).data
+    assert answer["runtime"]["version"] == "1.0.0"
 
 
 @pytest.mark.parametrize(
@@ -470,9 +470,9 @@ def test_who_may_read_and_not_deploy_is_forbidden(stage: RestStage) -> None:
 @pytest.mark.parametrize("call", ["deploy", "deploy/preview", "promote", "promote/preview"])
 def test_what_the_caller_may_not_see_is_not_deployed(stage: RestStage, call: str) -> None:
     stage.script.on("GET", APPS.path("demo", "chat"), failure(403, "Forbidden"))
-    asked = _asked(stage) if "deploy" in call else {}
-    stage.call("POST", _path(stage, call), asked).error(404)
-    stage.call("POST", f"/v1/apps/{UNKNOWN}/{call}", asked).error(404)
+    body = _asked(stage) if "deploy" in call else {}
+    stage.call("POST", _path(stage, call), body).error(404)
+    stage.call("POST", f"/v1/apps/{UNKNOWN}/{call}", body).error(404)
     assert stage.created(RECORDS) == []
 
 
@@ -489,8 +489,8 @@ def test_a_version_that_was_made_again_is_not_what_a_row_ran(stage: RestStage) -
     assert stage.get(_path(stage, "deployments"))[1]["workflow_version_id"] == before
     stage.context.index.of(VERSIONS).remove(before)
     stage.put(_made_again(stage))
-    told = stage.get(_path(stage, "deployments"))[1]
-    assert (told["workflow_version_id"], told["workflow_version"]["id"], told["workflow_version"]["version"]) == (None, None, "v1")
+    answer = stage.get(_path(stage, "deployments"))[1]
+    assert (answer["workflow_version_id"], answer["workflow_version"]["id"], answer["workflow_version"]["version"]) == (None, None, "v1")
 
 
 def test_rows_and_versions_of_a_backup_belong_together_though_all_are_made_anew(stage: RestStage) -> None:
@@ -503,11 +503,11 @@ def test_rows_and_versions_of_a_backup_belong_together_though_all_are_made_anew(
 
 
 def test_the_id_of_a_version_that_was_made_again_is_unknown_though_nothing_was_heard_of_it(stage: RestStage) -> None:
-    asked = _asked(stage, "v1")
+    body = _asked(stage, "v1")
     stage.script.on("GET", VERSIONS.path("demo", "chat-v1"), make.stored(_made_again(stage)))
-    assert stage.call("POST", _path(stage, "deploy"), asked).error(404)["details"] == {"workflow_version_id": "unknown"}
+    assert stage.call("POST", _path(stage, "deploy"), body).error(404)["details"] == {"workflow_version_id": "unknown"}
     stage.script.on("GET", VERSIONS.path("demo", "chat-v1"), failure(404, "NotFound"))
-    assert stage.call("POST", _path(stage, "deploy"), asked).error(404)["details"] == {"workflow_version_id": "unknown"}
+    assert stage.call("POST", _path(stage, "deploy"), body).error(404)["details"] == {"workflow_version_id": "unknown"}
     assert stage.created(RECORDS) == []
 
 
@@ -541,24 +541,24 @@ def test_a_key_is_for_one_request(stage: RestStage, fields: dict[str, Any]) -> N
 
 
 def test_a_preview_says_what_would_change_and_makes_nothing(stage: RestStage) -> None:
-    told = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v1")).data
-    PreviewShape.model_validate(told)
-    assert (told["from"]["version"], told["to"]["version"], told["pods_restart"], told["no_op"]) == ("v2", "v1", True, False)
-    assert "return 'v1'" in told["flow_diff"]
+    answer = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v1")).data
+    PreviewShape.model_validate(answer)
+    assert (answer["from"]["version"], answer["to"]["version"], answer["pods_restart"], answer["no_op"]) == ("v2", "v1", True, False)
+    assert "return 'v1'" in answer["flow_diff"]
     assert stage.created(RECORDS) == []
 
 
 def test_a_preview_of_what_runs_already(stage: RestStage) -> None:
-    told = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v2")).data
-    assert (told["no_op"], told["pods_restart"], told["flow_diff"]) == (True, False, "")
+    answer = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v2")).data
+    assert (answer["no_op"], answer["pods_restart"], answer["flow_diff"]) == (True, False, "")
 
 
 def test_a_preview_of_a_rollback_and_of_a_config(stage: RestStage) -> None:
     config = {"deployment_type": "server_based", "config": {"autoscaling": {"max_replicas": 4}}}
     body = _asked(stage, restores=stage.uid(RECORDS, "chat-a"), deployment_config=config)
-    told = stage.call("POST", _path(stage, "deploy/preview"), body).data
-    assert told["to"]["version"] == "v1"
-    assert told["to"]["config"]["config"]["autoscaling"]["max_replicas"] == 4
+    answer = stage.call("POST", _path(stage, "deploy/preview"), body).data
+    assert answer["to"]["version"] == "v1"
+    assert answer["to"]["config"]["config"]["autoscaling"]["max_replicas"] == 4
 
 
 def test_a_preview_for_who_may_not_deploy_warns(stage: RestStage) -> None:
@@ -572,8 +572,8 @@ def test_a_preview_for_who_may_not_deploy_warns(stage: RestStage) -> None:
 
 def _shown(stage: RestStage, **asked: Any) -> dict[str, Any]:
     """Returns the `to` of a preview."""
-    told: dict[str, Any] = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, **asked)).data["to"]
-    return told
+    answer: dict[str, Any] = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, **asked)).data["to"]
+    return answer
 
 
 def test_what_is_not_as_confirmed_is_refused_with_both_values(stage: RestStage) -> None:
@@ -593,8 +593,8 @@ def test_what_is_not_as_confirmed_is_refused_with_both_values(stage: RestStage) 
 
 
 def _preview(stage: RestStage) -> dict[str, Any]:
-    told: dict[str, Any] = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v1")).data
-    return told
+    answer: dict[str, Any] = stage.call("POST", _path(stage, "deploy/preview"), _asked(stage, "v1")).data
+    return answer
 
 
 @pytest.mark.parametrize("part", [None, "row", "sequence"])
@@ -605,9 +605,9 @@ def test_what_somebody_else_deployed_since_the_preview_is_not_undone_unseen(stag
     stage.put(make.version_manifest("v3", make.created(2)))
     stage.put(row("chat-c", make.live(3, "v3"), make.created(3)))
     details = stage.call("POST", _path(stage, "deploy"), body).error(409)["details"]
-    told = {"row": ("chat-b", "chat-c"), "sequence": (2, 3)}
-    for each in [part] if part else told:
-        assert details[f"from.{each}"] == {"confirmed": told[each][0], "now": told[each][1]}
+    values = {"row": ("chat-b", "chat-c"), "sequence": (2, 3)}
+    for each in [part] if part else values:
+        assert details[f"from.{each}"] == {"confirmed": values[each][0], "now": values[each][1]}
     assert stage.created(RECORDS) == []
     of_before = _asked(stage, "v1", confirmed=shown["to"])
     assert stage.call("POST", _path(stage, "deploy"), of_before).status == 201, "what is not confirmed is not compared"

@@ -35,13 +35,13 @@ def test_its_own_environment_comes_first_and_then_production(stage: RestStage) -
     stage.put(a_namespace("canary", project="support", environment="canary"))
     stage.put(a_namespace("elsewhere", project="billing", environment="production"))
     stage.put(a_namespace("unlabelled", project="support"))
-    told = _told(stage)
-    assert [(each["environment"], each["project_name"], each["is_own"]) for each in told] == [
+    answer = _told(stage)
+    assert [(each["environment"], each["project_name"], each["is_own"]) for each in answer] == [
         ("staging", "demo", True),
         ("production", "prod", False),
         ("canary", "canary", False),
     ]
-    own, production, _ = told
+    own, production, _ = answer
     assert (own["app_id"], own["live_version"], own["hostname"]) == (stage.uid(APPS, "chat"), "v2", f"chat.demo.{DOMAIN}")
     assert own["promote"]["allowed"] is False
     assert production == {

@@ -238,9 +238,9 @@ def test_the_notes_of_promotions_stay_few_whatever_stands_there(stage: RestStage
 def test_an_app_that_this_version_cannot_read_is_told_and_hides_no_other(stage: RestStage) -> None:
     odd = stage.put(make.app_manifest(name="odd"))
     odd["spec"]["access"] = {"type": "by-invitation"}
-    told = {each["name"]: each for each in stage.get("/v1/apps")}
-    assert set(told) == {"chat", "odd"}
-    assert told["odd"]["access_control"] == {"access_type": "private"}, "what is not known to be public is not"
+    apps = {each["name"]: each for each in stage.get("/v1/apps")}
+    assert set(apps) == {"chat", "odd"}
+    assert apps["odd"]["access_control"] == {"access_type": "private"}, "what is not known to be public is not"
     path = f"/v1/apps/{odd['metadata']['uid']}"
     assert stage.call("GET", path).status == 200
     error = stage.call("POST", f"{path}/deploy/preview", _asked(stage)).error(409)
@@ -349,8 +349,8 @@ def test_a_promotion_is_done_though_what_is_read_after_it_is_not_answered(stage:
     app = stage.object(APPS, "chat", "prod")
     stage.script.on("POST", RECORDS.path("prod"), make_row)
     stage.script.on("GET", APPS.path("prod", "chat"), lambda _: failure(503, "ServiceUnavailable") if is_made else app)
-    told = stage.call("POST", _path(stage, "/promote"), {}).data
-    assert told["app_id"] == app["metadata"]["uid"]
+    answer = stage.call("POST", _path(stage, "/promote"), {}).data
+    assert answer["app_id"] == app["metadata"]["uid"]
     assert len(stage.created(RECORDS, "prod")) == 1
 
 

@@ -101,8 +101,8 @@ def test_after_a_gap_everything_is_listed_again(expired: Reply, logged: str, cap
     with _watching(script, expired) as index:
         assert [entry.name for entry in index.of(APPS).all()] == ["b"]
         assert _watched_from(script) == ["5", "9"]
-    told = [record.message for record in caplog.records if "apps" in record.message]
-    assert [message for message in told if logged in message]
+    messages = [record.message for record in caplog.records if "apps" in record.message]
+    assert [message for message in messages if logged in message]
 
 
 @pytest.mark.parametrize("broken", [Reply(cut=True), _watch(b'{"type": "ADDED", "obj'), failure(503, "ServiceUnavailable")])
@@ -166,8 +166,8 @@ def test_so_many_unknown_ids_are_looked_for_at_once_and_no_more(stage: RestStage
     stage.script.on("GET", PATH, slow)
     before = len(stage.script.bodies("GET", PATH))
     with ThreadPoolExecutor(WAITING_MOST + 1) as pool:
-        asked = [pool.submit(stage.context.index.find, APPS, f"uid-{number}") for number in range(WAITING_MOST + 1)]
-        done, waiting = wait(asked, PATIENCE, FIRST_COMPLETED)
+        futures = [pool.submit(stage.context.index.find, APPS, f"uid-{number}") for number in range(WAITING_MOST + 1)]
+        done, waiting = wait(futures, PATIENCE, FIRST_COMPLETED)
         (refused,) = done
         with pytest.raises(errors.Unavailable, match="too many"):
             refused.result()

@@ -98,12 +98,12 @@ async def test_a_pod_that_loads_its_flow_is_neither_ready_nor_idle() -> None:
     _, port = await server.start()
     try:
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/activity") as answer:
-            told = await answer.json()
+            data = await answer.json()
     finally:
         await server.close()
     nothing_yet = {"succeeded": 0, "failed": 0, "refused": 0}
     told_of_runs = {"runs": nothing_yet, "running_seconds": [], "failed_seconds": 0.0}
-    assert told == {"ready_seconds": None, "idle_seconds": None, "in_flight": 0, "standby": False, **told_of_runs}
+    assert data == {"ready_seconds": None, "idle_seconds": None, "in_flight": 0, "standby": False, **told_of_runs}
 
 
 def test_idleness_counts_from_readiness_and_only_a_call_ends_it(tmp_path: Path) -> None:
@@ -202,8 +202,8 @@ async def test_a_reader_who_takes_nothing_any_more_is_not_in_flight_for_ever(mon
 
             async def read() -> dict[str, Any]:
                 async with session.get(inside) as answer:
-                    told: dict[str, Any] = await answer.json()
-                    return told
+                    data: dict[str, Any] = await answer.json()
+                    return data
 
             def is_over() -> bool:
                 return bool(asyncio.run_coroutine_threadsafe(read(), loop).result(DEADLINE)["in_flight"] == 0)
@@ -310,6 +310,6 @@ def test_a_caller_who_leaves_early_is_no_failure(tmp_path: Path) -> None:
         with _half_read(served):
             pass
         eventually("nothing is in flight", lambda: served.activity["in_flight"] == 0)
-        told = served.activity["runs"]
-        assert (told["failed"], told["refused"]) == (0, 0)
+        counts = served.activity["runs"]
+        assert (counts["failed"], counts["refused"]) == (0, 0)
         assert '"error"' not in served.log.read_text()

@@ -158,7 +158,7 @@ def test_a_stream_says_its_runs_id_too_and_one_run_too_many_has_none(tmp_path: P
 
 
 def test_what_a_caller_says_of_its_run_is_recorded_within_limits(tmp_path: Path, recorder: Recorder) -> None:
-    said = {
+    expected = {
         "X-Dynamiq-Session-Id": "s" * 300,
         "x-dynamiq-user-id": " ann ",
         "X-Dynamiq-Tags": "blue, ,blue,green," + ",".join(f"tag-{number:02}-{'x' * 100}" for number in range(30)),
@@ -172,7 +172,7 @@ def test_what_a_caller_says_of_its_run_is_recorded_within_limits(tmp_path: Path,
         "X-Dynamiq-Tags": ",,",
     }
     with serving(tmp_path, ECHO, DYNAMIQ_RECORDER=recorder.url) as served:
-        assert served.run({}, headers=said).status == served.run({}, headers=wrong).status == served.run({}).status == 200
+        assert served.run({}, headers=expected).status == served.run({}, headers=wrong).status == served.run({}).status == 200
         until_recorded(recorder, 3)
         named = [served.metric(f'dynamiq_runtime_runs_by_trigger_total{{trigger="{name}"}}') for name in ("nightly", "other")]
         lines = [json.loads(line) for line in served.log.read_text().splitlines()]

@@ -293,10 +293,10 @@ def test_call_shares_the_connections_that_it_keeps(tmp_path: Path, kept: str, mo
         with counting() as (port, connections):
             url = f"http://127.0.0.1:{port}/"
             _, (*lines, summary) = _called(tmp_path, url, "--every", "0.02", "--for", "1", "--keep-alive", kept, "--timed")
-        told = json.loads(summary)
-        assert told["sent"] == 50 or told["left_out"]
-        assert told["ok"] == len(lines) == told["sent"]
-        assert len(connections) <= most if most else len(connections) == told["sent"]
+        figures = json.loads(summary)
+        assert figures["sent"] == 50 or figures["left_out"]
+        assert figures["ok"] == len(lines) == figures["sent"]
+        assert len(connections) <= most if most else len(connections) == figures["sent"]
         times = [tuple(map(float, line.split()[:2])) for line in lines]
         assert all(sent <= answered for sent, answered in times)
         return times[-1][0] - times[0][0]

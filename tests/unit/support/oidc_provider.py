@@ -52,12 +52,12 @@ class Provider:
     def authorize(self, url: str, **more: str) -> str:
         """Returns the query of the redirect after a user signed in at this URL. `more`: parameters that replace its own."""
         assert url.startswith(f"{self.issuer}/authorize?"), url
-        asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-        assert (asked["response_type"], asked["client_id"], asked["code_challenge_method"]) == ("code", CLIENT, "S256")
-        assert "openid" in asked["scope"].split()
+        query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        assert (query["response_type"], query["client_id"], query["code_challenge_method"]) == ("code", CLIENT, "S256")
+        assert "openid" in query["scope"].split()
         code = secrets.token_urlsafe(16)
-        self._codes[code] = asked
-        return urlencode({"code": code, "state": asked["state"], **more})
+        self._codes[code] = query
+        return urlencode({"code": code, "state": query["state"], **more})
 
     def _answer(self, sent: Sent) -> Reply:
         self.asked[sent.path] += 1
@@ -88,17 +88,17 @@ class Provider:
     def _token(self, fields: Mapping[str, str], authorization: str | None) -> tuple[int, Any]:
         if not self._is_client(fields, authorization):
             return 401, {"error": "invalid_client"}
-        asked = self._codes.pop(fields.get("code", ""), None)  # a code is for one use
+        query = self._codes.pop(fields.get("code", ""), None)  # a code is for one use
         challenge = base64.urlsafe_b64encode(hashlib.sha256(fields.get("code_verifier", "").encode()).digest()).decode().rstrip("=")
         if (
-            asked is None
+            query is None
             or fields["grant_type"] != "authorization_code"
-            or asked["redirect_uri"] != fields["redirect_uri"]
-            or asked["code_challenge"] != challenge
+            or query["redirect_uri"] != fields["redirect_uri"]
+            or query["code_challenge"] != challenge
         ):
             return 400, {"error": "invalid_grant", "error_description": "<b>no</b>"}
         now = int(time.time())
-        claims = {"iss": self.issuer, "sub": "anna", "aud": CLIENT, "exp": now + 600, "iat": now, "nonce": asked["nonce"], "email": EMAIL}
+        claims = {"iss": self.issuer, "sub": "anna", "aud": CLIENT, "exp": now + 600, "iat": now, "nonce": query["nonce"], "email": EMAIL}
         made = {name: value for name, value in {**claims, **self.claims}.items() if value is not None}
         return 200, {"id_token": self.sign(made), "access_token": "access", "refresh_token": REFRESH, "token_type": "Bearer"}
 

@@ -15,8 +15,8 @@ def shown(plan: operations.Plan) -> list[str]:
 
 def told(plan: operations.Plan) -> list[str]:
     """Returns the Events of the plan as `about reason`, each once, since a row's Events are repeated for its App."""
-    said = [action for action in plan.operations if isinstance(action, operations.Emit)]
-    return list(dict.fromkeys(f"{_about(each)} {each.reason}" for each in said))
+    events = [action for action in plan.operations if isinstance(action, operations.Emit)]
+    return list(dict.fromkeys(f"{_about(each)} {each.reason}" for each in events))
 
 
 def _about(said: operations.Emit) -> str:

@@ -60,8 +60,8 @@ def waiting(sequence: int, version: str, guard: Manifest, waits: Manifest, autho
 
 def approval(row: Manifest, by: str, purpose: str = "Approve", *, name: str = "said", **spec: Any) -> Manifest:
     """Returns an Approval of a row with the row's digest."""
-    said = {"row": row["metadata"]["name"], "digest": row["spec"]["pinned"]["digest"], "purpose": purpose, "by": by, **spec}
-    return given.stored(given.manifest(kinds.APPROVAL, name, said, now()))
+    fields = {"row": row["metadata"]["name"], "digest": row["spec"]["pinned"]["digest"], "purpose": purpose, "by": by, **spec}
+    return given.stored(given.manifest(kinds.APPROVAL, name, fields, now()))
 
 
 def stamping(by: str) -> Callable[[Sent], Reply]:

@@ -106,11 +106,11 @@ def test_a_status_of_another_version_is_told_as_far_as_it_can_be(status: Manifes
 
 
 def test_what_git_asks_is_live_where_its_own_row_is() -> None:
-    asked = {"workflowVersion": "v2", "message": "why"}
-    app = given.app_manifest(given.with_deploy(**asked, changedBy="anna"))
-    of_git = given.row_manifest("a", given.live(1, "v2", source="App"), given.asking(**asked))
+    deploy = {"workflowVersion": "v2", "message": "why"}
+    app = given.app_manifest(given.with_deploy(**deploy, changedBy="anna"))
+    of_git = given.row_manifest("a", given.live(1, "v2", source="App"), given.asking(**deploy))
     assert is_as_declared(app, of_git)
-    assert not is_as_declared(app, given.row_manifest("a", given.live(1, "v2"), given.asking(**asked))), "somebody made it by hand"
+    assert not is_as_declared(app, given.row_manifest("a", given.live(1, "v2"), given.asking(**deploy))), "somebody made it by hand"
     assert not is_as_declared(app, given.row_manifest("a", given.live(1, "v2", source="App"), given.asking(workflowVersion="v2")))
     assert not is_as_declared(app, None)
     assert not is_as_declared(given.app_manifest(), of_git)

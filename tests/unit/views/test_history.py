@@ -166,8 +166,8 @@ def test_every_column_has_its_cell_and_what_is_not_there_an_empty_one() -> None:
 
 
 def test_every_path_of_a_column_is_where_its_value_is() -> None:
-    asked = given.asking(createdBy="anna", message="why", bypass={"reason": "the shop is down"})
-    waits, ended = row("chat-a", rules.awaiting(2), asked), row("chat-b", given.overtaken(2), given.with_status(ending="Overtaken"))
+    modifier = given.asking(createdBy="anna", message="why", bypass={"reason": "the shop is down"})
+    waits, ended = row("chat-a", rules.awaiting(2), modifier), row("chat-b", given.overtaken(2), given.with_status(ending="Overtaken"))
     for each in COLUMNS:
         if each.path:
             made = ended if each.key == "ending" else waits

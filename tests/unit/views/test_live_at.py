@@ -79,8 +79,8 @@ def test_of_two_that_went_live_within_a_second_the_newer_one_counts() -> None:
 
 def test_an_older_row_that_ended_after_a_newer_one_was_live_is_not_rolled_out_any_more() -> None:
     rows = [row(1, "Succeeded", 0, 1), row(2, "Overtaken", 5, 9), row(3, "Succeeded", 6, 8)]
-    told = [live_at(rows, at(minutes)).rolling_out for minutes in (7, 8.5)]
-    assert [each and each.row.sequence for each in told] == [3, None]
+    rollouts = [live_at(rows, at(minutes)).rolling_out for minutes in (7, 8.5)]
+    assert [each and each.row.sequence for each in rollouts] == [3, None]
 
 
 def test_before_the_first_row_nothing_was_live() -> None:
