@@ -46,7 +46,7 @@ def plugin(stage: HistoryStage, tmp_path: Path) -> Plugin:
     return Plugin(stage.cluster, stage.namespace, tmp_path)
 
 
-def told(stage: HistoryStage) -> str | None:
+def unprotected_message(stage: HistoryStage) -> str | None:
     """Returns the operator's message that only the policies that stamp are missing; None if there is none yet."""
     # An earlier test may have left a message that all policies are missing.
     found = stage.api.get("Event", "", "default", fieldSelector=f"involvedObject.name={names.FROZEN_DEFINITIONS[0]}").body["items"]
@@ -72,7 +72,7 @@ def test_deploys_and_a_rollback_go_as_ever_and_nobody_can_tell_whose_they_are(
     stage.until_served("v1", rows=3)
     assert plugin("verify", APP).returncode == 0
 
-    eventually("it is told of what does not protect", lambda: told(stage))
+    eventually("it is told of what does not protect", lambda: unprotected_message(stage))
     rows = stage.rows(APP)
     assert ["createdBy" in row["spec"] for row in rows] == [False] * 3
     assert [row["spec"]["pinned"].get("createdByVerified", False) for row in rows] == [False] * 3

@@ -181,8 +181,8 @@ def report(what: str, tally: Tally, started: float, *, changed: int) -> None:
     print(
         f"{total} requests to change {what}, on {len(tally.fields)} fields: {changed} changed one ({changed / total:.1%}); {seconds:.0f} s"
     )
-    print(f"  ways: {said(tally.ways)}; answers: {said(tally.answers)}")
+    print(f"  ways: {counted_text(tally.ways)}; answers: {counted_text(tally.answers)}")
 
 
-def said(counts: Mapping[str, int] | Mapping[int, int]) -> str:
+def counted_text(counts: Mapping[str, int] | Mapping[int, int]) -> str:
     return ", ".join(f"{name} {number}" for name, number in sorted(counts.items(), key=lambda item: -item[1]))

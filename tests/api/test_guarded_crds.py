@@ -180,7 +180,7 @@ WEAKENINGS: dict[str, Change] = {
 
 @pytest.mark.parametrize("what", WEAKENINGS)
 def test_a_weaker_schema_is_refused_until_all_that_goes_is_named(api: Api, what: str) -> None:
-    assert asked(api, WEAKENINGS[what]), "no policy refuses it"
+    assert named_fields(api, WEAKENINGS[what]), "no policy refuses it"
 
 
 def test_a_weaker_schema_is_refused_to_who_names_nothing(api: Api) -> None:
@@ -197,7 +197,7 @@ def after(**time: float) -> str:
 
 
 @functools.cache
-def asked(api: Api, change: Change, kind: str = "Deployment") -> tuple[str, ...]:
+def named_fields(api: Api, change: Change, kind: str = "Deployment") -> tuple[str, ...]:
     """Returns the weaker fields that a user has to name, one refusal after another, until no policy objects."""
     named: list[str] = []
     while True:
@@ -226,7 +226,7 @@ def and_one_more(found: Manifest) -> None:
 
 
 def test_a_release_that_allows_more_names_the_rules_that_go(api: Api) -> None:
-    named = asked(api, autoscaling_when_serverless)
+    named = named_fields(api, autoscaling_when_serverless)
     assert [each.partition(": ")[0] for each in named] == ["spec.config", "spec.pinned.config"]
     assert all("self.type != 'serverless'" in each for each in named)
     assert made(tried(api, autoscaling_when_serverless, annotations={WEAKER: "\n".join(named), UNTIL: after(hours=23)}))
@@ -239,7 +239,7 @@ def test_a_release_that_allows_more_names_the_rules_that_go(api: Api) -> None:
     [None, "", "true", "for ever", "9999-12-31T23:59:59Z", "2026-01-01T00:00:00Z", {"minutes": -1}, {"hours": 25}, "2026-13-45T99:99:99Z"],
 )
 def test_only_until_a_time_that_is_near(api: Api, until: Any) -> None:
-    named = "\n".join(asked(api, autoscaling_when_serverless))
+    named = "\n".join(named_fields(api, autoscaling_when_serverless))
     value = after(**until) if isinstance(until, dict) else until
     answer = tried(api, autoscaling_when_serverless, annotations={WEAKER: named, **({UNTIL: value} if value is not None else {})})
     assert answer.status in (403, 422)
@@ -299,7 +299,7 @@ FORGED: list[list[Manifest] | None] = [None, [], [{}], [entry("tests", PAST)], [
 @pytest.mark.parametrize("way", ["replace", "merge", "json", "apply"])
 def test_nobody_turns_the_clock_back(api: Api, forged: list[Manifest] | None, way: str) -> None:
     """An expired annotation stays expired, whatever times a request sends, and in every way of sending it."""
-    named = "\n".join(asked(api, autoscaling_when_serverless))
+    named = "\n".join(named_fields(api, autoscaling_when_serverless))
     found = stored(api)
     autoscaling_when_serverless(found)
     versions = found["spec"]["versions"]

@@ -60,7 +60,7 @@ def workloads(stage: HistoryStage, app: str) -> dict[str, Manifest]:
     return {each["metadata"]["name"]: each for each in found}
 
 
-def asked(stage: HistoryStage, by: str, app: str, version: str, reason: str = "AwaitingApproval", **more: Any) -> Manifest:
+def waiting_row(stage: HistoryStage, by: str, app: str, version: str, reason: str = "AwaitingApproval", **more: Any) -> Manifest:
     """Deploys a version as `by`, and returns the row once it waits."""
     sent = row_manifest(f"{app}-{version}-{by}", in_namespace(stage.namespace), with_spec(app=app, workflowVersion=version, **more))
     made(stage.api.acting_as(by).create(sent))
@@ -72,7 +72,7 @@ def _waiting(stage: HistoryStage, row: Manifest, reason: str) -> Manifest | None
     return found if found["status"].get("waits", {}).get("reason") == reason else None
 
 
-def word(api: Api, row: Manifest, *, name: str = "", **spec: Any) -> Manifest:
+def create_approval(api: Api, row: Manifest, *, name: str = "", **spec: Any) -> Manifest:
     """Creates an Approval of a row, for its digest unless `spec` has another."""
     meta = row["metadata"]
     fields = {"row": meta["name"], "digest": row["spec"]["pinned"]["digest"], **spec}
@@ -97,24 +97,24 @@ def test_nothing_counts_but_somebody_elses_word_on_what_the_row_pins(staged: His
     api, account = staged.api, f"system:serviceaccount:{staged.namespace}:{ROBOT}"
     live(staged, "words")
     live(staged, "others")
-    row, other = asked(staged, BOTH, "words", "v2"), asked(staged, "dora", "others", "v2")
+    row, other = waiting_row(staged, BOTH, "words", "v2"), waiting_row(staged, "dora", "others", "v2")
     grace = api.acting_as("grace")
-    word(api.acting_as(BOTH), row)
-    word(api.acting_as(account), row)
-    word(api.acting_as(OPERATOR, ADMINS), row)
-    word(api.acting_as("somebody", RESTORERS), row, by="grace")
-    word(api.acting_as("dora"), row, purpose="Resume")
-    word(grace, row, purpose="Withdraw")
-    word(grace, row, digest=other["spec"]["pinned"]["digest"])
-    word(grace, row, digest="sha256:" + "b" * 64)
-    word(grace, other, digest=row["spec"]["pinned"]["digest"])
+    create_approval(api.acting_as(BOTH), row)
+    create_approval(api.acting_as(account), row)
+    create_approval(api.acting_as(OPERATOR, ADMINS), row)
+    create_approval(api.acting_as("somebody", RESTORERS), row, by="grace")
+    create_approval(api.acting_as("dora"), row, purpose="Resume")
+    create_approval(grace, row, purpose="Withdraw")
+    create_approval(grace, row, digest=other["spec"]["pinned"]["digest"])
+    create_approval(grace, row, digest="sha256:" + "b" * 64)
+    create_approval(grace, other, digest=row["spec"]["pinned"]["digest"])
     own = api.acting_as(OPERATOR).create(approval_manifest(in_namespace(staged.namespace)))
     assert (own.status, 'cannot create resource "approvals"' in own.message) == (403, True)
     for _ in range(2):
         staged.acted_on("words")
     waits = staged.row(row["metadata"]["name"])["status"]["waits"]
     assert (waits["approvals"], waits["approvalsNeeded"]) == (0, 1)
-    counted = word(grace, row)
+    counted = create_approval(grace, row)
     released = staged.until(row["metadata"]["name"], "Live")["spec"]["released"]
     assert (released["by"], released["approvals"]) == (["grace"], [counted["metadata"]["name"]])
     assert _waiting(staged, other, "AwaitingApproval")
@@ -127,17 +127,17 @@ def test_who_asks_by_an_app_is_its_rows_author(staged: HistoryStage) -> None:
     eventually("bea asks by the App", lambda: staged.api.acting_as(BOTH).merge(staged.manifest(name="declared"), patch).ok)
     row = eventually("the row waits", lambda: next((row for row in staged.rows("declared") if row["status"].get("waits")), None))
     assert row["spec"]["createdBy"] == BOTH
-    word(staged.api.acting_as(BOTH), row)
+    create_approval(staged.api.acting_as(BOTH), row)
     staged.acted_on("declared")
     assert _waiting(staged, row, "AwaitingApproval")
-    word(staged.api.acting_as("grace"), row)
+    create_approval(staged.api.acting_as("grace"), row)
     assert staged.until(row["metadata"]["name"], "Live")["spec"]["released"]["by"] == ["grace"]
 
 
 def test_another_strategy_brings_no_variables_that_nobody_approved(staged: HistoryStage) -> None:
     """The live row was approved. Later changes of its App's variables wait for a new row."""
     live(staged, "converted")
-    word(staged.api.acting_as("grace"), row := asked(staged, "dora", "converted", "v2"))
+    create_approval(staged.api.acting_as("grace"), row := waiting_row(staged, "dora", "converted", "v2"))
     staged.until(row["metadata"]["name"], "Live")
     staged.change(kinds.APP.kind, "converted", spec={"variables": [{"name": "MODEL", "value": "other"}], "access": {"type": "public"}})
     eventually("the App says that they wait", lambda: staged.condition("converted", "VariablesHeld").get("status") == "True")
@@ -158,7 +158,7 @@ def test_in_a_freeze_nothing_that_runs_changes_but_by_who_may_go_past_the_rules(
     runs = staged.until_settled("frozen") and staged.mounted("frozen")
     rules = made(staged.api.create(policy("frozen", staged.namespace, freezes=[{"name": "fair", **days}])))
     try:
-        row = asked(staged, "dora", "frozen", "v2", "Frozen")
+        row = waiting_row(staged, "dora", "frozen", "v2", "Frozen")
         staged.change(kinds.APP.kind, "frozen", spec={"variables": [{"name": "MODEL", "value": "other"}]})
         eventually("the App says that they wait", lambda: staged.condition("frozen", "VariablesHeld").get("status") == "True")
         assert staged.mounted("frozen") == runs
@@ -177,7 +177,7 @@ def test_in_a_freeze_nothing_that_runs_changes_but_by_who_may_go_past_the_rules(
 def test_on_call_goes_back_to_what_was_live_and_to_nothing_else(staged: HistoryStage) -> None:
     first = live(staged, "called")
     staged.live("called", "v2", runtime=staged.default_runtime, bypass={"reason": "prod is down"})
-    waiting = asked(staged, "dora", "called", "v3")
+    waiting = waiting_row(staged, "dora", "called", "v3")
     otto = staged.api.acting_as("otto")
     back = row_manifest("to-what-waits", in_namespace(staged.namespace), with_spec(app="called", restores=waiting["metadata"]["name"]))
     assert ended(staged, made(otto.create(back)), "Failed")

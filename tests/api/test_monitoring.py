@@ -73,7 +73,7 @@ def test_every_alert_has_something_to_compare(watched: Watched) -> None:
     }
 
 
-def _asked(prometheus: Prometheus, query: str) -> list[dict[str, Any]]:
+def _series(prometheus: Prometheus, query: str) -> list[dict[str, Any]]:
     """Returns the series of a query once it has any: after a late scrape they are missing for a moment."""
     return eventually(f"{query} has an answer", lambda: prometheus.ask(query), SCRAPED_WITHIN, 0.5)
 
@@ -97,12 +97,12 @@ def test_operator_and_gate_speak_of_apps_and_a_pod_of_nobody_but_itself(watched:
     """The operator and the gate set labels of an App, and these are kept. A pod's own labels with the same names are renamed."""
     scene, prometheus = watched
     of_app = f'{{namespace="{scene.on.namespace}", app="{APP}"}}'
-    live = _asked(prometheus, f"dynamiq_app_live_row{of_app}")
+    live = _series(prometheus, f"dynamiq_app_live_row{of_app}")
     (row,) = [each["metric"] for each in live]
     assert (row["workflow_version"], row["sequence"], len(row["pins"])) == ("v2", "2", 16)
-    refused = _asked(prometheus, f'dynamiq_gate_refused_total{{namespace="{scene.on.namespace}", app="{ASLEEP}", code="starting"}}')
+    refused = _series(prometheus, f'dynamiq_gate_refused_total{{namespace="{scene.on.namespace}", app="{ASLEEP}", code="starting"}}')
     assert [each["metric"]["job"] for each in refused] == ["dynamiq-gate"]
-    (leader,) = _asked(prometheus, "dynamiq_leader")
+    (leader,) = _series(prometheus, "dynamiq_leader")
     assert (leader["metric"]["namespace"], leader["value"][1]) == (names.OPERATOR_NAMESPACE, "1")
-    (info,) = _asked(prometheus, f"dynamiq_runtime_info{of_app}")
+    (info,) = _series(prometheus, f"dynamiq_runtime_info{of_app}")
     assert info["metric"]["exported_app"] == APP

@@ -52,7 +52,7 @@ class Rules:
             self.delete(name)
 
 
-def told(stage: HistoryStage) -> list[str]:
+def guard_messages(stage: HistoryStage) -> list[str]:
     """Returns the messages of why a new deploy would wait now."""
     return [each["message"] for each in stage.get(kinds.APP.kind, APP).get("status", {}).get("guards", ())]
 
@@ -84,7 +84,7 @@ def test_a_row_waits_by_a_policy_and_is_deployed_once_it_is_approved_and_ends_by
     stage.app(APP, given.public(), workflow=APP)
     stage.live(APP, "v1", runtime=stage.default_runtime)
     rules.apply(approvals=ONE)
-    eventually("the App says it before anybody asks", lambda: any("have to approve it" in message for message in told(stage)))
+    eventually("the App says it before anybody asks", lambda: any("have to approve it" in message for message in guard_messages(stage)))
     ask(stage, "a", workflowVersion="v2")
     assert "Needs 1 approval" in until_waiting(stage, "a", "AwaitingApproval")
     say(stage, "a")
@@ -105,18 +105,18 @@ def test_a_policy_that_is_changed_or_deleted_and_a_label_that_changes_are_notice
     stage.live(APP, "v1", runtime=stage.default_runtime)
     rules.apply(by={TIER: "production"}, approvals=ONE)
     stage.quiet()
-    assert told(stage) == [], "it selects another tier"
+    assert guard_messages(stage) == [], "it selects another tier"
     namespace = ("label", "--overwrite", "namespace", stage.namespace)
     stage.kubectl(*namespace, f"{TIER}=production")
-    eventually("the label counts", lambda: any("someone else would" in message for message in told(stage)))
+    eventually("the label counts", lambda: any("someone else would" in message for message in guard_messages(stage)))
     rules.apply(by={TIER: "production"}, approvals={"count": 2})
-    eventually("the change counts", lambda: any("2 others would" in message for message in told(stage)))
+    eventually("the change counts", lambda: any("2 others would" in message for message in guard_messages(stage)))
     stage.kubectl(*namespace, f"{TIER}=test")
-    eventually("the other label counts", lambda: told(stage) == [])
+    eventually("the other label counts", lambda: guard_messages(stage) == [])
     rules.apply(approvals={"count": 3})
-    eventually("the other selector counts", lambda: any("3 others would" in message for message in told(stage)))
+    eventually("the other selector counts", lambda: any("3 others would" in message for message in guard_messages(stage)))
     rules.delete()
-    eventually("it is gone", lambda: told(stage) == [])
+    eventually("it is gone", lambda: guard_messages(stage) == [])
     stage.live(APP, "v2")
 
 
@@ -164,4 +164,4 @@ def test_without_the_right_to_see_policies_rollbacks_go_on_and_deploys_wait_with
         ask(stage, "again", workflowVersion="v3")
         until_waiting(stage, "again", "GuardsUnknown")
     stage.until("again", "Live")
-    eventually("the App says nothing of it any more", lambda: told(stage) == [])
+    eventually("the App says nothing of it any more", lambda: guard_messages(stage) == [])

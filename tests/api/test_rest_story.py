@@ -296,7 +296,7 @@ def test_the_examples_of_the_products_page(at: Rehearsal) -> None:
 # The history as the API server has it.
 
 
-def _told(at: Rehearsal) -> tuple[str, list[dict[str, Any]]]:
+def _app_with_history(at: Rehearsal) -> tuple[str, list[dict[str, Any]]]:
     """Makes an App that ran v1, v2 and v1 again, and has a failed row. Returns its path and its rows, newest first."""
     app = at.new_app("Told")
     at.deploy(app, "v2", message="Sends each question to the RIGHT team")
@@ -313,7 +313,7 @@ def _told(at: Rehearsal) -> tuple[str, list[dict[str, Any]]]:
 
 def test_a_history_is_filtered_by_what_the_api_server_prints_of_its_rows(at: Rehearsal) -> None:
     """The index filters by kubectl's columns of a row, and answers use the row itself: both agree."""
-    path, rows = _told(at)
+    path, rows = _app_with_history(at)
     author = rows[-1]["created_by"]["username"] if rows[-1]["created_by"] else None
     filters: dict[str, Callable[[dict[str, Any]], bool]] = {
         "status=Failed": lambda row: row["status"] == "Failed",

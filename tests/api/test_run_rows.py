@@ -91,7 +91,7 @@ def _deploy(stage: HistoryStage, app: str, number: int, draw: random.Random) -> 
     """Deploys `number` rows of random kinds, one after the other. A waiting row is overtaken by the next one."""
     for _ in range(number):
         kind = draw.choice(KINDS)
-        row = stage.deploy(app, **_asked(stage, app, kind, draw))
+        row = stage.deploy(app, **_drawn_spec(stage, app, kind, draw))
         if kind == "waits":
             stage.until(row, "Pending", SETTLED)
         elif kind == "fails":
@@ -117,7 +117,7 @@ def _standing(stage: HistoryStage, app: str, kind: str, row: str) -> str:
     return "\n".join([*stage.lines(app), json.dumps(state, indent=1)])
 
 
-def _asked(stage: HistoryStage, app: str, kind: str, draw: random.Random) -> dict[str, Any]:
+def _drawn_spec(stage: HistoryStage, app: str, kind: str, draw: random.Random) -> dict[str, Any]:
     live = stage.served(app)
     version = str(live["workflowVersion"])
     low = draw.randrange(1, 4)

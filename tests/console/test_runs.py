@@ -83,7 +83,7 @@ def short(*found: object) -> list[str]:
     return [str(getattr(run, "id"))[:8] for run in found]  # noqa: B009
 
 
-def asked(recorded: Recorded, path: str) -> list[dict[str, str]]:
+def queries_of(recorded: Recorded, path: str) -> list[dict[str, str]]:
     """Returns the queries of a path so far."""
     return [dict(query) for _, each, query in recorded.asked if each.endswith(path)]
 
@@ -97,7 +97,7 @@ def test_of_ten_thousand_runs_few_are_rendered_and_the_next_come_as_one_reads_on
     expect(runs.total(page)).to_have_text("10,000+ runs")
 
     def cursors() -> list[str]:
-        return [query["cursor"] for query in asked(many, "/runs") if "cursor" in query]
+        return [query["cursor"] for query in queries_of(many, "/runs") if "cursor" in query]
 
     while len(cursors()) < 12:
         before = page.evaluate("document.documentElement.scrollHeight")
@@ -126,7 +126,7 @@ def test_it_reads_on_while_pages_are_empty_and_says_so(page_as: PageAs, history:
     held[0].fallback()
     expect(links(page)).to_have_text(short(oldest))
     expect(runs.total(page)).to_have_text("1 run")
-    assert sum("cursor" in query for query in asked(recorded, "/runs")) == 9, "a look at what is new since has none"
+    assert sum("cursor" in query for query in queries_of(recorded, "/runs")) == 9, "a look at what is new since has none"
 
 
 def test_runs_that_end_meanwhile_wait_until_they_are_asked_for(opened: Opened, few: Recorded) -> None:

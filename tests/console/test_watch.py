@@ -46,14 +46,14 @@ def shows(page: Page, name: str) -> None:
     expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
 
 
-def asked(window: Window, path: str) -> int:
+def times_requested(window: Window, path: str) -> int:
     """Returns how often a path was requested."""
     return sum(request.url.endswith(path) for request in window.asked())
 
 
 def watches(*windows: Window) -> int:
     """Returns how many streams these windows have requested."""
-    return sum(asked(window, "/watch") for window in windows)
+    return sum(times_requested(window, "/watch") for window in windows)
 
 
 HELD = "navigator.locks.query().then(({ held }) => held.filter(({ name }) => name.startsWith('dynamiq-stream-')).length)"
@@ -66,7 +66,7 @@ def held(window: Window) -> int:
 
 def reads(window: Window) -> int:
     """Returns how often the App itself was requested."""
-    return asked(window, window.page.url.replace(f"{ORIGIN}/console", "/v1"))
+    return times_requested(window, window.page.url.replace(f"{ORIGIN}/console", "/v1"))
 
 
 def test_a_deploy_made_elsewhere_is_on_the_page_without_asking_for_the_app(stage: HistoryStage, new_app: NewApp, page_as: PageAs) -> None:

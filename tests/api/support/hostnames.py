@@ -35,16 +35,16 @@ def claim(hostname: str) -> Manifest:
 
 def asked_long_ago(stage: HistoryStage, hostname: str) -> None:
     """Moves the time of a claim that another App requests into the past: its grace is over."""
-    _asked(stage, hostname, timedelta(seconds=-61))
+    _set_requested(stage, hostname, timedelta(seconds=-61))
 
 
 def asked_later(stage: HistoryStage, hostname: str) -> None:
     """Moves the time of a claim that another App requests into the future."""
     # A garbage collector on a busy machine may take long: the grace has to last as long.
-    _asked(stage, hostname, timedelta(minutes=10))
+    _set_requested(stage, hostname, timedelta(minutes=10))
 
 
-def _asked(stage: HistoryStage, hostname: str, shift: timedelta) -> None:
+def _set_requested(stage: HistoryStage, hostname: str, shift: timedelta) -> None:
     noted = names.RELEASED_ANNOTATION
     eventually("the claim is asked for", lambda: noted in stage.api.read(claim(hostname)).body.get("metadata", {}).get("annotations", {}))
     then = format_time(datetime.now(UTC) + shift)

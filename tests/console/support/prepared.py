@@ -34,7 +34,7 @@ class Screen:
 
 
 @functools.cache
-def _told() -> dict[str, Any]:
+def _prepared() -> dict[str, Any]:
     steps.run([Step("console packages", console_build.checked_out)])
     command = [console_build.node(), console_build.SOURCE / "tests" / "prepared.ts"]
     done = subprocess.run(command, env=console_build.environment(), capture_output=True, text=True, check=True)
@@ -47,7 +47,7 @@ def screens() -> dict[str, Screen]:
     """Returns the screens of `operator/console/tests/screens.ts`, by name."""
     made = (
         Screen(each["name"], each["path"], each["shows"], tuple(each.get("opens", ())), tuple(each.get("over", ())))
-        for each in _told()["screens"]
+        for each in _prepared()["screens"]
     )
     return {each.name: each for each in made}
 
@@ -69,7 +69,7 @@ class Prepared:
         if path.endswith("/watch"):
             return  # a stream that is open, and on which nothing happens
         try:
-            known = _told()["answers"]
+            known = _prepared()["answers"]
             body = known.get(f"{method} {path}") or known[f"{method} {answers.template(path)}"]
             answers.checked(method, path, 200, body)
         except (AssertionError, KeyError) as error:

@@ -38,7 +38,7 @@ def waits(name: str = "chat-b", sequence: int = 2, needed: int = 1) -> Manifest:
     return given.stored(given.row_manifest(name, rules.awaiting(sequence, needed=needed)))
 
 
-def told(plan: ApprovalPlan) -> list[str]:
+def messages(plan: ApprovalPlan) -> list[str]:
     """Returns the messages about an Approval that the API server stamped."""
     return said(plan, {"spec": {"by": plan.by}})
 
@@ -66,7 +66,7 @@ def test_an_approval_names_what_the_row_pins() -> None:
 )
 def test_what_is_still_missing_is_said(row: given.Modifier, purpose: Purpose, missing: str) -> None:
     plan = plan_approval(ScriptedApi(stage(given.stored(given.row_manifest("chat-b", row)))), of(purpose))
-    assert told(plan)[1:] == [missing]
+    assert messages(plan)[1:] == [missing]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_after_an_approval_only_what_else_is_needed_is_said() -> None:
     ):
         row["status"]["waits"] |= {"reason": "Frozen", "message": message}
         plan = plan_approval(ScriptedApi(stage(row)), APPROVE)
-        assert told(plan)[1:] == [f"After this approval it still needs: {frozen}"]
+        assert messages(plan)[1:] == [f"After this approval it still needs: {frozen}"]
 
 
 def test_who_may_not_approve_is_told_so_before_they_do() -> None:
@@ -108,7 +108,7 @@ def test_what_was_said_already_is_not_said_again() -> None:
     script = stage(row).on("GET", PATH, listed(rules.approval(row, "otto")))
     plan = plan_approval(ScriptedApi(script), APPROVE)
     assert plan.said is not None
-    assert told(plan) == ["you have approved #2 (chat-b) already: nothing is to be done"]
+    assert messages(plan) == ["you have approved #2 (chat-b) already: nothing is to be done"]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_hold_is_lifted_where_nothing_waits_yet() -> None:
     """The Resume is for the live row, which carries the hold."""
     plan = plan_approval(ScriptedApi(holding_back(BACK)), of(Purpose.RESUME))
     assert plan.manifest["spec"]["row"] == "chat-a"
-    assert told(plan)[1:] == ["changes from Git are applied again"]
+    assert messages(plan)[1:] == ["changes from Git are applied again"]
 
 
 def test_a_hold_is_lifted_while_a_row_by_hand_awaits_approval() -> None:
@@ -212,7 +212,7 @@ def test_a_resume_of_a_freeze_does_not_stand_for_the_one_after_it() -> None:
     row = given.stored(given.row_manifest("chat-b", rules.held(2)))
     script = stage(row).on("GET", PATH, listed(rules.approval(row, "otto", "Resume")))
     plan = plan_approval(ScriptedApi(script), of(Purpose.RESUME))
-    assert (plan.said, told(plan)[0]) == (None, "resumed #2 (chat-b) of chat")
+    assert (plan.said, messages(plan)[0]) == (None, "resumed #2 (chat-b) of chat")
     lifted = holding_back(BACK).on("GET", PATH, listed(rules.approval(BACK, "otto", "Resume")))
     assert plan_approval(ScriptedApi(lifted), of(Purpose.RESUME)).said is not None
 
@@ -273,7 +273,7 @@ def test_automation_resumes_nothing(by: str, policies: tuple[Manifest, ...], is_
             with pytest.raises(NotAllowed, match="is automation to the rules for deploys: a person has to resume row"):
                 plan_approval(api, of(Purpose.RESUME))
         else:
-            assert told(plan_approval(api, of(Purpose.RESUME)))[1] in (
+            assert messages(plan_approval(api, of(Purpose.RESUME)))[1] in (
                 "changes from Git are applied again",
                 "nothing else holds it: it is deployed",
             )
@@ -312,7 +312,7 @@ def test_where_nothing_waits_it_is_said() -> None:
 def test_only_the_author_withdraws() -> None:
     with pytest.raises(NotAllowed, match="only its author, anna"):
         plan_approval(ScriptedApi(stage(waits(), by="otto")), of(Purpose.WITHDRAW))
-    assert told(plan_approval(ScriptedApi(stage(waits(), by="anna")), of(Purpose.WITHDRAW)))[0] == "withdrawn #2 (chat-b) of chat"
+    assert messages(plan_approval(ScriptedApi(stage(waits(), by="anna")), of(Purpose.WITHDRAW)))[0] == "withdrawn #2 (chat-b) of chat"
 
 
 def test_another_digest_than_the_caller_saw_is_refused() -> None:

@@ -382,34 +382,34 @@ def test_a_deletion_names_one_kind_of_runs(plugin: ScriptedPlugin, options: tupl
 
 
 @pytest.fixture
-def gone(plugin: ScriptedPlugin) -> str:
+def deleted_app(plugin: ScriptedPlugin) -> str:
     """Returns the uid of a deleted App, of which the cluster has nothing."""
     uid = "55555555-0000-4000-8000-000000000001"
     plugin.script.on("GET", APPS.path(given.NAMESPACE, "chat"), missing("apps", "chat"))
     return uid
 
 
-def test_runs_of_an_app_that_is_gone_are_found_by_its_uid(plugin: ScriptedPlugin, gone: str) -> None:
+def test_runs_of_an_app_that_is_gone_are_found_by_its_uid(plugin: ScriptedPlugin, deleted_app: str) -> None:
     assert plugin("runs", "chat").code == 1
-    plugin.script.on("GET", f"{PROXY}/v1/apps/{gone}/runs", made.a_page(made.a_run()))
-    done = plugin("runs", "--app-id", gone, "--user-id", "u-1", "-o", "name")
+    plugin.script.on("GET", f"{PROXY}/v1/apps/{deleted_app}/runs", made.a_page(made.a_run()))
+    done = plugin("runs", "--app-id", deleted_app, "--user-id", "u-1", "-o", "name")
     assert (done.code, done.out) == (0, f"{RUN}\n")
     for options in (("--row", "2"), ("chat",)):
-        assert plugin("runs", "--app-id", gone, *options).code == 2
+        assert plugin("runs", "--app-id", deleted_app, *options).code == 2
     assert plugin("runs").code == 2
 
 
-def test_runs_of_an_app_that_is_gone_are_deleted_by_its_uid(plugin: ScriptedPlugin, gone: str) -> None:
-    path = f"{PROXY}/v1/apps/{gone}/runs"
+def test_runs_of_an_app_that_is_gone_are_deleted_by_its_uid(plugin: ScriptedPlugin, deleted_app: str) -> None:
+    path = f"{PROXY}/v1/apps/{deleted_app}/runs"
     plugin.script.on("GET", path, made.a_page(made.a_run())).on("DELETE", path, {"data": {"deleted": 1}})
-    done = plugin("delete-runs", "--app-id", gone, "--user-id", "u-1", "--yes")
-    assert (done.code, done.err) == (0, f"runs of {gone} that are deleted: 1\n")
-    assert done.out.splitlines()[0] == f"delete 1 run of the App with the id {gone}: of user u-1"
-    shown = plugin("delete-runs", "--app-id", gone, "--user-id", "u-1", "--preview", "-o", "json").out
-    assert json.loads(shown) == {"app_id": gone, "runs": 1, "user_id": "u-1"}
+    done = plugin("delete-runs", "--app-id", deleted_app, "--user-id", "u-1", "--yes")
+    assert (done.code, done.err) == (0, f"runs of {deleted_app} that are deleted: 1\n")
+    assert done.out.splitlines()[0] == f"delete 1 run of the App with the id {deleted_app}: of user u-1"
+    shown = plugin("delete-runs", "--app-id", deleted_app, "--user-id", "u-1", "--preview", "-o", "json").out
+    assert json.loads(shown) == {"app_id": deleted_app, "runs": 1, "user_id": "u-1"}
     assert plugin("delete-runs", "--user-id", "u-1", "--yes").code == 2
     plugin.script.on("GET", path, made.problem(404, "there is no App with this id, or you may not see it", "not_found"))
-    assert plugin("delete-runs", "--app-id", gone, "--user-id", "u-1", "--yes").code == 1
+    assert plugin("delete-runs", "--app-id", deleted_app, "--user-id", "u-1", "--yes").code == 1
 
 
 # Errors.

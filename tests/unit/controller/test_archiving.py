@@ -60,7 +60,7 @@ def has(*uids: str, problem: str = "") -> Archive:
     return Archive(frozenset(uids), dict.fromkeys(uids, STORED), problem)
 
 
-def told(rows: list[Body], **changes: Any) -> list[Body]:
+def acknowledged(rows: list[Body], **changes: Any) -> list[Body]:
     """Returns a recorder's acknowledgement of rows."""
     return [
         {
@@ -81,7 +81,7 @@ class Recorder:
         self.bodies: list[Body] = []
         self.keys: dict[str, str] = {}
         self.asked: list[tuple[str, str, str]] = []
-        self.answer: Callable[[Body], Any] = lambda body: {"data": {"archived": told(body["rows"]), "refused": []}}
+        self.answer: Callable[[Body], Any] = lambda body: {"data": {"archived": acknowledged(body["rows"]), "refused": []}}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((request.method, request.path, request.headers.get("Authorization", "")))
@@ -150,13 +150,22 @@ async def test_the_oldest_rows_beyond_the_limit_are_sent_with_their_flows(proces
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (lambda body: {"data": {"archived": told(body["rows"], digest="sha256:other"), "refused": []}}, "not acknowledged by its digests"),
-        (lambda body: {"data": {"archived": told(body["rows"], outcome_digest="x"), "refused": []}}, "not acknowledged by its digests"),
-        (lambda body: {"data": {"archived": told(body["rows"], uid="another"), "refused": []}}, "not acknowledged by its digests"),
+        (
+            lambda body: {"data": {"archived": acknowledged(body["rows"], digest="sha256:other"), "refused": []}},
+            "not acknowledged by its digests",
+        ),
+        (
+            lambda body: {"data": {"archived": acknowledged(body["rows"], outcome_digest="x"), "refused": []}},
+            "not acknowledged by its digests",
+        ),
+        (lambda body: {"data": {"archived": acknowledged(body["rows"], uid="another"), "refused": []}}, "not acknowledged by its digests"),
         (lambda _: {"data": {"archived": [], "refused": []}}, "not acknowledged by its digests"),
         (lambda _: {"data": {"archived": []}}, "cannot be read"),
         (lambda _: {}, "cannot be read"),
-        (lambda body: {"data": {"archived": told(body["rows"], archived_at="2026-11-24T12:00:00"), "refused": []}}, "cannot be read"),
+        (
+            lambda body: {"data": {"archived": acknowledged(body["rows"], archived_at="2026-11-24T12:00:00"), "refused": []}},
+            "cannot be read",
+        ),
         (lambda _: web.Response(text="no"), "cannot be read"),
         (lambda _: web.Response(text="x" * 300_000), "cannot be read"),
         (lambda _: web.Response(status=503), "status 503"),
@@ -175,7 +184,7 @@ async def test_what_is_not_acknowledged_by_its_digests_is_not_archived(
 async def test_a_row_that_is_refused_is_named_and_those_beside_it_are_archived(process: Process, recorder: Recorder) -> None:
     def answer(body: Body) -> Any:
         says = "its content does not\nhave its digests"
-        return {"data": {"archived": told(body["rows"][:1] + body["rows"][2:]), "refused": [{"uid": UIDS[1], "says": says}]}}
+        return {"data": {"archived": acknowledged(body["rows"][:1] + body["rows"][2:]), "refused": [{"uid": UIDS[1], "says": says}]}}
 
     recorder.answer = answer
     assert await observed(process) == has(UIDS[0], UIDS[2], problem="row r02 is refused: its content does not have its digests")
@@ -236,7 +245,10 @@ async def test_what_the_archive_has_is_sent_again_once_it_has_rested(process: Pr
 
 async def test_a_recorder_that_does_not_say_since_when_it_has_a_row_is_understood(process: Process, recorder: Recorder) -> None:
     recorder.answer = lambda body: {
-        "data": {"archived": [{name: each[name] for name in each if name != "archived_at"} for each in told(body["rows"])], "refused": []}
+        "data": {
+            "archived": [{name: each[name] for name in each if name != "archived_at"} for each in acknowledged(body["rows"])],
+            "refused": [],
+        }
     }
     assert (await observed(process)).stored == dict.fromkeys(UIDS[:3])
 

@@ -50,7 +50,7 @@ def holders(script: Script) -> list[str]:
     return [sent.body["spec"]["holderIdentity"] for sent in script.writes()]
 
 
-def asked(script: Script) -> list[str]:
+def methods(script: Script) -> list[str]:
     """Returns the methods of the requests for the lease, in order, without a follower's watch."""
     return [sent.method for sent in script.sent if "watch" not in sent.query]
 
@@ -77,7 +77,7 @@ async def test_replica_that_creates_the_lease_too_late_follows(process: Process,
     script.on("GET", LEASE, failure(404, "NotFound"), lease(OTHER), lease("", "2"))
     script.on("POST", LEASES.path(SYSTEM), failure(409, "AlreadyExists")).on("PUT", LEASE, echo)
     await acquire(process)
-    assert asked(script) == ["GET", "POST", "GET", "GET", "PUT"]
+    assert methods(script) == ["GET", "POST", "GET", "GET", "PUT"]
 
 
 async def test_lease_that_was_released_is_taken_at_once_and_counts_the_transition(process: Process, script: Script) -> None:
@@ -94,7 +94,7 @@ async def test_lease_of_another_is_taken_when_it_has_not_changed_for_its_duratio
     script.on("GET", LEASE, unchanged, unchanged, renewed, renewed, renewed, renewed).on("PUT", LEASE, echo)
     await acquire(process)
     # The change is seen 12 s after the first read. The lease expires 15 s after that, whatever renewTime says.
-    assert asked(script) == ["GET"] * 6 + ["PUT"]
+    assert methods(script) == ["GET"] * 6 + ["PUT"]
 
 
 async def test_another_replica_that_is_faster_leads(process: Process, script: Script) -> None:
@@ -243,7 +243,7 @@ async def test_a_follower_takes_a_lease_that_is_released_at_once(client: Client,
     script.on("GET", LEASE, lease(OTHER), lease("", "9")).on("PUT", LEASE, echo)
     follower.see(lease(OTHER), lease(OTHER, "2"), lease(OTHER, "3"), lease("", "9"), None)
     await asyncio.wait_for(follower.election.acquire(), SOON)
-    assert asked(script) == ["GET", "GET", "PUT"], "what is renewed is not asked for"
+    assert methods(script) == ["GET", "GET", "PUT"], "what is renewed is not asked for"
 
 
 async def test_a_follower_takes_a_lease_in_the_moment_in_which_it_expires(client: Client, script: Script) -> None:
@@ -263,7 +263,7 @@ async def test_a_follower_that_hears_nothing_asks(client: Client, script: Script
     script.on("GET", LEASE, lease(OTHER), lease(OTHER), lease(OTHER), lease("", "2")).on("PUT", LEASE, echo)
     await asyncio.wait_for(follower.election.acquire(), SOON)
     follower.see(None)
-    assert asked(script)[-1] == "PUT"
+    assert methods(script)[-1] == "PUT"
 
 
 async def test_a_follower_that_may_not_watch_asks(process: Process, script: Script) -> None:

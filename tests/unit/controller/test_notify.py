@@ -77,7 +77,7 @@ async def end(process: Process, script: Script, name: str = "a", sequence: int =
         assert not await process.executor.execute(KEY, ending(name, sequence), tell)
 
 
-async def told(receiver: Receiver, count: int) -> None:
+async def until_notified(receiver: Receiver, count: int) -> None:
     await until(f"{count} are told", lambda: len(receiver.got) >= count)
 
 
@@ -89,7 +89,7 @@ async def test_what_was_done_is_told_and_what_failed_is_told_once_it_is_done(pro
     for _ in range(2):
         with process.notifier.during(SEEN) as tell:
             await process.executor.execute(KEY, plan, tell)
-    await told(receiver, 1)
+    await until_notified(receiver, 1)
     (event,) = receiver.events
     assert (event["type"], event["subject"]) == ("ai.dynamiq.deployment.failed", "a")
 
@@ -108,15 +108,15 @@ async def test_a_changed_secret_counts_within_a_minute(process: Process, script:
     async with receiving(Receiver()) as other:
         script.on("GET", SECRET, secret(f"http://127.0.0.2:{receiver.port}/"), secret(f"http://127.0.0.2:{other.port}/"))
         await end(process, script)
-        await told(receiver, 1)
+        await until_notified(receiver, 1)
         await end(process, script, "b", 2)
-        await told(receiver, 2)
+        await until_notified(receiver, 2)
         assert SECRET_KEPT < 60
         assert len([each for each in script.sent if each.path == SECRET]) == 1
         process.clock.later(SECRET_KEPT)
         await process.lead()
         await end(process, script, "c", 3)
-        await told(other, 1)
+        await until_notified(other, 1)
 
 
 async def test_the_lease_says_until_when_all_was_told_and_costs_no_request_for_it(
@@ -126,7 +126,7 @@ async def test_the_lease_says_until_when_all_was_told_and_costs_no_request_for_i
     process.notifier.begin({})
     await asyncio.sleep(0)
     await end(process, script)
-    await told(receiver, 1)
+    await until_notified(receiver, 1)
     await until("nothing waits", lambda: process.notifier.notes().get(names.TOLD_ANNOTATION, "").endswith(" 0"))
     script.on("GET", LEASE, stored({"metadata": {"name": "dynamiq-operator"}, "spec": {"holderIdentity": "replica-a"}}))
     script.on("PUT", LEASE, lambda sent: sent.body)
@@ -141,7 +141,7 @@ async def test_what_the_leader_before_had_not_told_is_told_by_the_next_one(proce
     now = process.client.now()
     _two_rows(process, script, now - timedelta(seconds=90), now - timedelta(seconds=30))
     process.notifier.begin({names.TOLD_ANNOTATION: f"{format_time(now - timedelta(seconds=60))} 2"})
-    await told(receiver, 1)
+    await until_notified(receiver, 1)
     assert [(each["subject"], each["type"]) for each in receiver.events] == [("b", "ai.dynamiq.deployment.failed")]
     registry = process.metrics.registry
     assert registry.get_sample_value(LOST, {"sink": "*", "reason": "restart"}) == 1, (
@@ -206,6 +206,6 @@ async def test_a_missing_secret_is_said_without_anything_in_it_and_delivered_onc
     await end(process, script)
     await until("the log says what is missing", lambda: "Secret bus" in caplog.text)
     process.clock.later(SECRET_KEPT)
-    await told(receiver, 1)
+    await until_notified(receiver, 1)
     assert "t0psecret" not in caplog.text
     assert process.metrics.registry.get_sample_value(SENT, {"sink": OF_OPERATOR}) in (0, 1)

@@ -110,7 +110,7 @@ async def test_replica_that_no_longer_leads_writes_nothing(leading: Process, scr
 APP_STATUS = at(APPS, given.NAME, "status")
 
 
-def said(script: Script) -> list[dict[str, Any]]:
+def failure_conditions(script: Script) -> list[dict[str, Any]]:
     """Returns the written ReconcileFailed conditions, in order."""
     written = [body["status"]["conditions"] for body in script.bodies("PATCH", APP_STATUS)]
     return [found for conditions in written for found in conditions if found["type"] == "ReconcileFailed"]
@@ -162,7 +162,7 @@ async def test_an_error_of_the_operator_is_said_once_with_a_reference_that_the_l
     for _ in range(4):
         leading.queue.add(KEY)
         await leading.reconciler.process(await next_app(leading))
-    (condition,) = said(script)
+    (condition,) = failure_conditions(script)
     assert (condition["status"], condition["reason"]) == ("True", "InternalError")
     (reference,) = re.findall(r"reference (\w+)", condition["message"])
     (logged,) = [record for record in caplog.records if reference in record.getMessage()]
@@ -229,7 +229,7 @@ async def test_words_that_differ_each_time_are_not_written_each_time(leading: Pr
     for _ in range(5):
         leading.queue.add(KEY)
         await leading.reconciler.process(await next_app(leading))
-    assert len(said(script)) == 1
+    assert len(failure_conditions(script)) == 1
     assert len(script.bodies("PATCH", APP_STATUS)) == 1
     leading.clock.later(61)
     await leading.election.acquire()

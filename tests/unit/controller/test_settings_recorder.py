@@ -69,7 +69,7 @@ def made(script: Script) -> list[dict[str, Any]]:
     return [body["spec"] for body in script.bodies("POST", CHANGES)]
 
 
-def asked(script: Script) -> list[tuple[str, str]]:
+def requests(script: Script) -> list[tuple[str, str]]:
     return [(sent.method, sent.path) for sent in script.sent]
 
 
@@ -108,7 +108,7 @@ async def test_a_change_is_compared_with_the_record_before(process: Process, scr
     script.on("GET", CHANGES, listed(second, first))
     await see(process, app_manifest(3, recorded=2, hostname="c.test"))
     assert made(script)[-1]["previousDigest"] == change["digest"]
-    assert asked(script).count(("GET", KEY_PATH)) == 1
+    assert requests(script).count(("GET", KEY_PATH)) == 1
 
 
 async def test_a_version_of_the_app_with_the_same_settings_is_noted_and_no_record(process: Process, script: Script) -> None:

@@ -36,7 +36,7 @@ def world() -> World:
     return made
 
 
-def wanted(world: World) -> list[int]:
+def requested(world: World) -> list[int]:
     """Returns the sequences of the rows that the archive should acknowledge."""
     return [row.sequence for row in hand_over(world.snapshot(), world.app).asked]
 
@@ -54,26 +54,26 @@ def kept(world: World) -> list[int]:
 
 
 def test_what_is_beyond_the_limit_is_handed_over_and_stays_until_it_is_acknowledged(world: World) -> None:
-    assert wanted(world) == [1, 2, 3, 4]
+    assert requested(world) == [1, 2, 3, 4]
     world.run()
     assert kept(world) == list(range(1, 15))
     acknowledge(world, 1, 2, 3, 4)
     world.run()
     assert kept(world) == list(range(5, 15))
-    assert wanted(world) == []
+    assert requested(world) == []
     assert verified(world)
 
 
 def test_an_archived_row_rests_for_a_day_and_then_goes_once_it_is_acknowledged_again(world: World) -> None:
     """A database that fails over may have lost its last acknowledgements."""
     acknowledge(world, 1, 2, 3, 4, ago=RESTS - timedelta(seconds=60))
-    assert wanted(world) == []
+    assert requested(world) == []
     assert world.plan().requeue_after == 60
     world.run()
     assert kept(world) == list(range(1, 15))
 
     acknowledge(world, 1, 2, ago=RESTS, by=False)
-    assert wanted(world) == [1, 2]
+    assert requested(world) == [1, 2]
     world.run()
     assert kept(world) == list(range(1, 15))
     acknowledge(world, 1, 2, ago=RESTS)
@@ -98,7 +98,7 @@ def test_so_many_archived_rows_rest_and_those_beyond_them_go(
     acknowledge(world, 1, 2, 3, 4, ago=since or RESTS)
     if since is None:
         world.archive = replace(world.archive, stored=dict.fromkeys(world.archive.stored))
-    assert wanted(world) == [1]
+    assert requested(world) == [1]
     world.run()
     assert kept(world) == list(range(2, 15))
 
@@ -160,7 +160,7 @@ def test_a_flow_stays_as_long_as_a_row_that_waits_for_the_archive_names_it(world
 
 def test_without_a_limit_nothing_is_handed_over(world: World) -> None:
     keep(world, archive=True)
-    assert wanted(world) == []
+    assert requested(world) == []
 
 
 def let_go(world: World) -> None:

@@ -60,14 +60,14 @@ def approval(world: World, row: str, by: str, purpose: str = "Approve", seconds:
     return Approval.of(raw)
 
 
-def said(told: list[Notification]) -> list[str]:
+def reasons(told: list[Notification]) -> list[str]:
     return [f"{each.row} {each.reason}" for each in told]
 
 
 def test_a_deploy_is_told_of_when_it_begins_and_when_it_is_live_and_the_row_before_when_it_is_superseded(world: World) -> None:
-    assert said(deploy(world, "a", workflowVersion="v1")) == ["a Progressing", "a Live"]
+    assert reasons(deploy(world, "a", workflowVersion="v1")) == ["a Progressing", "a Live"]
     notifications = deploy(world, "b", workflowVersion="v2")
-    assert said(notifications) == ["b Progressing", "b Live", "a Superseded"]
+    assert reasons(notifications) == ["b Progressing", "b Live", "a Superseded"]
     live = notifications[1]
     assert live.type == "ai.dynamiq.deployment.live"
     assert live.source == "/apis/dynamiq.getdynamiq.ai/v1alpha1/namespaces/demo/apps/chat"
@@ -101,7 +101,7 @@ def test_only_what_came_after_a_moment_is_found_again(world: World) -> None:
     deploy(world, "a", workflowVersion="v1")
     since = world.now + timedelta(seconds=1)
     deploy(world, "b", workflowVersion="v2")
-    assert said(list(told_since(world.app, world.rows.values(), since))) == ["b Progressing", "b Live", "a Superseded"]
+    assert reasons(list(told_since(world.app, world.rows.values(), since))) == ["b Progressing", "b Live", "a Superseded"]
 
 
 def test_what_was_not_written_is_not_told(world: World) -> None:
@@ -112,7 +112,7 @@ def test_what_was_not_written_is_not_told(world: World) -> None:
     assert whole.index("Emit") < whole.index("CompleteRecord"), "an Event is made before what it tells of"
     before = group.operations[: whole.index("CompleteRecord")]
     assert not told_by(snapshot, before)
-    assert said(list(told_by(snapshot, group.operations))) == ["a Progressing"]
+    assert reasons(list(told_by(snapshot, group.operations))) == ["a Progressing"]
 
 
 def test_a_row_that_fails_is_told_of_with_why(world: World) -> None:
@@ -132,19 +132,19 @@ def test_a_row_that_waits_is_told_of_each_word_that_counts_and_when_it_is_releas
     world.later(5)
     world.add(given.row_manifest("b", given.asking(workflowVersion="v2", createdBy="anna")))
     notifications = run(world)
-    assert said(notifications)[-1:] == ["b Waiting"]
+    assert reasons(notifications)[-1:] == ["b Waiting"]
     waits = notifications[-1]
     assert (waits.phase, waits.waits["reason"], waits.waits["approvalsNeeded"]) == ("Pending", "AwaitingApproval", 2)
     words = (approval(world, "b", "anna"), approval(world, "b", "bert", message="looks good"))
     world.guards = replace(world.guards, approvals=words)
     world.later(20)
     notifications = run(world)
-    assert said(notifications)[:1] == ["b Approved"], "its author's own word counts for nothing, and is not told"
+    assert reasons(notifications)[:1] == ["b Approved"], "its author's own word counts for nothing, and is not told"
     assert (notifications[0].by, notifications[0].message) == (("bert",), "v2 (#2, b) was approved by bert: looks good")
     world.guards = replace(world.guards, approvals=(*words, approval(world, "b", "carl", seconds=15)))
     world.later(20)
     notifications = run(world)
-    assert said(notifications) == ["b Approved", "b Released", "b Progressing", "b Live", "a Superseded"]
+    assert reasons(notifications) == ["b Approved", "b Released", "b Progressing", "b Live", "a Superseded"]
     assert (notifications[0].by, notifications[1].by) == (("carl",), ("bert", "carl"))
 
 
@@ -169,7 +169,7 @@ def test_a_word_that_ends_a_row_is_told_with_who_said_it(world: World) -> None:
     world.guards = replace(world.guards, approvals=(approval(world, "a", "bert", "Reject", message="not today"),))
     world.later(20)
     notifications = run(world)
-    assert said(notifications) == ["a Rejected", "a Failed"]
+    assert reasons(notifications) == ["a Rejected", "a Failed"]
     assert notifications[0].by == ("bert",)
 
 

@@ -46,7 +46,7 @@ def succeeded(world: World, row: str) -> tuple[str, str]:
     return found.reason, found.message
 
 
-def asked(world: World) -> set[str]:
+def verified_workloads(world: World) -> set[str]:
     """Returns the workloads of the pods that accept the key of a verification."""
     return {world._workload_of(pod) for pod in world.pods if Pod.of(pod).verification == VERIFICATION_KEY}
 
@@ -88,13 +88,13 @@ def test_callers_stay_until_the_new_pods_have_passed_and_go_on_at_once() -> None
     assert waits.reason == "Verifying"
     assert world.condition("Progressing") == ("True", "Verifying")
     assert world.condition("Ready")[0] == "True"
-    assert asked(world) == {of(world, "b")}
+    assert verified_workloads(world) == {of(world, "b")}
     passes(world, calls=50)
     assert (selected(world), world.phases) == (of(world, "b"), {"a": "#1 Superseded", "b": "#2 Live"})
     verified = world.rows["b"].spec.verified
     assert verified is not None
     assert (verified.cases, verified.calls, verified.score) == (1, 50, None)
-    assert asked(world) == set(), "its key is of no use any more"
+    assert verified_workloads(world) == set(), "its key is of no use any more"
     assert world.rows["b"].status.waits is None
     assert world.said() == ["Progressing", "Verifying", "Verified", "Live", "Superseded"]
     assert not reached
@@ -144,7 +144,7 @@ def test_the_first_version_of_an_app_is_verified_before_the_service_selects_anyt
     reached = reached_unverified(world)
     world.deploy("a", "v1")
     world.run()
-    assert (selected(world), world.phases, asked(world)) == (NOBODY, {"a": "#1 Progressing"}, {of(world, "a")})
+    assert (selected(world), world.phases, verified_workloads(world)) == (NOBODY, {"a": "#1 Progressing"}, {of(world, "a")})
     world.answer(failure="case refund failed")
     world.run()
     assert (selected(world), world.phases, world.workloads) == (NOBODY, {"a": "#1 Failed"}, {})
@@ -175,10 +175,10 @@ def test_a_rollback_waits_for_no_verification() -> None:
     passes(world)
     world.deploy("c", "v3")
     world.run()
-    assert asked(world) == {of(world, "c")}
+    assert verified_workloads(world) == {of(world, "c")}
     world.deploy("d", restores="a")
     world.run()
-    assert (selected(world), asked(world)) == (of(world, "a"), set())
+    assert (selected(world), verified_workloads(world)) == (of(world, "a"), set())
     assert world.phases == {"a": "#1 Superseded", "b": "#2 Superseded", "c": "#3 Superseded", "d": "#4 Live"}
     assert of(world, "c") not in world.workloads
 
@@ -190,7 +190,7 @@ def test_a_rollback_is_verified_where_that_is_asked_for() -> None:
     passes(world)
     world.deploy("c", restores="a")
     world.run()
-    assert (selected(world), asked(world), succeeded(world, "c")[0]) == (of(world, "b"), {of(world, "a")}, "Verifying")
+    assert (selected(world), verified_workloads(world), succeeded(world, "c")[0]) == (of(world, "b"), {of(world, "a")}, "Verifying")
     passes(world)
     assert (selected(world), world.phases["c"]) == (of(world, "a"), "#3 Live")
 
@@ -229,7 +229,7 @@ def test_a_service_that_somebody_leads_to_pods_before_they_have_passed_is_repair
     service["spec"]["selector"][names.PINS_LABEL] = label
     world.edited(service)
     world.run()
-    assert (selected(world), world.phases["b"], asked(world)) == (of(world, "a"), "#2 Progressing", {of(world, "b")})
+    assert (selected(world), world.phases["b"], verified_workloads(world)) == (of(world, "a"), "#2 Progressing", {of(world, "b")})
     assert "Repaired" in world.said("App")
 
 
@@ -286,7 +286,7 @@ def test_a_row_waits_until_its_app_has_come_to_strategy_switch() -> None:
     assert (world.rows["b"].pinned, succeeded(world, "b")[0]) == (None, "Waiting")
     for _ in range(9):
         world.run()
-    assert asked(world) == {of(world, "b")}
+    assert verified_workloads(world) == {of(world, "b")}
     passes(world)
     assert (selected(world), world.phases["b"]) == (of(world, "b"), "#2 Live")
     assert not reached
@@ -302,7 +302,7 @@ def test_a_job_evaluates_the_new_pods_once_they_know_its_key_and_have_passed_the
     assert (job["spec"]["suspend"], env["DYNAMIQ_URL"], container["args"]) == (True, "http://10.0.0.1:8080/", ["--least=0.9", "$$(HOME)"])
     secret = world.objects[(SECRET.api_version, SECRET.kind, evaluation(world))]
     assert [each["uid"] for each in secret["metadata"]["ownerReferences"]] == [job["metadata"]["uid"]]
-    assert (asked(world), job["spec"]["suspend"]) == ({of(world, "b")}, True)
+    assert (verified_workloads(world), job["spec"]["suspend"]) == ({of(world, "b")}, True)
     world.answer(known=True, done=True, passed=1, calls=1)
     world.run()
     assert (job["spec"]["suspend"], succeeded(world, "b")[1]) == (False, "1 of 1 cases passed, and its evaluation is under way")

@@ -19,7 +19,7 @@ SECRET = "xyzzy-4711"
 DAY = 24 * HOUR
 
 
-def _told(number: int, **changes: object) -> Run:
+def _with_secret(number: int, **changes: object) -> Run:
     """Returns a run with a person's text in every field that can hold text."""
     text = f"{SECRET} {number} "
     spans = (
@@ -61,7 +61,7 @@ def _found(address: str) -> list[str]:
 )
 def test_what_is_deleted_leaves_nothing_in_any_table_or_file(address: str, store: Store, wanted: Filter) -> None:
     other = [a_run(number, started_at=NOON + 2 * DAY + number) for number in range(1000, 1040)]
-    runs = [_told(number) for number in range(60)]
+    runs = [_with_secret(number) for number in range(60)]
     store.write([batch(*other[:20])])
     for start in range(0, 60, 7):
         store.write([batch(*runs[start : start + 7])])
@@ -114,7 +114,7 @@ def test_what_is_deleted_of_thousands_in_no_order_leaves_nothing_in_gaps_of_page
 
 
 def test_a_session_is_deleted_and_others_are_not(store: Store) -> None:
-    store.write([batch(*(_told(number) for number in range(10)), _told(11, app_uid=OTHER, app="beside"))])
+    store.write([batch(*(_with_secret(number) for number in range(10)), _with_secret(11, app_uid=OTHER, app="beside"))])
 
     assert store.delete(Filter(app_uid=APP, session_id=f"{SECRET}-1")) == 5
 
@@ -124,7 +124,7 @@ def test_a_session_is_deleted_and_others_are_not(store: Store) -> None:
 
 
 def test_one_run_is_deleted_with_all_that_is_its(address: str, store: Store) -> None:
-    run = _told(1)
+    run = _with_secret(1)
     store.write([batch(run)])
 
     assert store.delete_run(APP, run.id)
@@ -136,7 +136,7 @@ def test_one_run_is_deleted_with_all_that_is_its(address: str, store: Store) -> 
 
 
 def test_a_run_that_was_sent_again_leaves_none_of_what_was_replaced(address: str, store: Store) -> None:
-    store.write([batch(_told(1))])
+    store.write([batch(_with_secret(1))])
     store.write([batch(a_run(1, spans=(a_span(1), a_span(2)), input="1", output="1", error="x", reason="x", node_count=2))])
     store.delete(Filter(app_uid=OTHER))
     store.delete_run(APP, a_run(1).id)

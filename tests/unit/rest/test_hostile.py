@@ -32,7 +32,7 @@ def _path(stage: RestStage, more: str = "") -> str:
     return f"/v1/apps/{stage.uid(APPS, 'chat')}{more}"
 
 
-def _asked(stage: RestStage, **fields: Any) -> dict[str, Any]:
+def _body(stage: RestStage, **fields: Any) -> dict[str, Any]:
     return {"workflow_id": stage.uid(WORKFLOWS, "chat"), **fields}
 
 
@@ -119,7 +119,7 @@ def test_a_quote_that_nothing_closes_stops_nobody(stage: RestStage, ask: Callabl
 @pytest.mark.parametrize("where", ["", "deployment_config", "confirmed"])
 def test_a_body_of_a_hundred_thousand_wrong_fields_stops_nobody(stage: RestStage, ask: Callable[..., Answered], where: str) -> None:
     many = {f"field{number}": 1 for number in range(120_000)}
-    body = _asked(stage, **({where: many} if where else many))
+    body = _body(stage, **({where: many} if where else many))
     assert "more than 1000 fields" in ask("POST", _path(stage, "/deploy"), body).error(422)["message"]
 
 
@@ -131,7 +131,7 @@ def test_a_layout_of_very_many_values_stops_nobody(stage: RestStage, ask: Callab
 
 
 def test_of_many_wrong_fields_the_first_are_told_and_none_of_them_at_length(stage: RestStage) -> None:
-    body = _asked(stage, **{f"{'x' * 10_000}{number}": 1 for number in range(100)})
+    body = _body(stage, **{f"{'x' * 10_000}{number}": 1 for number in range(100)})
     answered = stage.call("POST", _path(stage, "/deploy"), body)
     error = answered.error(422)
     assert len(answered.content) < 20_000
@@ -185,7 +185,7 @@ def test_a_turn_that_is_given_up_while_another_caller_leaves_is_told_as_any_othe
 
 
 def test_who_confirms_something_else_under_a_key_is_not_told_that_it_was_done(stage: RestStage) -> None:
-    first = _asked(stage, confirmed={"version": "v2"})
+    first = _body(stage, confirmed={"version": "v2"})
     assert stage.call("POST", _path(stage, "/deploy"), first, key="a key").status == 201
     (made,) = stage.created(RECORDS)
     stage.put(made)
@@ -195,7 +195,7 @@ def test_who_confirms_something_else_under_a_key_is_not_told_that_it_was_done(st
             "another request"
             in stage.call("POST", _path(stage, "/deploy"), {**first, "confirmed": other}, key="a key").error(422)["message"]
         )
-    assert "another request" in stage.call("POST", _path(stage, "/deploy"), _asked(stage), key="a key").error(422)["message"]
+    assert "another request" in stage.call("POST", _path(stage, "/deploy"), _body(stage), key="a key").error(422)["message"]
     again = stage.call("POST", _path(stage, "/deploy"), first, key="a key")
     assert again.headers["idempotency-replayed"] == "true"
 
@@ -205,7 +205,7 @@ def test_who_confirms_something_else_under_a_key_is_not_told_that_it_was_done(st
 @pytest.mark.parametrize("way", ["deploy", "promote"])
 def test_a_confirmed_config_of_another_shape_is_another_one(stage: RestStage, inner: Any, beside: dict[str, Any], way: str) -> None:
     given = {"config": {"deployment_type": "server_based", "config": inner}, **beside}
-    body = _asked(stage, confirmed=given) if way == "deploy" else {"confirmed": given}
+    body = _body(stage, confirmed=given) if way == "deploy" else {"confirmed": given}
     assert stage.call("POST", _path(stage, f"/{way}"), body).error(409)["details"]["config"]["confirmed"]["config"] is not None
     assert stage.script.bodies("POST", RECORDS.path("demo")) == stage.script.bodies("POST", RECORDS.path("prod")) == []
 
@@ -243,14 +243,14 @@ def test_an_app_that_this_version_cannot_read_is_told_and_hides_no_other(stage: 
     assert apps["odd"]["access_control"] == {"access_type": "private"}, "what is not known to be public is not"
     path = f"/v1/apps/{odd['metadata']['uid']}"
     assert stage.call("GET", path).status == 200
-    error = stage.call("POST", f"{path}/deploy/preview", _asked(stage)).error(409)
+    error = stage.call("POST", f"{path}/deploy/preview", _body(stage)).error(409)
     assert "access.type" in error["message"]
-    assert stage.call("POST", _path(stage, "/deploy/preview"), _asked(stage)).status == 200
+    assert stage.call("POST", _path(stage, "/deploy/preview"), _body(stage)).status == 200
 
 
 def test_a_row_that_this_version_cannot_read_is_said_and_no_failure(stage: RestStage) -> None:
     stage.object(RECORDS, "chat-b")["spec"]["pinned"]["config"] = {"type": "quantum"}
-    error = stage.call("POST", _path(stage, "/deploy/preview"), _asked(stage)).error(409)
+    error = stage.call("POST", _path(stage, "/deploy/preview"), _body(stage)).error(409)
     assert "chat-b" in error["message"]
     assert "config" in error["message"]
 

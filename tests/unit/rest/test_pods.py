@@ -26,7 +26,7 @@ def _path(stage: RestStage, more: str = "", of: str = "chat-b") -> str:
     return f"/v1/apps/{stage.uid(APPS, 'chat')}/deployments/{stage.uid(RECORDS, of)}/pods{more}"
 
 
-def _told(stage: RestStage, of: str = "chat-b") -> list[Any]:
+def _pods(stage: RestStage, of: str = "chat-b") -> list[Any]:
     found: list[Any] = stage.get(_path(stage, of=of))
     for each in found:
         Pod.model_validate(each)
@@ -63,7 +63,7 @@ def running(stage: RestStage) -> RestStage:
 
 def test_the_pods_of_a_row_newest_first_with_what_is_wrong(running: RestStage) -> None:
     running.script.on("GET", EVENTS.path("demo"), listed(_event("new-2"), _event("old"), _event("new-2", count=None, lastTimestamp=None)))
-    pending, ready = _told(running)
+    pending, ready = _pods(running)
     assert (pending["name"], pending["phase"], pending["ready"], pending["is_serving"]) == ("new-2", "Pending", False, False)
     assert (pending["reason"], pending["node"], pending["created_at"]) == ("ErrImagePull", "node-1", "2026-11-24T12:00:09Z")
     assert "cannot be pulled: not found" in pending["message"]
@@ -72,7 +72,7 @@ def test_the_pods_of_a_row_newest_first_with_what_is_wrong(running: RestStage) -
         {"type": "Warning", "reason": "Failed", "message": "Failed to pull image", "count": 1, "last_at": None},
     ]
     assert (ready["name"], ready["ready"], ready["is_serving"], ready["reason"], ready["events"]) == ("new-1", True, True, None, [])
-    assert [each["name"] for each in _told(running, "chat-a")] == ["old"]
+    assert [each["name"] for each in _pods(running, "chat-a")] == ["old"]
 
 
 def test_how_often_it_was_started_again_and_why(running: RestStage) -> None:
@@ -85,7 +85,7 @@ def test_how_often_it_was_started_again_and_why(running: RestStage) -> None:
         "lastState": ended,
     }
     running.script.on("GET", LIST, listed(pod("new-1", "v2", {**NOT_READY, "containerStatuses": [crashed]})))
-    (shown,) = _told(running)
+    (shown,) = _pods(running)
     assert (shown["restarts"], shown["reason"]) == (4, "OOMKilled")
     assert "more memory than its limit" in shown["message"]
 
@@ -94,35 +94,35 @@ def test_a_pod_that_ends_serves_nobody(running: RestStage) -> None:
     ending = pod("new-1", "v2")
     ending["metadata"]["deletionTimestamp"] = LATER
     running.script.on("GET", LIST, listed(ending))
-    (shown,) = _told(running)
+    (shown,) = _pods(running)
     assert (shown["ready"], shown["is_serving"], shown["reason"]) == (True, False, "Terminating")
 
 
 def test_under_strategy_switch_those_serve_that_the_service_selects(running: RestStage) -> None:
     running.script.on("GET", LIST, listed(pod("warm", "v1", switches=True), pod("serving", "v2", switches=True)))
     running.script.on("GET", BY_KIND[SERVICE.kind].path("demo", "chat"), service("v2"))
-    assert [(each["name"], each["is_serving"]) for each in _told(running)] == [("serving", True)]
-    assert [(each["name"], each["is_serving"]) for each in _told(running, "chat-a")] == [("warm", False)]
+    assert [(each["name"], each["is_serving"]) for each in _pods(running)] == [("serving", True)]
+    assert [(each["name"], each["is_serving"]) for each in _pods(running, "chat-a")] == [("warm", False)]
 
 
 def test_pods_of_before_a_change_of_variables_are_still_of_their_row(running: RestStage) -> None:
     changed = make.app_manifest(make.with_variables({"name": "A", "value": "b"}))
     running.put({**changed, "metadata": {**changed["metadata"], "resourceVersion": "2"}})
-    assert [each["name"] for each in _told(running)] == ["new-2", "new-1"]
+    assert [each["name"] for each in _pods(running)] == ["new-2", "new-1"]
 
 
 def test_pods_whose_image_admission_has_written_are_known_by_their_template(running: RestStage) -> None:
     mirrored = pod("new-1", "v2")
     mirrored["spec"]["containers"][0]["image"] = "mirror.test/runtime"
     running.script.on("GET", LIST, listed(mirrored))
-    assert [each["name"] for each in _told(running)] == ["new-1"]
-    assert _told(running, "chat-a") == []
+    assert [each["name"] for each in _pods(running)] == ["new-1"]
+    assert _pods(running, "chat-a") == []
 
 
 def test_a_row_that_was_never_rolled_out_has_no_pods(running: RestStage) -> None:
     running.put(row("chat-c", make.waiting(3), make.created(9)))
     before = len(running.script.sent)
-    assert _told(running, "chat-c") == []
+    assert _pods(running, "chat-c") == []
     assert LIST not in {sent.path for sent in running.script.sent[before:]}
 
 
@@ -130,7 +130,7 @@ def test_events_are_bounded_and_so_is_each_of_them(running: RestStage) -> None:
     many = [_event("new-1", message="x" * 100_000, lastTimestamp=f"2026-11-24T12:{number:02d}:00Z") for number in range(40)]
     running.script.on("GET", LIST, listed(pod("new-1", "v2")))
     running.script.on("GET", EVENTS.path("demo"), listed(*many))
-    (shown,) = _told(running)
+    (shown,) = _pods(running)
     assert [each["last_at"][14:16] for each in shown["events"]] == [f"{number}" for number in range(39, 19, -1)]
     assert {len(each["message"]) for each in shown["events"]} == {2048}
 
@@ -138,20 +138,20 @@ def test_events_are_bounded_and_so_is_each_of_them(running: RestStage) -> None:
 def test_a_namespace_of_very_many_events_is_not_read_to_its_end(running: RestStage) -> None:
     query = {"fieldSelector": "involvedObject.kind=Pod"}
     running.script.on("GET", EVENTS.path("demo"), listed(_event("new-1"), token="more"), query=query)
-    assert len(_told(running)[1]["events"]) == reading.EVENT_PAGES_MOST
+    assert len(_pods(running)[1]["events"]) == reading.EVENT_PAGES_MOST
     assert len([sent for sent in running.script.sent if sent.path == EVENTS.path("demo")]) == reading.EVENT_PAGES_MOST
 
 
 def test_of_very_many_pods_the_newest_are_told(running: RestStage) -> None:
     running.script.on("GET", LIST, listed(*(pod(f"new-{number:02d}", "v2", seconds=number) for number in range(60))))
-    pods = _told(running)
+    pods = _pods(running)
     assert (len(pods), pods[0]["name"], pods[-1]["name"]) == (reading.PODS_MOST, "new-59", "new-10")
 
 
 def test_pods_without_the_right_to_events_and_services(running: RestStage) -> None:
     running.script.on("GET", EVENTS.path("demo"), failure(403, "Forbidden"))
     running.script.on("GET", BY_KIND[SERVICE.kind].path("demo", "chat"), failure(403, "Forbidden"))
-    assert [(each["is_serving"], each["events"]) for each in _told(running)] == [(False, []), (True, [])]
+    assert [(each["is_serving"], each["events"]) for each in _pods(running)] == [(False, []), (True, [])]
 
 
 def test_who_may_not_list_pods_is_told_so(running: RestStage) -> None:

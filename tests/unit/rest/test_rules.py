@@ -179,25 +179,25 @@ def test_a_word_under_a_key_is_given_once_also_when_its_row_waits_no_more(held: 
 # Deploys.
 
 
-def _asked(stage: RestStage, **fields: Any) -> Manifest:
+def _body(stage: RestStage, **fields: Any) -> Manifest:
     return {"workflow_id": stage.uid(WORKFLOWS, "chat"), "workflow_version_id": stage.uid(VERSIONS, "chat-v1"), **fields}
 
 
 def test_a_preview_says_what_would_hold_it_and_a_confirmation_names_that(held: RestStage) -> None:
-    preview = held.call("POST", _path(held, "/deploy/preview"), _asked(held)).data
+    preview = held.call("POST", _path(held, "/deploy/preview"), _body(held)).data
     PreviewShape.model_validate(preview)
     assert [each["message"] for each in preview["guards"]] == [rules.WOULD_AWAIT["message"], rules.WOULD_BE_FROZEN["message"]]
     confirmed = {**preview["to"], **{name: preview[name] for name in ("from", "under_way", "guards", "begins_hold")}}
-    assert held.call("POST", _path(held, "/deploy"), _asked(held, confirmed=confirmed)).status == 201
-    error = held.call("POST", _path(held, "/deploy"), _asked(held, confirmed={**confirmed, "guards": []})).error(409)
+    assert held.call("POST", _path(held, "/deploy"), _body(held, confirmed=confirmed)).status == 201
+    error = held.call("POST", _path(held, "/deploy"), _body(held, confirmed={**confirmed, "guards": []})).error(409)
     assert list(error["details"]) == ["guards"]
 
 
 def test_a_bypass_and_no_hold_are_in_the_row(held: RestStage) -> None:
-    held.call("POST", _path(held, "/deploy"), _asked(held, bypass_reason="the shop is down", hold=False))
+    held.call("POST", _path(held, "/deploy"), _body(held, bypass_reason="the shop is down", hold=False))
     (sent,) = held.created(RECORDS)
     assert (sent["spec"]["bypass"], sent["spec"]["hold"]) == ({"reason": "the shop is down"}, False)
-    assert "bypass_reason" in held.call("POST", _path(held, "/deploy"), _asked(held, bypass_reason=" ")).error(422)["details"]
+    assert "bypass_reason" in held.call("POST", _path(held, "/deploy"), _body(held, bypass_reason=" ")).error(422)["details"]
 
 
 def test_a_rollback_says_that_git_waits_after_it(held: RestStage) -> None:
@@ -249,7 +249,7 @@ def test_rejections_are_listed_and_releases_and_previews_say_so(held: RestStage)
     one, two = (held.uid(VERSIONS, f"chat-{each}") for each in ("v1", "v2"))
     compared = held.get(f"/v1/workflows/{held.uid(WORKFLOWS, 'chat')}/versions/{two}/diff?with={one}")
     assert [(compared[side]["rejected"], compared[side]["rejection_id"]) for side in ("from", "to")] == [(says, answer["id"]), (None, None)]
-    error = held.call("POST", _path(held, "/deploy/preview"), _asked(held)).error(409)
+    error = held.call("POST", _path(held, "/deploy/preview"), _body(held)).error(409)
     assert error["message"].startswith(says)
     held.script.on("GET", REJECTIONS.path(make.NAMESPACE), failure(403, "Forbidden"))
     assert held.get(_path(held, "/rejections")) == []

@@ -35,7 +35,7 @@ SECRETS = (b"4111 1111", b"41111111", b"wizard")
 """Parts of inputs and outputs that cannot occur by chance in an id or a time."""
 
 
-def told(recorder: Recorder, *texts: bytes) -> list[bytes]:
+def leaked(recorder: Recorder, *texts: bytes) -> list[bytes]:
     """Returns the secrets, and those of these texts, that are in a body which the recorder got."""
     return [text for text in (*SECRETS, *texts) if any(text in post.body for post in recorder.posts)]
 
@@ -63,7 +63,7 @@ def test_content_leaves_where_it_is_asked_for_and_without_what_is_taken_out(tmp_
         assert json.loads(code["dynamiq.output"]) == {"content": "[redacted]", "Token": "[redacted]"}
         assert attributes_of(bad)["dynamiq.error"] == 'node "code" failed: ValueError: card [redacted]'
         assert attributes_of(recorder.nodes_of(bad)[1])["dynamiq.error"] == "Code execution error: card [redacted]"
-    assert told(recorder) == []
+    assert leaked(recorder) == []
 
 
 @pytest.mark.parametrize("asked", [None, {"content": False, "redact": {"fields": ["a"]}}, {"redact": {}}])
@@ -75,7 +75,7 @@ def test_without_being_asked_for_no_content_leaves(tmp_path: Path, asked: dict[s
         eventually("both are recorded", lambda: len(recorder.runs) == 2, DEADLINE)
     spans = [attributes_of(span) for post in recorder.posts for span in post.spans]
     assert not any({"dynamiq.input", "dynamiq.output", "dynamiq.error"} & set(span) for span in spans)
-    assert told(recorder) == []
+    assert leaked(recorder) == []
 
 
 def test_a_value_is_cut_at_its_limit_and_says_so() -> None:
@@ -220,7 +220,7 @@ def test_a_pod_with_a_pattern_that_cannot_be_used_records_its_runs_without_conte
     with recording() as recorder, serving(tmp_path, FLOW, DYNAMIQ_RECORDER=recorder.url, DYNAMIQ_RUNS=runs) as served:
         assert served.run(GIVEN).status == 200
         eventually("it is recorded", lambda: len(recorder.runs) == 1, DEADLINE)
-    assert told(recorder, b"dynamiq.input") == []
+    assert leaked(recorder, b"dynamiq.input") == []
 
 
 class _Noting(Redaction):

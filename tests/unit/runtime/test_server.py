@@ -168,7 +168,7 @@ def test_a_stop_lets_runs_end_and_only_then_refuses_connections(tmp_path: Path) 
             socket.create_connection(("127.0.0.1", served.port), 1)
 
 
-def _asked(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+def _probed(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
     """Sends a probe, and returns the answer, read to its end."""
     connection.request("GET", "/healthz")
     answer = connection.getresponse()
@@ -184,7 +184,7 @@ def test_a_stop_loses_no_call_of_callers_who_keep_their_connections(tmp_path: Pa
     def calling(number: int) -> None:
         """Calls again and again until an answer says that it is the last one on this connection."""
         pauses, kept = random.Random(seed + number), http.client.HTTPConnection("127.0.0.1", served.port, timeout=DEADLINE)  # noqa: S311
-        while (answer := _asked(kept)).headers["Connection"] is None:
+        while (answer := _probed(kept)).headers["Connection"] is None:
             calls.append(number)
             time.sleep(pauses.random() / 20)
         assert answer.headers["Connection"] == "close"
