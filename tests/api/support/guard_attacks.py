@@ -88,10 +88,7 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Attack:
-    """One request of an attacker.
-
-    `by_rights`: an administrator may send it. `harmless`: checks the body of an answer that is no refusal.
-    """
+    """A request. `by_rights`: an administrator may send it. `harmless`: checks the body of an answer that is no refusal."""
 
     about: str
     by: str
